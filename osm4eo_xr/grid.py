@@ -1,0 +1,123 @@
+"""Target grids: EPSG:3035, 10 m, pixel edges on multiples of the pixel size."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import xarray as xr
+from odc.geo.geobox import GeoBox
+from odc.geo.geom import BoundingBox
+from odc.geo.xr import xr_coords
+
+from osm4eo_xr.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable, Mapping
+
+TARGET_CRS = "EPSG:3035"
+"""ETRS89-extended / LAEA Europe: equal area, metres; the grid of all products."""
+
+TARGET_RESOLUTION = 10.0
+"""Pixel size in metres."""
+
+_PIXEL_TOLERANCE = 1e-3  # of a pixel; file headers round their transforms
+
+
+def target_geobox(
+    bounds: tuple[float, float, float, float],
+    *,
+    bounds_crs: str = TARGET_CRS,
+    crs: str = TARGET_CRS,
+    resolution: float = TARGET_RESOLUTION,
+) -> GeoBox:
+    """Return the snapped grid that covers ``bounds``.
+
+    Pixel edges lie on whole multiples of ``resolution``, so any two grids of one CRS and
+    resolution share their pixels and tiles fit together without resampling.
+
+    Parameters
+    ----------
+    bounds : tuple of float
+        Left, bottom, right, top in units of ``bounds_crs``.
+    bounds_crs, crs : str
+        CRS of the bounds and of the grid.
+    resolution : float
+        Pixel size in units of ``crs`` (metres for EPSG:3035).
+
+    Raises
+    ------
+    InputError
+        If the bounds are empty or not finite.
+    """
+    left, bottom, right, top = bounds
+    if not (all(map(math.isfinite, bounds)) and left < right and bottom < top):
+        raise InputError(f"bounds {bounds} are empty; give left < right and bottom < top")
+    box = BoundingBox(left, bottom, right, top, crs=bounds_crs)
+    if bounds_crs != crs:
+        box = box.to_crs(crs)
+    return GeoBox.from_bbox(box, crs=crs, resolution=resolution, anchor="edge")
+
+
+def geobox_of(raster: xr.DataArray | xr.Dataset) -> GeoBox:
+    """Return the grid of a georeferenced raster with dims (…, y, x).
+
+    Raises
+    ------
+    InputError
+        If it has no CRS or its coordinates are not those of a regular north-up grid.
+    """
+    geobox = raster.odc.geobox
+    name = getattr(raster, "name", None) or "raster"
+    if not isinstance(geobox, GeoBox) or geobox.crs is None:
+        raise InputError(
+            f"{name!s} has no CRS or no regular x/y grid; assign one, "
+            f'for example with odc.geo: da.odc.assign_crs("EPSG:3035")'
+        )
+    return geobox
+
+
+def georeference(
+    data: Any,
+    geobox: GeoBox,
+    *,
+    dims: tuple[str, ...] = ("y", "x"),
+    coords: Mapping[Hashable, Any] | None = None,
+    attrs: Mapping[str, Any] | None = None,
+    name: str | None = None,
+) -> xr.DataArray:
+    """Wrap an array whose last two axes lie on ``geobox`` as a DataArray with CRS and coordinates.
+
+    The spatial dims are always called y and x, also for a geographic CRS; coordinates are pixel
+    centres.
+
+    Raises
+    ------
+    InputError
+        If the array's shape differs from the grid's.
+    """
+    if tuple(data.shape[-2:]) != tuple(geobox.shape):
+        raise InputError(f"array of shape {data.shape} does not fit a grid of {geobox.shape}")
+    return xr.DataArray(
+        data,
+        dims=dims,
+        coords={**spatial_coords(geobox), **(coords or {})},
+        attrs=dict(attrs or {}),
+        name=name,
+    )
+
+
+def spatial_coords(geobox: GeoBox) -> dict[str, xr.DataArray]:
+    """Return y, x and spatial_ref coordinates of a grid (pixel centres)."""
+    coords = xr_coords(geobox, dims=("y", "x"))
+    return {str(k): v for k, v in coords.items()}
+
+
+def same_grid(a: GeoBox, b: GeoBox) -> bool:
+    """Whether two grids share CRS, pixel size and pixel edges (their extents may differ)."""
+    if a.crs != b.crs or not np.allclose(a.resolution.xy, b.resolution.xy, rtol=1e-9):
+        return False
+    col = (b.affine.c - a.affine.c) / a.affine.a
+    row = (b.affine.f - a.affine.f) / a.affine.e
+    return abs(col - round(col)) < _PIXEL_TOLERANCE and abs(row - round(row)) < _PIXEL_TOLERANCE

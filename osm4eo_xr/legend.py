@@ -1,0 +1,211 @@
+"""The legend: land-use classes, their CORINE codes, names and colours."""
+
+from __future__ import annotations
+
+import tomllib
+from collections import Counter
+from dataclasses import dataclass, field
+from functools import cache, cached_property
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from osm4eo_xr.errors import InputError
+
+NO_DATA = 0
+"""Class id of unlabelled or missing pixels in every class raster."""
+
+_MAX_ID = 249  # probabilities are scaled to 0-250 and 255 marks no data, so ids stay below
+
+
+@dataclass(frozen=True)
+class LandUseClass:
+    """One class of a legend.
+
+    Attributes
+    ----------
+    id : int
+        Value in class rasters, 1-249.
+    clc : int
+        CORINE Land Cover code (level 2, or level 1 where the class spans a whole group).
+    slug : str
+        Short name for layers and file names, for example ``"water"``.
+    name : str
+        Full name for people.
+    color : tuple of int
+        Red, green, blue, each 0-255.
+    priority : int
+        Where polygons of several classes overlap, the lowest number wins.
+    """
+
+    id: int
+    clc: int
+    slug: str
+    name: str
+    color: tuple[int, int, int]
+    priority: int
+
+    @property
+    def hex_color(self) -> str:
+        """The colour as ``#rrggbb``."""
+        return "#{:02x}{:02x}{:02x}".format(*self.color)
+
+
+@dataclass(frozen=True)
+class Legend:
+    """An ordered set of classes.
+
+    Attributes
+    ----------
+    name : str
+        Name of the legend.
+    classes : tuple of LandUseClass
+        In ascending order of id.
+    """
+
+    name: str
+    classes: tuple[LandUseClass, ...]
+    source: str = field(default="", compare=False)
+
+    def __post_init__(self) -> None:
+        if not self.classes:
+            raise InputError(f"legend {self.name!r} has no class; give a [[class]] table")
+        for attribute in ("id", "clc", "slug", "name"):
+            counts = Counter(getattr(c, attribute) for c in self.classes)
+            twice = [value for value, n in counts.items() if n > 1]
+            if twice:
+                raise InputError(
+                    f"legend {self.name!r} gives {attribute} {twice[0]!r} to more than one class; "
+                    f"each class needs its own"
+                )
+        for c in self.classes:
+            if not NO_DATA < c.id <= _MAX_ID:
+                raise InputError(
+                    f"legend {self.name!r}: class {c.name!r} has id {c.id}; use 1 to {_MAX_ID}"
+                )
+
+    @cached_property
+    def ids(self) -> tuple[int, ...]:
+        """Class ids in ascending order."""
+        return tuple(c.id for c in self.classes)
+
+    @cached_property
+    def by_id(self) -> dict[int, LandUseClass]:
+        """Classes by id."""
+        return {c.id: c for c in self.classes}
+
+    @cached_property
+    def clc_to_id(self) -> dict[int, int]:
+        """Class id of each CORINE code."""
+        return {c.clc: c.id for c in self.classes}
+
+    def find(self, layer: str | int) -> LandUseClass:
+        """Return the class that ``layer`` names.
+
+        Parameters
+        ----------
+        layer : str or int
+            Slug or full name (any case), class id, or ``"clc:NN"`` for a CORINE code.
+
+        Raises
+        ------
+        InputError
+            If no class answers to it.
+        """
+        wanted = str(layer).strip().casefold()
+        for c in self.classes:
+            if wanted in {c.slug.casefold(), c.name.casefold(), str(c.id), f"clc:{c.clc}"}:
+                return c
+        known = ", ".join(f"{c.id} {c.slug}" for c in self.classes)
+        raise InputError(f"no class {layer!r} in legend {self.name!r}; it has {known}")
+
+    def attrs(self) -> dict[str, Any]:
+        """CF attributes of a class raster: ``flag_values``, ``flag_meanings``, ``flag_colors``."""
+        return {
+            "flag_values": list(self.ids),
+            "flag_meanings": " ".join(c.slug for c in self.classes),
+            "flag_colors": " ".join(c.hex_color for c in self.classes),
+            "legend": self.name,
+        }
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the legend as plain JSON types; ``legend_from_dict`` reads it back."""
+        return {
+            "name": self.name,
+            "classes": [
+                {
+                    "id": c.id,
+                    "clc": c.clc,
+                    "slug": c.slug,
+                    "name": c.name,
+                    "color": list(c.color),
+                    "priority": c.priority,
+                }
+                for c in self.classes
+            ],
+        }
+
+
+def legend_from_dict(tree: dict[str, Any], *, source: str = "") -> Legend:
+    """Build a legend from the tables of a TOML or JSON file.
+
+    Parameters
+    ----------
+    tree : dict
+        ``name`` and a list of classes under ``class`` (TOML) or ``classes`` (JSON).
+    source : str
+        Where it came from, for error messages.
+
+    Raises
+    ------
+    InputError
+        If a key is missing, unknown or wrong; the message names the class.
+    """
+    tables = tree.get("class", tree.get("classes", []))
+    classes = sorted((_read_class(t, source) for t in tables), key=lambda c: c.id)
+    return Legend(name=str(tree.get("name", "unnamed")), classes=tuple(classes), source=source)
+
+
+def load_legend(path: str | Path) -> Legend:
+    """Read a legend from a TOML file.
+
+    Raises
+    ------
+    InputError
+        If the file is missing, is not TOML or does not describe a legend.
+    """
+    path = Path(path)
+    try:
+        tree = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"no legend file {path}; give the path of a TOML file") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} is not a TOML file: {error}") from None
+    return legend_from_dict(tree, source=str(path))
+
+
+@cache
+def default_legend() -> Legend:
+    """Return the twelve classes of OSMlanduse (CORINE level 2), ids 1-12."""
+    text = files("osm4eo_xr").joinpath("legend.toml").read_text(encoding="utf-8")
+    return legend_from_dict(tomllib.loads(text), source="legend.toml")
+
+
+def _read_class(table: dict[str, Any], source: str) -> LandUseClass:
+    """Turn one ``[[class]]`` table into a class."""
+    label = table.get("name", table.get("id", "?"))
+    where = f"{source or 'legend'}: class {label!r}"
+    missing = [k for k in ("id", "clc", "slug", "name", "color", "priority") if k not in table]
+    if missing:
+        raise InputError(f"{where} has no {missing[0]!r}; every [[class]] table needs it")
+    color = table["color"]
+    if len(color) != 3 or not all(isinstance(v, int) and 0 <= v <= 255 for v in color):  # noqa: PLR2004
+        raise InputError(f"{where} has color {color!r}; give three integers 0-255")
+    return LandUseClass(
+        id=int(table["id"]),
+        clc=int(table["clc"]),
+        slug=str(table["slug"]),
+        name=str(table["name"]),
+        color=(color[0], color[1], color[2]),
+        priority=int(table["priority"]),
+    )

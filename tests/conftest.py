@@ -1,0 +1,44 @@
+"""Fixtures and run-time checks that all tests share."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NoReturn
+
+import dask.config
+import pytest
+from hypothesis import settings
+from jaxtyping import install_import_hook
+
+# Strict promotion turns silent float64 or broadcast mistakes in our kernels into errors. Set in
+# the environment so that worker processes which the tests start inherit it.
+os.environ.setdefault("JAX_NUMPY_DTYPE_PROMOTION", "strict")
+os.environ.setdefault("JAX_NUMPY_RANK_PROMOTION", "raise")
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+
+# Numeric cores state their shapes in jaxtyping annotations; the tests check them at run time.
+CHECKED_MODULES = ["osm4eo_xr.resnet"]
+install_import_hook(CHECKED_MODULES, "beartype.beartype")
+
+settings.register_profile("default", deadline=None, print_blob=True)
+settings.load_profile("default")
+
+
+def _refuse(*_args: object, **_kwargs: object) -> NoReturn:
+    pytest.fail("something was computed where only a graph should be built")
+
+
+@pytest.fixture
+def no_compute() -> Iterator[None]:
+    """Fail the test when dask computes anything."""
+    with dask.config.set(scheduler=_refuse):
+        yield
+
+
+@pytest.fixture(scope="session")
+def data_dir() -> Path:
+    """Folder of real test data, named by OSM4EO_XR_DATA."""
+    value = os.environ.get("OSM4EO_XR_DATA")
+    if not value or not Path(value).is_dir():
+        pytest.skip("real test data not found: set OSM4EO_XR_DATA to its folder")
+    return Path(value)

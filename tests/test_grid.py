@@ -1,0 +1,54 @@
+import numpy as np
+import pytest
+import xarray as xr
+from affine import Affine
+from odc.geo.geobox import GeoBox
+
+from osm4eo_xr.errors import InputError
+from osm4eo_xr.grid import geobox_of, georeference, same_grid, target_geobox
+
+
+def test_target_grid_is_snapped_and_covers_the_bounds() -> None:
+    geobox = target_geobox((4321003, 3210007, 4322001, 3211005))
+    assert str(geobox.crs) == "EPSG:3035"
+    assert tuple(geobox.boundingbox) == (4321000, 3210000, 4322010, 3211010)
+    assert geobox.shape == (101, 101)
+
+
+def test_bounds_in_degrees_are_projected() -> None:
+    geobox = target_geobox((9.47, 47.04, 9.64, 47.27), bounds_crs="EPSG:4326")
+    left, bottom, right, top = geobox.boundingbox
+    assert 4_280_000 < left < right < 4_310_000
+    assert all(v % 10 == 0 for v in (left, bottom, right, top))
+
+
+@pytest.mark.parametrize("bounds", [(1, 1, 0, 2), (0, 0, float("nan"), 1)])
+def test_empty_bounds_are_refused(bounds: tuple[float, float, float, float]) -> None:
+    with pytest.raises(InputError, match="empty"):
+        target_geobox(bounds)
+
+
+@pytest.mark.parametrize("crs", ["EPSG:3035", "EPSG:32633", "EPSG:4326"])
+def test_georeference_and_geobox_of_are_inverse(crs: str) -> None:
+    geobox = GeoBox((7, 5), target_geobox((0, 0, 70, 50)).affine, crs)
+    raster = georeference(np.zeros((3, 7, 5), np.uint8), geobox, dims=("band", "y", "x"))
+    assert geobox_of(raster) == geobox
+    assert raster.y[0] > raster.y[-1]
+
+
+def test_raster_without_crs_is_refused() -> None:
+    with pytest.raises(InputError, match="no CRS"):
+        geobox_of(xr.DataArray(np.zeros((2, 2)), dims=("y", "x"), name="classes"))
+
+
+def test_wrong_shape_is_refused() -> None:
+    with pytest.raises(InputError, match="does not fit"):
+        georeference(np.zeros((2, 2)), target_geobox((0, 0, 100, 100)))
+
+
+def test_same_grid_ignores_extent_but_not_position() -> None:
+    geobox = target_geobox((0, 0, 1000, 1000))
+    assert same_grid(geobox, geobox[3:40, 5:9])
+    shifted = GeoBox(geobox.shape, Affine.translation(3, 0) @ geobox.affine, geobox.crs)
+    assert not same_grid(geobox, shifted)
+    assert not same_grid(geobox, target_geobox((0, 0, 1000, 1000), resolution=20))

@@ -1,0 +1,66 @@
+import copy
+from pathlib import Path
+
+import pytest
+
+from osm4eo_xr.errors import InputError
+from osm4eo_xr.legend import default_legend, legend_from_dict, load_legend
+
+
+def test_default_legend_has_the_twelve_classes_of_osmlanduse() -> None:
+    legend = default_legend()
+    assert legend.ids == tuple(range(1, 13))
+    assert [c.clc for c in legend.classes] == [11, 12, 13, 14, 21, 22, 23, 31, 32, 33, 41, 5]
+    assert legend.find("water").id == 12
+    assert legend.find("clc:5").id == 12
+    assert legend.find("Water bodies").color == (0, 204, 242)
+    assert legend.find(12).hex_color == "#00ccf2"
+
+
+def test_priority_order_is_the_one_of_the_method() -> None:
+    order = [c.slug for c in sorted(default_legend().classes, key=lambda c: c.priority)]
+    assert order[:6] == ["industrial", "water", "wetland", "artificial-green", "mine", "urban"]
+    assert order[-1] == "forest"
+
+
+def test_attrs_follow_cf_flags() -> None:
+    attrs = default_legend().attrs()
+    assert attrs["flag_values"] == list(range(1, 13))
+    assert len(attrs["flag_meanings"].split()) == 12
+    assert attrs["flag_colors"].split()[0] == "#e6004d"
+
+
+def test_legend_survives_a_round_trip() -> None:
+    legend = default_legend()
+    assert legend_from_dict(legend.to_dict()) == legend
+
+
+def test_unknown_layer_lists_the_known_ones() -> None:
+    with pytest.raises(InputError, match="no class 'lava'.*12 water"):
+        default_legend().find("lava")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda t: t["classes"][1].update(id=1), "gives id 1 to more than one class"),
+        (lambda t: t["classes"][1].pop("color"), "'Industrial.*' has no 'color'"),
+        (lambda t: t["classes"][1].update(color=[1, 2]), "three integers"),
+        (lambda t: t["classes"][1].update(id=0), "has id 0"),
+        (lambda t: t.update(classes=[]), "has no class"),
+    ],
+)
+def test_a_broken_legend_is_refused_by_name(change, message: str) -> None:
+    tree = copy.deepcopy(default_legend().to_dict())
+    change(tree)
+    with pytest.raises(InputError, match=message):
+        legend_from_dict(tree)
+
+
+def test_missing_and_malformed_files_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no legend file"):
+        load_legend(tmp_path / "none.toml")
+    broken = tmp_path / "broken.toml"
+    broken.write_text("= 3", encoding="utf-8")
+    with pytest.raises(InputError, match="not a TOML file"):
+        load_legend(broken)
