@@ -11,22 +11,30 @@ if TYPE_CHECKING:
     from osm4eo_xr.errors import InputError
     from osm4eo_xr.grid import target_geobox
     from osm4eo_xr.legend import Legend, default_legend, load_legend
+    from osm4eo_xr.radiometry import band_statistics
+    from osm4eo_xr.scene import open_raster, open_scene
 
 __version__ = "0.1.0"
 
 _MODULE_OF = {
     "InputError": "errors",
     "Legend": "legend",
+    "band_statistics": "radiometry",
     "default_legend": "legend",
     "load_legend": "legend",
+    "open_raster": "scene",
+    "open_scene": "scene",
     "target_geobox": "grid",
 }
 
 __all__ = [
     "InputError",
     "Legend",
+    "band_statistics",
     "default_legend",
     "load_legend",
+    "open_raster",
+    "open_scene",
     "target_geobox",
 ]
 
