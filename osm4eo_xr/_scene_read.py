@@ -8,12 +8,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import dask.array as da
 import numpy as np
 import rasterio
 from odc.geo.geobox import GeoBox
 from rasterio.windows import Window
 
-from osm4eo_xr._scene_warp import Warp
+from osm4eo_xr._scene_warp import Warp  # noqa: TC001 -- field types are read at run time
 from osm4eo_xr.radiometry import Scaling, mask_invalid, to_reflectance
 
 GDAL_OPTIONS = {
@@ -186,3 +187,11 @@ class RasterReader:
                 data = dataset(self.path, self.stamp).read(self.index, window=window)
         data = data[rows - row_span.start][:, cols - col_span.start]
         return data.squeeze(axis=dropped) if dropped else data
+
+
+def lazy_array(reader: SceneReader | RasterReader, chunks: tuple[int, ...]) -> da.Array:
+    """Return a reader as a dask array whose chunks are read without a lock."""
+    source: Any = reader  # array-likes and shapes are beyond from_array's declared types
+    shape: Any = chunks
+    meta = np.empty((0,) * reader.ndim, reader.dtype)
+    return da.from_array(source, chunks=shape, asarray=True, lock=False, meta=meta)

@@ -226,7 +226,7 @@ def refuse_dim(high: float, *, where: str) -> None:
     """
     if high <= _DISPLAY_MAX:
         raise InputError(
-            f"{where} holds integers up to {high:g} in all bands, as a display image does; expected "
+            f"{where} holds integers up to {high:g} in all bands, like a display image; expected "
             f"reflectance x10000; open the original, or pass scale= (1e-4 if it is just dark)"
         )
     raise InputError(

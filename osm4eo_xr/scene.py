@@ -8,7 +8,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
-import dask.array as da
 import numpy as np
 import rasterio
 import xarray as xr
@@ -20,6 +19,7 @@ from osm4eo_xr._scene_read import (
     Band,
     RasterReader,
     SceneReader,
+    lazy_array,
     read_bands,
     stamp_of,
 )
@@ -118,13 +118,7 @@ def scene_of_bands(
     warps = tuple(plan_warp(b.geobox, target, b.resampling) for b in bands)
     reader = SceneReader(tuple(bands), target, warps)
     rows, cols = _chunk_shape(bands, target, chunks)
-    data = da.from_array(
-        reader,  # pyright: ignore[reportArgumentType] -- array-like: shape, dtype, indexing
-        chunks=(len(bands), rows, cols),
-        asarray=True,
-        lock=False,
-        meta=np.empty((0, 0, 0), np.float32),
-    )
+    data = lazy_array(reader, (len(bands), rows, cols))
     return georeference(
         data,
         target,
@@ -164,14 +158,9 @@ def open_raster(path: PathLike, *, chunks: int = 2048) -> xr.DataArray:
     with rasterio.open(where) as source:
         tag = source.nodata
     dtype = np.dtype(band.dtype)
-    reader = RasterReader(where, band.stamp, 1, tuple(band.geobox.shape), dtype)
-    data = da.from_array(
-        reader,  # pyright: ignore[reportArgumentType] -- array-like: shape, dtype, indexing
-        chunks=(chunks, chunks),
-        asarray=True,
-        lock=False,
-        meta=np.empty((0, 0), dtype),
-    )
+    rows, cols = band.geobox.shape
+    reader = RasterReader(where, band.stamp, 1, (rows, cols), dtype)
+    data = lazy_array(reader, (min(chunks, rows), min(chunks, cols)))
     if np.issubdtype(dtype, np.integer):
         nodata: float = 0 if tag is None else int(tag)
     else:

@@ -1,5 +1,7 @@
 """Numbers: band names, scaling, statistics and normalisation."""
 
+from typing import Any
+
 import dask.array as da
 import numpy as np
 import pytest
@@ -42,13 +44,14 @@ def noisy_scene(seed: int, chunk: int) -> xr.DataArray:
     values = rng.gamma(4.0, 0.05, (3, 70, 90)).astype(np.float32)
     values[:, :5, 10:30] = np.nan
     return xr.DataArray(
-        da.from_array(values, chunks=(2, chunk, chunk)),
+        da.from_array(values).rechunk((2, chunk, chunk)),
         dims=("band", "y", "x"),
         coords={"band": ["blue", "red", "nir"]},
     )
 
 
-def test_statistics_are_lazy_and_robust(no_compute: None) -> None:
+@pytest.mark.usefixtures("no_compute")
+def test_statistics_are_lazy_and_robust() -> None:
     lazy = oxr.band_statistics(noisy_scene(1, 33))
     assert all(isinstance(v.data, da.Array) for v in lazy.data_vars.values())
 
@@ -94,6 +97,6 @@ def test_what_cannot_be_normalised_is_refused() -> None:
 
 
 @pytest.mark.parametrize("wrong", [{"scale": 0.0}, {"scale": float("nan")}, {"offset": np.inf}])
-def test_scaling_refuses_what_is_no_number(wrong: dict[str, float]) -> None:
+def test_scaling_refuses_what_is_no_number(wrong: dict[str, Any]) -> None:
     with pytest.raises(InputError):
         Scaling(**wrong)
