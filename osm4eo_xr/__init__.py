@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from osm4eo_xr.errors import InputError
     from osm4eo_xr.grid import target_geobox
     from osm4eo_xr.legend import Legend, default_legend, load_legend
+    from osm4eo_xr.sieve import sieve
 
 __version__ = "0.1.0"
 
@@ -19,6 +20,7 @@ _MODULE_OF = {
     "Legend": "legend",
     "default_legend": "legend",
     "load_legend": "legend",
+    "sieve": "sieve",
     "target_geobox": "grid",
 }
 
@@ -27,6 +29,7 @@ __all__ = [
     "Legend",
     "default_legend",
     "load_legend",
+    "sieve",
     "target_geobox",
 ]
 
