@@ -8,10 +8,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from osm4eo_xr.cog import write_cog
     from osm4eo_xr.errors import InputError
     from osm4eo_xr.grid import target_geobox
+    from osm4eo_xr.layers import extract_layer
     from osm4eo_xr.legend import Legend, default_legend, load_legend
     from osm4eo_xr.sieve import sieve
+    from osm4eo_xr.mosaic import mosaic
+    from osm4eo_xr.plot import quicklook
 
 __version__ = "0.1.0"
 
@@ -19,18 +23,26 @@ _MODULE_OF = {
     "InputError": "errors",
     "Legend": "legend",
     "default_legend": "legend",
+    "extract_layer": "layers",
     "load_legend": "legend",
     "sieve": "sieve",
+    "mosaic": "mosaic",
+    "quicklook": "plot",
     "target_geobox": "grid",
+    "write_cog": "cog",
 }
 
 __all__ = [
     "InputError",
     "Legend",
     "default_legend",
+    "extract_layer",
     "load_legend",
     "sieve",
+    "mosaic",
+    "quicklook",
     "target_geobox",
+    "write_cog",
 ]
 
 
