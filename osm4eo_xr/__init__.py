@@ -18,18 +18,23 @@ if TYPE_CHECKING:
     from osm4eo_xr.mosaic import mosaic
     from osm4eo_xr.plot import quicklook
     from osm4eo_xr.sieve import sieve
+    from osm4eo_xr.radiometry import band_statistics
+    from osm4eo_xr.scene import open_raster, open_scene
 
 __version__ = "0.1.0"
 
 _MODULE_OF = {
     "InputError": "errors",
     "Legend": "legend",
+    "band_statistics": "radiometry",
     "default_legend": "legend",
     "extract_layer": "layers",
     "load_legend": "legend",
     "mosaic": "mosaic",
     "quicklook": "plot",
     "sieve": "sieve",
+    "open_raster": "scene",
+    "open_scene": "scene",
     "target_geobox": "grid",
     "write_cog": "cog",
 }
@@ -37,12 +42,15 @@ _MODULE_OF = {
 __all__ = [
     "InputError",
     "Legend",
+    "band_statistics",
     "default_legend",
     "extract_layer",
     "load_legend",
     "mosaic",
     "quicklook",
     "sieve",
+    "open_raster",
+    "open_scene",
     "target_geobox",
     "write_cog",
 ]
