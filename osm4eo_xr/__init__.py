@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from osm4eo_xr.legend import Legend, default_legend, load_legend
     from osm4eo_xr.mosaic import mosaic
     from osm4eo_xr.plot import quicklook
-    from osm4eo_xr.sieve import sieve
     from osm4eo_xr.radiometry import band_statistics
     from osm4eo_xr.scene import open_raster, open_scene
+    from osm4eo_xr.sieve import sieve
 
 __version__ = "0.1.0"
 
@@ -31,10 +31,10 @@ _MODULE_OF = {
     "extract_layer": "layers",
     "load_legend": "legend",
     "mosaic": "mosaic",
-    "quicklook": "plot",
-    "sieve": "sieve",
     "open_raster": "scene",
     "open_scene": "scene",
+    "quicklook": "plot",
+    "sieve": "sieve",
     "target_geobox": "grid",
     "write_cog": "cog",
 }
@@ -47,10 +47,10 @@ __all__ = [
     "extract_layer",
     "load_legend",
     "mosaic",
-    "quicklook",
-    "sieve",
     "open_raster",
     "open_scene",
+    "quicklook",
+    "sieve",
     "target_geobox",
     "write_cog",
 ]
