@@ -13,7 +13,7 @@ def class_map() -> xr.DataArray:
     pixels = np.random.default_rng(0).integers(0, 13, (60, 70)).astype(np.uint8)
     geobox = target_geobox((4_320_000, 3_210_000, 4_320_700, 3_210_600))
     attrs = {**default_legend().attrs(), "nodata": 0, "model": "abc"}
-    return georeference(da.from_array(pixels, chunks=17), geobox, attrs=attrs)
+    return georeference(da.from_array(pixels).rechunk(17), geobox, attrs=attrs)
 
 
 @pytest.mark.parametrize("layer", ["water", "Water bodies", 12, "12", "clc:5"])

@@ -17,14 +17,13 @@ BOX = target_geobox((4_320_000, 3_210_000, 4_323_000, 3_212_000))
 def scene() -> xr.DataArray:
     pixels = np.random.default_rng(0).random((3, 200, 300)).astype(np.float32)
     pixels[:, :20] = np.nan
-    bands = {"band": ["blue", "green", "red"]}
-    data = da.from_array(pixels, chunks=100)
-    return georeference(data, BOX, dims=("band", "y", "x"), coords=bands)
+        data = da.from_array(pixels).rechunk(100)
+    return georeference(data, BOX, dims=("band", "y", "x"), coords={"band": ["blue", "green", "red"]})
 
 
 def classes() -> xr.DataArray:
     pixels = np.arange(13, dtype=np.uint8).repeat(24)[:300][None].repeat(200, 0)
-    return georeference(da.from_array(pixels, chunks=100), BOX)
+    return georeference(da.from_array(pixels).rechunk(100), BOX)
 
 
 def colors_in(path: Path) -> set[tuple[int, ...]]:
