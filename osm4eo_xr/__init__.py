@@ -4,7 +4,9 @@
 when the name is first used.
 """
 
+import sys
 from importlib import import_module
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
     from osm4eo_xr.legend import Legend, default_legend, load_legend
     from osm4eo_xr.mosaic import mosaic
     from osm4eo_xr.plot import quicklook
+    from osm4eo_xr.sieve import sieve
 
 __version__ = "0.1.0"
 
@@ -26,6 +29,7 @@ _MODULE_OF = {
     "load_legend": "legend",
     "mosaic": "mosaic",
     "quicklook": "plot",
+    "sieve": "sieve",
     "target_geobox": "grid",
     "write_cog": "cog",
 }
@@ -38,6 +42,7 @@ __all__ = [
     "load_legend",
     "mosaic",
     "quicklook",
+    "sieve",
     "target_geobox",
     "write_cog",
 ]
@@ -55,3 +60,15 @@ def __getattr__(name: str) -> Any:
 def __dir__() -> list[str]:
     """List the public names."""
     return sorted([*__all__, "__version__"])
+
+
+class _Package(ModuleType):
+    """Keeps ``oxr.sieve`` the function when Python binds the submodule of that name."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if isinstance(value, ModuleType) and name in _MODULE_OF:
+            value = getattr(value, name)
+        super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package
