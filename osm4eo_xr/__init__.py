@@ -4,15 +4,22 @@
 when the name is first used.
 """
 
+import sys
 from importlib import import_module
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from osm4eo_xr._net_settings import NetSettings
+    from osm4eo_xr.cog import write_cog
     from osm4eo_xr.errors import InputError
     from osm4eo_xr.grid import target_geobox
+    from osm4eo_xr.layers import extract_layer
     from osm4eo_xr.legend import Legend, default_legend, load_legend
     from osm4eo_xr.model import Model, Normalisation, load_model, save_model
+    from osm4eo_xr.mosaic import mosaic
+    from osm4eo_xr.plot import quicklook
+    from osm4eo_xr.sieve import sieve
 
 __version__ = "0.1.0"
 
@@ -23,10 +30,15 @@ _MODULE_OF = {
     "NetSettings": "_net_settings",
     "Normalisation": "model",
     "default_legend": "legend",
+    "extract_layer": "layers",
     "load_legend": "legend",
     "load_model": "model",
     "save_model": "model",
+    "mosaic": "mosaic",
+    "quicklook": "plot",
+    "sieve": "sieve",
     "target_geobox": "grid",
+    "write_cog": "cog",
 }
 
 __all__ = [
@@ -36,10 +48,15 @@ __all__ = [
     "NetSettings",
     "Normalisation",
     "default_legend",
+    "extract_layer",
     "load_legend",
     "load_model",
     "save_model",
+    "mosaic",
+    "quicklook",
+    "sieve",
     "target_geobox",
+    "write_cog",
 ]
 
 
@@ -55,3 +72,15 @@ def __getattr__(name: str) -> Any:
 def __dir__() -> list[str]:
     """List the public names."""
     return sorted([*__all__, "__version__"])
+
+
+class _Package(ModuleType):
+    """Keeps ``oxr.sieve`` the function when Python binds the submodule of that name."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if isinstance(value, ModuleType) and name in _MODULE_OF:
+            value = getattr(value, name)
+        super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package
