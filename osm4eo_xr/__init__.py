@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from osm4eo_xr._net_settings import NetSettings
+    from osm4eo_xr.classify import classify, read_throughput
     from osm4eo_xr.cog import write_cog
     from osm4eo_xr.errors import InputError
     from osm4eo_xr.grid import target_geobox
@@ -29,13 +30,15 @@ _MODULE_OF = {
     "Model": "model",
     "NetSettings": "_net_settings",
     "Normalisation": "model",
+    "classify": "classify",
     "default_legend": "legend",
     "extract_layer": "layers",
     "load_legend": "legend",
     "load_model": "model",
-    "save_model": "model",
     "mosaic": "mosaic",
     "quicklook": "plot",
+    "read_throughput": "classify",
+    "save_model": "model",
     "sieve": "sieve",
     "target_geobox": "grid",
     "write_cog": "cog",
@@ -47,13 +50,15 @@ __all__ = [
     "Model",
     "NetSettings",
     "Normalisation",
+    "classify",
     "default_legend",
     "extract_layer",
     "load_legend",
     "load_model",
-    "save_model",
     "mosaic",
     "quicklook",
+    "read_throughput",
+    "save_model",
     "sieve",
     "target_geobox",
     "write_cog",

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from safetensors import SafetensorError
-from safetensors.numpy import load_file, save
+from safetensors.numpy import load, load_file, save
 
 from osm4eo_xr import resnet
 from osm4eo_xr._footprint import Footprint
@@ -198,6 +198,18 @@ def load_model(path: str | Path) -> Model:
         return Model(variables=variables, path=path, **from_json(record))
     except InputError as error:
         raise InputError(f"{path / JSON_FILE}: {error}") from None
+
+
+def model_to_bytes(model: Model) -> bytes:
+    """Return the whole model in one string, for a worker that cannot read its folder."""
+    head = json.dumps(to_json(model)).encode()
+    return len(head).to_bytes(8, "little") + head + model.weights
+
+
+def model_from_bytes(content: bytes) -> Model:
+    """Read back what ``model_to_bytes`` wrote."""
+    end = 8 + int.from_bytes(content[:8], "little")
+    return Model(variables=_nest(load(content[end:])), **from_json(json.loads(content[8:end])))
 
 
 def _read_json(path: Path) -> dict[str, Any]:

@@ -24,6 +24,7 @@ import numpy as np
 from jaxtyping import Array, Float, Float32
 
 from osm4eo_xr._conv import conv2d
+from osm4eo_xr._fold import EPSILON, fold
 from osm4eo_xr._net_settings import SMOOTH, STRIDE, STRIDES, NetSettings, footprint
 from osm4eo_xr.errors import InputError
 
@@ -31,15 +32,15 @@ __all__ = [
     "NetSettings",
     "ResNet",
     "apply_eval",
+    "apply_folded",
     "apply_train",
+    "fold",
     "footprint",
     "init",
 ]
 
 Variables = Mapping[str, Any]
 """Nested dicts of arrays: ``params`` and ``batch_stats``."""
-
-_EPSILON = 1e-3  # of batch normalisation, as Keras has it
 
 
 class Conv(nn.Module):
@@ -114,7 +115,7 @@ class Norms:
         norm = nn.BatchNorm(
             use_running_average=self.how == "eval",
             momentum=self.momentum,
-            epsilon=_EPSILON,
+            epsilon=EPSILON,
             name=name,
         )
         return norm(x.astype(jnp.float32)).astype(x.dtype)
@@ -277,6 +278,24 @@ def apply_eval(
     """
     _check_shape(settings, x.shape)
     return ResNet(settings, "eval").apply(variables, x.astype(dtype))  # pyright: ignore[reportReturnType] - linen's apply may return a tuple, not here
+
+
+def apply_folded(
+    settings: NetSettings,
+    folded: Variables,
+    x: Float32[Array, "n y x c"],
+    *,
+    dtype: Any = jnp.float32,
+) -> Float32[Array, "n *yx k"]:
+    """Return the logits of ``apply_eval`` from parameters that ``fold`` gave.
+
+    Raises
+    ------
+    InputError
+        If the images do not fit the network.
+    """
+    _check_shape(settings, x.shape)
+    return ResNet(settings, "folded").apply({"params": folded}, x.astype(dtype))  # pyright: ignore[reportReturnType] - linen's apply may return a tuple, not here
 
 
 def _check_shape(settings: NetSettings, shape: tuple[int, ...]) -> None:
