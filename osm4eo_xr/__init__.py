@@ -10,11 +10,14 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from osm4eo_xr._net_settings import NetSettings
+    from osm4eo_xr.classify import classify, read_throughput
     from osm4eo_xr.cog import write_cog
     from osm4eo_xr.errors import InputError
     from osm4eo_xr.grid import target_geobox
     from osm4eo_xr.layers import extract_layer
     from osm4eo_xr.legend import Legend, default_legend, load_legend
+    from osm4eo_xr.model import Model, Normalisation, load_model, save_model
     from osm4eo_xr.mosaic import mosaic
     from osm4eo_xr.plot import quicklook
     from osm4eo_xr.radiometry import band_statistics
@@ -27,13 +30,20 @@ _MODULE_OF = {
     "InputError": "errors",
     "Legend": "legend",
     "band_statistics": "radiometry",
+    "Model": "model",
+    "NetSettings": "_net_settings",
+    "Normalisation": "model",
+    "classify": "classify",
     "default_legend": "legend",
     "extract_layer": "layers",
     "load_legend": "legend",
+    "load_model": "model",
     "mosaic": "mosaic",
     "open_raster": "scene",
     "open_scene": "scene",
     "quicklook": "plot",
+    "read_throughput": "classify",
+    "save_model": "model",
     "sieve": "sieve",
     "target_geobox": "grid",
     "write_cog": "cog",
@@ -43,13 +53,20 @@ __all__ = [
     "InputError",
     "Legend",
     "band_statistics",
+    "Model",
+    "NetSettings",
+    "Normalisation",
+    "classify",
     "default_legend",
     "extract_layer",
     "load_legend",
+    "load_model",
     "mosaic",
     "open_raster",
     "open_scene",
     "quicklook",
+    "read_throughput",
+    "save_model",
     "sieve",
     "target_geobox",
     "write_cog",
