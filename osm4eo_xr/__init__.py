@@ -29,10 +29,10 @@ __version__ = "0.1.0"
 _MODULE_OF = {
     "InputError": "errors",
     "Legend": "legend",
-    "band_statistics": "radiometry",
     "Model": "model",
     "NetSettings": "_net_settings",
     "Normalisation": "model",
+    "band_statistics": "radiometry",
     "classify": "classify",
     "default_legend": "legend",
     "extract_layer": "layers",
@@ -52,10 +52,10 @@ _MODULE_OF = {
 __all__ = [
     "InputError",
     "Legend",
-    "band_statistics",
     "Model",
     "NetSettings",
     "Normalisation",
+    "band_statistics",
     "classify",
     "default_legend",
     "extract_layer",
