@@ -1,0 +1,171 @@
+"""The first and the last phase of the sieve: one chunk to its border, one chunk to its result."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Integer
+
+from osm4eo_xr._sieve_borders import Border, Fates, Links, Rule, Sides, number_told
+from osm4eo_xr._sieve_chains import follow_chains, mark_chains
+from osm4eo_xr._sieve_kernels import (
+    NONE,
+    biggest_neighbours,
+    border_links,
+    cut_runs,
+    label_row,
+    label_runs,
+    measure_regions,
+    paint_runs,
+)
+from osm4eo_xr.errors import InputError
+
+NO_MASK = np.empty((0, 0), np.uint8)
+"""Stands for a mask that lets every pixel take part."""
+
+
+class Place(NamedTuple):
+    """Where a chunk lies, and beyond which of its sides the raster goes on."""
+
+    row: int
+    column: int
+    top: bool
+    bottom: bool
+    left: bool
+    right: bool
+
+
+def unsigned(values: Integer[np.ndarray, "y x"]) -> Integer[np.ndarray, "y x"]:
+    """Return the bit patterns of integers, C-contiguous and read-only.
+
+    Kernels compare values for equality alone, so that one compiled version serves each width. They
+    are read-only in every case because numba would compile another version for writable ones.
+    """
+    native = np.ascontiguousarray(values, values.dtype.newbyteorder("="))
+    bits = native.view(f"u{native.dtype.itemsize}")
+    bits.setflags(write=False)
+    return bits
+
+
+@dataclass(frozen=True)
+class _Regions:
+    """A chunk's runs (see ``_sieve_kernels``) and regions."""
+
+    runs: tuple[np.ndarray, np.ndarray, np.ndarray]  # first, start, label
+    size: np.ndarray
+    value: np.ndarray
+    protected: np.ndarray
+    sides: Sides
+    outer: np.ndarray
+
+
+def describe_chunk(
+    values: Integer[np.ndarray, "y x"],
+    mask: Bool[np.ndarray, "y x"] | None,
+    rule: Rule,
+    place: Place,
+) -> Border:
+    """Return the border of a chunk.
+
+    ``mask`` is True where a pixel takes part; None when all do.
+    """
+    regions = _find_regions(values, mask, rule, place)
+    outer = regions.outer
+    asks = (regions.size < rule.size) & ~regions.protected
+    inner_size = np.where(outer, np.int32(0), regions.size)
+    best, row, at = biggest_neighbours(*regions.runs, inner_size, asks, rule.diagonal)
+    told = outer | mark_chains(best, outer & asks)
+    asks &= told
+    number, order = number_told(outer, told)
+    found = border_links(*regions.runs, asks, outer, rule.diagonal)
+    asking = np.flatnonzero(asks & (best != NONE))
+    links = Links(
+        np.concatenate([found[:, 0], asking]).astype(np.int32),
+        np.concatenate([found[:, 1], best[asking]]),
+        _link_key(
+            np.concatenate([found[:, 2], row[asking]]),
+            np.concatenate([found[:, 3], at[asking]]),
+            rule,
+            place,
+        ),
+    )
+    return Border(
+        row=place.row,
+        column=place.column,
+        sides=regions.sides.renumber(number),
+        outer=int(outer.sum()),
+        size=regions.size[order].astype(np.int64),
+        value=regions.value[order],
+        protected=regions.protected[order],
+        links=links.renumber(number).in_order().firsts(),
+    )
+
+
+def finish_chunk(
+    values: Integer[np.ndarray, "y x"],
+    mask: Bool[np.ndarray, "y x"] | None,
+    rule: Rule,
+    place: Place,
+    fates: Fates,
+) -> Integer[np.ndarray, "y x"]:
+    """Return the sieved chunk, given what the raster tells its outer regions.
+
+    Raises
+    ------
+    InputError
+        If the chunk is not the one its border was made from.
+    """
+    regions = _find_regions(values, mask, rule, place)
+    outer, size = regions.outer, regions.size
+    if int(outer.sum()) != fates.size.size:
+        raise InputError(
+            f"the chunk at row {place.row}, column {place.column} gave other values when it was "
+            f"read again; write the class map to a file first and sieve that"
+        )
+    size[outer] = fates.size
+    stays = (size >= rule.size) | regions.protected
+    target = np.where(stays, regions.value, NONE).astype(np.int64)
+    target[outer] = fates.target
+    known = outer | stays
+    best, _, _ = biggest_neighbours(*regions.runs, size, ~known, rule.diagonal)
+    follow_chains(best, target, known)
+    out = unsigned(values).copy()
+    paint_runs(out, *regions.runs, regions.value, target)
+    return out.view(values.dtype.newbyteorder("=")).astype(values.dtype, copy=False)
+
+
+def _find_regions(
+    values: np.ndarray, mask: np.ndarray | None, rule: Rule, place: Place
+) -> _Regions:
+    """Label a chunk."""
+    bits = unsigned(values)
+    where = unsigned(NO_MASK if mask is None else mask.astype(np.uint8, copy=False))
+    first, start = cut_runs(bits, where)
+    nodata = -1 if rule.nodata is None else rule.nodata
+    label, count = label_runs(bits, where, nodata, rule.diagonal, first, start)
+    size, value = measure_regions(bits, first, start, label, count)
+    sides = _find_sides(first, start, label, place)
+    outer = np.zeros(count, bool)
+    for side in sides.all():
+        outer[side[side != NONE]] = True
+    protected = np.isin(value, np.array(rule.protected, np.uint32))
+    return _Regions((first, start, label), size, value, protected, sides, outer)
+
+
+def _find_sides(first: np.ndarray, start: np.ndarray, label: np.ndarray, place: Place) -> Sides:
+    """Return the regions along the open sides."""
+    closed = np.empty(0, np.int32)
+    return Sides(
+        top=label_row(first, start, label, 0) if place.top else closed,
+        bottom=label_row(first, start, label, first.size - 2) if place.bottom else closed,
+        left=label[first[:-1]] if place.left else closed,
+        right=label[first[1:] - 2] if place.right else closed,
+    )
+
+
+def _link_key(row: np.ndarray, at: np.ndarray, rule: Rule, place: Place) -> Any:
+    """Return the raster-wide key of links at a chunk's rows and places (see ``Links``)."""
+    rows = row.astype(np.int64) + place.row
+    return 4 * (rows * rule.width + place.column) + at

@@ -1,0 +1,234 @@
+"""The ``osm4eo-xr`` command: parse, call, print.
+
+Every command imports the step it needs when it runs, so ``--help`` answers at once.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from osm4eo_xr import __version__
+from osm4eo_xr.console import OUT, print_error, progress_bar
+from osm4eo_xr.errors import InputError
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from osm4eo_xr.legend import Legend
+
+app = typer.Typer(
+    name="osm4eo-xr",
+    help="Land-use maps of whole countries at 10 m, from OpenStreetMap and Sentinel-2.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+
+ClassMap = Annotated[Path, typer.Argument(help="Class map (GeoTIFF, COG or VRT).")]
+LegendFile = Annotated[
+    Path | None, typer.Option("--legend", help="Legend as TOML; OSMlanduse's twelve if left out.")
+]
+ModelFolder = Annotated[Path, typer.Option("--model", help="Folder of a trained model.")]
+Out = Annotated[Path, typer.Option("--out", help="File or folder to write.")]
+SceneFiles = Annotated[list[Path], typer.Argument(help="A multi-band raster, or a file per band.")]
+Seed = Annotated[int, typer.Option("--seed", help="Seed of every random choice.")]
+
+
+def main() -> None:
+    """Run the command line; bad input ends with one line and exit code 1, wrong usage with 2."""
+    try:
+        app()
+    except InputError as error:
+        print_error(error)
+        sys.exit(1)
+    except OSError as error:
+        print_error(f"{error.strerror or error}: {error.filename}" if error.filename else error)
+        sys.exit(1)
+
+
+@app.command()
+def demo(out: Out = Path("osm4eo-demo"), seed: Seed = 0) -> None:
+    """Go the whole way, from OpenStreetMap to a water layer, on the data in the package."""
+    from osm4eo_xr.demo.run import run_demo
+
+    run_demo(out, seed=seed)
+
+
+@app.command()
+def labels(
+    osm: Annotated[Path, typer.Argument(help="OpenStreetMap extract (.osm.pbf, .osm, .osm.bz2).")],
+    like: Annotated[list[Path], typer.Option("--like", help="Scene whose grid the labels take.")],
+    out: Out,
+    legend: LegendFile = None,
+) -> None:
+    """Turn OpenStreetMap land use into a class raster on a scene's grid."""
+    from osm4eo_xr.labels import rasterize_labels
+    from osm4eo_xr.osm import read_landuse
+    from osm4eo_xr.scene import open_scene
+
+    classes = _legend(legend)
+    grid = open_scene(like)
+    _write(rasterize_labels(read_landuse(osm, classes), grid), out, classes)
+
+
+@app.command()
+def samples(
+    scene: Annotated[list[Path], typer.Option("--scene", help="Scene files.")],
+    labels: Annotated[Path, typer.Option("--labels", help="Class raster on the scene's grid.")],
+    out: Out,
+    per_class: Annotated[int, typer.Option(min=1, help="Samples per class.")] = 5000,
+    seed: Seed = 0,
+) -> None:
+    """Draw stratified training samples, spatially split, into a Zarr store."""
+    from osm4eo_xr.labels import read_labels
+    from osm4eo_xr.samples import draw_samples, write_samples
+    from osm4eo_xr.scene import open_scene
+
+    drawn = draw_samples(open_scene(scene), read_labels(labels), per_class=per_class, seed=seed)
+    with progress_bar(f"samples → {out}") as progress:
+        write_samples(drawn, out, progress=progress)
+    OUT.print(f"{drawn.sizes['sample']} samples in {out}")
+
+
+@app.command()
+def train(
+    samples: Annotated[Path, typer.Argument(help="Sample set (Zarr).")],
+    out: Out,
+    depth: Annotated[int, typer.Option(help="Layers of the network, 9n+2.")] = 29,
+    epochs: Annotated[int, typer.Option(min=1, help="Passes over the samples.")] = 30,
+    mode: Annotated[
+        str, typer.Option(help="dense (every pixel) or window (centre pixel).")
+    ] = "dense",
+    seed: Seed = 0,
+) -> None:
+    """Train the residual network and save it as a model folder."""
+    from osm4eo_xr.model import save_model
+    from osm4eo_xr.samples import open_samples
+    from osm4eo_xr.train import TrainSettings
+    from osm4eo_xr.train import train as fit
+
+    settings = TrainSettings(depth=depth, epochs=epochs, mode=mode, seed=seed)
+    with progress_bar("train") as progress:
+        model = fit(open_samples(samples), settings, progress=progress)
+    OUT.print(f"model in {save_model(model, out)}")
+
+
+@app.command()
+def classify(
+    scene: SceneFiles,
+    model: ModelFolder,
+    out: Out,
+    probabilities: Annotated[
+        Path | None, typer.Option(help="Also write per-class probabilities (0-250, 255 no data).")
+    ] = None,
+) -> None:
+    """Classify a scene with a trained model."""
+    from osm4eo_xr.classify import classify as predict
+    from osm4eo_xr.model import load_model
+    from osm4eo_xr.scene import open_scene
+
+    trained = load_model(model)
+    classes = predict(open_scene(scene), trained)
+    _write(classes, out, trained.legend)
+    del probabilities
+
+
+@app.command()
+def sieve(
+    class_map: ClassMap,
+    out: Out,
+    size: Annotated[int, typer.Option(help="Smallest region that is kept, in pixels.")] = 64,
+    connectivity: Annotated[int, typer.Option(help="4 or 8 neighbours.")] = 8,
+    legend: LegendFile = None,
+) -> None:
+    """Merge regions below a size into their largest neighbour, exactly as GDAL does."""
+    from osm4eo_xr.scene import open_raster
+    from osm4eo_xr.sieve import sieve as sieve_map
+
+    sieved = sieve_map(open_raster(class_map), size=size, connectivity=connectivity)
+    _write(sieved, out, _legend(legend))
+
+
+@app.command()
+def mosaic(
+    class_maps: Annotated[list[Path], typer.Argument(help="Class maps on one grid.")],
+    out: Out,
+    boundary: Annotated[
+        Path | None, typer.Option("--boundary", help="Vector file to clip to.")
+    ] = None,
+    legend: LegendFile = None,
+) -> None:
+    """Join class maps of tiles into one map."""
+    from osm4eo_xr.mosaic import mosaic as join
+    from osm4eo_xr.scene import open_raster
+
+    joined = join([open_raster(path) for path in class_maps], boundary=boundary)
+    _write(joined, out, _legend(legend))
+
+
+@app.command()
+def extract(
+    class_map: ClassMap,
+    layer: Annotated[str, typer.Option("--layer", help="Class by name, id or clc:NN.")],
+    out: Out,
+    legend: LegendFile = None,
+) -> None:
+    """Extract one layer, for example water, from a class map."""
+    from osm4eo_xr.layers import extract_layer
+    from osm4eo_xr.scene import open_raster
+
+    classes = _legend(legend)
+    _write(extract_layer(open_raster(class_map), layer, legend=classes), out, classes)
+
+
+@app.command()
+def assess(
+    class_map: ClassMap,
+    points: Annotated[Path, typer.Option("--points", help="Vector file with reference classes.")],
+    out: Out,
+    legend: LegendFile = None,
+) -> None:
+    """Compare a class map with reference points and write the scores as JSON."""
+    from osm4eo_xr.accuracy import assess as compare
+    from osm4eo_xr.scene import open_raster
+
+    report = compare(open_raster(class_map), points, legend=_legend(legend))
+    OUT.print(report)
+    report.save(out)
+
+
+def _write(raster: xr.DataArray, path: Path, legend: Legend) -> None:
+    """Write a raster as COG behind a progress bar and say where it is."""
+    from osm4eo_xr.cog import write_cog
+
+    with progress_bar(path.name) as progress:
+        write_cog(raster, path, legend=legend, progress=progress)
+    OUT.print(str(path), soft_wrap=True, highlight=False)
+
+
+def _legend(path: Path | None) -> Legend:
+    from osm4eo_xr.legend import default_legend, load_legend
+
+    return load_legend(path) if path else default_legend()
+
+
+def _print_version(show: bool) -> None:
+    if show:
+        OUT.print(f"osm4eo_xr {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    *,
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version."
+        ),
+    ] = False,
+) -> None:
+    del version  # handled by its callback

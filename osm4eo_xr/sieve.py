@@ -1,0 +1,239 @@
+"""The sieve: small regions of a class map go to their largest neighbour, exactly as in GDAL.
+
+A region is a connected set of pixels of one value; masked pixels belong to none. Its biggest
+neighbour is the adjacent region of most pixels (sizes saturate at 2**31 - 1), among equals the one
+whose adjacency comes first in scan order: pixel by pixel in rows, and at each its links to the
+pixel above, above left, above right, left. A region of at least ``size`` pixels stays. A smaller
+one follows the chain biggest neighbour of biggest neighbour … to the first region of at least
+``size`` pixels and takes its value; where the chain ends or closes on itself before, it stays.
+
+The raster is sieved chunk by chunk in three phases: each chunk tells the regions on its border
+(``_sieve_chunks``), a tree of tasks joins borders to ever larger blocks and hands the fates of
+their regions back down (``_sieve_tree``, ``_sieve_merge``), and each chunk finishes with the fates
+of its own border. The result does not depend on the chunks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, cast
+
+import dask.array as da
+import numpy as np
+import xarray as xr
+from dask.base import compute, tokenize
+from dask.delayed import Delayed
+from dask.graph_manipulation import bind
+from dask.highlevelgraph import HighLevelGraph
+
+from osm4eo_xr._sieve_borders import Border, Fates, Rule
+from osm4eo_xr._sieve_chunks import Place, describe_chunk, finish_chunk
+from osm4eo_xr._sieve_kernels import SATURATION
+from osm4eo_xr._sieve_tree import plan_tree
+from osm4eo_xr.errors import InputError
+
+_EAGER_CHUNK = 2048  # pixels per side of the chunks that an array in memory is cut into
+_MAX_CHUNK = 2**29  # pixels; runs and places within a chunk are counted in 32 bits
+_MAX_BYTES = 4
+
+
+def sieve(
+    class_map: xr.DataArray,
+    size: int = 64,
+    connectivity: int = 8,
+    *,
+    mask: Any = None,
+    nodata: float | None = 0,
+    protected: Iterable[int] = (),
+    reread: bool = False,
+) -> xr.DataArray:
+    """Give regions below ``size`` pixels to their largest neighbour.
+
+    Equal bit for bit to ``rasterio.features.sieve`` (GDAL's sieve filter), for any chunks.
+
+    Parameters
+    ----------
+    class_map : DataArray
+        (y, x), any integer dtype of at most 32 bits. Lazy with dask; an array in memory is sieved
+        at once.
+    size : int
+        Regions of fewer pixels are sieved; 1 to 2**31 - 1.
+    connectivity : int
+        4, or 8 to connect pixels that meet at a corner.
+    mask : array, optional
+        Of the map's shape: pixels where it is False or 0 belong to no region and do not change.
+    nodata : int or None
+        Value of pixels that belong to no region and do not change.
+    protected : iterable of int
+        Classes whose regions stay whatever their size. They take in smaller neighbours like
+        regions of at least ``size`` pixels do.
+    reread : bool
+        Compute the input's chunks a second time for the last phase, in place of holding them in
+        memory from the first. Memory then does not grow with the raster: right for maps opened
+        from files, wasteful for maps that cost much to compute.
+
+    Returns
+    -------
+    DataArray
+        With the dims, coordinates, attributes, dtype and chunks of ``class_map``.
+
+    Raises
+    ------
+    InputError
+        If the map is not a two-dimensional integer raster, or an argument is out of range.
+    """
+    rule = _rule_of(class_map, size, connectivity, nodata, protected)
+    where = _mask_of(mask, class_map)
+    if class_map.size == 0:
+        return class_map.copy()
+    if class_map.chunks is not None:
+        return class_map.copy(data=_sieve_lazily(class_map.data, where, rule, reread=reread))
+    whole = da.from_array(
+        class_map.to_numpy(),
+        chunks=_EAGER_CHUNK,  # pyright: ignore[reportArgumentType] # dask's gap
+        name=False,
+    )
+    (data,) = compute(_sieve_lazily(whole, where, rule, reread=False), scheduler="threads")
+    return class_map.copy(data=data)
+
+
+def _rule_of(
+    class_map: xr.DataArray,
+    size: int,
+    connectivity: int,
+    nodata: float | None,
+    protected: Iterable[int],
+) -> Rule:
+    """Check the arguments."""
+    if not isinstance(class_map, xr.DataArray) or class_map.ndim != 2:  # noqa: PLR2004
+        given = getattr(class_map, "dims", type(class_map).__name__)
+        raise InputError(f"sieve takes a DataArray with dims (y, x), not {given}")
+    dtype = class_map.dtype
+    if dtype.kind not in "iu" or dtype.itemsize > _MAX_BYTES:
+        raise InputError(
+            f"sieve takes integers of at most 32 bits, not {dtype}; convert the map first, "
+            f'for example with class_map.astype("uint8")'
+        )
+    if not isinstance(size, int | np.integer) or not 1 <= size <= SATURATION:
+        raise InputError(f"size is {size!r}; give a whole number of pixels, 1 to {SATURATION}")
+    if connectivity not in (4, 8):
+        raise InputError(f"connectivity is {connectivity!r}; give 4 or 8")
+    bits = [_bits(value, dtype) for value in protected]
+    if None in bits:
+        raise InputError(f"protected has a value that {dtype} cannot hold: {list(protected)}")
+    return Rule(
+        size=int(size),
+        diagonal=int(connectivity == 8),  # noqa: PLR2004
+        width=class_map.shape[1],
+        nodata=None if nodata is None else _bits(nodata, dtype),
+        protected=tuple(cast("list[int]", bits)),
+    )
+
+
+def _bits(value: float, dtype: np.dtype) -> int | None:
+    """Return the unsigned bit pattern of a value, None where the dtype cannot hold it."""
+    info = np.iinfo(dtype)
+    if not (info.min <= value <= info.max and value == int(value)):
+        return None
+    return int(value) % 2 ** (8 * dtype.itemsize)
+
+
+def _mask_of(mask: Any, class_map: xr.DataArray) -> da.Array | None:
+    """Return the mask as a lazy boolean array."""
+    if mask is None:
+        return None
+    data = mask.data if isinstance(mask, xr.DataArray) else mask
+    if tuple(np.shape(data)) != class_map.shape:
+        raise InputError(
+            f"the mask has shape {tuple(np.shape(data))} and the map {class_map.shape}; "
+            f"give a mask of the map's shape"
+        )
+    lazy = data if isinstance(data, da.Array) else da.from_array(np.asarray(data), name=False)
+    return lazy.astype(bool)
+
+
+def _sieve_lazily(values: da.Array, mask: da.Array | None, rule: Rule, *, reread: bool) -> da.Array:
+    """Build the three phases over chunks without empty ones."""
+    if np.isnan(values.shape).any():
+        raise InputError("the map's chunks have unknown sizes; call compute_chunk_sizes() first")
+    chunks = tuple(tuple(c for c in axis if c) for axis in values.chunks)
+    if max(chunks[0]) * max(chunks[1]) > _MAX_CHUNK:
+        raise InputError(
+            f"the map has chunks of {max(chunks[0])} x {max(chunks[1])} pixels; rechunk it, "
+            f"for example with class_map.chunk(2048)"
+        )
+    arrays = [values] if mask is None else [values, mask]
+    arrays = [a.rechunk(chunks) for a in arrays]  # pyright: ignore[reportArgumentType] # dask's gap
+    token = tokenize([a.name for a in arrays], rule, chunks, reread)
+    fates, tree_top = _fates_of(arrays, rule, token)
+    if reread:
+        arrays = [bind(a, tree_top, seed=token) for a in arrays]
+    out = da.map_blocks(
+        _finish_block,
+        arrays[0],
+        fates,
+        *arrays[1:],
+        rule=rule,
+        sizes=chunks,
+        name=f"sieve-{token}",
+        dtype=values.dtype,
+        meta=np.empty((0, 0), values.dtype),
+    )
+    return out.rechunk(values.chunks)
+
+
+def _fates_of(arrays: list[da.Array], rule: Rule, token: str) -> tuple[da.Array, Delayed]:
+    """Return the fates of each chunk's border, an object per chunk, and what they all wait for."""
+    borders = da.map_blocks(
+        _describe_block,
+        *arrays,
+        rule=rule,
+        sizes=arrays[0].chunks,
+        name=f"sieve-borders-{token}",
+        dtype=object,
+        meta=np.empty((0, 0), object),
+    )
+    name = f"sieve-fates-{token}"
+    shape = borders.numblocks
+    graph, top = plan_tree(borders.name, name, (shape[0], shape[1]), rule)
+    layers = HighLevelGraph.from_collections(name, graph, dependencies=[borders])
+    ones = tuple((1,) * n for n in shape)
+    fates = da.Array(layers, name, ones, dtype=object, meta=np.empty((0, 0), object))
+    done = Delayed(top, layers, layer=name)  # pyright: ignore[reportCallIssue] # a base hides them
+    return fates, done
+
+
+def _describe_block(
+    values: np.ndarray,
+    mask: np.ndarray | None = None,
+    *,
+    rule: Rule,
+    sizes: tuple[tuple[int, ...], ...],
+    block_id: tuple[int, int],
+) -> Border:
+    return describe_chunk(values, mask, rule, _place(sizes, block_id))
+
+
+def _finish_block(
+    values: np.ndarray,
+    fates: Fates,
+    mask: np.ndarray | None = None,
+    *,
+    rule: Rule,
+    sizes: tuple[tuple[int, ...], ...],
+    block_id: tuple[int, int],
+) -> np.ndarray:
+    return finish_chunk(values, mask, rule, _place(sizes, block_id), fates)
+
+
+def _place(sizes: tuple[tuple[int, ...], ...], block_id: tuple[int, int]) -> Place:
+    """Return where a chunk lies in a raster of these chunk sizes."""
+    i, j = block_id
+    return Place(
+        row=sum(sizes[0][:i]),
+        column=sum(sizes[1][:j]),
+        top=i > 0,
+        bottom=i + 1 < len(sizes[0]),
+        left=j > 0,
+        right=j + 1 < len(sizes[1]),
+    )

@@ -1,0 +1,201 @@
+import os
+from typing import Any
+
+import dask.array as da
+import numpy as np
+import pytest
+import xarray as xr
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from rasterio.features import sieve as gdal_sieve
+
+from osm4eo_xr.errors import InputError
+from osm4eo_xr.grid import georeference, target_geobox
+from osm4eo_xr.sieve import sieve
+
+_BLOB = 40
+EXAMPLES = int(os.environ.get("OSM4EO_XR_SIEVE_EXAMPLES", "100"))
+
+
+def raster(values: np.ndarray, chunks: Any = None) -> xr.DataArray:
+    data = values if chunks is None else da.from_array(values, chunks=chunks)
+    return xr.DataArray(data, dims=("y", "x"))
+
+
+def by_gdal(values: np.ndarray, size: int, connectivity: int, mask: np.ndarray) -> np.ndarray:
+    # rasterio refuses a size above the number of pixels, so masked rows make the raster larger
+    rows = ((0, size // values.shape[1] + 1), (0, 0))
+    padded, where = np.pad(values, rows), np.pad(mask, rows)
+    return gdal_sieve(padded, size, connectivity=connectivity, mask=where)[: values.shape[0]]
+
+
+@st.composite
+def chunkings(draw: st.DrawFn, length: int) -> tuple[int, ...]:
+    longest = draw(st.sampled_from([1, 2, 5, 60]))
+    sizes = []
+    while sum(sizes) < length:
+        sizes.append(draw(st.integers(1, min(longest, length - sum(sizes)))))
+    return tuple(sizes)
+
+
+@st.composite
+def cases(draw: st.DrawFn) -> dict[str, Any]:
+    side = st.sampled_from([1, 2, 3, 7, 20, 45])
+    shape = draw(side), draw(side)
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    zoom = draw(st.integers(1, 4))
+    classes = draw(st.integers(2, 13))
+    coarse = rng.integers(0, classes, shape, np.uint8)
+    values = np.kron(coarse, np.ones((zoom, zoom), np.uint8))[: shape[0], : shape[1]]
+    salt = rng.random(shape) < draw(st.sampled_from([0, 0.05, 0.3]))
+    values[salt] = rng.integers(0, classes, int(salt.sum()))
+    masked = draw(st.sampled_from([None, 0.1, 0.5]))
+    return {
+        "values": values,
+        "chunks": (draw(chunkings(shape[0])), draw(chunkings(shape[1]))),
+        "size": draw(st.sampled_from([1, 2, 3, 4, 6, 10, 25, 64, 500, 5000])),
+        "connectivity": draw(st.sampled_from([4, 8])),
+        "mask": None if masked is None else rng.random(shape) >= masked,
+        "nodata": draw(st.sampled_from([0, None])),
+        "reread": draw(st.booleans()),
+    }
+
+
+@settings(max_examples=EXAMPLES)
+@given(cases())
+def test_equals_gdal_whatever_the_chunks(case: dict[str, Any]) -> None:
+    values, mask = case["values"], case["mask"]
+    where = np.ones(values.shape, bool) if mask is None else mask
+    if case["nodata"] == 0:
+        where = where & (values != 0)
+    ours = sieve(
+        raster(values, case["chunks"]),
+        case["size"],
+        case["connectivity"],
+        mask=mask,
+        nodata=case["nodata"],
+        reread=case["reread"],
+    )
+    assert ours.chunks == case["chunks"]
+    expected = by_gdal(values, case["size"], case["connectivity"], where)
+    np.testing.assert_array_equal(ours.data.compute(scheduler="synchronous"), expected)
+
+
+def class_map(shape: tuple[int, int], seed: int = 0) -> np.ndarray:
+    """13 classes in blobs some 60 pixels wide, with 3 % salt noise."""
+    rng = np.random.default_rng(seed)
+    coarse = rng.random((13, shape[0] // _BLOB + 2, shape[1] // _BLOB + 2))
+    y, x = (np.arange(n) / _BLOB for n in shape)
+    j, i, v, u = x.astype(int), y.astype(int)[:, None], x % 1, (y % 1)[:, None]
+    field = (coarse[:, i, j] * (1 - v) + coarse[:, i, j + 1] * v) * (1 - u) + (
+        coarse[:, i + 1, j] * (1 - v) + coarse[:, i + 1, j + 1] * v
+    ) * u
+    values = field.argmax(0).astype(np.uint8)
+    salt = rng.random(shape) < 0.03
+    values[salt] = rng.integers(0, 13, int(salt.sum()))
+    return values
+
+
+@pytest.mark.parametrize("connectivity", [4, 8])
+@pytest.mark.parametrize("size", [64, 1000])
+def test_equals_gdal_on_a_class_map_in_threads(size: int, connectivity: int) -> None:
+    values = class_map((900, 1100))
+    ours = sieve(raster(values, 128), size, connectivity).data.compute(scheduler="threads")
+    expected = by_gdal(values, size, connectivity, values != 0)
+    assert (expected != values).mean() > 0.02
+    np.testing.assert_array_equal(ours, expected)
+
+
+@pytest.mark.usefixtures("no_compute")
+def test_builds_a_graph_only() -> None:
+    values = raster(np.ones((8, 8), np.uint8), 2)
+    lazy = sieve(values, mask=np.ones((8, 8), bool), protected=(1,), reread=True)
+    assert isinstance(lazy.data, da.Array)
+    assert lazy.chunks == values.chunks
+
+
+@pytest.mark.usefixtures("no_compute")
+def test_tasks_are_linear_in_chunks() -> None:
+    def tasks_per_chunk(chunks: int) -> float:
+        lazy = da.zeros((chunks * 10, chunks * 10), chunks=10, dtype=np.uint8)
+        return len(sieve(xr.DataArray(lazy, dims=("y", "x"))).data.dask) / chunks**2
+
+    assert tasks_per_chunk(32) < 6
+    assert tasks_per_chunk(32) <= tasks_per_chunk(8) + 0.1
+
+
+def test_keeps_everything_but_pixels() -> None:
+    values = class_map((40, 60))
+    geobox = target_geobox((4_321_000, 3_210_000, 4_321_600, 3_210_400))
+    source = georeference(values, geobox, attrs={"nodata": 0, "legend": "x"}, name="classes")
+    for given_map in (source, source.chunk(17)):
+        ours = sieve(given_map, 20)
+        assert ours.attrs == source.attrs
+        assert ours.name == "classes"
+        assert ours.dtype == np.uint8
+        assert ours.chunks == given_map.chunks
+        assert ours.odc.geobox == geobox
+    np.testing.assert_array_equal(source, values)
+
+
+def test_an_array_in_memory_is_sieved_at_once() -> None:
+    values = class_map((60, 2100))
+    ours = sieve(raster(values), 64)
+    assert isinstance(ours.data, np.ndarray)
+    np.testing.assert_array_equal(ours, by_gdal(values, 64, 8, values != 0))
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int8", "int16", "uint16", "int32", "uint32", ">i2"])
+def test_integer_types_keep_their_values(dtype: str) -> None:
+    low, high = np.iinfo(dtype).min, np.iinfo(dtype).max
+    palette = np.array([low, 1, 2, 3, high]).astype(dtype)
+    index = np.random.default_rng(1).integers(0, 5, (30, 30))
+    ours = sieve(raster(palette[index], 7), 6, nodata=int(low), protected=(int(high),))
+    same = sieve(raster(index.astype(np.uint8), 7), 6, nodata=0, protected=(4,))
+    assert ours.dtype == np.dtype(dtype)
+    np.testing.assert_array_equal(ours, palette[same.to_numpy()])
+
+
+def test_empty_chunks_and_empty_maps() -> None:
+    values = class_map((30, 30))
+    lazy = raster(values, ((10, 0, 20), (0, 30)))
+    assert sieve(lazy, 9).chunks == lazy.chunks
+    np.testing.assert_array_equal(sieve(lazy, 9), by_gdal(values, 9, 8, values != 0))
+    assert sieve(raster(np.zeros((0, 5), np.uint8))).shape == (0, 5)
+
+
+def test_protected_classes_stay_and_absorb() -> None:
+    values = np.full((9, 9), 1, np.uint8)
+    values[4, 2:6] = 12  # a pond below the size
+    values[4, 3] = 5  # a speck in it
+    values[0:2, 8] = 7
+    plain = sieve(raster(values, 3), 20, 4)
+    kept = sieve(raster(values, 3), 20, 4, protected=(12,))
+    assert set(np.unique(plain)) == {1}
+    assert (kept == 12).sum() == 3
+    lone = np.array([[12, 12, 3, 0]], np.uint8)  # nothing of at least the size anywhere
+    np.testing.assert_array_equal(sieve(raster(lone, 2), 9), lone)
+    np.testing.assert_array_equal(sieve(raster(lone, 2), 9, protected=(12,)), [[12, 12, 12, 0]])
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"size": 0}, "size is 0; give a whole number"),
+        ({"size": 2.5}, "size is 2.5"),
+        ({"size": 2**31}, "1 to 2147483647"),
+        ({"connectivity": 6}, "connectivity is 6; give 4 or 8"),
+        ({"mask": np.ones((3, 4))}, "mask has shape (3, 4) and the map (4, 4)"),
+        ({"protected": (1, 300)}, "protected has a value that uint8 cannot hold"),
+        ({"class_map": raster(np.zeros((4, 4), np.float32))}, "not float32"),
+        ({"class_map": raster(np.zeros((4, 4), np.int64))}, "not int64"),
+        ({"class_map": raster(np.zeros((4, 4), bool))}, "not bool"),
+        ({"class_map": raster(np.zeros((4, 4), np.uint8)).expand_dims("band")}, "dims (y, x)"),
+    ],
+)
+def test_refuses(change: dict[str, Any], message: str) -> None:
+    arguments = {"class_map": raster(np.zeros((4, 4), np.uint8)), **change}
+    with pytest.raises(InputError) as caught:
+        sieve(**arguments)
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
