@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from osm4eo_xr.model import Model, Normalisation, load_model, save_model
     from osm4eo_xr.mosaic import mosaic
     from osm4eo_xr.plot import quicklook
-    from osm4eo_xr.radiometry import band_statistics
-    from osm4eo_xr.scene import open_raster, open_scene
+    from osm4eo_xr.radiometry import band_statistics, composite, mask_clouds
+    from osm4eo_xr.scene import open_raster, open_scene, stack_classes, stack_items
     from osm4eo_xr.sieve import sieve
 
 __version__ = "0.1.0"
@@ -33,6 +33,10 @@ _MODULE_OF = {
     "NetSettings": "_net_settings",
     "Normalisation": "model",
     "band_statistics": "radiometry",
+    "composite": "radiometry",
+    "mask_clouds": "radiometry",
+    "stack_classes": "scene",
+    "stack_items": "scene",
     "classify": "classify",
     "default_legend": "legend",
     "extract_layer": "layers",
@@ -57,10 +61,12 @@ __all__ = [
     "Normalisation",
     "band_statistics",
     "classify",
+    "composite",
     "default_legend",
     "extract_layer",
     "load_legend",
     "load_model",
+    "mask_clouds",
     "mosaic",
     "open_raster",
     "open_scene",
@@ -68,6 +74,8 @@ __all__ = [
     "read_throughput",
     "save_model",
     "sieve",
+    "stack_classes",
+    "stack_items",
     "target_geobox",
     "write_cog",
 ]

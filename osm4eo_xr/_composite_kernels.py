@@ -39,6 +39,19 @@ def _valid(cube: np.ndarray, y: int, x: int, times: np.ndarray) -> int:
 
 
 @njit(nogil=True, cache=True)
+def _nearest(cube: np.ndarray, y: int, x: int, chosen: np.ndarray, centre: np.ndarray) -> int:
+    """Return the observation closest to ``centre``, the earliest of equals."""
+    best, least = chosen[0], np.inf
+    for t in chosen:
+        distance = 0.0
+        for b in range(cube.shape[1]):
+            distance += (cube[t, b, y, x] - centre[b]) ** 2
+        if distance < least:
+            best, least = t, distance
+    return best
+
+
+@njit(nogil=True, cache=True)
 def medians(cube: np.ndarray, pick: bool) -> tuple[np.ndarray, np.ndarray]:  # noqa: FBT001 -- compiled
     """Return per-band medians or, if ``pick``, the observation closest to them, and the counts.
 
@@ -75,13 +88,7 @@ def medians(cube: np.ndarray, pick: bool) -> tuple[np.ndarray, np.ndarray]:  # n
                 for b in range(bands):
                     out[b, y, x] = centre[b]
                 continue
-            best, least = 0, np.inf
-            for i in range(count):
-                distance = 0.0
-                for b in range(bands):
-                    distance += (cube[chosen[i], b, y, x] - centre[b]) ** 2
-                if distance < least:
-                    best, least = chosen[i], distance
+            best = _nearest(cube, y, x, chosen[:count], centre)
             for b in range(bands):
                 out[b, y, x] = cube[best, b, y, x]
     return out, counts

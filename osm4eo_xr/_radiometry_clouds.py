@@ -141,9 +141,7 @@ def _long_blocks(source: da.Array) -> da.Array:
     finer: Any = {0: -1, 1: -1}
     for axis in (2, 3):
         if max(source.chunks[axis]) > side:
-            finer[axis] = tuple(
-                part for whole in source.chunks[axis] for part in _cut(whole, side)
-            )
+            finer[axis] = tuple(part for whole in source.chunks[axis] for part in _cut(whole, side))
     return source.rechunk(finer)
 
 

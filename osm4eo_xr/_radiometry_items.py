@@ -73,7 +73,9 @@ def item_scaling(
     if scale is None:
         scale = float(stated.get("scale") or DN_SCALE)
     nodata = stated.get("nodata")
-    invalid = tuple({0.0 if not isinstance(nodata, int | float) else float(nodata), float(SATURATED)})
+    invalid = tuple(
+        {0.0 if not isinstance(nodata, int | float) else float(nodata), float(SATURATED)}
+    )
     return Scaling(scale, _offset(item, key, stated) if offset is None else offset, invalid)
 
 

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 import pystac
+import rasterio
 import xarray as xr
 from odc.geo.geobox import GeoBox
 from rasterio.enums import Resampling
@@ -154,8 +155,8 @@ def read_items(items: Items) -> list[dict[str, Any]]:
     return sorted(found, key=lambda item: (_when(item), item["id"]))
 
 
-def _each(items: Items) -> Iterable[pystac.Item | Mapping[str, Any]]:
-    """Yield the single items of anything that holds items."""
+def _each(items: Any) -> Iterable[pystac.Item | Mapping[str, Any]]:
+    """Return the single items of anything that holds items."""
     if isinstance(items, str | Path):
         return _items_of_file(Path(items))
     if isinstance(items, pystac.Item):
@@ -245,7 +246,7 @@ def _asset_keys(
     keys: dict[str, str] = {}
     for key in sorted(item["assets"], key=lambda k: (k.endswith("-jp2"), len(k))):
         name = common_name(key.removesuffix("-jp2"))
-        if name in names and _is_data(item["assets"][key]):
+        if name is not None and name in names and _is_data(item["assets"][key]):
             keys.setdefault(name, key)
     missing = [n for n in names if n not in keys]
     if missing and not allow_missing:
@@ -310,18 +311,24 @@ def _load(
 ) -> xr.DataArray:
     """Return digital numbers (time, band, y, x) float32 with NaN, lazily."""
     if resampling not in {"nearest", "bilinear", "cubic", "average"}:
-        raise InputError(f"resampling {resampling!r} is unknown; use cubic, bilinear, nearest or average")
+        raise InputError(
+            f"resampling {resampling!r} is unknown; use cubic, bilinear, nearest or average"
+        )
     loaders = {"stackstac": _with_stackstac, "odc": _with_odc}
     if backend not in loaders:
         raise InputError(f"backend {backend!r} is unknown; use 'stackstac' or 'odc'")
-    data = loaders[backend](items, names, geobox, chunks, resampling, allow_missing=allow_missing)
+    present = [n for n in names if any(n in i["assets"] for i in items)]
+    if not present:
+        raise InputError(f"no item has any of {', '.join(names)}; choose other bands")
+    data = loaders[backend](items, present, geobox, chunks, resampling, allow_missing=allow_missing)
     times = [np.datetime64(_when(i).removesuffix("Z").split("+")[0], "ns") for i in items]
-    return georeference(
+    cube = georeference(
         data,
         geobox,
         dims=("time", "band", "y", "x"),
-        coords={"time": times, "band": names, "item": ("time", [i["id"] for i in items])},
+        coords={"time": times, "band": present, "item": ("time", [i["id"] for i in items])},
     )
+    return cube if present == names else cube.reindex(band=names)
 
 
 def _with_stackstac(
@@ -341,25 +348,25 @@ def _with_stackstac(
     if epsg is None:
         raise InputError("stackstac needs a grid with an EPSG code; use backend='odc'")
     bounds = geobox.boundingbox
-    stack = stackstac.stack(
-        items,  # pyright: ignore[reportArgumentType] -- plain JSON, one of the kinds it takes
-        assets=names,
-        epsg=epsg,
-        resolution=(abs(geobox.resolution.x), abs(geobox.resolution.y)),
-        bounds=(bounds.left, bounds.bottom, bounds.right, bounds.top),
-        snap_bounds=False,
-        resampling=Resampling[resampling],
-        chunksize=chunks,
-        dtype=np.dtype("float32"),
-        fill_value=np.float32("nan"),  # pyright: ignore[reportArgumentType] -- a plain nan is refused
-        rescale=False,
-        sortby_date=False,
-        xy_coords="center",
-        properties=False,
-        band_coords=False,
-        gdal_env=LayeredEnv(always=dict(GDAL_OPTIONS)),
-        errors_as_nodata=(RasterioIOError(".*"),) if allow_missing else (),  # pyright: ignore[reportArgumentType] -- declared too narrow
-    )
+    options: dict[str, Any] = {  # its declared types are too narrow for what it takes
+        "epsg": epsg,
+        "resolution": (abs(geobox.resolution.x), abs(geobox.resolution.y)),
+        "bounds": (bounds.left, bounds.bottom, bounds.right, bounds.top),
+        "snap_bounds": False,
+        "resampling": Resampling[resampling],
+        "chunksize": chunks,
+        "dtype": np.dtype("float32"),
+        "fill_value": np.float32("nan"),  # a plain nan is refused
+        "rescale": False,
+        "sortby_date": False,
+        "xy_coords": "center",
+        "properties": False,
+        "band_coords": False,
+        "gdal_env": LayeredEnv(always=dict(GDAL_OPTIONS)),
+        "errors_as_nodata": (RasterioIOError(".*"),) if allow_missing else (),
+    }
+    plain: Any = items
+    stack = stackstac.stack(plain, assets=names, **options)
     return stack.sel(band=names).data
 
 
@@ -375,16 +382,18 @@ def _with_odc(
     """Load with odc-stac, every item as its own time step."""
     import odc.stac
 
-    stack = odc.stac.load(
-        [pystac.Item.from_dict(i) for i in items],
-        bands=names,
-        geobox=geobox,
-        chunks={"y": chunks, "x": chunks},
-        groupby="id",
-        preserve_original_order=True,
-        resampling=resampling,
-        dtype="float32",
-        nodata=float("nan"),
-        fail_on_error=not allow_missing,
-    )
+    # odc-stac keeps the settings in force at this call; its own would hide .aux.xml sidecars
+    with rasterio.Env(**GDAL_OPTIONS):
+        stack = odc.stac.load(
+            [pystac.Item.from_dict(i) for i in items],
+            bands=names,
+            geobox=geobox,
+            chunks={"y": chunks, "x": chunks},
+            groupby="id",
+            preserve_original_order=True,
+            resampling=resampling,
+            dtype="float32",
+            nodata=float("nan"),
+            fail_on_error=not allow_missing,
+        )
     return stack[names].to_dataarray("band").transpose("time", "band", ...).data

@@ -71,7 +71,10 @@ def band_statistics(scene: xr.DataArray) -> xr.Dataset:
     if "band" not in scene.dims:
         raise InputError(f"scene has dims {scene.dims}; band statistics need a band dimension")
     stacked: Any = scene.transpose("band", ...).data
-    stacked = (stacked if isinstance(stacked, da.Array) else da.from_array(stacked)).rechunk({0: -1})
+    if not isinstance(stacked, da.Array):
+        stacked = da.from_array(stacked)
+    all_bands: Any = {0: -1}
+    stacked = stacked.rechunk(all_bands)
     parts: list[da.Array] = [
         da.from_delayed(_delayed_counts(block), (stacked.shape[0], _BINS + 5), np.float64)
         for block in stacked.to_delayed().ravel()

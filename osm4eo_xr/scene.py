@@ -1,10 +1,8 @@
-"""GeoTIFF, COG, VRT and JP2 files to a lazy scene of reflectance on one grid."""
+"""Sentinel-2 in its real forms to a lazy scene of reflectance on one grid."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -12,36 +10,31 @@ import numpy as np
 import rasterio
 import xarray as xr
 from odc.geo.geobox import GeoBox
-from rasterio.errors import RasterioIOError
 
-from osm4eo_xr._scene_read import (
-    GDAL_OPTIONS,
-    Band,
-    RasterReader,
-    SceneReader,
-    lazy_array,
-    read_bands,
-    stamp_of,
+from osm4eo_xr._scene_files import (
+    PathLike,
+    bands_of_file,
+    choose_bands,
+    list_files,
+    look_at_numbers,
+    name_bands,
+    name_files,
+    refuse_unknown_offset,
+    with_scaling,
 )
+from osm4eo_xr._scene_read import Band, RasterReader, SceneReader, lazy_array
+from osm4eo_xr._scene_stac import stack_classes, stack_items
 from osm4eo_xr._scene_warp import plan_warp
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.grid import TARGET_CRS, georeference, target_geobox
-from osm4eo_xr.radiometry import (
-    METHOD_BANDS,
-    Scaling,
-    check_numbers,
-    common_name,
-    default_scaling,
-    invalid_values,
-    refuse_dim,
-)
 
-_IMAGE_SUFFIXES = {".jp2", ".tif", ".tiff", ".vrt"}
-_ESA_NAME = re.compile(r"_(\d{8})T\d{6}_B\w\w")
-_OFFSET_SINCE = "20220125"  # processing baseline 04.00 adds 1000 to all digital numbers
-_LOOK_ORDER = ("nir", "nir08", "swir16", "rededge3", "red", "blue")  # brightest over land first
-
-PathLike = str | Path
+__all__ = [
+    "open_raster",
+    "open_scene",
+    "scene_of_bands",
+    "stack_classes",
+    "stack_items",
+]
 
 
 def open_scene(
@@ -97,14 +90,14 @@ def open_scene(
         If a file cannot be read, has no CRS, bands are unnamed, missing or named twice, or the
         numbers cannot be reflectance.
     """
-    files = _list_files(path)
+    files = list_files(path)
     if offset is None:
-        _refuse_unknown_offset(files)
-    found = [b for f in files for b in _bands_of_file(f, resampling=resampling, nodata=nodata)]
-    chosen = _choose_bands(_name_bands(found, names), bands, where=_where(files))
-    chosen = [_with_scaling(b, scale, offset) for b in chosen]
+        refuse_unknown_offset(files)
+    found = [b for f in files for b in bands_of_file(f, resampling=resampling, nodata=nodata)]
+    chosen = choose_bands(name_bands(found, names), bands, where=name_files(files))
+    chosen = [with_scaling(b, scale, offset) for b in chosen]
     if scale is None:
-        _look_at_numbers(chosen)
+        look_at_numbers(chosen)
     return scene_of_bands(chosen, geobox, chunks)
 
 
@@ -151,7 +144,7 @@ def open_raster(path: PathLike, *, chunks: int = 2048) -> xr.DataArray:
         If the file cannot be read, has no CRS or more than one band.
     """
     where = str(path)
-    bands = _bands_of_file(where, resampling="nearest", nodata=None)
+    bands = bands_of_file(where, resampling="nearest", nodata=None)
     if len(bands) != 1:
         raise InputError(f"{where} has {len(bands)} bands, expected 1; open it with open_scene")
     band = bands[0]
@@ -166,152 +159,6 @@ def open_raster(path: PathLike, *, chunks: int = 2048) -> xr.DataArray:
     else:
         nodata = float("nan") if tag is None else float(tag)
     return georeference(data, band.geobox, attrs={"nodata": nodata}, name=Path(where).stem)
-
-
-def _list_files(path: PathLike | Sequence[PathLike]) -> list[str]:
-    """Return the files that a path, a folder or several paths name."""
-    if not isinstance(path, str | Path):
-        paths = [str(p) for p in path]
-        if not paths:
-            raise InputError("no file given; give the path of a scene or of its band files")
-        return paths
-    folder = Path(path)
-    if not folder.is_dir():
-        return [str(path)]
-    inside = sorted(str(p) for p in folder.iterdir() if p.suffix.lower() in _IMAGE_SUFFIXES)
-    if not inside:
-        raise InputError(f"folder {path} has no .tif, .vrt or .jp2 file; name the scene's files")
-    return inside
-
-
-def _refuse_unknown_offset(files: Sequence[str]) -> None:
-    """Refuse loose ESA band files of a time when digital numbers may carry an offset."""
-    for file in files:
-        match = _ESA_NAME.search(Path(file).name)
-        if match and match.group(1) >= _OFFSET_SINCE:
-            raise InputError(
-                f"{file} is of {match.group(1)}, when digital numbers carry an offset (processing "
-                f"baseline 04.00) that the file does not state; open the SAFE folder with "
-                f"open_safe, or pass offset=-0.1 (or 0 if it was removed)"
-            )
-
-
-def _bands_of_file(path: str, *, resampling: str, nodata: float | None) -> list[Band]:
-    """Describe all bands of a file; names are raw labels, scaling holds the file's tags."""
-    try:
-        with rasterio.Env(**GDAL_OPTIONS), rasterio.open(path) as source:
-            grid = GeoBox(source.shape, source.transform, source.crs)
-            if source.crs is None or source.transform.is_identity:
-                raise InputError(
-                    f"{path} has no CRS or position; assign them, for example with gdal_translate "
-                    f"-a_srs EPSG:3035 -a_ullr"
-                )
-            single = source.count == 1
-            return [
-                Band(
-                    name=source.descriptions[i] or (Path(path).name if single else ""),
-                    path=path,
-                    stamp=stamp_of(path),
-                    index=i + 1,
-                    geobox=grid,
-                    dtype=source.dtypes[i],
-                    block=source.block_shapes[i],
-                    scaling=Scaling(
-                        source.scales[i] or 1.0,
-                        source.offsets[i],
-                        invalid_values(np.dtype(source.dtypes[i]), source.nodatavals[i], nodata),
-                    ),
-                    resampling=resampling,
-                )
-                for i in range(source.count)
-            ]
-    except RasterioIOError as error:
-        if "://" not in path and not path.startswith("/vsi") and not Path(path).exists():
-            raise InputError(f"no file {path}; give the path of a raster") from None
-        raise InputError(f"{path} is not a raster that GDAL can read: {error}") from None
-
-
-def _name_bands(found: list[Band], names: Sequence[str] | None) -> list[Band]:
-    """Give each band its common name, or keep its label where it has none."""
-    if names is None:
-        return [replace(b, name=common_name(b.name) or b.name) for b in found]
-    if len(names) != len(found):
-        raise InputError(f"names has {len(names)} entries for {len(found)} bands; name each band")
-    return [replace(b, name=common_name(n) or n) for b, n in zip(found, names, strict=True)]
-
-
-def _choose_bands(named: list[Band], wanted: Sequence[str] | None, *, where: str) -> list[Band]:
-    """Pick the wanted bands in the wanted order."""
-    by_name: dict[str, Band] = {}
-    for band in named:
-        if band.name in by_name and band.name:
-            raise InputError(
-                f"{where}: band {band.name} is there twice ({by_name[band.name].path} and "
-                f"{band.path}); name one file per band, or pass names="
-            )
-        by_name[band.name] = band
-    if wanted is None:
-        chosen = [by_name[n] for n in METHOD_BANDS if n in by_name]
-        if not chosen:
-            raise InputError(
-                f"{where}: none of its {len(named)} bands has a known name "
-                f"({', '.join(b.name or 'unnamed' for b in named[:13])}); pass names=, for example "
-                f"names={list(METHOD_BANDS[:3])}"
-            )
-        return chosen
-    asked = [common_name(w) or w for w in wanted]
-    missing = [w for w in asked if w not in by_name]
-    if missing or not asked:
-        has = ", ".join(n or "unnamed" for n in by_name)
-        raise InputError(
-            f"{where} has no band {', '.join(missing) or '(none asked)'}; it has {has}"
-        )
-    return [by_name[w] for w in asked]
-
-
-def _with_scaling(band: Band, scale: float | None, offset: float | None) -> Band:
-    """Settle a band's scaling from the caller's words, the file's tags and its data type."""
-    tags = (band.scaling.scale, band.scaling.offset)
-    if scale is None:
-        where = f"{band.path} ({band.name})"
-        tags = default_scaling(np.dtype(band.dtype), tags, where=where)
-    scaling = Scaling(
-        tags[0] if scale is None else scale,
-        (tags[1] if scale is None else 0.0) if offset is None else offset,
-        band.scaling.invalid,
-    )
-    return replace(band, scaling=scaling)
-
-
-def _look_at_numbers(bands: Sequence[Band]) -> None:
-    """Read middle blocks, brightest bands first, until the numbers are known to be reflectance."""
-    order = sorted(bands, key=lambda b: (*_LOOK_ORDER, b.name).index(b.name))
-    highest = 0.0
-    for band in order:
-        integer = np.issubdtype(np.dtype(band.dtype), np.integer)
-        valid = _middle_numbers(band)
-        scaling = band.scaling
-        if check_numbers(
-            valid,
-            scaling.scale,
-            scaling.offset,
-            integer=integer,
-            where=f"{band.path} ({band.name})",
-        ):
-            return
-        highest = max(highest, float(np.percentile(valid, 99)) if valid.size else 0.0)
-    untagged = all((b.scaling.scale, b.scaling.offset) == (1e-4, 0.0) for b in bands)
-    if highest > 0 and untagged:
-        refuse_dim(highest, where=_where([b.path for b in bands]))
-
-
-def _middle_numbers(band: Band) -> np.ndarray:
-    """Return the valid digital numbers of up to 512 x 512 pixels around a band's middle."""
-    rows, cols = (
-        slice(max(n // 2 - 256, 0), min(n // 2 + 256, n)) for n in tuple(band.geobox.shape)
-    )
-    numbers = read_bands([band], rows, cols)
-    return numbers[np.isfinite(numbers)]
 
 
 def _target_of(bands: Sequence[Band], geobox: GeoBox | Literal["native"] | None) -> GeoBox:
@@ -340,8 +187,3 @@ def _chunk_shape(bands: Sequence[Band], target: GeoBox, chunks: int) -> tuple[in
         return chunks, chunks
     rows, cols = (-(-chunks // block) * block for block in own.block)
     return min(rows, target.shape[0]), min(cols, target.shape[1])
-
-
-def _where(files: Sequence[str]) -> str:
-    """Name the input in a message."""
-    return str(files[0]) if len(set(files)) == 1 else f"{files[0]} and {len(set(files)) - 1} more"

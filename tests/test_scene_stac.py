@@ -1,0 +1,287 @@
+"""STAC items to cubes, and the way of a cube to one scene, on real items."""
+
+import json
+from pathlib import Path
+from typing import Any, Literal
+
+import dask.array as da
+import numpy as np
+import pystac
+import pytest
+import rasterio
+import xarray as xr
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from odc.geo.geobox import GeoBox
+
+import osm4eo_xr as oxr
+from osm4eo_xr._scene_stac import read_items
+from osm4eo_xr.errors import InputError
+from osm4eo_xr.grid import target_geobox
+from osm4eo_xr.radiometry import item_scaling
+
+BANDS = ("blue", "green", "red", "nir")
+
+
+@pytest.fixture(scope="module")
+def catalog(data_dir: Path) -> Path:
+    return data_dir / "stac_33TW" / "catalog.json"
+
+
+@pytest.fixture(scope="module")
+def grid() -> GeoBox:
+    """Both tiles' seam, 12 km around it, at the files' 120 m."""
+    return target_geobox((15.4, 45.85, 15.6, 46.05), bounds_crs="EPSG:4326", resolution=120)
+
+
+def items_of(path: Path) -> list[dict[str, Any]]:
+    tree = json.loads(path.read_text())
+    return tree if isinstance(tree, list) else tree.get("features", [tree])
+
+
+@pytest.mark.parametrize(
+    ("file", "key", "offset"),
+    [
+        ("earthsearch_v1_sentinel-2-c1-l2a_10items.json", "blue", -0.1),  # raster:bands, unapplied
+        ("earthsearch_v0_S2A_28QCH_20200714_0_L2A.json", "B02", 0.0),  # before baseline 04.00
+        ("planetarycomputer_S2B_T06VVN_20190629.json", "B02", 0.0),  # baseline 02.12
+        ("planetarycomputer_sentinel-2-l2a_2items.json", "B02", -0.1),  # baseline 05.11
+        ("planetarycomputer_sentinel-2-l2a_4items_list.json", "B02", -0.1),  # baseline 05.10
+    ],
+)
+def test_offset_of_each_provider(data_dir: Path, file: str, key: str, offset: float) -> None:
+    for item in items_of(data_dir / "stac_items" / file):
+        scaling = item_scaling(item, key)
+        assert (scaling.scale, scaling.offset) == (1e-4, offset), item["id"]
+
+
+def test_offset_that_earth_search_removed_is_not_removed_again(catalog: Path) -> None:
+    for item in read_items(catalog):
+        stated = item["assets"]["blue"]["raster:bands"][0]["offset"]
+        assert stated == -0.1
+        assert item_scaling(item, "blue").offset == 0.0
+        assert item_scaling(item, "blue-jp2").offset == -0.1
+        assert item_scaling(item, "blue", offset=-0.05).offset == -0.05
+
+
+@pytest.mark.parametrize(
+    ("properties", "bands", "offset"),
+    [
+        ({"earthsearch:boa_offset_applied": True}, [{"offset": -0.1}], 0.0),
+        ({"sentinel:boa_offset_applied": True}, [], 0.0),
+        ({"earthsearch:boa_offset_applied": False}, [{"offset": -0.1}], -0.1),
+        ({"s2:processing_baseline": "05.09"}, [{"offset": 0}], 0.0),
+        ({"s2:processing_baseline": "04.00"}, [], -0.1),
+        ({"s2:processing_baseline": "03.01"}, [], 0.0),
+        ({"processing:version": "05.10"}, [{"scale": 1e-4}], -0.1),
+        ({"s2:product_uri": "S2B_MSIL2A_20230820T094549_N0509_R079_T33TWL.SAFE"}, [], -0.1),
+        ({"sentinel:product_id": "S2A_MSIL2A_20200714T114401_N0214_R123_T28QCH"}, [], 0.0),
+        ({"datetime": "2021-06-01T10:00:00Z"}, [], 0.0),
+    ],
+)
+def test_each_row_of_the_offset_table(
+    properties: dict[str, Any], bands: list[dict[str, Any]], offset: float
+) -> None:
+    item = {"id": "x", "properties": properties, "assets": {"red": {"raster:bands": bands}}}
+    assert item_scaling(item, "red").offset == offset
+
+
+def test_unknown_offset_is_refused() -> None:
+    item = {"id": "x", "properties": {"datetime": "2023-06-01T10:00:00Z"}, "assets": {"red": {}}}
+    with pytest.raises(InputError, match="pass offset=-0.1 or offset=0"):
+        item_scaling(item, "red")
+    assert item_scaling(item, "red", offset=0.0).offset == 0.0
+
+
+@pytest.mark.usefixtures("no_compute")
+@pytest.mark.parametrize("backend", ["stackstac", "odc"])
+def test_stacking_masking_and_composing_are_lazy(
+    catalog: Path, grid: GeoBox, backend: Literal["stackstac", "odc"]
+) -> None:
+    cube = oxr.stack_items(catalog, grid, BANDS, backend=backend)
+    assert cube.shape == (10, 4, *grid.shape)
+    assert cube.dtype == np.float32
+    classes = oxr.stack_classes(catalog, grid, backend=backend)
+    made = oxr.composite(oxr.mask_clouds(cube, classes, dilation=2))
+    assert isinstance(made["reflectance"].data, da.Array)
+    assert made["reflectance"].shape == (4, *grid.shape)
+    assert made["observations"].dtype == np.uint16
+
+
+@pytest.mark.parametrize("resampling", ["nearest", "cubic"])
+def test_both_backends_see_the_same(catalog: Path, grid: GeoBox, resampling: str) -> None:
+    ours, theirs = (
+        oxr.stack_items(
+            catalog, grid, ["red", "nir"], backend=backend, resampling=resampling
+        ).compute()
+        for backend in ("stackstac", "odc")
+    )
+    difference = np.abs(ours - theirs)
+    assert float(np.isnan(ours).mean()) < 0.9
+    assert float((np.isnan(ours) != np.isnan(theirs)).mean()) < 0.01
+    # each approximates its transformer to 1/8 pixel, which shows at the edges of clouds
+    assert float(difference.median()) < 1e-3
+    assert float(difference.quantile(0.95)) < 0.01
+    for name in ("time", "band", "y", "x", "item"):
+        np.testing.assert_array_equal(ours[name], theirs[name])
+
+
+def test_ten_dates_of_two_tiles_make_one_plausible_scene(catalog: Path, grid: GeoBox) -> None:
+    cube = oxr.stack_items(catalog, grid, BANDS)
+    classes = oxr.stack_classes(catalog, grid).compute()
+    made = oxr.composite(oxr.mask_clouds(cube, classes, dilation=1)).compute()
+    scene = made["reflectance"]
+    assert float((made["observations"] > 0).mean()) > 0.98
+    red, nir = scene.sel(band="red", drop=True), scene.sel(band="nir", drop=True)
+    ndvi = (nir - red) / (nir + red)
+    plants = ndvi > 0.6
+    assert float(plants.mean()) > 0.5
+    assert float(red.where(plants).median()) < 0.1
+    assert 0.2 < float(nir.where(plants).median()) < 0.5
+    assert float(scene.sel(band="blue").quantile(0.99)) < 0.15  # no cloud left
+
+
+def local_item(path: Path, epsg: int, bbox: list[float], day: str) -> pystac.Item:
+    """Return an item with one red asset."""
+    ring = [[bbox[i], bbox[j]] for i, j in ((0, 1), (2, 1), (2, 3), (0, 3), (0, 1))]
+    tree = {
+        "type": "Feature",
+        "stac_version": "1.0.0",
+        "id": path.stem,
+        "geometry": {"type": "Polygon", "coordinates": [ring]},
+        "bbox": bbox,
+        "properties": {"datetime": f"{day}T10:00:00Z", "proj:code": f"EPSG:{epsg}"},
+        "links": [],
+        "assets": {"red": {"href": str(path), "roles": ["data"]}},
+    }
+    return pystac.Item.from_dict(tree)
+
+
+@pytest.mark.parametrize("backend", ["stackstac", "odc"])
+def test_items_of_two_zones_keep_their_pixels(
+    tmp_path: Path, backend: Literal["stackstac", "odc"]
+) -> None:
+    grid = target_geobox((11.99, 50.0, 12.01, 50.01), bounds_crs="EPSG:4326")
+    items = []
+    for epsg in (32632, 32633):
+        box = grid.extent.to_crs(f"EPSG:{epsg}").boundingbox.buffered(500)
+        own = target_geobox(
+            (box.left, box.bottom, box.right, box.top),
+            bounds_crs=f"EPSG:{epsg}",
+            crs=f"EPSG:{epsg}",
+        )
+        rows, cols = np.mgrid[: own.shape[0], : own.shape[1]]
+        east, north = own.affine * (cols + 0.5, rows + 0.5)
+        x, y = own.crs.transformer_to_crs(grid.crs)(east, north)  # pyright: ignore[reportOptionalMemberAccess, reportArgumentType] -- both have a CRS
+        numbers = 3000 + (x - grid.affine.c) * 0.5 + (grid.affine.f - y) * 0.25
+        path = tmp_path / f"zone{epsg}.tif"
+        with rasterio.open(
+            path,
+            "w",
+            driver="GTiff",
+            count=1,
+            height=own.shape[0],
+            width=own.shape[1],
+            dtype="uint16",
+            crs=f"EPSG:{epsg}",
+            transform=own.affine,
+            nodata=0,
+        ) as sink:
+            sink.write(np.round(numbers).astype(np.uint16), 1)
+        items.append(local_item(path, epsg, [11.98, 49.99, 12.02, 50.02], "2020-06-01"))
+    cube = oxr.stack_items(items, grid, ["red"], backend=backend, resampling="bilinear").compute()
+    x, y = cube["x"] - grid.affine.c, grid.affine.f - cube["y"]
+    expected = (3000 + x * 0.5 + y * 0.25) * 1e-4
+    for t in (0, 1):  # half a pixel would be off by 2.5 or 1.25 digital numbers
+        difference = (cube[t, 0] - expected.transpose("y", "x")) * 1e4
+        assert abs(float(difference.mean())) < 0.3
+        assert float(np.abs(difference).max()) < 2.0
+
+
+def test_what_cannot_be_stacked_is_refused(catalog: Path, grid: GeoBox, tmp_path: Path) -> None:
+    far = target_geobox((10.0, 60.0, 10.1, 60.1), bounds_crs="EPSG:4326", resolution=120)
+    with pytest.raises(InputError, match=r"lon/lat \(15.000, 45.057, .*the grid \(9.9"):
+        oxr.stack_items(catalog, far, BANDS)
+    item = read_items(catalog)[0]
+    del item["assets"]["red"], item["assets"]["red-jp2"]
+    with pytest.raises(InputError, match="has no asset for red"):
+        oxr.stack_items(item, grid, BANDS)
+    gap = oxr.stack_items(item, grid, BANDS, allow_missing=True).compute()
+    assert np.isnan(gap.sel(band="red")).all()
+    assert not np.isnan(gap.sel(band="nir")).all()
+    with pytest.raises(InputError, match="no STAC file"):
+        oxr.stack_items(tmp_path / "none.json", grid)
+    with pytest.raises(InputError, match="no STAC item"):
+        oxr.stack_items([], grid)
+    with pytest.raises(InputError, match="backend"):
+        oxr.stack_items(catalog, grid, backend="gdal")  # pyright: ignore[reportArgumentType]
+    with pytest.raises(InputError, match="unknown"):
+        oxr.stack_items(catalog, grid, ["thermal"])
+
+
+def random_cube(seed: int, times: int) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    cube = rng.random((times, 3, 13, 17)).astype(np.float32)
+    cube[rng.random(cube.shape) < 0.2] = np.nan
+    return cube
+
+
+def plain_composite(cube: np.ndarray, method: str) -> tuple[np.ndarray, np.ndarray]:
+    """Return the composite pixel by pixel, in numpy alone."""
+    out = np.full(cube.shape[1:], np.nan, np.float32)
+    counts = np.zeros(cube.shape[2:], int)
+    for y, x in np.ndindex(*cube.shape[2:]):
+        seen = cube[:, :, y, x]
+        seen = seen[np.isfinite(seen).all(axis=1)].astype(np.float64)
+        counts[y, x] = len(seen)
+        if len(seen):
+            median = np.median(seen, axis=0)
+            ndvi = (seen[:, 2] - seen[:, 1]) / (seen[:, 2] + seen[:, 1])
+            distance = ((seen - median) ** 2).sum(axis=1)
+            choice = {
+                "median": median,
+                "medoid": seen[distance.argmin()],
+                "best": seen[ndvi.argmax()],
+            }
+            out[:, y, x] = choice[method]
+    return out, counts
+
+
+@settings(max_examples=12)
+@given(
+    seed=st.integers(0, 999),
+    times=st.integers(1, 9),
+    chunk=st.integers(3, 17),
+    method=st.sampled_from(["medoid", "median", "best"]),
+)
+def test_composites_equal_numpy_for_any_chunking(
+    seed: int, times: int, chunk: int, method: Literal["medoid", "median", "best"]
+) -> None:
+    values = random_cube(seed, times)
+    data: Any = da.from_array(values).rechunk((1, 2, chunk, chunk))
+    cube = xr.DataArray(
+        data, dims=("time", "band", "y", "x"), coords={"band": ["green", "red", "nir"]}
+    )
+    made = oxr.composite(cube, method).compute()
+    expected, counts = plain_composite(values, method)
+    np.testing.assert_allclose(made["reflectance"], expected, rtol=1e-6)
+    np.testing.assert_array_equal(made["observations"], counts)
+
+
+def test_masked_clouds_grow_by_a_disc_across_chunks() -> None:
+    classes = np.full((1, 30, 30), 4, np.uint8)
+    classes[0, 15, 14] = 9
+    classes[0, 0, 0] = 0
+    data: Any = da.from_array(classes).rechunk((1, 8, 15))
+    scl = xr.DataArray(data, dims=("time", "y", "x"), coords={"time": [0]})
+    cube = xr.DataArray(
+        np.ones((1, 2, 30, 30), np.float32), dims=("time", "band", "y", "x"), coords={"time": [0]}
+    )
+    gone = np.isnan(oxr.mask_clouds(cube, scl, dilation=4).compute().values)
+    y, x = np.mgrid[:30, :30]
+    expected = ((y - 15) ** 2 + (x - 14) ** 2 <= 16) | ((y == 0) & (x == 0))
+    np.testing.assert_array_equal(gone, np.broadcast_to(expected, gone.shape))
+    with pytest.raises(InputError, match="differ in time"):
+        oxr.mask_clouds(cube.assign_coords(time=[5]), scl)
+    with pytest.raises(InputError, match="0 to 11"):
+        oxr.mask_clouds(cube, scl, classes=[12])
