@@ -10,9 +10,18 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from osm4eo_xr._net_settings import NetSettings
+    from osm4eo_xr.classify import classify, read_throughput
+    from osm4eo_xr.cog import write_cog
     from osm4eo_xr.errors import InputError
     from osm4eo_xr.grid import target_geobox
+    from osm4eo_xr.layers import extract_layer
     from osm4eo_xr.legend import Legend, default_legend, load_legend
+    from osm4eo_xr.model import Model, Normalisation, load_model, save_model
+    from osm4eo_xr.mosaic import mosaic
+    from osm4eo_xr.plot import quicklook
+    from osm4eo_xr.radiometry import band_statistics
+    from osm4eo_xr.scene import open_raster, open_scene
     from osm4eo_xr.sieve import sieve
 
 __version__ = "0.1.0"
@@ -20,19 +29,47 @@ __version__ = "0.1.0"
 _MODULE_OF = {
     "InputError": "errors",
     "Legend": "legend",
+    "Model": "model",
+    "NetSettings": "_net_settings",
+    "Normalisation": "model",
+    "band_statistics": "radiometry",
+    "classify": "classify",
     "default_legend": "legend",
+    "extract_layer": "layers",
     "load_legend": "legend",
+    "load_model": "model",
+    "mosaic": "mosaic",
+    "open_raster": "scene",
+    "open_scene": "scene",
+    "quicklook": "plot",
+    "read_throughput": "classify",
+    "save_model": "model",
     "sieve": "sieve",
     "target_geobox": "grid",
+    "write_cog": "cog",
 }
 
 __all__ = [
     "InputError",
     "Legend",
+    "Model",
+    "NetSettings",
+    "Normalisation",
+    "band_statistics",
+    "classify",
     "default_legend",
+    "extract_layer",
     "load_legend",
+    "load_model",
+    "mosaic",
+    "open_raster",
+    "open_scene",
+    "quicklook",
+    "read_throughput",
+    "save_model",
     "sieve",
     "target_geobox",
+    "write_cog",
 ]
 
 
@@ -64,3 +101,15 @@ sys.modules[__name__].__class__ = _Package
 def __dir__() -> list[str]:
     """List the public names."""
     return sorted([*__all__, "__version__"])
+
+
+class _Package(ModuleType):
+    """Keeps ``oxr.sieve`` the function when Python binds the submodule of that name."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if isinstance(value, ModuleType) and name in _MODULE_OF:
+            value = getattr(value, name)
+        super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package

@@ -1,0 +1,273 @@
+"""Any lazy raster → a valid Cloud-Optimized GeoTIFF with names and colours."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+import dask.base
+import numpy as np
+import rasterio
+import rasterio.shutil
+import xarray as xr
+from dask.delayed import Delayed, delayed
+from rio_cogeo.cogeo import cog_validate
+
+from osm4eo_xr._cog_stage import BLOCK, GDAL_TYPES, Layout, LevelFiles, shrink_block
+from osm4eo_xr._sidecars import Category, write_aux
+from osm4eo_xr.errors import InputError
+from osm4eo_xr.grid import geobox_of
+from osm4eo_xr.legend import Legend, default_legend
+
+Progress = Callable[[int, int], None]
+
+_DEFAULT_CHUNK = 2048  # pixels, for rasters that are in memory
+_CACHE_MB = 64  # GDAL would take 5 % of the machine's memory
+_MAX_COLORS = 256
+
+
+def write_cog(
+    raster: xr.DataArray,
+    path: str | Path,
+    *,
+    legend: Legend | None = None,
+    compression: Literal["zstd", "deflate"] = "zstd",
+    progress: Progress | None = None,
+) -> Path:
+    """Write a raster as a Cloud-Optimized GeoTIFF, block by block.
+
+    Blocks are computed where dask computes them (threads, or the workers of the active
+    ``distributed`` client) and written by this process, so memory holds a few blocks, however
+    large the raster. The file is written beside its place, validated and renamed when whole.
+
+    Parameters
+    ----------
+    raster : DataArray, dims (y, x) or (band, y, x)
+        Lazy or in memory, with a CRS. ``attrs["nodata"]`` is its no-data value. A raster with
+        ``flag_values`` in its attrs holds classes (uint8 or uint16): overviews take the mode.
+        Overviews of all other rasters take the mean. Pixels without data do not count in either.
+    path : str or Path
+        The GeoTIFF to write; an existing file is replaced.
+    legend : Legend, optional
+        Names and colours of the classes; by default those in the attrs.
+    compression : {"zstd", "deflate"}
+        Lossless compression; quantities are predicted from their neighbours first, classes not.
+    progress : callable, optional
+        Called as ``progress(done, total)`` after each block.
+
+    Returns
+    -------
+    Path
+        The file written. ``PATH.aux.xml`` beside it names the classes for GDAL and QGIS.
+
+    Raises
+    ------
+    InputError
+        If the raster has no grid, no pixels or a type that GeoTIFF lacks, or if the folder does
+        not exist.
+    """
+    path = Path(path)
+    if not path.parent.is_dir():
+        raise InputError(f"no folder {path.parent} to write {path.name} into; make it first")
+    blocks = _with_band_axis(raster)
+    categories = _categories(raster, legend)
+    layout = _layout(raster, blocks, categories)
+    with _workplace(path) as folder, rasterio.Env(GDAL_CACHEMAX=_CACHE_MB):
+        with LevelFiles(folder, layout) as levels:
+            _fill(levels, _blocks(blocks, layout), progress)
+            levels.fill_coarse()
+            source = levels.vrt(_metadata(raster))
+        whole = _assemble(source, folder / path.name, layout, compression)
+        aux = write_aux(whole, categories)
+        aux.replace(path.with_name(aux.name))
+        whole.replace(path)
+    return path
+
+
+def _with_band_axis(raster: xr.DataArray) -> Any:
+    """Return the dask array (band, y, x), its blocks starting at multiples of the COG's tiles."""
+    if raster.dims[-2:] != ("y", "x") or raster.ndim not in (2, 3) or 0 in raster.shape:
+        raise InputError(
+            f"cannot write a raster with dims {raster.dims} and shape {raster.shape}; "
+            f"expected (y, x) or (band, y, x) with at least one pixel"
+        )
+    sizes = {d: _chunk_size(raster.chunksizes.get(d)) for d in ("y", "x")}
+    data = raster.chunk({**dict.fromkeys(raster.dims[:-2], -1), **sizes}).data
+    return data[None] if data.ndim == 2 else data  # noqa: PLR2004
+
+
+def _chunk_size(chunks: tuple[int, ...] | None) -> int:
+    """Round a chunking up to whole tiles of the COG."""
+    return _DEFAULT_CHUNK if chunks is None else -(-max(chunks) // BLOCK) * BLOCK
+
+
+def _categories(raster: xr.DataArray, legend: Legend | None) -> tuple[Category, ...]:
+    """Return value, name and colour of each class; nothing for quantities."""
+    attrs = raster.attrs
+    if legend is None and "flag_values" not in attrs:
+        return ()
+    if legend is None and attrs.get("legend") == default_legend().name:
+        legend = default_legend()
+    values = attrs.get("flag_values", legend.ids if legend else ())
+    slugs = str(attrs.get("flag_meanings", "")).split()
+    colors = str(attrs.get("flag_colors", "")).split()
+    found = []
+    for k, value in enumerate(np.atleast_1d(values)):
+        slug = slugs[k] if k < len(slugs) else str(value)
+        known = None if legend is None else _of_legend(legend, int(value), slug)
+        if known is not None:
+            found.append(Category(int(value), known.name, known.slug, known.color))
+        else:
+            shade = colors[k] if k < len(colors) else "#808080"
+            rgb = (int(shade[1:3], 16), int(shade[3:5], 16), int(shade[5:7], 16))
+            found.append(Category(int(value), slug, slug, rgb))
+    return tuple(found)
+
+
+def _of_legend(legend: Legend, value: int, slug: str) -> Any:
+    """Return the legend's class by its slug (values may be CORINE codes), else by its id."""
+    by_slug = {c.slug: c for c in legend.classes}
+    return by_slug.get(slug, legend.by_id.get(value) if slug == str(value) else None)
+
+
+def _layout(raster: xr.DataArray, blocks: Any, categories: tuple[Category, ...]) -> Layout:
+    dtype = np.dtype(raster.dtype)
+    if dtype.name not in GDAL_TYPES:
+        raise InputError(
+            f"cannot write {dtype.name} to a GeoTIFF; convert first, for example .astype('uint8')"
+        )
+    if categories and dtype.name not in ("uint8", "uint16"):
+        raise InputError(f"classes are {dtype.name}; write them as uint8 or uint16")
+    nodata = raster.attrs.get("nodata", raster.attrs.get("_FillValue"))
+    if nodata is None and dtype.kind == "f":
+        nodata = np.nan
+    names = _band_names(raster)
+    colors = tuple((c.value, c.color) for c in categories if c.value < _MAX_COLORS)
+    return Layout(
+        geobox=geobox_of(raster),
+        dtype=dtype.name,
+        bands=tuple(names) if names else ("",) * blocks.shape[0],
+        nodata=None if nodata is None else _plain(nodata),
+        classes=bool(categories),
+        colors=colors if dtype == np.uint8 else (),
+    )
+
+
+def _band_names(raster: xr.DataArray) -> list[str]:
+    """Return the labels of the leading dim, if it has any."""
+    if raster.ndim == 2:  # noqa: PLR2004
+        return [str(raster.name or "")]
+    dim = raster.dims[0]
+    return [str(v) for v in raster[dim].values] if dim in raster.coords else []
+
+
+def _plain(value: Any) -> float:
+    """Return a whole number as int, so that it is written without a point."""
+    number = float(value)
+    return int(number) if number.is_integer() else number
+
+
+def _metadata(raster: xr.DataArray) -> dict[str, str]:
+    """Return the attrs that are worth a GDAL tag: plain text and numbers of our own steps."""
+    drop = {"nodata", "_FillValue", "flag_values", "flag_meanings", "flag_colors", "grid_mapping"}
+    return {
+        k: str(v)
+        for k, v in raster.attrs.items()
+        if k not in drop and isinstance(v, str | int | float)
+    }
+
+
+def _blocks(data: Any, layout: Layout) -> list[tuple[int, int, Delayed]]:
+    """Return row, column and the lazy levels of each block."""
+    shrunk = delayed(shrink_block, pure=False)
+    rows = np.cumsum((0, *data.chunks[1][:-1])).tolist()
+    columns = np.cumsum((0, *data.chunks[2][:-1])).tolist()
+    grid = data.to_delayed()[0]
+    return [
+        (row, column, shrunk(grid[i, j], layout))
+        for i, row in enumerate(rows)
+        for j, column in enumerate(columns)
+    ]
+
+
+def _fill(
+    levels: LevelFiles, blocks: list[tuple[int, int, Delayed]], progress: Progress | None
+) -> None:
+    """Compute all blocks in one graph and write each as soon as it is there."""
+    done, total = 0, len(blocks)
+
+    def write(row: int, column: int, data: list[np.ndarray]) -> None:
+        nonlocal done
+        levels.write(row, column, data)
+        done += 1
+        if progress is not None:
+            progress(done, total)
+
+    client = _distributed_client()
+    if client is not None:
+        _gather(client, blocks, write)
+        return
+    place = delayed(write, pure=False)
+    tasks = [place(row, column, data) for row, column, data in blocks]
+    # Blocks end in files that this process holds open, which other processes could not share.
+    processes = dask.base.get_scheduler() is dask.base.named_schedulers["processes"]
+    scheduler = "threads" if processes else None
+    dask.base.compute(*tasks, scheduler=scheduler)  # pyright: ignore[reportArgumentType] - None is "as configured"
+
+
+def _distributed_client() -> Any:
+    """Return the client that dask would compute on, or None for a scheduler in this process."""
+    owner = getattr(dask.base.get_scheduler(), "__self__", None)
+    return owner if hasattr(owner, "scheduler_info") else None
+
+
+def _gather(
+    client: Any,
+    blocks: list[tuple[int, int, Delayed]],
+    write: Callable[[int, int, list[np.ndarray]], None],
+) -> None:
+    """Fetch blocks from the workers one by one; each is forgotten there when it is written."""
+    from distributed import as_completed
+
+    futures = client.compute([data for _, _, data in blocks])
+    places = {f.key: (row, column) for f, (row, column, _) in zip(futures, blocks, strict=True)}
+    waiting = as_completed(futures, with_results=True)
+    del futures
+    for future, data in waiting:
+        write(*places[future.key], data)
+        future.release()
+
+
+def _assemble(source: Path, target: Path, layout: Layout, compression: str) -> Path:
+    """Copy the levels into one COG and validate it."""
+    rasterio.shutil.copy(
+        source,
+        target,
+        driver="COG",
+        blocksize=BLOCK,
+        compress=compression.upper(),
+        predictor="NO" if layout.classes else "YES",
+        bigtiff="IF_SAFER",
+        overviews="FORCE_USE_EXISTING" if layout.scales else "NONE",
+        num_threads="ALL_CPUS",
+        sparse_ok="YES",
+        statistics="NO",
+    )
+    valid, errors, _ = cog_validate(target, strict=False)
+    if not valid:
+        raise RuntimeError(f"{target.name} came out as an invalid COG: {'; '.join(errors)}")
+    return target
+
+
+@contextmanager
+def _workplace(path: Path) -> Iterator[Path]:
+    """Give a hidden folder beside ``path``, on the same file system, gone afterwards."""
+    folder = Path(tempfile.mkdtemp(prefix=f".{path.name}.part-", dir=path.parent))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,228 @@
+"""Pictures: scene, labels and map side by side; legend, confusion matrix, training curves."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from jaxtyping import Float32, Num, UInt8
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import BoundaryNorm, ListedColormap
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+from osm4eo_xr.errors import InputError
+from osm4eo_xr.grid import geobox_of
+from osm4eo_xr.legend import NO_DATA, Legend, default_legend
+
+_TRUE_COLOR = ("red", "green", "blue")
+_DARK = 0.5  # share of a row above which a cell's number is written in white
+_DPI = 150
+
+
+def quicklook(
+    scene: xr.DataArray,
+    labels: xr.DataArray | None = None,
+    class_map: xr.DataArray | None = None,
+    *,
+    legend: Legend | None = None,
+    title: str = "",
+    pixels: int = 900,
+) -> Figure:
+    """Draw scene, labels, class map and legend side by side.
+
+    Parameters
+    ----------
+    scene : DataArray (band, y, x), float32 reflectance
+        Drawn in true colour; NaN = no data.
+    labels, class_map : DataArray (y, x), uint8, optional
+        0 = no data, drawn white.
+    legend : Legend, optional
+        By default the twelve classes of OSMlanduse.
+    title : str
+        Heading of the figure.
+    pixels : int
+        Longest edge of each picture; larger rasters are thinned before they are computed.
+
+    Returns
+    -------
+    Figure
+        Save it with ``figure.savefig(path)``; it needs no display.
+
+    Raises
+    ------
+    InputError
+        If the scene lacks the bands red, green and blue.
+    """
+    legend = legend or default_legend()
+    panels = [("Sentinel-2", scene), ("OpenStreetMap", labels), ("Land use", class_map)]
+    panels = [(name, _thin(raster, pixels)) for name, raster in panels if raster is not None]
+    height, width = panels[0][1].shape[-2:]
+    across = 4.2
+    size = (across * len(panels) + 3.0, max(across * height / width, 2.8) + 0.9)
+    figure = _figure(size)
+    axes = figure.subplots(1, len(panels) + 1, width_ratios=[across] * len(panels) + [2.6])
+    for k, (name, raster) in enumerate(panels):
+        axis: Axes = axes[k]
+        extent = tuple(geobox_of(raster).boundingbox)
+        if raster.ndim > 2:  # noqa: PLR2004
+            _show(axis, true_color(raster), extent)
+        else:
+            _show_classes(axis, raster.values, extent, legend)
+        axis.set_title(name)
+    draw_legend(axes[-1], legend)
+    figure.suptitle(title)
+    return figure
+
+
+def true_color(scene: xr.DataArray) -> UInt8[np.ndarray, "y x 3"]:
+    """Return red, green, blue, stretched from the 2nd to the 98th percentile; no data is white."""
+    have = [str(v) for v in np.atleast_1d(scene.coords["band"].values)]
+    missing = [b for b in _TRUE_COLOR if b not in have]
+    if missing:
+        raise InputError(f"no band {missing[0]!r} to draw; the scene has {', '.join(have)}")
+    image = np.moveaxis(scene.sel(band=list(_TRUE_COLOR)).values.astype(np.float32), 0, -1)
+    return _stretch(image)
+
+
+def _stretch(image: Float32[np.ndarray, "y x 3"]) -> UInt8[np.ndarray, "y x 3"]:
+    """Scale each band by itself, which also takes the blue of the haze away."""
+    valid = np.isfinite(image).all(axis=-1)
+    if not valid.any():
+        return np.full(image.shape, 255, np.uint8)
+    low, high = np.percentile(image[valid], (2, 98), axis=0)
+    scaled = np.clip((image - low) / np.maximum(high - low, 1e-6), 0, 1)
+    return np.where(valid[..., None], np.nan_to_num(scaled) * 255, 255).astype(np.uint8)
+
+
+def draw_legend(axis: Axes, legend: Legend | None = None) -> None:
+    """Fill an axis with the names and colours of a legend."""
+    legend = legend or default_legend()
+    axis.set_axis_off()
+    patches = [
+        Patch(facecolor=c.hex_color, edgecolor="0.4", linewidth=0.5, label=_wrap(c.name))
+        for c in legend.classes
+    ]
+    axis.legend(handles=patches, loc="center left", frameon=False, fontsize=8, borderaxespad=0)
+
+
+def confusion_matrix(
+    counts: Num[np.ndarray, "reference map"], names: Sequence[str], *, title: str = ""
+) -> Figure:
+    """Draw a confusion matrix: counts, shaded by their share of the reference class.
+
+    Parameters
+    ----------
+    counts : ndarray (reference, map)
+        Pixels or points of each reference class (rows) that the map gives each class (columns).
+    names : sequence of str
+        Class names in the order of rows and columns.
+    title : str
+        Heading.
+
+    Raises
+    ------
+    InputError
+        If the matrix is not square with a name for each row.
+    """
+    counts = np.asarray(counts)
+    n = len(names)
+    if counts.shape != (n, n):
+        raise InputError(f"a matrix of {counts.shape} does not fit {n} class names")
+    rows = counts.sum(axis=1, keepdims=True)
+    share = np.divide(counts, rows, out=np.zeros(counts.shape), where=rows > 0)
+    figure = _figure((0.62 * n + 3.2, 0.5 * n + 2.4))
+    axis = figure.subplots()
+    axis.imshow(share, cmap="Blues", vmin=0, vmax=1, aspect="auto")
+    axis.set_xticks(range(n), names, rotation=45, ha="right", fontsize=8)
+    axis.set_yticks(range(n), names, fontsize=8)
+    axis.set(xlabel="map", ylabel="reference", title=title)
+    for (i, j), value in np.ndenumerate(counts):
+        if value:
+            color = "white" if share[i, j] > _DARK else "black"
+            axis.text(j, i, _short(value), ha="center", va="center", color=color, fontsize=7)
+    return figure
+
+
+def training_curves(history: Mapping[str, Sequence[float]], *, title: str = "") -> Figure:
+    """Draw how losses and scores went over the epochs.
+
+    Parameters
+    ----------
+    history : mapping of str to sequence of float
+        One value per epoch, for example ``loss``, ``validation_loss``, ``validation_accuracy``.
+        Names that hold "loss" share one panel, all others a second one.
+    title : str
+        Heading.
+    """
+    losses = {k: v for k, v in history.items() if "loss" in k}
+    scores = {k: v for k, v in history.items() if "loss" not in k}
+    panels = [(label, p) for label, p in (("loss", losses), ("score", scores)) if p]
+    if not panels:
+        raise InputError("an empty training history has no curves; train for at least one epoch")
+    figure = _figure((5.0 * len(panels), 3.6))
+    for axis, (label, curves) in zip(
+        np.atleast_1d(figure.subplots(1, len(panels))), panels, strict=True
+    ):
+        for name, values in curves.items():
+            axis.plot(range(1, len(values) + 1), values, marker=".", label=name.replace("_", " "))
+        axis.set(xlabel="epoch", ylabel=label)
+        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axis.grid(alpha=0.3)
+        axis.legend(frameon=False, fontsize=8)
+    figure.suptitle(title)
+    return figure
+
+
+def _figure(size: tuple[float, float]) -> Figure:
+    """Return a figure that is drawn in memory, whatever backend pyplot would choose."""
+    figure = Figure(figsize=size, dpi=_DPI, layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def _thin(raster: xr.DataArray, pixels: int) -> xr.DataArray:
+    """Take every n-th pixel, so that a country is drawn without computing all of it."""
+    step = max(1, -(-max(raster.shape[-2:]) // pixels))
+    return raster.isel(y=slice(None, None, step), x=slice(None, None, step))
+
+
+def _show_classes(
+    axis: Axes, classes: UInt8[np.ndarray, "y x"], extent: tuple[float, ...], legend: Legend
+) -> None:
+    edges = [*legend.ids, legend.ids[-1] + 1]
+    colors = ListedColormap([c.hex_color for c in legend.classes])
+    values = np.ma.masked_where(~np.isin(classes, legend.ids) | (classes == NO_DATA), classes)
+    _show(axis, values, extent, cmap=colors, norm=BoundaryNorm(edges, colors.N))
+
+
+def _show(axis: Axes, image: Any, extent: tuple[float, ...], **style: Any) -> None:
+    """Draw a raster with kilometre coordinates."""
+    left, bottom, right, top = extent
+    axis.imshow(image, extent=(left, right, bottom, top), interpolation="nearest", **style)
+    kilometres = FuncFormatter(lambda v, _: f"{v / 1000:.0f}")
+    axis.xaxis.set_major_formatter(kilometres)
+    axis.yaxis.set_major_formatter(kilometres)
+    axis.xaxis.set_major_locator(MaxNLocator(4))
+    axis.yaxis.set_major_locator(MaxNLocator(5))
+    axis.tick_params(labelsize=7)
+    axis.set_xlabel("easting / km", fontsize=7)
+    axis.set_ylabel("northing / km", fontsize=7)
+
+
+def _wrap(name: str, width: int = 28) -> str:
+    import textwrap
+
+    return "\n".join(textwrap.wrap(name, width))
+
+
+def _short(value: float) -> str:
+    """Write a count in at most four characters or so."""
+    for limit, unit, suffix in ((1e6, 1e6, "M"), (1e4, 1e3, "k")):
+        if value >= limit:
+            return f"{value / unit:.3g}{suffix}"
+    return f"{value:.0f}"
