@@ -82,22 +82,6 @@ def __getattr__(name: str) -> Any:
     return getattr(import_module(f"osm4eo_xr.{module}"), name)
 
 
-class _Package(ModuleType):
-    """The package, where a step's function and its module share a name and the function has it.
-
-    Importing the module ``sieve`` makes it the package's attribute ``sieve``; this gives the
-    function in its place. ``from osm4eo_xr.sieve import …`` finds the module all the same.
-    """
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        if isinstance(value, ModuleType) and _MODULE_OF.get(name) == name:
-            value = getattr(value, name)
-        super().__setattr__(name, value)
-
-
-sys.modules[__name__].__class__ = _Package
-
-
 def __dir__() -> list[str]:
     """List the public names."""
     return sorted([*__all__, "__version__"])

@@ -175,7 +175,7 @@ def _links_told(
     parts.append(Links(*border_links(*regions.runs, told & asks, outer, rule.diagonal)))
     links = Links.concatenate(parts)
     first, start, _ = regions.runs
-    key = _raster_key(links.key, start[first[1] - 1], rule, place)
+    key = _raster_key(links.key, int(start[first[1] - 1]), rule, place)
     return told, Links(links.a, links.b, key)
 
 
