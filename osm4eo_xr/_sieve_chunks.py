@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Integer
 
 from osm4eo_xr._sieve_borders import Border, Fates, Links, Rule, Sides, number_told
-from osm4eo_xr._sieve_chains import follow_chains, mark_chains
+from osm4eo_xr._sieve_chains import follow_chains
 from osm4eo_xr._sieve_kernels import (
     NONE,
     biggest_neighbours,
     border_links,
     cut_runs,
+    join_runs,
     label_row,
-    label_runs,
     measure_regions,
     paint_runs,
+    value_runs,
 )
 from osm4eo_xr.errors import InputError
 
@@ -74,23 +75,8 @@ def describe_chunk(
     regions = _find_regions(values, mask, rule, place)
     outer = regions.outer
     asks = (regions.size < rule.size) & ~regions.protected
-    inner_size = np.where(outer, np.int32(0), regions.size)
-    best, row, at = biggest_neighbours(*regions.runs, inner_size, asks, rule.diagonal)
-    told = outer | mark_chains(best, outer & asks)
-    asks &= told
+    told, links = _links_told(regions, outer & asks, asks, rule, place)
     number, order = number_told(outer, told)
-    found = border_links(*regions.runs, asks, outer, rule.diagonal)
-    asking = np.flatnonzero(asks & (best != NONE))
-    links = Links(
-        np.concatenate([found[:, 0], asking]).astype(np.int32),
-        np.concatenate([found[:, 1], best[asking]]),
-        _link_key(
-            np.concatenate([found[:, 2], row[asking]]),
-            np.concatenate([found[:, 3], at[asking]]),
-            rule,
-            place,
-        ),
-    )
     return Border(
         row=place.row,
         column=place.column,
@@ -129,7 +115,7 @@ def finish_chunk(
     target = np.where(stays, regions.value, NONE).astype(np.int64)
     target[outer] = fates.target
     known = outer | stays
-    best, _, _ = biggest_neighbours(*regions.runs, size, ~known, rule.diagonal)
+    best, _ = biggest_neighbours(*regions.runs, size, ~known, rule.diagonal)
     follow_chains(best, target, known)
     out = unsigned(values).copy()
     paint_runs(out, *regions.runs, regions.value, target)
@@ -144,8 +130,9 @@ def _find_regions(
     where = unsigned(NO_MASK if mask is None else mask.astype(np.uint8, copy=False))
     first, start = cut_runs(bits, where)
     nodata = -1 if rule.nodata is None else rule.nodata
-    label, count = label_runs(bits, where, nodata, rule.diagonal, first, start)
-    size, value = measure_regions(bits, first, start, label, count)
+    run_value, label = value_runs(bits, where, nodata, first, start)
+    count = join_runs(run_value, label, rule.diagonal, first, start)
+    size, value = measure_regions(run_value, start, label, count)
     sides = _find_sides(first, start, label, place)
     outer = np.zeros(count, bool)
     for side in sides.all():
@@ -165,7 +152,34 @@ def _find_sides(first: np.ndarray, start: np.ndarray, label: np.ndarray, place: 
     )
 
 
-def _link_key(row: np.ndarray, at: np.ndarray, rule: Rule, place: Place) -> Any:
-    """Return the raster-wide key of links at a chunk's rows and places (see ``Links``)."""
-    rows = row.astype(np.int64) + place.row
-    return 4 * (rows * rule.width + place.column) + at
+def _links_told(
+    regions: _Regions, begin: np.ndarray, asks: np.ndarray, rule: Rule, place: Place
+) -> tuple[np.ndarray, Links]:
+    """Return the regions on the chains from ``begin``, with the outer ones, and their links.
+
+    A chain is followed through the biggest inner neighbours of regions below the threshold.
+    """
+    outer = regions.outer
+    inner_size = np.where(outer, np.int32(0), regions.size)
+    told = outer.copy()
+    parts = []
+    asking = begin
+    while asking.any():
+        best, key = biggest_neighbours(*regions.runs, inner_size, asking, rule.diagonal)
+        have = np.flatnonzero(best != NONE)
+        parts.append(Links(have.astype(np.int32), best[have], key[have]))
+        asking = np.zeros_like(told)
+        asking[best[have]] = True
+        asking &= asks & ~told
+        told[best[have]] = True
+    parts.append(Links(*border_links(*regions.runs, told & asks, outer, rule.diagonal)))
+    links = Links.concatenate(parts)
+    first, start, _ = regions.runs
+    key = _raster_key(links.key, int(start[first[1] - 1]), rule, place)
+    return told, Links(links.a, links.b, key)
+
+
+def _raster_key(key: np.ndarray, width: int, rule: Rule, place: Place) -> np.ndarray:
+    """Return the raster-wide key of links (see ``Links``) for keys within a chunk."""
+    row, at = np.divmod(key, 4 * np.int64(width))
+    return 4 * ((row + place.row) * rule.width + place.column) + at

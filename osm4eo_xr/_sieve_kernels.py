@@ -104,48 +104,57 @@ def unite_pairs(count: int, a: Any, b: Any) -> Any:
 
 
 @njit(nogil=True, cache=True)
-def label_runs(values: Any, mask: Any, nodata: int, diagonal: int, first: Any, start: Any) -> Any:
-    """Return ``label`` (int32 per run) and the number of regions.
+def value_runs(values: Any, mask: Any, nodata: int, first: Any, start: Any) -> Any:
+    """Return each run's value, and its own number or -1 where it is masked or a sentinel.
+
+    ``nodata`` is -1 where every value takes part.
+    """
+    value = np.zeros(start.size, values.dtype)
+    label = np.full(start.size, NONE, np.int32)
+    for y in range(values.shape[0]):
+        for i in range(first[y], first[y + 1] - 1):
+            value[i] = values[y, start[i]]
+            if value[i] != nodata and (mask.size == 0 or mask[y, start[i]]):
+                label[i] = i
+    return value, label
+
+
+@njit(nogil=True, cache=True)
+def join_runs(value: Any, label: Any, diagonal: int, first: Any, start: Any) -> int:
+    """Replace each run's own number in ``label`` by its region's; return the count of regions.
 
     Regions are numbered in scan order of their first pixels. ``diagonal`` is 1 for 8 and 0 for
-    4 neighbours; ``nodata`` is -1 where every value takes part.
+    4 neighbours.
     """
-    height, width = values.shape
-    label = np.full(start.size, NONE, np.int32)
-    for y in range(height):
-        for i in range(first[y], first[y + 1] - 1):
-            x = start[i]
-            if values[y, x] != nodata and (mask.size == 0 or mask[y, x]):
-                label[i] = i
-        if y == 0:
-            continue
+    for y in range(1, first.size - 1):
+        width = start[first[y] - 1]
         j = first[y - 1]
         for i in range(first[y], first[y + 1] - 1):
             left = start[i] - diagonal
-            right = min(start[i + 1] + diagonal, width)
             while start[j + 1] <= left:
                 j += 1
             if label[i] == NONE:
                 continue
+            right = min(start[i + 1] + diagonal, width)
+            root = i
             k = j
-            value = values[y, start[i]]
             while start[k] < right:
-                if values[y - 1, start[k]] == value and label[k] != NONE:
-                    unite(label, i, k)
+                if value[k] == value[i] and label[k] != NONE:
+                    other = find_root(label, k)
+                    label[max(root, other)] = root = min(root, other)
                 k += 1
-    return label, number_trees(label)
+    return number_trees(label)
 
 
 @njit(nogil=True, cache=True)
-def measure_regions(values: Any, first: Any, start: Any, label: Any, count: int) -> Any:
+def measure_regions(run_value: Any, start: Any, label: Any, count: int) -> Any:
     """Return each region's size in pixels (int32) and value (uint32)."""
     size = np.zeros(count, np.int32)
     value = np.empty(count, np.uint32)
-    for y in range(values.shape[0]):
-        for i in range(first[y], first[y + 1] - 1):
-            if label[i] != NONE:
-                size[label[i]] += start[i + 1] - start[i]
-                value[label[i]] = values[y, start[i]]
+    for i in range(label.size - 1):
+        if label[i] != NONE:
+            size[label[i]] += start[i + 1] - start[i]
+            value[label[i]] = run_value[i]
     return size, value
 
 
@@ -159,73 +168,97 @@ def label_row(first: Any, start: Any, label: Any, y: int) -> Any:
 
 
 @njit(nogil=True, cache=True)
-def note_link(n: int, a: int, b: int, at: int, later: Any, earlier: Any, place: Any) -> int:
-    """Write link ``n`` and return the next number, the same if it joins no two regions."""
-    later[n], earlier[n], place[n] = a, b, at
-    return n + ((a != b) & (b != NONE))
+def meeting(later: int, earlier: int, start: Any, diagonal: int) -> int:
+    """Return the place of the first link from a run to one that it touches in the row above."""
+    x, above = start[later], start[earlier]
+    if above > x:
+        return 4 * above - 2 * diagonal  # above right of the pixel before, or straight above
+    return 4 * x + (start[earlier + 1] <= x)
 
 
 @njit(nogil=True, cache=True)
-def links_of_top_row(
-    first: Any, start: Any, label: Any, later: Any, earlier: Any, place: Any
-) -> int:
-    """Write the links of row 0 as ``links_of_row`` does; return their number."""
-    n = 0
-    for i in range(1, first[1] - 1):
-        if label[i] != NONE:
-            at = 4 * start[i] + 3
-            n = note_link(n, label[i], label[i - 1], at, later, earlier, place)
-    return n
+def neighbours_of_run(
+    i: int, y: int, above: int, below: int, first: Any, start: Any, label: Any, diagonal: int,
+    region: Any, key: Any,
+) -> int:  # fmt: skip
+    """Write the regions next to run ``i`` of row ``y``, with the key of the first link to each.
 
-
-@njit(nogil=True, cache=True)
-def links_of_row(
-    y: int, first: Any, start: Any, label: Any, diagonal: int, later: Any, earlier: Any, place: Any
-) -> int:
-    """Write the links between regions whose later pixel is in row ``y``; return their number.
-
-    A link joins a pixel to one visited before it. They come in the order that decides ties: pixel
-    by pixel, and at each the one above (0), above left (1), above right (2), left (3); ``place`` is
-    4 * column + that number. Links between the same two runs are given once, by the first.
+    ``above`` and ``below`` are the first runs of those rows that reach as far right as the run.
+    A key is 4 * (row * width + column) of the link's later pixel, plus 0, 1, 2 or 3 for the earlier
+    one above, above left, above right or left of it: the order of keys decides ties. A region may
+    come more than once; returned is the number of entries.
     """
-    if y == 0:
-        return links_of_top_row(first, start, label, later, earlier, place)
     n = 0
-    j = first[y - 1]
-    width = start[first[y] - 1]
-    for i in range(first[y], first[y + 1] - 1):
-        a, x = label[i], start[i]
-        while start[j + 1] <= x:
-            j += 1
-        if a == NONE:
-            continue
-        n = note_link(n, a, label[j], 4 * x, later, earlier, place)
-        k = j + 1
-        if diagonal:
-            if x > 0 and start[j] == x:
-                n = note_link(n, a, label[j - 1], 4 * x + 1, later, earlier, place)
-            if start[k] == x + 1:
-                n = note_link(n, a, label[k], 4 * x + 2, later, earlier, place)
-                k += start[k] < width
-        if x > 0:
-            n = note_link(n, a, label[i - 1], 4 * x + 3, later, earlier, place)
-        end = min(start[i + 1] + diagonal, width)
-        while start[k] < end:
-            at = 4 * start[k] - 2 * diagonal  # by the pixel below, or above right of the one before
-            n = note_link(n, a, label[k], at, later, earlier, place)
-            k += 1
+    own = label[i]
+    width = start[first[1] - 1]
+    right = min(start[i + 1] + diagonal, width)
+    base = 4 * width * np.int64(y)
+    if y > 0:
+        while start[above] < right:
+            region[n], key[n] = label[above], base + meeting(i, above, start, diagonal)
+            n += (label[above] != NONE) & (label[above] != own)
+            above += 1
+    if start[i] > 0:
+        region[n], key[n] = label[i - 1], base + 4 * start[i] + 3
+        n += label[i - 1] != NONE
+    if start[i + 1] < width:
+        region[n], key[n] = label[i + 1], base + 4 * start[i + 1] + 3
+        n += label[i + 1] != NONE
+    if y + 2 < first.size:
+        base += 4 * width
+        while start[below] < right:
+            region[n], key[n] = label[below], base + meeting(below, i, start, diagonal)
+            n += (label[below] != NONE) & (label[below] != own)
+            below += 1
     return n
+
+
+@njit(nogil=True, cache=True)
+def neighbours_of_row(
+    y: int, first: Any, start: Any, label: Any, asks: Any, diagonal: int, asker: Any, region: Any,
+    key: Any,
+) -> int:  # fmt: skip
+    """Write the neighbours of all runs of row ``y`` whose region asks; return their number.
+
+    ``asker`` is the region that asks; see ``neighbours_of_run`` for the others.
+    """
+    n = 0
+    above = first[y - 1] if y > 0 else 0
+    below = first[y + 1]
+    for i in range(first[y], first[y + 1] - 1):
+        if label[i] == NONE or not asks[label[i]]:
+            continue
+        left = start[i] - diagonal
+        if y > 0:
+            while start[above + 1] <= left:
+                above += 1
+        if y + 2 < first.size:
+            while start[below + 1] <= left:
+                below += 1
+        m = neighbours_of_run(
+            i, y, above, below, first, start, label, diagonal, region[n:], key[n:]
+        )
+        asker[n : n + m] = label[i]
+        n += m
+    return n
+
+
+@njit(nogil=True, cache=True)
+def row_buffers(width: int) -> Any:
+    """Return room for what ``neighbours_of_row`` writes."""
+    room = 8 * width + 8  # a run has two neighbours beside it, and touches its length + 2 per row
+    return np.empty(room, np.int32), np.empty(room, np.int32), np.empty(room, np.int64)
 
 
 @njit(nogil=True, cache=True)
 def biggest_neighbours(
     first: Any, start: Any, label: Any, size: Any, asks: Any, diagonal: int
 ) -> Any:
-    """Return the biggest neighbour of each region that asks, and the place where they first meet.
+    """Return the biggest neighbour of each region that asks, and the key of their first link.
 
     Parameters
     ----------
-    size : int array
+    size : int32 array
         Size of each region; a region of size 0 is nobody's neighbour.
     asks : bool array
         Whether the region wants to know.
@@ -234,58 +267,48 @@ def biggest_neighbours(
     -------
     best : int32 array
         Number of the biggest neighbour, the first met in scan order among equals; -1 for none.
-    row, place : int32 arrays
-        The row and ``place`` (see ``links_of_row``) of that first link.
+    best_key : int64 array
+        Key of the first link between the two (see ``neighbours_of_run``).
     """
-    width = start[first[1] - 1]
-    later = np.empty(4 * width + 4, np.int32)
-    earlier = np.empty(4 * width + 4, np.int32)
-    at = np.empty(4 * width + 4, np.int32)
+    asker, region, key = row_buffers(start[first[1] - 1])
     best = np.full(size.size, NONE, np.int32)
     best_size = np.zeros(size.size, np.int32)
-    row = np.empty(size.size, np.int32)
-    place = np.empty(size.size, np.int32)
+    best_key = np.empty(size.size, np.int64)
     for y in range(first.size - 1):
-        n = links_of_row(y, first, start, label, diagonal, later, earlier, at)
+        n = neighbours_of_row(y, first, start, label, asks, diagonal, asker, region, key)
         for i in range(n):
-            a = later[i]
-            b = earlier[i]
-            if asks[a] and size[b] > best_size[a]:
-                best[a], best_size[a], row[a], place[a] = b, size[b], y, at[i]
-            if asks[b] and size[a] > best_size[b]:
-                best[b], best_size[b], row[b], place[b] = a, size[a], y, at[i]
-    return best, row, place
+            a, b = asker[i], region[i]
+            if size[b] > best_size[a] or (
+                size[b] == best_size[a] and best_size[a] > 0 and key[i] < best_key[a]
+            ):
+                best[a], best_size[a], best_key[a] = b, size[b], key[i]
+    return best, best_key
 
 
 @njit(nogil=True, cache=True)
 def border_links(first: Any, start: Any, label: Any, asks: Any, border: Any, diagonal: int) -> Any:
-    """Return all links between a region that asks and one on the border, in scan order.
+    """Return all links of the regions that ask to regions on the border.
 
     Returns
     -------
-    a, b, row, place : int32 arrays
-        The two regions of each link and where it is (see ``links_of_row``).
+    a, b : int32 arrays
+        The region that asks and the other.
+    key : int64 array
+        See ``neighbours_of_run``.
     """
-    width = start[first[1] - 1]
-    later = np.empty(4 * width + 4, np.int32)
-    earlier = np.empty(4 * width + 4, np.int32)
-    at = np.empty(4 * width + 4, np.int32)
-    found = np.empty((4 * width + 4, 4), np.int32)
+    asker, region, key = row_buffers(start[first[1] - 1])
+    a, b, keys = asker.copy(), region.copy(), key.copy()
     count = 0
     for y in range(first.size - 1):
-        n = links_of_row(y, first, start, label, diagonal, later, earlier, at)
-        if count + n > found.shape[0]:
-            grown = np.empty((2 * found.shape[0], 4), np.int32)
-            grown[:count] = found[:count]
-            found = grown
+        n = neighbours_of_row(y, first, start, label, asks, diagonal, asker, region, key)
+        if count + n > a.size:
+            more = np.empty(a.size, np.int32)
+            a, b = np.append(a, more), np.append(b, more)
+            keys = np.append(keys, np.empty(keys.size, np.int64))
         for i in range(n):
-            a = later[i]
-            b = earlier[i]
-            if (asks[a] and border[b]) or (asks[b] and border[a]):
-                found[count, 0], found[count, 1], found[count, 2] = a, b, y
-                found[count, 3] = at[i]
-                count += 1
-    return found[:count]
+            a[count], b[count], keys[count] = asker[i], region[i], key[i]
+            count += border[region[i]]
+    return a[:count], b[:count], keys[:count]
 
 
 @njit(nogil=True, cache=True)

@@ -197,10 +197,14 @@ def _fates_of(arrays: list[da.Array], rule: Rule, token: str) -> tuple[da.Array,
     shape = borders.numblocks
     graph, top = plan_tree(borders.name, name, (shape[0], shape[1]), rule)
     layers = HighLevelGraph.from_collections(name, graph, dependencies=[borders])
-    ones = tuple((1,) * n for n in shape)
-    fates = da.Array(layers, name, ones, dtype=object, meta=np.empty((0, 0), object))
-    done = Delayed(top, layers, layer=name)  # pyright: ignore[reportCallIssue] # a base hides them
-    return fates, done
+    fates = da.Array(
+        layers,
+        name,  # pyright: ignore[reportCallIssue] # a base class hides the arguments
+        tuple((1,) * n for n in shape),
+        dtype=object,
+        meta=np.empty((0, 0), object),
+    )
+    return fates, Delayed(top, layers, layer=name)
 
 
 def _describe_block(
