@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from osm4eo_xr.model import Model, Normalisation, load_model, save_model
     from osm4eo_xr.mosaic import mosaic
     from osm4eo_xr.plot import quicklook
+    from osm4eo_xr.radiometry import band_statistics
+    from osm4eo_xr.scene import open_raster, open_scene
     from osm4eo_xr.sieve import sieve
 
 __version__ = "0.1.0"
@@ -30,12 +32,15 @@ _MODULE_OF = {
     "Model": "model",
     "NetSettings": "_net_settings",
     "Normalisation": "model",
+    "band_statistics": "radiometry",
     "classify": "classify",
     "default_legend": "legend",
     "extract_layer": "layers",
     "load_legend": "legend",
     "load_model": "model",
     "mosaic": "mosaic",
+    "open_raster": "scene",
+    "open_scene": "scene",
     "quicklook": "plot",
     "read_throughput": "classify",
     "save_model": "model",
@@ -50,12 +55,15 @@ __all__ = [
     "Model",
     "NetSettings",
     "Normalisation",
+    "band_statistics",
     "classify",
     "default_legend",
     "extract_layer",
     "load_legend",
     "load_model",
     "mosaic",
+    "open_raster",
+    "open_scene",
     "quicklook",
     "read_throughput",
     "save_model",

@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
-import dask
 import dask.base
 import numpy as np
 import rasterio
@@ -216,7 +215,8 @@ def _fill(
     tasks = [place(row, column, data) for row, column, data in blocks]
     # Blocks end in files that this process holds open, which other processes could not share.
     processes = dask.base.get_scheduler() is dask.base.named_schedulers["processes"]
-    dask.compute(*tasks, **({"scheduler": "threads"} if processes else {}))
+    scheduler = "threads" if processes else None
+    dask.base.compute(*tasks, scheduler=scheduler)  # pyright: ignore[reportArgumentType] - None is "as configured"
 
 
 def _distributed_client() -> Any:

@@ -19,6 +19,7 @@ from dask.base import tokenize
 from dask.highlevelgraph import HighLevelGraph
 from odc.geo.geobox import GeoBox
 from rasterio.features import geometry_mask
+from shapely.affinity import affine_transform
 from shapely.geometry.base import BaseGeometry
 
 from osm4eo_xr._merge import merge
@@ -183,9 +184,7 @@ def _read_boundary(
     if shape.is_empty or shape.area == 0:
         raise InputError("the boundary holds no polygon; give an area, not lines or points")
     inverse = ~target.affine
-    pixels = shapely.transform(
-        shape, lambda xy: np.column_stack(inverse @ (xy[:, 0], xy[:, 1])), include_z=False
-    )
+    pixels = affine_transform(shape, inverse.to_shapely())
     height, width = target.shape
     if not pixels.intersects(shapely.box(0, 0, width, height)):
         raise InputError("the boundary and the tiles do not overlap; check its place and CRS")
@@ -215,7 +214,7 @@ def _assemble(
     sizes = _split(target.shape[0], chunks), _split(target.shape[1], chunks)
     outlines = _outlines(clip, sizes)
     name = "mosaic-" + tokenize([a.name for a in arrays + layers], target, clip, rule, chunks)
-    graph: dict[tuple[str, int, int], Any] = {}
+    graph: dict[Any, Any] = {}
     for i, j in itertools.product(range(len(sizes[0])), range(len(sizes[1]))):
         shape, inside = (sizes[0][i], sizes[1][j]), outlines[i, j]
         here = [] if inside is False else pieces.get((i, j), [])
@@ -224,11 +223,11 @@ def _assemble(
             continue
         values = [(arrays[p.tile].name, *p.block) for p in here]
         weights = [(layers[p.tile].name, *p.block) for p in here] if layers else None
-        polygon = None if inside is True else inside
+        polygon = inside if isinstance(inside, BaseGeometry) else None
         graph[name, i, j] = (_merge_block, values, weights, _Cut(here, shape, polygon, rule))
     dependencies = [*arrays, *layers]
     lazy = HighLevelGraph.from_collections(name, graph, dependencies=dependencies)
-    return da.Array(lazy, name, chunks=sizes, meta=np.empty((0, 0), np.uint8))
+    return da.Array(lazy, name, chunks=sizes, meta=np.empty((0, 0), np.uint8))  # pyright: ignore[reportCallIssue] - made in __new__
 
 
 def _lazy(raster: xr.DataArray) -> Any:

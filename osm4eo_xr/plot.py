@@ -66,7 +66,8 @@ def quicklook(
     size = (across * len(panels) + 3.0, max(across * height / width, 2.8) + 0.9)
     figure = _figure(size)
     axes = figure.subplots(1, len(panels) + 1, width_ratios=[across] * len(panels) + [2.6])
-    for axis, (name, raster) in zip(axes, panels, strict=False):
+    for k, (name, raster) in enumerate(panels):
+        axis: Axes = axes[k]
         extent = tuple(geobox_of(raster).boundingbox)
         if raster.ndim > 2:  # noqa: PLR2004
             _show(axis, true_color(raster), extent)
@@ -80,7 +81,7 @@ def quicklook(
 
 def true_color(scene: xr.DataArray) -> UInt8[np.ndarray, "y x 3"]:
     """Return red, green, blue, stretched from the 2nd to the 98th percentile; no data is white."""
-    have = [str(v) for v in np.atleast_1d(scene["band"].values)]
+    have = [str(v) for v in np.atleast_1d(scene.coords["band"].values)]
     missing = [b for b in _TRUE_COLOR if b not in have]
     if missing:
         raise InputError(f"no band {missing[0]!r} to draw; the scene has {', '.join(have)}")
@@ -89,12 +90,12 @@ def true_color(scene: xr.DataArray) -> UInt8[np.ndarray, "y x 3"]:
 
 
 def _stretch(image: Float32[np.ndarray, "y x 3"]) -> UInt8[np.ndarray, "y x 3"]:
-    """Scale all bands alike, so that colours keep their hue."""
+    """Scale each band by itself, which also takes the blue of the haze away."""
     valid = np.isfinite(image).all(axis=-1)
     if not valid.any():
         return np.full(image.shape, 255, np.uint8)
-    low, high = np.percentile(image[valid], (2, 98))
-    scaled = np.clip((image - low) / max(high - low, 1e-6), 0, 1) ** 0.8
+    low, high = np.percentile(image[valid], (2, 98), axis=0)
+    scaled = np.clip((image - low) / np.maximum(high - low, 1e-6), 0, 1)
     return np.where(valid[..., None], np.nan_to_num(scaled) * 255, 255).astype(np.uint8)
 
 

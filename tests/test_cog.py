@@ -2,7 +2,7 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
 
-import dask
+import dask.config
 import dask.array as da
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ import xarray as xr
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from odc.geo.geobox import GeoBox
-from rasterio.enums import Resampling
+from rasterio.enums import Compression, Resampling
 from rio_cogeo.cogeo import cog_validate
 
 from osm4eo_xr._overviews import shrink
@@ -53,7 +53,7 @@ def test_cog_is_valid_and_holds_pixels_grid_colours_and_no_data(tmp_path: Path) 
         assert file.transform == raster.odc.geobox.affine
         assert file.nodata == 0
         assert file.block_shapes == [(512, 512)]
-        assert file.compression == rasterio.enums.Compression.zstd
+        assert file.compression == Compression.zstd
         assert file.colormap(1)[12] == (0, 204, 242, 255)
         assert file.colormap(1)[0] == (0, 0, 0, 0)
         assert file.overviews(1) == [2, 4]
@@ -101,7 +101,7 @@ def test_probabilities_keep_bands_names_and_average_overviews(tmp_path: Path) ->
     pixels = np.random.default_rng(1).integers(0, 251, (3, 600, 520)).astype(np.uint8)
     pixels[:, :300, :300] = 255
     raster = georeference(
-        da.from_array(pixels, chunks=(1, 256, 256)),
+        da.from_array(pixels).rechunk((1, 256, 256)),
         grid(600, 520),
         dims=("class", "y", "x"),
         coords={"class": ["urban", "forest", "water"]},
@@ -144,7 +144,7 @@ def test_worker_processes_give_the_same_bytes_and_keep_no_block(tmp_path: Path) 
             tmp_path / "b.tif",
             progress=lambda done, total: calls.append((done, total)),
         )
-        assert not any(client.has_what().values())
+        assert not any(dict(client.has_what()).values())  # pyright: ignore[reportCallIssue, reportArgumentType] - not asynchronous
     assert path.read_bytes() == expected
     assert calls[-1] == (12, 12)
     assert [done for done, _ in calls] == list(range(1, 13))
