@@ -11,6 +11,7 @@ import functools
 import threading
 import time
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Protocol
 
 import jax
@@ -70,7 +71,6 @@ class JaxEngine:
     """The program compiled by XLA for this process's device."""
 
     def __init__(self, model: Model, plan: Plan) -> None:
-        plan = plan.resolved(jax.default_backend())
         params = jax.device_put(fold(model.variables))
         self._params = jax.tree.map(lambda leaf: leaf.astype(plan.dtype), params)
         shapes = (
@@ -78,10 +78,8 @@ class JaxEngine:
             jax.ShapeDtypeStruct((plan.net.bands,), jnp.float32),
             jax.ShapeDtypeStruct((plan.net.bands,), jnp.float32),
         )
-        started = time.perf_counter()
         program = jax.jit(functools.partial(predict, plan))
         self._program = program.lower(self._params, *shapes).compile()
-        LEDGER.compiled(time.perf_counter() - started)
 
     def __call__(
         self,
@@ -152,5 +150,21 @@ def _engine(source: ModelSource, content: bytes | None, plan: Plan) -> Engine:
     key = (source.digest, plan)
     with _loading:
         if key not in _engines:
-            _engines[key] = JaxEngine(source.load(content), plan)
+            model = source.load(content)
+            started = time.perf_counter()
+            _engines[key] = _build(model, plan.resolved(jax.default_backend()))
+            LEDGER.compiled(time.perf_counter() - started)
         return _engines[key]
+
+
+def _build(model: Model, plan: Plan) -> Engine:
+    """Compile for the engine that the plan names, or that serves this process best."""
+    onnx_is_here = all(find_spec(name) for name in ("onnx", "onnxruntime"))
+    if plan.engine == "onnx" and not onnx_is_here:
+        raise InputError("engine 'onnx' needs packages: pip install 'osm4eo_xr[onnx]'")
+    on_cpu = jax.default_backend() == "cpu"
+    if plan.engine == "onnx" or (plan.engine == "auto" and on_cpu and onnx_is_here):
+        from osm4eo_xr._engine_onnx import OnnxEngine
+
+        return OnnxEngine(model, plan)
+    return JaxEngine(model, plan)

@@ -45,6 +45,8 @@ class Plan:
     dtype : str
         In which the layers compute: ``"float32"``, ``"bfloat16"``, or ``"auto"`` for what the
         worker's device does best.
+    engine : str
+        ``"jax"``, ``"onnx"``, or ``"auto"``: ONNX Runtime on a CPU where it is installed.
     """
 
     net: NetSettings
@@ -55,6 +57,7 @@ class Plan:
     margin: int
     centre: int
     dtype: str = "auto"
+    engine: str = "auto"
 
     @property
     def layers(self) -> int:
@@ -94,14 +97,24 @@ def predict(
     offset, scale : array
         Normalisation per band, in the scene's unit.
     """
+    x, valid = prepare(plan, block, offset, scale)
+    run = _dense if plan.net.mode == "dense" else _windows
+    return layers(plan, run(plan, params, x.transpose(1, 2, 0)).transpose(2, 0, 1), valid)
+
+
+def prepare(
+    plan: Plan,
+    block: Float32[Array, "b p q"],
+    offset: Float32[Array, " b"],
+    scale: Float32[Array, " b"],
+) -> tuple[Float32[Array, "b p q"], Bool[Array, "y x"]]:
+    """Return the network's input, and where the block without its margin has data."""
     valid = jnp.isfinite(block).all(axis=0)
     shape = (-1, 1, 1)
     x = (block - offset.reshape(shape)) / scale.reshape(shape)
-    x = jnp.where(valid[None], x, 0.0).transpose(1, 2, 0)
-    run = _dense if plan.net.mode == "dense" else _windows
     margin = plan.margin
     inner = valid[margin : margin + plan.rows, margin : margin + plan.cols]
-    return _layers(plan, run(plan, params, x), inner)
+    return jnp.where(valid[None], x, 0.0), inner
 
 
 def _dense(
@@ -129,33 +142,31 @@ def _windows(
     return jax.lax.map(one_row, first + jnp.arange(plan.rows))
 
 
-def _layers(
-    plan: Plan, logits: Float32[Array, "y x k"], valid: Bool[Array, "y x"]
+def layers(
+    plan: Plan, logits: Float32[Array, "k y x"], valid: Bool[Array, "y x"]
 ) -> UInt8[Array, "layer y x"]:
     """Turn logits into the layers of the map."""
     ids = jnp.asarray(plan.class_ids, jnp.uint8)
-    layers = []
+    found = []
     if "classes" in plan.outputs:
-        layers.append(jnp.where(valid, ids[logits.argmax(axis=-1)], jnp.uint8(0))[None])
+        found.append(jnp.where(valid, ids[logits.argmax(axis=0)], jnp.uint8(0))[None])
     measures = [name for name in plan.outputs if name != "classes"]
     if measures:
-        probability = jax.nn.softmax(logits, axis=-1)
-        layers.extend(_scaled(_measure(name, probability), valid) for name in measures)
-    return jnp.concatenate(layers)
+        probability = jax.nn.softmax(logits, axis=0)
+        found.extend(_scaled(_measure(name, probability), valid) for name in measures)
+    return jnp.concatenate(found)
 
 
-def _measure(name: str, probability: Float32[Array, "y x k"]) -> Float32[Array, "layer y x"]:
+def _measure(name: str, probability: Float32[Array, "k y x"]) -> Float32[Array, "layer y x"]:
     """Confidence, margin or the probabilities themselves."""
     if name == "probabilities":
-        return probability.transpose(2, 0, 1)
-    best = probability.max(axis=-1)
+        return probability
+    best = probability.max(axis=0)
     if name == "confidence":
         return best[None]
-    is_best = (
-        jnp.arange(probability.shape[-1])[None, None] == probability.argmax(axis=-1)[..., None]
-    )
-    second = jnp.where(is_best, 0.0, probability).max(axis=-1)
-    return (best - second)[None]
+    classes = jnp.arange(probability.shape[0]).reshape(-1, 1, 1)
+    is_best = classes == probability.argmax(axis=0)[None]
+    return (best - jnp.where(is_best, 0.0, probability).max(axis=0))[None]
 
 
 def _scaled(

@@ -58,7 +58,8 @@ def read_tiles(data: da.Array, tiles: Tiles, margin: int) -> da.Array:
     cols = math.ceil(tiles.shape[1] / tiles.cols) * tiles.cols - tiles.shape[1]
     if rows or cols:
         data = da.pad(data, ((0, 0), (0, rows), (0, cols)), constant_values=np.float32("nan"))
-    data = data.rechunk({0: -1, 1: tiles.rows, 2: tiles.cols})
+    chunks = (data.shape[0], tiles.rows, tiles.cols)
+    data = data.rechunk(chunks)  # pyright: ignore[reportArgumentType] - typed as str
     if margin == 0:
         return data
     outside = {0: "none", 1: np.float32("nan"), 2: np.float32("nan")}

@@ -15,6 +15,7 @@ import dask
 import dask.array as da
 import numpy as np
 import xarray as xr
+from dask.base import tokenize
 
 from osm4eo_xr._engine import ModelSource, classify_block
 from osm4eo_xr._ledger import LEDGER, Throughput
@@ -47,6 +48,7 @@ def classify(
     outputs: Literal["classes"] = ...,
     tile: int | None = ...,
     dtype: Literal["auto", "float32", "bfloat16"] = ...,
+    engine: Literal["auto", "jax", "onnx"] = ...,
 ) -> xr.DataArray: ...
 @overload
 def classify(
@@ -56,6 +58,7 @@ def classify(
     outputs: Sequence[str],
     tile: int | None = ...,
     dtype: Literal["auto", "float32", "bfloat16"] = ...,
+    engine: Literal["auto", "jax", "onnx"] = ...,
 ) -> xr.Dataset: ...
 def classify(
     scene: xr.DataArray,
@@ -64,6 +67,7 @@ def classify(
     outputs: str | Sequence[str] = "classes",
     tile: int | None = None,
     dtype: Literal["auto", "float32", "bfloat16"] = "auto",
+    engine: Literal["auto", "jax", "onnx"] = "auto",
 ) -> xr.DataArray | xr.Dataset:
     """Classify a scene; lazy.
 
@@ -83,6 +87,10 @@ def classify(
         Greatest edge of a block in pixels; by default 1024 (dense) or 128 (window).
     dtype : {"auto", "float32", "bfloat16"}
         Of the layers; "auto" is bfloat16 on a GPU and float32 elsewhere, as the worker finds.
+        ONNX Runtime computes in float32.
+    engine : {"auto", "jax", "onnx"}
+        "auto" is ONNX Runtime on CPU workers that have the ``onnx`` extra, else jax. All workers
+        of a run should have the same: the engines' logits differ in the last digits.
 
     Returns
     -------
@@ -99,7 +107,7 @@ def classify(
     geobox = geobox_of(scene)
     data = _bands(scene, model)
     tiles = _tiles(data, model, tile)
-    plan = _plan(model, names, tiles, dtype)
+    plan = _plan(model, names, tiles, dtype, engine)
     layers = da.map_blocks(
         classify_block,
         read_tiles(data, tiles, plan.margin),
@@ -110,7 +118,7 @@ def classify(
         dtype=np.uint8,
         chunks=((plan.layers,), *_inner_chunks(tiles)),
         meta=np.empty((0, 0, 0), np.uint8),
-        name=f"classify-{dask.base.tokenize(data.name, model.digest, plan)}",
+        name=f"classify-{tokenize(data.name, model.digest, plan)}",
     )[:, : tiles.shape[0], : tiles.shape[1]]
     result = _label(layers, names, model, geobox)
     return result["classes"] if isinstance(outputs, str) else result
@@ -176,13 +184,19 @@ def _tiles(data: da.Array, model: Model, tile: int | None) -> Tiles:
     if target < 1:
         raise InputError(f"tile is {target} pixels; give 1 or more")
     step = min(_STEP, -(-target // model.stride) * model.stride)
-    return plan_tiles((data.shape[1], data.shape[2]), target=target, least=least, step=step)
+    return plan_tiles(
+        (int(data.shape[1]), int(data.shape[2])), target=target, least=least, step=step
+    )
 
 
-def _plan(model: Model, outputs: tuple[str, ...], tiles: Tiles, dtype: str) -> Plan:
+def _plan(model: Model, outputs: tuple[str, ...], tiles: Tiles, dtype: str, engine: str) -> Plan:
     """State what the workers compute."""
     if dtype not in ("auto", "float32", "bfloat16"):
         raise InputError(f"dtype {dtype!r} is unknown; give auto, float32 or bfloat16")
+    if engine not in ("auto", "jax", "onnx"):
+        raise InputError(f"engine {engine!r} is unknown; give auto, jax or onnx")
+    if engine == "onnx" and dtype == "bfloat16":
+        raise InputError("engine 'onnx' computes in float32; give dtype auto or engine jax")
     return Plan(
         net=model.net,
         class_ids=model.class_ids,
@@ -192,6 +206,7 @@ def _plan(model: Model, outputs: tuple[str, ...], tiles: Tiles, dtype: str) -> P
         margin=model.footprint.halo,
         centre=int(model.centre or 0),
         dtype=dtype,
+        engine=engine,
     )
 
 

@@ -124,16 +124,28 @@ def classify(
     probabilities: Annotated[
         Path | None, typer.Option(help="Also write per-class probabilities (0-250, 255 no data).")
     ] = None,
+    engine: Annotated[str, typer.Option(help="auto, jax or onnx (extra onnx).")] = "auto",
 ) -> None:
     """Classify a scene with a trained model."""
     from osm4eo_xr.classify import classify as predict
+    from osm4eo_xr.classify import read_throughput
     from osm4eo_xr.model import load_model
     from osm4eo_xr.scene import open_scene
 
+    if engine not in ("auto", "jax", "onnx"):
+        raise InputError(f"engine {engine!r} is unknown; give auto, jax or onnx")
     trained = load_model(model)
-    classes = predict(open_scene(scene), trained)
-    _write(classes, out, trained.legend)
-    del probabilities
+    opened = open_scene(scene)
+    _write(predict(opened, trained, engine=engine), out, trained.legend)
+    if probabilities:
+        shares = predict(opened, trained, outputs=["probabilities"], engine=engine)
+        _write(shares["probabilities"].rename({"class": "band"}), probabilities, None)
+    seen = read_throughput()
+    OUT.print(
+        f"{seen.pixels:,} pixels at {seen.pixels_per_s:,.0f}/s, {seen.bytes_read / 1e6:,.0f} MB "
+        f"read, {seen.compilations} compilations in {seen.compile_s:.1f} s, "
+        f"device busy {seen.device_share:.0%}"
+    )
 
 
 @app.command()
@@ -200,7 +212,7 @@ def assess(
     report.save(out)
 
 
-def _write(raster: xr.DataArray, path: Path, legend: Legend) -> None:
+def _write(raster: xr.DataArray, path: Path, legend: Legend | None) -> None:
     """Write a raster as COG behind a progress bar and say where it is."""
     from osm4eo_xr.cog import write_cog
 

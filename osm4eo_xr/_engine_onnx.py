@@ -1,0 +1,73 @@
+"""ONNX Runtime as the second engine: on CPUs about twice as fast as XLA's convolutions."""
+
+from __future__ import annotations
+
+import functools
+import os
+from typing import TYPE_CHECKING
+
+import jax
+import numpy as np
+import onnxruntime as ort
+from jaxtyping import Float32, UInt8
+
+from osm4eo_xr._onnx_net import export_onnx
+from osm4eo_xr._program import Plan, layers, prepare
+from osm4eo_xr.resnet import fold
+
+if TYPE_CHECKING:
+    from osm4eo_xr.model import Model
+
+_WINDOWS_PER_RUN = 512
+
+
+class OnnxEngine:
+    """The network in ONNX Runtime; normalisation and outputs are those of the jax engine."""
+
+    def __init__(self, model: Model, plan: Plan) -> None:
+        self._plan = plan
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = len(os.sched_getaffinity(0))
+        # Threads that spin while they wait would take the cores from reading and writing.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        self._session = ort.InferenceSession(
+            export_onnx(plan.net, fold(model.variables)),
+            options,
+            providers=["CPUExecutionProvider"],
+        )
+        self._prepare = jax.jit(functools.partial(prepare, plan))
+        self._layers = jax.jit(functools.partial(layers, plan))
+        self._run = self._dense if plan.net.mode == "dense" else self._windows
+
+    def __call__(
+        self,
+        block: Float32[np.ndarray, "b p q"],
+        offset: Float32[np.ndarray, " b"],
+        scale: Float32[np.ndarray, " b"],
+    ) -> UInt8[np.ndarray, "layer y x"]:
+        """Return the layers of a block."""
+        x, valid = self._prepare(block, offset, scale)
+        return np.asarray(self._layers(self._run(np.asarray(x)), valid))
+
+    def _dense(self, x: Float32[np.ndarray, "b p q"]) -> Float32[np.ndarray, "k y x"]:
+        """Run the dense network once and crop its margin."""
+        logits = self._infer(x[None])[0]
+        plan, margin = self._plan, self._plan.margin
+        return logits[:, margin : margin + plan.rows, margin : margin + plan.cols]
+
+    def _windows(self, x: Float32[np.ndarray, "b p q"]) -> Float32[np.ndarray, "k y x"]:
+        """Run the window network on the window around each pixel."""
+        plan, window = self._plan, self._plan.net.window
+        first = plan.margin - plan.centre
+        views = np.lib.stride_tricks.sliding_window_view(x, (window, window), axis=(1, 2))
+        views = views[:, first : first + plan.rows, first : first + plan.cols]
+        rows, cols = np.divmod(np.arange(plan.rows * plan.cols), plan.cols)
+        logits = np.empty((rows.size, plan.net.classes), np.float32)
+        for start in range(0, rows.size, _WINDOWS_PER_RUN):
+            part = slice(start, start + _WINDOWS_PER_RUN)
+            windows = views[:, rows[part], cols[part]].swapaxes(0, 1)
+            logits[part] = self._infer(np.ascontiguousarray(windows))
+        return logits.T.reshape(plan.net.classes, plan.rows, plan.cols)
+
+    def _infer(self, x: Float32[np.ndarray, "n b p q"]) -> np.ndarray:
+        return np.asarray(self._session.run(["logits"], {"x": x})[0])
