@@ -19,26 +19,36 @@ if TYPE_CHECKING:
     from osm4eo_xr.model import Model, Normalisation, load_model, save_model
     from osm4eo_xr.mosaic import mosaic
     from osm4eo_xr.plot import quicklook
+    from osm4eo_xr.samples import draw_samples, open_samples, sample_counts, write_samples
     from osm4eo_xr.sieve import sieve
 
 __version__ = "0.1.0"
 
 _MODULE_OF = {
+    "AccuracyReport": "accuracy",
     "InputError": "errors",
     "Legend": "legend",
     "Model": "model",
     "NetSettings": "_net_settings",
     "Normalisation": "model",
+    "TrainSettings": "train",
+    "assess": "accuracy",
     "default_legend": "legend",
+    "draw_samples": "samples",
+    "evaluate": "evaluate",
     "extract_layer": "layers",
     "load_legend": "legend",
     "load_model": "model",
-    "save_model": "model",
     "mosaic": "mosaic",
+    "open_samples": "samples",
     "quicklook": "plot",
+    "sample_counts": "samples",
+    "save_model": "model",
     "sieve": "sieve",
     "target_geobox": "grid",
+    "train": "train",
     "write_cog": "cog",
+    "write_samples": "samples",
 }
 
 __all__ = [
@@ -48,15 +58,19 @@ __all__ = [
     "NetSettings",
     "Normalisation",
     "default_legend",
+    "draw_samples",
     "extract_layer",
     "load_legend",
     "load_model",
-    "save_model",
     "mosaic",
+    "open_samples",
     "quicklook",
+    "sample_counts",
+    "save_model",
     "sieve",
     "target_geobox",
     "write_cog",
+    "write_samples",
 ]
 
 
