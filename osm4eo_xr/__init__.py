@@ -22,11 +22,13 @@ if TYPE_CHECKING:
     from osm4eo_xr.plot import quicklook
     from osm4eo_xr.radiometry import band_statistics, composite, mask_clouds
     from osm4eo_xr.scene import open_raster, open_scene, stack_classes, stack_items
+    from osm4eo_xr.samples import draw_samples, open_samples, sample_counts, write_samples
     from osm4eo_xr.sieve import sieve
 
 __version__ = "0.1.0"
 
 _MODULE_OF = {
+    "AccuracyReport": "accuracy",
     "InputError": "errors",
     "Legend": "legend",
     "Model": "model",
@@ -35,7 +37,11 @@ _MODULE_OF = {
     "band_statistics": "radiometry",
     "classify": "classify",
     "composite": "radiometry",
+    "TrainSettings": "train",
+    "assess": "accuracy",
     "default_legend": "legend",
+    "draw_samples": "samples",
+    "evaluate": "evaluate",
     "extract_layer": "layers",
     "load_legend": "legend",
     "load_model": "model",
@@ -45,12 +51,18 @@ _MODULE_OF = {
     "open_scene": "scene",
     "quicklook": "plot",
     "read_throughput": "classify",
+    "mosaic": "mosaic",
+    "open_samples": "samples",
+    "quicklook": "plot",
+    "sample_counts": "samples",
     "save_model": "model",
     "sieve": "sieve",
     "stack_classes": "scene",
     "stack_items": "scene",
     "target_geobox": "grid",
+    "train": "train",
     "write_cog": "cog",
+    "write_samples": "samples",
 }
 
 __all__ = [
@@ -63,6 +75,7 @@ __all__ = [
     "classify",
     "composite",
     "default_legend",
+    "draw_samples",
     "extract_layer",
     "load_legend",
     "load_model",
@@ -72,12 +85,17 @@ __all__ = [
     "open_scene",
     "quicklook",
     "read_throughput",
+    "mosaic",
+    "open_samples",
+    "quicklook",
+    "sample_counts",
     "save_model",
     "sieve",
     "stack_classes",
     "stack_items",
     "target_geobox",
     "write_cog",
+    "write_samples",
 ]
 
 

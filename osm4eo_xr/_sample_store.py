@@ -1,0 +1,109 @@
+"""Sample sets on disk: Zarr, in chunks of samples that training reads one after another."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+
+from osm4eo_xr.errors import InputError
+
+STORE_CHUNK = 64
+"""Samples per chunk: 2.6 MB of image at 32 x 32 pixels and 10 bands."""
+
+_CHUNKS_AT_ONCE = 16  # written together, so that a chunk of the scene is read few times
+_VARIABLES = {"image", "label", "split", "tile", "easting", "northing"}
+
+
+def write_samples(
+    samples: xr.Dataset,
+    path: str | Path,
+    *,
+    progress: Callable[[int, int], None] | None = None,
+) -> Path:
+    """Write a sample set as Zarr; it appears whole, and replaces one that is there.
+
+    Parameters
+    ----------
+    samples : Dataset
+        As ``draw_samples`` returns it.
+    path : str or Path
+        The store, a folder.
+    progress : callable, optional
+        Called as ``progress(samples written, samples in all)``.
+
+    Raises
+    ------
+    InputError
+        If ``path`` exists and is not a sample set.
+    """
+    path = Path(path)
+    if path.exists():
+        _check_replaceable(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
+    try:
+        fresh = folder / "samples.zarr"
+        _write(samples, fresh, progress)
+        if path.exists():
+            os.replace(path, folder / "old")  # noqa: PTH105 - replaces, where rename would not
+        os.replace(fresh, path)  # noqa: PTH105
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    return path
+
+
+def open_samples(path: str | Path) -> xr.Dataset:
+    """Open a sample set; images and labels stay on disk.
+
+    Raises
+    ------
+    InputError
+        If there is none at ``path``.
+    """
+    try:
+        samples = xr.open_zarr(path, consolidated=False)
+    except (OSError, ValueError, KeyError) as error:
+        raise InputError(f"no sample set at {path}: {error}") from None
+    missing = sorted(_VARIABLES - set(map(str, samples.variables)))
+    missing += [name for name in ("bands", "legend") if name not in samples.attrs]
+    if missing:
+        raise InputError(f"{path} has no {missing[0]!r}; give a set of draw_samples")
+    return samples.assign_coords(band=list(samples.attrs["bands"]))
+
+
+def _write(samples: xr.Dataset, path: Path, progress: Callable[[int, int], None] | None) -> None:
+    """Write the small variables, then the windows group by group."""
+    samples = samples.drop_vars("band").chunk(sample=STORE_CHUNK)  # names are in attrs["bands"]
+    for name in ("split", "tile", "easting", "northing"):
+        samples[name] = samples[name].compute()
+    encoding = {
+        name: {"chunks": (STORE_CHUNK, *samples[name].shape[1:])} for name in ("image", "label")
+    }
+    samples.to_zarr(path, compute=False, encoding=encoding, consolidated=False)
+    windows = samples[["image", "label"]]
+    total = samples.sizes["sample"]
+    step = STORE_CHUNK * _CHUNKS_AT_ONCE
+    for first in range(0, total, step):
+        part = slice(first, min(first + step, total))
+        windows.isel(sample=part).to_zarr(path, region={"sample": part}, consolidated=False)
+        if progress:
+            progress(part.stop, total)
+
+
+def _check_replaceable(path: Path) -> None:
+    """Refuse to overwrite anything but a sample set."""
+    try:
+        open_samples(path)
+    except InputError:
+        raise InputError(f"{path} exists and is not a sample set; give another path") from None
+
+
+def read_split(samples: xr.Dataset, split: int) -> np.ndarray:
+    """Return the positions of a split's samples, ascending."""
+    return np.nonzero(samples["split"].values == split)[0]
