@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from osm4eo_xr.mosaic import mosaic
     from osm4eo_xr.plot import quicklook
     from osm4eo_xr.radiometry import band_statistics, composite, mask_clouds
-    from osm4eo_xr.scene import open_raster, open_scene, stack_classes, stack_items
     from osm4eo_xr.samples import draw_samples, open_samples, sample_counts, write_samples
+    from osm4eo_xr.scene import open_raster, open_scene, stack_classes, stack_items
     from osm4eo_xr.sieve import sieve
 
 __version__ = "0.1.0"
@@ -34,11 +34,11 @@ _MODULE_OF = {
     "Model": "model",
     "NetSettings": "_net_settings",
     "Normalisation": "model",
+    "TrainSettings": "train",
+    "assess": "accuracy",
     "band_statistics": "radiometry",
     "classify": "classify",
     "composite": "radiometry",
-    "TrainSettings": "train",
-    "assess": "accuracy",
     "default_legend": "legend",
     "draw_samples": "samples",
     "evaluate": "evaluate",
@@ -48,12 +48,10 @@ _MODULE_OF = {
     "mask_clouds": "radiometry",
     "mosaic": "mosaic",
     "open_raster": "scene",
+    "open_samples": "samples",
     "open_scene": "scene",
     "quicklook": "plot",
     "read_throughput": "classify",
-    "mosaic": "mosaic",
-    "open_samples": "samples",
-    "quicklook": "plot",
     "sample_counts": "samples",
     "save_model": "model",
     "sieve": "sieve",
@@ -82,12 +80,10 @@ __all__ = [
     "mask_clouds",
     "mosaic",
     "open_raster",
+    "open_samples",
     "open_scene",
     "quicklook",
     "read_throughput",
-    "mosaic",
-    "open_samples",
-    "quicklook",
     "sample_counts",
     "save_model",
     "sieve",
