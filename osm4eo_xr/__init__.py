@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from osm4eo_xr.cog import write_cog
     from osm4eo_xr.errors import InputError
-    from osm4eo_xr.grid import target_geobox
-    from osm4eo_xr.layers import extract_layer
+    from osm4eo_xr.grid import find_country, target_geobox
+    from osm4eo_xr.layers import extract_layer, fraction
     from osm4eo_xr.legend import Legend, default_legend, load_legend
     from osm4eo_xr.mosaic import mosaic
     from osm4eo_xr.plot import quicklook
     from osm4eo_xr.sieve import sieve
+    from osm4eo_xr.vectors import to_vector, write_vector
 
 __version__ = "0.1.0"
 
@@ -26,12 +27,16 @@ _MODULE_OF = {
     "Legend": "legend",
     "default_legend": "legend",
     "extract_layer": "layers",
+    "find_country": "grid",
+    "fraction": "layers",
     "load_legend": "legend",
     "mosaic": "mosaic",
     "quicklook": "plot",
     "sieve": "sieve",
     "target_geobox": "grid",
+    "to_vector": "vectors",
     "write_cog": "cog",
+    "write_vector": "vectors",
 }
 
 __all__ = [
@@ -39,12 +44,16 @@ __all__ = [
     "Legend",
     "default_legend",
     "extract_layer",
+    "find_country",
+    "fraction",
     "load_legend",
     "mosaic",
     "quicklook",
     "sieve",
     "target_geobox",
+    "to_vector",
     "write_cog",
+    "write_vector",
 ]
 
 

@@ -216,7 +216,7 @@ def _fill(
     # Blocks end in files that this process holds open, which other processes could not share.
     processes = dask.base.get_scheduler() is dask.base.named_schedulers["processes"]
     scheduler = "threads" if processes else None
-    dask.base.compute(*tasks, scheduler=scheduler)  # pyright: ignore[reportArgumentType] - None is "as configured"
+    dask.base.compute(*tasks, scheduler=scheduler)
 
 
 def _distributed_client() -> Any:

@@ -65,9 +65,9 @@ def quicklook(
     across = 4.2
     size = (across * len(panels) + 3.0, max(across * height / width, 2.8) + 0.9)
     figure = _figure(size)
-    axes = figure.subplots(1, len(panels) + 1, width_ratios=[across] * len(panels) + [2.6])
+    axes: Any = figure.subplots(1, len(panels) + 1, width_ratios=[across] * len(panels) + [2.6])
     for k, (name, raster) in enumerate(panels):
-        axis: Axes = axes[k]
+        axis = axes[k]
         extent = tuple(geobox_of(raster).boundingbox)
         if raster.ndim > 2:  # noqa: PLR2004
             _show(axis, true_color(raster), extent)

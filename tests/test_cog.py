@@ -2,8 +2,8 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
 
-import dask.config
 import dask.array as da
+import dask.config
 import numpy as np
 import pytest
 import rasterio
