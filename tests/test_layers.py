@@ -87,7 +87,7 @@ def whole_polygons(raster: xr.DataArray) -> list[tuple[int, Any]]:
     return [(int(v), shapely.normalize(shapely.make_valid(shape(g)))) for g, v in found]
 
 
-@settings(max_examples=20)
+@settings(max_examples=8)
 @given(st.integers(9, 160), st.integers(9, 160), st.integers(0, 50))
 def test_vectors_equal_those_of_the_unchunked_raster(y: int, x: int, seed: int) -> None:
     raster = smooth_map({"y": y, "x": x}, seed)
@@ -113,7 +113,8 @@ def test_vector_has_names_areas_and_skips_other_land_of_a_mask() -> None:
 
 
 def test_simplified_neighbours_still_fit_together() -> None:
-    exact, simple = to_vector(smooth_map()), to_vector(smooth_map(), simplify=20)
+    raster = smooth_map().copy(data=uniform_filter(smooth_map().to_numpy(), 15) + 1)
+    exact, simple = to_vector(raster), to_vector(raster, simplify=20)
     assert simple.geometry.is_valid.all()
     assert simple.geometry.count_coordinates().sum() < exact.geometry.count_coordinates().sum() / 2
     assert simple.area.sum() == pytest.approx(exact.area.sum(), rel=0.05)
