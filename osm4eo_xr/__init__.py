@@ -10,13 +10,18 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from osm4eo_xr._net_settings import NetSettings
+    from osm4eo_xr.classify import classify, read_throughput
     from osm4eo_xr.cog import write_cog
     from osm4eo_xr.errors import InputError
     from osm4eo_xr.grid import find_country, target_geobox
     from osm4eo_xr.layers import extract_layer, fraction
     from osm4eo_xr.legend import Legend, default_legend, load_legend
+    from osm4eo_xr.model import Model, Normalisation, load_model, save_model
     from osm4eo_xr.mosaic import mosaic
     from osm4eo_xr.plot import quicklook
+    from osm4eo_xr.radiometry import band_statistics
+    from osm4eo_xr.scene import open_raster, open_scene
     from osm4eo_xr.sieve import sieve
     from osm4eo_xr.vectors import to_vector, write_vector
 
@@ -25,13 +30,23 @@ __version__ = "0.1.0"
 _MODULE_OF = {
     "InputError": "errors",
     "Legend": "legend",
+    "Model": "model",
+    "NetSettings": "_net_settings",
+    "Normalisation": "model",
+    "band_statistics": "radiometry",
+    "classify": "classify",
     "default_legend": "legend",
     "extract_layer": "layers",
     "find_country": "grid",
     "fraction": "layers",
     "load_legend": "legend",
+    "load_model": "model",
     "mosaic": "mosaic",
+    "open_raster": "scene",
+    "open_scene": "scene",
     "quicklook": "plot",
+    "read_throughput": "classify",
+    "save_model": "model",
     "sieve": "sieve",
     "target_geobox": "grid",
     "to_vector": "vectors",
@@ -42,13 +57,23 @@ _MODULE_OF = {
 __all__ = [
     "InputError",
     "Legend",
+    "Model",
+    "NetSettings",
+    "Normalisation",
+    "band_statistics",
+    "classify",
     "default_legend",
     "extract_layer",
     "find_country",
     "fraction",
     "load_legend",
+    "load_model",
     "mosaic",
+    "open_raster",
+    "open_scene",
     "quicklook",
+    "read_throughput",
+    "save_model",
     "sieve",
     "target_geobox",
     "to_vector",

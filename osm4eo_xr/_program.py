@@ -1,0 +1,166 @@
+"""From a block of a scene to the layers of the map, as one jax function."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float32, UInt8
+
+from osm4eo_xr import resnet
+from osm4eo_xr._net_settings import NetSettings  # noqa: TC001 - checked at run time in the tests
+
+PROBABILITY_SCALE = 250
+"""A probability of 1 in uint8."""
+
+PROBABILITY_NO_DATA = 255
+"""No data in probabilities, confidence and margin."""
+
+OUTPUTS = ("classes", "confidence", "margin", "probabilities")
+"""What a forward pass can give, in the order of the layers."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a program is compiled for.
+
+    Attributes
+    ----------
+    net : NetSettings
+        The network.
+    class_ids : tuple of int
+        Value in the class map for each logit.
+    outputs : tuple of str
+        Some of ``OUTPUTS``, in that order.
+    rows, cols : int
+        Pixels of a block of the map.
+    margin : int
+        Pixels around it that are read with it.
+    centre : int
+        Window mode: index of the classified pixel along each axis of a window.
+    dtype : str
+        In which the layers compute: ``"float32"``, ``"bfloat16"``, or ``"auto"`` for what the
+        worker's device does best.
+    """
+
+    net: NetSettings
+    class_ids: tuple[int, ...]
+    outputs: tuple[str, ...]
+    rows: int
+    cols: int
+    margin: int
+    centre: int
+    dtype: str = "auto"
+
+    @property
+    def layers(self) -> int:
+        """Layers of the result: one per output, and one per class for probabilities."""
+        return len(self.outputs) + ("probabilities" in self.outputs) * (self.net.classes - 1)
+
+    def resolved(self, platform: str) -> Plan:
+        """Return the plan with its precision settled for a jax platform."""
+        if self.dtype != "auto":
+            return self
+        return dataclasses.replace(self, dtype="float32" if platform == "cpu" else "bfloat16")
+
+    @property
+    def block_shape(self) -> tuple[int, int, int]:
+        """Shape of what is read: (band, y, x)."""
+        return self.net.bands, self.rows + 2 * self.margin, self.cols + 2 * self.margin
+
+
+def predict(
+    plan: Plan,
+    params: Mapping[str, Any],
+    block: Float32[Array, "b p q"],
+    offset: Float32[Array, " b"],
+    scale: Float32[Array, " b"],
+) -> UInt8[Array, "layer y x"]:
+    """Return the layers that ``plan.outputs`` asks for, stacked.
+
+    Parameters
+    ----------
+    plan : Plan
+        Shapes, outputs and precision.
+    params : mapping
+        Folded parameters.
+    block : array
+        Scene in its unit, margin included; not finite in any band = no data, which enters the
+        network as 0, the middle of the normalised range, and leaves it as no data.
+    offset, scale : array
+        Normalisation per band, in the scene's unit.
+    """
+    valid = jnp.isfinite(block).all(axis=0)
+    shape = (-1, 1, 1)
+    x = (block - offset.reshape(shape)) / scale.reshape(shape)
+    x = jnp.where(valid[None], x, 0.0).transpose(1, 2, 0)
+    run = _dense if plan.net.mode == "dense" else _windows
+    margin = plan.margin
+    inner = valid[margin : margin + plan.rows, margin : margin + plan.cols]
+    return _layers(plan, run(plan, params, x), inner)
+
+
+def _dense(
+    plan: Plan, params: Mapping[str, Any], x: Float32[Array, "p q b"]
+) -> Float32[Array, "y x k"]:
+    """Run the dense network once and crop its margin."""
+    logits = resnet.apply_folded(plan.net, params, x[None], dtype=plan.dtype)[0]
+    margin = plan.margin
+    return logits[margin : margin + plan.rows, margin : margin + plan.cols]
+
+
+def _windows(
+    plan: Plan, params: Mapping[str, Any], x: Float32[Array, "p q b"]
+) -> Float32[Array, "y x k"]:
+    """Run the window network on the window around each pixel, a row of pixels at a time."""
+    first = plan.margin - plan.centre
+    window = plan.net.window
+    columns = first + jnp.arange(plan.cols)[:, None] + jnp.arange(window)[None]
+
+    def one_row(row: Array) -> Array:
+        strip = jax.lax.dynamic_slice_in_dim(x, row, window, axis=0)
+        windows = strip[:, columns].transpose(1, 0, 2, 3)
+        return resnet.apply_folded(plan.net, params, windows, dtype=plan.dtype)
+
+    return jax.lax.map(one_row, first + jnp.arange(plan.rows))
+
+
+def _layers(
+    plan: Plan, logits: Float32[Array, "y x k"], valid: Bool[Array, "y x"]
+) -> UInt8[Array, "layer y x"]:
+    """Turn logits into the layers of the map."""
+    ids = jnp.asarray(plan.class_ids, jnp.uint8)
+    layers = []
+    if "classes" in plan.outputs:
+        layers.append(jnp.where(valid, ids[logits.argmax(axis=-1)], jnp.uint8(0))[None])
+    measures = [name for name in plan.outputs if name != "classes"]
+    if measures:
+        probability = jax.nn.softmax(logits, axis=-1)
+        layers.extend(_scaled(_measure(name, probability), valid) for name in measures)
+    return jnp.concatenate(layers)
+
+
+def _measure(name: str, probability: Float32[Array, "y x k"]) -> Float32[Array, "layer y x"]:
+    """Confidence, margin or the probabilities themselves."""
+    if name == "probabilities":
+        return probability.transpose(2, 0, 1)
+    best = probability.max(axis=-1)
+    if name == "confidence":
+        return best[None]
+    is_best = (
+        jnp.arange(probability.shape[-1])[None, None] == probability.argmax(axis=-1)[..., None]
+    )
+    second = jnp.where(is_best, 0.0, probability).max(axis=-1)
+    return (best - second)[None]
+
+
+def _scaled(
+    values: Float32[Array, "layer y x"], valid: Bool[Array, "y x"]
+) -> UInt8[Array, "layer y x"]:
+    """Scale 0-1 to 0-250 and mark no data."""
+    scaled = jnp.round(values * PROBABILITY_SCALE).astype(jnp.uint8)
+    return jnp.where(valid[None], scaled, jnp.uint8(PROBABILITY_NO_DATA))

@@ -1,0 +1,188 @@
+"""Windows of rasters on any grid: open handles per thread, exact warping, one reader per scene."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import rasterio
+from odc.geo.geobox import GeoBox
+from rasterio.windows import Window
+
+from osm4eo_xr._scene_warp import Warp
+from osm4eo_xr.radiometry import Scaling, mask_invalid, to_reflectance
+
+GDAL_OPTIONS = {
+    "GDAL_CACHEMAX": 256,  # MB per process: fixed, not 5 % of a node for each of its workers
+    "GDAL_NUM_THREADS": "1",  # dask runs the threads
+    "GDAL_HTTP_MERGE_CONSECUTIVE_RANGES": "YES",
+    "GDAL_HTTP_MULTIPLEX": "YES",
+    "VSI_CACHE": "TRUE",
+}
+"""GDAL settings of every read, the same in each worker."""
+
+_HANDLES = 40  # open files per thread: three tiles' bands
+_local = threading.local()
+
+
+def dataset(path: str, stamp: int) -> Any:
+    """Return this thread's open rasterio dataset of a path (GDAL handles are not shared)."""
+    handles: OrderedDict[tuple[str, int], Any] = getattr(_local, "handles", OrderedDict())
+    _local.handles = handles
+    key = (path, stamp)
+    if key not in handles:
+        handles[key] = rasterio.open(path)
+        if len(handles) > _HANDLES:
+            handles.popitem(last=False)[1].close()
+    handles.move_to_end(key)
+    return handles[key]
+
+
+def stamp_of(path: str) -> int:
+    """Return a local file's modification time in ns, 0 for anything else."""
+    try:
+        return Path(path).stat().st_mtime_ns
+    except (OSError, ValueError):
+        return 0
+
+
+@dataclass(frozen=True)
+class Band:
+    """One band of one file.
+
+    Attributes
+    ----------
+    name : str
+        Common name.
+    path, stamp : str, int
+        What GDAL opens, and its modification time, so that a changed file is read anew.
+    index : int
+        Band of the file, from 1.
+    geobox : GeoBox
+        The file's grid.
+    dtype : str
+        The file's data type.
+    block : tuple of int
+        Rows and columns of the file's blocks.
+    scaling : Scaling
+        Digital numbers to reflectance.
+    resampling : str
+        GDAL's name of the method that brings it onto another grid.
+    """
+
+    name: str
+    path: str
+    stamp: int
+    index: int
+    geobox: GeoBox
+    dtype: str
+    block: tuple[int, int]
+    scaling: Scaling = field(default_factory=Scaling)
+    resampling: str = "cubic"
+
+
+def read_bands(bands: list[Band], rows: slice, cols: slice) -> np.ndarray:
+    """Return (band, rows, cols) float32 digital numbers with NaN, of bands on one grid."""
+    window = Window.from_slices(rows, cols)
+    shape = (rows.stop - rows.start, cols.stop - cols.start)
+    out = np.empty((len(bands), *shape), np.float32)
+    by_path: dict[tuple[str, int], list[int]] = {}
+    for i, band in enumerate(bands):
+        by_path.setdefault((band.path, band.stamp), []).append(i)
+    with rasterio.Env(**GDAL_OPTIONS):
+        for (path, stamp), positions in by_path.items():
+            source = dataset(path, stamp)
+            numbers = source.read([bands[i].index for i in positions], window=window)
+            for i, layer in zip(positions, numbers, strict=True):
+                out[i] = mask_invalid(layer, bands[i].scaling.invalid)
+    return out
+
+
+def positions(key: Any, shape: tuple[int, ...]) -> tuple[list[np.ndarray], tuple[int, ...]]:
+    """Return the positions that an index picks on each axis, and the axes that it drops."""
+    keys = key if isinstance(key, tuple) else (key,)
+    keys = (*keys, *(slice(None),) * (len(shape) - len(keys)))
+    picked = [np.atleast_1d(np.arange(n)[k]) for n, k in zip(shape, keys, strict=True)]
+    return picked, tuple(i for i, k in enumerate(keys) if isinstance(k, int | np.integer))
+
+
+def span(picked: np.ndarray) -> slice:
+    """Return the smallest slice that holds all positions."""
+    return slice(int(picked.min()), int(picked.max()) + 1) if picked.size else slice(0, 0)
+
+
+@dataclass(frozen=True)
+class SceneReader:
+    """Bands of any files and grids as one array-like (band, y, x) of reflectance on one grid.
+
+    Indexing reads just the bands and the window that it names.
+    """
+
+    bands: tuple[Band, ...]
+    geobox: GeoBox
+    warps: tuple[Warp, ...]
+
+    ndim = 3
+    dtype = np.dtype(np.float32)
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Bands, rows, columns."""
+        return (len(self.bands), *self.geobox.shape)
+
+    def __getitem__(self, key: Any) -> np.ndarray:
+        (layers, rows, cols), dropped = positions(key, self.shape)
+        row_span, col_span = span(rows), span(cols)
+        data = self.read(layers.tolist(), row_span, col_span)
+        data = data[:, rows - row_span.start][:, :, cols - col_span.start]
+        return data.squeeze(axis=dropped) if dropped else data
+
+    def read(self, layers: list[int], rows: slice, cols: slice) -> np.ndarray:
+        """Return (layers, rows, cols) reflectance; bands that share a grid are warped together."""
+        out = np.full(
+            (len(layers), rows.stop - rows.start, cols.stop - cols.start), np.nan, np.float32
+        )
+        if out.size == 0:
+            return out
+        groups: dict[int, list[int]] = {}
+        for place, layer in enumerate(layers):
+            groups.setdefault(self.warps.index(self.warps[layer]), []).append(place)
+        for first, places in groups.items():
+            bands = [self.bands[layers[p]] for p in places]
+            warp = self.warps[first]
+            window = warp.source_window(rows, cols)
+            if window is not None:
+                numbers = read_bands(bands, *window)
+                out[places] = warp.apply(numbers, window, rows, cols)
+            for place, band in zip(places, bands, strict=True):
+                to_reflectance(out[place], band.scaling)
+        return out
+
+
+@dataclass(frozen=True)
+class RasterReader:
+    """One band of a file as an array-like (y, x) in its own data type."""
+
+    path: str
+    stamp: int
+    index: int
+    shape: tuple[int, int]
+    dtype: np.dtype[Any]
+
+    ndim = 2
+
+    def __getitem__(self, key: Any) -> np.ndarray:
+        (rows, cols), dropped = positions(key, self.shape)
+        row_span, col_span = span(rows), span(cols)
+        if not (rows.size and cols.size):
+            data = np.empty((rows.size, cols.size), self.dtype)
+        else:
+            with rasterio.Env(**GDAL_OPTIONS):
+                window = Window.from_slices(row_span, col_span)
+                data = dataset(self.path, self.stamp).read(self.index, window=window)
+        data = data[rows - row_span.start][:, cols - col_span.start]
+        return data.squeeze(axis=dropped) if dropped else data

@@ -1,0 +1,267 @@
+"""Scene + model → land-use map: the one crossing from dask to compiled inference.
+
+The scene is cut into equal blocks that depend on its size alone, whatever its chunks are. Each is
+read with the network's halo, computed by one compiled program and cropped, so the map shows no
+seams and is the same, pixel for pixel, for every chunking. Outside the scene, and where any band
+is missing, the network sees the model's neutral value: 0 after normalisation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal, overload
+
+import dask
+import dask.array as da
+import numpy as np
+import xarray as xr
+
+from osm4eo_xr._engine import ModelSource, classify_block
+from osm4eo_xr._ledger import LEDGER, Throughput
+from osm4eo_xr._program import OUTPUTS, PROBABILITY_NO_DATA, PROBABILITY_SCALE, Plan
+from osm4eo_xr._tiles import Tiles, plan_tiles, read_tiles
+from osm4eo_xr.errors import InputError
+from osm4eo_xr.grid import geobox_of, georeference
+from osm4eo_xr.model import Model, load_model, model_to_bytes
+
+if TYPE_CHECKING:
+    from odc.geo.geobox import GeoBox
+
+__all__ = ["Throughput", "classify", "read_throughput"]
+
+DENSE_TILE = 1024
+"""Greatest edge of a block in dense mode, in pixels."""
+
+WINDOW_TILE = 128
+"""Greatest edge of a block in window mode, in pixels."""
+
+_STEP = 32  # pixels; edges of blocks are multiples of the stride that suit vector units
+_UNITS = {"1": "reflectance", "reflectance": "reflectance", "digital number": "digital number"}
+
+
+@overload
+def classify(
+    scene: xr.DataArray,
+    model: Model,
+    *,
+    outputs: Literal["classes"] = ...,
+    tile: int | None = ...,
+    dtype: Literal["auto", "float32", "bfloat16"] = ...,
+) -> xr.DataArray: ...
+@overload
+def classify(
+    scene: xr.DataArray,
+    model: Model,
+    *,
+    outputs: Sequence[str],
+    tile: int | None = ...,
+    dtype: Literal["auto", "float32", "bfloat16"] = ...,
+) -> xr.Dataset: ...
+def classify(
+    scene: xr.DataArray,
+    model: Model,
+    *,
+    outputs: str | Sequence[str] = "classes",
+    tile: int | None = None,
+    dtype: Literal["auto", "float32", "bfloat16"] = "auto",
+) -> xr.DataArray | xr.Dataset:
+    """Classify a scene; lazy.
+
+    Parameters
+    ----------
+    scene : DataArray
+        (band, y, x) in the model's unit, ``band`` holding common names in any order; NaN in any
+        of the model's bands = no data.
+    model : Model
+        As ``train`` or ``load_model`` gave it. A model that was saved reaches worker processes
+        by its folder and hash; one that was not travels once, beside the tasks.
+    outputs : "classes" or list of str
+        ``"classes"`` gives the class map alone. A list of ``"classes"``, ``"confidence"`` (the
+        greatest probability), ``"margin"`` (greatest less second) and ``"probabilities"`` gives a
+        Dataset, all from one forward pass.
+    tile : int, optional
+        Greatest edge of a block in pixels; by default 1024 (dense) or 128 (window).
+    dtype : {"auto", "float32", "bfloat16"}
+        Of the layers; "auto" is bfloat16 on a GPU and float32 elsewhere, as the worker finds.
+
+    Returns
+    -------
+    DataArray or Dataset
+        Classes: (y, x) uint8, the model's class ids, 0 = no data. The others: uint8, 0-250 for
+        0-1, 255 = no data; probabilities are (class, y, x).
+
+    Raises
+    ------
+    InputError
+        If the scene has no grid, lacks a band, or is in another unit than the model takes.
+    """
+    names = _check_outputs(outputs)
+    geobox = geobox_of(scene)
+    data = _bands(scene, model)
+    tiles = _tiles(data, model, tile)
+    plan = _plan(model, names, tiles, dtype)
+    layers = da.map_blocks(
+        classify_block,
+        read_tiles(data, tiles, plan.margin),
+        *_model_arguments(model),
+        plan,
+        _scaling(data, model),
+        tiles.shape,
+        dtype=np.uint8,
+        chunks=((plan.layers,), *_inner_chunks(tiles)),
+        meta=np.empty((0, 0, 0), np.uint8),
+        name=f"classify-{dask.base.tokenize(data.name, model.digest, plan)}",
+    )[:, : tiles.shape[0], : tiles.shape[1]]
+    result = _label(layers, names, model, geobox)
+    return result["classes"] if isinstance(outputs, str) else result
+
+
+def read_throughput(client: Any = None, *, reset: bool = False) -> Throughput:
+    """Return what inference did so far: pixels, bytes, compilations, time on the device.
+
+    Parameters
+    ----------
+    client : distributed.Client, optional
+        Sums over its workers; without it, this process's counts.
+    reset : bool
+        Start the counts anew.
+    """
+    if client is None:
+        return LEDGER.read(reset=reset)
+    counts = client.run(_read_ledger, reset)
+    return sum(counts.values(), Throughput())
+
+
+def _read_ledger(reset: bool) -> Throughput:  # noqa: FBT001 - sent to workers by position
+    return LEDGER.read(reset=reset)
+
+
+def _check_outputs(outputs: str | Sequence[str]) -> tuple[str, ...]:
+    """Return the outputs in their order."""
+    asked = [outputs] if isinstance(outputs, str) else list(outputs)
+    strange = [name for name in asked if name not in OUTPUTS]
+    if strange or not asked:
+        raise InputError(
+            f"output {(strange or ['none'])[0]!r} is unknown; give some of {', '.join(OUTPUTS)}"
+        )
+    if isinstance(outputs, str) and outputs != "classes":
+        raise InputError(f"output {outputs!r} comes in a Dataset; give [{outputs!r}]")
+    return tuple(name for name in OUTPUTS if name in asked)
+
+
+def _bands(scene: xr.DataArray, model: Model) -> da.Array:
+    """Return the model's bands in its order, as a dask array (band, y, x) float32."""
+    if scene.dims != ("band", "y", "x") or "band" not in scene.coords:
+        raise InputError(
+            f"scene has dims {scene.dims}; expected (band, y, x) with band names as coordinate"
+        )
+    present = [str(name) for name in scene["band"].values]
+    missing = [name for name in model.bands if name not in present]
+    if missing:
+        raise InputError(
+            f"scene lacks band {missing[0]!r}; the model takes {', '.join(model.bands)}, "
+            f"the scene has {', '.join(present)}"
+        )
+    units = _UNITS.get(str(scene.attrs.get("units", model.units)), str(scene.attrs.get("units")))
+    if units != model.units:
+        raise InputError(f"scene is in {units!r}, the model takes {model.units!r}; convert it")
+    picked = scene.isel(band=[present.index(name) for name in model.bands]).data
+    return da.asarray(picked).astype(np.float32)
+
+
+def _tiles(data: da.Array, model: Model, tile: int | None) -> Tiles:
+    """Cut the scene into blocks."""
+    target = tile or (DENSE_TILE if model.net.mode == "dense" else WINDOW_TILE)
+    least = model.footprint.halo
+    if target < 1:
+        raise InputError(f"tile is {target} pixels; give 1 or more")
+    step = min(_STEP, -(-target // model.stride) * model.stride)
+    return plan_tiles((data.shape[1], data.shape[2]), target=target, least=least, step=step)
+
+
+def _plan(model: Model, outputs: tuple[str, ...], tiles: Tiles, dtype: str) -> Plan:
+    """State what the workers compute."""
+    if dtype not in ("auto", "float32", "bfloat16"):
+        raise InputError(f"dtype {dtype!r} is unknown; give auto, float32 or bfloat16")
+    return Plan(
+        net=model.net,
+        class_ids=model.class_ids,
+        outputs=outputs,
+        rows=tiles.rows,
+        cols=tiles.cols,
+        margin=model.footprint.halo,
+        centre=int(model.centre or 0),
+        dtype=dtype,
+    )
+
+
+def _model_arguments(model: Model) -> tuple[ModelSource, Any]:
+    """How tasks refer to the model: by folder and hash, or by one task that holds it."""
+    if model.path is not None and _still_there(model):
+        return ModelSource(model.digest, str(model.path.absolute())), None
+    content = dask.delayed(  # pyright: ignore[reportPrivateImportUsage] - documented there
+        model_to_bytes(model), name=f"model-{model.digest}", traverse=False
+    )
+    return ModelSource(model.digest, None), content
+
+
+def _still_there(model: Model) -> bool:
+    """Whether the model's folder still holds it."""
+    try:
+        return model.path is not None and load_model(model.path).digest == model.digest
+    except InputError:
+        return False
+
+
+def _scaling(data: da.Array, model: Model) -> Any:
+    """Offset and scale per band, from the model or from the scene's range."""
+    if model.normalisation.kind == "fixed":
+        return model.normalisation.offset, model.normalisation.scale
+    return dask.delayed(_scaling_of_range)(  # pyright: ignore[reportPrivateImportUsage] - as above
+        da.nanmin(data), da.nanmax(data), len(model.bands)
+    )
+
+
+def _scaling_of_range(low: float, high: float, bands: int) -> tuple[np.ndarray, np.ndarray]:
+    """Offset and scale that map ``low`` and ``high`` to -1 and 1."""
+    half = (float(high) - float(low)) / 2 or 1.0
+    return np.full(bands, float(low) + half), np.full(bands, half)
+
+
+def _inner_chunks(tiles: Tiles) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Chunks of the map before it is cut to the scene."""
+    rows = -(-tiles.shape[0] // tiles.rows)
+    cols = -(-tiles.shape[1] // tiles.cols)
+    return (tiles.rows,) * rows, (tiles.cols,) * cols
+
+
+def _label(layers: da.Array, names: tuple[str, ...], model: Model, geobox: GeoBox) -> xr.Dataset:
+    """Split the stacked layers into named, georeferenced variables."""
+    variables = {}
+    for layer, name in enumerate(names):
+        attrs = _attrs(name, model)
+        if name == "probabilities":
+            variables[name] = georeference(
+                layers[layer:],
+                geobox,
+                dims=("class", "y", "x"),
+                coords={"class": np.asarray(model.class_ids, np.uint8)},
+                attrs=attrs,
+                name=name,
+            )
+        else:
+            variables[name] = georeference(layers[layer], geobox, attrs=attrs, name=name)
+    return xr.Dataset(variables)
+
+
+def _attrs(name: str, model: Model) -> Mapping[str, Any]:
+    """Attributes of an output."""
+    if name == "classes":
+        return {**model.legend.attrs(), "nodata": 0, "model": model.name, "digest": model.digest}
+    return {
+        "nodata": PROBABILITY_NO_DATA,
+        "scale_factor": 1 / PROBABILITY_SCALE,
+        "units": "1",
+        "model": model.name,
+        "digest": model.digest,
+    }

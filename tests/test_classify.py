@@ -1,0 +1,266 @@
+"""Inference: no seams, one compilation, no data kept apart, models that reach their workers."""
+
+import dataclasses
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import dask
+import dask.array as da
+import jax
+import numpy as np
+import pytest
+import xarray as xr
+from distributed import Client, LocalCluster
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from osm4eo_xr import _engine, resnet
+from osm4eo_xr.classify import classify, read_throughput
+from osm4eo_xr.errors import InputError
+from osm4eo_xr.grid import georeference, target_geobox
+from osm4eo_xr.model import Model, Normalisation, save_model
+from osm4eo_xr.resnet import NetSettings
+from tests.test_resnet import random_variables
+
+BANDS = ("blue", "green", "red", "nir")
+DENSE = NetSettings(bands=4, classes=12, depth=11, width=4, decoder=6)
+WINDOW = NetSettings(bands=4, classes=12, depth=11, width=4, mode="window")
+SHAPE = (150, 205)
+
+
+def make_model(net: NetSettings = DENSE, **changes: object) -> Model:
+    """A model with random weights whose maps show all sorts of classes."""
+    fields = {
+        "net": net,
+        "variables": random_variables(net),
+        "bands": BANDS,
+        "normalisation": Normalisation(offset=(0.05, 0.1, 0.15, 0.2), scale=(0.1,) * 4),
+    }
+    return Model(**{**fields, **changes})
+
+
+def make_scene(shape: tuple[int, int] = SHAPE, *, holes: bool = True) -> xr.DataArray:
+    """Smooth random reflectances with a hole in one band and one in all."""
+    rng = np.random.default_rng(0)
+    coarse = rng.normal(size=(4, shape[0] // 5 + 1, shape[1] // 5 + 1)).astype(np.float32)
+    data = 0.2 + 0.15 * coarse.repeat(5, 1).repeat(5, 2)[:, : shape[0], : shape[1]]
+    if holes:
+        data[1, 40:48, 60:75] = np.nan
+        data[:, 100:, 190:] = np.nan
+    geobox = target_geobox((0, 0, shape[1] * 10, shape[0] * 10))
+    return georeference(
+        data, geobox, dims=("band", "y", "x"), coords={"band": list(BANDS)}, attrs={"units": "1"}
+    )
+
+
+def chunked(scene: xr.DataArray, rows: object, cols: object) -> xr.DataArray:
+    return scene.chunk({"band": -1, "y": rows, "x": cols})
+
+
+def whole_pass(scene: xr.DataArray, model: Model) -> np.ndarray:
+    """Logits of one evaluation of the network, not folded, over the whole padded scene."""
+    data = scene.values
+    valid = np.isfinite(data).all(axis=0)
+    offset, scale = (np.float32(v) for v in (model.normalisation.offset, model.normalisation.scale))
+    x = np.where(valid, (data - offset[:, None, None]) / scale[:, None, None], 0)
+    halo = model.footprint.halo
+    rows, cols = valid.shape
+    extra = [(halo, halo + -n % 4) for n in (rows, cols)]
+    x = np.pad(x, ((0, 0), *extra)).transpose(1, 2, 0)[None].astype(np.float32)
+    logits = jax.jit(resnet.apply_eval, static_argnums=0)(model.net, model.variables, x)
+    return np.asarray(logits)[0, halo : halo + rows, halo : halo + cols]
+
+
+@pytest.fixture(scope="module")
+def model() -> Model:
+    return make_model()
+
+
+@pytest.fixture(scope="module")
+def expected(model: Model) -> np.ndarray:
+    return classify(make_scene(), model, tile=64).values
+
+
+@settings(max_examples=12)
+@given(
+    rows=st.lists(st.integers(1, 149), max_size=3, unique=True),
+    cols=st.lists(st.integers(1, 204), max_size=3, unique=True),
+)
+def test_any_chunking_gives_the_same_map(
+    model: Model, expected: np.ndarray, rows: list[int], cols: list[int]
+) -> None:
+    y = tuple(int(n) for n in np.diff([0, *sorted(rows), SHAPE[0]]))
+    x = tuple(int(n) for n in np.diff([0, *sorted(cols), SHAPE[1]]))
+    found = classify(chunked(make_scene(), y, x), model, tile=64).values
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_map_equals_one_pass_over_the_whole_scene(model: Model, expected: np.ndarray) -> None:
+    scene = make_scene()
+    logits = whole_pass(scene, model)
+    valid = np.isfinite(scene.values).all(axis=0)
+    best = np.where(valid, np.asarray(model.class_ids)[logits.argmax(axis=-1)], 0)
+    np.testing.assert_array_equal(best, expected)
+    assert len(np.unique(expected)) > 4
+
+
+def test_too_small_a_halo_would_show() -> None:
+    model = make_model()
+    narrow = dataclasses.replace(model.footprint, before=4, after=4)
+    model.__dict__["footprint"] = narrow
+    assert (classify(make_scene(), model, tile=64).values != whole_classes()).any()
+
+
+def whole_classes() -> np.ndarray:
+    return classify(make_scene(), make_model(), tile=256).values
+
+
+def test_no_data_stays_where_it_is(model: Model, expected: np.ndarray) -> None:
+    scene = make_scene()
+    valid = np.isfinite(scene.values).all(axis=0)
+    np.testing.assert_array_equal(expected == 0, ~valid)
+    neutral = make_scene(holes=False)
+    offset = np.float32(model.normalisation.offset)[:, None, None]
+    filled = neutral.copy(data=np.where(valid, neutral.values, offset))
+    np.testing.assert_array_equal(classify(filled, model, tile=64).values[valid], expected[valid])
+
+
+def test_one_compilation_serves_every_block() -> None:
+    read_throughput(reset=True)
+    fresh = make_model(normalisation=Normalisation(offset=(0.1,) * 4, scale=(0.2,) * 4))
+    for size in (50, 64, 150):
+        classify(chunked(make_scene(), size, size), fresh, tile=64).compute()
+    seen = read_throughput()
+    assert seen.compilations == 1
+    assert seen.blocks == 3 * 3 * 4
+    assert seen.pixels == 3 * SHAPE[0] * SHAPE[1]
+    assert 0 < seen.device_share <= 1
+    assert seen.to_dict()["pixels_per_s"] > 0
+
+
+@pytest.mark.usefixtures("no_compute")
+def test_classify_is_lazy(model: Model) -> None:
+    scene = chunked(make_scene(), 64, 64)
+    lazy = classify(scene, model, outputs=["classes", "probabilities"])
+    assert isinstance(lazy["probabilities"].data, da.Array)
+    assert lazy["classes"].dtype == np.uint8
+    assert lazy["classes"].odc.geobox == scene.odc.geobox
+
+
+def test_all_outputs_come_from_one_pass(model: Model, expected: np.ndarray) -> None:
+    read_throughput(reset=True)
+    names = ["probabilities", "classes", "margin", "confidence"]
+    found = classify(make_scene(), model, outputs=names, tile=64).compute()
+    assert read_throughput().blocks == 3 * 4
+    np.testing.assert_array_equal(found["classes"], expected)
+    probability = np.asarray(jax.nn.softmax(whole_pass(make_scene(), model), axis=-1))
+    valid = expected != 0
+    scaled = found["probabilities"].transpose("y", "x", "class").values
+    assert np.abs(scaled[valid] - probability[valid] * 250.0).max() <= 0.51
+    assert (scaled[~valid] == 255).all()
+    ordered = np.sort(probability, axis=-1)
+    for name, values in {
+        "confidence": ordered[..., -1],
+        "margin": ordered[..., -1] - ordered[..., -2],
+    }.items():
+        assert np.abs(found[name].values[valid] - values[valid] * 250).max() <= 0.51
+        assert (found[name].values[~valid] == 255).all()
+        assert found[name].attrs["nodata"] == 255
+    assert list(found["class"].values) == list(model.class_ids)
+
+
+def test_window_mode_classifies_the_pixel_at_the_centre_index() -> None:
+    scene = make_scene((24, 40))
+    for centre in (5, 6):
+        model = make_model(WINDOW, centre=centre)
+        found = classify(chunked(scene, 7, 11), model, tile=16).values
+        np.testing.assert_array_equal(found, by_windows(scene, model))
+
+
+def by_windows(scene: xr.DataArray, model: Model) -> np.ndarray:
+    """Classes from windows cut one by one."""
+    data = scene.values.astype(np.float32)
+    valid = np.isfinite(data).all(axis=0)
+    offset, scale = (np.float32(v) for v in (model.normalisation.offset, model.normalisation.scale))
+    x = np.where(valid, (data - offset[:, None, None]) / scale[:, None, None], 0)
+    centre = int(model.centre or 0)
+    x = np.pad(x, ((0, 0), (centre, 11 - centre), (centre, 11 - centre))).transpose(1, 2, 0)
+    rows, cols = valid.shape
+    windows = [x[r : r + 12, c : c + 12] for r in range(rows) for c in range(cols)]
+    apply = jax.jit(resnet.apply_eval, static_argnums=0)
+    logits = apply(model.net, model.variables, np.stack(windows).astype(np.float32))
+    best = np.asarray(logits).argmax(axis=-1).reshape(rows, cols)
+    return np.where(valid, np.asarray(model.class_ids)[best], 0)
+
+
+def test_bands_are_taken_by_name(model: Model, expected: np.ndarray) -> None:
+    scene = make_scene().isel(band=[2, 0, 3, 1])
+    np.testing.assert_array_equal(classify(scene, model, tile=64).values, expected)
+
+
+def test_scene_range_maps_the_whole_scene_to_minus_one_to_one() -> None:
+    scene = make_scene()
+    low, high = float(scene.min()), float(scene.max())
+    half = (high - low) / 2
+    fixed = Normalisation(offset=(low + half,) * 4, scale=(half,) * 4)
+    by_range = make_model(normalisation=Normalisation(kind="scene range"))
+    np.testing.assert_array_equal(
+        classify(chunked(scene, 50, 60), by_range, tile=64).values,
+        classify(scene, make_model(normalisation=fixed), tile=64).values,
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "arguments", "message"),
+    [
+        (lambda s: s.isel(band=[0, 1, 2]), {}, "scene lacks band 'nir'"),
+        (lambda s: s.assign_attrs(units="digital number"), {}, "is in 'digital number'"),
+        (lambda s: s.isel(band=0), {}, "scene has dims"),
+        (lambda s: xr.DataArray(s.values, {"band": list(BANDS)}, s.dims), {}, "no CRS"),
+        (lambda s: s, {"outputs": ["height"]}, "output 'height' is unknown"),
+        (lambda s: s, {"outputs": "margin"}, "comes in a Dataset"),
+        (lambda s: s, {"tile": -1}, "tile is -1"),
+        (lambda s: s, {"dtype": "int8"}, "dtype 'int8' is unknown"),
+    ],
+)
+def test_what_does_not_fit_is_refused(
+    model: Model, change: Callable, arguments: dict, message: str
+) -> None:
+    with pytest.raises(InputError, match=message):
+        classify(change(make_scene()), model, **arguments)
+
+
+def test_tasks_carry_a_saved_models_path_and_not_its_weights(tmp_path: Path) -> None:
+    model = dataclasses.replace(make_model(), path=save_model(make_model(), tmp_path / "m"))
+    lazy = classify(chunked(make_scene(), 64, 64), model, tile=64)
+    graph = dict(lazy.__dask_graph__())
+    assert not any(str(key).startswith("model-") for key in graph)
+    save_model(make_model(normalisation=Normalisation((0,) * 4, (1,) * 4)), tmp_path / "m")
+    _engine._engines.clear()
+    with pytest.raises(InputError, match="the map was planned with"):
+        lazy.compute()
+
+
+@pytest.fixture(scope="module")
+def client() -> Iterator[Client]:
+    with (
+        LocalCluster(
+            n_workers=2, threads_per_worker=2, processes=True, dashboard_address=None
+        ) as c,
+        Client(c) as client,
+    ):
+        yield client
+
+
+def test_spawned_workers_give_the_same_map_with_one_compilation_each(
+    client: Client, model: Model, expected: np.ndarray, tmp_path: Path
+) -> None:
+    saved = dataclasses.replace(model, path=save_model(model, tmp_path / "m"))
+    for each in (saved, model):
+        lazy = classify(chunked(make_scene(), 40, 50), each, tile=64)
+        np.testing.assert_array_equal(lazy.compute(scheduler=client), expected)
+    seen = read_throughput(client)
+    assert seen.compilations == seen.processes <= 2
+    assert seen.blocks == 2 * 12
+    with dask.config.set(scheduler="synchronous"):
+        np.testing.assert_array_equal(classify(make_scene(), model, tile=64), expected)
