@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from osm4eo_xr._net_settings import NetSettings
     from osm4eo_xr.classify import classify, read_throughput
     from osm4eo_xr.cog import write_cog
+    from osm4eo_xr.country import plan_country, run_country
     from osm4eo_xr.errors import InputError
     from osm4eo_xr.grid import find_country, target_geobox
     from osm4eo_xr.layers import extract_layer, fraction
@@ -44,8 +45,10 @@ _MODULE_OF = {
     "mosaic": "mosaic",
     "open_raster": "scene",
     "open_scene": "scene",
+    "plan_country": "country",
     "quicklook": "plot",
     "read_throughput": "classify",
+    "run_country": "country",
     "save_model": "model",
     "sieve": "sieve",
     "target_geobox": "grid",
@@ -71,8 +74,10 @@ __all__ = [
     "mosaic",
     "open_raster",
     "open_scene",
+    "plan_country",
     "quicklook",
     "read_throughput",
+    "run_country",
     "save_model",
     "sieve",
     "target_geobox",

@@ -24,12 +24,13 @@ from shapely.geometry.base import BaseGeometry
 
 from osm4eo_xr._merge import merge
 from osm4eo_xr.errors import InputError
-from osm4eo_xr.grid import geobox_of, georeference, same_grid
+from osm4eo_xr.grid import find_country, geobox_of, georeference, same_grid
 from osm4eo_xr.legend import NO_DATA
 
 Rule = Literal["majority", "confidence", "first"]
 Tiles = Sequence[xr.DataArray] | Mapping[str, xr.DataArray]
 
+_COUNTRY_COLUMNS = ("ISO", "ADM0_A3", "CNTR", "NAME", "ADMIN", "SOVEREIGNT")
 _PIXELS = Affine.identity()
 
 
@@ -100,6 +101,36 @@ def mosaic(
     attrs = {**maps[0].attrs, "nodata": NO_DATA}
     attrs.pop("tile", None)
     return georeference(data, target, attrs=attrs, name="class_map")
+
+
+def country_boundary(country: str, boundaries: str | Path) -> gpd.GeoDataFrame:
+    """Return one country's polygons from a file of boundaries.
+
+    Parameters
+    ----------
+    country : str
+        Code of the country table, ISO code or English name.
+    boundaries : path
+        Vector file with a column of ISO 3166-1 codes (two or three letters) or English names, as
+        Natural Earth and GISCO have.
+
+    Raises
+    ------
+    InputError
+        If no country of the table, or no row of the file, answers to the name.
+    """
+    wanted = find_country(country)
+    frame = _read_vector(boundaries)
+    for values in ({wanted.iso3}, {wanted.iso}, {wanted.name}):
+        for column in frame.columns.drop("geometry"):
+            # Others, such as GADM's or Eurostat's codes of regions, could mean something else.
+            if str(column).upper().startswith(_COUNTRY_COLUMNS):
+                rows = frame[frame[column].isin(values)]
+                if len(rows):
+                    return rows
+    raise InputError(
+        f"{boundaries} has no row for {wanted.name} ({wanted.iso3}); give another file"
+    )
 
 
 def _in_order(

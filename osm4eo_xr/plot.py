@@ -79,6 +79,21 @@ def quicklook(
     return figure
 
 
+def class_figure(
+    class_map: xr.DataArray, *, legend: Legend | None = None, title: str = ""
+) -> Figure:
+    """Draw one class map (y, x), uint8, 0 = no data, with its legend."""
+    legend = legend or default_legend()
+    height, width = class_map.shape
+    across = min(9.0, 7.0 * width / height)
+    figure = _figure((across + 3.0, max(across * height / width, 2.8) + 0.6))
+    axes: Any = figure.subplots(1, 2, width_ratios=[across, 2.6])
+    _show_classes(axes[0], class_map.to_numpy(), tuple(geobox_of(class_map).boundingbox), legend)
+    axes[0].set_title(title)
+    draw_legend(axes[1], legend)
+    return figure
+
+
 def true_color(scene: xr.DataArray) -> UInt8[np.ndarray, "y x 3"]:
     """Return red, green, blue, stretched from the 2nd to the 98th percentile; no data is white."""
     have = [str(v) for v in np.atleast_1d(scene.coords["band"].values)]
