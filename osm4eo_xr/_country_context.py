@@ -7,17 +7,20 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import geopandas as gpd
 import xarray as xr
 from odc.geo.geobox import GeoBox
 
 from osm4eo_xr._country_ledger import Ledger, key_of
-from osm4eo_xr._country_settings import CountrySettings
 from osm4eo_xr.cog import write_cog
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.grid import find_country, geobox_of
 from osm4eo_xr.legend import Legend, default_legend, load_legend
+
+if TYPE_CHECKING:
+    from osm4eo_xr._country_settings import CountrySettings
 
 Progress = Callable[[int, int], None]
 

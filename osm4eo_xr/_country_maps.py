@@ -5,11 +5,14 @@ from __future__ import annotations
 import dataclasses
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from osm4eo_xr import __version__
 from osm4eo_xr._country_context import Country, Piece, Progress, Tile
 from osm4eo_xr._country_ledger import key_of
-from osm4eo_xr._country_settings import Layer
+
+if TYPE_CHECKING:
+    from osm4eo_xr._country_settings import Layer
 
 
 def map_pieces(run: Country, learned: str) -> list[Piece]:

@@ -8,7 +8,7 @@ import html
 import io
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dask.array as da
 import numpy as np
@@ -17,9 +17,11 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from osm4eo_xr import __version__
-from osm4eo_xr._country_context import Country, Piece
 from osm4eo_xr.grid import geobox_of, georeference
 from osm4eo_xr.plot import class_figure, training_curves
+
+if TYPE_CHECKING:
+    from osm4eo_xr._country_context import Country, Piece
 
 _PICTURE = 1400  # pixels of the map's longest edge
 _STYLE = """

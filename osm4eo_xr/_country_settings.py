@@ -16,6 +16,18 @@ from typing import Any, Literal
 from osm4eo_xr.errors import InputError
 
 
+def _check(holds: bool, key: str, value: object, expected: str) -> None:  # noqa: FBT001 - reads as a sentence
+    if not holds:
+        raise InputError(f"{key} = {value!r}; expected {expected}")
+
+
+def _check_date(text: str, key: str) -> None:
+    try:
+        date.fromisoformat(text or "2000-01-01")
+    except ValueError:
+        raise InputError(f"{key} = {text!r}; expected a day, YYYY-MM-DD") from None
+
+
 @dataclass(frozen=True)
 class SceneFiles:
     """``[[scenes]]``: one tile, or one tile per file of a glob.
@@ -324,15 +336,3 @@ def _convert_plain(hint: type, value: Any, file: str, where: str) -> Any:
     if not isinstance(value, accepted) or isinstance(value, bool):
         raise InputError(f"{file}: {where} = {value!r} is not of type {hint.__name__}; correct it")
     return hint(value)
-
-
-def _check(holds: bool, key: str, value: object, expected: str) -> None:  # noqa: FBT001 - reads as a sentence
-    if not holds:
-        raise InputError(f"{key} = {value!r}; expected {expected}")
-
-
-def _check_date(text: str, key: str) -> None:
-    try:
-        date.fromisoformat(text or "2000-01-01")
-    except ValueError:
-        raise InputError(f"{key} = {text!r}; expected a day, YYYY-MM-DD") from None

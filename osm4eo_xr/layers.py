@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import dask.array as da
 import numpy as np
@@ -31,7 +31,7 @@ def extract_layer(
     class_map: xr.DataArray,
     layer: str | int | Sequence[str | int],
     *,
-    codes: Codes = "id",
+    codes: Codes | str = "id",
     min_area: float = 0.0,
     legend: Legend | None = None,
 ) -> xr.DataArray:
@@ -67,6 +67,8 @@ def extract_layer(
             f"layers are taken from a class map (y, x) of uint8, not {class_map.dims} of "
             f"{class_map.dtype}"
         )
+    if codes not in get_args(Codes):
+        raise InputError(f"codes={codes!r}; choose one of {', '.join(get_args(Codes))}")
     legend = legend or default_legend()
     wanted = [layer] if isinstance(layer, str | int) else list(layer)
     if not wanted:
@@ -98,7 +100,7 @@ def _without_small(
     return sieve(recoded, size=size, connectivity=8, nodata=NO_DATA)
 
 
-def _table(classes: list[LandUseClass], codes: Codes) -> np.ndarray:
+def _table(classes: list[LandUseClass], codes: str) -> np.ndarray:
     """Return the new value of each of the 256 old ones."""
     if codes == "mask":
         table = np.zeros(_VALUES, np.uint8)
@@ -116,7 +118,7 @@ def _pick(block: np.ndarray, table: np.ndarray) -> np.ndarray:
 
 
 def _attrs(
-    classes: list[LandUseClass], codes: Codes, legend: Legend, old: dict[Any, Any]
+    classes: list[LandUseClass], codes: str, legend: Legend, old: dict[Any, Any]
 ) -> dict[str, Any]:
     """Describe the values that are left."""
     kept = {k: v for k, v in old.items() if not str(k).startswith("flag_")}

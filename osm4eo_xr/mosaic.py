@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import dask.array as da
 import geopandas as gpd
@@ -50,7 +50,7 @@ def mosaic(
     geobox: GeoBox | None = None,
     *,
     confidence: Tiles | None = None,
-    rule: Rule | None = None,
+    rule: Rule | str | None = None,
     chunks: int = 2048,
 ) -> xr.DataArray:
     """Join class maps that share a grid into one map; lazy.
@@ -88,6 +88,8 @@ def mosaic(
         If no tile is given, tiles do not share a grid, two tiles have one id, or the boundary
         holds no polygon or does not meet the grid.
     """
+    if rule not in (None, *get_args(Rule)):
+        raise InputError(f"rule={rule!r}; choose one of {', '.join(get_args(Rule))}")
     maps, sure = _in_order(class_maps, confidence, ordered=rule != "first")
     rule = rule or ("majority" if sure is None else "confidence")
     if rule == "confidence" and sure is None:
@@ -235,7 +237,7 @@ def _assemble(
     boxes: list[GeoBox],
     target: GeoBox,
     clip: BaseGeometry | None,
-    rule: Rule,
+    rule: str,
     chunks: int,
 ) -> Any:
     """Build one task per output chunk, which names just the blocks of tiles that it needs."""
@@ -334,7 +336,7 @@ class _Cut:
     pieces: list[_Piece]
     shape: tuple[int, int]
     outline: BaseGeometry | None
-    rule: Rule
+    rule: str
 
 
 def _merge_block(

@@ -74,6 +74,16 @@ def to_vector(
     return gpd.GeoDataFrame(columns, geometry=outlines, crs=str(geobox.crs))
 
 
+def check_vector_path(path: str | Path) -> Path:
+    """Refuse a path that ``write_vector`` could not write, before work goes into the polygons."""
+    path = Path(path)
+    if path.suffix not in (".gpkg", ".parquet"):
+        raise InputError(f"cannot write polygons to {path.name}; end it in .gpkg or .parquet")
+    if not path.parent.is_dir():
+        raise InputError(f"no folder {path.parent} to write {path.name} into; make it first")
+    return path
+
+
 def write_vector(polygons: gpd.GeoDataFrame, path: str | Path) -> Path:
     """Write polygons as GeoPackage (``.gpkg``) or GeoParquet (``.parquet``), whole or not at all.
 
@@ -82,11 +92,7 @@ def write_vector(polygons: gpd.GeoDataFrame, path: str | Path) -> Path:
     InputError
         If the file's ending is another one or its folder does not exist.
     """
-    path = Path(path)
-    if path.suffix not in (".gpkg", ".parquet"):
-        raise InputError(f"cannot write polygons to {path.name}; end it in .gpkg or .parquet")
-    if not path.parent.is_dir():
-        raise InputError(f"no folder {path.parent} to write {path.name} into; make it first")
+    path = check_vector_path(path)
     with TemporaryDirectory(prefix=f".{path.name}.part-", dir=path.parent) as folder:
         part = Path(folder) / path.name
         if path.suffix == ".parquet":
