@@ -120,7 +120,8 @@ def _layer(run: Country, layer: Layer, final: Piece) -> list[Piece]:
     work = partial(_make_layer, run, layer, path)
     pieces = [Piece(f"layer {name}", key, (path,), work, total, total, total)]
     if layer.vector:
-        shapes = run.out / f"{name}.{layer.vector}"
+        # QGIS would take the raster's style, NAME.qml, for polygons called NAME.
+        shapes = run.out / f"{name}_polygons.{layer.vector}"
         trace = partial(_make_vector, run, layer, path, shapes)
         pieces.append(
             Piece(f"vector {name}", key_of("vector", key), (shapes,), trace, total, total)
@@ -150,7 +151,7 @@ def _make_vector(
 
     opened = open_raster(raster)
     if layer.codes == "mask":
-        slug = path.stem
+        slug = raster.stem
         opened = opened.assign_attrs(flag_values=[0, 1], flag_meanings=f"other {slug}")
     traced = to_vector(opened, legend=run.legend, simplify=layer.simplify, progress=progress)
     write_vector(traced, path)

@@ -15,6 +15,7 @@ import numpy as np
 import rasterio
 import xarray as xr
 from matplotlib.figure import Figure
+from odc.geo.geobox import GeoBox
 
 from osm4eo_xr import __version__
 from osm4eo_xr.grid import geobox_of, georeference
@@ -35,6 +36,12 @@ table { border-collapse: collapse; } td, th { padding: .25rem .8rem; text-align:
   vertical-align: -0.2em; margin-right: .5em; }
 code { font-size: .85em; overflow-wrap: anywhere; } footer { margin-top: 3rem; color: #666; }
 """
+
+
+_FOOTER = (
+    f"<footer>osm4eo_xr {__version__}. Contains modified Copernicus Sentinel data; labels "
+    "© OpenStreetMap contributors, ODbL.</footer>"
+)
 
 
 def write_report(run: Country, pieces: list[Piece], inputs: dict[str, str]) -> None:
@@ -102,8 +109,7 @@ def _page(run: Country, report: dict[str, Any]) -> str:
     name = html.escape(report["name"])
     parts = [
         f"<h1>{name}: land use at 10 m</h1>",
-        f"<p>{len(report['tiles'])} tiles, {html.escape(run.settings.date or 'date not given')}, "
-        f"final map <code>{run.final_map.name}</code>.</p>",
+        _summary(run, report),
         _image(class_figure(_picture(run.final_map), legend=run.legend), "The map"),
         "<h2>Areas</h2>",
         _areas(run, report["areas"]),
@@ -115,13 +121,18 @@ def _page(run: Country, report: dict[str, Any]) -> str:
         _table(("piece", "made from (hash)"), report["pieces"].items()),
         "<h2>Settings</h2>",
         f"<pre>{html.escape(json.dumps(report['settings'], indent=1))}</pre>",
-        f"<footer>osm4eo_xr {__version__}. Contains modified Copernicus Sentinel data; labels "
-        "© OpenStreetMap contributors, ODbL.</footer>",
+        _FOOTER,
     ]
     return (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{name}</title>'
         f"<style>{_STYLE}</style></head>\n<body>\n" + "\n".join(parts) + "\n</body></html>\n"
     )
+
+
+def _summary(run: Country, report: dict[str, Any]) -> str:
+    day = html.escape(run.settings.date or "date not given")
+    count = len(report["tiles"])
+    return f"<p>{count} tiles, {day}, final map <code>{run.final_map.name}</code>.</p>"
 
 
 def _picture(path: Path) -> xr.DataArray:
@@ -131,8 +142,6 @@ def _picture(path: Path) -> xr.DataArray:
         shape = tuple(max(1, round(n / shrink)) for n in file.shape)
         pixels = file.read(1, out_shape=shape)
         bounds, crs = file.bounds, file.crs
-    from odc.geo.geobox import GeoBox
-
     return georeference(pixels, GeoBox.from_bbox(tuple(bounds), crs=str(crs), shape=shape))
 
 

@@ -75,7 +75,9 @@ def _attribute_table(categories: tuple[Category, ...]) -> ET.Element:
 
 
 def sidecars_of(raster: Path) -> tuple[Path, ...]:
-    """Return the places of all side-cars that a raster may have."""
+    """Return the places of all side-cars that a GeoTIFF may have; other files have none."""
+    if raster.suffix != ".tif":
+        return ()
     aux = raster.with_name(f"{raster.name}.aux.xml")
     return aux, raster.with_suffix(".qml"), raster.with_suffix(".stac.json")
 

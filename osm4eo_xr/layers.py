@@ -47,7 +47,8 @@ def extract_layer(
         What chosen pixels hold: class id, CORINE code (uint16 where one is above 255) or 1.
     min_area : float
         In square units of the CRS (m²). Patches of the layer that are smaller vanish, and so do
-        smaller holes in it: an exact, 8-connected sieve of the layer, before it is recoded.
+        smaller holes in it: an exact sieve of the layer before it is recoded. Pixels belong to a
+        patch by their edges, as in the polygons of ``to_vector``.
     legend : Legend, optional
         By default the twelve classes of OSMlanduse.
 
@@ -97,7 +98,7 @@ def _without_small(
     lazy = class_map if class_map.chunks is not None else class_map.chunk()
     recoded = lazy.copy(data=lazy.data.map_blocks(_pick, table, dtype=np.uint8))
     size = math.ceil(min_area / abs(geobox_of(class_map).affine.determinant))
-    return sieve(recoded, size=size, connectivity=8, nodata=NO_DATA)
+    return sieve(recoded, size=size, connectivity=4, nodata=NO_DATA)
 
 
 def _table(classes: list[LandUseClass], codes: str) -> np.ndarray:

@@ -9,8 +9,7 @@ import numpy as np
 import rasterio
 
 from osm4eo_xr.grid import geobox_of
-from osm4eo_xr.model import Model, save_model
-from osm4eo_xr.model import Normalisation
+from osm4eo_xr.model import Model, Normalisation, save_model
 from osm4eo_xr.resnet import NetSettings, init
 from osm4eo_xr.scene import open_scene
 

@@ -147,7 +147,7 @@ def test_small_patches_and_holes_vanish_exactly() -> None:
         np.uint8
     )
     valid = (old != 0).astype(np.uint8)
-    expected = gdal_sieve(old, 30, mask=valid, connectivity=8)
+    expected = gdal_sieve(old, 30, mask=valid, connectivity=4)
     np.testing.assert_array_equal(mask, np.where(old == 0, 255, expected == 1))
     assert (mask != extract_layer(raster, "urban", codes="mask")).any()
 
