@@ -139,7 +139,7 @@ def _picture(path: Path) -> xr.DataArray:
     """Read the map at the size of the picture, from its overviews."""
     with rasterio.open(path) as file:
         shrink = max(1.0, max(file.shape) / _PICTURE)
-        shape = tuple(max(1, round(n / shrink)) for n in file.shape)
+        shape = max(1, round(file.height / shrink)), max(1, round(file.width / shrink))
         pixels = file.read(1, out_shape=shape)
         bounds, crs = file.bounds, file.crs
     return georeference(pixels, GeoBox.from_bbox(tuple(bounds), crs=str(crs), shape=shape))

@@ -87,7 +87,7 @@ def write_style(raster: Path, categories: tuple[Category, ...]) -> Path:
     root = ET.Element("qgis", version="3.22.0", styleCategories="Symbology")
     pipe = ET.SubElement(root, "pipe")
     attributes = {"type": "paletted", "band": "1", "opacity": "1", "alphaBand": "-1"}
-    renderer = ET.SubElement(pipe, "rasterrenderer", nodataColor="", **attributes)
+    renderer = ET.SubElement(pipe, "rasterrenderer", {**attributes, "nodataColor": ""})
     ET.SubElement(renderer, "rasterTransparency")
     palette = ET.SubElement(renderer, "colorPalette")
     for c in categories:

@@ -183,7 +183,8 @@ def fraction(
     padded = da.pad(da.asarray(class_map.data), list(zip(before, after, strict=True)))
     size = max(1, _FRACTION_CHUNK // factor) * factor
     padded = padded.rechunk(size)
-    cells = tuple(tuple(c // factor for c in axis) for axis in padded.chunks)
+    chunks: Any = padded.chunks
+    cells = tuple(tuple(c // factor for c in axis) for axis in chunks)
     ids = np.array(legend.ids, np.uint8)
     shares = padded.map_blocks(
         _shares,

@@ -123,13 +123,13 @@ def country_boundary(country: str, boundaries: str | Path) -> gpd.GeoDataFrame:
     """
     wanted = find_country(country)
     frame = _read_vector(boundaries)
-    for values in ({wanted.iso3}, {wanted.iso}, {wanted.name}):
+    for value in (wanted.iso3, wanted.iso, wanted.name):
         for column in frame.columns.drop("geometry"):
             # Others, such as GADM's or Eurostat's codes of regions, could mean something else.
             if str(column).upper().startswith(_COUNTRY_COLUMNS):
-                rows = frame[frame[column].isin(values)]
+                rows = frame.loc[frame[column] == value]
                 if len(rows):
-                    return rows
+                    return gpd.GeoDataFrame(rows)
     raise InputError(
         f"{boundaries} has no row for {wanted.name} ({wanted.iso3}); give another file"
     )
