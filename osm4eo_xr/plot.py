@@ -111,7 +111,9 @@ def _stretch(image: Float32[np.ndarray, "y x 3"]) -> UInt8[np.ndarray, "y x 3"]:
         return np.full(image.shape, 255, np.uint8)
     low, high = np.percentile(image[valid], (2, 98), axis=0)
     scaled = np.clip((image - low) / np.maximum(high - low, 1e-6), 0, 1)
-    return np.where(valid[..., None], np.nan_to_num(scaled) * 255, 255).astype(np.uint8)
+    shown = np.full(image.shape, 255, np.uint8)
+    shown[valid] = scaled[valid] * 255
+    return shown
 
 
 def draw_legend(axis: Axes, legend: Legend | None = None) -> None:

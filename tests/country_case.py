@@ -51,7 +51,7 @@ def cut_tiles(folder: Path, *, edge: int, overlap: int) -> None:
             file.write(numbers[:, rows, columns])
             for k, name in enumerate(cut["band"].to_numpy(), start=1):
                 file.set_band_description(k, str(name))
-    _write_boundary(folder / "boundary.geojson", geobox_of(cut).boundingbox)
+    _write_boundary(folder / "boundary.geojson", tuple(geobox_of(cut).boundingbox))
 
 
 def _write_boundary(path: Path, box: tuple[float, ...]) -> None:

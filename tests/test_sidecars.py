@@ -60,7 +60,7 @@ def test_stac_item_says_grid_classes_and_model(written: Path) -> None:
         "description": "Water bodies",
         "color_hint": "00CCF2",
     }
-    outline = shapely.geometry.shape(item.geometry)
+    outline = shapely.geometry.shape(item.to_dict()["geometry"])
     assert outline.is_valid
     assert outline.exterior.is_ccw
     assert tuple(item.bbox or ()) == outline.bounds

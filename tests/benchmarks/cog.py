@@ -75,7 +75,7 @@ def write(writer: str, source: str, target: str) -> None:
         task = save_cog_with_dask(
             raster, target, compression="ZSTD", blocksize=512, overview_resampling="mode"
         )
-        task.compute()  # pyright: ignore[reportAttributeAccessIssue] - a delayed for a path
+        task.compute()
     seconds = time.perf_counter() - began
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     print(seconds, (peak - before) / 1024)
