@@ -13,9 +13,10 @@ if TYPE_CHECKING:
     from osm4eo_xr._net_settings import NetSettings
     from osm4eo_xr.classify import classify, read_throughput
     from osm4eo_xr.cog import write_cog
+    from osm4eo_xr.country import plan_country, run_country
     from osm4eo_xr.errors import InputError
-    from osm4eo_xr.grid import target_geobox
-    from osm4eo_xr.layers import extract_layer
+    from osm4eo_xr.grid import find_country, target_geobox
+    from osm4eo_xr.layers import extract_layer, fraction
     from osm4eo_xr.legend import Legend, default_legend, load_legend
     from osm4eo_xr.model import Model, Normalisation, load_model, save_model
     from osm4eo_xr.mosaic import mosaic
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from osm4eo_xr.samples import draw_samples, open_samples, sample_counts, write_samples
     from osm4eo_xr.scene import open_raster, open_scene, stack_classes, stack_items
     from osm4eo_xr.sieve import sieve
+    from osm4eo_xr.vectors import to_vector, write_vector
 
 __version__ = "0.1.0"
 
@@ -43,6 +45,8 @@ _MODULE_OF = {
     "draw_samples": "samples",
     "evaluate": "evaluate",
     "extract_layer": "layers",
+    "find_country": "grid",
+    "fraction": "layers",
     "load_legend": "legend",
     "load_model": "model",
     "mask_clouds": "radiometry",
@@ -50,17 +54,21 @@ _MODULE_OF = {
     "open_raster": "scene",
     "open_samples": "samples",
     "open_scene": "scene",
+    "plan_country": "country",
     "quicklook": "plot",
     "read_throughput": "classify",
+    "run_country": "country",
     "sample_counts": "samples",
     "save_model": "model",
     "sieve": "sieve",
     "stack_classes": "scene",
     "stack_items": "scene",
     "target_geobox": "grid",
+    "to_vector": "vectors",
     "train": "train",
     "write_cog": "cog",
     "write_samples": "samples",
+    "write_vector": "vectors",
 }
 
 __all__ = [
@@ -75,6 +83,8 @@ __all__ = [
     "default_legend",
     "draw_samples",
     "extract_layer",
+    "find_country",
+    "fraction",
     "load_legend",
     "load_model",
     "mask_clouds",
@@ -82,16 +92,20 @@ __all__ = [
     "open_raster",
     "open_samples",
     "open_scene",
+    "plan_country",
     "quicklook",
     "read_throughput",
+    "run_country",
     "sample_counts",
     "save_model",
     "sieve",
     "stack_classes",
     "stack_items",
     "target_geobox",
+    "to_vector",
     "write_cog",
     "write_samples",
+    "write_vector",
 ]
 
 

@@ -12,11 +12,19 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from osm4eo_xr import __version__
-from osm4eo_xr.console import OUT, print_error, progress_bar
+from osm4eo_xr.console import (
+    OUT,
+    piece_bars,
+    print_error,
+    print_note,
+    print_plan,
+    progress_bar,
+)
 from osm4eo_xr.errors import InputError
 
 if TYPE_CHECKING:
     import xarray as xr
+    from geopandas import GeoDataFrame
 
     from osm4eo_xr.legend import Legend
 
@@ -171,29 +179,51 @@ def mosaic(
     boundary: Annotated[
         Path | None, typer.Option("--boundary", help="Vector file to clip to.")
     ] = None,
+    country: Annotated[
+        str | None, typer.Option("--country", help="Only this country's rows of --boundary.")
+    ] = None,
+    rule: Annotated[
+        str | None, typer.Option(help="Who wins where maps overlap: majority or first.")
+    ] = None,
     legend: LegendFile = None,
 ) -> None:
     """Join class maps of tiles into one map."""
     from osm4eo_xr.mosaic import mosaic as join
     from osm4eo_xr.scene import open_raster
 
-    joined = join([open_raster(path) for path in class_maps], boundary=boundary)
+    outline = _outline(boundary, country)
+    joined = join([open_raster(path) for path in class_maps], outline, rule=rule)
     _write(joined, out, _legend(legend))
 
 
 @app.command()
 def extract(
     class_map: ClassMap,
-    layer: Annotated[str, typer.Option("--layer", help="Class by name, id or clc:NN.")],
+    layer: Annotated[list[str], typer.Option("--layer", help="Class by name, id or clc:NN.")],
     out: Out,
+    codes: Annotated[str, typer.Option(help="What pixels hold: id, clc or mask.")] = "id",
+    min_area: Annotated[float, typer.Option(min=0, help="Smallest patch and hole, m².")] = 0.0,
+    vector: Annotated[
+        Path | None, typer.Option(help="Also write polygons (.gpkg or .parquet).")
+    ] = None,
+    simplify: Annotated[float, typer.Option(min=0, help="Tolerance of polygons, m.")] = 0.0,
     legend: LegendFile = None,
 ) -> None:
-    """Extract one layer, for example water, from a class map."""
+    """Extract one or several layers, for example water, from a class map."""
     from osm4eo_xr.layers import extract_layer
     from osm4eo_xr.scene import open_raster
+    from osm4eo_xr.vectors import check_vector_path, to_vector, write_vector
 
-    classes = _legend(legend)
-    _write(extract_layer(open_raster(class_map), layer, legend=classes), out, classes)
+    if vector is not None:
+        check_vector_path(vector)
+    classes, opened = _legend(legend), open_raster(class_map)
+    picked = extract_layer(opened, layer, codes=codes, min_area=min_area, legend=classes)
+    _write(picked, out, classes)
+    if vector is not None:
+        written = open_raster(out).assign_attrs(picked.attrs)
+        with progress_bar(vector.name) as progress:
+            shapes = to_vector(written, legend=classes, simplify=simplify, progress=progress)
+        OUT.print(str(write_vector(shapes, vector)), soft_wrap=True, highlight=False)
 
 
 @app.command()
@@ -212,13 +242,61 @@ def assess(
     report.save(out)
 
 
+<<<<<<< HEAD
 def _write(raster: xr.DataArray, path: Path, legend: Legend | None) -> None:
+=======
+@app.command()
+def run(
+    country: Annotated[Path, typer.Argument(help="Country file (TOML).")],
+    cluster: Annotated[
+        str | None, typer.Option(help="Cluster to compute on, instead of the file's.")
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only say what would be done.")
+    ] = False,
+) -> None:
+    """Make all maps of a country file; what is whole already is kept."""
+    from osm4eo_xr.country import plan_country, run_country
+
+    if dry_run:
+        print_plan(plan_country(country))
+        return
+    with piece_bars() as watch:
+        out = run_country(country, cluster=cluster, watch=watch)
+    OUT.print(str(out), soft_wrap=True, highlight=False)
+
+
+@app.command()
+def tiles(
+    country: Annotated[str, typer.Argument(help="Code, ISO code or English name.")],
+) -> None:
+    """List the tiles that cover a country."""
+    from osm4eo_xr.grid import find_country
+
+    found = find_country(country)
+    OUT.print(" ".join(found.tiles), highlight=False)
+    if found.stated != len(found.tiles):
+        print_note(f"{found.name}: the original states {found.stated} tiles and lists these")
+
+
+def _write(raster: xr.DataArray, path: Path, legend: Legend) -> None:
+>>>>>>> helper/products
     """Write a raster as COG behind a progress bar and say where it is."""
     from osm4eo_xr.cog import write_cog
 
     with progress_bar(path.name) as progress:
         write_cog(raster, path, legend=legend, progress=progress)
     OUT.print(str(path), soft_wrap=True, highlight=False)
+
+
+def _outline(boundary: Path | None, country: str | None) -> Path | GeoDataFrame | None:
+    if country is None:
+        return boundary
+    if boundary is None:
+        raise InputError(f"--country {country} needs --boundary with a file of countries; give it")
+    from osm4eo_xr.mosaic import country_boundary
+
+    return country_boundary(country, boundary)
 
 
 def _legend(path: Path | None) -> Legend:

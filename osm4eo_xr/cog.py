@@ -18,7 +18,7 @@ from dask.delayed import Delayed, delayed
 from rio_cogeo.cogeo import cog_validate
 
 from osm4eo_xr._cog_stage import BLOCK, GDAL_TYPES, Layout, LevelFiles, shrink_block
-from osm4eo_xr._sidecars import Category, write_aux
+from osm4eo_xr._sidecars import Category, sidecars_of, write_aux, write_item, write_style
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.grid import geobox_of
 from osm4eo_xr.legend import Legend, default_legend
@@ -62,7 +62,9 @@ def write_cog(
     Returns
     -------
     Path
-        The file written. ``PATH.aux.xml`` beside it names the classes for GDAL and QGIS.
+        The file written. Beside it lie ``PATH.aux.xml`` (class names and attribute table for
+        GDAL), for classes a QGIS style (``.qml``), and, where ``attrs["datetime"]`` says when the
+        ground was seen (RFC 3339), a STAC item (``.stac.json``) that carries ``attrs["model"]``.
 
     Raises
     ------
@@ -82,10 +84,23 @@ def write_cog(
             levels.fill_coarse()
             source = levels.vrt(_metadata(raster))
         whole = _assemble(source, folder / path.name, layout, compression)
-        aux = write_aux(whole, categories)
-        aux.replace(path.with_name(aux.name))
-        whole.replace(path)
+        beside = _sidecars(whole, categories, raster)
+        for old in set(sidecars_of(path)) - {path.with_name(p.name) for p in beside}:
+            old.unlink(missing_ok=True)
+        for file in (*beside, whole):
+            file.replace(path.with_name(file.name))
     return path
+
+
+def _sidecars(whole: Path, categories: tuple[Category, ...], raster: xr.DataArray) -> list[Path]:
+    """Write the files that go beside the raster."""
+    made = [write_aux(whole, categories)]
+    if categories:
+        made.append(write_style(whole, categories))
+    if "datetime" in raster.attrs:
+        when, model = str(raster.attrs["datetime"]), str(raster.attrs.get("model", ""))
+        made.append(write_item(whole, categories, datetime=when, model=model))
+    return made
 
 
 def _with_band_axis(raster: xr.DataArray) -> Any:
@@ -216,7 +231,7 @@ def _fill(
     # Blocks end in files that this process holds open, which other processes could not share.
     processes = dask.base.get_scheduler() is dask.base.named_schedulers["processes"]
     scheduler = "threads" if processes else None
-    dask.base.compute(*tasks, scheduler=scheduler)  # pyright: ignore[reportArgumentType] - None is "as configured"
+    dask.base.compute(*tasks, scheduler=scheduler)
 
 
 def _distributed_client() -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.markup import escape
@@ -12,10 +13,15 @@ from rich.progress import (
     MofNCompleteColumn,
     Progress,
     SpinnerColumn,
+    TaskID,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from osm4eo_xr.country import Plan
 
 OUT = Console()
 """Results: tables and the paths of what was written."""
@@ -47,6 +53,51 @@ def progress_bar(description: str) -> Iterator[ProgressCallback]:
             bar.update(task, completed=done, total=total)
 
         yield advance
+
+
+@contextmanager
+def piece_bars() -> Iterator[Callable[[str, int, int], None]]:
+    """Draw one bar per piece of work; yields the callback ``watch(piece, done, total)``."""
+    columns = (
+        SpinnerColumn(finished_text="✓"),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=ERR) as bars:
+        tasks: dict[str, TaskID] = {}
+
+        def watch(piece: str, done: int, total: int) -> None:
+            if piece not in tasks:
+                tasks[piece] = bars.add_task(piece, total=total)
+            bars.update(tasks[piece], completed=done, total=total)
+
+        yield watch
+
+
+def print_plan(plan: Plan) -> None:
+    """Print what a country run would do."""
+    table = Table(title=f"{len(plan.tiles)} tiles: {' '.join(plan.tiles)}")
+    table.add_column("piece")
+    table.add_column("state")
+    for heading in ("chunks", "read / MB", "write / MB"):
+        table.add_column(heading, justify="right")
+    for piece in plan.pieces:
+        state = "done" if piece.done else "to do"
+        sizes = (f"{n / 1e6:.1f}" for n in (piece.read, piece.written))
+        table.add_row(piece.name, state, str(piece.chunks), *sizes)
+    OUT.print(table)
+    left = plan.todo
+    OUT.print(
+        f"{len(left)} of {len(plan.pieces)} pieces to do, {sum(p.chunks for p in left)} chunks, "
+        f"about {plan.device_hours:.2g} device hours of inference"
+    )
+
+
+def print_note(text: str) -> None:
+    """Print a remark on standard error."""
+    ERR.print(f"[yellow]note:[/] {escape(text)}", soft_wrap=True, highlight=False)
 
 
 def print_error(message: object) -> None:

@@ -11,10 +11,24 @@ from odc.geo.geobox import GeoBox
 from odc.geo.geom import BoundingBox
 from odc.geo.xr import xr_coords
 
+from osm4eo_xr._countries import Country, countries, find_country
 from osm4eo_xr.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Mapping
+
+__all__ = [
+    "TARGET_CRS",
+    "TARGET_RESOLUTION",
+    "Country",
+    "countries",
+    "find_country",
+    "geobox_of",
+    "georeference",
+    "same_grid",
+    "spatial_coords",
+    "target_geobox",
+]
 
 TARGET_CRS = "EPSG:3035"
 """ETRS89-extended / LAEA Europe: equal area, metres; the grid of all products."""

@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import dask.array as da
 import geopandas as gpd
@@ -24,12 +24,13 @@ from shapely.geometry.base import BaseGeometry
 
 from osm4eo_xr._merge import merge
 from osm4eo_xr.errors import InputError
-from osm4eo_xr.grid import geobox_of, georeference, same_grid
+from osm4eo_xr.grid import find_country, geobox_of, georeference, same_grid
 from osm4eo_xr.legend import NO_DATA
 
 Rule = Literal["majority", "confidence", "first"]
 Tiles = Sequence[xr.DataArray] | Mapping[str, xr.DataArray]
 
+_COUNTRY_COLUMNS = ("ISO", "ADM0_A3", "CNTR", "NAME", "ADMIN", "SOVEREIGNT")
 _PIXELS = Affine.identity()
 
 
@@ -49,7 +50,7 @@ def mosaic(
     geobox: GeoBox | None = None,
     *,
     confidence: Tiles | None = None,
-    rule: Rule | None = None,
+    rule: Rule | str | None = None,
     chunks: int = 2048,
 ) -> xr.DataArray:
     """Join class maps that share a grid into one map; lazy.
@@ -87,6 +88,8 @@ def mosaic(
         If no tile is given, tiles do not share a grid, two tiles have one id, or the boundary
         holds no polygon or does not meet the grid.
     """
+    if rule not in (None, *get_args(Rule)):
+        raise InputError(f"rule={rule!r}; choose one of {', '.join(get_args(Rule))}")
     maps, sure = _in_order(class_maps, confidence, ordered=rule != "first")
     rule = rule or ("majority" if sure is None else "confidence")
     if rule == "confidence" and sure is None:
@@ -100,6 +103,36 @@ def mosaic(
     attrs = {**maps[0].attrs, "nodata": NO_DATA}
     attrs.pop("tile", None)
     return georeference(data, target, attrs=attrs, name="class_map")
+
+
+def country_boundary(country: str, boundaries: str | Path) -> gpd.GeoDataFrame:
+    """Return one country's polygons from a file of boundaries.
+
+    Parameters
+    ----------
+    country : str
+        Code of the country table, ISO code or English name.
+    boundaries : path
+        Vector file with a column of ISO 3166-1 codes (two or three letters) or English names, as
+        Natural Earth and GISCO have.
+
+    Raises
+    ------
+    InputError
+        If no country of the table, or no row of the file, answers to the name.
+    """
+    wanted = find_country(country)
+    frame = _read_vector(boundaries)
+    for value in (wanted.iso3, wanted.iso, wanted.name):
+        for column in frame.columns.drop("geometry"):
+            # Others, such as GADM's or Eurostat's codes of regions, could mean something else.
+            if str(column).upper().startswith(_COUNTRY_COLUMNS):
+                rows = frame.loc[frame[column] == value]
+                if len(rows):
+                    return gpd.GeoDataFrame(rows)
+    raise InputError(
+        f"{boundaries} has no row for {wanted.name} ({wanted.iso3}); give another file"
+    )
 
 
 def _in_order(
@@ -204,7 +237,7 @@ def _assemble(
     boxes: list[GeoBox],
     target: GeoBox,
     clip: BaseGeometry | None,
-    rule: Rule,
+    rule: str,
     chunks: int,
 ) -> Any:
     """Build one task per output chunk, which names just the blocks of tiles that it needs."""
@@ -303,7 +336,7 @@ class _Cut:
     pieces: list[_Piece]
     shape: tuple[int, int]
     outline: BaseGeometry | None
-    rule: Rule
+    rule: str
 
 
 def _merge_block(

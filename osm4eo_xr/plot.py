@@ -65,9 +65,9 @@ def quicklook(
     across = 4.2
     size = (across * len(panels) + 3.0, max(across * height / width, 2.8) + 0.9)
     figure = _figure(size)
-    axes = figure.subplots(1, len(panels) + 1, width_ratios=[across] * len(panels) + [2.6])
+    axes: Any = figure.subplots(1, len(panels) + 1, width_ratios=[across] * len(panels) + [2.6])
     for k, (name, raster) in enumerate(panels):
-        axis: Axes = axes[k]
+        axis = axes[k]
         extent = tuple(geobox_of(raster).boundingbox)
         if raster.ndim > 2:  # noqa: PLR2004
             _show(axis, true_color(raster), extent)
@@ -76,6 +76,21 @@ def quicklook(
         axis.set_title(name)
     draw_legend(axes[-1], legend)
     figure.suptitle(title)
+    return figure
+
+
+def class_figure(
+    class_map: xr.DataArray, *, legend: Legend | None = None, title: str = ""
+) -> Figure:
+    """Draw one class map (y, x), uint8, 0 = no data, with its legend."""
+    legend = legend or default_legend()
+    height, width = class_map.shape
+    across = min(9.0, 7.0 * width / height)
+    figure = _figure((across + 3.0, max(across * height / width, 2.8) + 0.6))
+    axes: Any = figure.subplots(1, 2, width_ratios=[across, 2.6])
+    _show_classes(axes[0], class_map.to_numpy(), tuple(geobox_of(class_map).boundingbox), legend)
+    axes[0].set_title(title)
+    draw_legend(axes[1], legend)
     return figure
 
 
@@ -96,7 +111,9 @@ def _stretch(image: Float32[np.ndarray, "y x 3"]) -> UInt8[np.ndarray, "y x 3"]:
         return np.full(image.shape, 255, np.uint8)
     low, high = np.percentile(image[valid], (2, 98), axis=0)
     scaled = np.clip((image - low) / np.maximum(high - low, 1e-6), 0, 1)
-    return np.where(valid[..., None], np.nan_to_num(scaled) * 255, 255).astype(np.uint8)
+    shown = np.full(image.shape, 255, np.uint8)
+    shown[valid] = scaled[valid] * 255
+    return shown
 
 
 def draw_legend(axis: Axes, legend: Legend | None = None) -> None:

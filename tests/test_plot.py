@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 import dask.array as da
 import numpy as np
@@ -17,8 +18,9 @@ BOX = target_geobox((4_320_000, 3_210_000, 4_323_000, 3_212_000))
 def scene() -> xr.DataArray:
     pixels = np.random.default_rng(0).random((3, 200, 300)).astype(np.float32)
     pixels[:, :20] = np.nan
-        data = da.from_array(pixels).rechunk(100)
-    return georeference(data, BOX, dims=("band", "y", "x"), coords={"band": ["blue", "green", "red"]})
+    bands: Any = {"band": ["blue", "green", "red"]}
+    data = da.from_array(pixels).rechunk(100)
+    return georeference(data, BOX, dims=("band", "y", "x"), coords=bands)
 
 
 def classes() -> xr.DataArray:
