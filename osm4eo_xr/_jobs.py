@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from dask.utils import import_required
 from distributed import SpecCluster
+from distributed.core import Status
 from tornado.ioloop import PeriodicCallback
 
 from osm4eo_xr._worker_setup import WORKER_SETUP, worker_environment
@@ -104,9 +105,10 @@ def _cluster_class(site: BatchSite) -> Any:
 
 @dataclass
 class _JobState:
-    """What is known of one job: when it was asked for, when a worker of it was last connected."""
+    """What is known of one job: when it was asked for, when workers of it were connected."""
 
     asked: float
+    came: float | None = None
     seen: float | None = None
 
 
@@ -168,6 +170,7 @@ class JobPool:
         try:
             self._cluster.sync(self._correct)
         except RuntimeError as error:
+            self._drop_unsubmitted()
             reason = " ".join(str(error).split())
             raise InputError(
                 f"cluster {self.site.name!r}: the batch system refused the job: {reason}"
@@ -186,6 +189,7 @@ class JobPool:
             self._resize()
             await self._correct()
         except RuntimeError as error:
+            self._drop_unsubmitted()
             logger.warning("jobs could not be submitted, trying again: %s", error)
 
     async def _drop_lost(self, now: float) -> None:
@@ -193,9 +197,10 @@ class JobPool:
         names = {str(w.name) for w in self._cluster.scheduler.workers.values()}
         for job, state in self._known.items():
             if any(n == job or n.startswith(f"{job}-") for n in names):
-                state.seen = now
+                state.came, state.seen = state.came or now, now
                 self._dead_in_a_row = 0
-        silent = [j for j, s in self._known.items() if now - (s.seen or s.asked) > self._patience]
+        patience = self.site.lost_after
+        silent = [j for j, s in self._known.items() if now - (s.seen or s.asked) > patience]
         queued = await self._queued_ids() if silent else None
         for job in silent:
             if self._known[job].seen is None and self._in_queue(job, queued):
@@ -205,10 +210,12 @@ class JobPool:
         if self._dead_in_a_row >= _DEAD_ON_ARRIVAL:
             await self._give_up()
 
-    @property
-    def _patience(self) -> float:
-        """Seconds without a worker after which a job counts as lost."""
-        return float(self.site.lost_after)
+    def _drop_unsubmitted(self) -> None:
+        """Forget jobs the batch system did not take, so that the next look asks for them again."""
+        for name, job in self._cluster.workers.items():
+            if job.job_id is None:
+                job.status = Status.closed
+                self._forget(name)
 
     def _in_queue(self, job: str, queued: set[str] | None) -> bool:
         """Whether a job that never had a worker still waits or runs; unknown counts as yes."""
@@ -249,7 +256,8 @@ class JobPool:
         """Bring the list of wanted jobs to the number that the waiting work asks for."""
         now = time.monotonic()
         for name, group in self.site.groups.items():
-            present = [j for j in self._known if j.rpartition("-")[0] == name]
+            everyone = [j for j in self._known if j.rpartition("-")[0] == name]
+            present = [j for j in everyone if not self._is_ending(j, group, now)]
             wanted = self._wanted(name, group)
             for _ in range(wanted - len(present)):
                 self._ask(name, now)
@@ -258,6 +266,16 @@ class JobPool:
             elif now - self._fewer_since.setdefault(name, now) > self.site.idle_after:
                 for job in self._idlest(present)[: len(present) - wanted]:
                     self._forget(job)
+
+    def _is_ending(self, job: str, group: JobWorkers, now: float) -> bool:
+        """Whether a job's workers retire soon.
+
+        Its successor is asked for now: the last worker of a cluster could hand its data to nobody.
+        """
+        came = self._known[job].came
+        lifetime = self.site.lifetime_of(group) - 2 * self.site.lifetime_stagger
+        lead = min(self.site.lifetime_margin, lifetime / 2)
+        return came is not None and now - came > lifetime - lead
 
     def _ask(self, name: str, now: float) -> None:
         """Put one more job of a kind on the list, under a name never used before."""

@@ -193,7 +193,8 @@ class BatchSite(Site):
     death_timeout : int
         Seconds a worker waits for a lost scheduler.
     lifetime_margin : int
-        Seconds before the wall time at which a worker begins to hand over its data.
+        Seconds before the wall time at which a worker begins to hand over its data; its
+        successor is asked for as much earlier.
     lifetime_stagger : int
         Seconds, up to which that moment is moved at random, so not all jobs leave at once.
     lost_after : int
@@ -230,7 +231,7 @@ class BatchSite(Site):
         if self.cpu and self.cpu.gpus:
             raise InputError(f"cpu jobs with gpus: {self.cpu.gpus}; call the section gpu")
         for name, group in self.groups.items():
-            if self.lifetime_of(group) < self.lifetime_stagger + 1:
+            if self.lifetime_of(group) <= 2 * self.lifetime_stagger:
                 raise InputError(
                     f"{name}: walltime of {group.walltime} s leaves no time to work after "
                     f"lifetime_margin {self.lifetime_margin} s and lifetime_stagger "
