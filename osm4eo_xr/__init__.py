@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from osm4eo_xr.classify import classify, read_throughput
     from osm4eo_xr.cog import write_cog
     from osm4eo_xr.country import plan_country, run_country
+    from osm4eo_xr.cluster import dashboard_url, device_annotations, open_cluster
     from osm4eo_xr.errors import InputError
     from osm4eo_xr.grid import find_country, target_geobox
     from osm4eo_xr.layers import extract_layer, fraction
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from osm4eo_xr.scene import open_raster, open_scene, stack_classes, stack_items
     from osm4eo_xr.sieve import sieve
     from osm4eo_xr.vectors import to_vector, write_vector
+    from osm4eo_xr.site_file import load_site
 
 __version__ = "0.1.0"
 
@@ -60,6 +62,12 @@ _MODULE_OF = {
     "run_country": "country",
     "sample_counts": "samples",
     "save_model": "model",
+    "dashboard_url": "cluster",
+    "default_legend": "legend",
+    "device_annotations": "cluster",
+    "load_legend": "legend",
+    "load_site": "site_file",
+    "open_cluster": "cluster",
     "sieve": "sieve",
     "stack_classes": "scene",
     "stack_items": "scene",
@@ -98,6 +106,12 @@ __all__ = [
     "run_country",
     "sample_counts",
     "save_model",
+    "dashboard_url",
+    "default_legend",
+    "device_annotations",
+    "load_legend",
+    "load_site",
+    "open_cluster",
     "sieve",
     "stack_classes",
     "stack_items",

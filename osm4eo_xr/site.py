@@ -1,0 +1,284 @@
+"""Sites: the frozen, validated settings of one cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import ClassVar
+
+from osm4eo_xr.errors import InputError
+
+MIB = 1024**2
+
+_SMALLEST_PROCESS = 256 * MIB
+
+
+@dataclass(frozen=True)
+class LocalWorkers:
+    """Worker processes on this machine.
+
+    Attributes
+    ----------
+    processes : int, optional
+        Worker processes; None = as many as fit (one per GPU, or one per 4 cores).
+    threads : int, optional
+        Task threads per process; None = the cores divided by the processes.
+    memory : int, optional
+        Bytes per process above which a worker is restarted; None = a fair share of this machine.
+    """
+
+    processes: int | None = None
+    threads: int | None = None
+    memory: int | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("processes", "threads"):
+            _at_least(name, getattr(self, name), 1)
+        _at_least("memory", self.memory, _SMALLEST_PROCESS, "bytes per process")
+
+
+@dataclass(frozen=True)
+class JobWorkers:
+    """Worker jobs of one kind under a batch system.
+
+    Attributes
+    ----------
+    jobs : int
+        Jobs kept running from the start, also when some die.
+    maximum_jobs : int, optional
+        Jobs at most while many tasks wait; None = never more than ``jobs``.
+    processes : int
+        Worker processes per job; with GPUs it must equal ``gpus``.
+    threads : int
+        Task threads per process.
+    memory : int
+        Bytes per job.
+    gpus : int
+        GPUs per job; 0 for jobs that read, sieve and write.
+    walltime : int
+        Seconds a job may run.
+    queue : str, optional
+        Partition or queue.
+    directives : tuple of str
+        Further directives, each as written after ``#SBATCH`` or ``#PBS``.
+    resources : str, optional
+        PBS and Moab: the whole resource line after ``-l``; None = made from the figures above.
+    """
+
+    jobs: int = 1
+    maximum_jobs: int | None = None
+    processes: int = 1
+    threads: int = 4
+    memory: int = 16 * 1024 * MIB
+    gpus: int = 0
+    walltime: int = 4 * 3600
+    queue: str | None = None
+    directives: tuple[str, ...] = ()
+    resources: str | None = None
+
+    def __post_init__(self) -> None:
+        _at_least("jobs", self.jobs, 0)
+        _at_least("maximum_jobs", self.maximum_jobs, max(self.jobs, 1))
+        for name in ("processes", "threads"):
+            _at_least(name, getattr(self, name), 1)
+        _at_least("gpus", self.gpus, 0)
+        _at_least("walltime", self.walltime, 60, "seconds")
+        _at_least("memory", self.memory // self.processes, _SMALLEST_PROCESS, "bytes per process")
+        if self.gpus and self.gpus != self.processes:
+            raise InputError(
+                f"processes: {self.processes} with gpus: {self.gpus}; one process owns one GPU, "
+                f"set processes: {self.gpus}"
+            )
+
+    @property
+    def cores(self) -> int:
+        """CPU cores per job."""
+        return self.processes * self.threads
+
+    @property
+    def walltime_text(self) -> str:
+        """The wall time as ``HH:MM:SS``."""
+        minutes, seconds = divmod(self.walltime, 60)
+        return f"{minutes // 60:02d}:{minutes % 60:02d}:{seconds:02d}"
+
+
+@dataclass(frozen=True)
+class Site:
+    """What every cluster states.
+
+    Attributes
+    ----------
+    name : str
+        Name of the YAML file without its suffix.
+    title : str
+        One line for people.
+    scratch : str
+        Node-local folder for spilled data; may hold variables that the worker's shell expands.
+    gdal_cache : int
+        Bytes of GDAL's block cache per worker process.
+    gdal_threads : int
+        Threads GDAL may use for compression inside one call.
+    environment : mapping of str
+        Further variables of every worker process, set before jax is imported.
+    dashboard : str
+        Address of the dask dashboard, ``":8787"`` or ``":0"`` for any free port.
+    interface : str, optional
+        Network interface between scheduler and workers, for example ``ib0``.
+    allowed_failures : int
+        Workers that may die under one task before the task is blamed for it.
+    start_timeout : int
+        Seconds in which local worker processes must have come up.
+    """
+
+    kind: ClassVar[str]
+
+    name: str = ""
+    title: str = ""
+    scratch: str = "${TMPDIR:-/tmp}"
+    gdal_cache: int = 256 * MIB
+    gdal_threads: int = 1
+    environment: Mapping[str, str] = field(default_factory=dict, hash=False)
+    dashboard: str = ":0"
+    interface: str | None = None
+    allowed_failures: int = 10
+    start_timeout: int = 120
+
+    def __post_init__(self) -> None:
+        _at_least("gdal_cache", self.gdal_cache, 16 * MIB, "bytes")
+        _at_least("gdal_threads", self.gdal_threads, 1)
+        _at_least("allowed_failures", self.allowed_failures, 0)
+        _at_least("start_timeout", self.start_timeout, 1, "seconds")
+        frozen = {str(k): str(v) for k, v in self.environment.items()}
+        object.__setattr__(self, "environment", MappingProxyType(frozen))
+
+
+@dataclass(frozen=True)
+class LocalSite(Site):
+    """One machine, without a batch system.
+
+    Attributes
+    ----------
+    gpu, cpu : LocalWorkers, optional
+        Worker processes with a GPU each, if the machine has any; worker processes without.
+    """
+
+    kind = "local"
+
+    gpu: LocalWorkers | None = field(default_factory=LocalWorkers)
+    cpu: LocalWorkers | None = field(default_factory=LocalWorkers)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.gpu is None and self.cpu is None:
+            raise InputError("neither gpu nor cpu workers; give at least one of the two")
+
+
+@dataclass(frozen=True)
+class BatchSite(Site):
+    """A cluster under a batch system.
+
+    Attributes
+    ----------
+    gpu, cpu : JobWorkers, optional
+        Jobs with GPUs that run the network; jobs without that read, sieve and write.
+    account : str, optional
+        Project that is charged.
+    python : str, optional
+        Interpreter on the nodes; None = the present one.
+    prologue : tuple of str
+        Shell lines before the worker starts (modules, virtual environment).
+    logs : str
+        Folder of the jobs' logs, on a file system that nodes and login node share.
+    death_timeout : int
+        Seconds a worker waits for a lost scheduler.
+    lifetime_margin : int
+        Seconds before the wall time at which a worker begins to hand over its data; its
+        successor is asked for as much earlier.
+    lifetime_stagger : int
+        Seconds, up to which that moment is moved at random, so not all jobs leave at once.
+    lost_after : int
+        Seconds after which a job whose workers have vanished is replaced.
+    idle_after : int
+        Seconds without waiting tasks after which jobs beyond ``jobs`` are given back.
+    """
+
+    job_class: ClassVar[str]
+    submit_command: ClassVar[str]
+    queue_command: ClassVar[str]
+
+    gpu: JobWorkers | None = None
+    cpu: JobWorkers | None = None
+    account: str | None = None
+    python: str | None = None
+    prologue: tuple[str, ...] = ()
+    logs: str = "logs"
+    death_timeout: int = 120
+    lifetime_margin: int = 300
+    lifetime_stagger: int = 120
+    lost_after: int = 30
+    idle_after: int = 120
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.groups:
+            raise InputError("neither gpu nor cpu jobs; give at least one of the two")
+        for name in ("death_timeout", "lifetime_margin", "lost_after", "idle_after"):
+            _at_least(name, getattr(self, name), 1, "seconds")
+        _at_least("lifetime_stagger", self.lifetime_stagger, 0, "seconds")
+        if self.gpu and not self.gpu.gpus:
+            raise InputError("gpu jobs with gpus: 0; set gpus, or call the section cpu")
+        if self.cpu and self.cpu.gpus:
+            raise InputError(f"cpu jobs with gpus: {self.cpu.gpus}; call the section gpu")
+        for name, group in self.groups.items():
+            if self.lifetime_of(group) <= 2 * self.lifetime_stagger:
+                raise InputError(
+                    f"{name}: walltime of {group.walltime} s leaves no time to work after "
+                    f"lifetime_margin {self.lifetime_margin} s and lifetime_stagger "
+                    f"{self.lifetime_stagger} s; raise the one or lower the others"
+                )
+
+    @property
+    def groups(self) -> dict[str, JobWorkers]:
+        """The kinds of jobs, GPU jobs first."""
+        return {k: v for k, v in (("gpu", self.gpu), ("cpu", self.cpu)) if v is not None}
+
+    def lifetime_of(self, group: JobWorkers) -> int:
+        """Seconds after which a job's workers retire, before the wall time ends them."""
+        return group.walltime - self.lifetime_margin
+
+
+@dataclass(frozen=True)
+class SlurmSite(BatchSite):
+    """A cluster under Slurm."""
+
+    kind = "slurm"
+    job_class = "dask_jobqueue.SLURMCluster"
+    submit_command = "sbatch"
+    queue_command = "squeue --noheader --format=%A"
+
+
+@dataclass(frozen=True)
+class PbsSite(BatchSite):
+    """A cluster under PBS Professional or OpenPBS."""
+
+    kind = "pbs"
+    job_class = "dask_jobqueue.PBSCluster"
+    submit_command = "qsub"
+    queue_command = "qselect"
+
+
+@dataclass(frozen=True)
+class MoabSite(BatchSite):
+    """A cluster under Moab, as the bwHPC clusters once were."""
+
+    kind = "moab"
+    job_class = "dask_jobqueue.MoabCluster"
+    submit_command = "msub"
+    queue_command = "showq"
+
+
+def _at_least(name: str, value: float | None, least: float, unit: str = "") -> None:
+    """Refuse a figure below the least that works."""
+    if value is not None and value < least:
+        raise InputError(f"{name}: {value}; give at least {least} {unit}".rstrip())

@@ -1,0 +1,63 @@
+"""The test Slurm seen from Python: brought up, asked and taken down."""
+
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+SCRIPT = Path(__file__).with_name("slurm.sh")
+PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "squeue", "scancel")
+
+
+def why_not() -> str | None:
+    """Say why a Slurm cannot be brought up here, None when it can."""
+    missing = [p for p in PROGRAMS if shutil.which(p) is None]
+    if missing:
+        return f"{', '.join(missing)} not found: install Debian's slurm-wlm and munge"
+    return None if os.geteuid() == 0 else "bringing up slurmctld and munged needs root"
+
+
+class LocalSlurm:
+    """A Slurm of two nodes with a pretended GPU each, below one folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.environment = {"SLURM_CONF": str(folder / "slurm.conf")}
+
+    def script(self, action: str) -> None:
+        """Run ``slurm.sh up``, ``down`` or ``restart``."""
+        done = subprocess.run(
+            [str(SCRIPT), action, str(self.folder)], capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+
+    def ask(self, *command: str) -> str:
+        """Run a command of Slurm and return what it prints."""
+        environment = {**os.environ, **self.environment}
+        done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
+        return done.stdout
+
+    def jobs(self, state: str | None = None) -> list[str]:
+        """Return the ids of jobs in the queue."""
+        only = [f"--states={state}"] if state else []
+        return self.ask("squeue", "--noheader", "--format=%A", *only).split()
+
+    def cancel(self, job: str) -> None:
+        """End a job hard, as a dying node does."""
+        self.ask("scancel", "--signal=KILL", "--full", job)
+
+    def is_empty(self) -> bool:
+        """Whether no job is left, waiting a moment for those that are completing."""
+        return wait_until(lambda: not self.jobs(), 30)
+
+
+def wait_until(condition: Callable[[], bool], seconds: float) -> bool:
+    """Wait for a condition, at most so many seconds; say whether it came true."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if condition():
+            return True
+        time.sleep(0.2)
+    return condition()

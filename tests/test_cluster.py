@@ -1,0 +1,261 @@
+"""Clusters on this machine: settings, environment, processes."""
+
+import dataclasses
+import os
+import sys
+from pathlib import Path
+from typing import Any, cast
+
+import dask.array as da
+import dask.config
+import pytest
+from dask.base import annotate
+
+from osm4eo_xr import InputError, open_cluster
+from osm4eo_xr._worker_setup import expand_variables, own_device, worker_environment
+from osm4eo_xr.cluster import device_annotations, plan_processes, visible_gpus
+from osm4eo_xr.site import BatchSite, JobWorkers, LocalSite, LocalWorkers
+from osm4eo_xr.site_file import load_site, site_from_dict, site_names
+
+GIB = 1024**3
+
+Places = list[tuple[str, str]]
+
+
+def _look_inside() -> dict[str, Any]:
+    """Run in a worker: what stood before jax was imported and what jax made of it."""
+    before = "jax" in sys.modules
+    import jax
+
+    return {
+        "jax_was_imported": before,
+        "platform": jax.devices()[0].platform,
+        "environment": dict(os.environ),
+        "pid": os.getpid(),
+    }
+
+
+@pytest.mark.parametrize("name", site_names())
+def test_every_site_file_is_valid(name: str) -> None:
+    site = load_site(name)
+    assert site.name == name
+    assert site.title
+    assert dataclasses.is_dataclass(site)
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        site.title = "other"  # pyright: ignore[reportAttributeAccessIssue] # frozen is the point
+
+
+def test_overrides_win_and_sections_merge() -> None:
+    site = load_site("local", cpu={"threads": 3}, gdal_cache="64 MiB")
+    assert isinstance(site, LocalSite)
+    assert site.cpu == LocalWorkers(threads=3)
+    assert site.gdal_cache == 64 * 1024**2
+    assert site.gpu == LocalWorkers()
+
+
+@pytest.mark.parametrize(
+    ("tree", "message"),
+    [
+        ({"kind": "condor"}, "kind 'condor'; give one of local, slurm, pbs, moab"),
+        ({"kind": "local", "scrach": "here"}, "unknown key scrach; did you mean scratch?"),
+        ({"kind": "local", "cpu": {"thread": 2}}, "unknown key cpu.thread; did you mean cpu.thr"),
+        ({"kind": "local", "cpu": {"threads": "two"}}, "cpu.threads: 'two'; give a whole number"),
+        ({"kind": "local", "cpu": {"threads": 0}}, "threads: 0; give at least 1"),
+        ({"kind": "local", "cpu": {"memory": "lots"}}, "cpu.memory: 'lots'; give text like"),
+        ({"kind": "local", "title": None}, "title is empty"),
+        ({"kind": "local", "cpu": 4}, "cpu: 4; give a section"),
+        ({"kind": "local", "cpu": None, "gpu": None}, "neither gpu nor cpu workers"),
+        ({"kind": "slurm"}, "neither gpu nor cpu jobs"),
+        ({"kind": "slurm", "gpu": {"jobs": 1}}, "gpu jobs with gpus: 0"),
+        ({"kind": "slurm", "cpu": {"gpus": 1}}, "cpu jobs with gpus: 1"),
+        ({"kind": "slurm", "gpu": {"gpus": 4}}, "processes: 1 with gpus: 4"),
+        ({"kind": "slurm", "cpu": {"walltime": "00:05:00"}}, "leaves no time to work"),
+        ({"kind": "slurm", "cpu": {"walltime": "soon"}}, "cpu.walltime: 'soon'"),
+        ({"kind": "slurm", "cpu": {"directives": "-A x"}}, "cpu.directives: '-A x'; give a list"),
+        ({"kind": "slurm", "cpu": {}, "python": 3}, "python: 3; give text"),
+        ({"kind": "slurm", "cpu": {"jobs": 4, "maximum_jobs": 2}}, "maximum_jobs: 2; give at le"),
+    ],
+)
+def test_wrong_settings_are_named(tree: dict[str, object], message: str) -> None:
+    with pytest.raises(InputError) as caught:
+        site_from_dict(tree, source="my.yaml")
+    text = str(caught.value)
+    assert text.startswith("my.yaml: ")
+    assert message in text
+    assert "\n" not in text
+
+
+def test_a_missing_or_broken_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no cluster 'moon'; give one of .*local"):
+        load_site("moon")
+    with pytest.raises(InputError, match=r"no cluster '.*none\.yaml'"):
+        load_site(tmp_path / "none.yaml")
+    broken = tmp_path / "broken.yaml"
+    broken.write_text("kind: [local")
+    with pytest.raises(InputError, match=r"broken\.yaml is not a YAML file"):
+        load_site(broken)
+    broken.write_text("local")
+    with pytest.raises(InputError, match=r"broken\.yaml holds no settings"):
+        load_site(str(broken))
+
+
+def test_times_are_read_in_every_form() -> None:
+    for text in ("02:00:00", "2 h", "120 min", 7200, "7200"):
+        site = site_from_dict({"kind": "slurm", "cpu": {"walltime": text}})
+        assert isinstance(site, BatchSite)
+        assert site.cpu is not None
+        assert site.cpu.walltime == 7200
+        assert site.cpu.walltime_text == "02:00:00"
+    assert JobWorkers(walltime=100 * 3600 + 61).walltime_text == "100:01:01"
+
+
+def test_two_cores_become_one_process_of_two_threads() -> None:
+    (plan,) = plan_processes(LocalSite(), 2, 8 * GIB, [])
+    assert (plan.name, plan.threads, plan.gpu) == ("cpu-0", 2, None)
+    assert plan.memory <= 8 * GIB
+
+
+def test_each_gpu_gets_a_process_and_the_other_cores_work_too() -> None:
+    plans = plan_processes(LocalSite(), 16, 128 * GIB, ["0", "1"])
+    assert [(p.name, p.threads, p.gpu) for p in plans] == [
+        ("gpu-0", 4, "0"),
+        ("gpu-1", 4, "1"),
+        ("cpu-0", 4, None),
+        ("cpu-1", 4, None),
+    ]
+    assert sum(p.memory for p in plans) <= 128 * GIB
+
+
+def test_one_core_with_a_gpu_still_works() -> None:
+    plans = plan_processes(LocalSite(), 1, 8 * GIB, ["0"])
+    assert [(p.name, p.threads) for p in plans] == [("gpu-0", 2)]
+
+
+def test_more_gpu_processes_than_gpus_are_refused() -> None:
+    with pytest.raises(InputError, match="this machine shows 1 GPUs"):
+        plan_processes(LocalSite(gpu=LocalWorkers(processes=2)), 8, GIB, ["0"])
+    with pytest.raises(InputError, match="no GPU found and no cpu workers"):
+        plan_processes(LocalSite(cpu=None), 8, GIB, [])
+
+
+def test_visible_gpus_follow_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,5")
+    assert visible_gpus() == ["2", "5"]
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")
+    assert visible_gpus() == []
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
+    monkeypatch.setenv("PATH", "")
+    assert visible_gpus() == []
+
+
+@pytest.mark.parametrize(
+    ("visible", "name", "own"),
+    [
+        ("0,1,2,3", "gpu-7-2", "2"),
+        ("4,6", "gpu-0-1", "6"),
+        ("3", "gpu-5", "3"),
+        ("GPU-a,GPU-b", "gpu-1-0", "GPU-a"),
+        ("", "gpu-1-0", ""),
+    ],
+)
+def test_processes_of_a_job_share_its_gpus_out(visible: str, name: str, own: str) -> None:
+    assert own_device(visible, name) == own
+
+
+def test_the_environment_stands_before_jax_and_is_the_sites(tmp_path: Path) -> None:
+    with open_cluster(
+        "local",
+        scratch=str(tmp_path),
+        gdal_cache="64 MiB",
+        cpu={"processes": 2, "threads": 1},
+        gpu=None,
+        environment={"GDAL_HTTP_MAX_RETRY": 7},
+    ) as client:
+        seen = cast("dict[str, Any]", client.run(_look_inside))
+        assert any(tmp_path.iterdir())
+        assert dask.config.get("distributed.scheduler.allowed-failures") == 10
+    assert len({s["pid"] for s in seen.values()}) == 2
+    for inside in seen.values():
+        assert not inside["jax_was_imported"]
+        assert inside["platform"] == "cpu"
+        environment = inside["environment"]
+        assert environment["GDAL_CACHEMAX"] == "64"
+        assert environment["GDAL_NUM_THREADS"] == "1"
+        assert environment["GDAL_HTTP_MAX_RETRY"] == "7"
+        assert environment["NPROC"] == environment["NUMBA_NUM_THREADS"] == "1"
+        assert environment["OMP_NUM_THREADS"] == "1"
+    assert not any(tmp_path.iterdir())
+
+
+def test_a_killed_worker_process_comes_back_and_the_sum_is_right(tmp_path: Path) -> None:
+    with open_cluster("local", scratch=str(tmp_path), cpu={"threads": 2}, gpu=None) as client:
+        before = cast("dict[str, int]", client.run(os.getpid))
+        total = da.ones((2000, 2000), chunks=100).map_blocks(_slowly).sum().persist()
+        os.kill(next(iter(before.values())), 9)
+        assert float(total.compute()) == 2000 * 2000
+        assert set(cast("dict[str, int]", client.run(os.getpid)).values()).isdisjoint(
+            before.values()
+        )
+
+
+def _slowly(block: object) -> object:
+    import time
+
+    time.sleep(0.005)
+    return block
+
+
+def test_device_tasks_go_to_gpu_workers_only() -> None:
+    assert device_annotations() == {}
+    environment = {"CUDA_VISIBLE_DEVICES": "0", "JAX_PLATFORMS": "cpu"}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CUDA_VISIBLE_DEVICES", "0")
+        with open_cluster(
+            "local",
+            gpu={"threads": 2, "memory": "1 GB"},
+            cpu={"processes": 1, "threads": 1, "memory": "1 GB"},
+            environment=environment,
+        ) as client:
+            with annotate(**device_annotations()):
+                device = client.map(_where, range(12), pure=False)
+            anywhere = client.map(_where, range(12, 36), pure=False)
+            on_device = set(cast("Places", client.gather(device)))
+            names = {name for name, _ in cast("Places", client.gather(anywhere))}
+    assert {name for name, _ in on_device} == {"gpu-0"}
+    assert len({thread for _, thread in on_device}) == 1
+    assert all(thread.startswith("device") for _, thread in on_device)
+    assert names == {"gpu-0", "cpu-0"}
+
+
+def _where(_number: int) -> tuple[str, str]:
+    import threading
+    import time
+
+    from distributed import get_worker
+
+    time.sleep(0.05)
+    return str(get_worker().name), threading.current_thread().name
+
+
+def test_a_scratch_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    wrong = tmp_path / "file" / "scratch"
+    with (
+        pytest.raises(InputError, match="scratch folder .*file/scratch of cluster 'local'"),
+        open_cluster("local", scratch=str(wrong)),
+    ):
+        pass
+
+
+def test_cpu_workers_of_a_gpu_site_leave_the_gpu_alone() -> None:
+    assert worker_environment(LocalSite(), 4, gpu=False)["JAX_PLATFORMS"] == "cpu"
+    on_gpu = worker_environment(LocalSite(), 4, gpu=True)
+    assert on_gpu["JAX_PLATFORMS"] == "cuda,cpu"
+    assert on_gpu["XLA_PYTHON_CLIENT_MEM_FRACTION"] == "0.85"
+
+
+def test_variables_are_put_in_as_bash_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOMEWHERE", "/scratch")
+    monkeypatch.delenv("NOWHERE", raising=False)
+    assert expand_variables("${SOMEWHERE:-/tmp}/a") == "/scratch/a"
+    assert expand_variables("${NOWHERE:-/here}$SOMEWHERE") == "/here/scratch"
