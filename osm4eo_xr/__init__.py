@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from osm4eo_xr._net_settings import NetSettings
     from osm4eo_xr.classify import classify, read_throughput
+    from osm4eo_xr.cluster import dashboard_url, device_annotations, open_cluster
     from osm4eo_xr.cog import write_cog
     from osm4eo_xr.country import plan_country, run_country
-    from osm4eo_xr.cluster import dashboard_url, device_annotations, open_cluster
     from osm4eo_xr.errors import InputError
     from osm4eo_xr.grid import find_country, target_geobox
     from osm4eo_xr.layers import extract_layer, fraction
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from osm4eo_xr.samples import draw_samples, open_samples, sample_counts, write_samples
     from osm4eo_xr.scene import open_raster, open_scene, stack_classes, stack_items
     from osm4eo_xr.sieve import sieve
-    from osm4eo_xr.vectors import to_vector, write_vector
     from osm4eo_xr.site_file import load_site
+    from osm4eo_xr.vectors import to_vector, write_vector
 
 __version__ = "0.1.0"
 
@@ -43,7 +43,9 @@ _MODULE_OF = {
     "band_statistics": "radiometry",
     "classify": "classify",
     "composite": "radiometry",
+    "dashboard_url": "cluster",
     "default_legend": "legend",
+    "device_annotations": "cluster",
     "draw_samples": "samples",
     "evaluate": "evaluate",
     "extract_layer": "layers",
@@ -51,8 +53,10 @@ _MODULE_OF = {
     "fraction": "layers",
     "load_legend": "legend",
     "load_model": "model",
+    "load_site": "site_file",
     "mask_clouds": "radiometry",
     "mosaic": "mosaic",
+    "open_cluster": "cluster",
     "open_raster": "scene",
     "open_samples": "samples",
     "open_scene": "scene",
@@ -62,12 +66,6 @@ _MODULE_OF = {
     "run_country": "country",
     "sample_counts": "samples",
     "save_model": "model",
-    "dashboard_url": "cluster",
-    "default_legend": "legend",
-    "device_annotations": "cluster",
-    "load_legend": "legend",
-    "load_site": "site_file",
-    "open_cluster": "cluster",
     "sieve": "sieve",
     "stack_classes": "scene",
     "stack_items": "scene",
@@ -88,15 +86,19 @@ __all__ = [
     "band_statistics",
     "classify",
     "composite",
+    "dashboard_url",
     "default_legend",
+    "device_annotations",
     "draw_samples",
     "extract_layer",
     "find_country",
     "fraction",
     "load_legend",
     "load_model",
+    "load_site",
     "mask_clouds",
     "mosaic",
+    "open_cluster",
     "open_raster",
     "open_samples",
     "open_scene",
@@ -106,12 +108,6 @@ __all__ = [
     "run_country",
     "sample_counts",
     "save_model",
-    "dashboard_url",
-    "default_legend",
-    "device_annotations",
-    "load_legend",
-    "load_site",
-    "open_cluster",
     "sieve",
     "stack_classes",
     "stack_items",
