@@ -242,9 +242,6 @@ def assess(
     report.save(out)
 
 
-<<<<<<< HEAD
-def _write(raster: xr.DataArray, path: Path, legend: Legend | None) -> None:
-=======
 @app.command()
 def run(
     country: Annotated[Path, typer.Argument(help="Country file (TOML).")],
@@ -279,8 +276,7 @@ def tiles(
         print_note(f"{found.name}: the original states {found.stated} tiles and lists these")
 
 
-def _write(raster: xr.DataArray, path: Path, legend: Legend) -> None:
->>>>>>> helper/products
+def _write(raster: xr.DataArray, path: Path, legend: Legend | None) -> None:
     """Write a raster as COG behind a progress bar and say where it is."""
     from osm4eo_xr.cog import write_cog
 
