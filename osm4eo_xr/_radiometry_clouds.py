@@ -137,7 +137,7 @@ def block_side(observations: int, bands: int) -> int:
 def _long_blocks(source: da.Array) -> da.Array:
     """Rechunk to the whole of time and band, and to fewer pixels where memory asks for it."""
     times, bands, *_ = source.shape
-    side = block_side(times, bands)
+    side = block_side(int(times), int(bands))
     finer: Any = {0: -1, 1: -1}
     for axis in (2, 3):
         if max(source.chunks[axis]) > side:

@@ -224,7 +224,8 @@ def _plan(
 def _draw_tile(tile: _Tile, plan: DrawPlan) -> Delayed:
     """Draw per chunk and merge."""
     labels = tile.labels.chunk() if tile.labels.chunks is None else tile.labels
-    usable = np.isfinite(tile.scene).all("band") & _holds_window(tile, plan.patch)
+    finite: xr.DataArray = xr.apply_ufunc(np.isfinite, tile.scene, dask="allowed")
+    usable = finite.all("band") & _holds_window(tile, plan.patch)
     usable = usable.chunk(dict(zip(labels.dims, labels.chunks or (), strict=True)))
     tops, lefts = (np.cumsum((0, *sizes[:-1])) for sizes in labels.chunks or ())
     blocks = labels.data.to_delayed()
@@ -342,7 +343,7 @@ def _attrs(
         "gap": plan.margin * 2 * resolution,
         "resolution": resolution,
         "crs": _crs_name(tiles[0].geobox),
-        "bands": [str(name) for name in tiles[0].scene["band"].values],
+        "bands": [str(name) for name in tiles[0].scene["band"].to_numpy()],
         "tiles": [tile.name for tile in tiles],
         "units": str(tiles[0].scene.attrs.get("units", "1")),
         "splits": list(SPLITS),

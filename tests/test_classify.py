@@ -269,7 +269,7 @@ def test_tasks_carry_a_saved_models_path_and_not_its_weights(tmp_path: Path) -> 
 def client() -> Iterator[Client]:
     with (
         LocalCluster(
-            n_workers=2, threads_per_worker=2, processes=True, dashboard_address=None
+            n_workers=2, threads_per_worker=2, processes=True, dashboard_address=":0"
         ) as c,
         Client(c) as client,
     ):

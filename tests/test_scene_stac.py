@@ -116,7 +116,7 @@ def test_both_backends_see_the_same(catalog: Path, grid: GeoBox, resampling: str
         ).compute()
         for backend in ("stackstac", "odc")
     )
-    difference = np.abs(ours - theirs)
+    difference: xr.DataArray = abs(ours - theirs)
     assert float(np.isnan(ours).mean()) < 0.9
     assert float((np.isnan(ours) != np.isnan(theirs)).mean()) < 0.01
     # each approximates its transformer to 1/8 pixel, which shows at the edges of clouds

@@ -1,5 +1,6 @@
 import json
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree as ET
 
 import dask.array as da
@@ -60,7 +61,7 @@ def test_stac_item_says_grid_classes_and_model(written: Path) -> None:
         "description": "Water bodies",
         "color_hint": "00CCF2",
     }
-    outline = shapely.geometry.shape(item.to_dict()["geometry"])
+    outline: Any = shapely.geometry.shape(item.to_dict()["geometry"])
     assert outline.is_valid
     assert outline.exterior.is_ccw
     assert tuple(item.bbox or ()) == outline.bounds

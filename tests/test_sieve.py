@@ -206,8 +206,9 @@ def test_runs_on_worker_processes_and_survives_the_death_of_one() -> None:
         ) as cluster,
         Client(cluster) as client,
     ):
+        workers: Any = cluster.workers
         future: Any = client.compute(sieve(slow, 64).data)
-        victim = int(next(iter(cluster.workers.values())).pid)
+        victim = int(next(iter(workers.values())).pid)
         while not any(client.who_has().values()):
             time.sleep(0.05)
         time.sleep(0.8)

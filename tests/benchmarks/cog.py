@@ -43,9 +43,8 @@ def make_map(path: Path, edge: int) -> None:
         for row in range(0, edge, size):
             for column in range(0, edge, size):
                 h, w = min(size, edge - row), min(size, edge - column)
-                file.write(
-                    np.rot90(stamp, row // size)[:h, :w], 1, window=Window(column, row, w, h)
-                )  # pyright: ignore[reportCallIssue] - attrs class
+                window = Window(column, row, w, h)  # pyright: ignore[reportCallIssue] # attrs
+                file.write(np.rot90(stamp, row // size)[:h, :w], 1, window=window)
 
 
 def write(writer: str, source: str, target: str) -> None:
@@ -120,9 +119,8 @@ def main() -> None:
         memory = statistics.median(r[1] for r in found)
         valid, size = all(r[2] for r in found), found[0][3]
         ratio = seconds[writer] / ours
-        print(
-            f"{writer:10} {seconds[writer]:7.1f} {ratio:7.2f} {memory:8.0f} {valid!s:>6} {size:7.1f}"
-        )
+        figures = f"{seconds[writer]:7.1f} {ratio:7.2f} {memory:8.0f} {valid!s:>6} {size:7.1f}"
+        print(f"{writer:10} {figures}")
 
 
 if __name__ == "__main__":

@@ -29,7 +29,7 @@ FLOP_PER_PIXEL = {"dense": 0.47e6, "window": 60e6}
 
 def main() -> None:
     """Measure and print the table."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--edge", type=int, default=512, help="edge of the dense block, pixels")
     parser.add_argument("--windows", type=int, default=2048, help="windows per round")
     parser.add_argument("--rounds", type=int, default=3)
@@ -56,7 +56,7 @@ def compare(mode: Any, arguments: argparse.Namespace, peak: float) -> None:
     block = np.random.default_rng(0).normal(size=plan.block_shape).astype(np.float32)
     zero, one = np.zeros(4, np.float32), np.ones(4, np.float32)
     engines = {"jax": JaxEngine(model, plan), "onnx": OnnxEngine(model, plan)}
-    runs = {
+    runs: dict[str, Any] = {
         name: lambda engine=engine: engine(block, zero, one) for name, engine in engines.items()
     }
     torch_run = torch_network(model, plan, block, arguments.threads)
