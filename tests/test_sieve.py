@@ -2,7 +2,7 @@ import dataclasses
 import os
 import signal
 import time
-from typing import Any
+from typing import Any, cast
 
 import dask.array as da
 import numpy as np
@@ -203,12 +203,12 @@ def test_runs_on_worker_processes_and_survives_the_death_of_one() -> None:
     with (
         LocalCluster(
             n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0"
-        ) as cluster,
-        Client(cluster) as client,
+        ) as started,
+        Client(started) as client,
     ):
-        workers: Any = cluster.workers
+        cluster = cast("Any", started)  # its workers are typed as a coroutine
         future: Any = client.compute(sieve(slow, 64).data)
-        victim = int(next(iter(workers.values())).pid)
+        victim = int(next(iter(cluster.workers.values())).pid)
         while not any(client.who_has().values()):
             time.sleep(0.05)
         time.sleep(0.8)

@@ -1,0 +1,216 @@
+"""The command line on wrong input: one clear line, exit code 1 or 2, nothing half-written."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+import rasterio
+from rasterio.transform import from_origin
+
+from osm4eo_xr.cli import main
+from osm4eo_xr.demo import demo_osm_path, demo_scene_paths
+
+EMPTY_OSM = '<osm version="0.6" generator="test"></osm>'
+
+
+@dataclass(frozen=True)
+class Result:
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Run the command in this process, as ``main`` runs it for the shell."""
+
+    def call(*arguments: object) -> Result:
+        monkeypatch.setattr(sys, "argv", ["osm4eo-xr", *map(str, arguments)])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as end:
+            main()
+        out, err = capsys.readouterr()
+        return Result(int(end.value.code or 0), out, err)
+
+    return call
+
+
+def write_raster(path: Path, *, crs: str | None = "EPSG:3035", left: float = 4_400_000) -> Path:
+    rng = np.random.default_rng(0)
+    with rasterio.open(
+        path,
+        "w",
+        driver="GTiff",
+        width=96,
+        height=64,
+        count=1,
+        dtype="uint8",
+        crs=crs,
+        transform=from_origin(left, 3_280_000, 10, 10),
+        nodata=0,
+    ) as dst:
+        dst.write(rng.integers(1, 13, (1, 64, 96), dtype=np.uint8))
+    return path
+
+
+@pytest.fixture
+def class_map(tmp_path: Path) -> Path:
+    return write_raster(tmp_path / "classes.tif")
+
+
+def test_python_m_is_the_command() -> None:
+    result = subprocess.run(
+        [sys.executable, "-m", "osm4eo_xr", "--version"], capture_output=True, text=True, check=True
+    )
+    assert result.stdout.startswith("osm4eo_xr ")
+
+
+def test_help_and_version_answer(run: Run) -> None:
+    assert "classify" in run("--help").stdout
+    assert run("--version").stdout.startswith("osm4eo_xr ")
+
+
+def test_help_imports_no_heavy_library() -> None:
+    code = (
+        "import sys, osm4eo_xr.cli\n"
+        "heavy = {'jax', 'dask', 'rasterio', 'osgeo', 'geopandas', 'numba', 'sklearn', 'matplotlib'}\n"
+        "print(sorted(heavy & set(sys.modules)))"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert result.stdout.strip() == "[]"
+
+
+def test_every_public_name_resolves() -> None:
+    import osm4eo_xr
+
+    for name in osm4eo_xr.__all__:
+        assert getattr(osm4eo_xr, name) is not None
+    assert set(osm4eo_xr.__all__) == set(osm4eo_xr._MODULE_OF)
+    with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
+        osm4eo_xr.nonsense  # noqa: B018
+
+
+def test_functions_win_over_modules_of_their_name() -> None:
+    code = (
+        "import osm4eo_xr as oxr; from osm4eo_xr.sieve import sieve; import osm4eo_xr.mosaic\n"
+        "assert oxr.sieve is sieve and callable(oxr.sieve) and callable(oxr.mosaic)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def assert_refused(result: Result, *words: str, code: int = 1) -> None:
+    assert result.returncode == code, result.stderr
+    assert "Traceback" not in result.stderr
+    assert len(result.stderr.strip().splitlines()) == 1, result.stderr
+    for word in words:
+        assert word in result.stderr, result.stderr
+
+
+@pytest.mark.parametrize("command", ["sieve", "mosaic", "extract", "classify", "assess"])
+def test_missing_input_is_named(run: Run, command: str, tmp_path: Path, class_map: Path) -> None:
+    missing = tmp_path / "missing.tif"
+    extra = {
+        "sieve": [],
+        "mosaic": [],
+        "extract": ["--layer", "water"],
+        "classify": ["--model", tmp_path / "no-model"],
+        "assess": ["--points", class_map],
+    }[command]
+    result = run(command, missing, *extra, "--out", tmp_path / "out.tif")
+    assert_refused(result, "no-model" if command == "classify" else "missing.tif")
+    assert not (tmp_path / "out.tif").exists()
+
+
+def test_labels_needs_the_extract(run: Run, tmp_path: Path, class_map: Path) -> None:
+    result = run(
+        "labels", tmp_path / "no.osm.pbf", "--like", class_map, "--out", tmp_path / "l.tif"
+    )
+    assert_refused(result, "no.osm.pbf")
+
+
+def test_empty_extract_is_refused(run: Run, tmp_path: Path) -> None:
+    empty = tmp_path / "empty.osm"
+    empty.write_text(EMPTY_OSM, encoding="utf-8")
+    like = [arg for path in demo_scene_paths() for arg in ("--like", path)]
+    result = run("labels", empty, *like, "--out", tmp_path / "labels.tif")
+    assert_refused(result, "empty.osm")
+    assert not (tmp_path / "labels.tif").exists()
+
+
+def test_raster_without_crs_is_refused(run: Run, tmp_path: Path) -> None:
+    bare = write_raster(tmp_path / "bare.tif", crs=None)
+    result = run("sieve", bare, "--out", tmp_path / "out.tif")
+    assert_refused(result, "bare.tif", "CRS")
+    assert not (tmp_path / "out.tif").exists()
+
+
+def test_scene_and_labels_that_do_not_overlap(run: Run, tmp_path: Path) -> None:
+    far = write_raster(tmp_path / "far.tif", left=3_000_000)
+    scene = [arg for path in demo_scene_paths() for arg in ("--scene", path)]
+    result = run("samples", *scene, "--labels", far, "--out", tmp_path / "samples.zarr")
+    assert_refused(result, "overlap")
+    assert not (tmp_path / "samples.zarr").exists()
+
+
+def test_missing_class_is_refused(run: Run, tmp_path: Path, class_map: Path) -> None:
+    result = run("extract", class_map, "--layer", "lava", "--out", tmp_path / "lava.tif")
+    assert_refused(result, "lava", "water")
+
+
+def test_unreadable_model_is_refused(run: Run, tmp_path: Path) -> None:
+    model = tmp_path / "model"
+    model.mkdir()
+    (model / "model.json").write_text("{", encoding="utf-8")
+    result = run("classify", *demo_scene_paths(), "--model", model, "--out", tmp_path / "c.tif")
+    assert_refused(result, "model.json")
+    assert not (tmp_path / "c.tif").exists()
+
+
+def test_wrong_size_and_connectivity_are_refused(run: Run, tmp_path: Path, class_map: Path) -> None:
+    out = tmp_path / "out.tif"
+    assert_refused(run("sieve", class_map, "--size", "0", "--out", out), "size", "0")
+    assert_refused(
+        run("sieve", class_map, "--connectivity", "6", "--out", out), "connectivity", "6"
+    )
+    assert not out.exists()
+
+
+def test_wrong_usage_exits_with_2(run: Run, class_map: Path) -> None:
+    assert run("sieve", class_map).returncode == 2
+    assert run("no-such-command").returncode == 2
+
+
+def test_extract_sieve_and_mosaic_chain(run: Run, tmp_path: Path, class_map: Path) -> None:
+    sieved, joined, water = (tmp_path / f"{n}.tif" for n in ("sieved", "mosaic", "water"))
+    neighbour = write_raster(tmp_path / "east.tif", left=4_400_480)
+    for arguments in (
+        ("sieve", class_map, "--size", "4", "--out", sieved),
+        ("mosaic", sieved, neighbour, "--out", joined),
+        ("extract", joined, "--layer", "water", "--out", water),
+    ):
+        result = run(*arguments)
+        assert result.returncode == 0, result.stderr
+    with rasterio.open(joined) as src:
+        assert (src.width, src.height) == (144, 64)
+        classes = src.read(1)
+    with rasterio.open(water) as src:
+        np.testing.assert_array_equal(src.read(1) == 12, classes == 12)
+
+
+def test_labels_of_the_demo_data(run: Run, tmp_path: Path) -> None:
+    like = [arg for path in demo_scene_paths()[:1] for arg in ("--like", path)]
+    out = tmp_path / "labels.tif"
+    result = run("labels", demo_osm_path(), *like, "--out", out)
+    assert result.returncode == 0, result.stderr
+    with rasterio.open(out) as src:
+        assert src.crs.to_epsg() == 3035
+        assert src.read(1).any()
