@@ -209,7 +209,7 @@ def test_runs_on_worker_processes_and_survives_the_death_of_one() -> None:
         cluster = cast("Any", started)  # its workers are typed as a coroutine
         future: Any = client.compute(sieve(slow, 64).data)
         victim = int(next(iter(cluster.workers.values())).pid)
-        while not any(client.who_has().values()):
+        while not any(cast("Any", client.who_has()).values()):
             time.sleep(0.05)
         time.sleep(0.8)
         assert not future.done()
