@@ -17,14 +17,16 @@ if TYPE_CHECKING:
     from osm4eo_xr.country import plan_country, run_country
     from osm4eo_xr.errors import InputError
     from osm4eo_xr.grid import find_country, target_geobox
+    from osm4eo_xr.labels import rasterize_labels, read_labels
     from osm4eo_xr.layers import extract_layer, fraction
     from osm4eo_xr.legend import Legend, default_legend, load_legend
     from osm4eo_xr.model import Model, Normalisation, load_model, save_model
     from osm4eo_xr.mosaic import mosaic
+    from osm4eo_xr.osm import read_landuse
     from osm4eo_xr.plot import quicklook
     from osm4eo_xr.radiometry import band_statistics, composite, mask_clouds
     from osm4eo_xr.samples import draw_samples, open_samples, sample_counts, write_samples
-    from osm4eo_xr.scene import open_raster, open_scene, stack_classes, stack_items
+    from osm4eo_xr.scene import open_raster, open_scene, read_grid, stack_classes, stack_items
     from osm4eo_xr.sieve import sieve
     from osm4eo_xr.site_file import load_site
     from osm4eo_xr.vectors import to_vector, write_vector
@@ -62,6 +64,10 @@ _MODULE_OF = {
     "open_scene": "scene",
     "plan_country": "country",
     "quicklook": "plot",
+    "rasterize_labels": "labels",
+    "read_grid": "scene",
+    "read_labels": "labels",
+    "read_landuse": "osm",
     "read_throughput": "classify",
     "run_country": "country",
     "sample_counts": "samples",
@@ -104,6 +110,10 @@ __all__ = [
     "open_scene",
     "plan_country",
     "quicklook",
+    "rasterize_labels",
+    "read_grid",
+    "read_labels",
+    "read_landuse",
     "read_throughput",
     "run_country",
     "sample_counts",
