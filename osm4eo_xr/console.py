@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -34,10 +35,20 @@ ProgressCallback = Callable[[int, int], None]
 
 @contextmanager
 def progress_bar(description: str) -> Iterator[ProgressCallback]:
-    """Draw one bar on standard error; yields the callback ``progress(done, total)``.
+    """Draw one bar on standard error; yields the callback ``progress(done, total)``."""
+    with piece_bars() as watch:
+        yield lambda done, total: watch(description, done, total)
 
-    Without a terminal (a batch job's log) only the finished bar is printed.
+
+@contextmanager
+def piece_bars() -> Iterator[Callable[[str, int, int], None]]:
+    """Draw one bar per piece of work; yields the callback ``watch(piece, done, total)``.
+
+    Without a terminal, as in a batch job's log, each quarter of a piece is a line.
     """
+    if not ERR.is_terminal:
+        yield _LogLines()
+        return
     columns = (
         SpinnerColumn(finished_text="✓"),
         TextColumn("{task.description}"),
@@ -45,25 +56,6 @@ def progress_bar(description: str) -> Iterator[ProgressCallback]:
         MofNCompleteColumn(),
         TimeElapsedColumn(),
         TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=ERR) as bar:
-        task = bar.add_task(description, total=None)
-
-        def advance(done: int, total: int) -> None:
-            bar.update(task, completed=done, total=total)
-
-        yield advance
-
-
-@contextmanager
-def piece_bars() -> Iterator[Callable[[str, int, int], None]]:
-    """Draw one bar per piece of work; yields the callback ``watch(piece, done, total)``."""
-    columns = (
-        SpinnerColumn(finished_text="✓"),
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
     )
     with Progress(*columns, console=ERR) as bars:
         tasks: dict[str, TaskID] = {}
@@ -74,6 +66,22 @@ def piece_bars() -> Iterator[Callable[[str, int, int], None]]:
             bars.update(tasks[piece], completed=done, total=total)
 
         yield watch
+
+
+class _LogLines:
+    """Prints a line when a piece of work passes the next quarter."""
+
+    def __init__(self) -> None:
+        self.start = time.monotonic()
+        self.printed: dict[str, int] = {}
+
+    def __call__(self, piece: str, done: int, total: int) -> None:
+        """Take note of ``done`` of ``total``."""
+        quarter = 4 * done // max(total, 1)
+        if quarter > self.printed.get(piece, 0):
+            self.printed[piece] = quarter
+            seconds = time.monotonic() - self.start
+            ERR.print(f"{piece}: {done} of {total} after {seconds:.0f} s", highlight=False)
 
 
 def print_plan(plan: Plan) -> None:

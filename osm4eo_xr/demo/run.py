@@ -6,17 +6,22 @@ import json
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import xarray as xr
+from rich.table import Table
 
-from osm4eo_xr.classify import classify
+from osm4eo_xr.accuracy import AccuracyReport
+from osm4eo_xr.classify import classify, read_throughput
 from osm4eo_xr.cluster import open_cluster
 from osm4eo_xr.cog import write_cog
-from osm4eo_xr.console import ERR, progress_bar
-from osm4eo_xr.demo import demo_osm_path, demo_scene_paths
+from osm4eo_xr.console import ERR, OUT, progress_bar
+from osm4eo_xr.demo import attribution, demo_osm_path, demo_scene_paths
+from osm4eo_xr.evaluate import evaluate
+from osm4eo_xr.forest import random_forest_report
 from osm4eo_xr.labels import rasterize_labels
 from osm4eo_xr.layers import extract_layer
 from osm4eo_xr.legend import Legend, default_legend
@@ -27,33 +32,27 @@ from osm4eo_xr.plot import quicklook
 from osm4eo_xr.samples import draw_samples, open_samples, write_samples
 from osm4eo_xr.scene import open_raster, open_scene
 from osm4eo_xr.sieve import sieve
-from osm4eo_xr.train import TrainSettings, train
+from osm4eo_xr.train import DEMO_SETTINGS, TrainSettings, train
 
+PER_CLASS = 600
+"""Samples per class that the demo draws."""
+
+_CHUNK = 512
 _OVERLAP = 64  # pixels that the two tiles of the mosaic step share
 _PACKAGES = ("dask", "distributed", "xarray", "rasterio", "jax", "flax", "optax", "scikit-learn")
 
 
 @dataclass
-class Demo:
-    """One run of the demo: where it writes and what it measured.
-
-    Attributes
-    ----------
-    out : Path
-        Folder of the products.
-    seed : int
-        Seed of the draw, the split, the training and the forest.
-    seconds : dict
-        Wall time of each step in seconds.
-    """
+class _Demo:
+    """One run of the demo: where it writes and how long its steps took."""
 
     out: Path
-    seed: int = 0
+    seed: int
     seconds: dict[str, float] = field(default_factory=dict)
 
     @contextmanager
     def step(self, name: str) -> Iterator[None]:
-        """Announce a step and record how long it took."""
+        """Announce a step and record its seconds."""
         ERR.rule(f"[bold]{name}", align="left", style="dim")
         start = time.perf_counter()
         yield
@@ -64,10 +63,17 @@ class Demo:
         path = self.out / name
         with progress_bar(name) as progress:
             write_cog(raster, path, legend=default_legend(), progress=progress)
-        return open_raster(path)
+        return open_raster(path, chunks=_CHUNK)
 
 
-def run_demo(out: Path, *, seed: int = 0) -> dict[str, Any]:
+def run_demo(
+    out: Path,
+    *,
+    seed: int = 0,
+    settings: TrainSettings = DEMO_SETTINGS,
+    per_class: int = PER_CLASS,
+    window: tuple[slice, slice] = (slice(None), slice(None)),
+) -> dict[str, Any]:
     """Go from OpenStreetMap and Sentinel-2 to a water layer and say how good the map is.
 
     Parameters
@@ -77,6 +83,12 @@ def run_demo(out: Path, *, seed: int = 0) -> dict[str, Any]:
         ``mosaic.tif``, ``water.tif`` (COGs in EPSG:3035), ``map.png`` and ``report.json``.
     seed : int
         Seed of every random choice; the same seed gives the same products.
+    settings : TrainSettings
+        Network and training; their seed is replaced by ``seed``.
+    per_class : int
+        Samples to draw per class.
+    window : tuple of slice
+        Rows and columns of the scene to use, by default all.
 
     Returns
     -------
@@ -88,48 +100,95 @@ def run_demo(out: Path, *, seed: int = 0) -> dict[str, Any]:
     Sentinel-2 L1C of Havelland, Germany, 2017-02-16, and the OpenStreetMap land use of the place.
     """
     out.mkdir(parents=True, exist_ok=True)
-    demo = Demo(out, seed)
-    legend = default_legend()
+    demo, legend = _Demo(out, seed), default_legend()
     with demo.step("OpenStreetMap → labels"):
-        scene = open_scene(demo_scene_paths(), chunks=512)
-        labels = demo.write(
-            rasterize_labels(read_landuse(demo_osm_path(), legend), scene), "labels.tif"
-        )
+        scene = open_scene(demo_scene_paths(), chunks=_CHUNK)[:, window[0], window[1]]
+        polygons = read_landuse(demo_osm_path(), legend)
+        labels = demo.write(rasterize_labels(polygons, scene), "labels.tif")
     with demo.step("scene + labels → samples"):
-        samples = _draw(demo, scene, labels)
+        samples = _draw(demo, scene, labels, per_class)
     with demo.step("samples → model"):
-        model = _train(demo, samples, legend)
-    with demo.step("scene + model → map → water"), open_cluster("local"):
-        country = _map(demo, scene, model)
+        model = _train(demo, samples, replace(settings, seed=seed), legend)
+    with demo.step("scene + model → map → water"):
+        country, speed = _map(demo, scene, model)
     with demo.step("accuracy on the held-out blocks"):
-        report = _report(demo, samples, model)
-    figure = quicklook(scene, labels, country, legend=legend)
-    figure.savefig(out / "map.png", dpi=110)
+        network = evaluate(model, samples, "test")
+        forest = random_forest_report(samples, seed=seed)
+    quicklook(scene, labels, country, legend=legend).savefig(out / "map.png", dpi=110)
+    report = _report(demo, settings, network, forest) | {"inference": speed}
     (out / "report.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
-    _print(report, out)
+    _print(demo, network, forest)
     return report
 
 
-def _draw(demo: Demo, scene: xr.DataArray, labels: xr.DataArray) -> xr.Dataset:
+def _draw(demo: _Demo, scene: xr.DataArray, labels: xr.DataArray, per_class: int) -> xr.Dataset:
     path = demo.out / "samples.zarr"
+    drawn = draw_samples(scene, labels, per_class=per_class, seed=demo.seed)
     with progress_bar(path.name) as progress:
-        write_samples(draw_samples(scene, labels, seed=demo.seed), path, progress=progress)
+        write_samples(drawn, path, progress=progress)
     return open_samples(path)
 
 
-def _train(demo: Demo, samples: xr.Dataset, legend: Legend) -> Model:
-    with progress_bar("training") as progress:
-        model = train(samples, TrainSettings(seed=demo.seed), legend=legend, progress=progress)
+def _train(demo: _Demo, samples: xr.Dataset, settings: TrainSettings, legend: Legend) -> Model:
+    with progress_bar("training steps") as progress:
+        model = train(samples, settings, legend=legend, progress=progress)
     return load_model(save_model(model, demo.out / "model"))
 
 
-def _map(demo: Demo, scene: xr.DataArray, model: Model) -> xr.DataArray:
-    """Classify, sieve, join two overlapping tiles and extract water."""
-    classified = demo.write(classify(scene, model), "classified.tif")
-    sieved = demo.write(sieve(classified), "sieved.tif")
-    middle = sieved.sizes["x"] // 2
-    west = sieved.isel(x=slice(None, middle + _OVERLAP // 2))
-    east = sieved.isel(x=slice(middle - _OVERLAP // 2, None))
-    country = demo.write(mosaic([west, east]), "mosaic.tif")
-    demo.write(extract_layer(country, "water"), "water.tif")
-    return country
+def _map(demo: _Demo, scene: xr.DataArray, model: Model) -> tuple[xr.DataArray, dict[str, Any]]:
+    """Classify, sieve, join two overlapping tiles and extract water, on a local cluster."""
+    with open_cluster("local") as client:
+        classified = demo.write(classify(scene, model), "classified.tif")
+        speed = asdict(read_throughput(client))
+        sieved = demo.write(sieve(classified), "sieved.tif")
+        middle = sieved.sizes["x"] // 2
+        west = sieved.isel(x=slice(None, middle + _OVERLAP // 2))
+        east = sieved.isel(x=slice(middle - _OVERLAP // 2, None))
+        country = demo.write(mosaic([west, east]), "mosaic.tif")
+        demo.write(extract_layer(country, "water"), "water.tif")
+    return country, speed
+
+
+def _report(
+    demo: _Demo, settings: TrainSettings, network: AccuracyReport, forest: AccuracyReport
+) -> dict[str, Any]:
+    return {
+        "seed": demo.seed,
+        "settings": asdict(settings),
+        "test": {"network": network.to_dict(), "random_forest": forest.to_dict()},
+        "seconds": demo.seconds,
+        "versions": {name: version(name) for name in ("osm4eo-xr", *_PACKAGES)},
+        "attribution": attribution(),
+    }
+
+
+def _print(demo: _Demo, network: AccuracyReport, forest: AccuracyReport) -> None:
+    """Print both reports, the time of each step, what was written and whose data it is."""
+    OUT.print(_scores(network, forest))
+    steps = ", ".join(f"{name} {seconds:.0f} s" for name, seconds in demo.seconds.items())
+    OUT.print(f"{sum(demo.seconds.values()):.0f} s in all: {steps}", highlight=False)
+    OUT.print(attribution(), highlight=False)
+    for name in ("map.png", "report.json", "water.tif"):
+        OUT.print(str(demo.out / name), soft_wrap=True, highlight=False)
+
+
+def _scores(network: AccuracyReport, forest: AccuracyReport) -> Table:
+    """Set both reports side by side, in percent."""
+    table = Table(title="Held-out blocks: dense network | random forest, same pixels, %")
+    table.add_column("class")
+    for heading in ("pixels", "overall", "kappa", "producer's", "user's"):
+        table.add_column(heading, justify="right")
+    overall = _pair(network.overall_accuracy, forest.overall_accuracy)
+    table.add_row("all", f"{network.total:,}", overall, _pair(network.kappa, forest.kappa))
+    for k, (c, pixels) in enumerate(
+        zip(network.legend.classes, network.counts.sum(axis=1).tolist(), strict=True)
+    ):
+        if pixels:
+            producers = _pair(network.producers_accuracy[k], forest.producers_accuracy[k])
+            users = _pair(network.users_accuracy[k], forest.users_accuracy[k])
+            table.add_row(c.slug, f"{pixels:,}", "", "", producers, users)
+    return table
+
+
+def _pair(network: float, forest: float) -> str:
+    return f"{100 * network:.1f} | {100 * forest:.1f}"
