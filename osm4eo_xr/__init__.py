@@ -20,14 +20,16 @@ if TYPE_CHECKING:
     from osm4eo_xr.evaluate import evaluate
     from osm4eo_xr.forest import random_forest_report
     from osm4eo_xr.grid import find_country, target_geobox
+    from osm4eo_xr.labels import rasterize_labels, read_labels
     from osm4eo_xr.layers import extract_layer, fraction
     from osm4eo_xr.legend import Legend, default_legend, load_legend
     from osm4eo_xr.model import Model, Normalisation, load_model, save_model
     from osm4eo_xr.mosaic import mosaic
+    from osm4eo_xr.osm import read_landuse
     from osm4eo_xr.plot import quicklook
     from osm4eo_xr.radiometry import band_statistics, composite, mask_clouds
     from osm4eo_xr.samples import draw_samples, open_samples, sample_counts, write_samples
-    from osm4eo_xr.scene import open_raster, open_scene, stack_classes, stack_items
+    from osm4eo_xr.scene import open_raster, open_scene, read_grid, stack_classes, stack_items
     from osm4eo_xr.sieve import sieve
     from osm4eo_xr.site_file import load_site
     from osm4eo_xr.train import TrainSettings, train
@@ -67,6 +69,10 @@ _MODULE_OF = {
     "plan_country": "country",
     "quicklook": "plot",
     "random_forest_report": "forest",
+    "rasterize_labels": "labels",
+    "read_grid": "scene",
+    "read_labels": "labels",
+    "read_landuse": "osm",
     "read_throughput": "classify",
     "run_country": "country",
     "sample_counts": "samples",
@@ -114,6 +120,10 @@ __all__ = [
     "plan_country",
     "quicklook",
     "random_forest_report",
+    "rasterize_labels",
+    "read_grid",
+    "read_labels",
+    "read_landuse",
     "read_throughput",
     "run_country",
     "sample_counts",

@@ -68,18 +68,22 @@ def demo(out: Out = Path("osm4eo-demo"), seed: Seed = 0) -> None:
 @app.command()
 def labels(
     osm: Annotated[Path, typer.Argument(help="OpenStreetMap extract (.osm.pbf, .osm, .osm.bz2).")],
-    like: Annotated[list[Path], typer.Option("--like", help="Scene whose grid the labels take.")],
+    like: Annotated[
+        list[Path], typer.Option("--like", help="Scene or raster whose grid the labels take.")
+    ],
     out: Out,
     legend: LegendFile = None,
 ) -> None:
     """Turn OpenStreetMap land use into a class raster on a scene's grid."""
     from osm4eo_xr.labels import rasterize_labels
     from osm4eo_xr.osm import read_landuse
-    from osm4eo_xr.scene import open_scene
+    from osm4eo_xr.scene import read_grid
 
     classes = _legend(legend)
-    grid = open_scene(like)
-    _write(rasterize_labels(read_landuse(osm, classes), grid), out, classes)
+    grid = read_grid(like)
+    with progress_bar(osm.name) as progress:
+        polygons = read_landuse(osm, classes, progress=progress)
+    _write(rasterize_labels(polygons, grid, legend=classes), out, classes)
 
 
 @app.command()

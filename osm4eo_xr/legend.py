@@ -1,4 +1,4 @@
-"""The legend: land-use classes, their CORINE codes, names and colours."""
+"""The legend: land-use classes, their CORINE codes, names and colours, and their OSM tags."""
 
 from __future__ import annotations
 
@@ -52,8 +52,39 @@ class LandUseClass:
 
 
 @dataclass(frozen=True)
+class TagRule:
+    """A tag that makes an OpenStreetMap object land of one class.
+
+    Attributes
+    ----------
+    key, value : str
+        The tag.
+    class_id : int
+        Class of the land.
+    exclude : tuple of (str, str)
+        Tags that take an object out of the rule.
+    width : float
+        Metres. Above 0 the rule is for lines, which become areas of this width; else for areas.
+    source : str
+        Where the rule comes from.
+    """
+
+    key: str
+    value: str
+    class_id: int
+    exclude: tuple[tuple[str, str], ...] = ()
+    width: float = 0.0
+    source: str = ""
+
+    @property
+    def tag(self) -> str:
+        """The tag as ``key=value``."""
+        return f"{self.key}={self.value}"
+
+
+@dataclass(frozen=True)
 class Legend:
-    """An ordered set of classes.
+    """An ordered set of classes and the tags that lead to them.
 
     Attributes
     ----------
@@ -61,10 +92,16 @@ class Legend:
         Name of the legend.
     classes : tuple of LandUseClass
         In ascending order of id.
+    rules : tuple of TagRule
+        Tags of OpenStreetMap; a tag belongs to one class. They decide how labels are made, not
+        what a class map means, so legends that differ only in rules are equal.
+    source : str
+        File it was read from, for error messages.
     """
 
     name: str
     classes: tuple[LandUseClass, ...]
+    rules: tuple[TagRule, ...] = field(default=(), compare=False)
     source: str = field(default="", compare=False)
 
     def __post_init__(self) -> None:
@@ -83,6 +120,7 @@ class Legend:
                 raise InputError(
                     f"legend {self.name!r}: class {c.name!r} has id {c.id}; use 1 to {_MAX_ID}"
                 )
+        _check_rules(self)
 
     @cached_property
     def ids(self) -> tuple[int, ...]:
@@ -129,7 +167,7 @@ class Legend:
         }
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the legend as plain JSON types; ``legend_from_dict`` reads it back."""
+        """Return name and classes as plain JSON types; ``legend_from_dict`` reads them back."""
         return {
             "name": self.name,
             "classes": [
@@ -163,7 +201,10 @@ def legend_from_dict(tree: dict[str, Any], *, source: str = "") -> Legend:
     """
     tables = tree.get("class", tree.get("classes", []))
     classes = sorted((_read_class(t, source) for t in tables), key=lambda c: c.id)
-    return Legend(name=str(tree.get("name", "unnamed")), classes=tuple(classes), source=source)
+    ids = {c.slug: c.id for c in classes}
+    rules = (rule for table in tree.get("rule", []) for rule in _read_rules(table, ids, source))
+    name = str(tree.get("name", "unnamed"))
+    return Legend(name=name, classes=tuple(classes), rules=tuple(rules), source=source)
 
 
 def load_legend(path: str | Path) -> Legend:
@@ -209,3 +250,39 @@ def _read_class(table: dict[str, Any], source: str) -> LandUseClass:
         color=(color[0], color[1], color[2]),
         priority=int(table["priority"]),
     )
+
+
+def _read_rules(table: dict[str, Any], ids: dict[str, int], source: str) -> list[TagRule]:
+    """Turn one ``[[rule]]`` table into a rule per tag."""
+    where = f"{source or 'legend'}: rule for {table.get('tags', '?')}"
+    slug = table.get("class")
+    if slug not in ids:
+        raise InputError(f"{where} has class {slug!r}; give one of {', '.join(ids)}")
+    width = table.get("width", 0.0)
+    if not isinstance(width, int | float) or width < 0:
+        raise InputError(f"{where} has width {width!r}; give metres, 0 or more")
+    exclude = tuple(_split_tag(tag, where) for tag in table.get("exclude", []))
+    return [
+        TagRule(*_split_tag(tag, where), ids[slug], exclude, float(width), table.get("source", ""))
+        for tag in table.get("tags", [])
+    ]
+
+
+def _split_tag(tag: str, where: str) -> tuple[str, str]:
+    key, _, value = str(tag).partition("=")
+    if not key or not value:
+        raise InputError(f"{where} has tag {tag!r}; write it as key=value")
+    return key, value
+
+
+def _check_rules(legend: Legend) -> None:
+    """Refuse a tag that two rules claim."""
+    seen: dict[str, TagRule] = {}
+    for rule in legend.rules:
+        other = seen.setdefault(rule.tag, rule)
+        if other is not rule:
+            names = legend.by_id[other.class_id].slug, legend.by_id[rule.class_id].slug
+            raise InputError(
+                f"legend {legend.name!r}: tag {rule.tag} is claimed twice, by {names[0]} and by "
+                f"{names[1]}; keep one"
+            )

@@ -101,6 +101,19 @@ def open_scene(
     return scene_of_bands(chosen, geobox, chunks)
 
 
+def read_grid(path: PathLike | Sequence[PathLike]) -> GeoBox:
+    """Return the grid that ``open_scene`` gives these files; band names do not matter.
+
+    Raises
+    ------
+    InputError
+        If a file cannot be read or has no CRS.
+    """
+    files = list_files(path)
+    found = [b for f in files for b in bands_of_file(f, resampling="nearest", nodata=None)]
+    return _target_of(found, None)
+
+
 def scene_of_bands(
     bands: Sequence[Band], geobox: GeoBox | Literal["native"] | None, chunks: int
 ) -> xr.DataArray:

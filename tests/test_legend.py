@@ -64,3 +64,25 @@ def test_missing_and_malformed_files_are_refused(tmp_path: Path) -> None:
     broken.write_text("= 3", encoding="utf-8")
     with pytest.raises(InputError, match="not a TOML file"):
         load_legend(broken)
+
+
+def test_rules_cover_all_classes_and_name_their_source() -> None:
+    legend = default_legend()
+    assert len(legend.rules) >= 60
+    assert {rule.class_id for rule in legend.rules} == set(legend.ids)
+    assert {rule.source for rule in legend.rules} == {"schultz2017", "osmlanduse2025", "wiki"}
+
+
+@pytest.mark.parametrize(
+    ("rules", "message"),
+    [
+        ([{"class": "a", "tags": ["x=1", "x=1"]}], "tag x=1 is claimed twice, by a and by a"),
+        ([{"class": "lava", "tags": ["x=1"]}], "has class 'lava'"),
+        ([{"class": "a", "tags": ["x"]}], "write it as key=value"),
+        ([{"class": "a", "tags": ["x=1"], "width": -1}], "width -1"),
+    ],
+)
+def test_broken_rules_are_refused(rules: list, message: str) -> None:
+    a = {"id": 1, "clc": 11, "slug": "a", "name": "A", "color": [1, 2, 3], "priority": 1}
+    with pytest.raises(InputError, match=message):
+        legend_from_dict({"class": [a], "rule": rules})

@@ -11,23 +11,23 @@ from pathlib import Path
 from typing import Any
 
 import xarray as xr
+
 from osm4eo_xr.classify import classify
 from osm4eo_xr.cluster import open_cluster
-from osm4eo_xr.labels import rasterize_labels
-from osm4eo_xr.model import Model, load_model, save_model
-from osm4eo_xr.osm import read_landuse
-from osm4eo_xr.samples import draw_samples, open_samples, write_samples
-from osm4eo_xr.scene import open_raster, open_scene
-from osm4eo_xr.train import TrainSettings, train
-
 from osm4eo_xr.cog import write_cog
 from osm4eo_xr.console import ERR, progress_bar
 from osm4eo_xr.demo import demo_osm_path, demo_scene_paths
+from osm4eo_xr.labels import rasterize_labels
 from osm4eo_xr.layers import extract_layer
 from osm4eo_xr.legend import Legend, default_legend
+from osm4eo_xr.model import Model, load_model, save_model
 from osm4eo_xr.mosaic import mosaic
+from osm4eo_xr.osm import read_landuse
 from osm4eo_xr.plot import quicklook
+from osm4eo_xr.samples import draw_samples, open_samples, write_samples
+from osm4eo_xr.scene import open_raster, open_scene
 from osm4eo_xr.sieve import sieve
+from osm4eo_xr.train import TrainSettings, train
 
 _OVERLAP = 64  # pixels that the two tiles of the mosaic step share
 _PACKAGES = ("dask", "distributed", "xarray", "rasterio", "jax", "flax", "optax", "scikit-learn")
