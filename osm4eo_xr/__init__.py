@@ -11,11 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from osm4eo_xr._net_settings import NetSettings
+    from osm4eo_xr.accuracy import AccuracyReport, assess
     from osm4eo_xr.classify import classify, read_throughput
     from osm4eo_xr.cluster import dashboard_url, device_annotations, open_cluster
     from osm4eo_xr.cog import write_cog
     from osm4eo_xr.country import plan_country, run_country
     from osm4eo_xr.errors import InputError
+    from osm4eo_xr.evaluate import evaluate
+    from osm4eo_xr.forest import random_forest_report
     from osm4eo_xr.grid import find_country, target_geobox
     from osm4eo_xr.labels import rasterize_labels, read_labels
     from osm4eo_xr.layers import extract_layer, fraction
@@ -29,6 +32,7 @@ if TYPE_CHECKING:
     from osm4eo_xr.scene import open_raster, open_scene, read_grid, stack_classes, stack_items
     from osm4eo_xr.sieve import sieve
     from osm4eo_xr.site_file import load_site
+    from osm4eo_xr.train import TrainSettings, train
     from osm4eo_xr.vectors import to_vector, write_vector
 
 __version__ = "0.1.0"
@@ -64,6 +68,7 @@ _MODULE_OF = {
     "open_scene": "scene",
     "plan_country": "country",
     "quicklook": "plot",
+    "random_forest_report": "forest",
     "rasterize_labels": "labels",
     "read_grid": "scene",
     "read_labels": "labels",
@@ -84,11 +89,14 @@ _MODULE_OF = {
 }
 
 __all__ = [
+    "AccuracyReport",
     "InputError",
     "Legend",
     "Model",
     "NetSettings",
     "Normalisation",
+    "TrainSettings",
+    "assess",
     "band_statistics",
     "classify",
     "composite",
@@ -96,6 +104,7 @@ __all__ = [
     "default_legend",
     "device_annotations",
     "draw_samples",
+    "evaluate",
     "extract_layer",
     "find_country",
     "fraction",
@@ -110,6 +119,7 @@ __all__ = [
     "open_scene",
     "plan_country",
     "quicklook",
+    "random_forest_report",
     "rasterize_labels",
     "read_grid",
     "read_labels",
@@ -123,6 +133,7 @@ __all__ = [
     "stack_items",
     "target_geobox",
     "to_vector",
+    "train",
     "write_cog",
     "write_samples",
     "write_vector",

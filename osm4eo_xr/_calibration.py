@@ -1,0 +1,52 @@
+"""Whether a network is right as often as it is sure: calibration error and temperature.
+
+After Guo et al. 2017, "On Calibration of Modern Neural Networks" (arXiv:1706.04599).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float32, Float64, Int
+from scipy.optimize import minimize_scalar
+from scipy.special import logsumexp, softmax
+
+BINS = 15
+"""Bins of confidence, equally wide."""
+
+_RANGE = (-3.0, 3.0)  # of log T: from 0.05 to 20
+
+
+def calibration_bins(
+    logits: Float32[np.ndarray, "n k"], index: Int[np.ndarray, " n"]
+) -> Float64[np.ndarray, "3 bins"]:
+    """Return per bin the predictions, the sum of their confidences, and how many are right."""
+    if not len(logits):
+        return np.zeros((3, BINS))
+    probability = softmax(logits.astype(np.float64), axis=-1)
+    confidence, right = probability.max(axis=-1), probability.argmax(axis=-1) == index
+    bin_of = np.minimum((confidence * BINS).astype(np.int64), BINS - 1)
+    columns = (None, confidence, right.astype(np.float64))
+    return np.stack([np.bincount(bin_of, weights=w, minlength=BINS) for w in columns])
+
+
+def expected_error(bins: Float64[np.ndarray, "3 bins"]) -> float:
+    """Return the mean gap between confidence and accuracy, 0 to 1; NaN without predictions."""
+    total = bins[0].sum()
+    return float(np.abs(bins[1] - bins[2]).sum() / total) if total else float("nan")
+
+
+def fit_temperature(logits: Float32[np.ndarray, "n k"], index: Int[np.ndarray, " n"]) -> float:
+    """Return the number by which logits are divided for the least cross entropy; 1 without any."""
+    if not len(logits):
+        return 1.0
+    exact = logits.astype(np.float64)
+    chosen = exact[np.arange(len(exact)), index]
+
+    def loss(log_t: float) -> float:
+        scale = np.exp(-log_t)
+        return float(np.mean(logsumexp(exact * scale, axis=-1) - chosen * scale))
+
+    best: Any = minimize_scalar(loss, bounds=_RANGE, method="bounded")
+    return float(np.exp(best.x))

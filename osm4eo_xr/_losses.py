@@ -1,0 +1,74 @@
+"""Losses per pixel, unreduced: arrays only; 0 where ``where`` is false.
+
+Generalised cross entropy after Zhang & Sabuncu 2018 (arXiv:1805.07836), "hard" bootstrapping
+after Reed et al. 2014 (arXiv:1412.6596). Both follow wrong labels less than cross entropy does.
+"""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float32, Int32
+
+GENERALISED_Q = 0.7
+"""Between cross entropy (0) and mean absolute error (1)."""
+
+BOOTSTRAP_BETA = 0.8
+"""Share of the given label; the rest is the class that the network holds most likely."""
+
+
+def cross_entropy(
+    logits: Float32[Array, "*n k"],
+    index: Int32[Array, "*n"],
+    *,
+    where: Bool[Array, "*n"],
+    smoothing: float = 0.0,
+) -> Float32[Array, "*n"]:
+    """Return -log p of the label, ``smoothing`` of which is spread over all classes.
+
+    Parameters
+    ----------
+    logits : array
+        Scores of the classes.
+    index : array
+        Index of the label; any value within the classes where there is none.
+    where : array
+        Where there is a label.
+    smoothing : float
+        0 to below 1.
+    """
+    log_p = jax.nn.log_softmax(logits)
+    loss = -_pick(log_p, index)
+    if smoothing:
+        loss = (1.0 - smoothing) * loss - smoothing * log_p.mean(axis=-1)
+    return jnp.where(where, loss, 0.0)
+
+
+def generalised_cross_entropy(
+    logits: Float32[Array, "*n k"],
+    index: Int32[Array, "*n"],
+    *,
+    where: Bool[Array, "*n"],
+    q: float = GENERALISED_Q,
+) -> Float32[Array, "*n"]:
+    """Return (1 - p^q) / q; parameters as for ``cross_entropy``, ``q`` above 0 and at most 1."""
+    log_p = _pick(jax.nn.log_softmax(logits), index)
+    return jnp.where(where, -jnp.expm1(q * log_p) / q, 0.0)
+
+
+def bootstrap_cross_entropy(
+    logits: Float32[Array, "*n k"],
+    index: Int32[Array, "*n"],
+    *,
+    where: Bool[Array, "*n"],
+    beta: float = BOOTSTRAP_BETA,
+) -> Float32[Array, "*n"]:
+    """Return the cross entropy of ``beta`` label and 1 - ``beta`` likeliest class."""
+    log_p = jax.nn.log_softmax(logits)
+    loss = -beta * _pick(log_p, index) - (1.0 - beta) * log_p.max(axis=-1)
+    return jnp.where(where, loss, 0.0)
+
+
+def _pick(values: Float32[Array, "*n k"], index: Int32[Array, "*n"]) -> Float32[Array, "*n"]:
+    """Return the value at each index of the last axis."""
+    return jnp.take_along_axis(values, index[..., None], axis=-1)[..., 0]
