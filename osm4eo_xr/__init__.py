@@ -29,7 +29,15 @@ if TYPE_CHECKING:
     from osm4eo_xr.plot import quicklook
     from osm4eo_xr.radiometry import band_statistics, composite, mask_clouds
     from osm4eo_xr.samples import draw_samples, open_samples, sample_counts, write_samples
-    from osm4eo_xr.scene import open_raster, open_scene, read_grid, stack_classes, stack_items
+    from osm4eo_xr.scene import (
+        open_raster,
+        open_safe,
+        open_safe_classes,
+        open_scene,
+        read_grid,
+        stack_classes,
+        stack_items,
+    )
     from osm4eo_xr.sieve import sieve
     from osm4eo_xr.site_file import load_site
     from osm4eo_xr.train import TrainSettings, train
@@ -64,6 +72,8 @@ _MODULE_OF = {
     "mosaic": "mosaic",
     "open_cluster": "cluster",
     "open_raster": "scene",
+    "open_safe": "scene",
+    "open_safe_classes": "scene",
     "open_samples": "samples",
     "open_scene": "scene",
     "plan_country": "country",
@@ -115,6 +125,8 @@ __all__ = [
     "mosaic",
     "open_cluster",
     "open_raster",
+    "open_safe",
+    "open_safe_classes",
     "open_samples",
     "open_scene",
     "plan_country",

@@ -45,9 +45,10 @@ def dataset(path: str, stamp: int) -> Any:
 
 
 def stamp_of(path: str) -> int:
-    """Return a local file's modification time in ns, 0 for anything else."""
+    """Return a local file's (or its zip's) modification time in ns, 0 for anything else."""
+    local = path.removeprefix("/vsizip/{").partition("}/")[0]
     try:
-        return Path(path).stat().st_mtime_ns
+        return Path(local).stat().st_mtime_ns
     except (OSError, ValueError):
         return 0
 

@@ -23,13 +23,17 @@ from osm4eo_xr._scene_files import (
     with_scaling,
 )
 from osm4eo_xr._scene_read import Band, RasterReader, SceneReader, lazy_array
+from osm4eo_xr._scene_safe import class_band, is_safe, read_product, safe_bands
 from osm4eo_xr._scene_stac import stack_classes, stack_items
 from osm4eo_xr._scene_warp import plan_warp
 from osm4eo_xr.errors import InputError
-from osm4eo_xr.grid import TARGET_CRS, georeference, target_geobox
+from osm4eo_xr.grid import TARGET_CRS, geobox_of, georeference, target_geobox
+from osm4eo_xr.radiometry import mask_clouds
 
 __all__ = [
     "open_raster",
+    "open_safe",
+    "open_safe_classes",
     "open_scene",
     "scene_of_bands",
     "stack_classes",
@@ -57,8 +61,8 @@ def open_scene(
     Parameters
     ----------
     path : path or sequence of paths
-        One multi-band file, several files (each with one or more bands, of any resolution), or a
-        folder of such files.
+        One multi-band file, several files (each with one or more bands, of any resolution), a
+        folder of such files, or a SAFE product (see ``open_safe``).
     bands : sequence of str, optional
         Common names or Sentinel-2 ids of the bands to return, in this order. By default those of
         the method's ten bands that the input has, in the method's order.
@@ -90,6 +94,15 @@ def open_scene(
         If a file cannot be read, has no CRS, bands are unnamed, missing or named twice, or the
         numbers cannot be reflectance.
     """
+    if isinstance(path, str | Path) and is_safe(path):
+        if names is not None or scale is not None or nodata is not None:
+            raise InputError(
+                f"{path} is a SAFE product, whose metadata name its bands and numbers; leave out "
+                f"names=, scale= and nodata="
+            )
+        return open_safe(
+            path, bands=bands, geobox=geobox, chunks=chunks, offset=offset, resampling=resampling
+        )
     files = list_files(path)
     if offset is None:
         refuse_unknown_offset(files)
@@ -101,17 +114,105 @@ def open_scene(
     return scene_of_bands(chosen, geobox, chunks)
 
 
+<<<<<<< HEAD
 def read_grid(path: PathLike | Sequence[PathLike]) -> GeoBox:
     """Return the grid that ``open_scene`` gives these files; band names do not matter.
+=======
+def open_safe(
+    path: PathLike,
+    *,
+    bands: Sequence[str] | None = None,
+    geobox: GeoBox | Literal["native"] | None = None,
+    chunks: int = 1024,
+    tile: str | None = None,
+    offset: float | None = None,
+    mask: Sequence[int] = (),
+    dilation: int = 0,
+    resampling: str = "cubic",
+) -> xr.DataArray:
+    """Open a Sentinel-2 product (level 1C or 2A) as ESA delivers it as a lazy scene.
+
+    Quantification, offsets (processing baseline 04.00) and special values come from the product's
+    own metadata: reflectance is ``(DN + ADD_OFFSET) / QUANTIFICATION_VALUE``.
+
+    Parameters
+    ----------
+    path : path
+        The .SAFE folder, its zip, or the MTD_MSIL1C.xml or MTD_MSIL2A.xml inside a folder.
+    bands, geobox, chunks, resampling
+        As in ``open_scene``.
+    tile : str, optional
+        MGRS tile, for example "33UUU"; needed for products (before December 2016) with several.
+    offset : float, optional
+        Offset in reflectance in place of the metadata's.
+    mask : sequence of int
+        SCL classes to set to no data (level 2A), for example ``radiometry.CLOUD_CLASSES``.
+    dilation : int
+        Radius in pixels of the scene by which masked areas grow.
+
+    Returns
+    -------
+    DataArray
+        (band, y, x) float32 reflectance, NaN = no data; top of atmosphere for level 1C. attrs:
+        ``product``, ``level``, ``baseline``, ``date`` (ISO 8601), ``footprint`` (WKT, lon/lat).
+>>>>>>> helper/scene
 
     Raises
     ------
     InputError
+<<<<<<< HEAD
         If a file cannot be read or has no CRS.
     """
     files = list_files(path)
     found = [b for f in files for b in bands_of_file(f, resampling="nearest", nodata=None)]
     return _target_of(found, None)
+=======
+        If there is no whole product, a band or tile is missing, or a product of baseline 04.00 or
+        later does not state its offsets.
+    """
+    product = read_product(path)
+    found = safe_bands(product, tile=tile, offset=offset, resampling=resampling)
+    scene = scene_of_bands(choose_bands(found, bands, where=product.name), geobox, chunks)
+    scene.attrs |= {
+        "product": product.name,
+        "level": product.level,
+        "baseline": product.baseline,
+        "date": product.date,
+        "footprint": product.footprint,
+    }
+    if mask:
+        classes = open_safe_classes(path, geobox=geobox_of(scene), chunks=chunks, tile=tile)
+        return mask_clouds(scene, classes, classes=mask, dilation=dilation)
+    return scene
+
+
+def open_safe_classes(
+    path: PathLike,
+    *,
+    geobox: GeoBox | Literal["native"] | None = None,
+    chunks: int = 1024,
+    tile: str | None = None,
+) -> xr.DataArray:
+    """Open the scene classification (SCL) of a level-2A product, lazily, by nearest neighbour.
+
+    Parameters are those of ``open_safe``; "native" is the classification's own 20 m grid.
+
+    Returns
+    -------
+    DataArray
+        (y, x) uint8, 0 = no data.
+
+    Raises
+    ------
+    InputError
+        If the product has no scene classification, as level 1C.
+    """
+    band = class_band(read_product(path), tile=tile)
+    codes = scene_of_bands([band], geobox, chunks).isel(band=0, drop=True).fillna(0)
+    codes = codes.astype(np.uint8)
+    codes.attrs = {"nodata": 0, "long_name": "scene classification"}
+    return codes.rename("scl")
+>>>>>>> helper/scene
 
 
 def scene_of_bands(

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from odc.geo.geobox import GeoBox
 
 import osm4eo_xr as oxr
-from osm4eo_xr._scene_stac import read_items
+from osm4eo_xr._scene_items import read_items
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.grid import target_geobox
 from osm4eo_xr.radiometry import item_scaling
