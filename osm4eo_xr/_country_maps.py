@@ -80,7 +80,7 @@ def _make_sieved(
     from osm4eo_xr.sieve import sieve
 
     settings = run.settings.sieve
-    sieved = sieve(open_raster(source), size=settings.size, connectivity=settings.connectivity)
+    sieved = sieve(open_raster(source), settings.size, settings.connectivity, reread=True)
     run.write(sieved, path, day, progress)
 
 

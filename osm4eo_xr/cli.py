@@ -172,7 +172,8 @@ def sieve(
     from osm4eo_xr.scene import open_raster
     from osm4eo_xr.sieve import sieve as sieve_map
 
-    sieved = sieve_map(open_raster(class_map), size=size, connectivity=connectivity)
+    opened = open_raster(class_map)
+    sieved = sieve_map(opened, size=size, connectivity=connectivity, reread=True)
     _write(sieved, out, _legend(legend))
 
 
