@@ -57,7 +57,8 @@ def test_cog_is_valid_and_holds_pixels_grid_colours_and_no_data(tmp_path: Path) 
         assert file.colormap(1)[12] == (0, 204, 242, 255)
         assert file.colormap(1)[0] == (0, 0, 0, 0)
         assert file.overviews(1) == [2, 4]
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["map.tif", "map.tif.aux.xml"]
+    beside = sorted(p.name for p in tmp_path.iterdir())
+    assert beside == ["map.qml", "map.tif", "map.tif.aux.xml"]
 
 
 def test_every_overview_takes_the_mode_of_full_resolution_pixels(tmp_path: Path) -> None:
