@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -112,7 +112,7 @@ def train(
     depth: Annotated[int, typer.Option(help="Layers of the network, 9n+2.")] = 29,
     epochs: Annotated[int, typer.Option(min=1, help="Passes over the samples.")] = 30,
     mode: Annotated[
-        str, typer.Option(help="dense (every pixel) or window (centre pixel).")
+        Literal["dense", "window"], typer.Option(help="A class for every pixel, or per window.")
     ] = "dense",
     seed: Seed = 0,
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Hashable
 from pathlib import Path
 from typing import Any, Literal
@@ -15,6 +16,7 @@ from dask.array.core import normalize_chunks
 from dask.delayed import delayed
 from jaxtyping import Integer, UInt8
 from odc.geo.geobox import GeoBox
+from rasterio.errors import NotGeoreferencedWarning
 from rasterio.features import rasterize
 
 from osm4eo_xr.errors import InputError
@@ -188,4 +190,7 @@ def _burn(
 ) -> UInt8[np.ndarray, "y x"]:
     """Burn polygons in the order given; a later one overwrites an earlier one."""
     pairs = zip(shapely.from_wkb(wkb), classes.tolist(), strict=True)
-    return rasterize(pairs, out_shape=shape, transform=transform, fill=NO_DATA, dtype=np.uint8)
+    with warnings.catch_warnings():
+        # rasterio looks for a transform on its in-memory target before it sets ours
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+        return rasterize(pairs, out_shape=shape, transform=transform, fill=NO_DATA, dtype=np.uint8)

@@ -114,10 +114,6 @@ def open_scene(
     return scene_of_bands(chosen, geobox, chunks)
 
 
-<<<<<<< HEAD
-def read_grid(path: PathLike | Sequence[PathLike]) -> GeoBox:
-    """Return the grid that ``open_scene`` gives these files; band names do not matter.
-=======
 def open_safe(
     path: PathLike,
     *,
@@ -155,18 +151,10 @@ def open_safe(
     DataArray
         (band, y, x) float32 reflectance, NaN = no data; top of atmosphere for level 1C. attrs:
         ``product``, ``level``, ``baseline``, ``date`` (ISO 8601), ``footprint`` (WKT, lon/lat).
->>>>>>> helper/scene
 
     Raises
     ------
     InputError
-<<<<<<< HEAD
-        If a file cannot be read or has no CRS.
-    """
-    files = list_files(path)
-    found = [b for f in files for b in bands_of_file(f, resampling="nearest", nodata=None)]
-    return _target_of(found, None)
-=======
         If there is no whole product, a band or tile is missing, or a product of baseline 04.00 or
         later does not state its offsets.
     """
@@ -212,7 +200,19 @@ def open_safe_classes(
     codes = codes.astype(np.uint8)
     codes.attrs = {"nodata": 0, "long_name": "scene classification"}
     return codes.rename("scl")
->>>>>>> helper/scene
+
+
+def read_grid(path: PathLike | Sequence[PathLike]) -> GeoBox:
+    """Return the grid that ``open_scene`` gives these files; band names do not matter.
+
+    Raises
+    ------
+    InputError
+        If a file cannot be read or has no CRS.
+    """
+    files = list_files(path)
+    found = [b for f in files for b in bands_of_file(f, resampling="nearest", nodata=None)]
+    return _target_of(found, None)
 
 
 def scene_of_bands(

@@ -9,12 +9,11 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import xarray as xr
 from rich.table import Table
 
-from osm4eo_xr.accuracy import AccuracyReport
 from osm4eo_xr.classify import classify, read_throughput
 from osm4eo_xr.cluster import open_cluster
 from osm4eo_xr.cog import write_cog
@@ -33,6 +32,9 @@ from osm4eo_xr.samples import draw_samples, open_samples, write_samples
 from osm4eo_xr.scene import open_raster, open_scene
 from osm4eo_xr.sieve import sieve
 from osm4eo_xr.train import DEMO_SETTINGS, TrainSettings, train
+
+if TYPE_CHECKING:
+    from osm4eo_xr.accuracy import AccuracyReport
 
 PER_CLASS = 600
 """Samples per class that the demo draws."""
@@ -65,6 +67,13 @@ class _Demo:
             write_cog(raster, path, legend=default_legend(), progress=progress)
         return open_raster(path, chunks=_CHUNK)
 
+    def write_scene(self, scene: xr.DataArray) -> xr.DataArray:
+        """Write the scene on its grid and open it again."""
+        path = self.out / "scene.tif"
+        with progress_bar(path.name) as progress:
+            write_cog(scene, path, progress=progress)
+        return open_scene(path, chunks=_CHUNK, geobox="native")
+
 
 def run_demo(
     out: Path,
@@ -79,8 +88,9 @@ def run_demo(
     Parameters
     ----------
     out : Path
-        Folder for ``labels.tif``, ``samples.zarr``, ``model/``, ``classified.tif``, ``sieved.tif``,
-        ``mosaic.tif``, ``water.tif`` (COGs in EPSG:3035), ``map.png`` and ``report.json``.
+        Folder for ``scene.tif``, ``labels.tif``, ``samples.zarr``, ``model/``,
+        ``classified.tif``, ``sieved.tif``, ``mosaic.tif``, ``water.tif`` (COGs in EPSG:3035),
+        ``map.png`` and ``report.json``.
     seed : int
         Seed of every random choice; the same seed gives the same products.
     settings : TrainSettings
@@ -101,8 +111,11 @@ def run_demo(
     """
     out.mkdir(parents=True, exist_ok=True)
     demo, legend = _Demo(out, seed), default_legend()
-    with demo.step("OpenStreetMap → labels"):
+    with demo.step("ten bands of two resolutions → scene"):
         scene = open_scene(demo_scene_paths(), chunks=_CHUNK)[:, window[0], window[1]]
+        # Later steps read the ground several times; a COG spares them decoding JP2 and warping.
+        scene = demo.write_scene(scene)
+    with demo.step("OpenStreetMap → labels"):
         polygons = read_landuse(demo_osm_path(), legend)
         labels = demo.write(rasterize_labels(polygons, scene), "labels.tif")
     with demo.step("scene + labels → samples"):
