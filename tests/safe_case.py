@@ -9,9 +9,10 @@ from rasterio.transform import from_origin
 
 from osm4eo_xr.radiometry import SENTINEL2_BANDS
 
-METRES = dict.fromkeys(("B05", "B06", "B07", "B8A", "B11", "B12"), 20) | dict.fromkeys(
-    ("B01", "B09", "B10"), 60
-)
+METRES: dict[str, int] = {
+    **dict.fromkeys(("B05", "B06", "B07", "B8A", "B11", "B12"), 20),
+    **dict.fromkeys(("B01", "B09", "B10"), 60),
+}
 EDGE = 2400  # metres
 LEFT, TOP = 600_000, 5_500_020
 
