@@ -4,12 +4,13 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any, NoReturn
 
-import dask
 import dask.array as da
+import dask.config
 import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
+from dask.local import get_sync
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.distance import cdist
@@ -89,7 +90,7 @@ def test_the_draw_is_pandas_least_hashes_of_each_class_and_split() -> None:
     drawn = draw_from_block(LABELS, usable, -40, 7, plan)
     rows, cols = np.arange(ROWS) - 40, np.arange(COLS) + 7
     i, j = np.indices(LABELS.shape)
-    table = pd.DataFrame(
+    table: Any = pd.DataFrame(
         {
             "label": LABELS.ravel(),
             "split": split_of_pixels(rows, cols, plan).ravel(),
@@ -100,8 +101,9 @@ def test_the_draw_is_pandas_least_hashes_of_each_class_and_split() -> None:
     table = table[table["split"] < len(SPLITS)]
     table["key"] = hash_pixels(3, table["row"].to_numpy(), table["col"].to_numpy())
     wanted = set()
-    for (_, split), group in table.groupby(["label", "split"]):
-        least = group.nsmallest(plan.quotas[int(split)], "key")  # pyright: ignore[reportArgumentType] - a group's key
+    strata = table.groupby(["label", "split"])
+    for (_, split), group in strata:
+        least = group.nsmallest(plan.quotas[split], "key")
         wanted |= set(zip(least["row"], least["col"], strict=True))
     assert set(zip(drawn.row.tolist(), drawn.col.tolist(), strict=True)) == wanted
 
@@ -196,7 +198,7 @@ def test_held_out_ground_is_scored_once_and_all_of_it(whole: xr.Dataset) -> None
         assert len(seen) == (part["label"].to_numpy() > 0).sum()
         grid = box(ROWS, COLS)
         top, left = round(-grid.affine.f / 10), round(grid.affine.c / 10)
-        i, j = (ground_of.astype(int) - (top, left)).reshape(-1, 2).T
+        i, j = (ground_of - (top, left)).reshape(-1, 2).T.astype(int)
         labelled = (LABELS > 0) & np.isfinite(SCENE).all(axis=0)
         assert len(seen) == len(set(zip(i[labelled[i, j]], j[labelled[i, j]], strict=True)))
 
@@ -236,7 +238,7 @@ def test_the_draw_computes_once_and_leaves_the_windows_lazy() -> None:
 
     def count(graph: Any, keys: Any, **options: Any) -> Any:
         runs.append(len(keys))
-        return dask.get(graph, keys, **options)
+        return get_sync(graph, keys, **options)
 
     grid = box(ROWS, COLS)
     with dask.config.set(scheduler=count):
