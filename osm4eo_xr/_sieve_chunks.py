@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Bool, Integer
 
 from osm4eo_xr._sieve_borders import Border, Fates, Links, Rule, Sides, number_told
-from osm4eo_xr._sieve_chains import follow_chains
+from osm4eo_xr._sieve_chains import follow_chains, mark_chains
 from osm4eo_xr._sieve_kernels import (
     NONE,
     biggest_neighbours,
@@ -22,6 +22,8 @@ from osm4eo_xr._sieve_kernels import (
     value_runs,
 )
 from osm4eo_xr.errors import InputError
+
+_ROUNDS = 8  # links of each chain that are followed one by one
 
 NO_MASK = np.empty((0, 0), np.uint8)
 """Stands for a mask that lets every pixel take part."""
@@ -75,7 +77,7 @@ def describe_chunk(
     regions = _find_regions(values, mask, rule, place)
     outer = regions.outer
     asks = (regions.size < rule.size) & ~regions.protected
-    told, links = _links_told(regions, outer & asks, asks, rule, place)
+    told, links = _links_told(regions, asks, rule, place)
     number, order = number_told(outer, told)
     return Border(
         row=place.row,
@@ -115,7 +117,7 @@ def finish_chunk(
     target = np.where(stays, regions.value, NONE).astype(np.int64)
     target[outer] = fates.target
     known = outer | stays
-    best, _ = biggest_neighbours(*regions.runs, size, ~known, rule.diagonal)
+    best, _ = biggest_neighbours(regions.runs, size, ~known, rule.diagonal)
     follow_chains(best, target, known)
     out = unsigned(values).copy()
     paint_runs(out, *regions.runs, regions.value, target)
@@ -153,30 +155,47 @@ def _find_sides(first: np.ndarray, start: np.ndarray, label: np.ndarray, place: 
 
 
 def _links_told(
-    regions: _Regions, begin: np.ndarray, asks: np.ndarray, rule: Rule, place: Place
+    regions: _Regions, asks: np.ndarray, rule: Rule, place: Place
 ) -> tuple[np.ndarray, Links]:
-    """Return the regions on the chains from ``begin``, with the outer ones, and their links.
+    """Return the regions on the chains from small outer ones, with the outer ones, and their links.
 
-    A chain is followed through the biggest inner neighbours of regions below the threshold.
+    ``asks`` says which regions are below the threshold.
     """
     outer = regions.outer
-    inner_size = np.where(outer, np.int32(0), regions.size)
-    told = outer.copy()
-    parts = []
-    asking = begin
-    while asking.any():
-        best, key = biggest_neighbours(*regions.runs, inner_size, asking, rule.diagonal)
-        have = np.flatnonzero(best != NONE)
-        parts.append(Links(have.astype(np.int32), best[have], key[have]))
-        asking = np.zeros_like(told)
-        asking[best[have]] = True
-        asking &= asks & ~told
-        told[best[have]] = True
-    parts.append(Links(*border_links(*regions.runs, told & asks, outer, rule.diagonal)))
-    links = Links.concatenate(parts)
+    best, key = _inner_neighbours(regions, asks, rule.diagonal)
+    told = outer | mark_chains(best, outer & asks)
+    have = np.flatnonzero(told & (best != NONE))
+    inner = Links(have.astype(np.int32), best[have].astype(np.int32), key[have])
+    open_ended = Links(*border_links(regions.runs, told & asks, outer, rule.diagonal))
+    links = Links.concatenate([inner, open_ended])
     first, start, _ = regions.runs
     key = _raster_key(links.key, int(start[first[1] - 1]), rule, place)
     return told, Links(links.a, links.b, key)
+
+
+def _inner_neighbours(
+    regions: _Regions, asks: np.ndarray, diagonal: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the biggest inner neighbour of every region on a chain, and the key of its link.
+
+    Chains begin at outer regions that ask and go on through those that ask. Most are short, so
+    they are followed link by link; what is left after some rounds is settled for all regions.
+    """
+    inner_size = np.where(regions.outer, np.int32(0), regions.size)
+    best = np.full(asks.size, NONE, np.int64)
+    key = np.empty(asks.size, np.int64)
+    asking, waiting = asks & regions.outer, asks.copy()
+    for rounds_left in reversed(range(_ROUNDS)):
+        found, at = biggest_neighbours(regions.runs, inner_size, asking, diagonal)
+        best[asking], key[asking] = found[asking], at[asking]
+        waiting &= ~asking
+        met = np.zeros_like(asking)
+        met[best[asking & (best != NONE)]] = True
+        met &= waiting
+        if not met.any():
+            break
+        asking = met if rounds_left > 1 else waiting
+    return best, key
 
 
 def _raster_key(key: np.ndarray, width: int, rule: Rule, place: Place) -> np.ndarray:

@@ -15,13 +15,15 @@ of its own border. The result does not depend on the chunks.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any, cast
 
 import dask.array as da
 import numpy as np
 import xarray as xr
 from dask.base import compute, tokenize
+from dask.callbacks import Callback
 from dask.delayed import Delayed
 from dask.graph_manipulation import bind
 from dask.highlevelgraph import HighLevelGraph
@@ -35,6 +37,7 @@ from osm4eo_xr.errors import InputError
 _EAGER_CHUNK = 2048  # pixels per side of the chunks that an array in memory is cut into
 _MAX_CHUNK = 2**29  # pixels; runs and places within a chunk are counted in 32 bits
 _MAX_BYTES = 4
+_BORDERS = "sieve-borders-"  # how the first phase's tasks are named
 
 
 def sieve(
@@ -97,6 +100,33 @@ def sieve(
     return class_map.copy(data=data)
 
 
+@contextmanager
+def watch_borders(progress: Callable[[int, int], None]) -> Iterator[None]:
+    """Tell how far the first phase is while this process computes a sieved map.
+
+    ``progress(done, total)`` is called after each chunk. A map of one chunk has no first phase, and
+    workers of a ``distributed`` client are not watched.
+    """
+    done, total = 0, 0
+
+    def begin(graph: Any) -> None:
+        nonlocal total
+        total = sum(_is_border(key) for key in graph)
+
+    def note(key: Any, *_state: Any) -> None:
+        nonlocal done
+        if _is_border(key):
+            done += 1
+            progress(done, total)
+
+    with Callback(start=begin, posttask=note):
+        yield
+
+
+def _is_border(key: Any) -> bool:
+    return isinstance(key, tuple) and str(key[0]).startswith(_BORDERS)
+
+
 def _rule_of(
     class_map: xr.DataArray,
     size: int,
@@ -114,20 +144,35 @@ def _rule_of(
             f"sieve takes integers of at most 32 bits, not {dtype}; convert the map first, "
             f'for example with class_map.astype("uint8")'
         )
-    if not isinstance(size, int | np.integer) or not 1 <= size <= SATURATION:
+    if not _is_whole(size) or not 1 <= size <= SATURATION:
         raise InputError(f"size is {size!r}; give a whole number of pixels, 1 to {SATURATION}")
     if connectivity not in (4, 8):
         raise InputError(f"connectivity is {connectivity!r}; give 4 or 8")
-    bits = [_bits(value, dtype) for value in protected]
-    if None in bits:
-        raise InputError(f"protected has a value that {dtype} cannot hold: {list(protected)}")
+    if nodata is not None and not isinstance(nodata, int | float | np.number):
+        raise InputError(f"nodata is {nodata!r}; give a number, or None if every pixel takes part")
     return Rule(
         size=int(size),
         diagonal=int(connectivity == 8),  # noqa: PLR2004
         width=class_map.shape[1],
         nodata=None if nodata is None else _bits(nodata, dtype),
-        protected=tuple(cast("list[int]", bits)),
+        protected=_protected_bits(protected, dtype),
     )
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, int | np.integer) and not isinstance(value, bool)
+
+
+def _protected_bits(protected: Iterable[int], dtype: np.dtype) -> tuple[int, ...]:
+    """Return the bit patterns of the protected classes."""
+    values = list(protected) if isinstance(protected, Iterable) else None
+    bits = [_bits(value, dtype) if _is_whole(value) else None for value in values or ()]
+    if values is None or None in bits:
+        raise InputError(
+            f"protected is {protected if values is None else values!r}; give a list of classes "
+            f"that {dtype} can hold, for example protected=(12,)"
+        )
+    return tuple(cast("list[int]", bits))
 
 
 def _bits(value: float, dtype: np.dtype) -> int | None:
@@ -142,13 +187,20 @@ def _mask_of(mask: Any, class_map: xr.DataArray) -> da.Array | None:
     """Return the mask as a lazy boolean array."""
     if mask is None:
         return None
+    dims = mask.dims if isinstance(mask, xr.DataArray) else class_map.dims
     data = mask.data if isinstance(mask, xr.DataArray) else mask
-    if tuple(np.shape(data)) != class_map.shape:
+    data = data if isinstance(data, da.Array) else np.asarray(data)
+    if data.shape != class_map.shape or dims != class_map.dims:
         raise InputError(
-            f"the mask has shape {tuple(np.shape(data))} and the map {class_map.shape}; "
-            f"give a mask of the map's shape"
+            f"the mask has shape {data.shape}, dims {dims}, and the map {class_map.shape}, "
+            f"{class_map.dims}; give a mask of the map's shape"
         )
-    lazy = data if isinstance(data, da.Array) else da.from_array(np.asarray(data), name=False)
+    if data.dtype.kind not in "biu":
+        raise InputError(
+            f"the mask is {data.dtype}; give booleans, True where a pixel takes part, for example "
+            f"mask.notnull()"
+        )
+    lazy = data if isinstance(data, da.Array) else da.from_array(data, name=False)
     return lazy.astype(bool)
 
 
@@ -189,7 +241,7 @@ def _fates_of(arrays: list[da.Array], rule: Rule, token: str) -> tuple[da.Array,
         *arrays,
         rule=rule,
         sizes=arrays[0].chunks,
-        name=f"sieve-borders-{token}",
+        name=f"{_BORDERS}{token}",
         dtype=object,
         meta=np.empty((0, 0), object),
     )
