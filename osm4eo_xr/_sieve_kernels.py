@@ -326,10 +326,13 @@ def border_links(runs: Any, asks: Any, border: Any, diagonal: int) -> Any:
 
 
 @njit(nogil=True, cache=True)
-def paint_runs(out: Any, first: Any, start: Any, label: Any, value: Any, target: Any) -> None:
-    """Give the pixels of each region whose ``target`` differs from its value that target."""
+def paint_runs(first: Any, start: Any, label: Any, value: Any, target: Any) -> Any:
+    """Return the pixels of all runs: their region's ``target`` or, where it is -1, their value."""
+    out = np.empty((first.size - 1, start[first[1] - 1]), value.dtype)
     for y in range(out.shape[0]):
         for i in range(first[y], first[y + 1] - 1):
-            region = label[i]
-            if region != NONE and target[region] != NONE and target[region] != value[region]:
-                out[y, start[i] : start[i + 1]] = target[region]
+            painted = value[i]
+            if label[i] != NONE and target[label[i]] != NONE:
+                painted = target[label[i]]
+            out[y, start[i] : start[i + 1]] = painted
+    return out
