@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from rasterio.features import sieve as gdal_sieve
 
 from osm4eo_xr._sieve_borders import NO_FATES, Rule
-from osm4eo_xr._sieve_chunks import Pixels, Place, hold_chunk
+from osm4eo_xr._sieve_chunks import Pixels, Place, Regions, hold_chunk
 from osm4eo_xr._sieve_merge import merge_borders, settle_borders
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.grid import georeference, target_geobox
@@ -173,6 +173,18 @@ def test_tells_the_first_phase_s_progress() -> None:
     with watch_borders(lambda done, total: told.append((done, total))):
         ours.data.compute(scheduler="threads")
     assert told == [(k, 24) for k in range(1, 25)]
+
+
+def test_holds_what_is_smaller_between_the_phases() -> None:
+    rule = Rule(size=64, diagonal=1, width=300, nodata=0, protected=())
+    place = Place(0, 0, top=False, bottom=False, left=False, right=True)
+    noise = np.random.default_rng(0).integers(1, 13, (200, 200), np.uint8)
+    smooth, rough = (
+        hold_chunk(Pixels(v, None), rule, place).chunk for v in (class_map((200, 200)), noise)
+    )
+    assert isinstance(smooth, Regions)
+    assert smooth.nbytes <= 2 * noise.nbytes
+    assert isinstance(rough, Pixels)
 
 
 def test_refuses_a_map_that_changes_between_readings() -> None:
