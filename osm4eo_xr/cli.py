@@ -6,6 +6,7 @@ Every command imports the step it needs when it runs, so ``--help`` answers at o
 from __future__ import annotations
 
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -166,15 +167,33 @@ def sieve(
     out: Out,
     size: Annotated[int, typer.Option(help="Smallest region that is kept, in pixels.")] = 64,
     connectivity: Annotated[int, typer.Option(help="4 or 8 neighbours.")] = 8,
+    protect: Annotated[
+        list[str] | None,
+        typer.Option("--protect", help="Class to keep whatever its size, by name, id or clc:NN."),
+    ] = None,
     legend: LegendFile = None,
 ) -> None:
-    """Merge regions below a size into their largest neighbour, exactly as GDAL does."""
+    """Merge regions below a size into their largest neighbour, exactly as GDAL does.
+
+    The file is read twice and never held whole. Its no-data pixels (0 if it names none) stay.
+    """
+    from osm4eo_xr.cog import write_cog
     from osm4eo_xr.scene import open_raster
     from osm4eo_xr.sieve import sieve as sieve_map
+    from osm4eo_xr.sieve import watch_borders
 
-    opened = open_raster(class_map)
-    sieved = sieve_map(opened, size=size, connectivity=connectivity, reread=True)
-    _write(sieved, out, _legend(legend))
+    classes, opened = _legend(legend), open_raster(class_map)
+    sieved = sieve_map(
+        opened,
+        size=size,
+        connectivity=connectivity,
+        nodata=opened.attrs["nodata"],
+        protected=[classes.find(name).id for name in protect or ()],
+        reread=True,
+    )
+    with piece_bars() as watch, watch_borders(partial(watch, f"borders in {class_map.name}")):
+        write_cog(sieved, out, legend=classes, progress=partial(watch, out.name))
+    OUT.print(str(out), soft_wrap=True, highlight=False)
 
 
 @app.command()
