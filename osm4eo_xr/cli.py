@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -227,6 +227,9 @@ def extract(
     out: Out,
     codes: Annotated[str, typer.Option(help="What pixels hold: id, clc or mask.")] = "id",
     min_area: Annotated[float, typer.Option(min=0, help="Smallest patch and hole, m².")] = 0.0,
+    threshold: Annotated[
+        float | None, typer.Option(help="CLASS_MAP holds probabilities; least one, 0 to 1.")
+    ] = None,
     vector: Annotated[
         Path | None, typer.Option(help="Also write polygons (.gpkg or .parquet).")
     ] = None,
@@ -235,13 +238,15 @@ def extract(
 ) -> None:
     """Extract one or several layers, for example water, from a class map."""
     from osm4eo_xr.layers import extract_layer
-    from osm4eo_xr.scene import open_raster
+    from osm4eo_xr.scene import open_probabilities, open_raster
     from osm4eo_xr.vectors import check_vector_path, to_vector, write_vector
 
     if vector is not None:
         check_vector_path(vector)
-    classes, opened = _legend(legend), open_raster(class_map)
-    picked = extract_layer(opened, layer, codes=codes, min_area=min_area, legend=classes)
+    classes = _legend(legend)
+    opened = open_raster(class_map) if threshold is None else open_probabilities(class_map)
+    how: Any = {"codes": codes, "min_area": min_area, "threshold": threshold}
+    picked = extract_layer(opened, layer, legend=classes, **how)
     _write(picked, out, classes)
     if vector is not None:
         written = open_raster(out).assign_attrs(picked.attrs)
