@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from osm4eo_xr.model import Model, Normalisation, load_model, save_model
     from osm4eo_xr.mosaic import mosaic
     from osm4eo_xr.osm import read_landuse
+    from osm4eo_xr.patches import patch_samples
     from osm4eo_xr.plot import quicklook
     from osm4eo_xr.radiometry import band_statistics, composite, mask_clouds
     from osm4eo_xr.samples import draw_samples, open_samples, sample_counts, write_samples
@@ -78,6 +79,7 @@ _MODULE_OF = {
     "open_safe_classes": "scene",
     "open_samples": "samples",
     "open_scene": "scene",
+    "patch_samples": "patches",
     "plan_country": "country",
     "quicklook": "plot",
     "random_forest_report": "forest",
@@ -132,6 +134,7 @@ __all__ = [
     "open_safe_classes",
     "open_samples",
     "open_scene",
+    "patch_samples",
     "plan_country",
     "quicklook",
     "random_forest_report",

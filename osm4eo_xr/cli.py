@@ -8,11 +8,11 @@ from __future__ import annotations
 import sys
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from osm4eo_xr import __version__
+from osm4eo_xr import __version__, _cli_training
 from osm4eo_xr.console import (
     OUT,
     piece_bars,
@@ -87,46 +87,8 @@ def labels(
     _write(rasterize_labels(polygons, grid, legend=classes), out, classes)
 
 
-@app.command()
-def samples(
-    scene: Annotated[list[Path], typer.Option("--scene", help="Scene files.")],
-    labels: Annotated[Path, typer.Option("--labels", help="Class raster on the scene's grid.")],
-    out: Out,
-    per_class: Annotated[int, typer.Option(min=1, help="Samples per class.")] = 5000,
-    seed: Seed = 0,
-) -> None:
-    """Draw stratified training samples, spatially split, into a Zarr store."""
-    from osm4eo_xr.labels import read_labels
-    from osm4eo_xr.samples import draw_samples, write_samples
-    from osm4eo_xr.scene import open_scene
-
-    drawn = draw_samples(open_scene(scene), read_labels(labels), per_class=per_class, seed=seed)
-    with progress_bar(f"samples → {out}") as progress:
-        write_samples(drawn, out, progress=progress)
-    OUT.print(f"{drawn.sizes['sample']} samples in {out}")
-
-
-@app.command()
-def train(
-    samples: Annotated[Path, typer.Argument(help="Sample set (Zarr).")],
-    out: Out,
-    depth: Annotated[int, typer.Option(help="Layers of the network, 9n+2.")] = 29,
-    epochs: Annotated[int, typer.Option(min=1, help="Passes over the samples.")] = 30,
-    mode: Annotated[
-        Literal["dense", "window"], typer.Option(help="A class for every pixel, or per window.")
-    ] = "dense",
-    seed: Seed = 0,
-) -> None:
-    """Train the residual network and save it as a model folder."""
-    from osm4eo_xr.model import save_model
-    from osm4eo_xr.samples import open_samples
-    from osm4eo_xr.train import TrainSettings
-    from osm4eo_xr.train import train as fit
-
-    settings = TrainSettings(depth=depth, epochs=epochs, mode=mode, seed=seed)
-    with progress_bar("train") as progress:
-        model = fit(open_samples(samples), settings, progress=progress)
-    OUT.print(f"model in {save_model(model, out)}")
+app.command()(_cli_training.samples)
+app.command()(_cli_training.train)
 
 
 @app.command()

@@ -16,7 +16,7 @@ import pandas as pd
 import pytest
 import xarray as xr
 from PIL import Image
-from tensorboardX.proto.event_pb2 import Event
+from tensorboardX.proto import event_pb2
 
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.model import Model, load_model
@@ -151,10 +151,10 @@ def test_scalars_are_those_of_the_history(run: Path, whole: Model) -> None:
 def events(path: Path) -> Iterator[Any]:
     """Read TensorBoard's record file: length, its check, an event, its check."""
     content = path.read_bytes()
-    at = 0
+    at, record = 0, vars(event_pb2)["Event"]
     while at < len(content):
         (size,) = struct.unpack("<Q", content[at : at + 8])
-        yield Event.FromString(content[at + 12 : at + 12 + size])
+        yield record.FromString(content[at + 12 : at + 12 + size])
         at += 12 + size + 4
 
 
