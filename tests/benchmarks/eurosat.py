@@ -22,8 +22,8 @@ import xarray as xr
 from PIL import Image
 
 import osm4eo_xr as oxr
+from osm4eo_xr.console import training_bar
 from osm4eo_xr.legend import LandUseClass, Legend
-from osm4eo_xr.patches import patch_samples
 
 RGB = ("red", "green", "blue")
 
@@ -57,7 +57,7 @@ def eurosat_samples(folder: Path, size: int, limit: int | None) -> xr.Dataset:
             for name, k in ids.items()
         ),
     )
-    return patch_samples(
+    return oxr.patch_samples(
         np.concatenate([train, val]),
         np.array([ids[name] for name in train_names + val_names], np.uint8),
         np.repeat(np.array([0, 1], np.uint8), [len(train), len(val)]),
@@ -77,6 +77,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--limit", type=int, help="training patches at most")
     parser.add_argument("--smoothing", type=float, default=0.0)
+    parser.add_argument("--folder", help="keep the run here; a stopped one is continued")
     options = parser.parse_args()
     folder = Path(os.environ["OSM4EO_XR_DATA"]) / "eurosat"
     samples = eurosat_samples(folder, options.size, options.limit)
@@ -94,7 +95,8 @@ def main() -> None:
     )
     print(settings)
     start = time.perf_counter()
-    model = oxr.train(samples, settings)
+    with training_bar() as watch:
+        model = oxr.train(samples, settings, folder=options.folder, watch=watch)
     seconds = time.perf_counter() - start
     print("epoch  loss   train %  val %  samples/s  waiting %")
     for row in model.training["history"]:
