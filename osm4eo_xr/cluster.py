@@ -19,19 +19,14 @@ from dask.system import CPU_COUNT
 from distributed import Client, Nanny, Scheduler, SpecCluster
 from distributed.system import MEMORY_LIMIT
 
+from osm4eo_xr._device import device_annotations, device_settings
 from osm4eo_xr._jobs import JobPool
-from osm4eo_xr._worker_setup import (
-    DEVICE_EXECUTOR,
-    WORKER_SETUP,
-    expand_variables,
-    worker_environment,
-)
+from osm4eo_xr._worker_setup import WORKER_SETUP, expand_variables, worker_environment
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.site import BatchSite, LocalSite, LocalWorkers, Site
 from osm4eo_xr.site_file import load_site
 
-DEVICE_KEY = "osm4eo_xr.device"
-"""Key of dask's configuration under which steps find the annotations of tasks on the device."""
+__all__ = ["dashboard_url", "device_annotations", "open_cluster"]
 
 _CORES_PER_PROCESS = 4
 _MEMORY_SHARE = 0.9  # of the machine; the rest is the client's and the system's
@@ -101,15 +96,6 @@ def open_cluster(name_or_yaml: str | Path | Site, **overrides: Any) -> Iterator[
 def dashboard_url(client: Client) -> str:
     """Return the address of a cluster's dashboard, through Jupyter's proxy inside JupyterHub."""
     return str(client.dashboard_link or "")
-
-
-def device_annotations() -> dict[str, Any]:
-    """Return the dask annotations of tasks that use the device.
-
-    On a cluster with GPU workers they name the resource, so that one such task at a time runs in
-    a GPU worker's device thread and none on workers without; elsewhere they are empty.
-    """
-    return dict(dask.config.get(DEVICE_KEY, None) or {})
 
 
 def plan_processes(site: LocalSite, cores: int, memory: int, gpus: list[str]) -> list[ProcessPlan]:
@@ -211,7 +197,7 @@ def _local_client(site: LocalSite) -> Iterator[Client]:
     with _scratch_folder(site) as scratch:
         workers = {p.name: _process_spec(site, p, scratch) for p in plans}
         with (
-            dask.config.set({DEVICE_KEY: _device(any(p.gpu for p in plans))}),
+            dask.config.set(device_settings(has_gpu=any(p.gpu for p in plans))),
             SpecCluster(workers=workers, scheduler=scheduler) as cluster,
             Client(cluster) as client,
         ):
@@ -224,16 +210,11 @@ def _batch_client(site: BatchSite) -> Iterator[Client]:
     """Submit a batch system's first jobs and keep them running."""
     pool = JobPool(site)
     with (
-        dask.config.set({DEVICE_KEY: _device(site.gpu is not None)}),
+        dask.config.set(device_settings(has_gpu=site.gpu is not None)),
         pool.running() as cluster,
         Client(cluster) as client,
     ):
         yield client
-
-
-def _device(has_gpu: bool) -> dict[str, Any] | None:  # noqa: FBT001
-    """Return the annotations of device tasks."""
-    return {"resources": {"GPU": 1}, "executor": DEVICE_EXECUTOR} if has_gpu else None
 
 
 def _process_spec(site: LocalSite, plan: ProcessPlan, scratch: str) -> dict[str, Any]:
