@@ -22,6 +22,7 @@ from osm4eo_xr._scene_files import (
     refuse_unknown_offset,
     with_scaling,
 )
+from osm4eo_xr._scene_nodata import with_witnesses
 from osm4eo_xr._scene_read import Band, RasterReader, SceneReader, lazy_array
 from osm4eo_xr._scene_safe import class_band, is_safe, read_product, safe_bands
 from osm4eo_xr._scene_stac import stack_classes, stack_items
@@ -79,7 +80,10 @@ def open_scene(
         tags integers are scaled by 1e-4 and floats are reflectance already.
     nodata : float, optional
         The digital number that is no data. By default the files' tag; integers without one have 0.
-        65535 in uint16, NaN, infinities and floats below -3e38 always are no data.
+        65535 in uint16, NaN, infinities and floats below -3e38 always are no data. It is taken out
+        before resampling. In lossy files (JPEG 2000) numbers within 20 of it are no data too, but
+        only where blue, green, red and nir agree (the rule of ``osm4eo_xr._scene_nodata``), so
+        that the ragged edge of the orbit goes and dark water stays.
     resampling : str
         GDAL's method for bands that are not on the grid: cubic, bilinear, nearest or average.
 
@@ -107,11 +111,12 @@ def open_scene(
     if offset is None:
         refuse_unknown_offset(files)
     found = [b for f in files for b in bands_of_file(f, resampling=resampling, nodata=nodata)]
-    chosen = choose_bands(name_bands(found, names), bands, where=name_files(files))
+    found = name_bands(found, names)
+    chosen = choose_bands(found, bands, where=name_files(files))
     chosen = [with_scaling(b, scale, offset) for b in chosen]
     if scale is None:
         look_at_numbers(chosen)
-    return scene_of_bands(chosen, geobox, chunks)
+    return scene_of_bands(with_witnesses(chosen, found), geobox, chunks)
 
 
 def open_safe(
@@ -160,7 +165,8 @@ def open_safe(
     """
     product = read_product(path)
     found = safe_bands(product, tile=tile, offset=offset, resampling=resampling)
-    scene = scene_of_bands(choose_bands(found, bands, where=product.name), geobox, chunks)
+    chosen = choose_bands(found, bands, where=product.name)
+    scene = scene_of_bands(with_witnesses(chosen, found), geobox, chunks)
     scene.attrs |= {
         "product": product.name,
         "level": product.level,
