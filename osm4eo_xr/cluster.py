@@ -194,15 +194,21 @@ def _local_client(site: LocalSite) -> Iterator[Client]:
         "cls": Scheduler,
         "options": {"host": "127.0.0.1", "dashboard_address": site.dashboard},
     }
-    with _scratch_folder(site) as scratch:
+    settings = device_settings(has_gpu=any(p.gpu for p in plans))
+    with ExitStack() as stack:
+        scratch = stack.enter_context(_scratch_folder(site))
+        stack.enter_context(dask.config.set(settings))
         workers = {p.name: _process_spec(site, p, scratch) for p in plans}
-        with (
-            dask.config.set(device_settings(has_gpu=any(p.gpu for p in plans))),
-            SpecCluster(workers=workers, scheduler=scheduler) as cluster,
-            Client(cluster) as client,
-        ):
-            client.wait_for_workers(len(plans), timeout=site.start_timeout)
-            yield client
+        try:
+            cluster = stack.enter_context(SpecCluster(workers=workers, scheduler=scheduler))
+        except RuntimeError as error:
+            raise InputError(
+                f"cluster {site.name!r}: a worker process did not start: "
+                f"{' '.join(str(error).split())}; run osm4eo-xr doctor"
+            ) from None
+        client = stack.enter_context(Client(cluster))
+        client.wait_for_workers(len(plans), timeout=site.start_timeout)
+        yield client
 
 
 @contextmanager
