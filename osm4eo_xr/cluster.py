@@ -16,11 +16,12 @@ from typing import Any
 
 import dask.config
 from dask.system import CPU_COUNT
-from distributed import Client, Nanny, Scheduler, SpecCluster
+from distributed import Client, Scheduler, SpecCluster
 from distributed.system import MEMORY_LIMIT
 
 from osm4eo_xr._device import device_annotations, device_settings
 from osm4eo_xr._jobs import JobPool
+from osm4eo_xr._spawn import SpawnedWorker, SpawnTurns
 from osm4eo_xr._worker_setup import WORKER_SETUP, expand_variables, worker_environment
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.site import BatchSite, LocalSite, LocalWorkers, Site
@@ -40,18 +41,6 @@ class ProcessPlan:
     threads: int
     memory: int
     gpu: str | None = None
-
-
-class SpawnedWorker(Nanny):
-    """A worker process whose environment stands before its interpreter starts.
-
-    A variable that jax, OpenMP or GDAL reads when it is loaded comes too late when it is set in the
-    running process, so it is given to the process that is spawned, again at each restart.
-    """
-
-    def __init__(self, *args: Any, before_spawn: dict[str, str], **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.pre_spawn_env = {**self.pre_spawn_env, **before_spawn}
 
 
 @contextmanager
@@ -198,7 +187,8 @@ def _local_client(site: LocalSite) -> Iterator[Client]:
     with ExitStack() as stack:
         scratch = stack.enter_context(_scratch_folder(site))
         stack.enter_context(dask.config.set(settings))
-        workers = {p.name: _process_spec(site, p, scratch) for p in plans}
+        turns = SpawnTurns()
+        workers = {p.name: _process_spec(site, p, scratch, turns) for p in plans}
         try:
             cluster = stack.enter_context(SpecCluster(workers=workers, scheduler=scheduler))
         except RuntimeError as error:
@@ -223,7 +213,9 @@ def _batch_client(site: BatchSite) -> Iterator[Client]:
         yield client
 
 
-def _process_spec(site: LocalSite, plan: ProcessPlan, scratch: str) -> dict[str, Any]:
+def _process_spec(
+    site: LocalSite, plan: ProcessPlan, scratch: str, turns: SpawnTurns
+) -> dict[str, Any]:
     """Describe one local worker process to dask."""
     stated = worker_environment(site, plan.threads, gpu=plan.gpu is not None)
     environment = {key: expand_variables(value) for key, value in stated.items()}
@@ -235,6 +227,7 @@ def _process_spec(site: LocalSite, plan: ProcessPlan, scratch: str) -> dict[str,
         "cls": SpawnedWorker,
         "options": {
             "before_spawn": environment,
+            "turns": turns,
             "nthreads": plan.threads,
             "memory_limit": plan.memory,
             "local_directory": scratch,

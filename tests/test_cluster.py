@@ -17,14 +17,10 @@ from distributed import Worker
 from osm4eo_xr import InputError, open_cluster
 from osm4eo_xr._jobs import job_scripts
 from osm4eo_xr._worker_setup import expand_variables, own_device, worker_environment
-from osm4eo_xr.classify import classify
 from osm4eo_xr.cluster import device_annotations, plan_processes, visible_gpus
-from osm4eo_xr.cog import write_cog
 from osm4eo_xr.grid import georeference, target_geobox
-from osm4eo_xr.model import load_model
 from osm4eo_xr.site import BatchSite, JobWorkers, LocalSite, LocalWorkers
 from osm4eo_xr.site_file import load_site, site_from_dict, site_names
-from tests.country_case import tiny_model
 
 GIB = 1024**3
 
@@ -227,19 +223,29 @@ def test_processes_of_a_job_share_its_gpus_out(visible: str, name: str, own: str
     assert own_device(visible, name) == own
 
 
-def test_the_environment_stands_before_jax_and_is_the_sites(tmp_path: Path) -> None:
+def _own_environment() -> dict[str, str]:
+    return {k: v for k, v in os.environ.items() if k != "__DASK_PARENT_PID"}  # dask's own mark
+
+
+def test_the_environment_stands_before_jax_and_is_each_processs_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,5")
+    before = _own_environment()
     with open_cluster(
         "local",
         scratch=str(tmp_path),
         gdal_cache="64 MiB",
-        cpu={"processes": 2, "threads": 1},
-        gpu=None,
-        environment={"GDAL_HTTP_MAX_RETRY": 7},
+        gpu={"processes": 2, "threads": 1},
+        cpu=None,
+        environment={"GDAL_HTTP_MAX_RETRY": 7, "JAX_PLATFORMS": "cpu"},
     ) as client:
+        assert _own_environment() == before
         seen = cast("dict[str, Any]", client.run(_look_inside))
         assert any(tmp_path.iterdir())
         assert dask.config.get("distributed.scheduler.allowed-failures") == 10
     assert len({s["pid"] for s in seen.values()}) == 2
+    assert {s["environment"]["CUDA_VISIBLE_DEVICES"] for s in seen.values()} == {"3", "5"}
     for inside in seen.values():
         assert not inside["jax_was_imported"]
         assert inside["platform"] == "cpu"
@@ -250,6 +256,7 @@ def test_the_environment_stands_before_jax_and_is_the_sites(tmp_path: Path) -> N
         assert environment["NPROC"] == environment["NUMBA_NUM_THREADS"] == "1"
         assert environment["OMP_NUM_THREADS"] == "1"
     assert not any(tmp_path.iterdir())
+    assert _own_environment() == before
 
 
 def test_a_killed_worker_process_comes_back_and_the_sum_is_right(tmp_path: Path) -> None:
@@ -271,6 +278,12 @@ def _slowly(block: object) -> object:
 
 
 def test_device_tasks_go_to_gpu_workers_only(tmp_path: Path) -> None:
+    # imported here: workers import this module, and must not have imported jax by that
+    from osm4eo_xr.classify import classify
+    from osm4eo_xr.cog import write_cog
+    from osm4eo_xr.model import load_model
+    from tests.country_case import tiny_model
+
     assert device_annotations() == {}
     environment = {"CUDA_VISIBLE_DEVICES": "0", "JAX_PLATFORMS": "cpu"}
     with pytest.MonkeyPatch.context() as patch:
