@@ -68,6 +68,8 @@ class Warp:
         """Return (band, rows, cols) float32 on the target from (band, *window) of the source."""
         shape = (numbers.shape[0], rows.stop - rows.start, cols.stop - cols.start)
         if same_grid(self.source, self.target):
+            if numbers.shape == shape:
+                return numbers
             out = np.full(shape, np.nan, np.float32)
             top, left = self._origin()
             place = [

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-import rasterio
 import xarray as xr
 from odc.geo.geobox import GeoBox
 
@@ -23,7 +22,7 @@ from osm4eo_xr._scene_files import (
     with_scaling,
 )
 from osm4eo_xr._scene_nodata import with_witnesses
-from osm4eo_xr._scene_read import Band, RasterReader, SceneReader, lazy_array
+from osm4eo_xr._scene_read import Band, RasterReader, SceneReader, dataset, lazy_array
 from osm4eo_xr._scene_safe import class_band, is_safe, read_product, safe_bands
 from osm4eo_xr._scene_stac import stack_classes, stack_items
 from osm4eo_xr._scene_warp import plan_warp
@@ -62,8 +61,9 @@ def open_scene(
     Parameters
     ----------
     path : path or sequence of paths
-        One multi-band file, several files (each with one or more bands, of any resolution), a
-        folder of such files, or a SAFE product (see ``open_safe``).
+        One multi-band file (GeoTIFF, COG, VRT, JP2, Zarr, NetCDF-4 …), several files (each with
+        one or more bands, of any resolution), a folder of such files, or a SAFE product (see
+        ``open_safe``). A Zarr store or NetCDF file holds (band, y, x) or a variable per band.
     bands : sequence of str, optional
         Common names or Sentinel-2 ids of the bands to return, in this order. By default those of
         the method's ten bands that the input has, in the method's order.
@@ -268,8 +268,7 @@ def open_raster(path: PathLike, *, chunks: int = 2048) -> xr.DataArray:
     if len(bands) != 1:
         raise InputError(f"{where} has {len(bands)} bands, expected 1; open it with open_scene")
     band = bands[0]
-    with rasterio.open(where) as source:
-        tag = source.nodata
+    tag = dataset(where, band.stamp).nodata
     dtype = np.dtype(band.dtype)
     rows, cols = band.geobox.shape
     reader = RasterReader(where, band.stamp, 1, (rows, cols), dtype)
