@@ -117,6 +117,8 @@ def _open(path: str) -> xr.Dataset:
         raise InputError(f"no file {path}; give the path of a raster")
     netcdf = Path(path).suffix.casefold() in _NETCDF
     options: Any = {"engine": "h5netcdf" if netcdf else "zarr", "chunks": None}
+    if not netcdf and "://" not in path:
+        options["consolidated"] = False  # a folder lists its arrays itself
     try:
         return xr.open_dataset(
             path,

@@ -20,10 +20,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import dask
 import dask.array as da
+import dask.config
 import numpy as np
 import rasterio
+from dask.base import compute
+from dask.delayed import delayed
 from rasterio.transform import from_origin
 from rasterio.windows import Window
 
@@ -195,7 +197,7 @@ def with_rasterio(files: list[Path], threads: int) -> Callable[[], np.ndarray]:
 
 def reduce_blocks(values: Any) -> np.ndarray:
     """Sum the sums of all chunks of a dask array (band, y, x)."""
-    (parts,) = dask.compute([dask.delayed(sums)(b) for b in values.to_delayed().ravel()])
+    (parts,) = compute([delayed(sums)(b) for b in values.to_delayed().ravel()])
     return np.sum(parts, axis=0)
 
 
