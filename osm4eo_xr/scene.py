@@ -24,17 +24,19 @@ from osm4eo_xr._scene_files import (
 from osm4eo_xr._scene_nodata import with_witnesses
 from osm4eo_xr._scene_read import Band, RasterReader, SceneReader, dataset, lazy_array
 from osm4eo_xr._scene_safe import class_band, is_safe, read_product, safe_bands
-from osm4eo_xr._scene_stac import stack_classes, stack_items
-from osm4eo_xr._scene_warp import plan_warp
+from osm4eo_xr._scene_stac import composite_items, stack_classes, stack_items
+from osm4eo_xr._scene_warp import plan_warp, refuse_apart
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.grid import TARGET_CRS, geobox_of, georeference, target_geobox
 from osm4eo_xr.radiometry import mask_clouds
 
 __all__ = [
+    "composite_items",
     "open_raster",
     "open_safe",
     "open_safe_classes",
     "open_scene",
+    "read_grid",
     "scene_of_bands",
     "stack_classes",
     "stack_items",
@@ -95,8 +97,8 @@ def open_scene(
     Raises
     ------
     InputError
-        If a file cannot be read, has no CRS, bands are unnamed, missing or named twice, or the
-        numbers cannot be reflectance.
+        If a file cannot be read, has no CRS, bands are unnamed, missing or named twice, the
+        numbers cannot be reflectance, or the files and ``geobox`` have no ground in common.
     """
     if isinstance(path, str | Path) and is_safe(path):
         if names is not None or scale is not None or nodata is not None:
@@ -229,6 +231,7 @@ def scene_of_bands(
         raise InputError(f"chunks={chunks} is not a positive number of pixels; give e.g. 1024")
     target = _target_of(bands, geobox)
     warps = tuple(plan_warp(b.geobox, target, b.resampling) for b in bands)
+    refuse_apart(warps, name_files([b.path for b in bands]))
     reader = SceneReader(tuple(bands), target, warps)
     rows, cols = _chunk_shape(bands, target, chunks)
     data = lazy_array(reader, (len(bands), rows, cols))
