@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
+import dask.array as da
 import numpy as np
 import xarray as xr
 from odc.geo.geobox import GeoBox
@@ -32,6 +33,7 @@ from osm4eo_xr.radiometry import mask_clouds
 
 __all__ = [
     "composite_items",
+    "open_probabilities",
     "open_raster",
     "open_safe",
     "open_safe_classes",
@@ -281,6 +283,49 @@ def open_raster(path: PathLike, *, chunks: int = 2048) -> xr.DataArray:
     else:
         nodata = float("nan") if tag is None else float(tag)
     return georeference(data, band.geobox, attrs={"nodata": nodata}, name=Path(where).stem)
+
+
+def open_probabilities(path: PathLike, *, chunks: int = 2048) -> xr.DataArray:
+    """Open class probabilities, as a country run or ``classify --probabilities`` writes them.
+
+    Parameters
+    ----------
+    path : path
+        A raster with one band per class, each described by the class's id, slug or name.
+    chunks : int
+        Rows and columns per chunk.
+
+    Returns
+    -------
+    DataArray
+        (class, y, x) in the file's dtype; ``class`` holds the descriptions, ``attrs["nodata"]``
+        the no-data value.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read, has no CRS, or a band is not described.
+    """
+    where = str(path)
+    bands = bands_of_file(where, resampling="nearest", nodata=None)
+    with rasterio.open(where) as source:
+        names, nodata = source.descriptions, source.nodata
+    if not all(names):
+        raise InputError(f"{where} does not say which class each band is; describe its bands")
+    rows, cols = bands[0].geobox.shape
+    dtype = np.dtype(bands[0].dtype)
+    shape = (min(chunks, rows), min(chunks, cols))
+    layers = [
+        lazy_array(RasterReader(where, b.stamp, b.index, (rows, cols), dtype), shape) for b in bands
+    ]
+    return georeference(
+        da.stack(layers),
+        bands[0].geobox,
+        dims=("class", "y", "x"),
+        coords={"class": list(names)},
+        attrs={"nodata": nodata},
+        name=Path(where).stem,
+    )
 
 
 def _target_of(bands: Sequence[Band], geobox: GeoBox | Literal["native"] | None) -> GeoBox:
