@@ -88,6 +88,11 @@ class ArraySource:
         """The first layer's stated no-data value."""
         return self.layers[0].fill
 
+    @property
+    def descriptions(self) -> tuple[str, ...]:
+        """The layers' labels."""
+        return tuple(layer.label for layer in self.layers)
+
     def read(self, index: int | list[int], window: Window) -> np.ndarray:
         """Return (y, x), or (band, y, x) for several bands, counted from 1."""
         if not isinstance(index, int):

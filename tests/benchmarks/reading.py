@@ -1,6 +1,6 @@
 """A whole Sentinel-2 tile to sums: ours, rioxarray, odc-stac, and rasterio in a thread pool.
 
-    python tests/benchmarks/reading.py FOLDER [--edge 10980] [--rounds 3] [--threads 2]
+    python tests/benchmarks/reading.py FOLDER [--edge 10980] [--rounds 3] [--inputs COG JP2]
 
 Writes a four-band COG (uint16, DEFLATE, 512 pixel blocks) and four JP2 files (lossless, blocks of
 1024, as ESA's) into FOLDER if they are not there: the demo's scene, mirrored until it fills a tile.
@@ -208,12 +208,14 @@ def main() -> None:
     parser.add_argument("--edge", type=int, default=10_980)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--inputs", nargs="+", choices=["COG", "JP2"], default=["COG", "JP2"])
     args = parser.parse_args()
     cog, jp2 = write_inputs(args.folder, args.edge)
     megabytes = args.edge**2 * len(BANDS) * 2 / 1e6
     print(f"{args.edge} x {args.edge} pixels, {len(BANDS)} bands, {args.threads} threads")
     print(f"{'input':6}{'reader':12}{'seconds':>9}{'MB/s':>8}{'ratio':>7}")
-    for kind, files in (("COG", [cog]), ("JP2", jp2)):
+    for kind in args.inputs:
+        files = {"COG": [cog], "JP2": jp2}[kind]
         readers = {
             "rasterio": with_rasterio(files, args.threads),
             "osm4eo_xr": ours(files),
@@ -232,7 +234,10 @@ def main() -> None:
         for name, taken in seconds.items():
             np.testing.assert_allclose(results[name], results["rasterio"], rtol=1e-6)
             median = statistics.median(taken)
-            print(f"{kind:6}{name:12}{median:9.2f}{megabytes / median:8.0f}{median / limit:7.2f}")
+            print(
+                f"{kind:6}{name:12}{median:9.2f}{megabytes / median:8.0f}{median / limit:7.2f}",
+                flush=True,
+            )
 
 
 if __name__ == "__main__":
