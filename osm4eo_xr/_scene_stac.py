@@ -178,7 +178,7 @@ def composite_items(
     cube = stack_items(
         found, geobox, bands, backend=backend, resampling=resampling, scale=scale, offset=offset
     )
-    classes = stack_classes(found, geobox, backend=backend, chunks=cube.data.chunksize[-1])
+    classes = stack_classes(found, geobox, backend=backend, chunks=max(cube.data.chunksize[2:]))
     return composite(mask_clouds(cube, classes, dilation=dilation), method)
 
 
