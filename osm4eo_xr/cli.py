@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from osm4eo_xr import __version__
+from osm4eo_xr import __version__, _cli_models
 from osm4eo_xr.console import (
     OUT,
     piece_bars,
@@ -34,6 +34,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
+app.add_typer(_cli_models.app, name="models")
 
 ClassMap = Annotated[Path, typer.Argument(help="Class map (GeoTIFF, COG or VRT).")]
 LegendFile = Annotated[
