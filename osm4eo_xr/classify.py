@@ -49,6 +49,7 @@ def classify(
     tile: int | None = ...,
     dtype: Literal["auto", "float32", "bfloat16"] = ...,
     engine: Literal["auto", "jax", "onnx"] = ...,
+    centre: Literal["original-train", "original-predict"] | int | None = ...,
 ) -> xr.DataArray: ...
 @overload
 def classify(
@@ -59,6 +60,7 @@ def classify(
     tile: int | None = ...,
     dtype: Literal["auto", "float32", "bfloat16"] = ...,
     engine: Literal["auto", "jax", "onnx"] = ...,
+    centre: Literal["original-train", "original-predict"] | int | None = ...,
 ) -> xr.Dataset: ...
 def classify(
     scene: xr.DataArray,
@@ -68,6 +70,7 @@ def classify(
     tile: int | None = None,
     dtype: Literal["auto", "float32", "bfloat16"] = "auto",
     engine: Literal["auto", "jax", "onnx"] = "auto",
+    centre: Literal["original-train", "original-predict"] | int | None = None,
 ) -> xr.DataArray | xr.Dataset:
     """Classify a scene; lazy.
 
@@ -91,6 +94,10 @@ def classify(
     engine : {"auto", "jax", "onnx"}
         "auto" is ONNX Runtime on CPU workers that have the ``onnx`` extra, else jax. All workers
         of a run should have the same: the engines' logits differ in the last digits.
+    centre : int, "original-train" or "original-predict", optional
+        Window mode: index of the classified pixel along each axis of a window, in place of the
+        model's. The original trained on rows r-5 … r+6 of its 12-pixel windows (index 5) and
+        predicted on r-6 … r+5 (index 6); columns alike.
 
     Returns
     -------
@@ -101,13 +108,16 @@ def classify(
     Raises
     ------
     InputError
-        If the scene has no grid, lacks a band, or is in another unit than the model takes.
+        If the scene has no grid, lacks a band, or is in another unit than the model takes; if
+        a dense model is given a centre.
     """
     names = _check_outputs(outputs)
     geobox = geobox_of(scene)
     data = _bands(scene, model)
-    tiles = _tiles(data, model, tile)
-    plan = _plan(model, names, tiles, dtype, engine)
+    middle = _centre(model, centre)
+    margin = model.footprint_at(middle).halo
+    tiles = _tiles(data, model, margin, tile)
+    plan = _plan(model, names, tiles, margin, middle, dtype, engine)
     layers = da.map_blocks(
         classify_block,
         read_tiles(data, tiles, plan.margin),
@@ -177,10 +187,26 @@ def _bands(scene: xr.DataArray, model: Model) -> da.Array:
     return da.asarray(picked).astype(np.float32)
 
 
-def _tiles(data: da.Array, model: Model, tile: int | None) -> Tiles:
+def _centre(model: Model, centre: str | int | None) -> int:
+    """Return the index of the classified pixel in a window."""
+    own, window = int(model.centre or 0), model.net.window
+    if centre is None:
+        return own
+    if model.net.mode != "window":
+        raise InputError(f"centre {centre!r} is for window models, this one is dense; leave it out")
+    named = {"original-train": window // 2 - 1, "original-predict": window // 2}
+    index = named.get(centre, -1) if isinstance(centre, str) else centre
+    if not 0 <= index < window:
+        raise InputError(
+            f"centre {centre!r} is unknown; give original-train, original-predict or 0 to "
+            f"{window - 1}"
+        )
+    return index
+
+
+def _tiles(data: da.Array, model: Model, least: int, tile: int | None) -> Tiles:
     """Cut the scene into blocks."""
     target = tile or (DENSE_TILE if model.net.mode == "dense" else WINDOW_TILE)
-    least = model.footprint.halo
     if target < 1:
         raise InputError(f"tile is {target} pixels; give 1 or more")
     step = min(_STEP, -(-target // model.stride) * model.stride)
@@ -189,7 +215,15 @@ def _tiles(data: da.Array, model: Model, tile: int | None) -> Tiles:
     )
 
 
-def _plan(model: Model, outputs: tuple[str, ...], tiles: Tiles, dtype: str, engine: str) -> Plan:
+def _plan(
+    model: Model,
+    outputs: tuple[str, ...],
+    tiles: Tiles,
+    margin: int,
+    centre: int,
+    dtype: str,
+    engine: str,
+) -> Plan:
     """State what the workers compute."""
     if dtype not in ("auto", "float32", "bfloat16"):
         raise InputError(f"dtype {dtype!r} is unknown; give auto, float32 or bfloat16")
@@ -203,8 +237,8 @@ def _plan(model: Model, outputs: tuple[str, ...], tiles: Tiles, dtype: str, engi
         outputs=outputs,
         rows=tiles.rows,
         cols=tiles.cols,
-        margin=model.footprint.halo,
-        centre=int(model.centre or 0),
+        margin=margin,
+        centre=centre,
         dtype=dtype,
         engine=engine,
     )

@@ -93,9 +93,12 @@ class Model:
     @cached_property
     def footprint(self) -> Footprint:
         """Input pixels behind an output cell along one axis, with halo and stride."""
+        return self.footprint_at(int(self.centre or 0))
+
+    def footprint_at(self, centre: int) -> Footprint:
+        """Return the footprint for another classified pixel; dense models have but one."""
         if self.net.mode == "window":
-            before = int(self.centre or 0)
-            return Footprint(before=before, after=self.net.window - before - 1, stride=1)
+            return Footprint(before=centre, after=self.net.window - centre - 1, stride=1)
         return resnet.footprint(self.net)
 
     @property

@@ -17,7 +17,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from osm4eo_xr._engine import JaxEngine
+from osm4eo_xr._engine import JaxEngine, run_block
 from osm4eo_xr._engine_onnx import OnnxEngine
 from osm4eo_xr._program import Plan
 from osm4eo_xr.model import Model, Normalisation
@@ -57,7 +57,8 @@ def compare(mode: Any, arguments: argparse.Namespace, peak: float) -> None:
     zero, one = np.zeros(4, np.float32), np.ones(4, np.float32)
     engines = {"jax": JaxEngine(model, plan), "onnx": OnnxEngine(model, plan)}
     runs: dict[str, Any] = {
-        name: lambda engine=engine: engine(block, zero, one) for name, engine in engines.items()
+        name: lambda engine=engine: run_block(engine, block, zero, one)
+        for name, engine in engines.items()
     }
     torch_run = torch_network(model, plan, block, arguments.threads)
     if torch_run:
