@@ -177,7 +177,8 @@ def test_all_outputs_come_from_one_pass(model: Model, expected: np.ndarray) -> N
 def test_window_mode_classifies_the_pixel_at_the_centre_index() -> None:
     scene = make_scene((24, 40))
     maps = []
-    for centre, said in ((5, "original-train"), (6, "original-predict")):
+    conventions: Any = {5: "original-train", 6: "original-predict"}
+    for centre, said in conventions.items():
         model = make_model(WINDOW, centre=centre)
         maps.append(by_windows(scene, model))
         found = classify(chunked(scene, 7, 11), model, tile=16)

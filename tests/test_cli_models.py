@@ -102,7 +102,10 @@ def test_stac_item_is_valid(tmp_path: Path, kind: str) -> None:
     described = item.ext.mlm
     assert described.input[0].bands == ["blue", "green", "red", "nir"]
     assert described.input[0].input.shape == [-1, *([-1, -1] if kind == "dense" else [12, 12]), 4]
-    assert [c.value for c in described.output[0].classes] == list(load_model(folder).class_ids)
+    assert [c.value for c in described.output[0].classes or ()] == list(
+        load_model(folder).class_ids
+    )
+    assert described.hyperparameters is not None
     assert described.hyperparameters.to_dict()["depth"] == 11
     asset = item.assets["weights"]
     assert "mlm:model" in (asset.roles or [])
