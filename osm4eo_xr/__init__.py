@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from osm4eo_xr.radiometry import band_statistics, composite, mask_clouds
     from osm4eo_xr.samples import draw_samples, open_samples, sample_counts, write_samples
     from osm4eo_xr.scene import (
+        open_probabilities,
         open_raster,
         open_safe,
         open_safe_classes,
@@ -73,6 +74,7 @@ _MODULE_OF = {
     "mask_clouds": "radiometry",
     "mosaic": "mosaic",
     "open_cluster": "cluster",
+    "open_probabilities": "scene",
     "open_raster": "scene",
     "open_safe": "scene",
     "open_safe_classes": "scene",
@@ -127,6 +129,7 @@ __all__ = [
     "mask_clouds",
     "mosaic",
     "open_cluster",
+    "open_probabilities",
     "open_raster",
     "open_safe",
     "open_safe_classes",

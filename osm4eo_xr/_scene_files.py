@@ -71,6 +71,7 @@ def bands_of_file(path: str, *, resampling: str, nodata: float | None) -> list[B
                     f"-a_srs EPSG:3035 -a_ullr"
                 )
             single = source.count == 1
+            kept = source.tags(ns="IMAGE_STRUCTURE").get("COMPRESSION_REVERSIBILITY", "")
             return [
                 Band(
                     name=source.descriptions[i] or (Path(path).name if single else ""),
@@ -86,6 +87,7 @@ def bands_of_file(path: str, *, resampling: str, nodata: float | None) -> list[B
                         invalid_values(np.dtype(source.dtypes[i]), source.nodatavals[i], nodata),
                     ),
                     resampling=resampling,
+                    lossy=kept == "LOSSY",
                 )
                 for i in range(source.count)
             ]

@@ -14,6 +14,7 @@ import rasterio
 from odc.geo.geobox import GeoBox
 from rasterio.windows import Window
 
+from osm4eo_xr._scene_nodata import all_of_block, factor, near_fill
 from osm4eo_xr._scene_warp import Warp  # noqa: TC001 -- field types are read at run time
 from osm4eo_xr.radiometry import Scaling, mask_invalid, to_reflectance
 
@@ -75,6 +76,12 @@ class Band:
         Digital numbers to reflectance.
     resampling : str
         GDAL's name of the method that brings it onto another grid.
+    lossy : bool
+        Whether the file's compression changes numbers.
+    fill : float or None
+        No-data value that counts only together with ``witnesses`` (see ``_scene_nodata``).
+    witnesses : tuple of Band
+        Bands of the same input, itself among them or not, whose grid is the same or finer.
     """
 
     name: str
@@ -86,6 +93,9 @@ class Band:
     block: tuple[int, int]
     scaling: Scaling = field(default_factory=Scaling)
     resampling: str = "cubic"
+    lossy: bool = False
+    fill: float | None = None
+    witnesses: tuple[Band, ...] = ()
 
 
 def read_bands(bands: list[Band], rows: slice, cols: slice) -> np.ndarray:
@@ -102,7 +112,33 @@ def read_bands(bands: list[Band], rows: slice, cols: slice) -> np.ndarray:
             numbers = source.read([bands[i].index for i in positions], window=window)
             for i, layer in zip(positions, numbers, strict=True):
                 out[i] = mask_invalid(layer, bands[i].scaling.invalid)
+    _drop_fill(out, bands, rows, cols)
     return out
+
+
+def _drop_fill(numbers: np.ndarray, bands: list[Band], rows: slice, cols: slice) -> None:
+    """Set lossy bands' no data to NaN in place; witnesses are read where there may be some."""
+    near = [
+        b.fill is not None and near_fill(n, b.fill) for n, b in zip(numbers, bands, strict=True)
+    ]
+    for witnesses in {b.witnesses for b, n in zip(bands, near, strict=True) if np.any(n)}:
+        agreed = _all_near(witnesses, bands[0].geobox, rows, cols)
+        for layer, band, flags in zip(numbers, bands, near, strict=True):
+            if band.witnesses == witnesses:
+                layer[flags & agreed] = np.nan
+
+
+def _all_near(witnesses: tuple[Band, ...], grid: GeoBox, rows: slice, cols: slice) -> np.ndarray:
+    """Whether all witnesses are near their no-data value in the pixels of a window of ``grid``."""
+    agreed = np.ones((rows.stop - rows.start, cols.stop - cols.start), bool)
+    for band in witnesses:
+        ratio = factor(grid, band.geobox)
+        finer = [slice(part.start * ratio, part.stop * ratio) for part in (rows, cols)]
+        window = Window.from_slices(finer[0], finer[1])
+        with rasterio.Env(**GDAL_OPTIONS):
+            numbers = dataset(band.path, band.stamp).read(band.index, window=window)
+        agreed &= all_of_block(near_fill(numbers.astype(np.float32), band.fill or 0.0), ratio)
+    return agreed
 
 
 def positions(key: Any, shape: tuple[int, ...]) -> tuple[list[np.ndarray], tuple[int, ...]]:

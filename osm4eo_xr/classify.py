@@ -19,10 +19,11 @@ from dask.base import tokenize
 
 from osm4eo_xr._engine import ModelSource, classify_block
 from osm4eo_xr._ledger import LEDGER, Throughput
-from osm4eo_xr._program import OUTPUTS, PROBABILITY_NO_DATA, PROBABILITY_SCALE, Plan
+from osm4eo_xr._program import OUTPUTS, Plan
 from osm4eo_xr._tiles import Tiles, plan_tiles, read_tiles
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.grid import geobox_of, georeference
+from osm4eo_xr.legend import PROBABILITY_NO_DATA, PROBABILITY_SCALE
 from osm4eo_xr.model import Model, load_model, model_to_bytes
 
 if TYPE_CHECKING:

@@ -6,6 +6,7 @@ Every command imports the step it needs when it runs, so ``--help`` answers at o
 from __future__ import annotations
 
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -180,15 +181,33 @@ def sieve(
     out: Out,
     size: Annotated[int, typer.Option(help="Smallest region that is kept, in pixels.")] = 64,
     connectivity: Annotated[int, typer.Option(help="4 or 8 neighbours.")] = 8,
+    protect: Annotated[
+        list[str] | None,
+        typer.Option("--protect", help="Class to keep whatever its size, by name, id or clc:NN."),
+    ] = None,
     legend: LegendFile = None,
 ) -> None:
-    """Merge regions below a size into their largest neighbour, exactly as GDAL does."""
+    """Merge regions below a size into their largest neighbour, exactly as GDAL does.
+
+    The file is read twice and never held whole. Its no-data pixels (0 if it names none) stay.
+    """
+    from osm4eo_xr.cog import write_cog
     from osm4eo_xr.scene import open_raster
     from osm4eo_xr.sieve import sieve as sieve_map
+    from osm4eo_xr.sieve import watch_borders
 
-    opened = open_raster(class_map)
-    sieved = sieve_map(opened, size=size, connectivity=connectivity, reread=True)
-    _write(sieved, out, _legend(legend))
+    classes, opened = _legend(legend), open_raster(class_map)
+    sieved = sieve_map(
+        opened,
+        size=size,
+        connectivity=connectivity,
+        nodata=opened.attrs["nodata"],
+        protected=[classes.find(name).id for name in protect or ()],
+        reread=True,
+    )
+    with piece_bars() as watch, watch_borders(partial(watch, f"borders in {class_map.name}")):
+        write_cog(sieved, out, legend=classes, progress=partial(watch, out.name))
+    OUT.print(str(out), soft_wrap=True, highlight=False)
 
 
 @app.command()
@@ -222,6 +241,9 @@ def extract(
     out: Out,
     codes: Annotated[str, typer.Option(help="What pixels hold: id, clc or mask.")] = "id",
     min_area: Annotated[float, typer.Option(min=0, help="Smallest patch and hole, m².")] = 0.0,
+    threshold: Annotated[
+        float | None, typer.Option(help="CLASS_MAP holds probabilities; least one, 0 to 1.")
+    ] = None,
     vector: Annotated[
         Path | None, typer.Option(help="Also write polygons (.gpkg or .parquet).")
     ] = None,
@@ -230,13 +252,15 @@ def extract(
 ) -> None:
     """Extract one or several layers, for example water, from a class map."""
     from osm4eo_xr.layers import extract_layer
-    from osm4eo_xr.scene import open_raster
+    from osm4eo_xr.scene import open_probabilities, open_raster
     from osm4eo_xr.vectors import check_vector_path, to_vector, write_vector
 
     if vector is not None:
         check_vector_path(vector)
-    classes, opened = _legend(legend), open_raster(class_map)
-    picked = extract_layer(opened, layer, codes=codes, min_area=min_area, legend=classes)
+    classes = _legend(legend)
+    opened = open_raster(class_map) if threshold is None else open_probabilities(class_map)
+    how: Any = {"codes": codes, "min_area": min_area, "threshold": threshold}
+    picked = extract_layer(opened, layer, legend=classes, **how)
     _write(picked, out, classes)
     if vector is not None:
         written = open_raster(out).assign_attrs(picked.attrs)

@@ -90,16 +90,17 @@ def print_plan(plan: Plan) -> None:
     table = Table(title=f"{len(plan.tiles)} tiles: {' '.join(plan.tiles)}")
     table.add_column("piece")
     table.add_column("state")
-    for heading in ("chunks", "read / MB", "write / MB"):
+    for heading in ("chunks", "tasks", "read / MB", "write / MB"):
         table.add_column(heading, justify="right")
     for piece in plan.pieces:
         state = "done" if piece.done else "to do"
         sizes = (f"{n / 1e6:.1f}" for n in (piece.read, piece.written))
-        table.add_row(piece.name, state, str(piece.chunks), *sizes)
+        table.add_row(piece.name, state, f"{piece.chunks:,}", f"{piece.tasks:,}", *sizes)
     OUT.print(table)
     left = plan.todo
+    chunks, tasks = sum(p.chunks for p in left), sum(p.tasks for p in left)
     OUT.print(
-        f"{len(left)} of {len(plan.pieces)} pieces to do, {sum(p.chunks for p in left)} chunks, "
+        f"{len(left)} of {len(plan.pieces)} pieces to do, {chunks:,} chunks, {tasks:,} tasks, "
         f"about {plan.device_hours:.2g} device hours of inference"
     )
 

@@ -15,6 +15,12 @@ from osm4eo_xr.errors import InputError
 NO_DATA = 0
 """Class id of unlabelled or missing pixels in every class raster."""
 
+PROBABILITY_SCALE = 250
+"""A probability of 1 in uint8."""
+
+PROBABILITY_NO_DATA = 255
+"""No data in probabilities, confidence and margin."""
+
 _MAX_ID = 249  # probabilities are scaled to 0-250 and 255 marks no data, so ids stay below
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
+import dask.array as da
 import numpy as np
 import rasterio
 import xarray as xr
@@ -22,6 +23,7 @@ from osm4eo_xr._scene_files import (
     refuse_unknown_offset,
     with_scaling,
 )
+from osm4eo_xr._scene_nodata import with_witnesses
 from osm4eo_xr._scene_read import Band, RasterReader, SceneReader, lazy_array
 from osm4eo_xr._scene_safe import class_band, is_safe, read_product, safe_bands
 from osm4eo_xr._scene_stac import stack_classes, stack_items
@@ -31,6 +33,7 @@ from osm4eo_xr.grid import TARGET_CRS, geobox_of, georeference, target_geobox
 from osm4eo_xr.radiometry import mask_clouds
 
 __all__ = [
+    "open_probabilities",
     "open_raster",
     "open_safe",
     "open_safe_classes",
@@ -79,7 +82,10 @@ def open_scene(
         tags integers are scaled by 1e-4 and floats are reflectance already.
     nodata : float, optional
         The digital number that is no data. By default the files' tag; integers without one have 0.
-        65535 in uint16, NaN, infinities and floats below -3e38 always are no data.
+        65535 in uint16, NaN, infinities and floats below -3e38 always are no data. It is taken out
+        before resampling. In lossy files (JPEG 2000) numbers within 20 of it are no data too, but
+        only where blue, green, red and nir agree (the rule of ``osm4eo_xr._scene_nodata``), so
+        that the ragged edge of the orbit goes and dark water stays.
     resampling : str
         GDAL's method for bands that are not on the grid: cubic, bilinear, nearest or average.
 
@@ -107,11 +113,12 @@ def open_scene(
     if offset is None:
         refuse_unknown_offset(files)
     found = [b for f in files for b in bands_of_file(f, resampling=resampling, nodata=nodata)]
-    chosen = choose_bands(name_bands(found, names), bands, where=name_files(files))
+    found = name_bands(found, names)
+    chosen = choose_bands(found, bands, where=name_files(files))
     chosen = [with_scaling(b, scale, offset) for b in chosen]
     if scale is None:
         look_at_numbers(chosen)
-    return scene_of_bands(chosen, geobox, chunks)
+    return scene_of_bands(with_witnesses(chosen, found), geobox, chunks)
 
 
 def open_safe(
@@ -160,7 +167,8 @@ def open_safe(
     """
     product = read_product(path)
     found = safe_bands(product, tile=tile, offset=offset, resampling=resampling)
-    scene = scene_of_bands(choose_bands(found, bands, where=product.name), geobox, chunks)
+    chosen = choose_bands(found, bands, where=product.name)
+    scene = scene_of_bands(with_witnesses(chosen, found), geobox, chunks)
     scene.attrs |= {
         "product": product.name,
         "level": product.level,
@@ -273,6 +281,49 @@ def open_raster(path: PathLike, *, chunks: int = 2048) -> xr.DataArray:
     else:
         nodata = float("nan") if tag is None else float(tag)
     return georeference(data, band.geobox, attrs={"nodata": nodata}, name=Path(where).stem)
+
+
+def open_probabilities(path: PathLike, *, chunks: int = 2048) -> xr.DataArray:
+    """Open class probabilities, as a country run or ``classify --probabilities`` writes them.
+
+    Parameters
+    ----------
+    path : path
+        A raster with one band per class, each described by the class's id, slug or name.
+    chunks : int
+        Rows and columns per chunk.
+
+    Returns
+    -------
+    DataArray
+        (class, y, x) in the file's dtype; ``class`` holds the descriptions, ``attrs["nodata"]``
+        the no-data value.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read, has no CRS, or a band is not described.
+    """
+    where = str(path)
+    bands = bands_of_file(where, resampling="nearest", nodata=None)
+    with rasterio.open(where) as source:
+        names, nodata = source.descriptions, source.nodata
+    if not all(names):
+        raise InputError(f"{where} does not say which class each band is; describe its bands")
+    rows, cols = bands[0].geobox.shape
+    dtype = np.dtype(bands[0].dtype)
+    shape = (min(chunks, rows), min(chunks, cols))
+    layers = [
+        lazy_array(RasterReader(where, b.stamp, b.index, (rows, cols), dtype), shape) for b in bands
+    ]
+    return georeference(
+        da.stack(layers),
+        bands[0].geobox,
+        dims=("class", "y", "x"),
+        coords={"class": list(names)},
+        attrs={"nodata": nodata},
+        name=Path(where).stem,
+    )
 
 
 def _target_of(bands: Sequence[Band], geobox: GeoBox | Literal["native"] | None) -> GeoBox:
