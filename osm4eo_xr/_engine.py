@@ -128,6 +128,9 @@ def run_block(
     return engine.fetch(engine.compute(engine.stage(block, offset, scale)))
 
 
+MOST_ENGINES = 4
+"""Programs that a process keeps; scenes of another size or another model need their own."""
+
 _engines: dict[tuple[str, Plan], Engine] = {}
 _loading = threading.Lock()
 _computing = threading.Lock()
@@ -202,6 +205,8 @@ def _engine(source: ModelSource, content: bytes | None, plan: Plan) -> Engine:
     with _loading:
         if key not in _engines:
             model = source.load(content)
+            while len(_engines) >= MOST_ENGINES:  # each holds its model and working memory
+                del _engines[next(iter(_engines))]
             started = time.perf_counter()
             _engines[key] = _build(model, plan.resolved(jax.default_backend()))
             LEDGER.compiled(time.perf_counter() - started)

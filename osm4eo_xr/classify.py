@@ -104,7 +104,8 @@ def classify(
     -------
     DataArray or Dataset
         Classes: (y, x) uint8, the model's class ids, 0 = no data. The others: uint8, 0-250 for
-        0-1, 255 = no data; probabilities are (class, y, x).
+        0-1, 255 = no data; probabilities are (class, y, x). attrs hold the model's name and
+        digest and, in window mode, the centre.
 
     Raises
     ------
@@ -132,6 +133,9 @@ def classify(
         name=f"classify-{tokenize(data.name, model.digest, plan)}",
     )[:, : tiles.shape[0], : tiles.shape[1]]
     result = _label(layers, names, model, geobox)
+    if model.net.mode == "window":
+        for each in result.values():
+            each.attrs["centre"] = middle
     return result["classes"] if isinstance(outputs, str) else result
 
 

@@ -186,6 +186,7 @@ def test_window_mode_classifies_the_pixel_at_the_centre_index() -> None:
         for same in (centre, said):
             by_name = classify(scene, make_model(WINDOW, centre=0), tile=16, centre=same)
             np.testing.assert_array_equal(by_name, maps[-1])
+            assert by_name.attrs["centre"] == centre
     assert len(np.unique(maps[0])) > 4
     assert (maps[0] != maps[1]).any()
 

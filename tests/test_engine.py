@@ -120,6 +120,16 @@ def test_next_block_is_read_while_one_computes(monkeypatch: pytest.MonkeyPatch) 
     assert engine.overlapped == [True] * blocks
 
 
+def test_a_process_keeps_few_programs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_engine, "_engines", {})
+    monkeypatch.setattr(_engine, "_build", lambda *_: object())
+    monkeypatch.setattr(ModelSource, "load", lambda *_: None)
+    plan = Plan(DENSE, tuple(range(1, 13)), ("classes",), 64, 64, 0, 0)
+    kept = [_engine._engine(ModelSource(str(n), None), None, plan) for n in range(6)]
+    assert list(_engine._engines.values()) == kept[-_engine.MOST_ENGINES :]
+    assert _engine._engine(ModelSource("5", None), None, plan) is kept[5]
+
+
 def test_a_forked_process_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_engine, "_process", os.getppid())
     with pytest.raises(InputError, match="start workers with the method 'spawn'"):
