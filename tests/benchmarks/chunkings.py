@@ -43,12 +43,12 @@ def main() -> None:
 
 def compare(scene: xr.DataArray, model: Any, tile: int, engine: Any, whole: np.ndarray) -> None:
     """Print one engine's lines."""
-    first = None
+    maps = {}
     for name, chunks in chunkings(scene):
         chunked = scene.chunk({"band": -1, **chunks})
-        found = oxr.classify(chunked, model, tile=tile, engine=engine).values
-        first = found if first is None else first
-        report(f"{engine}: {name}", found, first)
+        maps[name] = oxr.classify(chunked, model, tile=tile, engine=engine).values
+        report(f"{engine}: {name}", maps[name], maps["1 chunk"])
+    first = maps["1 chunk"]
     one = oxr.classify(scene, model, tile=max(scene.shape), engine=engine).values
     report(f"{engine}: one block over the whole scene", one, first)
     report(f"{engine}: against the network as trained, one pass", first, whole)
@@ -75,7 +75,7 @@ def whole_pass(scene: xr.DataArray, model: Any) -> np.ndarray:
     normal = model.normalisation
     offset, scale = (np.float32(v).reshape(-1, 1, 1) for v in (normal.offset, normal.scale))
     x = np.where(valid, (data - offset) / scale, 0)
-    halo, (rows, cols) = model.footprint.halo, valid.shape
+    halo, rows, cols = model.footprint.halo, scene.sizes["y"], scene.sizes["x"]
     x = np.pad(x, ((0, 0), *((halo, halo + -n % model.stride) for n in (rows, cols))))
     x = x.transpose(1, 2, 0)[None].astype(np.float32)
     logits = jax.jit(resnet.apply_eval, static_argnums=0)(model.net, model.variables, x)

@@ -83,8 +83,9 @@ def window_models() -> tuple[Any, Model]:
     network = keras_case.build(keras, depth=29, bands=4)
     keras_case.randomise(network)
     with tempfile.TemporaryDirectory() as folder:
-        network.save(Path(folder) / "network.h5")
-        read = import_keras(Path(folder) / "network.h5")
+        file = Path(folder, "network.h5")
+        network.save(file)
+        read = import_keras(file)
     return network, Model(read.net, read.variables, BANDS, FIXED, class_ids=read.class_ids)
 
 
@@ -110,7 +111,7 @@ def compare(
         name: lambda engine=engine: run_block(engine, block, zero, one)
         for name, engine in engines.items()
     }
-    pixels = dict.fromkeys((*runs, "torch"), rows * cols)
+    pixels: dict[str, int] = dict.fromkeys((*runs, "torch"), rows * cols)
     torch_run = torch_network(model, plan, block, arguments.threads)
     if torch_run:
         runs["torch"] = torch_run

@@ -90,7 +90,8 @@ def measure(scene_path: Path, arguments: argparse.Namespace, client: Client | No
     print(f"{scene.shape} from COG to COG in {seconds:.0f} s: {pixels / seconds:,.0f} px/s")
     print_throughput(oxr.read_throughput(client))
     if client is not None:
-        for worker, seen in client.run(of_process).items():
+        counts: Any = client.run(of_process)
+        for worker, seen in counts.items():
             print(f"  {worker}: {json.dumps(seen)}")
     print(f"  this process: {json.dumps(of_process())}")
 
