@@ -15,8 +15,9 @@ import dask
 import dask.array as da
 import numpy as np
 import xarray as xr
-from dask.base import tokenize
+from dask.base import annotate, tokenize
 
+from osm4eo_xr._device import device_annotations
 from osm4eo_xr._engine import ModelSource, classify_block
 from osm4eo_xr._ledger import LEDGER, Throughput
 from osm4eo_xr._program import OUTPUTS, Plan
@@ -120,18 +121,7 @@ def classify(
     margin = model.footprint_at(middle).halo
     tiles = _tiles(data, model, margin, tile)
     plan = _plan(model, names, tiles, margin, middle, dtype, engine)
-    layers = da.map_blocks(
-        classify_block,
-        read_tiles(data, tiles, plan.margin),
-        *_model_arguments(model),
-        plan,
-        _scaling(data, model),
-        tiles.shape,
-        dtype=np.uint8,
-        chunks=((plan.layers,), *_inner_chunks(tiles)),
-        meta=np.empty((0, 0, 0), np.uint8),
-        name=f"classify-{tokenize(data.name, model.digest, plan)}",
-    )[:, : tiles.shape[0], : tiles.shape[1]]
+    layers = _classify_tiles(data, model, tiles, plan)
     result = _label(layers, names, model, geobox)
     if model.net.mode == "window":
         for each in result.values():
@@ -157,6 +147,26 @@ def read_throughput(client: Any = None, *, reset: bool = False) -> Throughput:
 
 def _read_ledger(reset: bool) -> Throughput:  # noqa: FBT001 - sent to workers by position
     return LEDGER.read(reset=reset)
+
+
+def _classify_tiles(data: da.Array, model: Model, tiles: Tiles, plan: Plan) -> da.Array:
+    """Return the stacked layers (layer, y, x) of the whole scene; lazy."""
+    with_margin, arguments = read_tiles(data, tiles, plan.margin), _model_arguments(model)
+    scaling = _scaling(data, model)
+    with annotate(**device_annotations()):  # only what runs on the device
+        blocks = da.map_blocks(
+            classify_block,
+            with_margin,
+            *arguments,
+            plan,
+            scaling,
+            tiles.shape,
+            dtype=np.uint8,
+            chunks=((plan.layers,), *_inner_chunks(tiles)),
+            meta=np.empty((0, 0, 0), np.uint8),
+            name=f"classify-{tokenize(data.name, model.digest, plan)}",
+        )
+    return blocks[:, : tiles.shape[0], : tiles.shape[1]]
 
 
 def _check_outputs(outputs: str | Sequence[str]) -> tuple[str, ...]:

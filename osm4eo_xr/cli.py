@@ -17,6 +17,7 @@ from osm4eo_xr.console import (
     OUT,
     piece_bars,
     print_error,
+    print_findings,
     print_note,
     print_plan,
     print_throughput,
@@ -326,18 +327,41 @@ def run(
         str | None, typer.Option(help="Cluster to compute on, instead of the file's.")
     ] = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Only say what would be done.")
+        bool, typer.Option("--dry-run", help="Only say what would be done and submitted.")
     ] = False,
 ) -> None:
     """Make all maps of a country file; what is whole already is kept."""
-    from osm4eo_xr.country import plan_country, run_country
+    from osm4eo_xr.country import plan_country, read_country, run_country
 
     if dry_run:
         print_plan(plan_country(country))
+        _print_scripts(cluster or read_country(country).cluster)
         return
     with piece_bars() as watch:
         out = run_country(country, cluster=cluster, watch=watch)
     OUT.print(str(out), soft_wrap=True, highlight=False)
+
+
+@app.command()
+def doctor(
+    cluster: Annotated[
+        str, typer.Option(help="Cluster (name or YAML file) whose workers to look at.")
+    ] = "local",
+    wait: Annotated[
+        float, typer.Option(min=1, help="Seconds to wait for workers, in the queue too.")
+    ] = 600,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print the job scripts.")] = False,
+) -> None:
+    """Say whether a run would work here and on a cluster, and what mends it if not."""
+    if dry_run:
+        _print_scripts(cluster)
+        return
+    from osm4eo_xr.doctor import examine
+
+    findings = examine(cluster, wait=wait, report=print_note)
+    print_findings(findings)
+    if any(f.state == "wrong" for f in findings):
+        raise typer.Exit(1)
 
 
 @app.command()
@@ -360,6 +384,20 @@ def _write(raster: xr.DataArray, path: Path, legend: Legend | None) -> None:
     with progress_bar(path.name) as progress:
         write_cog(raster, path, legend=legend, progress=progress)
     OUT.print(str(path), soft_wrap=True, highlight=False)
+
+
+def _print_scripts(cluster: str) -> None:
+    """Print the script of each kind of job that a cluster would submit; nothing without jobs."""
+    from osm4eo_xr._jobs import job_scripts
+    from osm4eo_xr.site import BatchSite
+    from osm4eo_xr.site_file import load_site
+
+    site = load_site(cluster) if cluster else None
+    if not isinstance(site, BatchSite):
+        return
+    for kind, script in job_scripts(site).items():
+        print_note(f"a {kind} job is submitted with {site.submit_command}:")
+        OUT.out(script, highlight=False)
 
 
 def _outline(boundary: Path | None, country: str | None) -> Path | GeoDataFrame | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -23,6 +23,7 @@ from rich.table import Table
 
 if TYPE_CHECKING:
     from osm4eo_xr._ledger import Throughput
+    from osm4eo_xr._symptoms import Finding
     from osm4eo_xr.country import Plan
 
 OUT = Console()
@@ -114,6 +115,25 @@ def print_throughput(seen: Throughput) -> None:
         soft_wrap=True,
         highlight=False,
     )
+
+
+def print_findings(findings: Sequence[Finding]) -> None:
+    """Print what the doctor found; below it, what to do about each thing that is not well."""
+    table = Table()
+    table.add_column("where", no_wrap=True)
+    table.add_column("check", no_wrap=True)
+    table.add_column("", no_wrap=True)
+    table.add_column("found")
+    colors = {"ok": "green", "note": "yellow", "wrong": "bold red"}
+    for f in findings:
+        table.add_row(f.place, f.check, f"[{colors[f.state]}]{f.state}[/]", escape(f.found))
+    OUT.print(table)
+    for f in findings:
+        if f.advice:
+            text = f"{f.state}: {f.place}, {f.check}: {f.found}. To mend it: {f.advice}"
+            OUT.print(f"[{colors[f.state]}]{escape(text)}[/]", soft_wrap=True, highlight=False)
+    wrong = sum(f.state == "wrong" for f in findings)
+    OUT.print(f"a run would fail: {wrong} wrong" if wrong else "a run would work")
 
 
 def print_note(text: str) -> None:

@@ -1,6 +1,6 @@
 """Inference on this machine: each engine and mode beside Keras, PyTorch and the sgemm peak.
 
-    python -m tests.benchmarks.inference [--edge 512] [--windows 2048] [--rounds 3] [--threads 2]
+    python -m tests.benchmarks.inference [--edge 1024] [--windows 2048] [--rounds 3] [--threads 2]
 
 Dense mode runs a network with random weights, window mode one that Keras built where tensorflow is
 installed; every engine has the same weights. Peers, where they are installed:
@@ -52,7 +52,7 @@ KERAS_ROW = 512  # and in the original's procedure, so that a call's overhead co
 def main() -> None:
     """Measure and print the tables."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--edge", type=int, default=512, help="edge of the dense block, pixels")
+    parser.add_argument("--edge", type=int, default=1024, help="edge of the dense block, pixels")
     parser.add_argument("--windows", type=int, default=2048, help="windows per round")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=2, help="of PyTorch")
