@@ -111,7 +111,8 @@ def compare(
         name: lambda engine=engine: run_block(engine, block, zero, one)
         for name, engine in engines.items()
     }
-    pixels: dict[str, int] = dict.fromkeys((*runs, "torch"), rows * cols)
+    count = rows * cols
+    pixels = {"jax": count, "onnx": count, "torch": count}
     torch_run = torch_network(model, plan, block, arguments.threads)
     if torch_run:
         runs["torch"] = torch_run
