@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 import shapely
 from pyproj import Transformer
 
-from osm4eo_xr._osm_scan import Row
+if TYPE_CHECKING:
+    from osm4eo_xr._osm_scan import Row
 
 OSM_CRS = "EPSG:4326"
 """CRS of OpenStreetMap coordinates and of the areas."""

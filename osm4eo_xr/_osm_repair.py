@@ -12,6 +12,8 @@ import osmium
 import osmium.filter
 import osmium.osm
 import shapely
+from osmium.index import LocationTable
+from shapely.geometry.base import BaseGeometry
 
 _MIN_NODES = 4  # of a closed ring, the first counted twice
 
@@ -32,7 +34,7 @@ class Rescued:
 
     kind: str
     osm_id: int
-    geometry: shapely.Geometry | None
+    geometry: BaseGeometry | None
     reason: str
 
 
@@ -45,7 +47,7 @@ class _Line:
 
 
 def rescue(
-    path: Path, locations: osmium.index.LocationTable, ways: set[int], relations: set[int]
+    path: Path, locations: LocationTable, ways: set[int], relations: set[int]
 ) -> Iterator[Rescued]:
     """Read objects once more and build their areas ring by ring, in order of kind and id."""
     members = _members(path, relations)
@@ -60,7 +62,7 @@ def rescue(
 def _members(path: Path, relations: set[int]) -> dict[int, list[tuple[int, str]]]:
     if not relations:
         return {}
-    found = osmium.FileProcessor(str(path), osmium.osm.RELATION)
+    found: Any = osmium.FileProcessor(str(path), osmium.osm.RELATION)
     found = found.with_filter(osmium.filter.IdFilter(relations))
     return {r.id: [(m.ref, m.role) for m in r.members if m.type == "w"] for r in found}
 
@@ -70,7 +72,7 @@ def _lines(path: Path, locations: Any, wanted: set[int]) -> dict[int, _Line]:
         return {}
     placed = osmium.NodeLocationsForWays(locations)
     placed.ignore_errors()
-    found = osmium.FileProcessor(str(path), osmium.osm.WAY)
+    found: Any = osmium.FileProcessor(str(path), osmium.osm.WAY)
     found = found.with_filter(osmium.filter.IdFilter(wanted)).with_filter(placed)
     return {way.id: _line(way.nodes) for way in found}
 
@@ -86,7 +88,7 @@ def line_points(nodes: Any) -> np.ndarray:
     return np.array(points, float).reshape(-1, 2)
 
 
-def _from_ring(line: _Line) -> tuple[shapely.Geometry | None, str]:
+def _from_ring(line: _Line) -> tuple[BaseGeometry | None, str]:
     """Build the area of a closed way."""
     count = len(line.points) + line.missing
     if line.missing:
@@ -97,7 +99,7 @@ def _from_ring(line: _Line) -> tuple[shapely.Geometry | None, str]:
     return (None, "it encloses no area") if area.is_empty else (area, reason)
 
 
-def _enclosed(ring: np.ndarray) -> tuple[shapely.Geometry, str]:
+def _enclosed(ring: np.ndarray) -> tuple[BaseGeometry, str]:
     """Return the land a closed line encloses an odd number of times, and what is wrong with it."""
     polygon = shapely.Polygon(ring)
     if shapely.is_valid(polygon):
@@ -108,7 +110,7 @@ def _enclosed(ring: np.ndarray) -> tuple[shapely.Geometry, str]:
 
 def _from_members(
     members: list[tuple[int, str]], lines: dict[int, _Line]
-) -> tuple[shapely.Geometry | None, str]:
+) -> tuple[BaseGeometry | None, str]:
     """Build the area of a relation from the rings that its ways close."""
     absent = [(way, role) for way, role in members if way not in lines]
     reasons = [f"{len(absent)} of its {len(members)} ways are not in the file"] if absent else []
@@ -123,7 +125,7 @@ def _from_members(
     return (None if area.is_empty else area), "; ".join(reasons + wrong)
 
 
-def _rings(parts: list[_Line]) -> tuple[shapely.Geometry, list[str]]:
+def _rings(parts: list[_Line]) -> tuple[BaseGeometry, list[str]]:
     """Join lines to rings; return the union of what they enclose, and what is wrong."""
     lost = sum(part.missing for part in parts)
     reasons = [f"{lost} nodes of its ways are not in the file"] if lost else []
@@ -145,12 +147,12 @@ def _rings(parts: list[_Line]) -> tuple[shapely.Geometry, list[str]]:
     return shapely.union_all(areas), reasons
 
 
-def _noded(lines: Iterable[shapely.Geometry]) -> np.ndarray:
+def _noded(lines: Iterable[Any]) -> np.ndarray:
     return shapely.get_parts(shapely.node(shapely.MultiLineString(list(lines))))
 
 
-def polygons_of(geometry: shapely.Geometry) -> shapely.Geometry:
+def polygons_of(geometry: BaseGeometry) -> BaseGeometry:
     """Return the polygons of a geometry and leave its lines and points out."""
     parts = shapely.get_parts(shapely.get_parts(geometry))
     kept = parts[shapely.get_type_id(parts) == shapely.GeometryType.POLYGON]
-    return kept[0] if len(kept) == 1 else shapely.multipolygons(kept)
+    return kept[0] if len(kept) == 1 else shapely.MultiPolygon(kept.tolist())

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from osm4eo_xr.legend import Legend, TagRule
+if TYPE_CHECKING:
+    from osm4eo_xr.legend import Legend, TagRule
 
 IGNORED_KEYS = frozenset(
     {"type", "created_by", "source", "note", "fixme", "FIXME", "comment", "description", "name"}

@@ -11,7 +11,7 @@ from array import array
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import osmium
@@ -23,7 +23,9 @@ import shapely
 
 from osm4eo_xr._osm_repair import Rescued, line_points, rescue
 from osm4eo_xr._osm_rules import Rules, is_untagged
-from osm4eo_xr.legend import Legend, TagRule
+
+if TYPE_CHECKING:
+    from osm4eo_xr.legend import Legend, TagRule
 
 Progress = Callable[[int, int], None]
 
@@ -85,12 +87,12 @@ class Scan:
                     yield rows
                     rows, size = [], 0
         yield rows
-        self.progress.finish()
 
     def _rows(self, locations: osmium.index.LocationTable) -> Iterator[Row]:
         kinds = osmium.osm.WAY | osmium.osm.AREA
         kinds = kinds | osmium.osm.NODE if self.rules.points else kinds
-        objects = osmium.FileProcessor(str(self.path)).with_locations(locations)  # pyright: ignore[reportArgumentType] # takes a table as well
+        objects: Any = osmium.FileProcessor(str(self.path))
+        objects = objects.with_locations(locations)
         objects = objects.with_areas(osmium.filter.TagFilter(*_AREA_TYPES), self._relations)
         objects = objects.with_filter(osmium.filter.EntityFilter(kinds))
         objects = objects.with_filter(osmium.filter.TagFilter(*self.rules.tags))
@@ -156,7 +158,7 @@ class Scan:
                 self._note(self.broken, "way", way.id, f"it is no line ({error})")
                 return
             self._note(self.repaired, "way", way.id, f"{reason}; the line joins the others")
-            yield Row(rule, "way", way.id, shapely.to_wkb(shapely.linestrings(points)))
+            yield Row(rule, "way", way.id, shapely.LineString(points).wkb)
 
     def _node(self, node: Any) -> Iterator[Row]:
         rule = self._best(node.tags, "point")
@@ -186,7 +188,7 @@ class Scan:
             return
         if thing.reason:
             self._note(self.repaired, thing.kind, thing.osm_id, thing.reason)
-        yield from self._keep(Row(rule, thing.kind, thing.osm_id, shapely.to_wkb(thing.geometry)))
+        yield from self._keep(Row(rule, thing.kind, thing.osm_id, thing.geometry.wkb))
 
     def _old_style(self) -> dict[int, TagRule]:
         """Give each untagged multipolygon the rule that its tagged outer ways share."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -24,7 +24,15 @@ from osm4eo_xr._landuse_store import PartitionWriter
 from osm4eo_xr._osm_areas import OSM_CRS, Areas, join, tags_of, to_areas
 from osm4eo_xr._osm_scan import Scan
 from osm4eo_xr.errors import InputError
-from osm4eo_xr.landuse import INDEX, Bounds, Landuse, Problems, open_landuse, read_areas, write_index
+from osm4eo_xr.landuse import (
+    INDEX,
+    Bounds,
+    Landuse,
+    Problems,
+    open_landuse,
+    read_areas,
+    write_index,
+)
 from osm4eo_xr.legend import Legend, default_legend
 
 if TYPE_CHECKING:
@@ -83,6 +91,7 @@ def read_landuse(
         parts = [to_areas(rows, bbox) for rows in scan.batches() if rows]
     if not sum(map(len, parts)):
         raise InputError(_nothing_in(path, legend, bbox))
+    scan.progress.finish()
     return _frame(join(parts), _problems(scan))
 
 
@@ -145,7 +154,29 @@ def write_landuse(
         if folder.exists():
             shutil.rmtree(folder)
         whole.replace(folder)
+    scan.progress.finish()
     return open_landuse(folder)
+
+
+@contextmanager
+def partitions_of(
+    path: Path,
+    folder: Path | None,
+    legend: Legend,
+    progress: AbstractContextManager[Progress],
+) -> Iterator[Landuse]:
+    """Yield the land use of an extract, or of a folder of partitions, which then is ``path``.
+
+    Partitions are written into ``folder`` if one is given, else into one that goes afterwards.
+    """
+    if path.is_dir():
+        yield open_landuse(path)
+        return
+    with TemporaryDirectory(prefix="osm4eo-areas-") as temporary:
+        target = Path(temporary) / "areas" if folder is None else folder
+        with progress as tell:
+            made = write_landuse(path, target, legend, progress=tell)
+        yield made
 
 
 def unclaimed_tags(

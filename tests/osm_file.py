@@ -25,9 +25,7 @@ class OsmFile:
         self._tag(self.root[number - 1], tags)
         return number
 
-    def way(
-        self, points: Ring, tags: Mapping[str, str] | None = None, *, missing: int = 0
-    ) -> int:
+    def way(self, points: Ring, tags: Mapping[str, str] | None = None, *, missing: int = 0) -> int:
         """Add a way through ``points``, leave some nodes out of the file, and return its id."""
         way = ET.Element("way", id=str(100 + len(self.ways)), version="1")
         for k, point in enumerate(points):

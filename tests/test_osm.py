@@ -92,7 +92,8 @@ def test_old_style_multipolygons_take_the_tag_of_their_outer_ways(tmp_path: Path
     closed = osm.relation([(ring, "outer"), (hole, "inner")], MULTI)
     half, rest = square(40, 0, 10)[:3], square(40, 0, 10)[2:]
     joined = osm.relation(
-        [(osm.way(half, FOREST), "outer"), (osm.way(rest, FOREST), "")], MULTI | {"source": "survey"}
+        [(osm.way(half, FOREST), "outer"), (osm.way(rest, FOREST), "")],
+        MULTI | {"source": "map"},
     )
     half, rest = square(60, 0, 10)[:3], square(60, 0, 10)[2:]
     torn = osm.relation(
@@ -250,7 +251,9 @@ def test_points_and_lines_get_the_width_that_a_legend_gives(tmp_path: Path) -> N
     osm.node((50, 50), {"power": "generator"})
     a = {"id": 1, "clc": 11, "slug": "a", "name": "A", "color": [1, 2, 3], "priority": 1}
     rule = {"class": "a", "tags": ["power=generator"], "geometry": "point", "width": 40}
-    frame = read_landuse(osm.write(tmp_path / "a.osm"), legend_from_dict({"class": [a], "rule": [rule]}))
+    frame = read_landuse(
+        osm.write(tmp_path / "a.osm"), legend_from_dict({"class": [a], "rule": [rule]})
+    )
     assert frame["osm_kind"].tolist() == ["node"]
     assert frame["area"][0] == pytest.approx(np.pi * 20**2, rel=0.01)
 

@@ -35,7 +35,8 @@ def _numbers(source: Path, bits: Any) -> dict[int, int]:
 
 def _bounds(source: Path) -> tuple[float, float]:
     """Return the extract's west and east end in degrees."""
-    lons = [n.lon for n in osmium.FileProcessor(str(source), osmium.osm.NODE)]
+    nodes: Any = osmium.FileProcessor(str(source), osmium.osm.NODE)
+    lons = [n.lon for n in nodes]
     return min(lons), max(lons)
 
 
