@@ -20,6 +20,10 @@ from rasterio.features import rasterize
 from osm4eo_xr._osm_areas import project
 from osm4eo_xr.legend import NO_DATA
 
+# rasterio looks for a transform on its in-memory target before it sets ours. A filter for good,
+# because one for a while is shared by all threads and comes back at the wrong moment.
+warnings.filterwarnings("ignore", category=NotGeoreferencedWarning, module=r"rasterio\.features")
+
 Edge = Literal["center", "ignore"]
 
 _CACHED = 8  # partitions in memory; neighbouring blocks read the same
@@ -180,8 +184,5 @@ def _fill(
     """Burn geometries in the order given; a later one overwrites an earlier one."""
     out = np.full(tuple(box.shape), NO_DATA, np.uint8) if out is None else out
     if pairs:
-        with warnings.catch_warnings():
-            # rasterio looks for a transform on its in-memory target before it sets ours
-            warnings.simplefilter("ignore", NotGeoreferencedWarning)
-            rasterize(pairs, out=out, transform=box.affine, **how)
+        rasterize(pairs, out=out, transform=box.affine, **how)
     return out

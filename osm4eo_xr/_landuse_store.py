@@ -18,8 +18,8 @@ import shapely
 from osm4eo_xr._osm_areas import Areas, join
 from osm4eo_xr.landuse import Partition, from_table, to_table
 
-_GATHER = 100_000  # areas in memory when cells are gathered
-_ROW_GROUP = 2_000  # areas; a cell is found in a spooled file by the statistics of its groups
+_GATHER = 20_000  # areas in memory when cells are gathered
+_ROW_GROUP = 1_000  # areas; a cell is found in a spooled file by the statistics of its groups
 
 
 class PartitionWriter:
@@ -64,10 +64,9 @@ class PartitionWriter:
             yield group
 
     def _gather(self, cells: list[int]) -> Iterator[Partition]:
-        span = [("cell", ">=", cells[0]), ("cell", "<=", cells[-1])]
-        tables = [pq.read_table(path, filters=span) for path in self.spooled]
-        found = np.concatenate([t["cell"].to_numpy() for t in tables])
-        areas = join([from_table(t) for t in tables if t.num_rows])
+        parts = [part for path in self.spooled for part in _between(path, cells[0], cells[-1])]
+        found = np.concatenate([numbers for numbers, _ in parts])
+        areas = join([areas for _, areas in parts])
         for cell in cells:
             yield self._write(cell, areas.take(found == cell).in_order())
 
@@ -77,3 +76,17 @@ class PartitionWriter:
         pq.write_table(to_table(areas), self.folder / name, compression="zstd")
         west, south, east, north = shapely.total_bounds(areas.geometry).tolist()
         return Partition(name, len(areas), (west, south, east, north))
+
+
+def _between(path: Path, first: int, last: int) -> Iterator[tuple[np.ndarray, Areas]]:
+    """Yield the cells and areas of a spooled file's groups that lie in a span of cells."""
+    with pq.ParquetFile(path) as file:
+        at = file.schema_arrow.get_field_index("cell")
+        for k in range(file.num_row_groups):
+            span = file.metadata.row_group(k).column(at).statistics
+            if span.max < first or span.min > last:
+                continue
+            table = file.read_row_group(k, use_threads=False)
+            cells = table["cell"].to_numpy()
+            inside = np.flatnonzero((cells >= first) & (cells <= last))
+            yield cells[inside], from_table(table.take(inside))

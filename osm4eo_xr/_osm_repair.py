@@ -47,7 +47,7 @@ class _Line:
 
 
 def rescue(
-    path: Path, locations: LocationTable, ways: set[int], relations: set[int]
+    path: Path, locations: LocationTable | None, ways: set[int], relations: set[int]
 ) -> Iterator[Rescued]:
     """Read objects once more and build their areas ring by ring, in order of kind and id."""
     members = _members(path, relations)

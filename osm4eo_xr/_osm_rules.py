@@ -31,10 +31,11 @@ class Rules:
     def matches(self, tags: Any) -> list[TagRule]:
         """Return the rules whose tags an object has and that do not exclude it."""
         found: list[TagRule] = []
-        for tag in tags:
-            values = self.by_key.get(tag.k)
-            if values is not None:
-                found.extend(rule for rule in values.get(tag.v, ()) if _holds(rule, tags))
+        # A dozen look-ups are cheaper than a walk over the object's tags.
+        for key, values in self.by_key.items():
+            value = tags.get(key)
+            if value is not None and value in values:
+                found.extend(rule for rule in values[value] if _holds(rule, tags))
         return found
 
     def best(self, matches: Iterable[TagRule], geometry: str) -> TagRule | None:

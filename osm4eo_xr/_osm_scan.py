@@ -6,34 +6,24 @@ batch of areas; node locations of a large file are in a temporary file.
 
 from __future__ import annotations
 
-import tempfile
-from array import array
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import osmium
-import osmium.filter
 import osmium.geom
-import osmium.index
-import osmium.osm
 import shapely
 
+from osm4eo_xr._osm_reader import Passes, Progress
 from osm4eo_xr._osm_repair import Rescued, line_points, rescue
-from osm4eo_xr._osm_rules import Rules, is_untagged
+from osm4eo_xr._osm_rules import Rules
 
 if TYPE_CHECKING:
     from osm4eo_xr.legend import Legend, TagRule
 
-Progress = Callable[[int, int], None]
-
-BATCH = 20_000  # areas
+BATCH = 10_000  # areas
 _BATCH_BYTES = 64_000_000  # of their geometries
-_LARGE_FILE = 300_000_000  # bytes; above it node locations go to a file, not to memory
-_REPORT_EVERY = 5_000  # objects
-_AREA_TYPES = (("type", "multipolygon"), ("type", "boundary"))
 
 
 class Row(NamedTuple):
@@ -64,11 +54,11 @@ class Scan:
         scratch: Path | None = None,
     ) -> None:
         self.path, self.rules, self.scratch = path, Rules(legend), scratch
-        self.progress = _Bytes(path, progress)
+        self._passes = Passes(path, self.rules, progress)
+        self.progress, self._relations = self._passes.progress, self._passes.relations
         self.broken: list[dict[str, Any]] = []
         self.repaired: list[dict[str, Any]] = []
         self.duplicates: list[dict[str, Any]] = []
-        self._relations = _Relations(self.rules, self.progress)
         self._awaited: dict[int, TagRule] = {}
         self._held: list[Row] = []
         self._made: dict[int, str] = {}
@@ -79,8 +69,8 @@ class Scan:
         """Yield areas in the order of the file, some thousands at a time."""
         rows: list[Row] = []
         size = 0
-        with _node_locations(self.path, self.scratch) as locations:
-            for row in self._rows(locations):
+        with self._passes.places(self.scratch):
+            for row in self._rows():
                 rows.append(row)
                 size += len(row.wkb)
                 if len(rows) >= BATCH or size >= _BATCH_BYTES:
@@ -88,24 +78,14 @@ class Scan:
                     rows, size = [], 0
         yield rows
 
-    def _rows(self, locations: osmium.index.LocationTable) -> Iterator[Row]:
-        kinds = osmium.osm.WAY | osmium.osm.AREA
-        kinds = kinds | osmium.osm.NODE if self.rules.points else kinds
-        objects: Any = osmium.FileProcessor(str(self.path))
-        objects = objects.with_locations(locations)
-        objects = objects.with_areas(osmium.filter.TagFilter(*_AREA_TYPES), self._relations)
-        objects = objects.with_filter(osmium.filter.EntityFilter(kinds))
-        objects = objects.with_filter(osmium.filter.TagFilter(*self.rules.tags))
-        for count, thing in enumerate(objects):
-            if count % _REPORT_EVERY == 0:
-                self.progress.report(1)
-            if thing.is_area():
-                yield from self._area(thing)
-            elif thing.is_way():
-                yield from self._way(thing)
-            else:
-                yield from self._node(thing)
-        yield from self._end(locations)
+    def _rows(self) -> Iterator[Row]:
+        for thing in self._passes.objects():
+            yield from self._area(thing) if thing.is_area() else self._way(thing)
+        for node in self._passes.points():
+            rule = self._best(node.tags, "point")
+            if rule is not None:
+                yield Row(rule, "node", node.id, self._factory.create_point(node))
+        yield from self._end()
 
     def _area(self, area: Any) -> Iterator[Row]:
         """Take an assembled area in."""
@@ -160,17 +140,12 @@ class Scan:
             self._note(self.repaired, "way", way.id, f"{reason}; the line joins the others")
             yield Row(rule, "way", way.id, shapely.LineString(points).wkb)
 
-    def _node(self, node: Any) -> Iterator[Row]:
-        rule = self._best(node.tags, "point")
-        if rule is not None:
-            yield Row(rule, "node", node.id, self._factory.create_point(node))
-
-    def _end(self, locations: osmium.index.LocationTable) -> Iterator[Row]:
+    def _end(self) -> Iterator[Row]:
         """Rescue what was not assembled, then let those held ways go that nothing replaced."""
         old = self._old_style()
         lost = {k: r for k, r in self._relations.rule.items() if k not in self._made} | old
-        found = rescue(self.path, locations, set(self._awaited), set(lost))
-        for thing in found if lost or self._awaited else ():
+        found = rescue(self.path, self._passes.locations, set(self._awaited), set(lost))
+        for thing in found:
             rule = lost[thing.osm_id] if thing.kind == "relation" else self._awaited[thing.osm_id]
             yield from self._rescued(thing, rule)
         for row in self._held:
@@ -213,92 +188,3 @@ class Scan:
     @staticmethod
     def _note(problems: list[dict[str, Any]], kind: str, osm_id: int, reason: str) -> None:
         problems.append({"osm_kind": kind, "osm_id": osm_id, "reason": reason})
-
-
-class _Relations:
-    """The first pass: which relations are land of the legend, and which ways are outside them.
-
-    Attributes
-    ----------
-    rule : dict
-        The rule of each relation that its own tags make land.
-    untagged : set
-        Multipolygons without tags of their own, whose outer ways may carry them.
-    """
-
-    def __init__(self, rules: Rules, progress: _Bytes) -> None:
-        self.rules, self.progress = rules, progress
-        self.rule: dict[int, TagRule] = {}
-        self.untagged: set[int] = set()
-        self._ways, self._owners = array("q"), array("q")
-        self._index: tuple[np.ndarray, np.ndarray] | None = None
-        self._count = 0
-
-    def relation(self, relation: Any) -> bool:
-        """Take note of a relation; True keeps libosmium from assembling it."""
-        self._count += 1
-        if self._count % _REPORT_EVERY == 0:
-            self.progress.report(0)
-        rule = self.rules.best(self.rules.matches(relation.tags), "area")
-        if rule is not None:
-            self.rule[relation.id] = rule
-        elif relation.tags.get("type") == "multipolygon" and is_untagged(relation.tags):
-            self.untagged.add(relation.id)
-        else:
-            return True
-        for member in relation.members:
-            if member.type == "w" and member.role != "inner":
-                self._ways.append(member.ref)
-                self._owners.append(relation.id)
-        return rule is None
-
-    def of(self, way: int) -> list[int]:
-        """Return the relations that have a way as outer ring or part of it."""
-        if self._index is None:
-            ways, owners = np.array(self._ways, np.int64), np.array(self._owners, np.int64)
-            order = np.argsort(ways, kind="stable")
-            self._index = ways[order], owners[order]
-        ways, owners = self._index
-        at = ways.searchsorted(way)
-        if at == len(ways) or ways[at] != way:
-            return []
-        return owners[at : ways.searchsorted(way, "right")].tolist()
-
-
-class _Bytes:
-    """Tells how many bytes of the two passes over a file are read."""
-
-    def __init__(self, path: Path, progress: Progress | None) -> None:
-        self.path, self.progress = path.resolve(), progress
-        self.size = path.stat().st_size
-
-    def report(self, passed: int) -> None:
-        """Tell how far the pass is that follows ``passed`` whole ones."""
-        if self.progress is not None:
-            self.progress(passed * self.size + self._position(), 2 * self.size)
-
-    def finish(self) -> None:
-        """Tell that all is read."""
-        if self.progress is not None:
-            self.progress(2 * self.size, 2 * self.size)
-
-    def _position(self) -> int:
-        """Return where the reader stands; libosmium keeps it to itself, Linux does not."""
-        for link in Path("/proc/self/fd").glob("*"):
-            try:
-                if link.readlink() == self.path:
-                    text = Path(f"/proc/self/fdinfo/{link.name}").read_text(encoding="ascii")
-                    return min(int(text.split("pos:")[1].split()[0]), self.size)
-            except OSError:  # closed since it was listed
-                continue
-        return 0
-
-
-@contextmanager
-def _node_locations(path: Path, scratch: Path | None) -> Iterator[osmium.index.LocationTable]:
-    """Make the store of node locations: in memory, or for a large file in a temporary file."""
-    if path.stat().st_size < _LARGE_FILE:
-        yield osmium.index.create_map("sparse_mmap_array")
-        return
-    with tempfile.TemporaryDirectory(prefix="osm4eo-nodes-", dir=scratch) as folder:
-        yield osmium.index.create_map(f"sparse_file_array,{folder}/nodes")

@@ -65,7 +65,8 @@ def read_landuse(
     bbox : tuple of float, optional
         West, south, east, north in degrees; areas that meet it are kept whole.
     progress : callable, optional
-        Called as ``progress(done, total)`` with bytes read; the file is read twice.
+        Called as ``progress(done, total)`` with bytes read; the file is read several
+        times.
 
     Returns
     -------
@@ -120,7 +121,8 @@ def write_landuse(
     cell : float
         Edge of a cell, degrees.
     progress : callable, optional
-        Called as ``progress(done, total)`` with bytes read; the file is read twice.
+        Called as ``progress(done, total)`` with bytes read; the file is read several
+        times.
 
     Returns
     -------
