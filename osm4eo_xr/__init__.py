@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from osm4eo_xr.radiometry import band_statistics, composite, mask_clouds
     from osm4eo_xr.samples import draw_samples, open_samples, sample_counts, write_samples
     from osm4eo_xr.scene import (
+        composite_items,
+        open_probabilities,
         open_raster,
         open_safe,
         open_safe_classes,
@@ -62,6 +64,7 @@ _MODULE_OF = {
     "classify": "classify",
     "composite": "radiometry",
     "count_claims": "labels",
+    "composite_items": "scene",
     "dashboard_url": "cluster",
     "default_legend": "legend",
     "device_annotations": "cluster",
@@ -79,6 +82,7 @@ _MODULE_OF = {
     "mosaic": "mosaic",
     "open_cluster": "cluster",
     "open_landuse": "landuse",
+    "open_probabilities": "scene",
     "open_raster": "scene",
     "open_safe": "scene",
     "open_safe_classes": "scene",
@@ -121,6 +125,7 @@ __all__ = [
     "band_statistics",
     "classify",
     "composite",
+    "composite_items",
     "count_claims",
     "dashboard_url",
     "default_legend",
@@ -139,6 +144,7 @@ __all__ = [
     "mosaic",
     "open_cluster",
     "open_landuse",
+    "open_probabilities",
     "open_raster",
     "open_safe",
     "open_safe_classes",

@@ -13,25 +13,28 @@ import geopandas as gpd
 import xarray as xr
 from odc.geo.geobox import GeoBox
 
+from osm4eo_xr import __version__
 from osm4eo_xr._country_ledger import Ledger, key_of
 from osm4eo_xr.cog import write_cog
 from osm4eo_xr.errors import InputError
-from osm4eo_xr.grid import find_country, geobox_of
+from osm4eo_xr.grid import find_country, geobox_of, target_geobox
 from osm4eo_xr.legend import Legend, default_legend, load_legend
 
 if TYPE_CHECKING:
-    from osm4eo_xr._country_settings import CountrySettings
+    from osm4eo_xr._country_settings import CountrySettings, SceneFiles
 
 Progress = Callable[[int, int], None]
+Opener = Callable[[Path], xr.DataArray]
 
 
 @dataclass(frozen=True)
 class Tile:
-    """One tile: its id, the files of its scene and their day."""
+    """One tile: its id, the files of its scene, their day, and the table that names them."""
 
     id: str
     files: tuple[Path, ...]
     date: str
+    source: SceneFiles
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,8 @@ class Piece:
         Files or folders it leaves.
     make : callable
         Makes it; takes a progress callback.
+    lazy : callable, optional
+        Returns the lazy raster that ``make`` writes, given how maps are opened; for the plan.
     pixels : int
         Pixels to work through, for the plan.
     read, written : int
@@ -58,6 +63,7 @@ class Piece:
     key: str
     outputs: tuple[Path, ...]
     make: Callable[[Progress | None], object] = field(repr=False)
+    lazy: Callable[[Opener], xr.DataArray] | None = field(default=None, repr=False)
     pixels: int = 0
     read: int = 0
     written: int = 0
@@ -82,13 +88,20 @@ class Country:
     @cached_property
     def boxes(self) -> dict[str, GeoBox]:
         """Grid of each tile."""
-        return {t.id: geobox_of(self.open_scene(t)) for t in self.tiles}
+        return {t.id: self._box_of(t) for t in self.tiles}
+
+    def _box_of(self, tile: Tile) -> GeoBox:
+        if tile.source.stac:
+            west, south, east, north = tile.source.bounds
+            return target_geobox((west, south, east, north), bounds_crs="EPSG:4326")
+        return geobox_of(self.open_scene(tile))
 
     def open_scene(self, tile: Tile) -> xr.DataArray:
         """Open a tile's scene on the product grid; lazy."""
         from osm4eo_xr.scene import open_scene
 
-        return open_scene([str(f) for f in tile.files])
+        bands = None if tile.source.stac else tile.source.bands or None
+        return open_scene([str(f) for f in tile.files], bands=bands)
 
     @property
     def final_map(self) -> Path:
@@ -102,16 +115,32 @@ class Country:
         given = self.settings.classify.model
         return self.base / given if given else self.out / "model"
 
+    def key_of(self, step: str, *parts: object) -> str:
+        """Return the hash of a piece: its step, what it needs, and what every raster carries."""
+        return key_of(step, __version__, self.legend.to_dict(), self.settings.compression, parts)
+
     def hash_of(self, *paths: str | Path) -> str:
         """Return one hash over input files."""
         return key_of([self._ledger.fingerprint(self.base / p) for p in paths])
 
-    @cached_property
     def model_digest(self) -> str:
-        """Hash of the model that classifies."""
+        """Return the hash of the model that classifies.
+
+        Raises
+        ------
+        InputError
+            If there is no model, or its classes are not those of the run's legend.
+        """
         from osm4eo_xr.model import load_model
 
-        return load_model(self.model_path).digest
+        model = load_model(self.model_path)
+        strange = sorted(set(model.class_ids) - {0, *self.legend.ids})
+        if strange:
+            raise InputError(
+                f"model {self.model_path} knows class {strange[0]}, which legend "
+                f"{self.legend.name!r} does not have; set legend to the one it was trained with"
+            )
+        return model.digest
 
     def pixels_of(self, tile: Tile) -> int:
         """Return the number of pixels of a tile on the product grid."""
@@ -123,8 +152,10 @@ class Country:
         return sum(self.pixels_of(t) for t in self.tiles)
 
     def bytes_of(self, tile: Tile) -> int:
-        """Return the size of a tile's files."""
-        return sum(f.stat().st_size for f in tile.files)
+        """Return the size of a tile's files; of a composite that is still to be made, 4 bands'."""
+        if all(f.is_file() for f in tile.files):
+            return sum(f.stat().st_size for f in tile.files)
+        return 16 * self.pixels_of(tile)
 
     def label_paths(self) -> list[Path]:
         """Return the class raster of each tile that is learned from."""
@@ -157,16 +188,22 @@ class Country:
         day: str = "",
         progress: Progress | None = None,
         *,
+        model: str = "",
         classes: bool = True,
     ) -> None:
         """Write a product with the legend, the model's hash and the day it shows."""
         path.parent.mkdir(exist_ok=True)
         day = day or self.settings.date
-        if day:
-            raster = raster.assign_attrs(datetime=f"{day}T00:00:00Z")
-        if (self.model_path / "model.json").is_file():
-            raster = raster.assign_attrs(model=self.model_digest)
-        write_cog(raster, path, legend=self.legend if classes else None, progress=progress)
+        about = {"datetime": f"{day}T00:00:00Z" if day else "", "model": model}
+        attrs = {k: v for k, v in raster.attrs.items() if k not in about}
+        raster = raster.drop_attrs(deep=False).assign_attrs(attrs)
+        write_cog(
+            raster.assign_attrs({k: v for k, v in about.items() if v}),
+            path,
+            legend=self.legend if classes else None,
+            compression=self.settings.compression,
+            progress=progress,
+        )
 
 
 def _expand(base: Path, pattern: str) -> list[Path]:
@@ -181,12 +218,16 @@ def _find_tiles(settings: CountrySettings, base: Path) -> list[Tile]:
     """List the tiles in order of their ids."""
     tiles: list[Tile] = []
     for scene in settings.scenes:
-        files = [p for pattern in scene.files for p in _expand(base, pattern)]
         day = scene.date or settings.date
+        if scene.stac:
+            composite = base / settings.out / "scenes" / f"{scene.tile}.tif"
+            tiles.append(Tile(scene.tile, (composite,), day, scene))
+            continue
+        files = [p for pattern in scene.files for p in _expand(base, pattern)]
         if scene.tile:
-            tiles.append(Tile(scene.tile, tuple(files), day))
+            tiles.append(Tile(scene.tile, tuple(files), day, scene))
         else:
-            tiles += [Tile(f.stem, (f,), day) for f in files]
+            tiles += [Tile(f.stem, (f,), day, scene) for f in files]
     ids = [t.id for t in tiles]
     twice = sorted({i for i in ids if ids.count(i) > 1})
     if twice:

@@ -1,16 +1,62 @@
-"""Pieces of a country run that learn: labels, samples, the model."""
+"""Pieces of a country run that learn: composites, labels, samples, the model."""
 
 from __future__ import annotations
 
 import dataclasses
 from functools import cache, partial
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import geopandas as gpd
 
-from osm4eo_xr import __version__
 from osm4eo_xr._country_context import Country, Piece, Progress, Tile
-from osm4eo_xr._country_ledger import key_of
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+_TIMES = ("samples_per_second", "waiting")  # of an epoch; no two runs have the same
+_BANDS = ("blue", "green", "red", "nir")
+
+
+def scene_pieces(run: Country) -> list[Piece]:
+    """Return a piece per tile whose scene is a composite of STAC items."""
+    pieces = []
+    for tile in run.tiles:
+        if tile.source.stac:
+            key = run.key_of("scene", _items_hash(run, tile), dataclasses.asdict(tile.source))
+            pixels, work = run.pixels_of(tile), partial(_make_scene, run, tile)
+            size = 16 * pixels
+            pieces.append(
+                Piece(f"scene {tile.id}", key, tile.files, work, None, pixels, size, size)
+            )
+    return pieces
+
+
+def _items_hash(run: Country, tile: Tile) -> str:
+    """Return a hash over a tile's STAC items and those of their assets that are local files."""
+    from osm4eo_xr._scene_items import read_items
+
+    items = read_items(run.base / tile.source.stac)
+    links = {a["href"] for item in items for a in item["assets"].values()}
+    files = sorted(p for p in links if Path(p).is_file())
+    return run.key_of("items", items, [run.hash_of(p) for p in files])
+
+
+def _make_scene(run: Country, tile: Tile, progress: Progress | None) -> None:
+    run.write(_composite(run, tile), tile.files[0], tile.date, progress, classes=False)
+
+
+def _composite(run: Country, tile: Tile) -> xr.DataArray:
+    """Mask clouds and make one scene of a tile's items; lazy."""
+    from osm4eo_xr.radiometry import composite, mask_clouds
+    from osm4eo_xr.scene import stack_classes, stack_items
+
+    source, box = tile.source, run.boxes[tile.id]
+    path = run.base / source.stac
+    cube = stack_items(path, box, source.bands or _BANDS)
+    if source.clouds >= 0:
+        cube = mask_clouds(cube, stack_classes(path, box), dilation=source.clouds)
+    return composite(cube, source.composite)["reflectance"]
 
 
 def learning_pieces(run: Country) -> list[Piece]:
@@ -22,13 +68,21 @@ def learning_pieces(run: Country) -> list[Piece]:
     return [*labels, samples, _model(run, samples)]
 
 
+def scene_hash(run: Country, tile: Tile) -> str:
+    """Return what a tile's pixels come from, also before its composite is made."""
+    source = dataclasses.asdict(tile.source)
+    if tile.source.stac:
+        return run.key_of("composite", _items_hash(run, tile), source)
+    return run.key_of("files", run.hash_of(*tile.files), source["bands"])
+
+
 def _labels(run: Country) -> list[Piece]:
     """Return a piece per tile, unless label rasters are given."""
     settings = run.settings.labels
     if settings is None or settings.rasters:
         return []
     extract = run.base / settings.osm
-    ground = key_of(run.hash_of(extract), run.legend.to_dict())
+    ground = run.hash_of(extract)
 
     @cache
     def polygons() -> gpd.GeoDataFrame:
@@ -39,15 +93,16 @@ def _labels(run: Country) -> list[Piece]:
     def make(tile: Tile, path: Path, progress: Progress | None) -> None:
         from osm4eo_xr.labels import rasterize_labels
 
-        run.write(rasterize_labels(polygons(), run.open_scene(tile)), path, tile.date, progress)
+        burnt = rasterize_labels(polygons(), run.open_scene(tile), legend=run.legend)
+        run.write(burnt, path, tile.date, progress)
 
     pieces = []
     for tile, path in zip(run.tiles, run.label_paths(), strict=True):
-        key = key_of("labels", __version__, ground, str(run.boxes[tile.id]))
+        key = run.key_of("labels", ground, str(run.boxes[tile.id]), tile.date)
         pixels = run.pixels_of(tile)
         work = partial(make, tile, path)
         size = extract.stat().st_size
-        pieces.append(Piece(f"labels {tile.id}", key, (path,), work, pixels, size, pixels))
+        pieces.append(Piece(f"labels {tile.id}", key, (path,), work, None, pixels, size, pixels))
     return pieces
 
 
@@ -55,25 +110,29 @@ def _samples(run: Country, labels: list[Piece]) -> Piece:
     given = run.settings.labels
     ground = [p.key for p in labels]
     if given is not None and given.rasters:
-        ground = [run.hash_of(*run.label_paths())]
-    scenes = [run.hash_of(*t.files) for t in run.tiles]
+        ground = [run.hash_of(*run.label_paths()), given.codes]
+    scenes = [scene_hash(run, t) for t in run.tiles]
     choice = dataclasses.asdict(run.settings.samples)
-    key = key_of("samples", __version__, ground, scenes, choice, run.settings.seed)
+    key = run.key_of("samples", ground, scenes, choice, run.settings.seed)
     path = run.out / "samples.zarr"
-    read = sum(run.bytes_of(t) for t in run.tiles)
-    return Piece("samples", key, (path,), partial(_make_samples, run, path), run.total(), read)
+    read = sum(run.bytes_of(t) for t in run.tiles) + run.total()
+    work = partial(_make_samples, run, path)
+    return Piece("samples", key, (path,), work, None, run.total(), read)
 
 
 def _make_samples(run: Country, path: Path, progress: Progress | None) -> None:
+    from osm4eo_xr.labels import read_labels
     from osm4eo_xr.samples import draw_samples, write_samples
-    from osm4eo_xr.scene import open_raster
 
-    settings = run.settings.samples
+    settings, given = run.settings.samples, run.settings.labels
+    codes = given.codes if given is not None and given.rasters else "id"
     drawn = draw_samples(
         [run.open_scene(t) for t in run.tiles],
-        [open_raster(p) for p in run.label_paths()],
+        [read_labels(p, codes=codes, legend=run.legend) for p in run.label_paths()],
         per_class=settings.per_class,
         patch=settings.patch,
+        block=settings.block,
+        fractions=(settings.fractions[0], settings.fractions[1], settings.fractions[2]),
         seed=run.settings.seed,
         legend=run.legend,
         names=[t.id for t in run.tiles],
@@ -83,15 +142,23 @@ def _make_samples(run: Country, path: Path, progress: Progress | None) -> None:
 
 def _model(run: Country, samples: Piece) -> Piece:
     settings = dataclasses.asdict(run.settings.train)
-    key = key_of("model", __version__, samples.key, settings, run.settings.seed)
+    key = run.key_of("model", samples.key, settings, run.settings.seed)
     path = run.out / "model"
-    return Piece("model", key, (path,), partial(_make_model, run, samples.outputs[0], path))
+    work = partial(_make_model, run, samples.outputs[0], path)
+    return Piece("model", key, (path,), work)
 
 
 def _make_model(run: Country, samples: Path, path: Path, progress: Progress | None) -> None:
     from osm4eo_xr.model import save_model
     from osm4eo_xr.samples import open_samples
-    from osm4eo_xr.train import TrainSettings, train
+    from osm4eo_xr.train import train
 
-    settings = TrainSettings(**dataclasses.asdict(run.settings.train), seed=run.settings.seed)
-    save_model(train(open_samples(samples), settings, progress=progress), path)
+    settings = dataclasses.replace(run.settings.train, seed=run.settings.seed)
+    model = train(open_samples(samples), settings, legend=run.legend, progress=progress)
+    save_model(dataclasses.replace(model, training=_without_times(model.training)), path)
+
+
+def _without_times(training: Any) -> dict[str, Any]:
+    """Drop how long epochs took: a run that was interrupted ends with the same bytes."""
+    history = [{k: v for k, v in row.items() if k not in _TIMES} for row in training["history"]]
+    return {**training, "history": history}

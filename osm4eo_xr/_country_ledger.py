@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import json
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,24 +22,46 @@ _READ_AT_ONCE = 1 << 20
 class Ledger:
     """Records of finished pieces in ``ledger.json``, replaced whole after each entry."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, hashing: bool = True) -> None:
         self._path = folder / LEDGER_FILE
         self._folder = folder
+        self._hashing = hashing
+        self._pieces: dict[str, dict[str, Any]] = {}
+        self._inputs: dict[str, dict[str, Any]] = {}
+        self._used: set[str] = set()
+        self.read()
+
+    def read(self) -> None:
+        """Take up what the file says; another run may have written it meanwhile."""
         tree = _read(self._path)
-        self._pieces: dict[str, dict[str, Any]] = tree.get("pieces", {})
-        self._inputs: dict[str, dict[str, Any]] = tree.get("inputs", {})
+        self._pieces = tree.get("pieces", {})
+        self._inputs = tree.get("inputs", {}) | {k: self._inputs[k] for k in self._used}
 
     def fingerprint(self, path: Path) -> str:
-        """Return the SHA-256 of an input file; read again only if its size or time changed."""
+        """Return the SHA-256 of an input file; read again only if its size or time changed.
+
+        Without ``hashing`` a file that no run has read yet is not read here either: nothing can
+        have been made from it, so a plan needs no hash of a country's worth of scenes.
+
+        Raises
+        ------
+        InputError
+            If there is no such file.
+        """
         if path.is_dir():
             files = sorted(p for p in path.rglob("*") if p.is_file())
             parts = [f"{p.relative_to(path)} {self.fingerprint(p)}" for p in files]
             return hashlib.sha256("\n".join(parts).encode()).hexdigest()
-        stamp = _stamp(path)
-        known = self._inputs.get(str(path))
+        if not path.is_file():
+            raise InputError(f"no file {path}; correct its path in the country file")
+        stamp, name = _stamp(path), os.path.relpath(path, self._folder)
+        known = self._inputs.get(name)
+        if known is None and not self._hashing:
+            return "not read yet"
         if known is None or known["stamp"] != stamp:
             known = {"stamp": stamp, "sha256": sha256(path)}
-            self._inputs[str(path)] = known
+            self._inputs[name] = known
+        self._used.add(name)
         return known["sha256"]
 
     def is_whole(self, piece: str, key: str) -> bool:
@@ -76,8 +99,8 @@ class Ledger:
         part.replace(self._path)
 
     def inputs(self) -> dict[str, str]:
-        """SHA-256 of each input file."""
-        return {path: entry["sha256"] for path, entry in sorted(self._inputs.items())}
+        """SHA-256 of each input file of this run, by its path from the ledger's folder."""
+        return {name: self._inputs[name]["sha256"] for name in sorted(self._used)}
 
 
 def key_of(*parts: Any) -> str:

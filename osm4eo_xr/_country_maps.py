@@ -5,18 +5,21 @@ from __future__ import annotations
 import dataclasses
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
 
-from osm4eo_xr import __version__
-from osm4eo_xr._country_context import Country, Piece, Progress, Tile
-from osm4eo_xr._country_ledger import key_of
+from osm4eo_xr._country_context import Country, Opener, Piece, Progress, Tile
+from osm4eo_xr._country_learning import scene_hash
+from osm4eo_xr.grid import georeference
 
 if TYPE_CHECKING:
+    import xarray as xr
+
     from osm4eo_xr._country_settings import Layer
 
 
-def map_pieces(run: Country, learned: str) -> list[Piece]:
-    """Return tiles, mosaic and layers, each after what it needs.
+def map_pieces(run: Country, learned: str) -> tuple[list[Piece], Piece]:
+    """Return tiles, mosaic and layers, each after what it needs, and the final map among them.
 
     Parameters
     ----------
@@ -39,49 +42,99 @@ def map_pieces(run: Country, learned: str) -> list[Piece]:
     final = made[-1]
     for layer in run.settings.layers:
         made += _layer(run, layer, final)
-    return made
+    made += [_fraction(run, cell, final) for cell in run.settings.fractions]
+    return made, final
 
 
-def _confidence_of(run: Country, tile: Tile) -> Path:
-    return run.out / "classified" / f"{tile.id}_confidence.tif"
+def _beside(run: Country, tile: Tile, name: str) -> Path:
+    return run.out / "classified" / f"{tile.id}_{name}.tif"
+
+
+def _outputs(run: Country) -> list[str]:
+    """Return what a tile is classified into."""
+    more = {
+        "confidence": run.settings.mosaic.rule == "confidence",
+        "probabilities": run.settings.classify.probabilities,
+    }
+    return ["classes", *(name for name, wanted in more.items() if wanted)]
 
 
 def _classified(run: Country, tile: Tile, learned: str) -> Piece:
-    sure = run.settings.mosaic.rule == "confidence"
+    settings, names = run.settings.classify, _outputs(run)
     path = run.out / "classified" / f"{tile.id}.tif"
-    outputs = (path, _confidence_of(run, tile)) if sure else (path,)
-    key = key_of("classify", __version__, learned, run.hash_of(*tile.files), sure)
-    pixels = run.pixels_of(tile)
+    outputs = (path, *(_beside(run, tile, name) for name in names[1:]))
+    how = (settings.engine, settings.dtype, names, tile.date)
+    key = run.key_of("classify", learned, scene_hash(run, tile), how)
+    pixels, size = run.pixels_of(tile), run.bytes_of(tile)
     work = partial(_make_classified, run, tile, path)
-    return Piece(f"classified {tile.id}", key, outputs, work, pixels, run.bytes_of(tile), pixels)
+    layers = len(names) + (len(run.legend.ids) - 1) * settings.probabilities
+    return Piece(f"classified {tile.id}", key, outputs, work, None, pixels, size, pixels * layers)
 
 
 def _make_classified(run: Country, tile: Tile, path: Path, progress: Progress | None) -> None:
     from osm4eo_xr.classify import classify
     from osm4eo_xr.model import load_model
 
-    model, scene = load_model(run.model_path), run.open_scene(tile)
-    if run.settings.mosaic.rule == "confidence":
-        sure = classify(scene, model, outputs=["confidence"])["confidence"]
-        run.write(sure, _confidence_of(run, tile), tile.date, classes=False)
-    run.write(classify(scene, model), path, tile.date, progress)
+    model, scene, names = load_model(run.model_path), run.open_scene(tile), _outputs(run)
+    settings = run.settings.classify
+    how: Any = {"engine": settings.engine, "dtype": settings.dtype}
+    if names == ["classes"]:
+        classes = classify(scene, model, **how)
+        run.write(classes, path, tile.date, progress, model=model.digest)
+        return
+    maps = classify(scene, model, outputs=names, **how)
+    with TemporaryDirectory(prefix=f".{path.name}.part-", dir=path.parent) as folder:
+        for name, raster in _computed_once(maps, Path(folder) / "maps.zarr").items():
+            target = path if name == "classes" else _beside(run, tile, name)
+            seen = progress if name == "classes" else None
+            kind = {"model": model.digest, "classes": name == "classes"}
+            run.write(_with_names(raster, run), target, tile.date, seen, **kind)
+
+
+def _computed_once(maps: xr.Dataset, store: Path) -> dict[str, xr.DataArray]:
+    """Keep all outputs of the network on disk, so that one pass over the scene makes them all."""
+    import xarray as xr
+
+    from osm4eo_xr.grid import geobox_of
+
+    box = geobox_of(maps)
+    maps.drop_vars("spatial_ref").drop_attrs().to_zarr(store, consolidated=False)
+    kept = xr.open_zarr(store, consolidated=False, mask_and_scale=False)
+    return {
+        str(name): georeference(
+            kept[name].data,
+            box,
+            dims=tuple(map(str, raster.dims)),
+            coords={d: raster[d] for d in raster.dims if d not in ("y", "x")},
+            attrs=raster.attrs,
+        )
+        for name, raster in maps.data_vars.items()
+    }
+
+
+def _with_names(raster: xr.DataArray, run: Country) -> xr.DataArray:
+    """Name the bands of probabilities after their classes."""
+    if "class" not in raster.dims:
+        return raster
+    known = run.legend.by_id
+    ids = [int(i) for i in raster["class"].to_numpy()]
+    return raster.assign_coords({"class": [known[i].slug if i in known else str(i) for i in ids]})
 
 
 def _sieved(run: Country, name: str, source: Piece, path: Path, day: str) -> Piece:
-    key = key_of("sieve", __version__, source.key, dataclasses.asdict(run.settings.sieve))
-    work = partial(_make_sieved, run, source.outputs[0], path, day)
-    return Piece(name, key, (path,), work, source.pixels, source.written, source.written)
+    key = run.key_of("sieve", source.key, dataclasses.asdict(run.settings.sieve))
+    lazy = partial(_sieve, run, source.outputs[0])
+    work = partial(_write, run, lazy, path, day)
+    return Piece(name, key, (path,), work, lazy, source.pixels, source.written, source.written)
 
 
-def _make_sieved(
-    run: Country, source: Path, path: Path, day: str, progress: Progress | None
-) -> None:
-    from osm4eo_xr.scene import open_raster
+def _sieve(run: Country, source: Path, opened: Opener) -> xr.DataArray:
     from osm4eo_xr.sieve import sieve
 
     settings = run.settings.sieve
-    sieved = sieve(open_raster(source), settings.size, settings.connectivity, reread=True)
-    run.write(sieved, path, day, progress)
+    kept = [run.legend.find(name).id for name in settings.protected]
+    given = opened(source)
+    return sieve(given, settings.size, settings.connectivity, protected=kept, reread=True)
 
 
 def _mosaic(run: Country, parts: list[Piece]) -> Piece:
@@ -89,26 +142,24 @@ def _mosaic(run: Country, parts: list[Piece]) -> Piece:
     outline = run.hash_of(boundary.file) if boundary.file else ""
     tiles = [(t.id, p.key) for t, p in zip(run.tiles, parts, strict=True)]
     rule = run.settings.mosaic.rule
-    key = key_of("mosaic", __version__, tiles, dataclasses.asdict(boundary), outline, rule)
+    about = (dataclasses.asdict(boundary), outline, rule, run.settings.date)
+    key = run.key_of("mosaic", tiles, about)
     maps = {t.id: p.outputs[0] for t, p in zip(run.tiles, parts, strict=True)}
     path, total = run.out / "mosaic.tif", run.total()
-    return Piece(
-        "mosaic", key, (path,), partial(_make_mosaic, run, maps, path), total, total, total
-    )
+    lazy = partial(_join, run, maps)
+    work = partial(_write, run, lazy, path, run.settings.date)
+    return Piece("mosaic", key, (path,), work, lazy, total, total, total)
 
 
-def _make_mosaic(
-    run: Country, maps: dict[str, Path], path: Path, progress: Progress | None
-) -> None:
+def _join(run: Country, maps: dict[str, Path], opened: Opener) -> xr.DataArray:
     from osm4eo_xr.mosaic import mosaic
-    from osm4eo_xr.scene import open_raster
 
     rule, sure = run.settings.mosaic.rule, None
     if rule == "confidence":
-        sure = {t.id: open_raster(_confidence_of(run, t)) for t in run.tiles}
-    opened = {tile: open_raster(file) for tile, file in maps.items()}
-    joined = mosaic(opened, run.outline(), confidence=sure, rule=rule)
-    run.write(joined, path, run.settings.date, progress)
+        sure = {t.id: opened(_beside(run, t, "confidence")) for t in run.tiles}
+        sure = {k: v.where(v != v.attrs["nodata"]) for k, v in sure.items()}
+    tiles = {tile: opened(file) for tile, file in maps.items()}
+    return mosaic(tiles, run.outline(), confidence=sure, rule=rule)
 
 
 def _layer(run: Country, layer: Layer, final: Piece) -> list[Piece]:
@@ -116,31 +167,25 @@ def _layer(run: Country, layer: Layer, final: Piece) -> list[Piece]:
     classes = sorted((run.legend.find(c) for c in layer.classes), key=lambda c: c.id)
     name = "-".join(c.slug for c in classes)
     path, total = run.out / f"{name}.tif", run.total()
-    key = key_of("layer", __version__, final.key, dataclasses.asdict(layer), run.legend.to_dict())
-    work = partial(_make_layer, run, layer, path)
-    pieces = [Piece(f"layer {name}", key, (path,), work, total, total, total)]
+    key = run.key_of("layer", final.key, dataclasses.asdict(layer))
+    lazy = partial(_extract, run, layer)
+    work = partial(_write, run, lazy, path, run.settings.date)
+    pieces = [Piece(f"layer {name}", key, (path,), work, lazy, total, total, total)]
     if layer.vector:
         # QGIS would take the raster's style, NAME.qml, for polygons called NAME.
         shapes = run.out / f"{name}_polygons.{layer.vector}"
         trace = partial(_make_vector, run, layer, path, shapes)
-        pieces.append(
-            Piece(f"vector {name}", key_of("vector", key), (shapes,), trace, total, total)
-        )
+        vector = run.key_of("vector", key)
+        pieces.append(Piece(f"vector {name}", vector, (shapes,), trace, None, total, total))
     return pieces
 
 
-def _make_layer(run: Country, layer: Layer, path: Path, progress: Progress | None) -> None:
+def _extract(run: Country, layer: Layer, opened: Opener) -> xr.DataArray:
     from osm4eo_xr.layers import extract_layer
-    from osm4eo_xr.scene import open_raster
 
-    picked = extract_layer(
-        open_raster(run.final_map),
-        layer.classes,
-        codes=layer.codes,
-        min_area=layer.min_area,
-        legend=run.legend,
-    )
-    run.write(picked, path, run.settings.date, progress)
+    final, names = opened(run.final_map), layer.classes
+    how: Any = {"codes": layer.codes, "min_area": layer.min_area, "legend": run.legend}
+    return extract_layer(final, names, **how)
 
 
 def _make_vector(
@@ -149,9 +194,39 @@ def _make_vector(
     from osm4eo_xr.scene import open_raster
     from osm4eo_xr.vectors import to_vector, write_vector
 
-    opened = open_raster(raster)
-    if layer.codes == "mask":
-        slug = raster.stem
-        opened = opened.assign_attrs(flag_values=[0, 1], flag_meanings=f"other {slug}")
+    # The file has the pixels; what its values mean is known to the lazy layer it was made from.
+    opened = open_raster(raster).assign_attrs(_extract(run, layer, open_raster).attrs)
     traced = to_vector(opened, legend=run.legend, simplify=layer.simplify, progress=progress)
     write_vector(traced, path)
+
+
+def _fraction(run: Country, cell: float, final: Piece) -> Piece:
+    """Return the class shares on a coarser grid."""
+    path = run.out / f"fractions_{cell:g}m.tif"
+    key = run.key_of("fraction", final.key, cell)
+    lazy = partial(_share, run, cell)
+    work = partial(_write, run, lazy, path, run.settings.date, classes=False)
+    total = run.total()
+    return Piece(f"fractions {cell:g} m", key, (path,), work, lazy, total, total)
+
+
+def _share(run: Country, cell: float, opened: Opener) -> xr.DataArray:
+    from osm4eo_xr.layers import fraction
+
+    return fraction(opened(run.final_map), cell, legend=run.legend)
+
+
+def _write(
+    run: Country,
+    lazy: Any,
+    path: Path,
+    day: str,
+    progress: Progress | None,
+    *,
+    classes: bool = True,
+) -> None:
+    """Write a map that is made of other maps."""
+    from osm4eo_xr.scene import open_raster
+
+    raster = lazy(open_raster)
+    run.write(raster, path, day, progress, model=run.model_digest(), classes=classes)

@@ -7,6 +7,7 @@ import dataclasses
 import html
 import io
 import json
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,8 +19,9 @@ from matplotlib.figure import Figure
 from odc.geo.geobox import GeoBox
 
 from osm4eo_xr import __version__
+from osm4eo_xr._country_accuracy import ACCURACY_FILE
 from osm4eo_xr.grid import geobox_of, georeference
-from osm4eo_xr.plot import class_figure, training_curves
+from osm4eo_xr.plot import class_figure, confusion_matrix, training_curves
 
 if TYPE_CHECKING:
     from osm4eo_xr._country_context import Country, Piece
@@ -37,6 +39,8 @@ table { border-collapse: collapse; } td, th { padding: .25rem .8rem; text-align:
 code { font-size: .85em; overflow-wrap: anywhere; } footer { margin-top: 3rem; color: #666; }
 """
 
+
+_CLASS_SCORES = ("producers_accuracy", "users_accuracy", "f1")
 
 _FOOTER = (
     f"<footer>osm4eo_xr {__version__}. Contains modified Copernicus Sentinel data; labels "
@@ -59,29 +63,39 @@ def _write(path: Path, text: str) -> None:
 
 def _collect(run: Country, pieces: list[Piece], inputs: dict[str, str]) -> dict[str, Any]:
     """Gather everything the report says, as plain JSON."""
-    model = _model_record(run)
+    digest, training = _model_record(run)
     return {
         "name": run.settings.name,
         "software": {"osm4eo_xr": __version__},
         "settings": dataclasses.asdict(run.settings),
         "tiles": [t.id for t in run.tiles],
         "areas": class_areas(run),
-        "model": {"sha256": run.model_digest, "training": model},
+        "accuracy": _accuracy(run, pieces),
+        "model": {"sha256": digest, "training": training},
         "pieces": {p.name: p.key for p in pieces},
         "inputs": {_relative(run, path): digest for path, digest in inputs.items()},
     }
 
 
-def _relative(run: Country, path: str) -> str:
+def _relative(run: Country, name: str) -> str:
     """Name an input relative to the country file, so that a moved run reports the same."""
-    where = Path(path)
-    return str(where.relative_to(run.base)) if where.is_relative_to(run.base) else where.name
+    where = Path(os.path.normpath(run.out / name))
+    return str(where.relative_to(run.base)) if where.is_relative_to(run.base) else str(where)
 
 
-def _model_record(run: Country) -> dict[str, Any]:
+def _model_record(run: Country) -> tuple[str, dict[str, Any]]:
+    """Return hash and training record of the model."""
     from osm4eo_xr.model import load_model
 
-    return json.loads(json.dumps(load_model(run.model_path).training, default=str))
+    model = load_model(run.model_path)
+    return model.digest, json.loads(json.dumps(model.training, default=str))
+
+
+def _accuracy(run: Country, pieces: list[Piece]) -> dict[str, Any]:
+    """Return the scores that this run's accuracy piece wrote, if it has one."""
+    if not any(p.name == "accuracy" for p in pieces):
+        return {}
+    return json.loads((run.out / ACCURACY_FILE).read_text(encoding="utf-8"))
 
 
 def class_areas(run: Country) -> list[dict[str, Any]]:
@@ -113,6 +127,9 @@ def _page(run: Country, report: dict[str, Any]) -> str:
         _image(class_figure(_picture(run.final_map), legend=run.legend), "The map"),
         "<h2>Areas</h2>",
         _areas(run, report["areas"]),
+        "<h2>Accuracy</h2>",
+        *_scores(report["accuracy"]),
+        "<h2>Training</h2>",
         *_learning(report["model"]["training"]),
         "<h2>Provenance</h2>",
         f"<p>Model SHA-256 <code>{report['model']['sha256']}</code></p>",
@@ -166,22 +183,58 @@ def _areas(run: Country, areas: list[dict[str, Any]]) -> str:
     return f"<table>{head}{''.join(rows)}</table>"
 
 
+def _scores(accuracy: dict[str, Any]) -> list[str]:
+    """Show each comparison: overall scores, scores per class, confusion matrix."""
+    if not accuracy:
+        return ["<p>Nothing to compare with: no samples were drawn and no points given.</p>"]
+    return [part for name, report in accuracy.items() for part in _score(name, report)]
+
+
+def _score(name: str, report: dict[str, Any]) -> list[str]:
+    overall = ("overall_accuracy", "average_accuracy", "kappa", "mean_f1", "ece")
+    listed = [(k.replace("_", " "), report[k]) for k in overall if report.get(k) is not None]
+    known = [c for c in report["classes"] if c["reference"] or c["map"]]
+    rows = "".join(
+        f"<tr><td>{html.escape(c['slug'])}</td>"
+        + "".join(f'<td class="n">{c[k]:,}</td>' for k in ("reference", "map"))
+        + "".join(f'<td class="n">{_percent(c[k])}</td>' for k in _CLASS_SCORES)
+        + "</tr>"
+        for c in known
+    )
+    head = "".join(
+        f"<th>{h}</th>" for h in ("class", "reference", "map", "producer's", "user's", "F1")
+    )
+    places = [report["classes"].index(c) for c in known]
+    counts = np.array(report["confusion"]["counts"])[np.ix_(places, places)]
+    return [
+        f"<h3>On {html.escape(name)}: {report['total']:,} compared</h3>",
+        _table(("score", ""), listed),
+        f"<table><tr>{head}</tr>{rows}</table>",
+        _image(confusion_matrix(counts, [c["slug"] for c in known]), f"Confusion on {name}"),
+    ]
+
+
+def _percent(value: float | None) -> str:
+    return "-" if value is None else f"{value:.1%}"
+
+
 def _learning(training: dict[str, Any]) -> list[str]:
-    """Show curves and scores as far as the model's record has them."""
+    """Show curves and record as far as the model has them."""
     parts: list[str] = []
     curves = _curves(training.get("history"))
     if curves:
-        parts += ["<h2>Training</h2>", _image(training_curves(curves), "Training curves")]
-    scores = {k: v for k, v in _flat(training) if isinstance(v, int | float | str)}
-    if scores:
-        parts += ["<h2>Accuracy and record of the model</h2>", _table(("", ""), scores.items())]
-    return parts
+        parts.append(_image(training_curves(curves), "Training curves"))
+    record = {k: v for k, v in _flat(training) if isinstance(v, int | float | str)}
+    if record:
+        parts.append(_table(("", ""), record.items()))
+    return parts or ["<p>The model says nothing about its training.</p>"]
 
 
 def _curves(history: Any) -> dict[str, list[float]]:
     """Return series of numbers, from columns or from one record per epoch."""
     if isinstance(history, list) and history and isinstance(history[0], dict):
-        history = {k: [row.get(k) for row in history] for k in history[0] if k != "epoch"}
+        names = dict.fromkeys(k for row in history for k in row)
+        history = {k: [row.get(k) for row in history] for k in names}
     if not isinstance(history, dict):
         return {}
     numeric = {
@@ -189,7 +242,7 @@ def _curves(history: Any) -> dict[str, list[float]]:
         for k, values in history.items()
         if isinstance(values, list) and all(isinstance(v, int | float | None) for v in values)
     }
-    return {k: v for k, v in numeric.items() if v and k != "epoch"}
+    return {k: v for k, v in numeric.items() if v and k not in ("epoch", "step")}
 
 
 def _flat(tree: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:

@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
-import difflib
-import tomllib
-import types
-import typing
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
-from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
+from osm4eo_xr._train_settings import TrainSettings
 from osm4eo_xr.errors import InputError
 
 
@@ -30,25 +24,46 @@ def _check_date(text: str, key: str) -> None:
 
 @dataclass(frozen=True)
 class SceneFiles:
-    """``[[scenes]]``: one tile, or one tile per file of a glob.
+    """``[[scenes]]``: one tile, one tile per file of a glob, or a composite of STAC items.
 
     Attributes
     ----------
     files : tuple of str
         Paths or globs, relative to the country file.
+    stac : str
+        Path of a STAC catalog, collection, item or item collection, instead of ``files``; needs
+        ``tile`` and ``bounds``.
     tile : str
         Id of the tile; left out, every file is a tile called after its stem.
     date : str
         Day of acquisition, YYYY-MM-DD; left out, the country's.
+    bands : tuple of str
+        Bands to read; left out, all that the method knows, or four of 10 m of STAC items.
+    bounds : tuple of float
+        West, south, east, north of the composite in degrees.
+    composite : {"medoid", "median", "best"}
+        How items become one scene.
+    clouds : int
+        Pixels around clouds that are masked as well; -1 masks no clouds.
     """
 
-    files: tuple[str, ...]
+    files: tuple[str, ...] = ()
+    stac: str = ""
     tile: str = ""
     date: str = ""
+    bands: tuple[str, ...] = ()
+    bounds: tuple[float, ...] = ()
+    composite: Literal["medoid", "median", "best"] = "medoid"
+    clouds: int = 2
 
     def __post_init__(self) -> None:
-        _check(bool(self.files), "scenes.files", self.files, "at least one path or glob")
+        one = bool(self.files) != bool(self.stac)
+        _check(one, "scenes.files", self.files, "paths or globs, or else stac = a catalog")
         _check_date(self.date, "scenes.date")
+        if self.stac:
+            _check(bool(self.tile), "scenes.tile", self.tile, "an id, as the scene has stac")
+            four = len(self.bounds) == 4  # noqa: PLR2004 - west, south, east, north
+            _check(four, "scenes.bounds", self.bounds, "west, south, east, north in degrees")
 
 
 @dataclass(frozen=True)
@@ -61,10 +76,13 @@ class LabelFiles:
         Path of an .osm.pbf extract.
     rasters : tuple of str
         Class rasters that cover the tiles, one per tile, in the order of the tiles.
+    codes : {"id", "clc"}
+        What the rasters hold: class ids or CORINE codes.
     """
 
     osm: str = ""
     rasters: tuple[str, ...] = ()
+    codes: Literal["id", "clc"] = "id"
 
     def __post_init__(self) -> None:
         one = bool(self.osm) != bool(self.rasters)
@@ -92,7 +110,7 @@ class Boundary:
 
 @dataclass(frozen=True)
 class Sampling:
-    """``[samples]``.
+    """``[samples]``; what ``draw_samples`` takes.
 
     Attributes
     ----------
@@ -100,37 +118,23 @@ class Sampling:
         Pixels to draw per class and tile.
     patch : int
         Edge of the windows in pixels.
+    block : float
+        Edge of the spatial blocks that are split, m.
+    fractions : tuple of float
+        Shares of training, validation and test.
     """
 
     per_class: int = 5000
     patch: int = 32
+    block: float = 1600.0
+    fractions: tuple[float, ...] = (0.6, 0.2, 0.2)
 
     def __post_init__(self) -> None:
         _check(self.per_class > 0, "samples.per_class", self.per_class, "a positive number")
         _check(self.patch > 0, "samples.patch", self.patch, "a positive number of pixels")
-
-
-@dataclass(frozen=True)
-class Training:
-    """``[train]``; what ``TrainSettings`` takes.
-
-    Attributes
-    ----------
-    depth : int
-        Layers of the network, 9n+2.
-    mode : {"dense", "window"}
-        Whether each pixel of a window is learned or its centre.
-    epochs : int
-        Passes over the samples.
-    """
-
-    depth: int = 29
-    mode: Literal["dense", "window"] = "dense"
-    epochs: int = 30
-
-    def __post_init__(self) -> None:
-        _check((self.depth - 2) % 9 == 0 and self.depth > 2, "train.depth", self.depth, "9n+2")  # noqa: PLR2004
-        _check(self.epochs > 0, "train.epochs", self.epochs, "a positive number")
+        _check(self.block > 0, "samples.block", self.block, "a positive length in m")
+        shares = len(self.fractions) == 3 and min(self.fractions) >= 0  # noqa: PLR2004
+        _check(shares, "samples.fractions", self.fractions, "shares of train, validation, test")
 
 
 @dataclass(frozen=True)
@@ -141,16 +145,46 @@ class Inference:
     ----------
     model : str
         Folder of a trained model; left out, one is trained from the labels.
+    engine : {"auto", "jax", "onnx"}
+        What computes, as in ``classify``.
+    dtype : {"auto", "float32", "bfloat16"}
+        In which layers compute.
+    probabilities : bool
+        Also write each tile's class probabilities.
     pixels_per_second : float
         Speed of one device, for the plan's estimate; a CPU of two cores does 150,000.
     """
 
     model: str = ""
+    engine: Literal["auto", "jax", "onnx"] = "auto"
+    dtype: Literal["auto", "float32", "bfloat16"] = "auto"
+    probabilities: bool = False
     pixels_per_second: float = 150_000.0
 
     def __post_init__(self) -> None:
         speed = self.pixels_per_second
         _check(speed > 0, "classify.pixels_per_second", speed, "a positive number")
+
+
+@dataclass(frozen=True)
+class Reference:
+    """``[accuracy]``: what the final map is compared with, beside the held-out samples.
+
+    Attributes
+    ----------
+    points : str
+        Vector file of points with a class each, or a label raster.
+    column : str
+        Column that holds the class; left out, the first that ``assess`` knows.
+    """
+
+    points: str = ""
+    column: str = ""
+
+    def __post_init__(self) -> None:
+        _check(
+            bool(self.points) or not self.column, "accuracy.points", self.points, "a vector file"
+        )
 
 
 @dataclass(frozen=True)
@@ -160,7 +194,7 @@ class Joining:
     Attributes
     ----------
     rule : {"majority", "confidence", "first"}
-        Who wins where tiles overlap; "confidence" classifies each tile twice.
+        Who wins where tiles overlap; "confidence" also writes each tile's confidence.
     """
 
     rule: Literal["majority", "confidence", "first"] = "majority"
@@ -178,11 +212,14 @@ class Sieving:
         Neighbours of a pixel.
     when : {"after", "before", "never"}
         After the mosaic (no seams between tiles), before it (tile by tile), or never.
+    protected : tuple of str
+        Classes whose regions stay whatever their size.
     """
 
     size: int = 64
     connectivity: Literal[4, 8] = 8
     when: Literal["after", "before", "never"] = "after"
+    protected: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         _check(self.size > 0, "sieve.size", self.size, "a positive number of pixels")
@@ -238,7 +275,13 @@ class CountrySettings:
         Legend file; left out, the twelve classes of OSMlanduse.
     cluster : str
         Name or file of a cluster; left out, threads of this machine.
-    labels, boundary, samples, train, classify, mosaic, sieve, layers
+    compression : {"zstd", "deflate"}
+        Of all rasters.
+    fractions : tuple of float
+        Cell sizes in m of grids on which class shares are written.
+    train : TrainSettings
+        Its ``seed`` is the country's.
+    labels, boundary, samples, classify, mosaic, sieve, layers, accuracy
         Tables of the same names.
     """
 
@@ -249,90 +292,23 @@ class CountrySettings:
     seed: int = 0
     legend: str = ""
     cluster: str = ""
+    compression: Literal["zstd", "deflate"] = "zstd"
+    fractions: tuple[float, ...] = ()
     labels: LabelFiles | None = None
     boundary: Boundary = field(default_factory=Boundary)
     samples: Sampling = field(default_factory=Sampling)
-    train: Training = field(default_factory=Training)
+    train: TrainSettings = field(default_factory=TrainSettings)
     classify: Inference = field(default_factory=Inference)
     mosaic: Joining = field(default_factory=Joining)
     sieve: Sieving = field(default_factory=Sieving)
     layers: tuple[Layer, ...] = (Layer(classes=("water",), vector="gpkg"),)
+    accuracy: Reference = field(default_factory=Reference)
 
     def __post_init__(self) -> None:
         _check(bool(self.scenes), "scenes", self.scenes, "at least one [[scenes]] table")
         _check_date(self.date, "date")
         learns = bool(self.labels) or bool(self.classify.model)
         _check(learns, "labels", "nothing", "[labels] to learn from, or a model in [classify]")
-
-
-def read_country(path: str | Path) -> CountrySettings:
-    """Read a country file.
-
-    Raises
-    ------
-    InputError
-        If it is missing or no TOML, or if a key is unknown, missing or wrong; the message names
-        the key and, for an unknown one, the nearest that exists.
-    """
-    path = Path(path)
-    try:
-        tree = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError(f"no country file {path}; give the path of a TOML file") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} is not a TOML file: {error}") from None
-    return _build(CountrySettings, tree, path.name, "")
-
-
-def _build(cls: type, table: Mapping[str, Any], file: str, where: str) -> Any:
-    """Turn a table into a settings class."""
-    known = {f.name: f for f in dataclasses.fields(cls)}
-    for key in table:
-        if key not in known:
-            near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
-            hint = f"did you mean {near[0]!r}?" if near else f"it may hold {', '.join(known)}"
-            raise InputError(f"{file}: unknown key {where}{key}; {hint}")
-    required = [n for n, f in known.items() if _is_required(f) and n not in table]
-    if required:
-        raise InputError(f"{file}: key {where}{required[0]} is missing; {cls.__name__} needs it")
-    hints = typing.get_type_hints(cls)
-    values = {k: _convert(hints[k], v, file, f"{where}{k}") for k, v in table.items()}
-    try:
-        return cls(**values)
-    except InputError as error:
-        raise InputError(f"{file}: {error}") from None
-
-
-def _is_required(item: dataclasses.Field[Any]) -> bool:
-    missing = dataclasses.MISSING
-    return item.default is missing and item.default_factory is missing
-
-
-def _convert(hint: Any, value: Any, file: str, where: str) -> Any:
-    """Check one value against its annotation."""
-    if isinstance(hint, types.UnionType):
-        hint = next(a for a in typing.get_args(hint) if a is not types.NoneType)
-    if dataclasses.is_dataclass(hint):
-        if not isinstance(value, Mapping):
-            raise InputError(f"{file}: {where} = {value!r} is not a table; write [{where}]")
-        return _build(typing.cast("type", hint), value, file, f"{where}.")
-    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
-    if origin is Literal:
-        if value not in arguments:
-            allowed = ", ".join(repr(a) for a in arguments)
-            raise InputError(f"{file}: {where} = {value!r}; choose one of {allowed}")
-        return value
-    if origin is tuple:
-        items = value if isinstance(value, list) else [value]
-        return tuple(_convert(arguments[0], item, file, where) for item in items)
-    return _convert_plain(hint, value, file, where)
-
-
-def _convert_plain(hint: type, value: Any, file: str, where: str) -> Any:
-    """Check text and numbers; a day may be written as TOML's own date."""
-    if hint is str and isinstance(value, date):
-        return value.isoformat()[:10]
-    accepted = (int, float) if hint is float else hint
-    if not isinstance(value, accepted) or isinstance(value, bool):
-        raise InputError(f"{file}: {where} = {value!r} is not of type {hint.__name__}; correct it")
-    return hint(value)
+        own = self.train.seed == TrainSettings().seed
+        _check(own, "train.seed", self.train.seed, "nothing there; set seed at the top of the file")
+        _check(all(f > 0 for f in self.fractions), "fractions", self.fractions, "sizes in m")

@@ -13,12 +13,7 @@ from jaxtyping import Array, Bool, Float32, UInt8
 
 from osm4eo_xr import resnet
 from osm4eo_xr._net_settings import NetSettings  # noqa: TC001 - checked at run time in the tests
-
-PROBABILITY_SCALE = 250
-"""A probability of 1 in uint8."""
-
-PROBABILITY_NO_DATA = 255
-"""No data in probabilities, confidence and margin."""
+from osm4eo_xr.legend import PROBABILITY_NO_DATA, PROBABILITY_SCALE
 
 OUTPUTS = ("classes", "confidence", "margin", "probabilities")
 """What a forward pass can give, in the order of the layers."""

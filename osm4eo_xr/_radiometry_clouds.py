@@ -128,6 +128,24 @@ def composite(
     return xr.Dataset({"reflectance": reflectance, "observations": seen})
 
 
+def with_observations(made: xr.Dataset) -> xr.DataArray:
+    """Return a composite with its counts as last band, so that one file holds both.
+
+    Parameters
+    ----------
+    made : Dataset
+        From ``composite``.
+
+    Returns
+    -------
+    DataArray
+        (band, y, x) float32: reflectance (NaN = nothing seen) and the band ``observations``.
+    """
+    scene = made["reflectance"]
+    counts = made["observations"].astype(np.float32).expand_dims(band=["observations"])
+    return xr.concat([scene, counts], "band", combine_attrs="override").rename("reflectance")
+
+
 def block_side(observations: int, bands: int) -> int:
     """Return rows and columns per chunk with which all observations stay in a task's memory."""
     side = math.isqrt(_BLOCK_BYTES // (4 * max(observations * bands, 1)))

@@ -14,6 +14,8 @@ import rasterio
 from odc.geo.geobox import GeoBox
 from rasterio.windows import Window
 
+from osm4eo_xr._scene_arrays import ArraySource, is_store
+from osm4eo_xr._scene_nodata import all_of_block, factor, near_fill
 from osm4eo_xr._scene_warp import Warp  # noqa: TC001 -- field types are read at run time
 from osm4eo_xr.radiometry import Scaling, mask_invalid, to_reflectance
 
@@ -31,13 +33,13 @@ _local = threading.local()
 
 
 def dataset(path: str, stamp: int) -> Any:
-    """Return this thread's open rasterio dataset of a path (GDAL handles are not shared)."""
+    """Return this thread's open raster or store of a path (GDAL handles are not shared)."""
     if not hasattr(_local, "handles"):
         _local.handles = OrderedDict()
     handles: OrderedDict[tuple[str, int], Any] = _local.handles
     key = (path, stamp)
     if key not in handles:
-        handles[key] = rasterio.open(path)
+        handles[key] = ArraySource(path) if is_store(path) else rasterio.open(path)
         if len(handles) > _HANDLES:
             handles.popitem(last=False)[1].close()
     handles.move_to_end(key)
@@ -75,6 +77,12 @@ class Band:
         Digital numbers to reflectance.
     resampling : str
         GDAL's name of the method that brings it onto another grid.
+    lossy : bool
+        Whether the file's compression changes numbers.
+    fill : float or None
+        No-data value that counts only together with ``witnesses`` (see ``_scene_nodata``).
+    witnesses : tuple of Band
+        Bands of the same input, itself among them or not, whose grid is the same or finer.
     """
 
     name: str
@@ -86,6 +94,9 @@ class Band:
     block: tuple[int, int]
     scaling: Scaling = field(default_factory=Scaling)
     resampling: str = "cubic"
+    lossy: bool = False
+    fill: float | None = None
+    witnesses: tuple[Band, ...] = ()
 
 
 def read_bands(bands: list[Band], rows: slice, cols: slice) -> np.ndarray:
@@ -102,7 +113,33 @@ def read_bands(bands: list[Band], rows: slice, cols: slice) -> np.ndarray:
             numbers = source.read([bands[i].index for i in positions], window=window)
             for i, layer in zip(positions, numbers, strict=True):
                 out[i] = mask_invalid(layer, bands[i].scaling.invalid)
+    _drop_fill(out, bands, rows, cols)
     return out
+
+
+def _drop_fill(numbers: np.ndarray, bands: list[Band], rows: slice, cols: slice) -> None:
+    """Set lossy bands' no data to NaN in place; witnesses are read where there may be some."""
+    near = [
+        b.fill is not None and near_fill(n, b.fill) for n, b in zip(numbers, bands, strict=True)
+    ]
+    for witnesses in {b.witnesses for b, n in zip(bands, near, strict=True) if np.any(n)}:
+        agreed = _all_near(witnesses, bands[0].geobox, rows, cols)
+        for layer, band, flags in zip(numbers, bands, near, strict=True):
+            if band.witnesses == witnesses:
+                layer[flags & agreed] = np.nan
+
+
+def _all_near(witnesses: tuple[Band, ...], grid: GeoBox, rows: slice, cols: slice) -> np.ndarray:
+    """Whether all witnesses are near their no-data value in the pixels of a window of ``grid``."""
+    agreed = np.ones((rows.stop - rows.start, cols.stop - cols.start), bool)
+    for band in witnesses:
+        ratio = factor(grid, band.geobox)
+        finer = [slice(part.start * ratio, part.stop * ratio) for part in (rows, cols)]
+        window = Window.from_slices(finer[0], finer[1])
+        with rasterio.Env(**GDAL_OPTIONS):
+            numbers = dataset(band.path, band.stamp).read(band.index, window=window)
+        agreed &= all_of_block(near_fill(numbers.astype(np.float32), band.fill or 0.0), ratio)
+    return agreed
 
 
 def positions(key: Any, shape: tuple[int, ...]) -> tuple[list[np.ndarray], tuple[int, ...]]:
@@ -142,29 +179,34 @@ class SceneReader:
         (layers, rows, cols), dropped = positions(key, self.shape)
         row_span, col_span = span(rows), span(cols)
         data = self.read(layers.tolist(), row_span, col_span)
-        data = data[:, rows - row_span.start][:, :, cols - col_span.start]
+        if data.shape[1:] != (rows.size, cols.size):  # a step, or single positions
+            data = data[:, rows - row_span.start][:, :, cols - col_span.start]
         return data.squeeze(axis=dropped) if dropped else data
 
     def read(self, layers: list[int], rows: slice, cols: slice) -> np.ndarray:
         """Return (layers, rows, cols) reflectance; bands that share a grid are warped together."""
-        out = np.full(
-            (len(layers), rows.stop - rows.start, cols.stop - cols.start), np.nan, np.float32
-        )
-        if out.size == 0:
-            return out
         groups: dict[int, list[int]] = {}
         for place, layer in enumerate(layers):
             groups.setdefault(self.warps.index(self.warps[layer]), []).append(place)
-        for first, places in groups.items():
-            bands = [self.bands[layers[p]] for p in places]
-            warp = self.warps[first]
-            window = warp.source_window(rows, cols)
-            if window is not None:
-                numbers = read_bands(bands, *window)
-                out[places] = warp.apply(numbers, window, rows, cols)
-            for place, band in zip(places, bands, strict=True):
-                to_reflectance(out[place], band.scaling)
+        if len(groups) == 1:
+            return self._read_group(layers, rows, cols)
+        out = np.empty((len(layers), rows.stop - rows.start, cols.stop - cols.start), np.float32)
+        for places in groups.values():
+            out[places] = self._read_group([layers[p] for p in places], rows, cols)
         return out
+
+    def _read_group(self, layers: list[int], rows: slice, cols: slice) -> np.ndarray:
+        """Return (layers, rows, cols) reflectance of bands that share a grid."""
+        shape = (len(layers), rows.stop - rows.start, cols.stop - cols.start)
+        warp = self.warps[layers[0]]
+        window = warp.source_window(rows, cols) if min(shape) else None
+        if window is None:
+            return np.full(shape, np.nan, np.float32)
+        bands = [self.bands[layer] for layer in layers]
+        values = warp.apply(read_bands(bands, *window), window, rows, cols)
+        for layer, band in zip(values, bands, strict=True):
+            to_reflectance(layer, band.scaling)
+        return values
 
 
 @dataclass(frozen=True)

@@ -45,10 +45,10 @@ class Rule:
 class Sides:
     """One entry per pixel along each side of a block: its region, or -1; empty if closed."""
 
-    top: Int32[np.ndarray, " x"]
-    bottom: Int32[np.ndarray, " x"]
-    left: Int32[np.ndarray, " y"]
-    right: Int32[np.ndarray, " y"]
+    top: Int32[np.ndarray, " top"]
+    bottom: Int32[np.ndarray, " bottom"]
+    left: Int32[np.ndarray, " left"]
+    right: Int32[np.ndarray, " right"]
 
     def renumber(self, number: Int32[np.ndarray, " old"]) -> Sides:
         """Return the sides with each region replaced by ``number[region]``."""

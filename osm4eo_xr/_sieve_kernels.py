@@ -20,6 +20,9 @@ SATURATION = 2**31 - 1
 NONE = -1
 """No region, no neighbour, no new value."""
 
+LAST_KEY = 2**63 - 1
+"""Later than any link."""
+
 
 @njit(nogil=True, cache=True)
 def cut_runs(values: Any, mask: Any) -> Any:
@@ -176,52 +179,61 @@ def meeting(later: int, earlier: int, start: Any, diagonal: int) -> int:
     return 4 * x + (start[earlier + 1] <= x)
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, inline="always")
 def neighbours_of_run(
-    i: int, y: int, above: int, below: int, first: Any, start: Any, label: Any, diagonal: int,
-    region: Any, key: Any,
+    i: int, y: int, above: int, below: int, runs: Any, diagonal: int, weight: Any, least: int,
+    region: Any, key: Any, n: int,
 ) -> int:  # fmt: skip
     """Write the regions next to run ``i`` of row ``y``, with the key of the first link to each.
 
     ``above`` and ``below`` are the first runs of those rows that reach as far right as the run.
+    Regions that weigh less than ``least``, or than one already written, are left out. Entries begin
+    at place ``n``; returned is the place after the last. A region may come more than once.
+
     A key is 4 * (row * width + column) of the link's later pixel, plus 0, 1, 2 or 3 for the earlier
-    one above, above left, above right or left of it: the order of keys decides ties. A region may
-    come more than once; returned is the number of entries.
+    one above, above left, above right or left of it: the order of keys decides ties.
     """
-    n = 0
+    first, start, label = runs
     own = label[i]
     width = start[first[1] - 1]
     right = min(start[i + 1] + diagonal, width)
     base = 4 * width * np.int64(y)
     if y > 0:
         while start[above] < right:
-            region[n], key[n] = label[above], base + meeting(i, above, start, diagonal)
-            n += (label[above] != NONE) & (label[above] != own)
+            other = label[above]
+            if NONE != other != own and weight[other] >= least:
+                region[n], key[n] = other, base + meeting(i, above, start, diagonal)
+                least = weight[other]
+                n += 1
             above += 1
-    if start[i] > 0:
-        region[n], key[n] = label[i - 1], base + 4 * start[i] + 3
-        n += label[i - 1] != NONE
-    if start[i + 1] < width:
-        region[n], key[n] = label[i + 1], base + 4 * start[i + 1] + 3
-        n += label[i + 1] != NONE
+    for j, x in ((i - 1, start[i]), (i + 1, start[i + 1])):
+        if 0 < x < width and label[j] != NONE and weight[label[j]] >= least:
+            region[n], key[n] = label[j], base + 4 * x + 3
+            least = weight[label[j]]
+            n += 1
     if y + 2 < first.size:
         base += 4 * width
         while start[below] < right:
-            region[n], key[n] = label[below], base + meeting(below, i, start, diagonal)
-            n += (label[below] != NONE) & (label[below] != own)
+            other = label[below]
+            if NONE != other != own and weight[other] >= least:
+                region[n], key[n] = other, base + meeting(below, i, start, diagonal)
+                least = weight[other]
+                n += 1
             below += 1
     return n
 
 
 @njit(nogil=True, cache=True)
 def neighbours_of_row(
-    y: int, first: Any, start: Any, label: Any, asks: Any, diagonal: int, asker: Any, region: Any,
+    y: int, runs: Any, asks: Any, diagonal: int, weight: Any, least: Any, asker: Any, region: Any,
     key: Any,
 ) -> int:  # fmt: skip
     """Write the neighbours of all runs of row ``y`` whose region asks; return their number.
 
-    ``asker`` is the region that asks; see ``neighbours_of_run`` for the others.
+    ``asker`` is the region that asks and ``least`` the least weight it asks for, at least 1; see
+    ``neighbours_of_run`` for the others.
     """
+    first, start, label = runs
     n = 0
     above = first[y - 1] if y > 0 else 0
     below = first[y + 1]
@@ -235,11 +247,12 @@ def neighbours_of_row(
         if y + 2 < first.size:
             while start[below + 1] <= left:
                 below += 1
-        m = neighbours_of_run(
-            i, y, above, below, first, start, label, diagonal, region[n:], key[n:]
+        end = neighbours_of_run(
+            i, y, above, below, runs, diagonal, weight, least[label[i]], region, key, n
         )
-        asker[n : n + m] = label[i]
-        n += m
+        for k in range(n, end):
+            asker[k] = label[i]
+        n = end
     return n
 
 
@@ -251,13 +264,13 @@ def row_buffers(width: int) -> Any:
 
 
 @njit(nogil=True, cache=True)
-def biggest_neighbours(
-    first: Any, start: Any, label: Any, size: Any, asks: Any, diagonal: int
-) -> Any:
+def biggest_neighbours(runs: Any, size: Any, asks: Any, diagonal: int) -> Any:
     """Return the biggest neighbour of each region that asks, and the key of their first link.
 
     Parameters
     ----------
+    runs : tuple
+        ``first``, ``start``, ``label``.
     size : int32 array
         Size of each region; a region of size 0 is nobody's neighbour.
     asks : bool array
@@ -270,23 +283,22 @@ def biggest_neighbours(
     best_key : int64 array
         Key of the first link between the two (see ``neighbours_of_run``).
     """
+    first, start, _ = runs
     asker, region, key = row_buffers(start[first[1] - 1])
     best = np.full(size.size, NONE, np.int32)
-    best_size = np.zeros(size.size, np.int32)
-    best_key = np.empty(size.size, np.int64)
+    best_size = np.ones(size.size, np.int32)
+    best_key = np.full(size.size, LAST_KEY, np.int64)
     for y in range(first.size - 1):
-        n = neighbours_of_row(y, first, start, label, asks, diagonal, asker, region, key)
+        n = neighbours_of_row(y, runs, asks, diagonal, size, best_size, asker, region, key)
         for i in range(n):
             a, b = asker[i], region[i]
-            if size[b] > best_size[a] or (
-                size[b] == best_size[a] and best_size[a] > 0 and key[i] < best_key[a]
-            ):
+            if size[b] > best_size[a] or (size[b] == best_size[a] and key[i] < best_key[a]):
                 best[a], best_size[a], best_key[a] = b, size[b], key[i]
     return best, best_key
 
 
 @njit(nogil=True, cache=True)
-def border_links(first: Any, start: Any, label: Any, asks: Any, border: Any, diagonal: int) -> Any:
+def border_links(runs: Any, asks: Any, border: Any, diagonal: int) -> Any:
     """Return all links of the regions that ask to regions on the border.
 
     Returns
@@ -296,26 +308,31 @@ def border_links(first: Any, start: Any, label: Any, asks: Any, border: Any, dia
     key : int64 array
         See ``neighbours_of_run``.
     """
+    first, start, _ = runs
     asker, region, key = row_buffers(start[first[1] - 1])
     a, b, keys = asker.copy(), region.copy(), key.copy()
+    weight, least = border.astype(np.int32), np.ones(border.size, np.int32)
     count = 0
     for y in range(first.size - 1):
-        n = neighbours_of_row(y, first, start, label, asks, diagonal, asker, region, key)
+        n = neighbours_of_row(y, runs, asks, diagonal, weight, least, asker, region, key)
         if count + n > a.size:
             more = np.empty(a.size, np.int32)
             a, b = np.append(a, more), np.append(b, more)
             keys = np.append(keys, np.empty(keys.size, np.int64))
         for i in range(n):
-            a[count], b[count], keys[count] = asker[i], region[i], key[i]
-            count += border[region[i]]
+            a[count + i], b[count + i], keys[count + i] = asker[i], region[i], key[i]
+        count += n
     return a[:count], b[:count], keys[:count]
 
 
 @njit(nogil=True, cache=True)
-def paint_runs(out: Any, first: Any, start: Any, label: Any, value: Any, target: Any) -> None:
-    """Give the pixels of each region whose ``target`` differs from its value that target."""
+def paint_runs(first: Any, start: Any, label: Any, value: Any, target: Any) -> Any:
+    """Return the pixels of all runs: their region's ``target`` or, where it is -1, their value."""
+    out = np.empty((first.size - 1, start[first[1] - 1]), value.dtype)
     for y in range(out.shape[0]):
         for i in range(first[y], first[y + 1] - 1):
-            region = label[i]
-            if region != NONE and target[region] != NONE and target[region] != value[region]:
-                out[y, start[i] : start[i + 1]] = target[region]
+            painted = value[i]
+            if label[i] != NONE and target[label[i]] != NONE:
+                painted = target[label[i]]
+            out[y, start[i] : start[i + 1]] = painted
+    return out

@@ -92,18 +92,18 @@ def _other_end(best: np.ndarray, links: Links) -> np.ndarray:
 def _join(blocks: list[list[Border]], rule: Rule) -> _Joined:
     """Join blocks along their seams."""
     flat = [block for row in blocks for block in row]
-    offsets = np.cumsum([0, *(b.size.size for b in flat)])
+    offsets = np.cumsum([0, *(b.size.size for b in flat)]).tolist()
     sides = iter(_shifted(b.sides, n) for b, n in zip(flat, offsets, strict=False))
     grid = [[next(sides) for _ in row] for row in blocks]
     value = np.concatenate([b.value for b in flat])
     touching = _seams(blocks, grid, rule)
     same = value[touching.a] == value[touching.b]
-    number, count = unite_pairs(int(offsets[-1]), touching.a[same], touching.b[same])
+    number, count = unite_pairs(offsets[-1], touching.a[same], touching.b[same])
     size = np.zeros(count, np.int64)
     np.add.at(size, number, np.concatenate([b.size for b in flat]))
     inside = [
         Links(b.links.a + n, b.links.b + n, b.links.key)
-        for b, n in zip(flat, offsets.astype(np.int32), strict=False)
+        for b, n in zip(flat, offsets, strict=False)
     ]
     links = Links.concatenate([*inside, touching.take(~same)])
     number = number.astype(np.int32)

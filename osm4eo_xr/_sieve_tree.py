@@ -33,7 +33,7 @@ def plan_tree(
     while len(keys) > 1:
         level += 1
         groups = _group(keys)
-        merged = {at: (f"{borders}-merge", level, *at) for at in groups}
+        merged = {at: (f"{fates}-merge", level, *at) for at in groups}
         below = {at: (f"{fates}-below", level, *at) for at in groups}
         for at, members in groups.items():
             blocks = [[keys[m] for m in row] for row in members]

@@ -35,14 +35,18 @@ class Owners:
     """Gives each held-out pixel to one sample, so that scores count it once.
 
     Windows of validation or test samples overlap each other. A pixel belongs to the sample whose
-    window is centred nearest (Chebyshev distance; of equals, one and always the same).
+    window is centred nearest (Chebyshev distance; of equals, one and always the same), and a drawn
+    pixel always to its own sample.
     """
 
     def __init__(self, drawn: Drawn, patch: int) -> None:
         self.patch = patch
-        self.split = drawn.split
+        self.split, self.row, self.col = drawn.split, drawn.row, drawn.col
         self.members = {s: np.nonzero(drawn.split == s)[0] for s in np.unique(drawn.split) if s}
-        self.centres = np.stack([drawn.row, drawn.col], axis=1) - patch // 2 + (patch - 1) / 2
+        # Even windows are centred half a pixel before the drawn pixel. With half of that, a
+        # window's pixels are nearer to it than others, and drawn pixels nearest to themselves.
+        lean = 0.0 if patch % 2 else 0.25
+        self.centres = np.stack([drawn.row, drawn.col], axis=1) - lean
         self.trees = {s: KDTree(self.centres[i]) for s, i in self.members.items()}
 
     def keep_own(self, labels: UInt8[np.ndarray, "n p q"], first: int) -> np.ndarray:
@@ -56,8 +60,8 @@ class Owners:
 
     def _owner(self, sample: int) -> np.ndarray:
         """Return the owning sample of each pixel of a sample's window."""
-        reach = np.arange(self.patch) - (self.patch - 1) / 2
-        row, col = self.centres[sample]
+        reach = np.arange(self.patch) - self.patch // 2
+        row, col = self.row[sample], self.col[sample]
         pixels = np.stack(np.meshgrid(row + reach, col + reach, indexing="ij"), axis=-1)
         split = self.split[sample]
         return self.members[split][self.trees[split].query(pixels, p=np.inf)[1]]

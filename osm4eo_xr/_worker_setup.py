@@ -7,6 +7,8 @@ import re
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
+from osm4eo_xr._device import DEVICE_EXECUTOR
+
 if TYPE_CHECKING:
     from distributed import Worker
 
@@ -14,9 +16,6 @@ if TYPE_CHECKING:
 
 WORKER_SETUP = "osm4eo_xr._worker_setup"
 """This module's name, for ``--preload``."""
-
-DEVICE_EXECUTOR = "device"
-"""Name of the one-thread executor that owns a process's device."""
 
 
 def dask_setup(worker: Worker) -> None:

@@ -15,14 +15,16 @@ import dask
 import dask.array as da
 import numpy as np
 import xarray as xr
-from dask.base import tokenize
+from dask.base import annotate, tokenize
 
+from osm4eo_xr._device import device_annotations
 from osm4eo_xr._engine import ModelSource, classify_block
 from osm4eo_xr._ledger import LEDGER, Throughput
-from osm4eo_xr._program import OUTPUTS, PROBABILITY_NO_DATA, PROBABILITY_SCALE, Plan
+from osm4eo_xr._program import OUTPUTS, Plan
 from osm4eo_xr._tiles import Tiles, plan_tiles, read_tiles
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.grid import geobox_of, georeference
+from osm4eo_xr.legend import PROBABILITY_NO_DATA, PROBABILITY_SCALE
 from osm4eo_xr.model import Model, load_model, model_to_bytes
 
 if TYPE_CHECKING:
@@ -108,18 +110,22 @@ def classify(
     data = _bands(scene, model)
     tiles = _tiles(data, model, tile)
     plan = _plan(model, names, tiles, dtype, engine)
-    layers = da.map_blocks(
-        classify_block,
-        read_tiles(data, tiles, plan.margin),
-        *_model_arguments(model),
-        plan,
-        _scaling(data, model),
-        tiles.shape,
-        dtype=np.uint8,
-        chunks=((plan.layers,), *_inner_chunks(tiles)),
-        meta=np.empty((0, 0, 0), np.uint8),
-        name=f"classify-{tokenize(data.name, model.digest, plan)}",
-    )[:, : tiles.shape[0], : tiles.shape[1]]
+    with_margin, arguments = read_tiles(data, tiles, plan.margin), _model_arguments(model)
+    scaling = _scaling(data, model)
+    with annotate(**device_annotations()):  # only what runs on the device
+        blocks = da.map_blocks(
+            classify_block,
+            with_margin,
+            *arguments,
+            plan,
+            scaling,
+            tiles.shape,
+            dtype=np.uint8,
+            chunks=((plan.layers,), *_inner_chunks(tiles)),
+            meta=np.empty((0, 0, 0), np.uint8),
+            name=f"classify-{tokenize(data.name, model.digest, plan)}",
+        )
+    layers = blocks[:, : tiles.shape[0], : tiles.shape[1]]
     result = _label(layers, names, model, geobox)
     return result["classes"] if isinstance(outputs, str) else result
 

@@ -6,6 +6,7 @@ Every command imports the step it needs when it runs, so ``--help`` answers at o
 from __future__ import annotations
 
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -16,6 +17,7 @@ from osm4eo_xr.console import (
     OUT,
     piece_bars,
     print_error,
+    print_findings,
     print_note,
     print_plan,
     progress_bar,
@@ -171,6 +173,40 @@ def agree(
 
 
 @app.command()
+def composite(
+    catalog: Annotated[Path, typer.Argument(help="STAC catalog, item collection or item (JSON).")],
+    out: Out,
+    like: Annotated[
+        list[Path] | None, typer.Option("--like", help="Raster whose grid the scene takes.")
+    ] = None,
+    bbox: Annotated[
+        tuple[float, float, float, float] | None,
+        typer.Option("--bbox", help="Or west, south, east, north in degrees (EPSG:3035 grid)."),
+    ] = None,
+    resolution: Annotated[float, typer.Option(help="Pixel size with --bbox, in m.")] = 10.0,
+    bands: Annotated[str, typer.Option(help="Bands, joined by commas.")] = "blue,green,red,nir",
+    method: Annotated[
+        Literal["medoid", "median", "best"], typer.Option(help="How to choose from the dates.")
+    ] = "medoid",
+    dilation: Annotated[int, typer.Option(help="Pixels by which clouds grow.")] = 2,
+) -> None:
+    """Make one cloudless scene of STAC items; its last band counts the clear observations."""
+    from osm4eo_xr.grid import target_geobox
+    from osm4eo_xr.radiometry import with_observations
+    from osm4eo_xr.scene import composite_items, read_grid
+
+    if (like is None) == (bbox is None):
+        raise InputError("give the grid: either --like RASTER or --bbox WEST SOUTH EAST NORTH")
+    if bbox:
+        grid = target_geobox(bbox, bounds_crs="EPSG:4326", resolution=resolution)
+    else:
+        grid = read_grid(like or [])
+    names = [name.strip() for name in bands.split(",")]
+    made = composite_items(catalog, grid, names, method=method, dilation=dilation)
+    _write(with_observations(made), out, None)
+
+
+@app.command()
 def samples(
     scene: Annotated[list[Path], typer.Option("--scene", help="Scene files.")],
     labels: Annotated[Path, typer.Option("--labels", help="Class raster on the scene's grid.")],
@@ -250,15 +286,33 @@ def sieve(
     out: Out,
     size: Annotated[int, typer.Option(help="Smallest region that is kept, in pixels.")] = 64,
     connectivity: Annotated[int, typer.Option(help="4 or 8 neighbours.")] = 8,
+    protect: Annotated[
+        list[str] | None,
+        typer.Option("--protect", help="Class to keep whatever its size, by name, id or clc:NN."),
+    ] = None,
     legend: LegendFile = None,
 ) -> None:
-    """Merge regions below a size into their largest neighbour, exactly as GDAL does."""
+    """Merge regions below a size into their largest neighbour, exactly as GDAL does.
+
+    The file is read twice and never held whole. Its no-data pixels (0 if it names none) stay.
+    """
+    from osm4eo_xr.cog import write_cog
     from osm4eo_xr.scene import open_raster
     from osm4eo_xr.sieve import sieve as sieve_map
+    from osm4eo_xr.sieve import watch_borders
 
-    opened = open_raster(class_map)
-    sieved = sieve_map(opened, size=size, connectivity=connectivity, reread=True)
-    _write(sieved, out, _legend(legend))
+    classes, opened = _legend(legend), open_raster(class_map)
+    sieved = sieve_map(
+        opened,
+        size=size,
+        connectivity=connectivity,
+        nodata=opened.attrs["nodata"],
+        protected=[classes.find(name).id for name in protect or ()],
+        reread=True,
+    )
+    with piece_bars() as watch, watch_borders(partial(watch, f"borders in {class_map.name}")):
+        write_cog(sieved, out, legend=classes, progress=partial(watch, out.name))
+    OUT.print(str(out), soft_wrap=True, highlight=False)
 
 
 @app.command()
@@ -292,6 +346,9 @@ def extract(
     out: Out,
     codes: Annotated[str, typer.Option(help="What pixels hold: id, clc or mask.")] = "id",
     min_area: Annotated[float, typer.Option(min=0, help="Smallest patch and hole, m².")] = 0.0,
+    threshold: Annotated[
+        float | None, typer.Option(help="CLASS_MAP holds probabilities; least one, 0 to 1.")
+    ] = None,
     vector: Annotated[
         Path | None, typer.Option(help="Also write polygons (.gpkg or .parquet).")
     ] = None,
@@ -300,13 +357,15 @@ def extract(
 ) -> None:
     """Extract one or several layers, for example water, from a class map."""
     from osm4eo_xr.layers import extract_layer
-    from osm4eo_xr.scene import open_raster
+    from osm4eo_xr.scene import open_probabilities, open_raster
     from osm4eo_xr.vectors import check_vector_path, to_vector, write_vector
 
     if vector is not None:
         check_vector_path(vector)
-    classes, opened = _legend(legend), open_raster(class_map)
-    picked = extract_layer(opened, layer, codes=codes, min_area=min_area, legend=classes)
+    classes = _legend(legend)
+    opened = open_raster(class_map) if threshold is None else open_probabilities(class_map)
+    how: Any = {"codes": codes, "min_area": min_area, "threshold": threshold}
+    picked = extract_layer(opened, layer, legend=classes, **how)
     _write(picked, out, classes)
     if vector is not None:
         written = open_raster(out).assign_attrs(picked.attrs)
@@ -338,18 +397,41 @@ def run(
         str | None, typer.Option(help="Cluster to compute on, instead of the file's.")
     ] = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Only say what would be done.")
+        bool, typer.Option("--dry-run", help="Only say what would be done and submitted.")
     ] = False,
 ) -> None:
     """Make all maps of a country file; what is whole already is kept."""
-    from osm4eo_xr.country import plan_country, run_country
+    from osm4eo_xr.country import plan_country, read_country, run_country
 
     if dry_run:
         print_plan(plan_country(country))
+        _print_scripts(cluster or read_country(country).cluster)
         return
     with piece_bars() as watch:
         out = run_country(country, cluster=cluster, watch=watch)
     OUT.print(str(out), soft_wrap=True, highlight=False)
+
+
+@app.command()
+def doctor(
+    cluster: Annotated[
+        str, typer.Option(help="Cluster (name or YAML file) whose workers to look at.")
+    ] = "local",
+    wait: Annotated[
+        float, typer.Option(min=1, help="Seconds to wait for workers, in the queue too.")
+    ] = 600,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print the job scripts.")] = False,
+) -> None:
+    """Say whether a run would work here and on a cluster, and what mends it if not."""
+    if dry_run:
+        _print_scripts(cluster)
+        return
+    from osm4eo_xr.doctor import examine
+
+    findings = examine(cluster, wait=wait, report=print_note)
+    print_findings(findings)
+    if any(f.state == "wrong" for f in findings):
+        raise typer.Exit(1)
 
 
 @app.command()
@@ -372,6 +454,20 @@ def _write(raster: xr.DataArray, path: Path, legend: Legend | None) -> None:
     with progress_bar(path.name) as progress:
         write_cog(raster, path, legend=legend, progress=progress)
     OUT.print(str(path), soft_wrap=True, highlight=False)
+
+
+def _print_scripts(cluster: str) -> None:
+    """Print the script of each kind of job that a cluster would submit; nothing without jobs."""
+    from osm4eo_xr._jobs import job_scripts
+    from osm4eo_xr.site import BatchSite
+    from osm4eo_xr.site_file import load_site
+
+    site = load_site(cluster) if cluster else None
+    if not isinstance(site, BatchSite):
+        return
+    for kind, script in job_scripts(site).items():
+        print_note(f"a {kind} job is submitted with {site.submit_command}:")
+        OUT.out(script, highlight=False)
 
 
 def _outline(boundary: Path | None, country: str | None) -> Path | GeoDataFrame | None:

@@ -16,22 +16,18 @@ from typing import Any
 
 import dask.config
 from dask.system import CPU_COUNT
-from distributed import Client, Nanny, Scheduler, SpecCluster
+from distributed import Client, Scheduler, SpecCluster
 from distributed.system import MEMORY_LIMIT
 
+from osm4eo_xr._device import device_annotations, device_settings
 from osm4eo_xr._jobs import JobPool
-from osm4eo_xr._worker_setup import (
-    DEVICE_EXECUTOR,
-    WORKER_SETUP,
-    expand_variables,
-    worker_environment,
-)
+from osm4eo_xr._spawn import SpawnedWorker, SpawnTurns
+from osm4eo_xr._worker_setup import WORKER_SETUP, expand_variables, worker_environment
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.site import BatchSite, LocalSite, LocalWorkers, Site
 from osm4eo_xr.site_file import load_site
 
-DEVICE_KEY = "osm4eo_xr.device"
-"""Key of dask's configuration under which steps find the annotations of tasks on the device."""
+__all__ = ["dashboard_url", "device_annotations", "open_cluster"]
 
 _CORES_PER_PROCESS = 4
 _MEMORY_SHARE = 0.9  # of the machine; the rest is the client's and the system's
@@ -45,18 +41,6 @@ class ProcessPlan:
     threads: int
     memory: int
     gpu: str | None = None
-
-
-class SpawnedWorker(Nanny):
-    """A worker process whose environment stands before its interpreter starts.
-
-    A variable that jax, OpenMP or GDAL reads when it is loaded comes too late when it is set in the
-    running process, so it is given to the process that is spawned, again at each restart.
-    """
-
-    def __init__(self, *args: Any, before_spawn: dict[str, str], **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.pre_spawn_env = {**self.pre_spawn_env, **before_spawn}
 
 
 @contextmanager
@@ -101,15 +85,6 @@ def open_cluster(name_or_yaml: str | Path | Site, **overrides: Any) -> Iterator[
 def dashboard_url(client: Client) -> str:
     """Return the address of a cluster's dashboard, through Jupyter's proxy inside JupyterHub."""
     return str(client.dashboard_link or "")
-
-
-def device_annotations() -> dict[str, Any]:
-    """Return the dask annotations of tasks that use the device.
-
-    On a cluster with GPU workers they name the resource, so that one such task at a time runs in
-    a GPU worker's device thread and none on workers without; elsewhere they are empty.
-    """
-    return dict(dask.config.get(DEVICE_KEY, None) or {})
 
 
 def plan_processes(site: LocalSite, cores: int, memory: int, gpus: list[str]) -> list[ProcessPlan]:
@@ -208,15 +183,22 @@ def _local_client(site: LocalSite) -> Iterator[Client]:
         "cls": Scheduler,
         "options": {"host": "127.0.0.1", "dashboard_address": site.dashboard},
     }
-    with _scratch_folder(site) as scratch:
-        workers = {p.name: _process_spec(site, p, scratch) for p in plans}
-        with (
-            dask.config.set({DEVICE_KEY: _device(any(p.gpu for p in plans))}),
-            SpecCluster(workers=workers, scheduler=scheduler) as cluster,
-            Client(cluster) as client,
-        ):
-            client.wait_for_workers(len(plans), timeout=site.start_timeout)
-            yield client
+    settings = device_settings(has_gpu=any(p.gpu for p in plans))
+    with ExitStack() as stack:
+        scratch = stack.enter_context(_scratch_folder(site))
+        stack.enter_context(dask.config.set(settings))
+        turns = SpawnTurns()
+        workers = {p.name: _process_spec(site, p, scratch, turns) for p in plans}
+        try:
+            cluster = stack.enter_context(SpecCluster(workers=workers, scheduler=scheduler))
+        except RuntimeError as error:
+            raise InputError(
+                f"cluster {site.name!r}: a worker process did not start: "
+                f"{' '.join(str(error).split())}; run osm4eo-xr doctor"
+            ) from None
+        client = stack.enter_context(Client(cluster))
+        client.wait_for_workers(len(plans), timeout=site.start_timeout)
+        yield client
 
 
 @contextmanager
@@ -224,19 +206,16 @@ def _batch_client(site: BatchSite) -> Iterator[Client]:
     """Submit a batch system's first jobs and keep them running."""
     pool = JobPool(site)
     with (
-        dask.config.set({DEVICE_KEY: _device(site.gpu is not None)}),
+        dask.config.set(device_settings(has_gpu=site.gpu is not None)),
         pool.running() as cluster,
         Client(cluster) as client,
     ):
         yield client
 
 
-def _device(has_gpu: bool) -> dict[str, Any] | None:  # noqa: FBT001
-    """Return the annotations of device tasks."""
-    return {"resources": {"GPU": 1}, "executor": DEVICE_EXECUTOR} if has_gpu else None
-
-
-def _process_spec(site: LocalSite, plan: ProcessPlan, scratch: str) -> dict[str, Any]:
+def _process_spec(
+    site: LocalSite, plan: ProcessPlan, scratch: str, turns: SpawnTurns
+) -> dict[str, Any]:
     """Describe one local worker process to dask."""
     stated = worker_environment(site, plan.threads, gpu=plan.gpu is not None)
     environment = {key: expand_variables(value) for key, value in stated.items()}
@@ -248,6 +227,7 @@ def _process_spec(site: LocalSite, plan: ProcessPlan, scratch: str) -> dict[str,
         "cls": SpawnedWorker,
         "options": {
             "before_spawn": environment,
+            "turns": turns,
             "nthreads": plan.threads,
             "memory_limit": plan.memory,
             "local_directory": scratch,

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 import tempfile
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
+import dask.array as da
 import dask.base
 import numpy as np
 import rasterio
 import rasterio.shutil
 import xarray as xr
-from dask.delayed import Delayed, delayed
+from dask.delayed import delayed
 from rio_cogeo.cogeo import cog_validate
 
 from osm4eo_xr._cog_stage import BLOCK, GDAL_TYPES, Layout, LevelFiles, shrink_block
@@ -24,6 +27,9 @@ from osm4eo_xr.grid import geobox_of
 from osm4eo_xr.legend import Legend, default_legend
 
 Progress = Callable[[int, int], None]
+
+MOST_TASKS = 100_000
+"""Tasks of one graph that a dask scheduler is given at most."""
 
 _DEFAULT_CHUNK = 2048  # pixels, for rasters that are in memory
 _CACHE_MB = 64  # GDAL would take 5 % of the machine's memory
@@ -80,7 +86,7 @@ def write_cog(
     layout = _layout(raster, blocks, categories)
     with _workplace(path) as folder, rasterio.Env(GDAL_CACHEMAX=_CACHE_MB):
         with LevelFiles(folder, layout) as levels:
-            _fill(levels, _blocks(blocks, layout), progress)
+            _fill(levels, blocks, layout, progress)
             levels.fill_coarse()
             source = levels.vrt(_metadata(raster))
         whole = _assemble(source, folder / path.name, layout, compression)
@@ -196,42 +202,62 @@ def _metadata(raster: xr.DataArray) -> dict[str, str]:
     }
 
 
-def _blocks(data: Any, layout: Layout) -> list[tuple[int, int, Delayed]]:
-    """Return row, column and the lazy levels of each block."""
-    shrunk = delayed(shrink_block, pure=False)
-    rows = np.cumsum((0, *data.chunks[1][:-1])).tolist()
-    columns = np.cumsum((0, *data.chunks[2][:-1])).tolist()
-    grid = data.to_delayed()[0]
-    return [
-        (row, column, shrunk(grid[i, j], layout))
-        for i, row in enumerate(rows)
-        for j, column in enumerate(columns)
-    ]
+def _lazy_levels(data: da.Array, layout: Layout) -> da.Array:
+    """Return the levels of each block, one object per block."""
+    return data.map_blocks(
+        _levels_of_block,
+        layout=layout,
+        name=f"levels-{uuid.uuid4().hex}",
+        dtype=object,
+        chunks=tuple((1,) * n for n in data.numblocks),
+        meta=np.empty((0, 0, 0), object),
+    )
 
 
-def _fill(
-    levels: LevelFiles, blocks: list[tuple[int, int, Delayed]], progress: Progress | None
-) -> None:
-    """Compute all blocks in one graph and write each as soon as it is there."""
-    done, total = 0, len(blocks)
+def _levels_of_block(block: np.ndarray, layout: Layout) -> np.ndarray:
+    """Wrap the levels in an array, so that blocks stay blocks of a dask array."""
+    wrapped = np.empty((1, 1, 1), object)
+    wrapped[0, 0, 0] = shrink_block(block, layout)
+    return wrapped
 
-    def write(row: int, column: int, data: list[np.ndarray]) -> None:
+
+def _fill(files: LevelFiles, data: da.Array, layout: Layout, progress: Progress | None) -> None:
+    """Compute all blocks and write each as soon as it is there.
+
+    On a cluster a raster of very many blocks goes as several graphs, one after the other, so that
+    none passes ``MOST_TASKS``: a scheduler's memory and start-up time grow with its tasks.
+    """
+    rows, columns = (np.cumsum((0, *sizes[:-1])).tolist() for sizes in data.chunks[1:])
+    done, total = 0, len(rows) * len(columns)
+    levels = _lazy_levels(data, layout)
+
+    def write(i: int, j: int, block: np.ndarray) -> None:
         nonlocal done
-        levels.write(row, column, data)
+        files.write(rows[i], columns[j], block[0, 0, 0])
         done += 1
         if progress is not None:
             progress(done, total)
 
     client = _distributed_client()
     if client is not None:
-        _gather(client, blocks, write)
+        for first, last in _bands_of_rows(levels):
+            _gather(client, levels[:, first:last], first, write)
         return
-    place = delayed(write, pure=False)
-    tasks = [place(row, column, data) for row, column, data in blocks]
+    place, blocks = delayed(write, pure=False), levels.to_delayed()[0]  # pyright: ignore[reportAttributeAccessIssue] - a base class hides it
+    tasks = [place(i, j, blocks[i, j]) for i in range(len(rows)) for j in range(len(columns))]
     # Blocks end in files that this process holds open, which other processes could not share.
     processes = dask.base.get_scheduler() is dask.base.named_schedulers["processes"]
-    scheduler = "threads" if processes else None
-    dask.base.compute(*tasks, scheduler=scheduler)
+    dask.base.compute(*tasks, scheduler="threads" if processes else None)
+
+
+def _bands_of_rows(levels: da.Array) -> list[tuple[int, int]]:
+    """Cut the rows of blocks into bands whose graphs have at most ``MOST_TASKS`` tasks.
+
+    Neighbouring bands read the rows between them twice, hence a tenth in reserve.
+    """
+    rows = levels.numblocks[1]
+    bands = min(math.ceil(1.1 * len(levels.__dask_graph__()) / MOST_TASKS), rows)
+    return [(rows * k // bands, rows * (k + 1) // bands) for k in range(bands)]
 
 
 def _distributed_client() -> Any:
@@ -241,19 +267,19 @@ def _distributed_client() -> Any:
 
 
 def _gather(
-    client: Any,
-    blocks: list[tuple[int, int, Delayed]],
-    write: Callable[[int, int, list[np.ndarray]], None],
+    client: Any, levels: da.Array, first: int, write: Callable[[int, int, np.ndarray], None]
 ) -> None:
     """Fetch blocks from the workers one by one; each is forgotten there when it is written."""
-    from distributed import as_completed
+    from distributed import as_completed, futures_of
 
-    futures = client.compute([data for _, _, data in blocks])
-    places = {f.key: (row, column) for f, (row, column, _) in zip(futures, blocks, strict=True)}
+    # Blocks of an array keep the annotations of its tasks (which workers may do them); delayed
+    # objects made of them would not.
+    futures = futures_of(client.persist(levels))
     waiting = as_completed(futures, with_results=True)
     del futures
-    for future, data in waiting:
-        write(*places[future.key], data)
+    for future, block in waiting:
+        _, _, i, j = future.key
+        write(first + i, j, block)
         future.release()
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -22,6 +22,7 @@ from rich.progress import (
 from rich.table import Table
 
 if TYPE_CHECKING:
+    from osm4eo_xr._symptoms import Finding
     from osm4eo_xr.country import Plan
 
 OUT = Console()
@@ -89,18 +90,38 @@ def print_plan(plan: Plan) -> None:
     table = Table(title=f"{len(plan.tiles)} tiles: {' '.join(plan.tiles)}")
     table.add_column("piece")
     table.add_column("state")
-    for heading in ("chunks", "read / MB", "write / MB"):
+    for heading in ("chunks", "tasks", "read / MB", "write / MB"):
         table.add_column(heading, justify="right")
     for piece in plan.pieces:
         state = "done" if piece.done else "to do"
         sizes = (f"{n / 1e6:.1f}" for n in (piece.read, piece.written))
-        table.add_row(piece.name, state, str(piece.chunks), *sizes)
+        table.add_row(piece.name, state, f"{piece.chunks:,}", f"{piece.tasks:,}", *sizes)
     OUT.print(table)
     left = plan.todo
+    chunks, tasks = sum(p.chunks for p in left), sum(p.tasks for p in left)
     OUT.print(
-        f"{len(left)} of {len(plan.pieces)} pieces to do, {sum(p.chunks for p in left)} chunks, "
+        f"{len(left)} of {len(plan.pieces)} pieces to do, {chunks:,} chunks, {tasks:,} tasks, "
         f"about {plan.device_hours:.2g} device hours of inference"
     )
+
+
+def print_findings(findings: Sequence[Finding]) -> None:
+    """Print what the doctor found; below it, what to do about each thing that is not well."""
+    table = Table()
+    table.add_column("where", no_wrap=True)
+    table.add_column("check", no_wrap=True)
+    table.add_column("", no_wrap=True)
+    table.add_column("found")
+    colors = {"ok": "green", "note": "yellow", "wrong": "bold red"}
+    for f in findings:
+        table.add_row(f.place, f.check, f"[{colors[f.state]}]{f.state}[/]", escape(f.found))
+    OUT.print(table)
+    for f in findings:
+        if f.advice:
+            text = f"{f.state}: {f.place}, {f.check}: {f.found}. To mend it: {f.advice}"
+            OUT.print(f"[{colors[f.state]}]{escape(text)}[/]", soft_wrap=True, highlight=False)
+    wrong = sum(f.state == "wrong" for f in findings)
+    OUT.print(f"a run would fail: {wrong} wrong" if wrong else "a run would work")
 
 
 def print_note(text: str) -> None:

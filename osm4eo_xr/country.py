@@ -1,4 +1,4 @@
-"""One country run from a TOML file: plan, pieces, ledger, resume, report."""
+"""One country run from a TOML file: pieces, ledger, resume, report."""
 
 from __future__ import annotations
 
@@ -9,64 +9,43 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from osm4eo_xr._country_accuracy import accuracy_pieces
 from osm4eo_xr._country_context import Country, Piece
-from osm4eo_xr._country_learning import learning_pieces
-from osm4eo_xr._country_ledger import Ledger, key_of, only_run
+from osm4eo_xr._country_learning import learning_pieces, scene_pieces
+from osm4eo_xr._country_ledger import Ledger, only_run
 from osm4eo_xr._country_maps import map_pieces
-from osm4eo_xr._country_settings import CountrySettings, read_country
+from osm4eo_xr._country_plan import Plan, PlannedPiece, plan_pieces
+from osm4eo_xr._country_read import read_country
+from osm4eo_xr._country_settings import CountrySettings
 
-__all__ = ["CountrySettings", "Plan", "plan_country", "read_country", "run_country"]
-
-_CHUNK = 1024  # pixels; edge of the blocks that tiles are classified in
+__all__ = ["CountrySettings", "Plan", "PlannedPiece", "plan_country", "read_country", "run_country"]
 
 Watch = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)
-class PlannedPiece:
-    """One line of a plan.
+class _Pieces:
+    """The pieces of a run, in order; those that need the model are known when it is made."""
 
-    Attributes
-    ----------
-    name : str
-        What is made.
-    done : bool
-        Whether it is whole already.
-    chunks : int
-        Blocks of ``1024 x 1024`` pixels to compute.
-    read, written : int
-        Bytes before compression, estimated.
-    """
-
-    name: str
-    done: bool
-    chunks: int
-    read: int
-    written: int
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What a run would do.
-
-    Attributes
-    ----------
-    tiles : tuple of str
-        Ids of the tiles.
-    pieces : tuple of PlannedPiece
-        In order.
-    device_hours : float
-        Estimate for the tiles that are still to be classified, on one device.
-    """
-
-    tiles: tuple[str, ...]
-    pieces: tuple[PlannedPiece, ...]
-    device_hours: float
+    run: Country
+    ledger: Ledger
+    first: list[Piece]
 
     @property
-    def todo(self) -> tuple[PlannedPiece, ...]:
-        """Pieces that are not whole yet."""
-        return tuple(p for p in self.pieces if not p.done)
+    def is_learned(self) -> bool:
+        """Whether composites, labels, samples and model are whole."""
+        return not self.todo(self.first)
+
+    def todo(self, pieces: list[Piece]) -> list[Piece]:
+        """Return the pieces that are not whole."""
+        return [p for p in pieces if not self.ledger.is_whole(p.name, p.key)]
+
+    def rest(self) -> list[Piece]:
+        """Return maps and accuracy; before the model is made, with keys that nothing has."""
+        learned = self.run.model_digest() if self.is_learned else "a model that is still to come"
+        maps, final = map_pieces(self.run, learned)
+        samples = next((p for p in self.first if p.name == "samples"), None)
+        return [*maps, *accuracy_pieces(self.run, samples, learned, final)]
 
 
 def plan_country(path: str | Path) -> Plan:
@@ -77,24 +56,8 @@ def plan_country(path: str | Path) -> Plan:
     InputError
         If the country file or one of its inputs cannot be used.
     """
-    settings, base = read_country(path), Path(path).resolve().parent
-    ledger = Ledger(base / settings.out)
-    run = Country(settings, base, ledger, base / settings.out)
-    pieces = _pieces(run)
-    planned = tuple(
-        PlannedPiece(
-            p.name, ledger.is_whole(p.name, p.key), -(-p.pixels // _CHUNK**2), p.read, p.written
-        )
-        for p in pieces
-    )
-    open_tiles = [
-        p.pixels
-        for p, line in zip(pieces, planned, strict=True)
-        if p.name.startswith("classified ") and not line.done
-    ]
-    passes = 2 if settings.mosaic.rule == "confidence" else 1
-    hours = passes * sum(open_tiles) / settings.classify.pixels_per_second / 3600
-    return Plan(tuple(t.id for t in run.tiles), planned, hours)
+    pieces = _open(path, hashing=False)
+    return plan_pieces(pieces.run, pieces.ledger, [*pieces.first, *pieces.rest()])
 
 
 def run_country(
@@ -125,34 +88,37 @@ def run_country(
     InputError
         If the country file or one of its inputs cannot be used, or another run holds the folder.
     """
+    pieces = _open(path)
+    run, ledger = pieces.run, pieces.ledger
+    run.out.mkdir(parents=True, exist_ok=True)
+    with only_run(run.out):
+        ledger.read()
+        todo = pieces.todo(pieces.first) or pieces.todo(pieces.rest())
+        ledger.save()
+        with _cluster(cluster or run.settings.cluster) if todo else nullcontext():
+            for piece in pieces.todo(pieces.first):
+                _make(piece, ledger, watch)
+            rest = pieces.rest()
+            for piece in pieces.todo(rest):
+                _make(piece, ledger, watch)
+        _report(run, [*pieces.first, *rest], ledger, watch)
+    return run.out
+
+
+def _open(path: str | Path, *, hashing: bool = True) -> _Pieces:
+    """Read a country file and list what its run makes first."""
     settings, base = read_country(path), Path(path).resolve().parent
     out = base / settings.out
-    out.mkdir(parents=True, exist_ok=True)
-    with only_run(out):
-        _clean(out)
-        ledger = Ledger(out)
-        run = Country(settings, base, ledger, out)
-        pieces = _pieces(run)
-        ledger.save()
-        todo = [p for p in pieces if not ledger.is_whole(p.name, p.key)]
-        with _cluster(cluster or settings.cluster) if todo else nullcontext():
-            for piece in todo:
-                _make(piece, ledger, watch)
-        _report(run, pieces, ledger, watch)
-    return out
-
-
-def _pieces(run: Country) -> list[Piece]:
-    """Return all pieces of a run in order."""
-    learning = learning_pieces(run)
-    learned = learning[-1].key if learning else key_of(run.hash_of(run.settings.classify.model))
-    return [*learning, *map_pieces(run, learned)]
+    ledger = Ledger(out, hashing=hashing)
+    run = Country(settings, base, ledger, out)
+    return _Pieces(run, ledger, [*scene_pieces(run), *learning_pieces(run)])
 
 
 def _make(piece: Piece, ledger: Ledger, watch: Watch | None) -> None:
     """Make a piece and enter it; the ledger never names what is not whole."""
     for output in piece.outputs:
         output.parent.mkdir(parents=True, exist_ok=True)
+        _remove_remains(output)
     if watch is None:
         piece.make(None)
     else:
@@ -163,11 +129,20 @@ def _make(piece: Piece, ledger: Ledger, watch: Watch | None) -> None:
         watch(piece.name, 1, 1)
 
 
+def _remove_remains(output: Path) -> None:
+    """Remove what a killed run left half-made; nobody else works here, the folder is locked."""
+    for part in output.parent.glob(f".{output.name}*"):
+        if part.is_dir():
+            shutil.rmtree(part)
+        else:
+            part.unlink(missing_ok=True)
+
+
 def _report(run: Country, pieces: list[Piece], ledger: Ledger, watch: Watch | None) -> None:
     """Write the report if it is not the one of these pieces."""
     from osm4eo_xr._country_report import write_report
 
-    key = key_of("report", [p.key for p in pieces], run.settings.name, ledger.inputs())
+    key = run.key_of("report", [p.key for p in pieces], run.settings.name, ledger.inputs())
     files = (run.out / "report.json", run.out / "report.html")
 
     def make(_progress: object) -> None:
@@ -184,12 +159,3 @@ def _cluster(name: str) -> Any:
     from osm4eo_xr.cluster import open_cluster
 
     return open_cluster(name)
-
-
-def _clean(out: Path) -> None:
-    """Remove what a killed run left half-made; nobody else works here, the folder is locked."""
-    for part in out.rglob(".*.part*"):
-        if part.is_dir():
-            shutil.rmtree(part)
-        else:
-            part.unlink(missing_ok=True)

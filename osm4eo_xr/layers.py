@@ -12,6 +12,7 @@ import xarray as xr
 from jaxtyping import Float32, UInt8
 from odc.geo.geobox import GeoBox
 
+from osm4eo_xr._likeliest import OTHER, likeliest
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.grid import geobox_of, georeference
 from osm4eo_xr.legend import NO_DATA, LandUseClass, Legend, default_legend
@@ -23,7 +24,6 @@ MASK_NO_DATA = 255
 
 _VALUES = 256
 _EPS = 1e-9
-_OTHER = 255  # above every class id
 _FRACTION_CHUNK = 2048  # pixels
 
 
@@ -33,14 +33,17 @@ def extract_layer(
     *,
     codes: Codes | str = "id",
     min_area: float = 0.0,
+    threshold: float | None = None,
     legend: Legend | None = None,
 ) -> xr.DataArray:
-    """Return one layer, or several, of a class map; lazy.
+    """Return one layer, or several, of a class map or of probabilities; lazy.
 
     Parameters
     ----------
-    class_map : DataArray (y, x), uint8
-        Class ids, 0 = no data.
+    class_map : DataArray
+        Class ids (y, x) uint8, 0 = no data; or, with ``threshold``, probabilities (class, y, x)
+        as ``classify`` and ``open_probabilities`` give them: uint8 (0-250, 255 = no data) or
+        float (0-1, NaN = no data), ``class`` holding ids, slugs or names.
     layer : str, int or a sequence of them
         Slug, name, id, or ``"clc:NN"`` for a CORINE code; each must be in the legend.
     codes : {"id", "clc", "mask"}
@@ -49,6 +52,9 @@ def extract_layer(
         In square units of the CRS (m²). Patches of the layer that are smaller vanish, and so do
         smaller holes in it: an exact sieve of the layer before it is recoded. Pixels belong to a
         patch by their edges, as in the polygons of ``to_vector``.
+    threshold : float, optional
+        Above 0 to 1: a pixel belongs to the layer where the probabilities of its classes sum up
+        to this or more, and to the likeliest of them.
     legend : Legend, optional
         By default the twelve classes of OSMlanduse.
 
@@ -61,13 +67,10 @@ def extract_layer(
     Raises
     ------
     InputError
-        If the legend has no such class, or the map is not uint8 with dims (y, x).
+        If the legend has no such class, the map is neither a class map nor probabilities, or the
+        threshold is missing or out of range.
     """
-    if class_map.dims != ("y", "x") or class_map.dtype != np.uint8:
-        raise InputError(
-            f"layers are taken from a class map (y, x) of uint8, not {class_map.dims} of "
-            f"{class_map.dtype}"
-        )
+    _check_map(class_map, threshold)
     if codes not in get_args(Codes):
         raise InputError(f"codes={codes!r}; choose one of {', '.join(get_args(Codes))}")
     legend = legend or default_legend()
@@ -75,6 +78,8 @@ def extract_layer(
     if not wanted:
         raise InputError("no layer is named; give a class such as 'water'")
     classes = sorted({legend.find(name) for name in wanted}, key=lambda c: c.id)
+    if threshold is not None:
+        class_map = likeliest(class_map, classes, threshold, legend)
     if min_area > 0:
         class_map = _without_small(class_map, classes, min_area)
     table = _table(classes, codes)
@@ -86,13 +91,31 @@ def extract_layer(
     return georeference(picked, geobox_of(class_map), attrs=attrs, name=name)
 
 
+def _check_map(class_map: xr.DataArray, threshold: float | None) -> None:
+    """Refuse what is neither a class map nor probabilities with a threshold."""
+    dims, dtype = class_map.dims, class_map.dtype
+    if threshold is None:
+        if dims != ("y", "x") or dtype != np.uint8:
+            raise InputError(
+                f"layers are taken from a class map (y, x) of uint8, not {dims} of {dtype}; "
+                f"probabilities (class, y, x) need threshold="
+            )
+    elif not 0 < threshold <= 1:
+        raise InputError(f"threshold={threshold}; give a probability above 0, at most 1")
+    elif dims != ("class", "y", "x") or not (dtype == np.uint8 or dtype.kind == "f"):
+        raise InputError(
+            f"a threshold is for probabilities (class, y, x) of uint8 or float, not {dims} of "
+            f"{dtype}; leave it out for a class map"
+        )
+
+
 def _without_small(
     class_map: xr.DataArray, classes: list[LandUseClass], min_area: float
 ) -> xr.DataArray:
     """Sieve the layer against all other land, which becomes one class of its own."""
     from osm4eo_xr.sieve import sieve
 
-    table = np.full(_VALUES, _OTHER, np.uint8)
+    table = np.full(_VALUES, OTHER, np.uint8)
     table[NO_DATA] = NO_DATA
     table[[c.id for c in classes]] = [c.id for c in classes]
     lazy = class_map if class_map.chunks is not None else class_map.chunk()

@@ -20,6 +20,12 @@ Geometry = Literal["area", "line", "point"]
 BUILT_IN = ("osmlanduse-12", "osmlanduse-13")
 """Legends that come with the package; the second has coastal wetlands (CLC 42) as class 13."""
 
+PROBABILITY_SCALE = 250
+"""A probability of 1 in uint8."""
+
+PROBABILITY_NO_DATA = 255
+"""No data in probabilities, confidence and margin."""
+
 _MAX_ID = 249  # probabilities are scaled to 0-250 and 255 marks no data, so ids stay below
 
 

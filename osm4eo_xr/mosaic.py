@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,6 +50,7 @@ def mosaic(
     boundary: str | Path | gpd.GeoDataFrame | BaseGeometry | None = None,
     geobox: GeoBox | None = None,
     *,
+    country: str | None = None,
     confidence: Tiles | None = None,
     rule: Rule | str | None = None,
     chunks: int = 2048,
@@ -69,6 +71,9 @@ def mosaic(
         become no data.
     geobox : GeoBox, optional
         Extent of the result, on the tiles' grid; by default the smallest that covers all tiles.
+    country : str, optional
+        Code of the country table, ISO code or English name: only this country's rows of the
+        vector file that ``boundary`` names.
     confidence : sequence or mapping of DataArray, dims (y, x), optional
         In the same order or with the same keys; higher is surer, NaN counts as none.
     rule : {"majority", "confidence", "first"}, optional
@@ -86,8 +91,12 @@ def mosaic(
     ------
     InputError
         If no tile is given, tiles do not share a grid, two tiles have one id, or the boundary
-        holds no polygon or does not meet the grid.
+        holds no polygon or no such country, or does not meet the grid.
     """
+    if country is not None:
+        if not isinstance(boundary, str | Path):
+            raise InputError(f"country {country!r} needs boundary= the path of a boundaries file")
+        boundary = country_boundary(country, boundary)
     if rule not in (None, *get_args(Rule)):
         raise InputError(f"rule={rule!r}; choose one of {', '.join(get_args(Rule))}")
     maps, sure = _in_order(class_maps, confidence, ordered=rule != "first")
@@ -149,12 +158,9 @@ def _in_order(
     if sure is not None and set(sure) != {k for k, _ in given}:
         raise InputError("confidence and class maps name different tiles; give one each")
     if ordered:
-        keys = [k for k, _ in given]
-        twice = [k for k in keys if keys.count(k) > 1]
-        if twice:
-            raise InputError(
-                f"two tiles are called {twice[0]}; give a mapping of ids to class maps"
-            )
+        name, times = Counter(k for k, _ in given).most_common(1)[0]
+        if times > 1:
+            raise InputError(f"two tiles are called {name}; give a mapping of ids to class maps")
         given = sorted(given, key=lambda item: item[0])
     return [m for _, m in given], None if sure is None else [sure[k] for k, _ in given]
 

@@ -105,7 +105,7 @@ def draw_samples(
         uint8: 0 train, 1 validation, 2 test; tile (sample) int16, index into ``attrs["tiles"]``;
         easting, northing (sample) float64: centre of the drawn pixel. A label is 0 where the image
         has no data; in validation and test also where another sample counts the pixel, so that
-        every pixel of the ground is scored once. Samples are in order of split, then of ground.
+        every pixel of a tile is scored once. Samples are in order of split, then of ground.
 
     Raises
     ------

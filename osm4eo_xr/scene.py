@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-import rasterio
 import xarray as xr
 from odc.geo.geobox import GeoBox
 
@@ -22,19 +21,24 @@ from osm4eo_xr._scene_files import (
     refuse_unknown_offset,
     with_scaling,
 )
-from osm4eo_xr._scene_read import Band, RasterReader, SceneReader, lazy_array
+from osm4eo_xr._scene_nodata import with_witnesses
+from osm4eo_xr._scene_rasters import open_probabilities, open_raster
+from osm4eo_xr._scene_read import Band, SceneReader, lazy_array
 from osm4eo_xr._scene_safe import class_band, is_safe, read_product, safe_bands
-from osm4eo_xr._scene_stac import stack_classes, stack_items
-from osm4eo_xr._scene_warp import plan_warp
+from osm4eo_xr._scene_stac import composite_items, stack_classes, stack_items
+from osm4eo_xr._scene_warp import plan_warp, refuse_apart
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.grid import TARGET_CRS, geobox_of, georeference, target_geobox
 from osm4eo_xr.radiometry import mask_clouds
 
 __all__ = [
+    "composite_items",
+    "open_probabilities",
     "open_raster",
     "open_safe",
     "open_safe_classes",
     "open_scene",
+    "read_grid",
     "scene_of_bands",
     "stack_classes",
     "stack_items",
@@ -61,8 +65,9 @@ def open_scene(
     Parameters
     ----------
     path : path or sequence of paths
-        One multi-band file, several files (each with one or more bands, of any resolution), a
-        folder of such files, or a SAFE product (see ``open_safe``).
+        One multi-band file (GeoTIFF, COG, VRT, JP2, Zarr, NetCDF-4 …), several files (each with
+        one or more bands, of any resolution), a folder of such files, or a SAFE product (see
+        ``open_safe``). A Zarr store or NetCDF file holds (band, y, x) or a variable per band.
     bands : sequence of str, optional
         Common names or Sentinel-2 ids of the bands to return, in this order. By default those of
         the method's ten bands that the input has, in the method's order.
@@ -79,7 +84,10 @@ def open_scene(
         tags integers are scaled by 1e-4 and floats are reflectance already.
     nodata : float, optional
         The digital number that is no data. By default the files' tag; integers without one have 0.
-        65535 in uint16, NaN, infinities and floats below -3e38 always are no data.
+        65535 in uint16, NaN, infinities and floats below -3e38 always are no data. It is taken out
+        before resampling. In lossy files (JPEG 2000) numbers within 20 of it are no data too, but
+        only where blue, green, red and nir agree (the rule of ``osm4eo_xr._scene_nodata``), so
+        that the ragged edge of the orbit goes and dark water stays.
     resampling : str
         GDAL's method for bands that are not on the grid: cubic, bilinear, nearest or average.
 
@@ -91,8 +99,8 @@ def open_scene(
     Raises
     ------
     InputError
-        If a file cannot be read, has no CRS, bands are unnamed, missing or named twice, or the
-        numbers cannot be reflectance.
+        If a file cannot be read, has no CRS, bands are unnamed, missing or named twice, the
+        numbers cannot be reflectance, or the files and ``geobox`` have no ground in common.
     """
     if isinstance(path, str | Path) and is_safe(path):
         if names is not None or scale is not None or nodata is not None:
@@ -107,11 +115,12 @@ def open_scene(
     if offset is None:
         refuse_unknown_offset(files)
     found = [b for f in files for b in bands_of_file(f, resampling=resampling, nodata=nodata)]
-    chosen = choose_bands(name_bands(found, names), bands, where=name_files(files))
+    found = name_bands(found, names)
+    chosen = choose_bands(found, bands, where=name_files(files))
     chosen = [with_scaling(b, scale, offset) for b in chosen]
     if scale is None:
         look_at_numbers(chosen)
-    return scene_of_bands(chosen, geobox, chunks)
+    return scene_of_bands(with_witnesses(chosen, found), geobox, chunks)
 
 
 def open_safe(
@@ -160,7 +169,8 @@ def open_safe(
     """
     product = read_product(path)
     found = safe_bands(product, tile=tile, offset=offset, resampling=resampling)
-    scene = scene_of_bands(choose_bands(found, bands, where=product.name), geobox, chunks)
+    chosen = choose_bands(found, bands, where=product.name)
+    scene = scene_of_bands(with_witnesses(chosen, found), geobox, chunks)
     scene.attrs |= {
         "product": product.name,
         "level": product.level,
@@ -223,6 +233,7 @@ def scene_of_bands(
         raise InputError(f"chunks={chunks} is not a positive number of pixels; give e.g. 1024")
     target = _target_of(bands, geobox)
     warps = tuple(plan_warp(b.geobox, target, b.resampling) for b in bands)
+    refuse_apart(warps, name_files([b.path for b in bands]))
     reader = SceneReader(tuple(bands), target, warps)
     rows, cols = _chunk_shape(bands, target, chunks)
     data = lazy_array(reader, (len(bands), rows, cols))
@@ -234,45 +245,6 @@ def scene_of_bands(
         attrs={"units": "1", "long_name": "reflectance", "nodata": float("nan")},
         name="reflectance",
     )
-
-
-def open_raster(path: PathLike, *, chunks: int = 2048) -> xr.DataArray:
-    """Open a single-band raster, for example a class map, lazily on its own grid and in its type.
-
-    Parameters
-    ----------
-    path : path
-        Any raster that GDAL reads.
-    chunks : int
-        Rows and columns per chunk.
-
-    Returns
-    -------
-    DataArray
-        (y, x) in the file's dtype; ``attrs["nodata"]`` is the file's no-data value, by default 0
-        for integers and NaN for floats.
-
-    Raises
-    ------
-    InputError
-        If the file cannot be read, has no CRS or more than one band.
-    """
-    where = str(path)
-    bands = bands_of_file(where, resampling="nearest", nodata=None)
-    if len(bands) != 1:
-        raise InputError(f"{where} has {len(bands)} bands, expected 1; open it with open_scene")
-    band = bands[0]
-    with rasterio.open(where) as source:
-        tag = source.nodata
-    dtype = np.dtype(band.dtype)
-    rows, cols = band.geobox.shape
-    reader = RasterReader(where, band.stamp, 1, (rows, cols), dtype)
-    data = lazy_array(reader, (min(chunks, rows), min(chunks, cols)))
-    if np.issubdtype(dtype, np.integer):
-        nodata: float = 0 if tag is None else int(tag)
-    else:
-        nodata = float("nan") if tag is None else float(tag)
-    return georeference(data, band.geobox, attrs={"nodata": nodata}, name=Path(where).stem)
 
 
 def _target_of(bands: Sequence[Band], geobox: GeoBox | Literal["native"] | None) -> GeoBox:

@@ -15,26 +15,38 @@ of its own border. The result does not depend on the chunks.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any, cast
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 import dask.array as da
 import numpy as np
 import xarray as xr
 from dask.base import compute, tokenize
+from dask.callbacks import Callback
 from dask.delayed import Delayed
 from dask.graph_manipulation import bind
 from dask.highlevelgraph import HighLevelGraph
 
-from osm4eo_xr._sieve_borders import Border, Fates, Rule
-from osm4eo_xr._sieve_chunks import Place, describe_chunk, finish_chunk
-from osm4eo_xr._sieve_kernels import SATURATION
+from osm4eo_xr._sieve_arguments import mask_of, rule_of
+from osm4eo_xr._sieve_chunks import (
+    Held,
+    Pixels,
+    Place,
+    describe_regions,
+    find_regions,
+    finish_chunk,
+    hold_chunk,
+)
 from osm4eo_xr._sieve_tree import plan_tree
 from osm4eo_xr.errors import InputError
 
+if TYPE_CHECKING:
+    from osm4eo_xr._sieve_borders import Border, Fates, Rule
+
 _EAGER_CHUNK = 2048  # pixels per side of the chunks that an array in memory is cut into
 _MAX_CHUNK = 2**29  # pixels; runs and places within a chunk are counted in 32 bits
-_MAX_BYTES = 4
+_BORDERS = "sieve-borders-"  # how the first phase's tasks are named
 
 
 def sieve(
@@ -68,9 +80,9 @@ def sieve(
         Classes whose regions stay whatever their size. They take in smaller neighbours like
         regions of at least ``size`` pixels do.
     reread : bool
-        Compute the input's chunks a second time for the last phase, in place of holding them in
-        memory from the first. Memory then does not grow with the raster: right for maps opened
-        from files, wasteful for maps that cost much to compute.
+        Compute the input's chunks a second time for the last phase, in place of holding their
+        regions (or pixels) in memory from the first. Memory then does not grow with the raster:
+        right for maps opened from files, wasteful for maps that cost much to compute.
 
     Returns
     -------
@@ -82,8 +94,8 @@ def sieve(
     InputError
         If the map is not a two-dimensional integer raster, or an argument is out of range.
     """
-    rule = _rule_of(class_map, size, connectivity, nodata, protected)
-    where = _mask_of(mask, class_map)
+    rule = rule_of(class_map, size, connectivity, nodata, protected)
+    where = mask_of(mask, class_map)
     if class_map.size == 0:
         return class_map.copy()
     if class_map.chunks is not None:
@@ -97,59 +109,31 @@ def sieve(
     return class_map.copy(data=data)
 
 
-def _rule_of(
-    class_map: xr.DataArray,
-    size: int,
-    connectivity: int,
-    nodata: float | None,
-    protected: Iterable[int],
-) -> Rule:
-    """Check the arguments."""
-    if not isinstance(class_map, xr.DataArray) or class_map.ndim != 2:  # noqa: PLR2004
-        given = getattr(class_map, "dims", type(class_map).__name__)
-        raise InputError(f"sieve takes a DataArray with dims (y, x), not {given}")
-    dtype = class_map.dtype
-    if dtype.kind not in "iu" or dtype.itemsize > _MAX_BYTES:
-        raise InputError(
-            f"sieve takes integers of at most 32 bits, not {dtype}; convert the map first, "
-            f'for example with class_map.astype("uint8")'
-        )
-    if not isinstance(size, int | np.integer) or not 1 <= size <= SATURATION:
-        raise InputError(f"size is {size!r}; give a whole number of pixels, 1 to {SATURATION}")
-    if connectivity not in (4, 8):
-        raise InputError(f"connectivity is {connectivity!r}; give 4 or 8")
-    bits = [_bits(value, dtype) for value in protected]
-    if None in bits:
-        raise InputError(f"protected has a value that {dtype} cannot hold: {list(protected)}")
-    return Rule(
-        size=int(size),
-        diagonal=int(connectivity == 8),  # noqa: PLR2004
-        width=class_map.shape[1],
-        nodata=None if nodata is None else _bits(nodata, dtype),
-        protected=tuple(cast("list[int]", bits)),
-    )
+@contextmanager
+def watch_borders(progress: Callable[[int, int], None]) -> Iterator[None]:
+    """Tell how far the first phase is while this process computes a sieved map.
+
+    ``progress(done, total)`` is called after each chunk. A map of one chunk has no first phase, and
+    workers of a ``distributed`` client are not watched.
+    """
+    done, total = 0, 0
+
+    def begin(graph: Any) -> None:
+        nonlocal total
+        total = sum(_is_border(key) for key in graph)
+
+    def note(key: Any, *_state: Any) -> None:
+        nonlocal done
+        if _is_border(key):
+            done += 1
+            progress(done, total)
+
+    with Callback(start=begin, posttask=note):
+        yield
 
 
-def _bits(value: float, dtype: np.dtype) -> int | None:
-    """Return the unsigned bit pattern of a value, None where the dtype cannot hold it."""
-    info = np.iinfo(dtype)
-    if not (info.min <= value <= info.max and value == int(value)):
-        return None
-    return int(value) % 2 ** (8 * dtype.itemsize)
-
-
-def _mask_of(mask: Any, class_map: xr.DataArray) -> da.Array | None:
-    """Return the mask as a lazy boolean array."""
-    if mask is None:
-        return None
-    data = mask.data if isinstance(mask, xr.DataArray) else mask
-    if tuple(np.shape(data)) != class_map.shape:
-        raise InputError(
-            f"the mask has shape {tuple(np.shape(data))} and the map {class_map.shape}; "
-            f"give a mask of the map's shape"
-        )
-    lazy = data if isinstance(data, da.Array) else da.from_array(np.asarray(data), name=False)
-    return lazy.astype(bool)
+def _is_border(key: Any) -> bool:
+    return isinstance(key, tuple) and str(key[0]).startswith(_BORDERS)
 
 
 def _sieve_lazily(values: da.Array, mask: da.Array | None, rule: Rule, *, reread: bool) -> da.Array:
@@ -165,16 +149,20 @@ def _sieve_lazily(values: da.Array, mask: da.Array | None, rule: Rule, *, reread
     arrays = [values] if mask is None else [values, mask]
     arrays = [a.rechunk(chunks) for a in arrays]  # pyright: ignore[reportArgumentType] # dask's gap
     token = tokenize([a.name for a in arrays], rule, chunks, reread)
-    fates, tree_top = _fates_of(arrays, rule, token)
+    known = {"rule": rule, "sizes": chunks}
     if reread:
-        arrays = [bind(a, tree_top, seed=token) for a in arrays]
+        borders = _map_objects(_describe_block, arrays, f"{_BORDERS}{token}", **known)
+        fates, tree_top = _fates_of(borders, rule, token)
+        again = [bind(a, tree_top, seed=token) for a in arrays]
+        inputs, finish = (again[0], fates, *again[1:]), _finish_block
+    else:
+        held = _map_objects(_hold_block, arrays, f"{_BORDERS}{token}", **known)
+        borders = _map_objects(_border_of, [held], f"sieve-told-{token}")
+        inputs, finish = (held, _fates_of(borders, rule, token)[0]), _finish_held
     out = da.map_blocks(
-        _finish_block,
-        arrays[0],
-        fates,
-        *arrays[1:],
-        rule=rule,
-        sizes=chunks,
+        finish,
+        *inputs,
+        **known,
         name=f"sieve-{token}",
         dtype=values.dtype,
         meta=np.empty((0, 0), values.dtype),
@@ -182,17 +170,14 @@ def _sieve_lazily(values: da.Array, mask: da.Array | None, rule: Rule, *, reread
     return out.rechunk(values.chunks)
 
 
-def _fates_of(arrays: list[da.Array], rule: Rule, token: str) -> tuple[da.Array, Delayed]:
+def _map_objects(work: Any, arrays: list[da.Array], name: str, **known: Any) -> Any:
+    """Map blocks to one Python object each."""
+    kind = {"dtype": object, "meta": np.empty((0, 0), object)}
+    return da.map_blocks(work, *arrays, **known, name=name, **kind)
+
+
+def _fates_of(borders: Any, rule: Rule, token: str) -> tuple[da.Array, Delayed]:
     """Return the fates of each chunk's border, an object per chunk, and what they all wait for."""
-    borders = da.map_blocks(
-        _describe_block,
-        *arrays,
-        rule=rule,
-        sizes=arrays[0].chunks,
-        name=f"sieve-borders-{token}",
-        dtype=object,
-        meta=np.empty((0, 0), object),
-    )
     name = f"sieve-fates-{token}"
     shape = borders.numblocks
     graph, top = plan_tree(borders.name, name, (shape[0], shape[1]), rule)
@@ -215,7 +200,34 @@ def _describe_block(
     sizes: tuple[tuple[int, ...], ...],
     block_id: tuple[int, int],
 ) -> Border:
-    return describe_chunk(values, mask, rule, _place(sizes, block_id))
+    place = _place(sizes, block_id)
+    return describe_regions(find_regions(Pixels(values, mask), rule, place), rule, place)
+
+
+def _hold_block(
+    values: np.ndarray,
+    mask: np.ndarray | None = None,
+    *,
+    rule: Rule,
+    sizes: tuple[tuple[int, ...], ...],
+    block_id: tuple[int, int],
+) -> Held:
+    return hold_chunk(Pixels(values, mask), rule, _place(sizes, block_id))
+
+
+def _border_of(held: Held) -> Border:
+    return held.border
+
+
+def _finish_held(
+    held: Held,
+    fates: Fates,
+    *,
+    rule: Rule,
+    sizes: tuple[tuple[int, ...], ...],
+    block_id: tuple[int, int],
+) -> np.ndarray:
+    return finish_chunk(held.chunk, rule, _place(sizes, block_id), fates)
 
 
 def _finish_block(
@@ -227,7 +239,7 @@ def _finish_block(
     sizes: tuple[tuple[int, ...], ...],
     block_id: tuple[int, int],
 ) -> np.ndarray:
-    return finish_chunk(values, mask, rule, _place(sizes, block_id), fates)
+    return finish_chunk(Pixels(values, mask), rule, _place(sizes, block_id), fates)
 
 
 def _place(sizes: tuple[tuple[int, ...], ...], block_id: tuple[int, int]) -> Place:

@@ -17,7 +17,13 @@ os.environ.setdefault("JAX_NUMPY_RANK_PROMOTION", "raise")
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 
 # Numeric cores state their shapes in jaxtyping annotations; the tests check them at run time.
-CHECKED_MODULES = ["osm4eo_xr._program", "osm4eo_xr.resnet"]
+CHECKED_MODULES = [
+    "osm4eo_xr._program",
+    "osm4eo_xr._sieve_borders",
+    "osm4eo_xr._sieve_chunks",
+    "osm4eo_xr._sieve_merge",
+    "osm4eo_xr.resnet",
+]
 install_import_hook(CHECKED_MODULES, "beartype.beartype")
 
 settings.register_profile("default", deadline=None, print_blob=True)

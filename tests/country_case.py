@@ -3,17 +3,40 @@
 from importlib.resources import files
 from itertools import product
 from pathlib import Path
+from shutil import copy
 
 import jax
 import numpy as np
 import rasterio
 
+from osm4eo_xr.demo import demo_osm_path
 from osm4eo_xr.grid import geobox_of
 from osm4eo_xr.model import Model, Normalisation, save_model
 from osm4eo_xr.resnet import NetSettings, init
 from osm4eo_xr.scene import open_scene
 
 BANDS = ("blue", "green", "red", "nir")
+
+MODEL = '[classify]\nmodel = "tiny"'
+"""Takes a network with random weights."""
+
+LEARN = """
+[labels]
+osm = "landuse.osm.pbf"
+
+[samples]
+per_class = 12
+patch = 16
+block = 400
+
+[train]
+depth = 11
+width = 8
+kernel = 3
+epochs = 2
+batch = 16
+"""
+"""Learns from OpenStreetMap, as little as shows that it does."""
 
 SETTINGS = """
 name = "Havelland in nine tiles"
@@ -72,12 +95,13 @@ def tiny_model(path: Path) -> Path:
     return save_model(Model(net, variables, bands=BANDS, normalisation=scale), path)
 
 
-def make_country(folder: Path, *, edge: int = 200, overlap: int = 40, learn: str = "") -> Path:
-    """Lay out tiles, boundary, model and country file; return the latter."""
+def make_country(folder: Path, *, edge: int = 200, overlap: int = 40, learn: str = LEARN) -> Path:
+    """Lay out tiles, boundary, OpenStreetMap extract or model, and country file; return it."""
     cut_tiles(folder, edge=edge, overlap=overlap)
-    if not learn:
+    if learn == MODEL:
         tiny_model(folder / "tiny")
-        learn = '[classify]\nmodel = "tiny"'
+    else:
+        copy(demo_osm_path(), folder / "landuse.osm.pbf")
     path = folder / "country.toml"
     path.write_text(SETTINGS.format(learn=learn))
     return path

@@ -184,6 +184,23 @@ def test_wrong_size_and_connectivity_are_refused(run: Run, tmp_path: Path, class
     assert not out.exists()
 
 
+def test_sieve_protects_classes_and_keeps_the_file_s_no_data(run: Run, tmp_path: Path) -> None:
+    values = np.full((1100, 600), 3, np.uint8)
+    values[10, 10], values[20, 20], values[30:40, 30], values[30:40, 31] = 12, 5, 0, 255
+    source, out = tmp_path / "classes.tif", tmp_path / "out.tif"
+    place = {"crs": "EPSG:3035", "transform": from_origin(4_400_000, 3_280_000, 10, 10)}
+    kind = {"driver": "GTiff", "dtype": "uint8", "count": 1, "nodata": 255}
+    with rasterio.open(source, "w", width=600, height=1100, **kind, **place) as dst:
+        dst.write(values, 1)
+    result = run("sieve", source, "--protect", "water", "--out", out)
+    assert result.returncode == 0, result.stderr
+    values[20, 20], values[30:40, 30] = 3, 3
+    with rasterio.open(out) as src:
+        assert src.nodata == 255
+        np.testing.assert_array_equal(src.read(1), values)
+    assert_refused(run("sieve", source, "--protect", "lava", "--out", out), "lava", "water")
+
+
 def test_wrong_usage_exits_with_2(run: Run, class_map: Path) -> None:
     assert run("sieve", class_map).returncode == 2
     assert run("no-such-command").returncode == 2
@@ -214,3 +231,24 @@ def test_labels_of_the_demo_data(run: Run, tmp_path: Path) -> None:
     with rasterio.open(out) as src:
         assert src.crs.to_epsg() == 3035
         assert src.read(1).any()
+
+
+def test_composite_writes_a_scene_with_its_counts(run: Run, data_dir: Path, tmp_path: Path) -> None:
+    catalog, out = data_dir / "stac_33TW" / "catalog.json", tmp_path / "scene.tif"
+    place = ("--bbox", 15.45, 45.92, 15.55, 45.98, "--resolution", 120)
+    assert run("composite", catalog, *place, "--bands", "red,nir", "--out", out).returncode == 0
+    with rasterio.open(out) as made:
+        assert made.descriptions == ("red", "nir", "observations")
+        assert made.crs.to_epsg() == 3035
+        red, nir, seen = made.read()
+    assert seen.max() <= 10
+    assert (seen > 0).mean() > 0.95
+    assert np.nanmedian(red) < 0.1
+    assert 0.2 < np.nanmedian(nir) < 0.5
+
+
+def test_composite_without_a_grid_is_one_line(run: Run, tmp_path: Path) -> None:
+    result = run("composite", tmp_path / "catalog.json", "--out", tmp_path / "scene.tif")
+    assert result.returncode == 1
+    assert "either --like RASTER or --bbox" in result.stderr
+    assert not (tmp_path / "scene.tif").exists()

@@ -8,12 +8,17 @@ from typing import Any, cast
 
 import dask.array as da
 import dask.config
+import numpy as np
 import pytest
+import xarray as xr
 from dask.base import annotate
+from distributed import Worker
 
 from osm4eo_xr import InputError, open_cluster
+from osm4eo_xr._jobs import job_scripts
 from osm4eo_xr._worker_setup import expand_variables, own_device, worker_environment
 from osm4eo_xr.cluster import device_annotations, plan_processes, visible_gpus
+from osm4eo_xr.grid import georeference, target_geobox
 from osm4eo_xr.site import BatchSite, JobWorkers, LocalSite, LocalWorkers
 from osm4eo_xr.site_file import load_site, site_from_dict, site_names
 
@@ -109,6 +114,62 @@ def test_times_are_read_in_every_form() -> None:
     assert JobWorkers(walltime=100 * 3600 + 61).walltime_text == "100:01:01"
 
 
+def _script(name: str, kind: str, **overrides: Any) -> list[str]:
+    site = load_site(name, **overrides)
+    assert isinstance(site, BatchSite)
+    return job_scripts(site)[kind].splitlines()
+
+
+def test_pbs_scripts_speak_the_language_of_qsub() -> None:
+    # PBS Professional's reference guide: one chunk with -l select, the wall time a job-wide -l
+    script = _script("pbs-gpu", "gpu", account="forest", gpu={"queue": "gpuq"}, logs="/shared/logs")
+    assert script[0].startswith("#!")
+    assert [line for line in script if line.startswith("#PBS")] == [
+        "#PBS -N osm4eo-gpu",
+        "#PBS -q gpuq",
+        "#PBS -A forest",
+        "#PBS -l select=1:ncpus=8:ngpus=1:mem=61036mb",
+        "#PBS -l walltime=04:00:00",
+        "#PBS -o /shared/logs/",
+        "#PBS -j oe",
+    ]
+    cpu = _script("pbs-gpu", "cpu", cpu={"memory": "1.5 GiB", "directives": ["-l place=free"]})
+    assert "#PBS -l select=1:ncpus=8:mem=1536mb" in cpu
+    assert "#PBS -l place=free" in cpu
+    assert not any("gpu" in line.lower() for line in cpu)
+
+
+def test_moab_scripts_speak_the_language_of_msub() -> None:
+    # Moab passes Torque's node specification on: nodes=N:ppn=C:gpus=G, then mem for the job
+    script = _script("moab-gpu", "gpu", logs="/shared/logs")
+    assert [line for line in script if line.startswith("#PBS")] == [
+        "#PBS -N osm4eo-gpu",
+        "#PBS -q gpu",
+        "#PBS -l nodes=1:ppn=8:gpus=1,mem=61036mb",
+        "#PBS -l walltime=04:00:00",
+        "#PBS -o /shared/logs/",
+        "#PBS -j oe",
+    ]
+    own = "nodes=1:ppn=8:gpus=1:default,pmem=7gb"
+    assert f"#PBS -l {own}" in _script("moab-gpu", "gpu", gpu={"resources": own})
+
+
+def test_worker_lines_hold_device_lifetime_and_environment() -> None:
+    script = _script("slurm-gpu", "gpu", gdal_cache="100 MiB", interface="ib0")
+    worker = script[-1]
+    for option in ("--resources GPU=1", "--lifetime 13980s", "--lifetime-stagger 120s", "--nanny"):
+        assert option in worker
+    for option in ("--death-timeout 120", "--interface ib0", '"${TMPDIR:-/tmp}"', "--nthreads 8"):
+        assert option in worker
+    assert "#SBATCH --gres=gpu:1" in script
+    before = script[: script.index(worker)]
+    assert 'export GDAL_CACHEMAX="100"' in before
+    assert 'export JAX_PLATFORMS="cuda,cpu"' in before
+    assert "GPU=1" not in _script("slurm-gpu", "cpu")[-1]
+    assert "#SBATCH --gres=gpu:1" not in _script("helix", "gpu")  # the site names a type of GPU
+    assert "#SBATCH --gres=gpu:A100:1" in _script("helix", "gpu")
+
+
 def test_two_cores_become_one_process_of_two_threads() -> None:
     (plan,) = plan_processes(LocalSite(), 2, 8 * GIB, [])
     assert (plan.name, plan.threads, plan.gpu) == ("cpu-0", 2, None)
@@ -162,19 +223,29 @@ def test_processes_of_a_job_share_its_gpus_out(visible: str, name: str, own: str
     assert own_device(visible, name) == own
 
 
-def test_the_environment_stands_before_jax_and_is_the_sites(tmp_path: Path) -> None:
+def _own_environment() -> dict[str, str]:
+    return {k: v for k, v in os.environ.items() if k != "__DASK_PARENT_PID"}  # dask's own mark
+
+
+def test_the_environment_stands_before_jax_and_is_each_processs_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,5")
+    before = _own_environment()
     with open_cluster(
         "local",
         scratch=str(tmp_path),
         gdal_cache="64 MiB",
-        cpu={"processes": 2, "threads": 1},
-        gpu=None,
-        environment={"GDAL_HTTP_MAX_RETRY": 7},
+        gpu={"processes": 2, "threads": 1},
+        cpu=None,
+        environment={"GDAL_HTTP_MAX_RETRY": 7, "JAX_PLATFORMS": "cpu"},
     ) as client:
+        assert _own_environment() == before
         seen = cast("dict[str, Any]", client.run(_look_inside))
         assert any(tmp_path.iterdir())
         assert dask.config.get("distributed.scheduler.allowed-failures") == 10
     assert len({s["pid"] for s in seen.values()}) == 2
+    assert {s["environment"]["CUDA_VISIBLE_DEVICES"] for s in seen.values()} == {"3", "5"}
     for inside in seen.values():
         assert not inside["jax_was_imported"]
         assert inside["platform"] == "cpu"
@@ -185,6 +256,7 @@ def test_the_environment_stands_before_jax_and_is_the_sites(tmp_path: Path) -> N
         assert environment["NPROC"] == environment["NUMBA_NUM_THREADS"] == "1"
         assert environment["OMP_NUM_THREADS"] == "1"
     assert not any(tmp_path.iterdir())
+    assert _own_environment() == before
 
 
 def test_a_killed_worker_process_comes_back_and_the_sum_is_right(tmp_path: Path) -> None:
@@ -205,7 +277,13 @@ def _slowly(block: object) -> object:
     return block
 
 
-def test_device_tasks_go_to_gpu_workers_only() -> None:
+def test_device_tasks_go_to_gpu_workers_only(tmp_path: Path) -> None:
+    # imported here: workers import this module, and must not have imported jax by that
+    from osm4eo_xr.classify import classify
+    from osm4eo_xr.cog import write_cog
+    from osm4eo_xr.model import load_model
+    from tests.country_case import tiny_model
+
     assert device_annotations() == {}
     environment = {"CUDA_VISIBLE_DEVICES": "0", "JAX_PLATFORMS": "cpu"}
     with pytest.MonkeyPatch.context() as patch:
@@ -221,10 +299,33 @@ def test_device_tasks_go_to_gpu_workers_only() -> None:
             anywhere = client.map(_where, range(12, 36), pure=False)
             on_device = set(cast("Places", client.gather(device)))
             names = {name for name, _ in cast("Places", client.gather(anywhere))}
+            model = load_model(tiny_model(tmp_path / "model"))
+            classes = classify(_small_scene(), model, tile=64)
+            write_cog(classes, tmp_path / "map.tif")
+            inference = cast("dict[str, tuple[str, str]]", client.run(_inference_here))
     assert {name for name, _ in on_device} == {"gpu-0"}
     assert len({thread for _, thread in on_device}) == 1
     assert all(thread.startswith("device") for _, thread in on_device)
     assert names == {"gpu-0", "cpu-0"}
+    assert dict(inference.values()) == {"gpu-0": "6 by device_0", "cpu-0": "0 by "}
+
+
+def _small_scene() -> xr.DataArray:
+    pixels = np.random.default_rng(0).random((4, 128, 192), np.float32) / 4
+    grid = target_geobox((4_320_000, 3_210_000, 4_321_920, 3_211_280))
+    coords: Any = {"band": ["blue", "green", "red", "nir"]}
+    lazy = da.from_array(pixels).rechunk((4, 50, 70))
+    return georeference(lazy, grid, dims=("band", "y", "x"), coords=coords)
+
+
+def _inference_here(dask_worker: Worker) -> tuple[str, str]:
+    """Run in a worker: how many blocks were classified, and which device threads there are."""
+    import threading
+
+    from osm4eo_xr._ledger import LEDGER
+
+    threads = sorted(t.name for t in threading.enumerate() if t.name.startswith("device"))
+    return str(dask_worker.name), f"{LEDGER.read().blocks} by {' '.join(threads)}"
 
 
 def _where(_number: int) -> tuple[str, str]:

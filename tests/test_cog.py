@@ -3,6 +3,7 @@ from typing import Any
 from xml.etree import ElementTree as ET
 
 import dask.array as da
+import dask.base
 import dask.config
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from rasterio.enums import Compression, Resampling
 from rio_cogeo.cogeo import cog_validate
 
 from osm4eo_xr._overviews import shrink
-from osm4eo_xr.cog import write_cog
+from osm4eo_xr.cog import _bands_of_rows, write_cog
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.grid import georeference, target_geobox
 from osm4eo_xr.legend import default_legend
@@ -134,9 +135,12 @@ def test_any_scheduler_gives_the_same_bytes(tmp_path: Path, scheduler: str) -> N
         assert write_cog(class_map(900, 800), tmp_path / "b.tif").read_bytes() == expected
 
 
-def test_worker_processes_give_the_same_bytes_and_keep_no_block(tmp_path: Path) -> None:
+def test_worker_processes_give_the_same_bytes_and_keep_no_block(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from distributed import Client
 
+    monkeypatch.setattr("osm4eo_xr.cog.MOST_TASKS", 20)  # several graphs, one after the other
     expected = write_cog(class_map(1600, 1500, chunks=-1), tmp_path / "a.tif").read_bytes()
     calls: list[tuple[int, int]] = []
     with Client(n_workers=2, threads_per_worker=1, dashboard_address=None) as client:
@@ -149,6 +153,18 @@ def test_worker_processes_give_the_same_bytes_and_keep_no_block(tmp_path: Path) 
     assert path.read_bytes() == expected
     assert calls[-1] == (12, 12)
     assert [done for done, _ in calls] == list(range(1, 13))
+
+
+def test_rows_are_cut_so_that_no_graph_passes_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    levels = da.zeros((1, 40, 30), chunks=(1, 1, 1)).map_blocks(np.negative)
+    assert _bands_of_rows(levels) == [(0, 40)]
+    monkeypatch.setattr("osm4eo_xr.cog.MOST_TASKS", 500)
+    bands = _bands_of_rows(levels)
+    assert [first for first, _ in bands] == [0, *(last for _, last in bands[:-1])]
+    assert bands[-1][1] == 40
+    for first, last in bands:
+        (part,) = dask.base.optimize(levels[:, first:last])
+        assert 0 < len(dict(part.__dask_graph__())) <= 500
 
 
 def test_progress_counts_blocks(tmp_path: Path) -> None:

@@ -14,10 +14,12 @@ from rasterio.features import sieve as gdal_sieve
 from scipy.ndimage import uniform_filter
 from shapely.geometry import shape
 
+from osm4eo_xr.cog import write_cog
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.grid import geobox_of, georeference, target_geobox
 from osm4eo_xr.layers import extract_layer, fraction
 from osm4eo_xr.legend import default_legend
+from osm4eo_xr.scene import open_probabilities
 from osm4eo_xr.vectors import to_vector, write_vector
 
 
@@ -87,7 +89,7 @@ def whole_polygons(raster: xr.DataArray) -> list[tuple[int, Any]]:
     return [(int(v), shapely.normalize(shapely.make_valid(shape(g)))) for g, v in found]
 
 
-@settings(max_examples=8)
+@settings(max_examples=5)
 @given(st.integers(9, 160), st.integers(9, 160), st.integers(0, 50))
 def test_vectors_equal_those_of_the_unchunked_raster(y: int, x: int, seed: int) -> None:
     raster = smooth_map({"y": y, "x": x}, seed)
@@ -150,6 +152,55 @@ def test_small_patches_and_holes_vanish_exactly() -> None:
     expected = gdal_sieve(old, 30, mask=valid, connectivity=4)
     np.testing.assert_array_equal(mask, np.where(old == 0, 255, expected == 1))
     assert (mask != extract_layer(raster, "urban", codes="mask")).any()
+
+
+def probabilities(dtype: str = "uint8", chunks: int = 13) -> xr.DataArray:
+    """Three classes whose probabilities add up to 1, and a corner without data."""
+    parts = np.random.default_rng(1).integers(0, 126, (2, 60, 70))
+    shares = np.stack([parts[0], parts[1], 250 - parts.sum(axis=0)]).astype(np.uint8)
+    shares[:, :5, :5] = 255
+    data = shares if dtype == "uint8" else np.where(shares == 255, np.nan, shares / 250)
+    return georeference(
+        data.astype(dtype),
+        target_geobox((4_320_000, 3_210_000, 4_320_700, 3_210_600)),
+        dims=("class", "y", "x"),
+        coords={"class": ["forest", "12", "Urban fabric"]},
+    ).chunk({"class": 1, "y": chunks, "x": chunks})
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "float32"])
+def test_threshold_on_the_sum_of_the_layers_probabilities(dtype: str) -> None:
+    shares = probabilities().to_numpy()
+    empty = (shares == 255).all(axis=0)
+    water = extract_layer(probabilities(dtype), "water", codes="mask", threshold=0.3)
+    np.testing.assert_array_equal(water, np.where(empty, 255, shares[1] >= 75))
+    both = extract_layer(probabilities(dtype), ["forest", "water"], threshold=0.6)
+    enough = ~empty & (shares[:2].sum(axis=0, dtype=int) >= 150)
+    likeliest = np.where(shares[0] >= shares[1], 8, 12)
+    np.testing.assert_array_equal(both, np.where(enough, likeliest, 0))
+
+
+@pytest.mark.usefixtures("no_compute")
+def test_thresholds_are_lazy_and_wrong_ones_are_named() -> None:
+    assert extract_layer(probabilities(), "water", threshold=0.5).chunks is not None
+    with pytest.raises(InputError, match="need threshold="):
+        extract_layer(probabilities(), "water")
+    with pytest.raises(InputError, match="leave it out for a class map"):
+        extract_layer(class_map(), "water", threshold=0.5)
+    with pytest.raises(InputError, match=r"threshold=1\.5; give a probability"):
+        extract_layer(probabilities(), "water", threshold=1.5)
+    with pytest.raises(InputError, match="no probabilities of mine"):
+        extract_layer(probabilities(), "mine", threshold=0.5)
+
+
+def test_probabilities_survive_a_file(tmp_path: Path) -> None:
+    path = write_cog(probabilities().assign_attrs(nodata=255), tmp_path / "p.tif")
+    opened = open_probabilities(path, chunks=31)
+    assert opened["class"].to_numpy().tolist() == ["forest", "12", "Urban fabric"]
+    xr.testing.assert_equal(
+        extract_layer(opened, "water", threshold=0.4),
+        extract_layer(probabilities(), "water", threshold=0.4),
+    )
 
 
 @pytest.mark.parametrize("resolution", [20, 70, 100])

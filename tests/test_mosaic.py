@@ -14,7 +14,7 @@ from rasterio.features import geometry_mask
 
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.grid import geobox_of, georeference, target_geobox
-from osm4eo_xr.mosaic import mosaic
+from osm4eo_xr.mosaic import country_boundary, mosaic
 
 LEFT, TOP = 4_320_000, 3_210_000
 
@@ -124,6 +124,22 @@ def test_boundary_file_in_degrees_clips_by_pixel_centres(tmp_path: Path) -> None
     outside = geometry_mask(back, out_shape=box.shape, transform=box.affine)
     np.testing.assert_array_equal(clipped, np.where(outside, 0, whole))
     assert 0 < outside.mean() < 1
+
+
+def test_a_country_is_clipped_by_its_name(data_dir: Path) -> None:
+    boundaries = next((data_dir / "boundaries").rglob("*.shp"))
+    box = target_geobox((4_280_000, 2_650_000, 4_320_000, 2_690_000))  # Liechtenstein's corner
+    full = georeference(da.full(tuple(box.shape), np.uint8(7), chunks=1000), box)
+    joined = mosaic([full], boundaries, country="Austria")
+    frame = gpd.read_file(boundaries).to_crs(3035)
+    outline = frame.loc[frame["ADM0_A3"] == "AUT"].geometry
+    outside = geometry_mask(outline, out_shape=tuple(box.shape), transform=box.affine)
+    np.testing.assert_array_equal(joined, np.where(outside, 0, 7))
+    assert 0.1 < outside.mean() < 0.9
+    for country in ("FR", "UK", "ETO"):  # rows with gaps or traps among their codes
+        assert len(country_boundary(country, boundaries)) == 1
+    with pytest.raises(InputError, match="needs boundary="):
+        mosaic([full], country="Austria")
 
 
 def test_given_geobox_cuts_and_pads() -> None:

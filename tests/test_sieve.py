@@ -14,13 +14,15 @@ from hypothesis import strategies as st
 from rasterio.features import sieve as gdal_sieve
 
 from osm4eo_xr._sieve_borders import NO_FATES, Rule
-from osm4eo_xr._sieve_chunks import Place, describe_chunk
+from osm4eo_xr._sieve_chunks import Pixels, Place, Regions, hold_chunk
 from osm4eo_xr._sieve_merge import merge_borders, settle_borders
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.grid import georeference, target_geobox
-from osm4eo_xr.sieve import sieve
+from osm4eo_xr.sieve import sieve, watch_borders
 
 _BLOB = 40
+
+# Random cases of equality with GDAL; the long run takes 10,000 and more.
 EXAMPLES = int(os.environ.get("OSM4EO_XR_SIEVE_EXAMPLES", "100"))
 
 
@@ -127,8 +129,15 @@ def test_tasks_are_linear_in_chunks() -> None:
         lazy = da.zeros((chunks * 10, chunks * 10), chunks=10, dtype=np.uint8)
         return len(sieve(xr.DataArray(lazy, dims=("y", "x"))).data.dask) / chunks**2
 
-    assert tasks_per_chunk(32) < 6
+    assert tasks_per_chunk(32) < 7
     assert tasks_per_chunk(32) <= tasks_per_chunk(8) + 0.1
+
+
+@pytest.mark.usefixtures("no_compute")
+def test_no_task_waits_for_more_than_a_few_others() -> None:
+    lazy = da.zeros((330, 330), chunks=10, dtype=np.uint8)
+    graph = sieve(xr.DataArray(lazy, dims=("y", "x"))).data.dask
+    assert max(len(needed) for needed in graph.get_all_dependencies().values()) <= 17
 
 
 class Source:
@@ -158,6 +167,26 @@ def test_reads_each_chunk_once_or_once_per_phase(reread: bool) -> None:
     assert sorted(source.reads[24:]) == (chunks if reread else [])
 
 
+def test_tells_the_first_phase_s_progress() -> None:
+    ours = sieve(raster(class_map((60, 90)), 15), 20, reread=True)
+    told = []
+    with watch_borders(lambda done, total: told.append((done, total))):
+        ours.data.compute(scheduler="threads")
+    assert told == [(k, 24) for k in range(1, 25)]
+
+
+def test_holds_what_is_smaller_between_the_phases() -> None:
+    rule = Rule(size=64, diagonal=1, width=300, nodata=0, protected=())
+    place = Place(0, 0, top=False, bottom=False, left=False, right=True)
+    noise = np.random.default_rng(0).integers(1, 13, (200, 200), np.uint8)
+    smooth, rough = (
+        hold_chunk(Pixels(v, None), rule, place).chunk for v in (class_map((200, 200)), noise)
+    )
+    assert isinstance(smooth, Regions)
+    assert smooth.nbytes <= 2 * noise.nbytes
+    assert isinstance(rough, Pixels)
+
+
 def test_refuses_a_map_that_changes_between_readings() -> None:
     source = Source(class_map((20, 20)))
     lazy = da.from_array(source, chunks=10)  # pyright: ignore[reportArgumentType] # dask's gap
@@ -180,7 +209,7 @@ def test_sizes_saturate_like_gdals() -> None:
     blocks = []
     for column in (0, 4):
         place = Place(0, column, top=False, bottom=False, left=column > 0, right=column == 0)
-        border = describe_chunk(values, None, rule, place)
+        border = hold_chunk(Pixels(values, None), rule, place).border
         huge = np.array([2**31, 2, 2**31 + 999])[border.value - 1]
         blocks.append(dataclasses.replace(border, size=huge))
     whole = merge_borders([blocks], rule)
@@ -258,6 +287,16 @@ def test_empty_chunks_and_empty_maps() -> None:
     assert sieve(raster(np.zeros((0, 5), np.uint8))).shape == (0, 5)
 
 
+@pytest.mark.parametrize("connectivity", [4, 8])
+def test_long_chains_of_small_regions(connectivity: int) -> None:
+    # every pixel is its own small region, so chains run through whole chunks
+    board = (np.indices((60, 50)).sum(0) % 2 + 1).astype(np.uint8)
+    noise = np.random.default_rng(0).integers(1, 250, (60, 50), np.uint8)
+    for values in (board, noise):
+        ours = sieve(raster(values, 25), 30, connectivity)
+        np.testing.assert_array_equal(ours, by_gdal(values, 30, connectivity, values != 0))
+
+
 def test_protected_classes_stay_and_absorb() -> None:
     values = np.full((9, 9), 1, np.uint8)
     values[4, 2:6] = 12  # a pond below the size
@@ -278,9 +317,15 @@ def test_protected_classes_stay_and_absorb() -> None:
         ({"size": 0}, "size is 0; give a whole number"),
         ({"size": 2.5}, "size is 2.5"),
         ({"size": 2**31}, "1 to 2147483647"),
+        ({"size": True}, "size is True"),
         ({"connectivity": 6}, "connectivity is 6; give 4 or 8"),
-        ({"mask": np.ones((3, 4))}, "mask has shape (3, 4) and the map (4, 4)"),
-        ({"protected": (1, 300)}, "protected has a value that uint8 cannot hold"),
+        ({"nodata": "sea"}, "nodata is 'sea'"),
+        ({"mask": np.ones((3, 4), bool)}, "mask has shape (3, 4), dims ('y', 'x'), and the map"),
+        ({"mask": raster(np.ones((4, 4), bool)).T}, "dims ('x', 'y')"),
+        ({"mask": np.ones((4, 4))}, "the mask is float64; give booleans"),
+        ({"protected": (1, 300)}, "protected is [1, 300]; give a list of classes that uint8 can"),
+        ({"protected": ("water",)}, "protected is ['water']"),
+        ({"protected": 12}, "protected is 12"),
         ({"class_map": raster(np.zeros((4, 4), np.float32))}, "not float32"),
         ({"class_map": raster(np.zeros((4, 4), np.int64))}, "not int64"),
         ({"class_map": raster(np.zeros((4, 4), bool))}, "not bool"),

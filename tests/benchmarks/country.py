@@ -13,7 +13,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from tests.country_case import make_country, products
+from tests.country_case import LEARN, MODEL, make_country, products
 
 
 def start(country: Path) -> subprocess.Popen[bytes]:
@@ -27,19 +27,20 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=10)
     parser.add_argument("--edge", type=int, default=240, help="pixels of a tile")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--learn", default="", help="TOML tables instead of the tiny model")
+    parser.add_argument("--model", action="store_true", help="random weights instead of learning")
     options = parser.parse_args()
+    learn = MODEL if options.model else LEARN
     draw = random.Random(options.seed)  # noqa: S311 - moments, not secrets
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        calm = make_country(folder / "calm", edge=options.edge, learn=options.learn)
+        calm = make_country(folder / "calm", edge=options.edge, learn=learn)
         began = time.monotonic()
         if start(calm).wait():
             sys.exit("the undisturbed run failed")
         took = time.monotonic() - began
         expected = products(calm.parent / "result")
         print(f"undisturbed: {took:.1f} s, {len(expected)} product files")
-        shaken = make_country(folder / "shaken", edge=options.edge, learn=options.learn)
+        shaken = make_country(folder / "shaken", edge=options.edge, learn=learn)
         for k in range(options.kills):
             run = start(shaken)
             # Starting takes a while, so that some kills fall before the first piece and most later.

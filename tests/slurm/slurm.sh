@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # A Slurm of two nodes on this one machine, for tests: Debian's slurm-wlm and munge, as root, without
-# systemd, cgroups, dbus or a network. Each node has two cores and one pretended GPU.
+# systemd, cgroups, dbus or a network. Each node has four cores and one pretended GPU.
 #
 #   slurm.sh up DIR     start everything below DIR; DIR/env then holds the variables of its clients
 #   slurm.sh down DIR   cancel all jobs, stop what "up" started, by process id
@@ -42,9 +42,9 @@ MpiDefault=none
 SelectType=select/cons_tres
 SelectTypeParameters=CR_Core_Memory
 SchedulerType=sched/backfill
-SchedulerParameters=sched_interval=2,bf_interval=2
+SchedulerParameters=batch_sched_delay=0,sched_interval=1,bf_interval=1
 ReturnToService=2
-KillWait=5
+KillWait=2
 MinJobAge=10
 GresTypes=gpu
 SlurmdParameters=config_overrides

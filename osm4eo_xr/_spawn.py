@@ -1,0 +1,72 @@
+"""Worker processes of this machine, each spawned with an environment of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from distributed import Nanny
+
+
+class SpawnTurns:
+    """Lets processes of one environment spawn at a time.
+
+    A spawned process inherits this process's environment at the moment it starts, so two with
+    different ones must not start at once. Afterwards this process has its own environment back.
+    """
+
+    def __init__(self) -> None:
+        self._free = asyncio.Condition()
+        self._current: dict[str, str] | None = None
+        self._inside = 0
+        self._before: dict[str, str | None] = {}
+
+    @asynccontextmanager
+    async def of(self, environment: dict[str, str]) -> AsyncIterator[None]:
+        """Wait for the turn of an environment and hold it."""
+        async with self._free:
+            await self._free.wait_for(lambda: self._current in (None, environment))
+            if self._current is None:
+                self._before = {key: os.environ.get(key) for key in environment}
+                self._current = environment
+            self._inside += 1
+        try:
+            yield
+        finally:
+            async with self._free:
+                self._leave()
+
+    def _leave(self) -> None:
+        self._inside -= 1
+        if self._inside:
+            return
+        for key, value in self._before.items():
+            if value is None:
+                os.environ.pop(key, None)
+            else:
+                os.environ[key] = value
+        self._current = None
+        self._free.notify_all()
+
+
+class SpawnedWorker(Nanny):
+    """A worker process whose environment stands before its interpreter starts.
+
+    A variable that jax, OpenMP or GDAL reads when it is loaded comes too late when it is set in the
+    running process, so it is given to the process that is spawned, again at each restart.
+    """
+
+    def __init__(
+        self, *args: Any, before_spawn: dict[str, str], turns: SpawnTurns, **kwargs: Any
+    ) -> None:
+        super().__init__(*args, **kwargs)
+        self.pre_spawn_env = {**self.pre_spawn_env, **before_spawn}
+        self._turns = turns
+
+    async def instantiate(self) -> Any:
+        """Start the process."""
+        async with self._turns.of(self.pre_spawn_env):
+            return await super().instantiate()
