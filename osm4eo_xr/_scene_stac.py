@@ -161,7 +161,7 @@ def composite_items(
     method : str
         As in ``composite``.
     dilation : int
-        Radius in pixels of the grid by which clouds and shadows grow.
+        Radius in pixels of the grid by which clouds grow.
 
     Returns
     -------

@@ -153,7 +153,7 @@ def open_safe(
     mask : sequence of int
         SCL classes to set to no data (level 2A), for example ``radiometry.CLOUD_CLASSES``.
     dilation : int
-        Radius in pixels of the scene by which masked areas grow.
+        Radius in pixels of the scene by which clouds grow (see ``mask_clouds``).
 
     Returns
     -------
