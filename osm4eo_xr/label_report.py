@@ -114,7 +114,8 @@ def _count(
     if boundary is not None:
         if not isinstance(boundary, gpd.GeoDataFrame):
             boundary = gpd.read_file(boundary)
-        place = gpd.GeoDataFrame(geometry=boundary.geometry).assign(class_id=np.uint8(1))
+        ones = {"class_id": np.ones(len(boundary), np.uint8)}
+        place = gpd.GeoDataFrame(ones, geometry=boundary.geometry.to_numpy(), crs=boundary.crs)
         parts.append(da.asarray(rasterize_labels(place, labels.copy(data=first)).data) > 0)
     blocks = zip(*(part.to_delayed().ravel() for part in parts), strict=True)
     work = delayed(_count_block, pure=True)

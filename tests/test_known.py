@@ -104,8 +104,8 @@ def test_a_boundary_limits_the_report() -> None:
     square["tag"], square["area"] = "landuse=forest", 5000.0
     assert label_report(labels, claims, square)["labelled"] == 0.5
     assert label_report(labels, claims + labels.clip(max=1), square)["conflicts"] == 0.5
-    half = square.assign(geometry=[shapely.box(0, 0, 80, 100)])
+    half = gpd.GeoDataFrame(geometry=[shapely.box(0, 0, 80, 100)], crs=3035)
     assert label_report(labels, claims, square, boundary=half)["labelled"] == 50 / 80
-    far = square.assign(geometry=[shapely.box(900, 0, 980, 100)])
+    far = gpd.GeoDataFrame(geometry=[shapely.box(900, 0, 980, 100)], crs=3035)
     with pytest.raises(InputError, match="do not overlap"):
         label_report(labels, claims, square, boundary=far)

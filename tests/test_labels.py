@@ -104,7 +104,7 @@ def test_claims_are_the_classes_over_each_centre(polygons: gpd.GeoDataFrame) -> 
     wider["geometry"] = wider.buffer(30)  # so that neighbours overlap
     expected = np.zeros(like.shape, np.uint8)
     for class_id in wider["class_id"].unique():
-        expected += burnt_by_gdal(wider[wider["class_id"] == class_id], like) > 0
+        expected += burnt_by_gdal(wider.loc[wider["class_id"] == class_id], like) > 0
     assert expected.max() > 1
     np.testing.assert_array_equal(count_claims(wider, like).to_numpy(), expected)
 
@@ -144,7 +144,8 @@ def test_small_polygons_can_be_left_out() -> None:
 
 def test_a_rule_with_a_priority_of_its_own_is_burnt_by_it() -> None:
     lake, island = shapely.box(0, 0, 100, 100), shapely.box(0, 0, 20, 20)
-    parts = frame((12, lake), (8, island)).assign(priority=[0, 1])
+    parts = frame((12, lake), (8, island))
+    parts["priority"] = [0, 1]
     assert (rasterize_labels(parts, grid((0, 0, 100, 100))) == 8).sum() == 4
 
 

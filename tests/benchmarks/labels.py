@@ -211,7 +211,7 @@ def compare_areas(extract: Path, folder: Path) -> None:
     """Name the areas that only one side finds or that differ by more than a millionth."""
     frame = read_landuse(extract)
     mine = frame[frame["osm_kind"] != "node"]
-    mine = mine[~mine["tag"].isin({r.tag for r in RULES if r.geometry == "line"})]
+    mine = mine[~mine["tag"].isin([r.tag for r in RULES if r.geometry == "line"])]
     ours = {
         (k, i): (c, a)
         for k, i, c, a in zip(
