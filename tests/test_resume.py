@@ -111,12 +111,28 @@ def test_two_devices_give_the_weights_of_one(tmp_path: Path, whole: Model, progr
     ended = script(tmp_path / "run", tmp_path / "model", 0, programs=programs, XLA_FLAGS=flags)
     assert ended.returncode == 0, ended.stderr
     assert ended.stdout.split() == ["2", "16"]
-    found = load_model(tmp_path / "model")
-    for ours, theirs in zip(
-        jax.tree.leaves(found.variables), jax.tree.leaves(whole.variables), strict=True
-    ):
-        np.testing.assert_allclose(ours, theirs, rtol=2e-3, atol=2e-3)
-    np.testing.assert_allclose(scores(found), scores(whole), atol=5e-3)
+    found, expected = flat(load_model(tmp_path / "model")), flat(whole)
+    for name in filter(has_effect, expected):
+        np.testing.assert_allclose(found[name], expected[name], atol=2e-4, err_msg=name)
+    losses = [
+        [row["loss"] for row in model.training["history"]]
+        for model in (load_model(tmp_path / "model"), whole)
+    ]
+    np.testing.assert_allclose(*losses, rtol=1e-4)
+
+
+def flat(model: Model) -> dict[str, np.ndarray]:
+    """Return the parameters by their paths."""
+    leaves = jax.tree_util.tree_leaves_with_path(model.variables["params"])
+    return {jax.tree_util.keystr(path, simple=True, separator="."): leaf for path, leaf in leaves}
+
+
+def has_effect(name: str) -> bool:
+    """Whether a parameter has a gradient: batch statistics take away what a bias before them adds.
+
+    The gradient of such a bias is rounding error, which Adam scales up to whole steps.
+    """
+    return not name.endswith("bias") or "norm" in name or name.startswith("head")
 
 
 def test_an_ended_run_is_read_not_repeated(run: Path, whole: Model, samples: xr.Dataset) -> None:
