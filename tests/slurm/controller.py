@@ -44,6 +44,18 @@ class LocalSlurm:
         only = [f"--states={state}"] if state else []
         return self.ask("squeue", "--noheader", "--format=%A", *only).split()
 
+    def submit(self, *arguments: str | Path) -> str:
+        """Submit a job script and return the job's id."""
+        return self.ask("sbatch", "--parsable", *map(str, arguments)).strip()
+
+    def end_time_limit(self, job: str) -> None:
+        """Let the wall time of a running job end now; Slurm looks at limits every 30 seconds."""
+        self.ask("scontrol", "update", f"JobId={job}", "EndTime=now")
+
+    def hang(self, job: str) -> None:
+        """Stop a job's processes, as a dead file system does."""
+        self.ask("scancel", "--signal=STOP", "--full", job)
+
     def cancel(self, job: str) -> None:
         """End a job hard, as a dying node does."""
         self.ask("scancel", "--signal=KILL", "--full", job)
