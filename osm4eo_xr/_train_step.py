@@ -112,7 +112,8 @@ def make_train_step(task: Task) -> Callable[..., tuple[State, dict[str, Array]]]
         else:
             grads, stats, sums = _accumulated(gradient, state, _cut(x, parts), _cut(label, parts))
         grads = jax.tree.map(lambda g: g / jnp.maximum(sums["weight"], 1e-6), grads)
-        updates, opt = rule.update(grads, state["opt"], state["params"])
+        with jax.numpy_dtype_promotion("standard"):  # optax counts on it
+            updates, opt = rule.update(grads, state["opt"], state["params"])
         params = optax.apply_updates(state["params"], updates)
         state = {"params": params, "batch_stats": stats, "opt": opt, "step": state["step"] + 1}
         return state, sums

@@ -31,13 +31,10 @@ from osm4eo_xr.plot import quicklook
 from osm4eo_xr.samples import draw_samples, open_samples, write_samples
 from osm4eo_xr.scene import open_raster, open_scene
 from osm4eo_xr.sieve import sieve
-from osm4eo_xr.train import DEMO_SETTINGS, TrainSettings, train
+from osm4eo_xr.train import DEMO_SAMPLES, DEMO_SETTINGS, TrainSettings, train
 
 if TYPE_CHECKING:
     from osm4eo_xr.accuracy import AccuracyReport
-
-PER_CLASS = 600
-"""Samples per class that the demo draws."""
 
 _CHUNK = 512
 _OVERLAP = 64  # pixels that the two tiles of the mosaic step share
@@ -80,7 +77,7 @@ def run_demo(
     *,
     seed: int = 0,
     settings: TrainSettings = DEMO_SETTINGS,
-    per_class: int = PER_CLASS,
+    per_class: int = DEMO_SAMPLES["per_class"],
     window: tuple[slice, slice] = (slice(None), slice(None)),
 ) -> dict[str, Any]:
     """Go from OpenStreetMap and Sentinel-2 to a water layer and say how good the map is.
@@ -136,7 +133,8 @@ def run_demo(
 
 def _draw(demo: _Demo, scene: xr.DataArray, labels: xr.DataArray, per_class: int) -> xr.Dataset:
     path = demo.out / "samples.zarr"
-    drawn = draw_samples(scene, labels, per_class=per_class, seed=demo.seed)
+    wanted = {**DEMO_SAMPLES, "per_class": per_class, "seed": demo.seed}
+    drawn = draw_samples(scene, labels, **wanted)
     with progress_bar(path.name) as progress:
         write_samples(drawn, path, progress=progress)
     return open_samples(path)
