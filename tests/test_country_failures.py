@@ -16,13 +16,15 @@ def test_a_corrupt_tile_is_named_when_the_others_are_finished(
     country = make_country(tmp_path / "land", edge=60, overlap=12, learn=MODEL)
     bad = country.parent / "tiles" / "T01.tif"
     with rasterio.open(bad, "r+") as file:
-        profile, pixels, names = file.profile, file.read(), file.descriptions
-    with rasterio.open(bad, "w", **{**profile, "compress": "deflate"}) as file:
+        profile, pixels, names = dict(file.profile), file.read(), file.descriptions
+    with rasterio.open(
+        bad, "w", **{**profile, "compress": "deflate", "interleave": "band"}
+    ) as file:
         file.write(pixels)
         file.descriptions = names
     whole = bad.read_bytes()
-    middle = len(whole) // 2  # a header that is well, pixels that are not
-    bad.write_bytes(whole[:middle] + bytes(middle // 2) + whole[middle + middle // 2 :])
+    tenth = len(whole) // 10  # a header that is well, pixels of the first band that are not
+    bad.write_bytes(whole[:tenth] + bytes(tenth) + whole[2 * tenth :])
     monkeypatch.setattr("sys.argv", ["osm4eo-xr", "run", str(country)])
     with pytest.raises(SystemExit) as ended:
         main()

@@ -20,7 +20,7 @@ SCRIPT = Path(__file__).parent.parent / "cluster" / "run_country.sbatch"
 
 pytestmark = [
     pytest.mark.skipif(why_not() is not None, reason=why_not() or ""),
-    pytest.mark.timeout(300),
+    pytest.mark.timeout(900),
 ]
 
 
@@ -211,9 +211,9 @@ def test_sbatch_leads_to_the_water_layer_though_a_worker_job_is_cancelled(
     settings["gpu"] |= {"gpus": 1, "jobs": 1}
     job = _submit_run(slurm, country, _site_file(tmp_path, settings, "slurm"))
     out = country.parent / "result"
-    assert wait_until((out / "classified" / "T01.tif").exists, 120), _logs(country)
+    assert wait_until((out / "classified" / "T01.tif").exists, 300), _logs(country)
     slurm.cancel(next(j for j in slurm.jobs("RUNNING") if j != job))
-    assert wait_until(lambda: job not in slurm.jobs(), 180), _logs(country)
+    assert wait_until(lambda: job not in slurm.jobs(), 300), _logs(country)
     assert (out / "water.tif").exists(), _logs(country)
     assert products(out) == calm[1]
 
@@ -225,7 +225,7 @@ def test_a_run_cut_by_its_wall_time_goes_on_where_it_was(
     site = _site_file(tmp_path, one, "local")
     job = _submit_run(slurm, country, site, "--time=1")
     out = country.parent / "result"
-    assert wait_until((out / "classified" / "T01.tif").exists, 120), _logs(country)
+    assert wait_until((out / "classified" / "T01.tif").exists, 300), _logs(country)
     slurm.hang(job)
     slurm.end_time_limit(job)
     assert wait_until(lambda: job not in slurm.jobs(), 90)
@@ -233,7 +233,7 @@ def test_a_run_cut_by_its_wall_time_goes_on_where_it_was(
     assert not (out / "water.tif").exists()
     kept = (out / "classified" / "T00.tif").stat().st_mtime_ns
     again = _submit_run(slurm, country, site)
-    assert wait_until(lambda: again not in slurm.jobs(), 180), _logs(country)
+    assert wait_until(lambda: again not in slurm.jobs(), 300), _logs(country)
     assert products(out) == calm[1], _logs(country)
     assert (out / "classified" / "T00.tif").stat().st_mtime_ns == kept
 
