@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from osm4eo_xr.radiometry import band_statistics, composite, mask_clouds
     from osm4eo_xr.samples import draw_samples, open_samples, sample_counts, write_samples
     from osm4eo_xr.scene import (
+        composite_items,
         open_probabilities,
         open_raster,
         open_safe,
@@ -58,6 +59,7 @@ _MODULE_OF = {
     "band_statistics": "radiometry",
     "classify": "classify",
     "composite": "radiometry",
+    "composite_items": "scene",
     "dashboard_url": "cluster",
     "default_legend": "legend",
     "device_annotations": "cluster",
@@ -112,6 +114,7 @@ __all__ = [
     "band_statistics",
     "classify",
     "composite",
+    "composite_items",
     "dashboard_url",
     "default_legend",
     "device_annotations",

@@ -16,7 +16,7 @@ from odc.geo.geobox import GeoBox
 from rasterio.enums import ColorInterp
 from rasterio.windows import Window
 
-from osm4eo_xr._overviews import shrink
+from osm4eo_xr._overviews import shrink, shrink_all
 
 BLOCK = 512
 """Edge of a COG's tiles in pixels; blocks that are staged begin at multiples of it."""
@@ -81,8 +81,7 @@ def shrink_block(
     Scales above ``DEEPEST`` would reach beyond the block; they are made from a level file later.
     """
     within = [s for s in layout.scales if s <= DEEPEST]
-    overviews = [shrink(block, s, classes=layout.classes, nodata=layout.nodata) for s in within]
-    return [block, *overviews]
+    return [block, *shrink_all(block, within, classes=layout.classes, nodata=layout.nodata)]
 
 
 class LevelFiles:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numba
 import numpy as np
-from jaxtyping import Num
+from jaxtyping import Num, UInt
+
+_COUNTED = 4  # scale whose cells are counted, so that those of larger scales add up
+_FEW = 32  # classes for which counts of all cells are kept
 
 
 def shrink(
@@ -41,13 +45,115 @@ def shrink(
     return out
 
 
+def shrink_all(
+    block: Num[np.ndarray, "band y x"],
+    scales: Sequence[int],
+    *,
+    classes: bool,
+    nodata: float | None = None,
+) -> list[Num[np.ndarray, "band h w"]]:
+    """Shrink ``block`` by several powers of two, each time from the full resolution.
+
+    Equal to ``shrink`` for each scale, but counts classes once.
+
+    Parameters
+    ----------
+    block : ndarray (band, y, x)
+        As in ``shrink``.
+    scales : sequence of int
+        Ascending powers of two.
+    classes, nodata
+        As in ``shrink``.
+    """
+    apart = [s for s in scales if s < _COUNTED]
+    levels = [shrink(block, s, classes=classes, nodata=nodata) for s in apart]
+    rest = scales[len(apart) :]
+    none = -1 if nodata is None else int(nodata) if classes else 0
+    kinds = int(np.max(block, where=block != none, initial=0)) + 1 if classes else 0
+    if not rest or not 0 < kinds <= _FEW:
+        return levels + [shrink(block, s, classes=classes, nodata=nodata) for s in rest]
+    bands = [_modes(band, rest, none, kinds) for band in block]
+    return levels + [np.stack(level) for level in zip(*bands, strict=True)]
+
+
+def _modes(
+    band: UInt[np.ndarray, "y x"], scales: Sequence[int], nodata: int, kinds: int
+) -> list[UInt[np.ndarray, "h w"]]:
+    """Return the modes at powers of two from ``_COUNTED`` on; ``kinds`` is above all classes."""
+    counts, reached, found = _count(band, _COUNTED, nodata, kinds), _COUNTED, []
+    for scale in scales:
+        while reached < scale:
+            counts, reached = _add_up(counts), 2 * reached
+        out = np.empty(counts.shape[:2], band.dtype)
+        _pick(band, scale, nodata, counts, out)
+        found.append(out)
+    return found
+
+
+@numba.njit(nogil=True, cache=True)
+def _count(block: np.ndarray, scale: int, nodata: int, kinds: int) -> np.ndarray:
+    """Count the classes of each cell."""
+    height, width = block.shape
+    counts = np.zeros((-(-height // scale), -(-width // scale), kinds), np.int32)
+    for y in range(height):
+        row = counts[y // scale]
+        for x in range(width):
+            if block[y, x] != nodata:
+                row[x // scale, block[y, x]] += 1
+    return counts
+
+
+@numba.njit(nogil=True, cache=True)
+def _add_up(counts: np.ndarray) -> np.ndarray:
+    """Sum the counts of four cells each."""
+    height, width, kinds = counts.shape
+    total = np.zeros((-(-height // 2), -(-width // 2), kinds), np.int32)
+    for y in range(height):
+        for x in range(width):
+            for k in range(kinds):
+                total[y // 2, x // 2, k] += counts[y, x, k]
+    return total
+
+
+@numba.njit(nogil=True, cache=True)
+def _pick(block: np.ndarray, scale: int, nodata: int, counts: np.ndarray, out: np.ndarray) -> None:
+    """Take the class of the highest count; where two have it, look which was first."""
+    scratch = np.zeros(max(counts.shape[2], nodata + 1), np.int64)
+    for i in range(out.shape[0]):
+        for j in range(out.shape[1]):
+            best, most, tied = nodata, 0, False
+            for k in range(counts.shape[2]):
+                n = counts[i, j, k]
+                if n > most:
+                    best, most, tied = k, n, False
+                elif n == most and n > 0:
+                    tied = True
+            if tied:
+                cell = block[i * scale : (i + 1) * scale, j * scale : (j + 1) * scale]
+                out[i, j] = _most_frequent(cell, nodata, scratch)
+            else:
+                out[i, j] = best
+
+
 @numba.njit(nogil=True, cache=True)
 def _mode(block: np.ndarray, scale: int, nodata: int, out: np.ndarray) -> None:
     counts = np.zeros(int(block.max()) + 1, np.int64)
+    height, width = block.shape
     for i in range(out.shape[0]):
         for j in range(out.shape[1]):
-            cell = block[i * scale : (i + 1) * scale, j * scale : (j + 1) * scale]
-            out[i, j] = _most_frequent(cell, nodata, counts)
+            y, x = i * scale, j * scale
+            cell = block[y : y + scale, x : x + scale]
+            first = block[y, x]
+            # Most cells of two by two hold one class.
+            if (
+                scale == 2  # noqa: PLR2004
+                and y + 1 < height
+                and x + 1 < width
+                and first == block[y, x + 1] == block[y + 1, x] == block[y + 1, x + 1]
+            ):
+                out[i, j] = first
+            else:
+                out[i, j] = _most_frequent(cell, nodata, counts)
 
 
 @numba.njit(nogil=True, cache=True)

@@ -146,7 +146,9 @@ def mask_invalid(numbers: np.ndarray, invalid: Sequence[float]) -> np.ndarray:
     """Return digital numbers as float32 with NaN where they are no data (any shape)."""
     out = numbers.astype(np.float32)
     for value in invalid:
-        out[numbers == np.asarray(value).astype(numbers.dtype)] = np.nan
+        missing = numbers == np.asarray(value).astype(numbers.dtype)
+        if missing.any():  # seldom; writing through an empty mask costs a pass all the same
+            out[missing] = np.nan
     if np.issubdtype(numbers.dtype, np.floating):
         out[~np.isfinite(out) | (out < _FLOAT_FILL)] = np.nan
     return out

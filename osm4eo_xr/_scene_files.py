@@ -12,6 +12,7 @@ import rasterio
 from odc.geo.geobox import GeoBox
 from rasterio.errors import RasterioIOError
 
+from osm4eo_xr._scene_arrays import ArraySource, is_store, is_zarr
 from osm4eo_xr._scene_read import GDAL_OPTIONS, Band, read_bands, stamp_of
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.radiometry import (
@@ -24,7 +25,7 @@ from osm4eo_xr.radiometry import (
     refuse_dim,
 )
 
-_IMAGE_SUFFIXES = {".jp2", ".tif", ".tiff", ".vrt"}
+_IMAGE_SUFFIXES = {".jp2", ".nc", ".tif", ".tiff", ".vrt", ".zarr"}
 _ESA_NAME = re.compile(r"_(\d{8})T\d{6}_B\w\w")
 _OFFSET_SINCE = "20220125"  # processing baseline 04.00 adds 1000 to all digital numbers
 _LOOK_ORDER = ("nir", "nir08", "swir16", "rededge3", "red", "blue")  # brightest over land first
@@ -40,11 +41,13 @@ def list_files(path: PathLike | Sequence[PathLike]) -> list[str]:
             raise InputError("no file given; give the path of a scene or of its band files")
         return paths
     folder = Path(path)
-    if not folder.is_dir():
+    if not folder.is_dir() or is_zarr(folder):
         return [str(path)]
     inside = sorted(str(p) for p in folder.iterdir() if p.suffix.lower() in _IMAGE_SUFFIXES)
     if not inside:
-        raise InputError(f"folder {path} has no .tif, .vrt or .jp2 file; name the scene's files")
+        raise InputError(
+            f"folder {path} has no .tif, .vrt, .jp2, .nc or .zarr; name the scene's files"
+        )
     return inside
 
 
@@ -62,6 +65,8 @@ def refuse_unknown_offset(files: Sequence[str]) -> None:
 
 def bands_of_file(path: str, *, resampling: str, nodata: float | None) -> list[Band]:
     """Describe all bands of a file; names are raw labels, scaling holds the file's tags."""
+    if is_store(path):
+        return _bands_of_store(path, resampling=resampling, nodata=nodata)
     try:
         with rasterio.Env(**GDAL_OPTIONS), rasterio.open(path) as source:
             grid = GeoBox(source.shape, source.transform, source.crs)
@@ -95,6 +100,33 @@ def bands_of_file(path: str, *, resampling: str, nodata: float | None) -> list[B
         if "://" not in path and not path.startswith("/vsi") and not Path(path).exists():
             raise InputError(f"no file {path}; give the path of a raster") from None
         raise InputError(f"{path} is not a raster that GDAL can read: {error}") from None
+
+
+def _bands_of_store(path: str, *, resampling: str, nodata: float | None) -> list[Band]:
+    """Describe all bands of a Zarr store or NetCDF file, whose tags are CF attributes."""
+    source = ArraySource(path)
+    try:
+        grid = source.geobox
+        return [
+            Band(
+                name=layer.label,
+                path=path,
+                stamp=stamp_of(path),
+                index=i,
+                geobox=grid,
+                dtype=str(layer.variable.dtype),
+                block=layer.block,
+                scaling=Scaling(
+                    layer.tag("scale_factor") or 1.0,
+                    layer.tag("add_offset") or 0.0,
+                    invalid_values(layer.variable.dtype, layer.fill, nodata),
+                ),
+                resampling=resampling,
+            )
+            for i, layer in enumerate(source.layers, start=1)
+        ]
+    finally:
+        source.close()
 
 
 def name_bands(found: list[Band], names: Sequence[str] | None) -> list[Band]:

@@ -14,6 +14,7 @@ import rasterio
 from odc.geo.geobox import GeoBox
 from rasterio.windows import Window
 
+from osm4eo_xr._scene_arrays import ArraySource, is_store
 from osm4eo_xr._scene_nodata import all_of_block, factor, near_fill
 from osm4eo_xr._scene_warp import Warp  # noqa: TC001 -- field types are read at run time
 from osm4eo_xr.radiometry import Scaling, mask_invalid, to_reflectance
@@ -32,13 +33,13 @@ _local = threading.local()
 
 
 def dataset(path: str, stamp: int) -> Any:
-    """Return this thread's open rasterio dataset of a path (GDAL handles are not shared)."""
+    """Return this thread's open raster or store of a path (GDAL handles are not shared)."""
     if not hasattr(_local, "handles"):
         _local.handles = OrderedDict()
     handles: OrderedDict[tuple[str, int], Any] = _local.handles
     key = (path, stamp)
     if key not in handles:
-        handles[key] = rasterio.open(path)
+        handles[key] = ArraySource(path) if is_store(path) else rasterio.open(path)
         if len(handles) > _HANDLES:
             handles.popitem(last=False)[1].close()
     handles.move_to_end(key)
@@ -178,29 +179,34 @@ class SceneReader:
         (layers, rows, cols), dropped = positions(key, self.shape)
         row_span, col_span = span(rows), span(cols)
         data = self.read(layers.tolist(), row_span, col_span)
-        data = data[:, rows - row_span.start][:, :, cols - col_span.start]
+        if data.shape[1:] != (rows.size, cols.size):  # a step, or single positions
+            data = data[:, rows - row_span.start][:, :, cols - col_span.start]
         return data.squeeze(axis=dropped) if dropped else data
 
     def read(self, layers: list[int], rows: slice, cols: slice) -> np.ndarray:
         """Return (layers, rows, cols) reflectance; bands that share a grid are warped together."""
-        out = np.full(
-            (len(layers), rows.stop - rows.start, cols.stop - cols.start), np.nan, np.float32
-        )
-        if out.size == 0:
-            return out
         groups: dict[int, list[int]] = {}
         for place, layer in enumerate(layers):
             groups.setdefault(self.warps.index(self.warps[layer]), []).append(place)
-        for first, places in groups.items():
-            bands = [self.bands[layers[p]] for p in places]
-            warp = self.warps[first]
-            window = warp.source_window(rows, cols)
-            if window is not None:
-                numbers = read_bands(bands, *window)
-                out[places] = warp.apply(numbers, window, rows, cols)
-            for place, band in zip(places, bands, strict=True):
-                to_reflectance(out[place], band.scaling)
+        if len(groups) == 1:
+            return self._read_group(layers, rows, cols)
+        out = np.empty((len(layers), rows.stop - rows.start, cols.stop - cols.start), np.float32)
+        for places in groups.values():
+            out[places] = self._read_group([layers[p] for p in places], rows, cols)
         return out
+
+    def _read_group(self, layers: list[int], rows: slice, cols: slice) -> np.ndarray:
+        """Return (layers, rows, cols) reflectance of bands that share a grid."""
+        shape = (len(layers), rows.stop - rows.start, cols.stop - cols.start)
+        warp = self.warps[layers[0]]
+        window = warp.source_window(rows, cols) if min(shape) else None
+        if window is None:
+            return np.full(shape, np.nan, np.float32)
+        bands = [self.bands[layer] for layer in layers]
+        values = warp.apply(read_bands(bands, *window), window, rows, cols)
+        for layer, band in zip(values, bands, strict=True):
+            to_reflectance(layer, band.scaling)
+        return values
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from odc.geo.geobox import GeoBox
 from rasterio.enums import Resampling
 from rasterio.errors import RasterioIOError
 
-from osm4eo_xr._radiometry_clouds import block_side
+from osm4eo_xr._radiometry_clouds import block_side, composite, mask_clouds
 from osm4eo_xr._scene_items import (
     Items,
     asked_band,
@@ -136,6 +136,50 @@ def stack_classes(
     codes = classes.isel(band=0, drop=True).fillna(0).astype(np.uint8)
     codes.attrs = {"nodata": 0, "long_name": "scene classification"}
     return codes.rename("scl")
+
+
+def composite_items(
+    items: Items,
+    geobox: GeoBox,
+    bands: Sequence[str] = ("blue", "green", "red", "nir"),
+    *,
+    method: Literal["medoid", "median", "best"] = "medoid",
+    dilation: int = 2,
+    backend: Backend = "stackstac",
+    resampling: str = "cubic",
+    scale: float | None = None,
+    offset: float | None = None,
+) -> xr.Dataset:
+    """Make one cloudless scene of STAC items of level 2A, lazily.
+
+    Stacks the items, takes out what their scene classification calls clouded, and composites.
+
+    Parameters
+    ----------
+    items, geobox, bands, backend, resampling, scale, offset
+        As in ``stack_items``.
+    method : str
+        As in ``composite``.
+    dilation : int
+        Radius in pixels of the grid by which clouds grow.
+
+    Returns
+    -------
+    Dataset
+        ``reflectance`` (band, y, x) float32, NaN = nothing seen, and ``observations`` (y, x)
+        uint16: how many were clear.
+
+    Raises
+    ------
+    InputError
+        As ``stack_items``, ``stack_classes``, ``mask_clouds`` and ``composite``.
+    """
+    found = read_items(items)
+    cube = stack_items(
+        found, geobox, bands, backend=backend, resampling=resampling, scale=scale, offset=offset
+    )
+    classes = stack_classes(found, geobox, backend=backend, chunks=max(cube.data.chunksize[2:]))
+    return composite(mask_clouds(cube, classes, dilation=dilation), method)
 
 
 def _load(

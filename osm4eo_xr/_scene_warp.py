@@ -8,6 +8,7 @@ of being guessed from each window's extent.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -68,6 +69,8 @@ class Warp:
         """Return (band, rows, cols) float32 on the target from (band, *window) of the source."""
         shape = (numbers.shape[0], rows.stop - rows.start, cols.stop - cols.start)
         if same_grid(self.source, self.target):
+            if numbers.shape == shape:
+                return numbers
             out = np.full(shape, np.nan, np.float32)
             top, left = self._origin()
             place = [
@@ -148,6 +151,30 @@ def plan_warp(source: GeoBox, target: GeoBox, resampling: str) -> Warp:
     across = math.hypot(xs[1] - xs[0], xs[2] - xs[0])
     down = math.hypot(ys[1] - ys[0], ys[2] - ys[0])
     return Warp(source, target, resampling, (_near_one(across), _near_one(down)))
+
+
+def refuse_apart(warps: Sequence[Warp], where: str) -> None:
+    """Refuse a target grid that no source touches.
+
+    Raises
+    ------
+    InputError
+        If there is none; names both extents.
+    """
+    target = warps[0].target
+    rows, cols = (slice(0, n) for n in tuple(target.shape))
+    if any(warp.source_window(rows, cols) for warp in warps):
+        return
+    raise InputError(
+        f"{where} does not touch the grid: it covers lon/lat {_extent(warps[0].source)}, the grid "
+        f"{_extent(target)}; choose files of that place"
+    )
+
+
+def _extent(grid: GeoBox) -> str:
+    """Write a grid's extent in degrees for people."""
+    box = grid.geographic_extent.boundingbox if grid.crs is not None else grid.boundingbox
+    return f"({box.left:.3f}, {box.bottom:.3f}, {box.right:.3f}, {box.top:.3f})"
 
 
 def warp_options(step: tuple[float, float]) -> dict[str, str]:

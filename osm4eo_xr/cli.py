@@ -93,6 +93,40 @@ def labels(
 
 
 @app.command()
+def composite(
+    catalog: Annotated[Path, typer.Argument(help="STAC catalog, item collection or item (JSON).")],
+    out: Out,
+    like: Annotated[
+        list[Path] | None, typer.Option("--like", help="Raster whose grid the scene takes.")
+    ] = None,
+    bbox: Annotated[
+        tuple[float, float, float, float] | None,
+        typer.Option("--bbox", help="Or west, south, east, north in degrees (EPSG:3035 grid)."),
+    ] = None,
+    resolution: Annotated[float, typer.Option(help="Pixel size with --bbox, in m.")] = 10.0,
+    bands: Annotated[str, typer.Option(help="Bands, joined by commas.")] = "blue,green,red,nir",
+    method: Annotated[
+        Literal["medoid", "median", "best"], typer.Option(help="How to choose from the dates.")
+    ] = "medoid",
+    dilation: Annotated[int, typer.Option(help="Pixels by which clouds grow.")] = 2,
+) -> None:
+    """Make one cloudless scene of STAC items; its last band counts the clear observations."""
+    from osm4eo_xr.grid import target_geobox
+    from osm4eo_xr.radiometry import with_observations
+    from osm4eo_xr.scene import composite_items, read_grid
+
+    if (like is None) == (bbox is None):
+        raise InputError("give the grid: either --like RASTER or --bbox WEST SOUTH EAST NORTH")
+    if bbox:
+        grid = target_geobox(bbox, bounds_crs="EPSG:4326", resolution=resolution)
+    else:
+        grid = read_grid(like or [])
+    names = [name.strip() for name in bands.split(",")]
+    made = composite_items(catalog, grid, names, method=method, dilation=dilation)
+    _write(with_observations(made), out, None)
+
+
+@app.command()
 def samples(
     scene: Annotated[list[Path], typer.Option("--scene", help="Scene files.")],
     labels: Annotated[Path, typer.Option("--labels", help="Class raster on the scene's grid.")],

@@ -22,6 +22,7 @@ from osm4eo_xr.legend import NO_DATA, Legend, default_legend
 _TRUE_COLOR = ("red", "green", "blue")
 _DARK = 0.5  # share of a row above which a cell's number is written in white
 _DPI = 150
+_LIFT = 0.75  # exponent of the tones of a true-colour picture
 
 
 def quicklook(
@@ -95,7 +96,7 @@ def class_figure(
 
 
 def true_color(scene: xr.DataArray) -> UInt8[np.ndarray, "y x 3"]:
-    """Return red, green, blue, stretched from the 2nd to the 98th percentile; no data is white."""
+    """Return red, green, blue, stretched from percentile 0.2 to 98; no data is white."""
     have = [str(v) for v in np.atleast_1d(scene.coords["band"].values)]
     missing = [b for b in _TRUE_COLOR if b not in have]
     if missing:
@@ -105,14 +106,17 @@ def true_color(scene: xr.DataArray) -> UInt8[np.ndarray, "y x 3"]:
 
 
 def _stretch(image: Float32[np.ndarray, "y x 3"]) -> UInt8[np.ndarray, "y x 3"]:
-    """Scale each band by itself, which also takes the blue of the haze away."""
+    """Scale each band by itself, which also takes the blue of the haze away.
+
+    Dark tones are lifted: winter forest would be as black as no data is in other pictures.
+    """
     valid = np.isfinite(image).all(axis=-1)
     if not valid.any():
         return np.full(image.shape, 255, np.uint8)
-    low, high = np.percentile(image[valid], (2, 98), axis=0)
+    low, high = np.percentile(image[valid], (0.2, 98), axis=0)
     scaled = np.clip((image - low) / np.maximum(high - low, 1e-6), 0, 1)
     shown = np.full(image.shape, 255, np.uint8)
-    shown[valid] = scaled[valid] * 255
+    shown[valid] = scaled[valid] ** _LIFT * 255
     return shown
 
 

@@ -12,7 +12,7 @@ import dask.array as da
 import numpy as np
 import xarray as xr
 
-from osm4eo_xr._radiometry_clouds import CLOUD_CLASSES, composite, mask_clouds
+from osm4eo_xr._radiometry_clouds import CLOUD_CLASSES, composite, mask_clouds, with_observations
 from osm4eo_xr._radiometry_items import item_scaling
 from osm4eo_xr._radiometry_numbers import (
     METHOD_BANDS,
@@ -45,6 +45,7 @@ __all__ = [
     "normalisation",
     "refuse_dim",
     "to_reflectance",
+    "with_observations",
 ]
 
 _LOW, _HIGH, _BINS = -0.5, 2.0, 25000  # bins of 1e-4 reflectance, one digital number each

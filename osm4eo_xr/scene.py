@@ -6,9 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-import dask.array as da
 import numpy as np
-import rasterio
 import xarray as xr
 from odc.geo.geobox import GeoBox
 
@@ -24,20 +22,23 @@ from osm4eo_xr._scene_files import (
     with_scaling,
 )
 from osm4eo_xr._scene_nodata import with_witnesses
-from osm4eo_xr._scene_read import Band, RasterReader, SceneReader, lazy_array
+from osm4eo_xr._scene_rasters import open_probabilities, open_raster
+from osm4eo_xr._scene_read import Band, SceneReader, lazy_array
 from osm4eo_xr._scene_safe import class_band, is_safe, read_product, safe_bands
-from osm4eo_xr._scene_stac import stack_classes, stack_items
-from osm4eo_xr._scene_warp import plan_warp
+from osm4eo_xr._scene_stac import composite_items, stack_classes, stack_items
+from osm4eo_xr._scene_warp import plan_warp, refuse_apart
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.grid import TARGET_CRS, geobox_of, georeference, target_geobox
 from osm4eo_xr.radiometry import mask_clouds
 
 __all__ = [
+    "composite_items",
     "open_probabilities",
     "open_raster",
     "open_safe",
     "open_safe_classes",
     "open_scene",
+    "read_grid",
     "scene_of_bands",
     "stack_classes",
     "stack_items",
@@ -64,8 +65,9 @@ def open_scene(
     Parameters
     ----------
     path : path or sequence of paths
-        One multi-band file, several files (each with one or more bands, of any resolution), a
-        folder of such files, or a SAFE product (see ``open_safe``).
+        One multi-band file (GeoTIFF, COG, VRT, JP2, Zarr, NetCDF-4 …), several files (each with
+        one or more bands, of any resolution), a folder of such files, or a SAFE product (see
+        ``open_safe``). A Zarr store or NetCDF file holds (band, y, x) or a variable per band.
     bands : sequence of str, optional
         Common names or Sentinel-2 ids of the bands to return, in this order. By default those of
         the method's ten bands that the input has, in the method's order.
@@ -97,8 +99,8 @@ def open_scene(
     Raises
     ------
     InputError
-        If a file cannot be read, has no CRS, bands are unnamed, missing or named twice, or the
-        numbers cannot be reflectance.
+        If a file cannot be read, has no CRS, bands are unnamed, missing or named twice, the
+        numbers cannot be reflectance, or the files and ``geobox`` have no ground in common.
     """
     if isinstance(path, str | Path) and is_safe(path):
         if names is not None or scale is not None or nodata is not None:
@@ -151,7 +153,7 @@ def open_safe(
     mask : sequence of int
         SCL classes to set to no data (level 2A), for example ``radiometry.CLOUD_CLASSES``.
     dilation : int
-        Radius in pixels of the scene by which masked areas grow.
+        Radius in pixels of the scene by which clouds grow (see ``mask_clouds``).
 
     Returns
     -------
@@ -231,6 +233,7 @@ def scene_of_bands(
         raise InputError(f"chunks={chunks} is not a positive number of pixels; give e.g. 1024")
     target = _target_of(bands, geobox)
     warps = tuple(plan_warp(b.geobox, target, b.resampling) for b in bands)
+    refuse_apart(warps, name_files([b.path for b in bands]))
     reader = SceneReader(tuple(bands), target, warps)
     rows, cols = _chunk_shape(bands, target, chunks)
     data = lazy_array(reader, (len(bands), rows, cols))
@@ -241,88 +244,6 @@ def scene_of_bands(
         coords={"band": [b.name for b in bands]},
         attrs={"units": "1", "long_name": "reflectance", "nodata": float("nan")},
         name="reflectance",
-    )
-
-
-def open_raster(path: PathLike, *, chunks: int = 2048) -> xr.DataArray:
-    """Open a single-band raster, for example a class map, lazily on its own grid and in its type.
-
-    Parameters
-    ----------
-    path : path
-        Any raster that GDAL reads.
-    chunks : int
-        Rows and columns per chunk.
-
-    Returns
-    -------
-    DataArray
-        (y, x) in the file's dtype; ``attrs["nodata"]`` is the file's no-data value, by default 0
-        for integers and NaN for floats.
-
-    Raises
-    ------
-    InputError
-        If the file cannot be read, has no CRS or more than one band.
-    """
-    where = str(path)
-    bands = bands_of_file(where, resampling="nearest", nodata=None)
-    if len(bands) != 1:
-        raise InputError(f"{where} has {len(bands)} bands, expected 1; open it with open_scene")
-    band = bands[0]
-    with rasterio.open(where) as source:
-        tag = source.nodata
-    dtype = np.dtype(band.dtype)
-    rows, cols = band.geobox.shape
-    reader = RasterReader(where, band.stamp, 1, (rows, cols), dtype)
-    data = lazy_array(reader, (min(chunks, rows), min(chunks, cols)))
-    if np.issubdtype(dtype, np.integer):
-        nodata: float = 0 if tag is None else int(tag)
-    else:
-        nodata = float("nan") if tag is None else float(tag)
-    return georeference(data, band.geobox, attrs={"nodata": nodata}, name=Path(where).stem)
-
-
-def open_probabilities(path: PathLike, *, chunks: int = 2048) -> xr.DataArray:
-    """Open class probabilities, as a country run or ``classify --probabilities`` writes them.
-
-    Parameters
-    ----------
-    path : path
-        A raster with one band per class, each described by the class's id, slug or name.
-    chunks : int
-        Rows and columns per chunk.
-
-    Returns
-    -------
-    DataArray
-        (class, y, x) in the file's dtype; ``class`` holds the descriptions, ``attrs["nodata"]``
-        the no-data value.
-
-    Raises
-    ------
-    InputError
-        If the file cannot be read, has no CRS, or a band is not described.
-    """
-    where = str(path)
-    bands = bands_of_file(where, resampling="nearest", nodata=None)
-    with rasterio.open(where) as source:
-        names, nodata = source.descriptions, source.nodata
-    if not all(names):
-        raise InputError(f"{where} does not say which class each band is; describe its bands")
-    rows, cols = bands[0].geobox.shape
-    dtype = np.dtype(bands[0].dtype)
-    shape = (min(chunks, rows), min(chunks, cols))
-    layers = [
-        lazy_array(RasterReader(where, b.stamp, b.index, (rows, cols), dtype), shape) for b in bands
-    ]
-    return georeference(
-        da.stack(layers),
-        bands[0].geobox,
-        dims=("class", "y", "x"),
-        coords={"class": list(names)},
-        attrs={"nodata": nodata},
-        name=Path(where).stem,
     )
 
 

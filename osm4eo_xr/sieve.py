@@ -119,8 +119,8 @@ def watch_borders(progress: Callable[[int, int], None]) -> Iterator[None]:
     done, total = 0, 0
 
     def begin(graph: Any) -> None:
-        nonlocal total
-        total = sum(_is_border(key) for key in graph)
+        nonlocal done, total
+        done, total = 0, sum(_is_border(key) for key in graph)
 
     def note(key: Any, *_state: Any) -> None:
         nonlocal done

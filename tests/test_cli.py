@@ -231,3 +231,24 @@ def test_labels_of_the_demo_data(run: Run, tmp_path: Path) -> None:
     with rasterio.open(out) as src:
         assert src.crs.to_epsg() == 3035
         assert src.read(1).any()
+
+
+def test_composite_writes_a_scene_with_its_counts(run: Run, data_dir: Path, tmp_path: Path) -> None:
+    catalog, out = data_dir / "stac_33TW" / "catalog.json", tmp_path / "scene.tif"
+    place = ("--bbox", 15.45, 45.92, 15.55, 45.98, "--resolution", 120)
+    assert run("composite", catalog, *place, "--bands", "red,nir", "--out", out).returncode == 0
+    with rasterio.open(out) as made:
+        assert made.descriptions == ("red", "nir", "observations")
+        assert made.crs.to_epsg() == 3035
+        red, nir, seen = made.read()
+    assert seen.max() <= 10
+    assert (seen > 0).mean() > 0.95
+    assert np.nanmedian(red) < 0.1
+    assert 0.2 < np.nanmedian(nir) < 0.5
+
+
+def test_composite_without_a_grid_is_one_line(run: Run, tmp_path: Path) -> None:
+    result = run("composite", tmp_path / "catalog.json", "--out", tmp_path / "scene.tif")
+    assert result.returncode == 1
+    assert "either --like RASTER or --bbox" in result.stderr
+    assert not (tmp_path / "scene.tif").exists()

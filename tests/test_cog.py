@@ -15,7 +15,7 @@ from odc.geo.geobox import GeoBox
 from rasterio.enums import Compression, Resampling
 from rio_cogeo.cogeo import cog_validate
 
-from osm4eo_xr._overviews import shrink
+from osm4eo_xr._overviews import shrink, shrink_all
 from osm4eo_xr.cog import _bands_of_rows, write_cog
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.grid import georeference, target_geobox
@@ -68,6 +68,28 @@ def test_every_overview_takes_the_mode_of_full_resolution_pixels(tmp_path: Path)
     assert sorted(found) == [1, 2, 4]
     for scale, pixels in found.items():
         expected = shrink(raster.values[None], scale, classes=True, nodata=0)
+        np.testing.assert_array_equal(pixels, expected)
+
+
+@settings(max_examples=30)
+@given(
+    st.integers(1, 70),
+    st.integers(1, 70),
+    st.sampled_from([1, 3, 12, 40, 255]),
+    st.sampled_from([None, 0, 3, 255]),
+    st.sampled_from([np.uint8, np.uint16]),
+    st.integers(0, 9),
+)
+def test_all_scales_at_once_equal_each_by_itself(
+    y: int, x: int, kinds: int, nodata: int | None, dtype: type, seed: int
+) -> None:
+    draw = np.random.default_rng(seed)
+    block = draw.integers(0, kinds + 1, (2, y, x)).astype(dtype)
+    block[:, : y // 2] = block[0, 0, 0] if nodata is None else nodata
+    scales = (2, 4, 8, 16, 32)
+    found = shrink_all(block, scales, classes=True, nodata=nodata)
+    for scale, pixels in zip(scales, found, strict=True):
+        expected = shrink(block, scale, classes=True, nodata=nodata)
         np.testing.assert_array_equal(pixels, expected)
 
 

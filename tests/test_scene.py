@@ -274,6 +274,16 @@ def test_what_cannot_be_reflectance_is_refused(
     assert says in refusal(write_tif(tmp_path / "nir.tif", numbers), **options)
 
 
+def test_a_grid_elsewhere_is_refused_with_both_extents(tmp_path: Path) -> None:
+    path = write_tif(tmp_path / "nir.tif", distinct())
+    far = target_geobox((20.0, 60.0, 20.1, 60.1), bounds_crs="EPSG:4326")
+    message = refusal(path, geobox=far)
+    assert "nir.tif does not touch the grid: it covers lon/lat (10.000, 51.9" in message
+    assert "the grid (19.9" in message
+    near = target_geobox((LEFT - 500, TOP - 500, LEFT + 20, TOP))
+    assert np.isfinite(oxr.open_scene(path, geobox=near)).sum() == 2 * 50
+
+
 def test_a_named_scale_is_taken_at_its_word(tmp_path: Path) -> None:
     path = write_tif(tmp_path / "nir.tif", np.full((1, 40, 40), 300, np.uint16))
     np.testing.assert_allclose(oxr.open_scene(path, scale=1e-3).compute(), 0.3, rtol=1e-5)

@@ -39,29 +39,55 @@ def items_of(path: Path) -> list[dict[str, Any]]:
     return tree if isinstance(tree, list) else tree.get("features", [tree])
 
 
+APPLIED = "stac_33TW/sentinel-2-l2a/S2B_33TWM_20230820_0_L2A/S2B_33TWM_20230820_0_L2A.json"
+COLLECTION_1 = "stac_items/earthsearch_v1_sentinel-2-c1-l2a_10items.json"
+VERSION_0 = "stac_items/earthsearch_v0_S2A_28QCH_20200714_0_L2A.json"
+PLANETARY_OLD = "stac_items/planetarycomputer_S2B_T06VVN_20190629.json"
+PLANETARY_NEW = (
+    "stac_items/planetarycomputer_sentinel-2-l2a_2items.json",
+    "stac_items/planetarycomputer_sentinel-2-l2a_4items_list.json",
+)
+TELLING = (
+    "s2:processing_baseline",
+    "s2:product_uri",
+    "s2:product_id",
+    "sentinel:product_id",
+)
+
+
 @pytest.mark.parametrize(
-    ("file", "key", "offset"),
+    ("row", "file", "key", "offset"),
     [
-        ("earthsearch_v1_sentinel-2-c1-l2a_10items.json", "blue", -0.1),  # raster:bands, unapplied
-        ("earthsearch_v0_S2A_28QCH_20200714_0_L2A.json", "B02", 0.0),  # before baseline 04.00
-        ("planetarycomputer_S2B_T06VVN_20190629.json", "B02", 0.0),  # baseline 02.12
-        ("planetarycomputer_sentinel-2-l2a_2items.json", "B02", -0.1),  # baseline 05.11
-        ("planetarycomputer_sentinel-2-l2a_4items_list.json", "B02", -0.1),  # baseline 05.10
+        (2, APPLIED, "blue", 0.0),  # although raster:bands says -0.1
+        (2, APPLIED, "nir", 0.0),
+        (3, APPLIED, "blue-jp2", -0.1),  # ESA's own file beside the corrected one
+        (3, COLLECTION_1, "blue", -0.1),  # boa_offset_applied is false, raster:bands says -0.1
+        (4, VERSION_0, "B02", 0.0),  # N0214 in its product id
+        (4, PLANETARY_OLD, "B02", 0.0),  # baseline 02.12
+        (4, PLANETARY_NEW[0], "B02", -0.1),  # 05.11
+        (4, PLANETARY_NEW[1], "B02", -0.1),  # 05.10
     ],
 )
-def test_offset_of_each_provider(data_dir: Path, file: str, key: str, offset: float) -> None:
-    for item in items_of(data_dir / "stac_items" / file):
+def test_each_row_of_the_offset_table_on_real_items(
+    data_dir: Path, row: int, file: str, key: str, offset: float
+) -> None:
+    for item in items_of(data_dir / file):
         scaling = item_scaling(item, key)
-        assert (scaling.scale, scaling.offset) == (1e-4, offset), item["id"]
+        assert (scaling.scale, scaling.offset) == (1e-4, offset), (row, item["id"])
+        assert item_scaling(item, key, offset=-0.05).offset == -0.05  # row 1
+        assert {0.0, 65535.0} <= set(scaling.invalid)
 
 
-def test_offset_that_earth_search_removed_is_not_removed_again(catalog: Path) -> None:
-    for item in read_items(catalog):
-        stated = item["assets"]["blue"]["raster:bands"][0]["offset"]
-        assert stated == -0.1
-        assert item_scaling(item, "blue").offset == 0.0
-        assert item_scaling(item, "blue-jp2").offset == -0.1
-        assert item_scaling(item, "blue", offset=-0.05).offset == -0.05
+def test_real_items_without_a_baseline_go_by_their_date(data_dir: Path) -> None:
+    (old,) = items_of(data_dir / VERSION_0)
+    old["properties"] = {k: v for k, v in old["properties"].items() if k not in TELLING}
+    assert item_scaling(old, "B02").offset == 0.0  # row 5: 2020
+    for new in items_of(data_dir / PLANETARY_NEW[0]):
+        properties = {k: v for k, v in new["properties"].items() if k not in TELLING}
+        bare = new | {"properties": properties, "id": "unnamed"}
+        assert properties["datetime"] > "2022-01-25"
+        with pytest.raises(InputError, match="pass offset=-0.1 or offset=0"):  # row 6
+            item_scaling(bare, "B02")
 
 
 @pytest.mark.parametrize(
@@ -103,6 +129,8 @@ def test_stacking_masking_and_composing_are_lazy(
     assert cube.dtype == np.float32
     classes = oxr.stack_classes(catalog, grid, backend=backend)
     made = oxr.composite(oxr.mask_clouds(cube, classes, dilation=2))
+    at_once = oxr.composite_items(catalog, grid, BANDS, backend=backend)
+    assert at_once["reflectance"].chunks == made["reflectance"].chunks
     assert isinstance(made["reflectance"].data, da.Array)
     assert made["reflectance"].shape == (4, *grid.shape)
     assert made["observations"].dtype == np.uint16
@@ -127,10 +155,12 @@ def test_both_backends_see_the_same(catalog: Path, grid: GeoBox, resampling: str
 
 
 def test_ten_dates_of_two_tiles_make_one_plausible_scene(catalog: Path, grid: GeoBox) -> None:
-    cube = oxr.stack_items(catalog, grid, BANDS)
-    classes = oxr.stack_classes(catalog, grid).compute()
-    made = oxr.composite(oxr.mask_clouds(cube, classes, dilation=1)).compute()
+    made = oxr.composite_items(catalog, grid, BANDS, dilation=2).compute()
     scene = made["reflectance"]
+    classes = oxr.stack_classes(catalog, grid).compute()
+    water = (classes == 6).sum("time") >= 2
+    assert int(water.sum()) > 100
+    assert float((made["observations"].where(water) > 0).sum() / water.sum()) > 0.99
     assert float((made["observations"] > 0).mean()) > 0.98
     red, nir = scene.sel(band="red", drop=True), scene.sel(band="nir", drop=True)
     ndvi = (nir - red) / (nir + red)
@@ -219,6 +249,20 @@ def test_what_cannot_be_stacked_is_refused(catalog: Path, grid: GeoBox, tmp_path
         oxr.stack_items(catalog, grid, ["thermal"])
 
 
+def test_a_task_of_a_long_series_holds_no_more_than_a_short_ones() -> None:
+    sides = {}
+    for times in (10, 100, 1000):
+        data: Any = da.zeros((times, 4, 2048, 2048), chunks=(1, 4, 1024, 1024), dtype=np.float32)
+        cube = xr.DataArray(
+            data, dims=("time", "band", "y", "x"), coords={"band": ["blue", "green", "red", "nir"]}
+        )
+        chunks = oxr.composite(cube)["reflectance"].chunks
+        assert chunks is not None
+        sides[times] = chunks[1][0]
+        assert times * 4 * 4 * chunks[1][0] * chunks[2][0] <= 128 * 2**20
+    assert sides[10] > sides[100] > sides[1000]
+
+
 def random_cube(seed: int, times: int) -> np.ndarray:
     rng = np.random.default_rng(seed)
     cube = rng.random((times, 3, 13, 17)).astype(np.float32)
@@ -272,6 +316,7 @@ def test_masked_clouds_grow_by_a_disc_across_chunks() -> None:
     classes = np.full((1, 30, 30), 4, np.uint8)
     classes[0, 15, 14] = 9
     classes[0, 0, 0] = 0
+    classes[0, 27, 3] = 3
     data: Any = da.from_array(classes).rechunk((1, 8, 15))
     scl = xr.DataArray(data, dims=("time", "y", "x"), coords={"time": [0]})
     cube = xr.DataArray(
@@ -280,6 +325,7 @@ def test_masked_clouds_grow_by_a_disc_across_chunks() -> None:
     gone = np.isnan(oxr.mask_clouds(cube, scl, dilation=4).compute().values)
     y, x = np.mgrid[:30, :30]
     expected = ((y - 15) ** 2 + (x - 14) ** 2 <= 16) | ((y == 0) & (x == 0))
+    expected[27, 3] = True  # shadow goes, but does not grow
     np.testing.assert_array_equal(gone, np.broadcast_to(expected, gone.shape))
     with pytest.raises(InputError, match="differ in time"):
         oxr.mask_clouds(cube.assign_coords(time=[5]), scl)

@@ -1,0 +1,201 @@
+"""One raster in every form that scenes come in: the same pixels at the same places."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import rasterio
+import rasterio.shutil
+import xarray as xr
+from odc.geo.geobox import GeoBox
+from rasterio.enums import Resampling
+from rasterio.transform import from_origin
+from rasterio.warp import reproject
+
+import osm4eo_xr as oxr
+from osm4eo_xr.errors import InputError
+from osm4eo_xr.grid import geobox_of, georeference, target_geobox
+
+LEFT, TOP = 330_000, 5_822_040
+GRID = GeoBox((60, 80), from_origin(LEFT, TOP, 10, 10), "EPSG:32633")
+NUMBERS = (1600 + np.arange(2 * 60 * 80)).reshape(2, 60, 80).astype(np.uint16)
+NAMES = ["red", "nir"]
+
+
+def as_tif(folder: Path, driver: str = "GTiff") -> Path:
+    path = folder / f"scene-{driver}.tif"
+    place = {"crs": "EPSG:32633", "transform": GRID.affine, "height": 60, "width": 80}
+    with rasterio.open(path, "w", driver=driver, count=2, dtype="uint16", **place) as sink:
+        sink.write(NUMBERS)
+        sink.descriptions = NAMES
+    return path
+
+
+def as_cog(folder: Path) -> Path:
+    rasterio.shutil.copy(as_tif(folder), folder / "cog.tif", driver="COG", BLOCKSIZE=32)
+    return folder / "cog.tif"
+
+
+def as_vrt(folder: Path) -> Path:
+    rasterio.shutil.copy(as_tif(folder), folder / "scene.vrt", driver="VRT")
+    return folder / "scene.vrt"
+
+
+def as_band_files(folder: Path) -> list[Path]:
+    paths = [folder / "T33UUU_20170216T102101_B04.jp2", folder / "T33UUU_20170216T102101_B08.jp2"]
+    for path, numbers in zip(paths, NUMBERS, strict=True):
+        place: Any = {"crs": "EPSG:32633", "transform": GRID.affine, "height": 60, "width": 80}
+        place |= {"driver": "JP2OpenJPEG", "QUALITY": 100, "REVERSIBLE": "YES"}
+        with rasterio.open(path, "w", count=1, dtype="uint16", **place) as sink:
+            sink.write(numbers, 1)
+    return paths
+
+
+def cube(names: list[Any], **attrs: Any) -> xr.DataArray:
+    return georeference(NUMBERS, GRID, dims=("band", "y", "x"), coords={"band": names}, attrs=attrs)
+
+
+def as_zarr(folder: Path, version: Any = 3) -> Path:
+    whole = cube([1, 2], long_name=NAMES, _FillValue=0).to_dataset(name="dn")
+    blocks = {"dn": {"chunks": (1, 32, 32)}}
+    whole.to_zarr(folder / "store", zarr_format=version, encoding=blocks, consolidated=False)
+    return folder / "store"
+
+
+def as_old_zarr(folder: Path) -> Path:
+    return as_zarr(folder, 2)
+
+
+def as_netcdf(folder: Path) -> Path:
+    """A variable per band, rows from south to north, as climate people write it."""
+    bands = cube(["B04", "B08"]).to_dataset("band").isel(y=slice(None, None, -1))
+    bands.to_netcdf(folder / "scene.nc", engine="h5netcdf")
+    return folder / "scene.nc"
+
+
+FORMS: list[Callable[[Path], Any]] = [
+    as_tif,
+    as_cog,
+    as_vrt,
+    as_band_files,
+    as_zarr,
+    as_old_zarr,
+    as_netcdf,
+]
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_every_form_holds_the_same_pixels(tmp_path: Path, form: Callable[[Path], Any]) -> None:
+    path = form(tmp_path)
+    scene = oxr.open_scene(path, geobox="native", chunks=32)
+    assert list(scene["band"].values) == NAMES
+    assert geobox_of(scene) == GRID
+    np.testing.assert_array_equal(scene, NUMBERS * np.float32(1e-4))
+    assert (float(scene.x[0]), float(scene.y[0])) == (LEFT + 5, TOP - 5)
+    part = oxr.open_scene(path, bands=["B08"], geobox="native")[0, 7:41:3, 50].to_numpy()
+    np.testing.assert_array_equal(part, NUMBERS[1, 7:41:3, 50] * np.float32(1e-4))
+
+
+def rasterios(grid: GeoBox, method: str) -> np.ndarray:
+    """Return both bands on a grid as GDAL's own warper makes them at once."""
+    out = np.full((2, *grid.shape), np.nan, np.float32)
+    reproject(
+        NUMBERS.astype(np.float32),
+        out,
+        src_transform=GRID.affine,
+        src_crs="EPSG:32633",
+        src_nodata=np.nan,
+        dst_transform=grid.affine,
+        dst_crs=str(grid.crs),
+        dst_nodata=np.nan,
+        resampling=Resampling[method],
+        tolerance=1e-6,
+        XSCALE=1,
+        YSCALE=1,
+    )
+    return out * np.float32(1e-4)
+
+
+_BOX = GRID.boundingbox
+_BOUNDS = (_BOX.left, _BOX.bottom, _BOX.right, _BOX.top)
+TARGETS = [
+    *(
+        target_geobox(_BOUNDS, bounds_crs="EPSG:32633", crs=crs)
+        for crs in ("EPSG:3035", "EPSG:32632")
+    ),
+    GeoBox((60, 80), from_origin(LEFT + 30, TOP - 50, 10, 10), "EPSG:32633"),
+    GeoBox((60, 80), from_origin(LEFT + 3, TOP - 4, 10, 10), "EPSG:32633"),
+]
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("method", ["nearest", "bilinear", "cubic"])
+def test_every_reprojection_equals_rasterios(
+    tmp_path: Path, form: Callable[[Path], Any], method: str
+) -> None:
+    path = form(tmp_path)
+    for grid in TARGETS:
+        scene = oxr.open_scene(path, geobox=grid, resampling=method, chunks=32)
+        expected = rasterios(grid, method)
+        assert np.isfinite(expected).mean() > 0.6
+        np.testing.assert_allclose(scene, expected, rtol=0, atol=2e-6)
+
+
+@pytest.mark.usefixtures("no_compute")
+@pytest.mark.parametrize("form", [as_zarr, as_netcdf])
+def test_stores_are_lazy_in_the_chunks_that_they_have(
+    tmp_path: Path, form: Callable[[Path], Path]
+) -> None:
+    scene = oxr.open_scene(form(tmp_path), geobox="native", chunks=20)
+    assert scene.chunks is not None
+    assert scene.chunks[2][0] == {as_zarr: 32, as_netcdf: 80}[form]
+
+
+def test_scaled_floats_and_fill_values_of_a_store(tmp_path: Path) -> None:
+    numbers = NUMBERS.astype(np.int16)
+    numbers[0, 5:9, 3:7] = -999
+    scaled = {"_FillValue": -999, "scale_factor": 2e-4, "add_offset": -0.1}
+    tree = cube(NAMES).copy(data=numbers).assign_attrs(scaled).to_dataset(name="dn")
+    tree.to_zarr(tmp_path / "scaled.zarr")
+    scene = oxr.open_scene(tmp_path / "scaled.zarr", geobox="native").compute()
+    assert np.isnan(scene.values[0, 5:9, 3:7]).all()
+    assert int(np.isnan(scene).sum()) == 16
+    np.testing.assert_allclose(scene[1], NUMBERS[1] * 2e-4 - 0.1, atol=1e-6)
+
+
+def test_sixty_metres_come_onto_ten(tmp_path: Path) -> None:
+    rows, cols = np.mgrid[:20, :30]
+    values = {60: 2000 + 120 * cols + 60 * rows, 10: 2000 + 20 * np.mgrid[:120, :180][1]}
+    paths = []
+    for name, metres in (("B01", 60), ("B08", 10)):
+        paths.append(tmp_path / f"{name}.tif")
+        numbers = values[metres].astype(np.uint16)
+        place = {"transform": from_origin(LEFT, TOP, metres, metres), "crs": "EPSG:32633"}
+        shape = {"height": numbers.shape[0], "width": numbers.shape[1]}
+        with rasterio.open(
+            paths[-1], "w", driver="GTiff", count=1, dtype="uint16", **place, **shape
+        ) as sink:
+            sink.write(numbers, 1)
+    scene = oxr.open_scene(paths, bands=["coastal", "nir"], geobox="native").compute()
+    assert scene.shape == (2, 120, 180)
+    x, y = (np.arange(n) + 0.5 for n in (180, 120))
+    expected = (2000 + 120 * (x / 6 - 0.5) + 60 * (y[:, np.newaxis] / 6 - 0.5)) * 1e-4
+    inner = (slice(15, -15), slice(15, -15))  # a plane stays one: a shift would show
+    np.testing.assert_allclose(scene.values[0][inner], expected[inner], atol=2e-5)
+
+
+def test_stores_that_are_no_scene_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no file .*gone.zarr"):
+        oxr.open_scene(tmp_path / "gone.zarr")
+    (tmp_path / "text.nc").write_text("no")
+    with pytest.raises(InputError, match=r"text.nc is no Zarr store or NetCDF-4 file"):
+        oxr.open_scene(tmp_path / "text.nc")
+    times = cube(["2017-01", "2017-02"]).rename(band="time")
+    times.to_dataset(name="nir").to_zarr(tmp_path / "times.zarr")
+    with pytest.raises(InputError, match=r"nir has 2 entries along time; choose one"):
+        oxr.open_scene(tmp_path / "times.zarr")
+    xr.Dataset({"a": ("n", [1, 2])}).to_zarr(tmp_path / "flat.zarr")
+    with pytest.raises(InputError, match=r"no variable with dims .*it has a \('n',\)"):
+        oxr.open_scene(tmp_path / "flat.zarr")
