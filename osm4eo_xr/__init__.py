@@ -10,6 +10,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from osm4eo_xr._keras import import_keras
     from osm4eo_xr._net_settings import NetSettings
     from osm4eo_xr.accuracy import AccuracyReport, assess
     from osm4eo_xr.classify import classify, read_throughput
@@ -68,6 +69,7 @@ _MODULE_OF = {
     "extract_layer": "layers",
     "find_country": "grid",
     "fraction": "layers",
+    "import_keras": "_keras",
     "load_legend": "legend",
     "load_model": "model",
     "load_site": "site_file",
@@ -123,6 +125,7 @@ __all__ = [
     "extract_layer",
     "find_country",
     "fraction",
+    "import_keras",
     "load_legend",
     "load_model",
     "load_site",

@@ -12,7 +12,7 @@ import threading
 import time
 from dataclasses import dataclass
 from importlib.util import find_spec
-from typing import Protocol
+from typing import Any, Protocol
 
 import jax
 import jax.numpy as jnp
@@ -55,15 +55,23 @@ class ModelSource:
 
 
 class Engine(Protocol):
-    """A compiled program with its model."""
+    """A compiled program with its model, in three steps so that blocks can overlap."""
 
-    def __call__(
+    def stage(
         self,
         block: Float32[np.ndarray, "b p q"],
         offset: Float32[np.ndarray, " b"],
         scale: Float32[np.ndarray, " b"],
-    ) -> UInt8[np.ndarray, "layer y x"]:
-        """Return the layers of a block."""
+    ) -> Any:
+        """Make a block ready for the device; any thread may, while another computes."""
+        ...
+
+    def compute(self, staged: Any) -> Any:
+        """Compute, and return when the device is done; one thread at a time."""
+        ...
+
+    def fetch(self, computed: Any) -> UInt8[np.ndarray, "layer y x"]:
+        """Bring the layers of the map to host memory."""
         ...
 
 
@@ -71,6 +79,7 @@ class JaxEngine:
     """The program compiled by XLA for this process's device."""
 
     def __init__(self, model: Model, plan: Plan) -> None:
+        _keep_every_program()
         params = jax.device_put(fold(model.variables))
         self._params = jax.tree.map(lambda leaf: leaf.astype(plan.dtype), params)
         shapes = (
@@ -81,19 +90,51 @@ class JaxEngine:
         program = jax.jit(functools.partial(predict, plan))
         self._program = program.lower(self._params, *shapes).compile()
 
-    def __call__(
+    def stage(
         self,
         block: Float32[np.ndarray, "b p q"],
         offset: Float32[np.ndarray, " b"],
         scale: Float32[np.ndarray, " b"],
-    ) -> UInt8[np.ndarray, "layer y x"]:
-        """Return the layers of a block."""
-        return np.asarray(self._program(self._params, block, offset, scale))
+    ) -> Any:
+        """Copy a block to the device."""
+        return jax.block_until_ready(jax.device_put((block, offset, scale)))
 
+    def compute(self, staged: Any) -> Any:
+        """Run the program."""
+        return jax.block_until_ready(self._program(self._params, *staged))
+
+    def fetch(self, computed: Any) -> UInt8[np.ndarray, "layer y x"]:
+        """Copy the layers to host memory."""
+        return np.asarray(computed)
+
+
+def _keep_every_program() -> None:
+    """Keep programs in the persistent cache, if there is one, however quickly they compiled.
+
+    The cache is jax's: the folder that ``JAX_COMPILATION_CACHE_DIR`` names.
+    """
+    if getattr(jax.config, "jax_compilation_cache_dir", None):
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+        jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+
+
+def run_block(
+    engine: Engine,
+    block: Float32[np.ndarray, "b p q"],
+    offset: Float32[np.ndarray, " b"],
+    scale: Float32[np.ndarray, " b"],
+) -> UInt8[np.ndarray, "layer y x"]:
+    """Return the layers of one block, step after step."""
+    return engine.fetch(engine.compute(engine.stage(block, offset, scale)))
+
+
+MOST_ENGINES = 4
+"""Programs that a process keeps; scenes of another size or another model need their own."""
 
 _engines: dict[tuple[str, Plan], Engine] = {}
 _loading = threading.Lock()
 _computing = threading.Lock()
+_process = os.getpid()
 
 
 def classify_block(
@@ -108,7 +149,8 @@ def classify_block(
 ) -> np.ndarray:
     """Classify one block.
 
-    Blocks of a process compute one after the other, so other threads read and write meanwhile.
+    Blocks of a process compute one after the other. Meanwhile other threads read and decode the
+    next ones, bring them to the device, and shrink and write the last.
 
     Parameters
     ----------
@@ -124,14 +166,26 @@ def classify_block(
         Rows and columns of the whole scene, to count the pixels of edge blocks.
     block_id : tuple of int
         Position of the block.
+
+    Raises
+    ------
+    InputError
+        In a process forked from one that had loaded jax, whose threads a fork does not copy.
     """
+    if os.getpid() != _process:
+        raise InputError(
+            "this worker was forked from a process that uses jax; start workers with the method "
+            "'spawn', which is dask's default"
+        )
     engine = _engine(source, content, plan)
     block = np.ascontiguousarray(block, np.float32)
     offset, scale = (np.asarray(v, np.float32) for v in scaling)
+    staged = engine.stage(block, offset, scale)
     with _computing:
         started = time.time()
-        result = engine(block, offset, scale)
+        computed = engine.compute(staged)
         ended = time.time()
+    result = engine.fetch(computed)
     rows = min(plan.rows, inside[0] - block_id[1] * plan.rows)
     cols = min(plan.cols, inside[1] - block_id[2] * plan.cols)
     LEDGER.add(
@@ -151,6 +205,8 @@ def _engine(source: ModelSource, content: bytes | None, plan: Plan) -> Engine:
     with _loading:
         if key not in _engines:
             model = source.load(content)
+            while len(_engines) >= MOST_ENGINES:  # each holds its model and working memory
+                del _engines[next(iter(_engines))]
             started = time.perf_counter()
             _engines[key] = _build(model, plan.resolved(jax.default_backend()))
             LEDGER.compiled(time.perf_counter() - started)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import jax
 import numpy as np
@@ -27,7 +27,7 @@ class OnnxEngine:
     def __init__(self, model: Model, plan: Plan) -> None:
         self._plan = plan
         options = ort.SessionOptions()
-        options.intra_op_num_threads = len(os.sched_getaffinity(0))
+        options.intra_op_num_threads = _threads()
         # Threads that spin while they wait would take the cores from reading and writing.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         self._session = ort.InferenceSession(
@@ -39,15 +39,24 @@ class OnnxEngine:
         self._layers = jax.jit(functools.partial(layers, plan))
         self._run = self._dense if plan.net.mode == "dense" else self._windows
 
-    def __call__(
+    def stage(
         self,
         block: Float32[np.ndarray, "b p q"],
         offset: Float32[np.ndarray, " b"],
         scale: Float32[np.ndarray, " b"],
-    ) -> UInt8[np.ndarray, "layer y x"]:
-        """Return the layers of a block."""
+    ) -> Any:
+        """Normalise a block, and note where it has data."""
         x, valid = self._prepare(block, offset, scale)
-        return np.asarray(self._layers(self._run(np.asarray(x)), valid))
+        return np.asarray(x), valid
+
+    def compute(self, staged: Any) -> Any:
+        """Run the network."""
+        x, valid = staged
+        return self._run(x), valid
+
+    def fetch(self, computed: Any) -> UInt8[np.ndarray, "layer y x"]:
+        """Turn logits into the layers of the map."""
+        return np.asarray(self._layers(*computed))
 
     def _dense(self, x: Float32[np.ndarray, "b p q"]) -> Float32[np.ndarray, "k y x"]:
         """Run the dense network once and crop its margin."""
@@ -71,3 +80,9 @@ class OnnxEngine:
 
     def _infer(self, x: Float32[np.ndarray, "n b p q"]) -> np.ndarray:
         return np.asarray(self._session.run(["logits"], {"x": x})[0])
+
+
+def _threads() -> int:
+    """Return the threads that this process may compute with: ``NPROC``, as for XLA, or all."""
+    stated = os.environ.get("NPROC", "")
+    return int(stated) if stated.isdigit() else len(os.sched_getaffinity(0))

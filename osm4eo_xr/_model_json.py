@@ -1,7 +1,7 @@
 """``model.json``: a model without its weights, as plain JSON types.
 
-Keys that start with ``mlm:`` are fields of the STAC Machine Learning Model extension (version
-1.4); the others are what that extension has no word for.
+Keys that start with ``mlm:`` are fields of the STAC Machine Learning Model extension; the others
+are what that extension has no word for.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from osm4eo_xr._model_mlm import mlm_fields
 from osm4eo_xr._net_settings import NetSettings
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.legend import Legend, legend_from_dict
@@ -64,26 +65,9 @@ class Normalisation:
 
 def to_json(model: Model) -> dict[str, Any]:
     """Return everything but the weights as plain JSON types."""
-    rows = model.net.window if model.net.mode == "window" else -1
     return {
         "format": FORMAT,
-        "mlm:name": model.name,
-        "mlm:architecture": f"ResNet v2, depth {model.net.depth}, {model.net.mode}",
-        "mlm:tasks": ["semantic-segmentation" if model.net.mode == "dense" else "classification"],
-        "mlm:framework": "JAX",
-        "mlm:framework_version": version("jax"),
-        "mlm:input": [
-            {
-                "name": f"{len(model.bands)} bands of a Sentinel-2 scene",
-                "bands": list(model.bands),
-                "input": {
-                    "shape": [-1, rows, rows, len(model.bands)],
-                    "dim_order": ["batch", "height", "width", "bands"],
-                    "data_type": "float32",
-                },
-            }
-        ],
-        "mlm:hyperparameters": dataclasses.asdict(model.net),
+        **mlm_fields(model),
         "bands": list(model.bands),
         "units": model.units,
         "normalisation": dataclasses.asdict(model.normalisation),
@@ -124,6 +108,24 @@ def from_json(record: dict[str, Any]) -> dict[str, Any]:
         "training": _field(record, "training", dict),
         "name": _field(record, "mlm:name", str),
     }
+
+
+def check_derived(model: Model, record: dict[str, Any]) -> None:
+    """Refuse a record whose receptive field or stride are not those of the layers.
+
+    Raises
+    ------
+    InputError
+        Also if a field is missing, or the versions it was saved with.
+    """
+    for name in ("receptive_field", "stride"):
+        stated, found = _field(record, name, int), getattr(model, name)
+        if stated != found:
+            raise InputError(
+                f"{name} is {stated}, the layers give {found}; the record was changed or made by "
+                f"another version, save the model again"
+            )
+    _field(record, "versions", dict)
 
 
 def _field(record: dict[str, Any], name: str, kind: type) -> Any:

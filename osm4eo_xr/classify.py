@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Throughput", "classify", "read_throughput"]
 
-DENSE_TILE = 1024
-"""Greatest edge of a block in dense mode, in pixels."""
+DENSE_TILE = 896
+"""Greatest edge of a block in dense mode, in pixels: at depth 29 a CPU process peaks below 3 GB."""
 
 WINDOW_TILE = 128
 """Greatest edge of a block in window mode, in pixels."""
@@ -51,6 +51,7 @@ def classify(
     tile: int | None = ...,
     dtype: Literal["auto", "float32", "bfloat16"] = ...,
     engine: Literal["auto", "jax", "onnx"] = ...,
+    centre: Literal["original-train", "original-predict"] | int | None = ...,
 ) -> xr.DataArray: ...
 @overload
 def classify(
@@ -61,6 +62,7 @@ def classify(
     tile: int | None = ...,
     dtype: Literal["auto", "float32", "bfloat16"] = ...,
     engine: Literal["auto", "jax", "onnx"] = ...,
+    centre: Literal["original-train", "original-predict"] | int | None = ...,
 ) -> xr.Dataset: ...
 def classify(
     scene: xr.DataArray,
@@ -70,6 +72,7 @@ def classify(
     tile: int | None = None,
     dtype: Literal["auto", "float32", "bfloat16"] = "auto",
     engine: Literal["auto", "jax", "onnx"] = "auto",
+    centre: Literal["original-train", "original-predict"] | int | None = None,
 ) -> xr.DataArray | xr.Dataset:
     """Classify a scene; lazy.
 
@@ -86,47 +89,43 @@ def classify(
         greatest probability), ``"margin"`` (greatest less second) and ``"probabilities"`` gives a
         Dataset, all from one forward pass.
     tile : int, optional
-        Greatest edge of a block in pixels; by default 1024 (dense) or 128 (window).
+        Greatest edge of a block in pixels; by default 896 (dense) or 128 (window).
     dtype : {"auto", "float32", "bfloat16"}
         Of the layers; "auto" is bfloat16 on a GPU and float32 elsewhere, as the worker finds.
         ONNX Runtime computes in float32.
     engine : {"auto", "jax", "onnx"}
         "auto" is ONNX Runtime on CPU workers that have the ``onnx`` extra, else jax. All workers
         of a run should have the same: the engines' logits differ in the last digits.
+    centre : int, "original-train" or "original-predict", optional
+        Window mode: index of the classified pixel along each axis of a window, in place of the
+        model's. The original trained on rows r-5 … r+6 of its 12-pixel windows (index 5) and
+        predicted on r-6 … r+5 (index 6); columns alike.
 
     Returns
     -------
     DataArray or Dataset
         Classes: (y, x) uint8, the model's class ids, 0 = no data. The others: uint8, 0-250 for
-        0-1, 255 = no data; probabilities are (class, y, x).
+        0-1, 255 = no data; probabilities are (class, y, x). attrs hold the model's name and
+        digest and, in window mode, the centre.
 
     Raises
     ------
     InputError
-        If the scene has no grid, lacks a band, or is in another unit than the model takes.
+        If the scene has no grid, lacks a band, or is in another unit than the model takes; if
+        a dense model is given a centre.
     """
     names = _check_outputs(outputs)
     geobox = geobox_of(scene)
     data = _bands(scene, model)
-    tiles = _tiles(data, model, tile)
-    plan = _plan(model, names, tiles, dtype, engine)
-    with_margin, arguments = read_tiles(data, tiles, plan.margin), _model_arguments(model)
-    scaling = _scaling(data, model)
-    with annotate(**device_annotations()):  # only what runs on the device
-        blocks = da.map_blocks(
-            classify_block,
-            with_margin,
-            *arguments,
-            plan,
-            scaling,
-            tiles.shape,
-            dtype=np.uint8,
-            chunks=((plan.layers,), *_inner_chunks(tiles)),
-            meta=np.empty((0, 0, 0), np.uint8),
-            name=f"classify-{tokenize(data.name, model.digest, plan)}",
-        )
-    layers = blocks[:, : tiles.shape[0], : tiles.shape[1]]
+    middle = _centre(model, centre)
+    margin = model.footprint_at(middle).halo
+    tiles = _tiles(data, model, margin, tile)
+    plan = _plan(model, names, tiles, margin, middle, dtype, engine)
+    layers = _classify_tiles(data, model, tiles, plan)
     result = _label(layers, names, model, geobox)
+    if model.net.mode == "window":
+        for each in result.values():
+            each.attrs["centre"] = middle
     return result["classes"] if isinstance(outputs, str) else result
 
 
@@ -148,6 +147,26 @@ def read_throughput(client: Any = None, *, reset: bool = False) -> Throughput:
 
 def _read_ledger(reset: bool) -> Throughput:  # noqa: FBT001 - sent to workers by position
     return LEDGER.read(reset=reset)
+
+
+def _classify_tiles(data: da.Array, model: Model, tiles: Tiles, plan: Plan) -> da.Array:
+    """Return the stacked layers (layer, y, x) of the whole scene; lazy."""
+    with_margin, arguments = read_tiles(data, tiles, plan.margin), _model_arguments(model)
+    scaling = _scaling(data, model)
+    with annotate(**device_annotations()):  # only what runs on the device
+        blocks = da.map_blocks(
+            classify_block,
+            with_margin,
+            *arguments,
+            plan,
+            scaling,
+            tiles.shape,
+            dtype=np.uint8,
+            chunks=((plan.layers,), *_inner_chunks(tiles)),
+            meta=np.empty((0, 0, 0), np.uint8),
+            name=f"classify-{tokenize(data.name, model.digest, plan)}",
+        )
+    return blocks[:, : tiles.shape[0], : tiles.shape[1]]
 
 
 def _check_outputs(outputs: str | Sequence[str]) -> tuple[str, ...]:
@@ -183,10 +202,26 @@ def _bands(scene: xr.DataArray, model: Model) -> da.Array:
     return da.asarray(picked).astype(np.float32)
 
 
-def _tiles(data: da.Array, model: Model, tile: int | None) -> Tiles:
+def _centre(model: Model, centre: str | int | None) -> int:
+    """Return the index of the classified pixel in a window."""
+    own, window = int(model.centre or 0), model.net.window
+    if centre is None:
+        return own
+    if model.net.mode != "window":
+        raise InputError(f"centre {centre!r} is for window models, this one is dense; leave it out")
+    named = {"original-train": window // 2 - 1, "original-predict": window // 2}
+    index = named.get(centre, -1) if isinstance(centre, str) else centre
+    if not 0 <= index < window:
+        raise InputError(
+            f"centre {centre!r} is unknown; give original-train, original-predict or 0 to "
+            f"{window - 1}"
+        )
+    return index
+
+
+def _tiles(data: da.Array, model: Model, least: int, tile: int | None) -> Tiles:
     """Cut the scene into blocks."""
     target = tile or (DENSE_TILE if model.net.mode == "dense" else WINDOW_TILE)
-    least = model.footprint.halo
     if target < 1:
         raise InputError(f"tile is {target} pixels; give 1 or more")
     step = min(_STEP, -(-target // model.stride) * model.stride)
@@ -195,7 +230,15 @@ def _tiles(data: da.Array, model: Model, tile: int | None) -> Tiles:
     )
 
 
-def _plan(model: Model, outputs: tuple[str, ...], tiles: Tiles, dtype: str, engine: str) -> Plan:
+def _plan(
+    model: Model,
+    outputs: tuple[str, ...],
+    tiles: Tiles,
+    margin: int,
+    centre: int,
+    dtype: str,
+    engine: str,
+) -> Plan:
     """State what the workers compute."""
     if dtype not in ("auto", "float32", "bfloat16"):
         raise InputError(f"dtype {dtype!r} is unknown; give auto, float32 or bfloat16")
@@ -209,8 +252,8 @@ def _plan(model: Model, outputs: tuple[str, ...], tiles: Tiles, dtype: str, engi
         outputs=outputs,
         rows=tiles.rows,
         cols=tiles.cols,
-        margin=model.footprint.halo,
-        centre=int(model.centre or 0),
+        margin=margin,
+        centre=centre,
         dtype=dtype,
         engine=engine,
     )

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from osm4eo_xr import __version__
+from osm4eo_xr import __version__, _cli_models
 from osm4eo_xr.console import (
     OUT,
     piece_bars,
@@ -21,6 +21,7 @@ from osm4eo_xr.console import (
     print_findings,
     print_note,
     print_plan,
+    print_throughput,
     progress_bar,
 )
 from osm4eo_xr.errors import InputError
@@ -37,6 +38,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
+app.add_typer(_cli_models.app, name="models")
 
 ClassMap = Annotated[Path, typer.Argument(help="Class map (GeoTIFF, COG or VRT).")]
 LegendFile = Annotated[
@@ -176,28 +178,40 @@ def classify(
     probabilities: Annotated[
         Path | None, typer.Option(help="Also write per-class probabilities (0-250, 255 no data).")
     ] = None,
+    confidence: Annotated[
+        Path | None, typer.Option(help="Also write the greatest probability (0-250).")
+    ] = None,
+    margin: Annotated[
+        Path | None, typer.Option(help="Also write the greatest less the second (0-250).")
+    ] = None,
+    centre: Annotated[
+        str | None,
+        typer.Option(help="Window models: original-train (r-5 … r+6), original-predict or 0-11."),
+    ] = None,
     engine: Annotated[str, typer.Option(help="auto, jax or onnx (extra onnx).")] = "auto",
 ) -> None:
     """Classify a scene with a trained model."""
+    from osm4eo_xr._map_files import write_maps
     from osm4eo_xr.classify import classify as predict
     from osm4eo_xr.classify import read_throughput
     from osm4eo_xr.model import load_model
     from osm4eo_xr.scene import open_scene
 
-    if engine not in ("auto", "jax", "onnx"):
-        raise InputError(f"engine {engine!r} is unknown; give auto, jax or onnx")
+    how: Any = {"engine": engine, "centre": int(centre) if centre and centre.isdigit() else centre}
+    asked = {
+        "classes": out,
+        "confidence": confidence,
+        "margin": margin,
+        "probabilities": probabilities,
+    }
+    paths = {name: path for name, path in asked.items() if path}
     trained = load_model(model)
-    opened = open_scene(scene)
-    _write(predict(opened, trained, engine=engine), out, trained.legend)
-    if probabilities:
-        shares = predict(opened, trained, outputs=["probabilities"], engine=engine)
-        _write(shares["probabilities"].rename({"class": "band"}), probabilities, None)
-    seen = read_throughput()
-    OUT.print(
-        f"{seen.pixels:,} pixels at {seen.pixels_per_s:,.0f}/s, {seen.bytes_read / 1e6:,.0f} MB "
-        f"read, {seen.compilations} compilations in {seen.compile_s:.1f} s, "
-        f"device busy {seen.device_share:.0%}"
-    )
+    maps = predict(open_scene(scene), trained, outputs=list(paths), **how)
+    with piece_bars() as watch:
+        written = write_maps(maps, paths, legend=trained.legend, watch=watch)
+    for path in written:
+        OUT.print(str(path), soft_wrap=True, highlight=False)
+    print_throughput(read_throughput())
 
 
 @app.command()

@@ -22,6 +22,7 @@ from rich.progress import (
 from rich.table import Table
 
 if TYPE_CHECKING:
+    from osm4eo_xr._ledger import Throughput
     from osm4eo_xr._symptoms import Finding
     from osm4eo_xr.country import Plan
 
@@ -102,6 +103,17 @@ def print_plan(plan: Plan) -> None:
     OUT.print(
         f"{len(left)} of {len(plan.pieces)} pieces to do, {chunks:,} chunks, {tasks:,} tasks, "
         f"about {plan.device_hours:.2g} device hours of inference"
+    )
+
+
+def print_throughput(seen: Throughput) -> None:
+    """Print what inference took: pixels, bytes, compilations, the device's share of the time."""
+    OUT.print(
+        f"{seen.pixels:,} pixels in {seen.wall_s:.1f} s, {seen.pixels_per_s:,.0f} px/s, "
+        f"{seen.bytes_read / 1e6:,.0f} MB of scene read, {seen.compilations} compilations in "
+        f"{seen.compile_s:.1f} s, device computing {seen.device_share:.0%} of the time",
+        soft_wrap=True,
+        highlight=False,
     )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -22,17 +23,19 @@ from safetensors.numpy import load, load_file, save
 
 from osm4eo_xr import resnet
 from osm4eo_xr._footprint import Footprint
-from osm4eo_xr._model_json import Normalisation, from_json, to_json
+from osm4eo_xr._model_json import Normalisation, check_derived, from_json, to_json
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.legend import Legend, default_legend
 
 if TYPE_CHECKING:
     from osm4eo_xr._net_settings import NetSettings
 
+_NAME = re.compile(r"[a-zA-Z][a-zA-Z0-9_.\-\s]+[a-zA-Z0-9]")  # as STAC's MLM has it
+
 WEIGHTS_FILE = "weights.safetensors"
 JSON_FILE = "model.json"
 
-__all__ = ["Model", "Normalisation", "load_model", "save_model"]
+__all__ = ["Model", "Normalisation", "load_model", "read_record", "save_model"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,7 +64,7 @@ class Model:
     training : mapping
         JSON-able record: settings, history, scores, data.
     name : str
-        For people.
+        For people: begins with a letter, then letters, digits, ``_.-`` and spaces.
     path : Path, optional
         Folder it was loaded from or saved to; not part of what the model is.
     """
@@ -90,9 +93,12 @@ class Model:
     @cached_property
     def footprint(self) -> Footprint:
         """Input pixels behind an output cell along one axis, with halo and stride."""
+        return self.footprint_at(int(self.centre or 0))
+
+    def footprint_at(self, centre: int) -> Footprint:
+        """Return the footprint for another classified pixel; dense models have but one."""
         if self.net.mode == "window":
-            before = int(self.centre or 0)
-            return Footprint(before=before, after=self.net.window - before - 1, stride=1)
+            return Footprint(before=centre, after=self.net.window - centre - 1, stride=1)
         return resnet.footprint(self.net)
 
     @property
@@ -180,7 +186,7 @@ def load_model(path: str | Path) -> Model:
         holds a wrong one, or if the weights are not the ones it was saved with.
     """
     path = Path(path)
-    record = _read_json(path)
+    record = read_record(path)
     weights = path / WEIGHTS_FILE
     if not weights.is_file():
         raise InputError(f"{path} has no {WEIGHTS_FILE}; give a folder written by save_model")
@@ -195,9 +201,11 @@ def load_model(path: str | Path) -> Model:
     except SafetensorError as error:
         raise InputError(f"{weights} is not a safetensors file: {error}") from None
     try:
-        return Model(variables=variables, path=path, **from_json(record))
+        model = Model(variables=variables, path=path, **from_json(record))
+        check_derived(model, record)
     except InputError as error:
         raise InputError(f"{path / JSON_FILE}: {error}") from None
+    return model
 
 
 def model_to_bytes(model: Model) -> bytes:
@@ -212,9 +220,15 @@ def model_from_bytes(content: bytes) -> Model:
     return Model(variables=_nest(load(content[end:])), **from_json(json.loads(content[8:end])))
 
 
-def _read_json(path: Path) -> dict[str, Any]:
-    """Parse ``model.json`` into a dict."""
-    file = path / JSON_FILE
+def read_record(path: str | Path) -> dict[str, Any]:
+    """Return a model folder's ``model.json``, unchecked.
+
+    Raises
+    ------
+    InputError
+        If there is none or it is not a JSON object.
+    """
+    file = Path(path) / JSON_FILE
     try:
         record = json.loads(file.read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError):
@@ -263,6 +277,11 @@ def _check_counts(model: Model) -> None:
     strange = [i for i in model.class_ids if i != 0 and i not in model.legend.by_id]
     if strange:
         raise InputError(f"class id {strange[0]} is not in legend {model.legend.name!r}")
+    if not _NAME.fullmatch(model.name):
+        raise InputError(
+            f"model name {model.name!r} must begin with a letter and hold at least three letters, "
+            f"digits, spaces, dots, dashes or underscores"
+        )
     if not 0 <= int(model.centre or 0) < model.net.window:
         raise InputError(f"centre {model.centre} lies outside a window of {model.net.window}")
 

@@ -13,6 +13,8 @@ import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from odc.geo.geobox import GeoBox
+from rasterio.transform import from_origin
+from rasterio.warp import reproject
 
 import osm4eo_xr as oxr
 from osm4eo_xr._scene_items import read_items
@@ -226,6 +228,35 @@ def test_items_of_two_zones_keep_their_pixels(
         difference = (cube[t, 0] - expected.transpose("y", "x")) * 1e4
         assert abs(float(difference.mean())) < 0.3
         assert float(np.abs(difference).max()) < 2.0
+
+
+@pytest.mark.parametrize("backend", ["stackstac", "odc"])
+def test_distinct_pixels_stay_where_rasterio_puts_them(
+    tmp_path: Path, backend: Literal["stackstac", "odc"]
+) -> None:
+    own = GeoBox((90, 110), from_origin(500_000, 5_400_000, 10, 10), "EPSG:32633")
+    numbers = (1000 + 110 * np.arange(90)[:, np.newaxis] + np.arange(110)).astype(np.uint16)
+    path = tmp_path / "red.tif"
+    place = {"crs": "EPSG:32633", "transform": own.affine, "height": 90, "width": 110}
+    with rasterio.open(path, "w", driver="GTiff", count=1, dtype="uint16", **place) as sink:
+        sink.write(numbers, 1)
+    box = own.geographic_extent.boundingbox
+    corners = [box.left, box.bottom, box.right, box.top]
+    item = local_item(path, 32633, corners, "2020-06-01")
+    options: Any = {"backend": backend, "resampling": "nearest"}
+    cut = oxr.stack_items(item, own[3:50, 7:90], ["red"], **options)
+    np.testing.assert_array_equal(cut[0, 0], numbers[3:50, 7:90] * np.float32(1e-4))
+    around = target_geobox((box.left, box.bottom, box.right, box.top), bounds_crs="EPSG:4326")
+    warped = oxr.stack_items(item, around, ["red"], **options).to_numpy()[0, 0]
+    expected = np.zeros(around.shape, np.uint16)
+    target: Any = {"dst_transform": around.affine, "dst_crs": "EPSG:3035"}
+    reproject(numbers, expected, src_transform=own.affine, src_crs="EPSG:32633", **target)
+    both = np.isfinite(warped) & (expected > 0)
+    assert both.sum() > 0.97 * max(np.isfinite(warped).sum(), (expected > 0).sum())
+    ours, theirs = (np.round(warped[both] * 1e4) - 1000), expected[both] - 1000.0
+    assert (ours == theirs).mean() > 0.9  # the rest lies astride two pixels
+    assert abs(np.mean(ours // 110 - theirs // 110)) < 0.02
+    assert abs(np.mean(ours % 110 - theirs % 110)) < 0.02
 
 
 def test_what_cannot_be_stacked_is_refused(catalog: Path, grid: GeoBox, tmp_path: Path) -> None:

@@ -1,80 +1,166 @@
-"""Inference on this CPU: every engine and mode against PyTorch and the machine's sgemm peak.
+"""Inference on this machine: each engine and mode beside Keras, PyTorch and the sgemm peak.
 
-    python tests/benchmarks/inference.py [--edge 512] [--rounds 3] [--windows 4096] [--threads 2]
+    python -m tests.benchmarks.inference [--edge 1024] [--windows 2048] [--rounds 3] [--threads 2]
 
-The same network with the same random weights, folded, runs in jax, ONNX Runtime and, where torch
-is installed, PyTorch (channels-last, inference mode). Rounds are interleaved, medians reported.
+Dense mode runs a network with random weights, window mode one that Keras built where tensorflow is
+installed; every engine has the same weights. Peers, where they are installed:
+
+- PyTorch: the same networks, folded, channels-last, inference mode;
+- Keras: the original's procedure, ``predict`` on the windows of one row of the scene at a time.
+
+Rounds are interleaved and medians reported, so the ratios hold on a busy machine too. FLOP are
+those of the convolutions for the pixels of the map, without the halo. Where jax sees a GPU, the
+peak is that of a bfloat16 matrix product on it, and a scene is classified end to end to see how
+long the device was idle.
 """
 
 from __future__ import annotations
 
 import argparse
 import statistics
+import tempfile
 import time
 from collections.abc import Callable
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
-from osm4eo_xr._engine import JaxEngine
+from osm4eo_xr import resnet
+from osm4eo_xr._engine import JaxEngine, run_block
 from osm4eo_xr._engine_onnx import OnnxEngine
+from osm4eo_xr._keras import import_keras
 from osm4eo_xr._program import Plan
+from osm4eo_xr.classify import classify, read_throughput
+from osm4eo_xr.cog import write_cog
+from osm4eo_xr.console import print_throughput
+from osm4eo_xr.grid import georeference, target_geobox
 from osm4eo_xr.model import Model, Normalisation
-from osm4eo_xr.resnet import NetSettings, fold, footprint, init
+from osm4eo_xr.resnet import NetSettings, fold, init
+from tests import keras_case
 
 BANDS = ("blue", "green", "red", "nir")
-FLOP_PER_PIXEL = {"dense": 0.47e6, "window": 60e6}
+FIXED = Normalisation((0.0,) * 4, (1.0,) * 4)
+ROW = 64  # windows of a row in window mode
+KERAS_ROW = 512  # and in the original's procedure, so that a call's overhead counts for little
 
 
 def main() -> None:
-    """Measure and print the table."""
+    """Measure and print the tables."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--edge", type=int, default=512, help="edge of the dense block, pixels")
+    parser.add_argument("--edge", type=int, default=1024, help="edge of the dense block, pixels")
     parser.add_argument("--windows", type=int, default=2048, help="windows per round")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=2, help="of PyTorch")
     arguments = parser.parse_args()
-    peak = sgemm_peak()
-    print(f"sgemm peak {peak / 1e9:.0f} GFLOP/s")
-    for mode in ("dense", "window"):
-        compare(mode, arguments, peak)
-
-
-def compare(mode: Any, arguments: argparse.Namespace, peak: float) -> None:
-    """Print one mode's table."""
-    net = NetSettings(bands=4, classes=12, mode=mode)
-    model = Model(
-        net=net,
-        variables=init(net, jax.random.key(0)),
+    peak = device_peak()
+    print(f"{jax.devices()[0].device_kind}: matrix products reach {peak / 1e9:.0f} GFLOP/s")
+    network, window = window_models()
+    dense = Model(
+        net=NetSettings(bands=4, classes=12),
+        variables=init(NetSettings(bands=4, classes=12), jax.random.key(0)),
         bands=BANDS,
-        normalisation=Normalisation((0.0,) * 4, (1.0,) * 4),
+        normalisation=FIXED,
     )
-    rows = arguments.edge if mode == "dense" else arguments.windows // 64
-    cols = arguments.edge if mode == "dense" else 64
-    plan = Plan(net, model.class_ids, ("classes",), rows, cols, footprint(net).halo, 6, "float32")
+    original = original_procedure(network) if network else None
+    for model in (dense, window):
+        compare(model, arguments, peak, original)
+    print(f"matrix products again: {device_peak() / 1e9:.0f} GFLOP/s")
+    if jax.default_backend() != "cpu":
+        end_to_end(dense)
+
+
+def window_models() -> tuple[Any, Model]:
+    """Return the original's network in Keras, or None, and the same network here."""
+    if not find_spec("tensorflow"):
+        net = NetSettings(bands=4, classes=12, mode="window")
+        return None, Model(net, init(net, jax.random.key(0)), BANDS, FIXED)
+    keras = import_module("tensorflow").keras
+    network = keras_case.build(keras, depth=29, bands=4)
+    keras_case.randomise(network)
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder, "network.h5")
+        network.save(file)
+        read = import_keras(file)
+    return network, Model(read.net, read.variables, BANDS, FIXED, class_ids=read.class_ids)
+
+
+def original_procedure(network: Any) -> tuple[int, Callable[[], Any]]:
+    """Return the pixels and the function that predicts a row of windows as the original did."""
+    x = np.random.default_rng(0).normal(size=(KERAS_ROW, 12, 12, 4)).astype(np.float32)
+    return KERAS_ROW, lambda: network.predict(x, verbose=0).argmax(axis=-1)
+
+
+def compare(
+    model: Model, arguments: argparse.Namespace, peak: float, original: tuple[int, Any] | None
+) -> None:
+    """Print one mode's table."""
+    net = model.net
+    rows = arguments.edge if net.mode == "dense" else arguments.windows // ROW
+    cols = arguments.edge if net.mode == "dense" else ROW
+    halo = model.footprint.halo
+    plan = Plan(net, model.class_ids, ("classes",), rows, cols, halo, 6, "float32")
     block = np.random.default_rng(0).normal(size=plan.block_shape).astype(np.float32)
     zero, one = np.zeros(4, np.float32), np.ones(4, np.float32)
     engines = {"jax": JaxEngine(model, plan), "onnx": OnnxEngine(model, plan)}
     runs: dict[str, Any] = {
-        name: lambda engine=engine: engine(block, zero, one) for name, engine in engines.items()
+        name: lambda engine=engine: run_block(engine, block, zero, one)
+        for name, engine in engines.items()
     }
+    count = rows * cols
+    pixels = {"jax": count, "onnx": count, "torch": count}
     torch_run = torch_network(model, plan, block, arguments.threads)
     if torch_run:
         runs["torch"] = torch_run
     maps = {name: np.asarray(run()) for name, run in runs.items()}
+    if original:
+        pixels["keras"], runs["keras"] = original
+        runs["keras"]()
     seconds = interleaved(runs, arguments.rounds)
-    reference = seconds.get("torch", seconds["jax"])
-    print(f"{mode}: {rows} x {cols} pixels, halo included in the time")
-    for name, each in seconds.items():
-        rate = rows * cols / each
-        flops = rate * FLOP_PER_PIXEL[mode]
-        differing = int((maps[name] != maps["jax"]).sum())
+    rates = {name: pixels[name] / each for name, each in seconds.items()}
+    flop = {name: flop_per_pixel(net) for name in rates}
+    if original:
+        flop["keras"] = flop_per_pixel(NetSettings(bands=4, classes=13, mode="window"))
+    print(f"{net.mode}: {rows} x {cols} pixels, halo of {halo} included in the time")
+    print("          pixels/s  GFLOP/s   of peak   x torch  x original   differing pixels")
+    for name, rate in rates.items():
+        speed = rate * flop[name]
+        ratios = (f"{rate / rates[peer]:9.2f}" if peer in rates else "        -" for peer in PEERS)
+        differing = f"{int((maps[name] != maps['jax']).sum())}" if name in maps else "-"
         print(
-            f"  {name:6} {rate:10,.0f} px/s  {flops / 1e9:6.1f} GFLOP/s useful  "
-            f"{flops / peak:5.0%} of peak  {reference / each:5.2f} x reference  "
-            f"{differing} pixels differ from jax"
+            f"  {name:6}{rate:10,.0f} {speed / 1e9:8.1f} {speed / peak:9.0%} {' '.join(ratios)} "
+            f"{differing:>14}"
         )
+
+
+PEERS = ("torch", "keras")
+
+
+def flop_per_pixel(net: NetSettings) -> float:
+    """Floating-point operations of the convolutions per pixel of the map."""
+    total = 0.0
+    shapes = resnet.variable_shapes(net)["params"]
+    for path, leaf in jax.tree_util.tree_flatten_with_path(shapes)[0]:
+        name = path[0].key
+        if path[-1].key == "kernel":
+            level = int(name[5]) if name.startswith("stage") else int(name[-1:].strip("dm") or 0)
+            total += 2 * leaf.size / 4**level
+    return total * (net.window**2 if net.mode == "window" else 1)
+
+
+def end_to_end(model: Model) -> None:
+    """Classify a scene from memory to a COG and print how busy the device was."""
+    data = np.random.default_rng(0).normal(size=(4, 8192, 8192)).astype(np.float32)
+    geobox = target_geobox((0, 0, 81920, 81920))
+    scene = georeference(data, geobox, dims=("band", "y", "x"), coords={"band": list(BANDS)})
+    read_throughput(reset=True)
+    with tempfile.TemporaryDirectory() as folder:
+        write_cog(classify(scene.chunk({"y": 1024, "x": 1024}), model), Path(folder) / "map.tif")
+    print_throughput(read_throughput())
 
 
 def interleaved(runs: dict[str, Callable[[], Any]], rounds: int) -> dict[str, float]:
@@ -88,11 +174,18 @@ def interleaved(runs: dict[str, Callable[[], Any]], rounds: int) -> dict[str, fl
     return {name: statistics.median(values) for name, values in seconds.items()}
 
 
-def sgemm_peak(size: int = 2048) -> float:
-    """Floating-point operations per second of a large matrix product."""
-    a = np.random.default_rng(0).normal(size=(size, size)).astype(np.float32)
-    best = min(interleaved({"sgemm": lambda: a @ a}, 1)["sgemm"] for _ in range(6))
-    return 2 * size**3 / best
+def device_peak() -> float:
+    """Floating-point operations per second of a large matrix product: sgemm, bfloat16 on a GPU."""
+    if jax.default_backend() == "cpu":
+        size = 2048
+        a: Any = np.random.default_rng(0).normal(size=(size, size)).astype(np.float32)
+        best = min(interleaved({"peak": lambda: a @ a}, 1)["peak"] for _ in range(6))
+        return 2 * size**3 / best
+    size = 8192
+    b = jnp.ones((size, size), jnp.bfloat16)
+    product = jax.jit(jnp.matmul)
+    run = {"peak": lambda: jax.block_until_ready(product(b, b))}
+    return 2 * size**3 / min(interleaved(run, 1)["peak"] for _ in range(6))
 
 
 def torch_network(
@@ -119,9 +212,11 @@ def torch_network(
         with torch.inference_mode():
             if plan.net.mode == "window":
                 logits = torch.cat([network(part) for part in tensor.split(256)])
-                return logits.argmax(1).numpy().reshape(1, plan.rows, plan.cols) + 1
+                best = logits.argmax(1).numpy().reshape(1, plan.rows, plan.cols)
+                return np.asarray(plan.class_ids)[best]
             crop = slice(margin, margin + plan.rows), slice(margin, margin + plan.cols)
-            return network(tensor)[0].argmax(0).numpy()[crop][None] + 1
+            best = network(tensor)[0].argmax(0).numpy()[crop][None]
+            return np.asarray(plan.class_ids)[best]
 
     return run
 
@@ -138,7 +233,7 @@ class TorchNetwork:
             tensor = self.torch.from_numpy(np.ascontiguousarray(leaf.transpose(3, 2, 0, 1)))
             return tensor.to(memory_format=self.torch.channels_last)
         affine = "norm" in path[-2].key
-        return self.torch.from_numpy(leaf.reshape(-1, 1, 1) if affine else leaf)
+        return self.torch.from_numpy(np.array(leaf.reshape(-1, 1, 1) if affine else leaf))
 
     def conv(self, x: Any, layer: dict[str, Any], stride: int = 1) -> Any:
         kernel = layer["kernel"]
