@@ -31,9 +31,11 @@ _STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 72rem; margin: 2rem auto; padding: 0 1rem;
   color: #222; }
 h1, h2 { line-height: 1.2; } h2 { margin-top: 2.2rem; }
-img { max-width: 100%; height: auto; }
-table { border-collapse: collapse; } td, th { padding: .25rem .8rem; text-align: left;
-  border-bottom: 1px solid #ddd; } td.n { text-align: right; font-variant-numeric: tabular-nums; }
+img { max-width: min(100%, 54rem); height: auto; }
+summary { cursor: pointer; margin: .5rem 0; }
+table { border-collapse: collapse; margin: 1rem 0; }
+td, th { padding: .25rem .8rem; text-align: left; border-bottom: 1px solid #ddd; }
+td.n { text-align: right; font-variant-numeric: tabular-nums; }
 .swatch { display: inline-block; width: 1.1em; height: 1.1em; border: 1px solid #777;
   vertical-align: -0.2em; margin-right: .5em; }
 code { font-size: .85em; overflow-wrap: anywhere; } footer { margin-top: 3rem; color: #666; }
@@ -133,11 +135,9 @@ def _page(run: Country, report: dict[str, Any]) -> str:
         *_learning(report["model"]["training"]),
         "<h2>Provenance</h2>",
         f"<p>Model SHA-256 <code>{report['model']['sha256']}</code></p>",
-        _table(("input", "SHA-256"), report["inputs"].items()),
-        "<h2>Pieces</h2>",
-        _table(("piece", "made from (hash)"), report["pieces"].items()),
-        "<h2>Settings</h2>",
-        f"<pre>{html.escape(json.dumps(report['settings'], indent=1))}</pre>",
+        _folded("Inputs", _table(("input", "SHA-256"), report["inputs"].items())),
+        _folded("Pieces", _table(("piece", "made from (hash)"), report["pieces"].items())),
+        _folded("Settings", f"<pre>{html.escape(json.dumps(report['settings'], indent=1))}</pre>"),
         _FOOTER,
     ]
     return (
@@ -226,7 +226,7 @@ def _learning(training: dict[str, Any]) -> list[str]:
         parts.append(_image(training_curves(curves), "Training curves"))
     record = {k: v for k, v in _flat(training) if isinstance(v, int | float | str)}
     if record:
-        parts.append(_table(("", ""), record.items()))
+        parts.append(_folded("Record of the training", _table(("", ""), record.items())))
     return parts or ["<p>The model says nothing about its training.</p>"]
 
 
@@ -253,6 +253,10 @@ def _flat(tree: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
         else:
             found.append((f"{prefix}{key}".replace("_", " "), value))
     return found
+
+
+def _folded(title: str, content: str) -> str:
+    return f"<details><summary>{title}</summary>{content}</details>"
 
 
 def _table(head: tuple[str, str], rows: Any) -> str:

@@ -28,6 +28,8 @@ class OnnxEngine:
         self._plan = plan
         options = ort.SessionOptions()
         options.intra_op_num_threads = _threads()
+        # Planning memory as one piece takes half as much again here, and is no faster.
+        options.enable_mem_pattern = False
         # Threads that spin while they wait would take the cores from reading and writing.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         self._session = ort.InferenceSession(

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Throughput", "classify", "read_throughput"]
 
-DENSE_TILE = 896
+DENSE_TILE = 1024
 """Greatest edge of a block in dense mode, in pixels: at depth 29 a CPU process peaks below 3 GB."""
 
 WINDOW_TILE = 128
@@ -89,7 +89,7 @@ def classify(
         greatest probability), ``"margin"`` (greatest less second) and ``"probabilities"`` gives a
         Dataset, all from one forward pass.
     tile : int, optional
-        Greatest edge of a block in pixels; by default 896 (dense) or 128 (window).
+        Greatest edge of a block in pixels; by default 1024 (dense) or 128 (window).
     dtype : {"auto", "float32", "bfloat16"}
         Of the layers; "auto" is bfloat16 on a GPU and float32 elsewhere, as the worker finds.
         ONNX Runtime computes in float32.

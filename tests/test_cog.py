@@ -71,7 +71,7 @@ def test_every_overview_takes_the_mode_of_full_resolution_pixels(tmp_path: Path)
         np.testing.assert_array_equal(pixels, expected)
 
 
-@settings(max_examples=30)
+@settings(max_examples=20)
 @given(
     st.integers(1, 70),
     st.integers(1, 70),
@@ -142,7 +142,7 @@ def test_probabilities_keep_bands_names_and_average_overviews(tmp_path: Path) ->
     assert cog_validate(path, strict=True)[0]
 
 
-@settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=6, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.integers(64, 900), st.integers(64, 900))
 def test_any_chunking_gives_the_same_bytes(tmp_path: Path, y: int, x: int) -> None:
     one = write_cog(class_map(1100, 1100, chunks=-1), tmp_path / "one.tif").read_bytes()

@@ -13,13 +13,15 @@ from rasterio.features import shapes
 from rasterio.features import sieve as gdal_sieve
 from scipy.ndimage import uniform_filter
 from shapely.geometry import shape
+from typer.testing import CliRunner
 
+from osm4eo_xr.cli import app
 from osm4eo_xr.cog import write_cog
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.grid import geobox_of, georeference, target_geobox
 from osm4eo_xr.layers import extract_layer, fraction
 from osm4eo_xr.legend import default_legend
-from osm4eo_xr.scene import open_probabilities
+from osm4eo_xr.scene import open_probabilities, open_raster
 from osm4eo_xr.vectors import to_vector, write_vector
 
 
@@ -197,10 +199,13 @@ def test_probabilities_survive_a_file(tmp_path: Path) -> None:
     path = write_cog(probabilities().assign_attrs(nodata=255), tmp_path / "p.tif")
     opened = open_probabilities(path, chunks=31)
     assert opened["class"].to_numpy().tolist() == ["forest", "12", "Urban fabric"]
-    xr.testing.assert_equal(
-        extract_layer(opened, "water", threshold=0.4),
-        extract_layer(probabilities(), "water", threshold=0.4),
-    )
+    expected = extract_layer(probabilities(), "water", threshold=0.4)
+    xr.testing.assert_equal(extract_layer(opened, "water", threshold=0.4), expected)
+    arguments = [str(path), "--layer", "water", "--threshold", "0.4"]
+    out = tmp_path / "water.tif"
+    done = CliRunner().invoke(app, ["extract", *arguments, "--out", str(out)])
+    assert done.exit_code == 0
+    np.testing.assert_array_equal(open_raster(out), expected)
 
 
 @pytest.mark.parametrize("resolution", [20, 70, 100])

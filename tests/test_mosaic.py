@@ -81,7 +81,7 @@ def test_order_of_tiles_does_not_matter(named: bool) -> None:
         np.testing.assert_array_equal(mosaic(list(order), chunks=50), expected)
 
 
-@settings(max_examples=25)
+@settings(max_examples=12)
 @given(st.integers(7, 130), st.integers(7, 130), st.integers(16, 300), st.integers(0, 99))
 def test_any_chunking_gives_the_same_map(y: int, x: int, out: int, seed: int) -> None:
     outline = shapely.Point(LEFT + 800, TOP - 800).buffer(600)

@@ -8,8 +8,9 @@ installed; every engine has the same weights. Peers, where they are installed:
 - PyTorch: the same networks, folded, channels-last, inference mode;
 - Keras: the original's procedure, ``predict`` on the windows of one row of the scene at a time.
 
-Rounds are interleaved and medians reported, so the ratios hold on a busy machine too. FLOP are
-those of the convolutions for the pixels of the map, without the halo. Where jax sees a GPU, the
+Rounds are interleaved and medians reported. ``per CPU s`` counts the seconds that all threads of
+the process computed, which others on a busy machine hardly change; ratios are given by both. FLOP
+are those of the convolutions for the pixels of the map, without the halo. Where jax sees a GPU, the
 peak is that of a bfloat16 matrix product on it, and a scene is classified end to end to see how
 long the device was idle.
 """
@@ -24,7 +25,7 @@ from collections.abc import Callable
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -121,19 +122,28 @@ def compare(
         pixels["keras"], runs["keras"] = original
         runs["keras"]()
     seconds = interleaved(runs, arguments.rounds)
-    rates = {name: pixels[name] / each for name, each in seconds.items()}
-    flop = {name: flop_per_pixel(net) for name in rates}
+    rates = {name: pixels[name] / each.wall for name, each in seconds.items()}
+    thrift = {name: pixels[name] / each.cpu for name, each in seconds.items()}
+    flop = dict.fromkeys(rates, flop_per_pixel(net))
     if original:
         flop["keras"] = flop_per_pixel(NetSettings(bands=4, classes=13, mode="window"))
     print(f"{net.mode}: {rows} x {cols} pixels, halo of {halo} included in the time")
-    print("          pixels/s  GFLOP/s   of peak   x torch  x original   differing pixels")
+    print(
+        "          pixels/s   per CPU s  GFLOP/s  of peak  x torch (CPU)  x original (CPU)  differ"
+    )
     for name, rate in rates.items():
         speed = rate * flop[name]
-        ratios = (f"{rate / rates[peer]:9.2f}" if peer in rates else "        -" for peer in PEERS)
+        ratios = (
+            f"{rate / rates[peer]:8.2f} ({thrift[name] / thrift[peer]:6.2f})"
+            if peer in rates
+            else f"{'-':>17}"
+            for peer in PEERS
+        )
         differing = f"{int((maps[name] != maps['jax']).sum())}" if name in maps else "-"
         print(
-            f"  {name:6}{rate:10,.0f} {speed / 1e9:8.1f} {speed / peak:9.0%} {' '.join(ratios)} "
-            f"{differing:>14}"
+            f"  {name:6}{rate:10,.0f} {thrift[name]:11,.0f} {speed / 1e9:8.1f} {speed / peak:8.0%} "
+            f"{' '.join(ratios)} {differing:>7}",
+            flush=True,
         )
 
 
@@ -163,15 +173,25 @@ def end_to_end(model: Model) -> None:
     print_throughput(read_throughput())
 
 
-def interleaved(runs: dict[str, Callable[[], Any]], rounds: int) -> dict[str, float]:
+class Seconds(NamedTuple):
+    """Wall time, and the time that all threads of this process computed."""
+
+    wall: float
+    cpu: float
+
+
+def interleaved(runs: dict[str, Callable[[], Any]], rounds: int) -> dict[str, Seconds]:
     """Median seconds of each, measured in turns."""
-    seconds: dict[str, list[float]] = {name: [] for name in runs}
+    seconds: dict[str, list[Seconds]] = {name: [] for name in runs}
     for _ in range(rounds):
         for name, run in runs.items():
-            started = time.perf_counter()
+            wall, cpu = time.perf_counter(), time.process_time()
             run()
-            seconds[name].append(time.perf_counter() - started)
-    return {name: statistics.median(values) for name, values in seconds.items()}
+            seconds[name].append(Seconds(time.perf_counter() - wall, time.process_time() - cpu))
+    return {
+        name: Seconds(*(statistics.median(part) for part in zip(*values, strict=True)))
+        for name, values in seconds.items()
+    }
 
 
 def device_peak() -> float:
@@ -179,13 +199,13 @@ def device_peak() -> float:
     if jax.default_backend() == "cpu":
         size = 2048
         a: Any = np.random.default_rng(0).normal(size=(size, size)).astype(np.float32)
-        best = min(interleaved({"peak": lambda: a @ a}, 1)["peak"] for _ in range(6))
+        best = min(interleaved({"peak": lambda: a @ a}, 1)["peak"].wall for _ in range(6))
         return 2 * size**3 / best
     size = 8192
     b = jnp.ones((size, size), jnp.bfloat16)
     product = jax.jit(jnp.matmul)
     run = {"peak": lambda: jax.block_until_ready(product(b, b))}
-    return 2 * size**3 / min(interleaved(run, 1)["peak"] for _ in range(6))
+    return 2 * size**3 / min(interleaved(run, 1)["peak"].wall for _ in range(6))
 
 
 def torch_network(
