@@ -51,6 +51,11 @@ class Layer:
         return int(rows), int(cols)
 
     @property
+    def geobox(self) -> GeoBox:
+        """Its grid."""
+        return geobox_of(self.variable)
+
+    @property
     def fill(self) -> float | None:
         """The stated no-data value."""
         fill = self.tag("_FillValue")
@@ -77,11 +82,6 @@ class ArraySource:
             raise InputError(
                 f"{path} has no variable with dims (band, y, x) or (y, x); it has {found or 'none'}"
             )
-
-    @property
-    def geobox(self) -> GeoBox:
-        """The grid of all layers."""
-        return geobox_of(self.layers[0].variable)
 
     @property
     def nodata(self) -> float | None:
@@ -134,7 +134,7 @@ def _open(path: str) -> xr.Dataset:
             **options,
         )
     except (OSError, ValueError, KeyError) as error:
-        reason = str(error).splitlines()[0]
+        reason = str(error).partition("\n")[0] or type(error).__name__
         raise InputError(f"{path} is no Zarr store or NetCDF-4 file of arrays: {reason}") from None
 
 

@@ -106,14 +106,13 @@ def _bands_of_store(path: str, *, resampling: str, nodata: float | None) -> list
     """Describe all bands of a Zarr store or NetCDF file, whose tags are CF attributes."""
     source = ArraySource(path)
     try:
-        grid = source.geobox
         return [
             Band(
                 name=layer.label,
                 path=path,
                 stamp=stamp_of(path),
                 index=i,
-                geobox=grid,
+                geobox=layer.geobox,
                 dtype=str(layer.variable.dtype),
                 block=layer.block,
                 scaling=Scaling(
