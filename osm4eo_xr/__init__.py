@@ -21,12 +21,15 @@ if TYPE_CHECKING:
     from osm4eo_xr.evaluate import evaluate
     from osm4eo_xr.forest import random_forest_report
     from osm4eo_xr.grid import find_country, target_geobox
-    from osm4eo_xr.labels import rasterize_labels, read_labels
+    from osm4eo_xr.known import agreement, merge_known
+    from osm4eo_xr.label_report import label_report
+    from osm4eo_xr.labels import count_claims, rasterize_labels, read_labels
+    from osm4eo_xr.landuse import open_landuse
     from osm4eo_xr.layers import extract_layer, fraction
     from osm4eo_xr.legend import Legend, default_legend, load_legend
     from osm4eo_xr.model import Model, Normalisation, load_model, save_model
     from osm4eo_xr.mosaic import mosaic
-    from osm4eo_xr.osm import read_landuse
+    from osm4eo_xr.osm import read_landuse, unclaimed_tags, write_landuse
     from osm4eo_xr.plot import quicklook
     from osm4eo_xr.radiometry import band_statistics, composite, mask_clouds
     from osm4eo_xr.samples import draw_samples, open_samples, sample_counts, write_samples
@@ -56,10 +59,12 @@ _MODULE_OF = {
     "NetSettings": "_net_settings",
     "Normalisation": "model",
     "TrainSettings": "train",
+    "agreement": "known",
     "assess": "accuracy",
     "band_statistics": "radiometry",
     "classify": "classify",
     "composite": "radiometry",
+    "count_claims": "labels",
     "composite_items": "scene",
     "dashboard_url": "cluster",
     "default_legend": "legend",
@@ -70,12 +75,15 @@ _MODULE_OF = {
     "find_country": "grid",
     "fraction": "layers",
     "import_keras": "_keras",
+    "label_report": "label_report",
     "load_legend": "legend",
     "load_model": "model",
     "load_site": "site_file",
     "mask_clouds": "radiometry",
+    "merge_known": "known",
     "mosaic": "mosaic",
     "open_cluster": "cluster",
+    "open_landuse": "landuse",
     "open_probabilities": "scene",
     "open_raster": "scene",
     "open_safe": "scene",
@@ -99,7 +107,9 @@ _MODULE_OF = {
     "target_geobox": "grid",
     "to_vector": "vectors",
     "train": "train",
+    "unclaimed_tags": "osm",
     "write_cog": "cog",
+    "write_landuse": "osm",
     "write_samples": "samples",
     "write_vector": "vectors",
 }
@@ -112,11 +122,13 @@ __all__ = [
     "NetSettings",
     "Normalisation",
     "TrainSettings",
+    "agreement",
     "assess",
     "band_statistics",
     "classify",
     "composite",
     "composite_items",
+    "count_claims",
     "dashboard_url",
     "default_legend",
     "device_annotations",
@@ -126,12 +138,15 @@ __all__ = [
     "find_country",
     "fraction",
     "import_keras",
+    "label_report",
     "load_legend",
     "load_model",
     "load_site",
     "mask_clouds",
+    "merge_known",
     "mosaic",
     "open_cluster",
+    "open_landuse",
     "open_probabilities",
     "open_raster",
     "open_safe",
@@ -155,7 +170,9 @@ __all__ = [
     "target_geobox",
     "to_vector",
     "train",
+    "unclaimed_tags",
     "write_cog",
+    "write_landuse",
     "write_samples",
     "write_vector",
 ]

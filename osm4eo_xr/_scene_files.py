@@ -203,9 +203,14 @@ def look_at_numbers(bands: Sequence[Band]) -> None:
 
 
 def _middle_numbers(band: Band) -> np.ndarray:
-    """Return the valid digital numbers of up to 512 x 512 pixels around a band's middle."""
+    """Return the valid digital numbers of up to 512 x 512 pixels at a band's middle.
+
+    They begin where the middle block does: a large block, as of JPEG 2000, is decoded whole.
+    """
+    starts = [n // 2 // b * b for n, b in zip(tuple(band.geobox.shape), band.block, strict=True)]
     rows, cols = (
-        slice(max(n // 2 - 256, 0), min(n // 2 + 256, n)) for n in tuple(band.geobox.shape)
+        slice(start, min(start + 512, n))
+        for start, n in zip(starts, tuple(band.geobox.shape), strict=True)
     )
     numbers = read_bands([band], rows, cols)
     return numbers[np.isfinite(numbers)]

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     import xarray as xr
     from geopandas import GeoDataFrame
 
+    from osm4eo_xr.landuse import Landuse
     from osm4eo_xr.legend import Legend
 
 app = typer.Typer(
@@ -75,23 +76,106 @@ def demo(out: Out = Path("osm4eo-demo"), seed: Seed = 0) -> None:
 
 @app.command()
 def labels(
-    osm: Annotated[Path, typer.Argument(help="OpenStreetMap extract (.osm.pbf, .osm, .osm.bz2).")],
+    osm: Annotated[
+        Path,
+        typer.Argument(help="Extract (.osm.pbf, .osm, .osm.gz, .osm.bz2), or folder of polygons."),
+    ],
     like: Annotated[
         list[Path], typer.Option("--like", help="Scene or raster whose grid the labels take.")
     ],
     out: Out,
     legend: LegendFile = None,
+    edge: Annotated[
+        Literal["center", "ignore"], typer.Option(help="ignore leaves mixed pixels unlabelled.")
+    ] = "center",
+    min_area: Annotated[float, typer.Option(min=0, help="Smallest polygon, m².")] = 0.0,
+    polygons: Annotated[
+        Path | None, typer.Option(help="Folder that keeps the polygons (GeoParquet).")
+    ] = None,
+    claims: Annotated[
+        Path | None, typer.Option(help="Also write how many classes claim each pixel.")
+    ] = None,
+    report: Annotated[Path | None, typer.Option(help="Also write a label report (JSON).")] = None,
+    picture: Annotated[Path | None, typer.Option(help="Also draw labels and shares.")] = None,
+    boundary: Annotated[
+        Path | None, typer.Option(help="Vector file of the place that the report is about.")
+    ] = None,
+    country: Annotated[str | None, typer.Option(help="Only this country's rows of it.")] = None,
 ) -> None:
     """Turn OpenStreetMap land use into a class raster on a scene's grid."""
-    from osm4eo_xr.labels import rasterize_labels
-    from osm4eo_xr.osm import read_landuse
+    from osm4eo_xr.labels import count_claims, rasterize_labels
+    from osm4eo_xr.osm import partitions_of
     from osm4eo_xr.scene import read_grid
 
+    classes, outline, grid = _legend(legend), _outline(boundary, country), read_grid(like)
+    with partitions_of(osm, polygons, classes, progress_bar(osm.name)) as areas:
+        burnt = rasterize_labels(areas, grid, legend=classes, edge=edge, min_area=min_area)
+        _write(burnt, out, classes)
+        claimed = count_claims(areas, grid, legend=classes, min_area=min_area)
+        if claims is not None:
+            _write(claimed, claims, None)
+        if report is not None or picture is not None:
+            found = _report_labels(osm, out, claimed, areas, classes, outline)
+            _save_report(found, out, report, picture, classes)
+
+
+def _report_labels(
+    osm: Path,
+    labels: Path,
+    claims: xr.DataArray,
+    areas: Landuse,
+    legend: Legend,
+    outline: Path | GeoDataFrame | None,
+) -> dict[str, Any]:
+    from osm4eo_xr.label_report import label_report
+    from osm4eo_xr.osm import unclaimed_tags
+    from osm4eo_xr.scene import open_raster
+
+    seen = unclaimed_tags(osm, legend) if osm.is_file() else {}
+    written = open_raster(labels)
+    return label_report(written, claims, areas, legend=legend, boundary=outline, unclaimed=seen)
+
+
+def _save_report(
+    found: dict[str, Any], labels: Path, report: Path | None, picture: Path | None, legend: Legend
+) -> None:
+    from osm4eo_xr.label_report import save_report
+    from osm4eo_xr.plot import label_figure
+    from osm4eo_xr.scene import open_raster
+
+    if report is not None:
+        OUT.print(str(save_report(found, report)), soft_wrap=True, highlight=False)
+    if picture is not None:
+        label_figure(open_raster(labels), found, legend=legend).savefig(picture)
+        OUT.print(str(picture), soft_wrap=True, highlight=False)
+
+
+@app.command()
+def agree(
+    labels: Annotated[Path, typer.Argument(help="Labels (class ids).")],
+    class_map: Annotated[Path, typer.Argument(help="Predicted class map on the same grid.")],
+    out: Out,
+    merged: Annotated[
+        Path | None, typer.Option(help="Also write the map in which OpenStreetMap wins.")
+    ] = None,
+    provenance: Annotated[
+        Path | None, typer.Option(help="Also write where each of its pixels is from.")
+    ] = None,
+    legend: LegendFile = None,
+) -> None:
+    """Compare labels with a predicted map pixel by pixel, and merge the two."""
+    from osm4eo_xr.known import agreement, merge_known
+    from osm4eo_xr.labels import read_labels
+    from osm4eo_xr.scene import open_raster
+
     classes = _legend(legend)
-    grid = read_grid(like)
-    with progress_bar(osm.name) as progress:
-        polygons = read_landuse(osm, classes, progress=progress)
-    _write(rasterize_labels(polygons, grid, legend=classes), out, classes)
+    known, predicted = read_labels(labels, legend=classes), open_raster(class_map)
+    _write(agreement(known, predicted), out, None)
+    final = merge_known(known, predicted)
+    if merged is not None:
+        _write(final["classes"], merged, classes)
+    if provenance is not None:
+        _write(final["provenance"], provenance, None)
 
 
 @app.command()

@@ -1,9 +1,8 @@
-"""Land-use polygons → a lazy class raster, and label rasters that exist already."""
+"""Land-use areas → a lazy class raster, and label rasters that exist already."""
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,37 +15,63 @@ from dask.array.core import normalize_chunks
 from dask.delayed import delayed
 from jaxtyping import Integer, UInt8
 from odc.geo.geobox import GeoBox
-from rasterio.errors import NotGeoreferencedWarning
-from rasterio.features import rasterize
 
+from osm4eo_xr._burn import (
+    Carried,
+    Edge,
+    Shapes,
+    Source,
+    Stored,
+    burn,
+    count_classes,
+    ranks,
+    window_of,
+)
+from osm4eo_xr._osm_areas import OSM_CRS
 from osm4eo_xr.errors import InputError
-from osm4eo_xr.grid import geobox_of, georeference
+from osm4eo_xr.grid import TARGET_CRS, geobox_of, georeference
+from osm4eo_xr.landuse import Landuse, open_landuse
 from osm4eo_xr.legend import NO_DATA, Legend, default_legend
 from osm4eo_xr.scene import open_raster
 
 _CHUNK = 2048  # pixels, where the grid comes without chunks
+_UNKNOWN = 255  # in look-up tables; class ids stay below
+_MARGIN = 0.01  # of a block's edge, for what bends between the corners of its box in degrees
+
+Polygons = gpd.GeoDataFrame | Landuse | str | Path
+Block = Callable[[GeoBox], Source | None]
 
 
 def rasterize_labels(
-    polygons: gpd.GeoDataFrame,
+    polygons: Polygons,
     like: xr.DataArray | GeoBox,
     *,
     legend: Legend | None = None,
+    edge: Edge = "center",
+    min_area: float = 0.0,
 ) -> xr.DataArray:
     """Burn land-use polygons into a class raster.
 
     A pixel takes the class of the polygon that holds its centre; where several do, the class with
-    the lowest priority number of the legend wins. Equal, for any chunks, to one call of GDAL's
-    rasteriser over the whole grid with the polygons in that order.
+    the lowest priority number of the legend wins (or of the rule, where it has one of its own).
+    Equal, for any chunks and partitions, to one call of GDAL's rasteriser over the whole grid with
+    the polygons in that order.
 
     Parameters
     ----------
-    polygons : GeoDataFrame
-        With class_id and geometry, on any CRS, as from ``read_landuse``.
+    polygons : GeoDataFrame, Landuse or path
+        With class_id and geometry, on any CRS, as from ``read_landuse``; or partitions that
+        ``write_landuse`` wrote, or their folder, which each chunk reads its part of.
     like : DataArray or GeoBox
         Dims (…, y, x); its grid and chunks are those of the labels. A bare grid is chunked.
     legend : Legend, optional
         Classes and priorities; OSMlanduse's by default.
+    edge : {"center", "ignore"}
+        "ignore" leaves pixels unlabelled that the outline of their class, or of one that wins over
+        it, goes through: their light is mixed. Areas of a rule with a priority of its own count as
+        a class of their own there.
+    min_area : float
+        m²; smaller polygons are left out.
 
     Returns
     -------
@@ -56,16 +81,44 @@ def rasterize_labels(
     Raises
     ------
     InputError
-        If the grid or the polygons have no CRS, a class is not in the legend, or no polygon meets
-        the grid.
+        If the grid or the polygons have no CRS, a class is not in the legend, no polygon meets
+        the grid, or an option is none of the above.
     """
     legend = legend or default_legend()
-    geobox = like if isinstance(like, GeoBox) else geobox_of(like)
-    ordered = _in_burn_order(polygons, legend, geobox)
-    chunks = _chunks_of(like, geobox)
-    blocks = _blocks(ordered, geobox, chunks)
+    if edge not in ("center", "ignore"):
+        raise InputError(f"edge is {edge!r}; give center or ignore")
+    blocks = _map_grid(burn, polygons, like, legend, min_area, edge)
     attrs = {**legend.attrs(), "nodata": NO_DATA}
-    return georeference(blocks, geobox, attrs=attrs, name="labels")
+    return georeference(blocks, _grid_of(like), attrs=attrs, name="labels")
+
+
+def count_claims(
+    polygons: Polygons,
+    like: xr.DataArray | GeoBox,
+    *,
+    legend: Legend | None = None,
+    min_area: float = 0.0,
+) -> xr.DataArray:
+    """Count the classes that claim each pixel; above one, OpenStreetMap disagrees with itself.
+
+    Parameters
+    ----------
+    polygons, like, legend, min_area
+        As for ``rasterize_labels``.
+
+    Returns
+    -------
+    DataArray
+        (y, x), uint8, lazy: classes with a polygon that holds the pixel's centre; 0 = none.
+
+    Raises
+    ------
+    InputError
+        As ``rasterize_labels``.
+    """
+    blocks = _map_grid(count_classes, polygons, like, legend or default_legend(), min_area)
+    attrs = {"long_name": "classes that claim the pixel"}
+    return georeference(blocks, _grid_of(like), attrs=attrs, name="claims")
 
 
 def read_labels(
@@ -82,7 +135,7 @@ def read_labels(
     path : str or Path
         Single-band raster of class ids or CORINE codes; 0 = unlabelled.
     codes : {"id", "clc"}
-        What its values are. CORINE codes become ids.
+        What its values are. CORINE codes (those of the legend: 11 … 41 and 5) become ids.
     legend : Legend, optional
         OSMlanduse's by default.
     chunks : int
@@ -103,48 +156,142 @@ def read_labels(
     if raster.dtype.kind not in "iu":
         raise InputError(f"{path} holds {raster.dtype}; labels are integers")
     known = {i: i for i in legend.ids} if codes == "id" else legend.clc_to_id
-    empty = {NO_DATA, raster.attrs.get("nodata", NO_DATA)}
-    data = raster.data.map_blocks(_to_ids, known=known, empty=empty, path=str(path), dtype=np.uint8)
+    empty = int(raster.attrs.get("nodata", NO_DATA))
+    table = _look_up_table(known, empty)
+    data = raster.data.map_blocks(
+        _to_ids,
+        table=table,
+        empty=empty,
+        path=str(path),
+        dtype=np.uint8,
+        meta=np.empty(0, np.uint8),
+    )
     attrs = {**legend.attrs(), "nodata": NO_DATA}
     return raster.copy(data=data).assign_attrs(attrs).rename("labels")
 
 
+def _look_up_table(known: dict[int, int], empty: int) -> UInt8[np.ndarray, " value"]:
+    """Return class ids by value; 0 for what holds nothing, 255 for what the legend lacks."""
+    table = np.full(max(*known, empty, NO_DATA) + 2, _UNKNOWN, np.uint8)
+    table[list(known)] = list(known.values())
+    table[[NO_DATA, max(empty, NO_DATA)]] = NO_DATA
+    return table
+
+
 def _to_ids(
-    block: Integer[np.ndarray, "y x"], known: dict[int, int], empty: set[float], path: str
+    block: Integer[np.ndarray, "y x"], table: UInt8[np.ndarray, " value"], empty: int, path: str
 ) -> UInt8[np.ndarray, "y x"]:
     """Map values through one look-up table, so no value is mapped twice."""
-    values, inverse = np.unique(block, return_inverse=True)
-    table = np.zeros(values.size, np.uint8)
-    for k, value in enumerate(values.tolist()):
-        if value in empty:
-            continue
-        if value not in known:
-            raise InputError(
-                f"{path} holds the value {value}, which is none of {sorted(known)}; name the "
-                f'codes ("id" or "clc") and the legend it was made with'
-            )
-        table[k] = known[value]
-    return table[inverse].reshape(block.shape)
+    last = len(table) - 1  # stands for all that the table is too short for
+    ids = table[np.where((block < 0) | (block > last), last, block)]
+    ids[block == empty] = NO_DATA
+    if (ids == _UNKNOWN).any():
+        value = block[ids == _UNKNOWN].flat[0]
+        known = np.flatnonzero((table != _UNKNOWN) & (table != NO_DATA)).tolist()
+        raise InputError(
+            f"{path} holds the value {value}, which is none of {known}; name the "
+            f'codes ("id" or "clc") and the legend it was made with'
+        )
+    return ids
 
 
-def _in_burn_order(polygons: gpd.GeoDataFrame, legend: Legend, geobox: GeoBox) -> gpd.GeoDataFrame:
-    """Return the polygons on the grid's CRS, those that win last."""
+def _map_grid(
+    kernel: Callable[..., np.ndarray],
+    polygons: Polygons,
+    like: xr.DataArray | GeoBox,
+    legend: Legend,
+    min_area: float,
+    *options: Any,
+) -> da.Array:
+    """Build one task per chunk that polygons meet, each with only those polygons."""
+    geobox = _grid_of(like)
+    if isinstance(polygons, gpd.GeoDataFrame):
+        source_of = _carried(polygons, legend, geobox, min_area)
+    else:
+        landuse = polygons if isinstance(polygons, Landuse) else open_landuse(polygons)
+        source_of = _stored(landuse, legend, geobox, min_area)
+    heights, widths = _chunks_of(like, geobox)
+    work, rows, top = delayed(kernel, pure=True), [], 0
+    for height in heights:
+        row, left = [], 0
+        for width in widths:
+            box = geobox[top : top + height, left : left + width]
+            source = source_of(box)
+            if source is None:
+                row.append(da.zeros((height, width), dtype=np.uint8, chunks=(height, width)))
+            else:
+                burnt = work(source, box, *options)
+                row.append(da.from_delayed(burnt, (height, width), np.uint8))
+            left += width
+        rows.append(row)
+        top += height
+    return da.block(rows)
+
+
+def _carried(polygons: gpd.GeoDataFrame, legend: Legend, geobox: GeoBox, min_area: float) -> Block:
+    """Return what gives each block those polygons of a frame that meet it."""
     if polygons.crs is None:
         raise InputError("the polygons have no CRS; assign one with polygons.set_crs")
-    unknown = sorted(set(polygons["class_id"]) - set(legend.ids))
+    _check_classes(set(polygons["class_id"]), legend)
+    projected = polygons.to_crs(str(geobox.crs))
+    _check_overlap(projected.total_bounds, projected.intersects(window_of(geobox)).any(), geobox)
+    if min_area > 0:
+        area = polygons["area"] if "area" in polygons else polygons.to_crs(TARGET_CRS).area
+        projected = projected.loc[area >= min_area]
+    class_id = projected["class_id"].to_numpy(np.uint8)
+    own = projected["priority"].to_numpy() if "priority" in projected else np.zeros(len(projected))
+    rank = ranks(class_id, own, {c.id: c.priority for c in legend.classes})
+    shapes = Shapes(projected.geometry.to_numpy(), class_id, rank)
+
+    def source_of(box: GeoBox) -> Source | None:
+        near = shapes.meeting(window_of(box, max(map(abs, box.resolution.xy))))
+        if not near.geometry.size:
+            return None
+        return Carried(shapely.to_wkb(near.geometry), near.class_id, near.rank)
+
+    return source_of
+
+
+def _stored(landuse: Landuse, legend: Legend, geobox: GeoBox, min_area: float) -> Block:
+    """Return what gives each block the files of the partitions that may meet it."""
+    _check_classes(set(landuse.class_ids), legend)
+    _check_overlap(landuse.bounds, bool(landuse.meeting(_degrees(geobox))), geobox)
+    priority = tuple((c.id, c.priority) for c in legend.classes)
+
+    def source_of(box: GeoBox) -> Source | None:
+        files = landuse.meeting(_degrees(box))
+        written = tuple((str(file), file.stat().st_mtime_ns) for file in files)
+        return Stored(written, str(geobox.crs), priority, min_area) if files else None
+
+    return source_of
+
+
+def _degrees(box: GeoBox) -> tuple[float, float, float, float]:
+    """Return west, south, east, north of a block, with a margin."""
+    left, bottom, right, top = box.boundingbox
+    margin = _MARGIN * max(right - left, top - bottom) + max(map(abs, box.resolution.xy))
+    west, south, east, north = box.boundingbox.buffered(margin, margin).to_crs(OSM_CRS)
+    return west, south, east, north
+
+
+def _check_classes(class_ids: set[int], legend: Legend) -> None:
+    unknown = sorted(class_ids - set(legend.ids))
     if unknown:
         raise InputError(f"class {unknown[0]} of the polygons is not in legend {legend.name!r}")
-    projected = polygons.to_crs(str(geobox.crs))
-    if not projected.intersects(shapely.box(*geobox.boundingbox)).any():
-        given = tuple(round(float(v)) for v in projected.total_bounds)
+
+
+def _check_overlap(bounds: Any, overlap: bool, geobox: GeoBox) -> None:  # noqa: FBT001
+    if not overlap:
+        given = tuple(round(float(v), 2) for v in bounds)
         wanted = tuple(round(v) for v in geobox.boundingbox)
         raise InputError(
             f"the polygons (bounds {given}) and the grid (bounds {wanted}, {geobox.crs}) do not "
             f"overlap; give an OpenStreetMap extract of the scene's place"
         )
-    priority = {c.id: c.priority for c in legend.classes}
-    rank = np.array([-priority[i] for i in polygons["class_id"]])
-    return projected.iloc[np.argsort(rank, kind="stable")]
+
+
+def _grid_of(like: xr.DataArray | GeoBox) -> GeoBox:
+    return like if isinstance(like, GeoBox) else geobox_of(like)
 
 
 def _chunks_of(
@@ -155,42 +302,3 @@ def _chunks_of(
         return sizes["y"], sizes["x"]
     y, x = normalize_chunks(_CHUNK, shape=tuple(geobox.shape))
     return y, x
-
-
-def _blocks(
-    ordered: gpd.GeoDataFrame, geobox: GeoBox, chunks: tuple[tuple[int, ...], tuple[int, ...]]
-) -> da.Array:
-    """Build one task per chunk that polygons meet, each with only those polygons."""
-    tree = ordered.sindex
-    geometry = ordered.geometry.to_numpy()
-    classes = ordered["class_id"].to_numpy(np.uint8)
-    rows, top = [], 0
-    for height in chunks[0]:
-        row, left = [], 0
-        for width in chunks[1]:
-            box = geobox[top : top + height, left : left + width]
-            near = np.sort(tree.query(shapely.box(*box.boundingbox)))
-            row.append(_block(geometry[near], classes[near], box))
-            left += width
-        rows.append(row)
-        top += height
-    return da.block(rows)
-
-
-def _block(geometry: np.ndarray, classes: np.ndarray, box: GeoBox) -> da.Array:
-    shape = tuple(box.shape)
-    if geometry.size == 0:
-        return da.zeros(shape, dtype=np.uint8, chunks=shape)
-    burnt = delayed(_burn, pure=True)(shapely.to_wkb(geometry), classes, shape, box.affine)
-    return da.from_delayed(burnt, shape=shape, dtype=np.uint8)
-
-
-def _burn(
-    wkb: np.ndarray, classes: np.ndarray, shape: tuple[int, int], transform: Any
-) -> UInt8[np.ndarray, "y x"]:
-    """Burn polygons in the order given; a later one overwrites an earlier one."""
-    pairs = zip(shapely.from_wkb(wkb), classes.tolist(), strict=True)
-    with warnings.catch_warnings():
-        # rasterio looks for a transform on its in-memory target before it sets ours
-        warnings.simplefilter("ignore", NotGeoreferencedWarning)
-        return rasterize(pairs, out_shape=shape, transform=transform, fill=NO_DATA, dtype=np.uint8)

@@ -8,12 +8,17 @@ from dataclasses import dataclass, field
 from functools import cache, cached_property
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, cast, get_args
 
 from osm4eo_xr.errors import InputError
 
 NO_DATA = 0
 """Class id of unlabelled or missing pixels in every class raster."""
+
+Geometry = Literal["area", "line", "point"]
+
+BUILT_IN = ("osmlanduse-12", "osmlanduse-13")
+"""Legends that come with the package; the second has coastal wetlands (CLC 42) as class 13."""
 
 PROBABILITY_SCALE = 250
 """A probability of 1 in uint8."""
@@ -70,9 +75,15 @@ class TagRule:
     exclude : tuple of (str, str)
         Tags that take an object out of the rule.
     width : float
-        Metres. Above 0 the rule is for lines, which become areas of this width; else for areas.
+        Metres: the width of lines, the diameter of points; 0 for areas.
     source : str
         Where the rule comes from.
+    require : tuple of (str, str)
+        If given, tags of which an object needs one besides.
+    geometry : {"area", "line", "point"}
+        The objects that the rule is for.
+    priority : int
+        If given, where the rule's areas overlap others, instead of its class's priority.
     """
 
     key: str
@@ -81,6 +92,9 @@ class TagRule:
     exclude: tuple[tuple[str, str], ...] = ()
     width: float = 0.0
     source: str = ""
+    require: tuple[tuple[str, str], ...] = ()
+    geometry: Geometry = "area"
+    priority: int = 0
 
     @property
     def tag(self) -> str:
@@ -99,7 +113,8 @@ class Legend:
     classes : tuple of LandUseClass
         In ascending order of id.
     rules : tuple of TagRule
-        Tags of OpenStreetMap; a tag belongs to one class. They decide how labels are made, not
+        Tags of OpenStreetMap; for one kind of geometry a tag belongs to one class, unless rules ask
+        for other tags besides. They decide how labels are made, not
         what a class map means, so legends that differ only in rules are equal.
     source : str
         File it was read from, for error messages.
@@ -216,12 +231,19 @@ def legend_from_dict(tree: dict[str, Any], *, source: str = "") -> Legend:
 def load_legend(path: str | Path) -> Legend:
     """Read a legend from a TOML file.
 
+    Parameters
+    ----------
+    path : str or Path
+        The file, or the name of a legend of the package: "osmlanduse-12" or "osmlanduse-13".
+
     Raises
     ------
     InputError
         If the file is missing, is not TOML or does not describe a legend.
     """
     path = Path(path)
+    if str(path) in BUILT_IN:
+        return default_legend(coastal=str(path) == BUILT_IN[1])
     try:
         tree = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -232,10 +254,22 @@ def load_legend(path: str | Path) -> Legend:
 
 
 @cache
-def default_legend() -> Legend:
-    """Return the twelve classes of OSMlanduse (CORINE level 2), ids 1-12."""
+def default_legend(*, coastal: bool = False) -> Legend:
+    """Return the twelve classes of OSMlanduse (CORINE level 2), ids 1-12.
+
+    Parameters
+    ----------
+    coastal : bool
+        Add coastal wetlands (CLC 42) as class 13. Without it salt marshes, tidal flats and
+        mangroves stay unlabelled.
+    """
     text = files("osm4eo_xr").joinpath("legend.toml").read_text(encoding="utf-8")
-    return legend_from_dict(tomllib.loads(text), source="legend.toml")
+    tree = tomllib.loads(text)
+    if not coastal:
+        added = {table["slug"] for table in tree["class"] if table.get("optional")}
+        tree["class"] = [table for table in tree["class"] if table["slug"] not in added]
+        tree["rule"] = [table for table in tree["rule"] if table["class"] not in added]
+    return legend_from_dict(tree | {"name": BUILT_IN[coastal]}, source="legend.toml")
 
 
 def _read_class(table: dict[str, Any], source: str) -> LandUseClass:
@@ -267,11 +301,21 @@ def _read_rules(table: dict[str, Any], ids: dict[str, int], source: str) -> list
     width = table.get("width", 0.0)
     if not isinstance(width, int | float) or width < 0:
         raise InputError(f"{where} has width {width!r}; give metres, 0 or more")
-    exclude = tuple(_split_tag(tag, where) for tag in table.get("exclude", []))
-    return [
-        TagRule(*_split_tag(tag, where), ids[slug], exclude, float(width), table.get("source", ""))
-        for tag in table.get("tags", [])
-    ]
+    geometry = table.get("geometry", "line" if width else "area")
+    if geometry not in get_args(Geometry) or (geometry == "area") is (width > 0):
+        raise InputError(
+            f"{where} has geometry {geometry!r} and width {width!r}; give lines and points a "
+            f"width in metres and areas none"
+        )
+    given = {
+        "exclude": tuple(_split_tag(tag, where) for tag in table.get("exclude", [])),
+        "require": tuple(_split_tag(tag, where) for tag in table.get("require", [])),
+        "width": float(width),
+        "geometry": cast("Geometry", geometry),
+        "priority": int(table.get("priority", 0)),
+        "source": table.get("source", ""),
+    }
+    return [TagRule(*_split_tag(tag, where), ids[slug], **given) for tag in table.get("tags", [])]
 
 
 def _split_tag(tag: str, where: str) -> tuple[str, str]:
@@ -282,10 +326,10 @@ def _split_tag(tag: str, where: str) -> tuple[str, str]:
 
 
 def _check_rules(legend: Legend) -> None:
-    """Refuse a tag that two rules claim."""
-    seen: dict[str, TagRule] = {}
+    """Refuse a tag that two rules claim alike."""
+    seen: dict[Any, TagRule] = {}
     for rule in legend.rules:
-        other = seen.setdefault(rule.tag, rule)
+        other = seen.setdefault((rule.tag, rule.geometry, rule.require), rule)
         if other is not rule:
             names = legend.by_id[other.class_id].slug, legend.by_id[rule.class_id].slug
             raise InputError(

@@ -1,4 +1,4 @@
-"""OpenStreetMap extracts → land-use polygons.
+"""OpenStreetMap extracts → land-use areas.
 
 Areas are assembled by libosmium: closed ways and multipolygon or boundary relations, holes kept.
 An object whose tags fall under several rules takes the class that wins on overlaps.
@@ -6,216 +6,263 @@ An object whose tags fall under several rules takes the class that wins on overl
 
 from __future__ import annotations
 
-import tempfile
+import shutil
+from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
 
-import geopandas as gpd
-import numpy as np
 import osmium
 import osmium.filter
-import osmium.geom
+import osmium.osm
 import shapely
 
+from osm4eo_xr._landuse_store import PartitionWriter
+from osm4eo_xr._osm_areas import OSM_CRS, Areas, join, tags_of, to_areas
+from osm4eo_xr._osm_scan import Scan
 from osm4eo_xr.errors import InputError
-from osm4eo_xr.grid import TARGET_CRS
-from osm4eo_xr.legend import Legend, TagRule, default_legend
+from osm4eo_xr.landuse import (
+    INDEX,
+    Bounds,
+    Landuse,
+    Problems,
+    open_landuse,
+    read_areas,
+    write_index,
+)
+from osm4eo_xr.legend import Legend, default_legend
 
-OSM_CRS = "EPSG:4326"
-"""CRS of OpenStreetMap coordinates and of the polygons."""
+if TYPE_CHECKING:
+    import geopandas as gpd
 
-_LARGE_FILE = 500_000_000  # bytes; above it node locations go to a file, not to memory
-_REPORT_EVERY = 10_000  # objects
+__all__ = ["OSM_CRS", "read_landuse", "unclaimed_tags", "write_landuse"]
 
+_CELL = 0.25  # degrees
+_LAND_KEYS = ("landuse", "natural", "leisure", "wetland")
 
-@dataclass
-class _Found:
-    """What one pass over an extract collected; one entry per object in each list."""
-
-    class_id: list[int] = field(default_factory=list)
-    osm_id: list[int] = field(default_factory=list)
-    osm_kind: list[str] = field(default_factory=list)
-    tag: list[str] = field(default_factory=list)
-    width: list[float] = field(default_factory=list)
-    wkb: list[str] = field(default_factory=list)
-    awaited: set[tuple[str, int]] = field(default_factory=set)
-    broken: list[dict[str, Any]] = field(default_factory=list)
-
-    def add(self, rule: TagRule, kind: str, osm_id: int, wkb: str) -> None:
-        """Take one object in."""
-        self.class_id.append(rule.class_id)
-        self.osm_id.append(osm_id)
-        self.osm_kind.append(kind)
-        self.tag.append(rule.tag)
-        self.width.append(rule.width)
-        self.wkb.append(wkb)
-
-
-class _Rules:
-    """The legend's rules, looked up by tag."""
-
-    def __init__(self, legend: Legend) -> None:
-        self.by_tag = {(rule.key, rule.value): rule for rule in legend.rules}
-        self.priority = {c.id: c.priority for c in legend.classes}
-
-    def choose(self, tags: Any, *, lines: bool) -> TagRule | None:
-        """Return the rule that wins for an object's tags, of those for lines or for areas."""
-        chosen: TagRule | None = None
-        for tag in tags:
-            rule = self.by_tag.get((tag.k, tag.v))
-            if rule is None or (rule.width > 0) != lines or _is_excluded(rule, tags):
-                continue
-            if chosen is None or self.priority[rule.class_id] < self.priority[chosen.class_id]:
-                chosen = rule
-        return chosen
+Progress = Callable[[int, int], None]
 
 
 def read_landuse(
     path: str | Path,
     legend: Legend | None = None,
-    bbox: tuple[float, float, float, float] | None = None,
+    bbox: Bounds | None = None,
     *,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> gpd.GeoDataFrame:
-    """Read the land-use areas of an OpenStreetMap extract.
+    """Read the land-use areas of an OpenStreetMap extract into memory.
 
     Parameters
     ----------
     path : str or Path
-        ``.osm.pbf``, ``.osm``, ``.osm.gz`` or ``.osm.bz2``.
+        ``.osm.pbf``, ``.osm``, ``.osm.gz`` or ``.osm.bz2``, or a folder from ``write_landuse``.
     legend : Legend, optional
-        Its rules say which tags lead to which class; OSMlanduse's by default.
+        Its rules say which tags lead to which class; OSMlanduse's by default. A folder keeps the
+        classes it was written with.
     bbox : tuple of float, optional
         West, south, east, north in degrees; areas that meet it are kept whole.
     progress : callable, optional
-        Called as ``progress(done, total)`` with objects read; the total grows while reading.
+        Called as ``progress(done, total)`` with bytes read; the file is read several
+        times.
 
     Returns
     -------
     GeoDataFrame
-        EPSG:4326; class_id (uint8), osm_id (int64), osm_kind ("way" or "relation"), tag
-        ("landuse=forest"), area (m², on EPSG:3035) and geometry, in order of kind and id.
-        ``attrs["broken"]`` lists objects with a tag of the legend that could not become an area,
-        each with osm_kind, osm_id and reason.
+        EPSG:4326; class_id (uint8), priority (int16, of the rule; 0 = that of the class), osm_id
+        (int64), osm_kind ("node", "way" or "relation"), tag ("landuse=forest"), area (m², on
+        EPSG:3035) and geometry, in order of kind, id and class. Lines and points have the width
+        that the legend gives them. ``attrs`` has the lists ``broken`` (objects with a tag of the
+        legend and no area), ``repaired`` (areas mended, such as rings that crossed themselves) and
+        ``duplicates`` (closed ways left out because a relation with the same tag has them as its
+        outer ring), each of dicts with osm_kind, osm_id and reason.
 
     Raises
     ------
     InputError
         If the file is missing, cannot be read or holds no area that the legend names.
     """
-    path = Path(path)
+    path, legend = Path(path), legend or default_legend()
+    if path.is_dir():
+        return _frame_of_folder(open_landuse(path), bbox)
+    with _readable(path):
+        scan = Scan(path, legend, progress)
+        parts = [to_areas(rows, bbox) for rows in scan.batches() if rows]
+    if not sum(map(len, parts)):
+        raise InputError(_nothing_in(path, legend, bbox))
+    scan.progress.finish()
+    return _frame(join(parts), _problems(scan))
+
+
+def write_landuse(
+    path: str | Path,
+    folder: str | Path,
+    legend: Legend | None = None,
+    bbox: Bounds | None = None,
+    *,
+    cell: float = _CELL,
+    progress: Progress | None = None,
+) -> Landuse:
+    """Stream the land-use areas of an extract into GeoParquet files, one per cell of a grid.
+
+    Memory holds some ten thousand areas at a time, however large the extract; node locations of an
+    extract above 300 MB are in a temporary file beside the folder. The folder appears when it is
+    whole; one from an earlier run is replaced.
+
+    Parameters
+    ----------
+    path, legend, bbox
+        As for ``read_landuse``.
+    folder : str or Path
+        Takes a file per cell that has areas, and the index ``_landuse.json``. An area belongs to
+        the cell that holds the centre of its box.
+    cell : float
+        Edge of a cell, degrees.
+    progress : callable, optional
+        Called as ``progress(done, total)`` with bytes read; the file is read several
+        times.
+
+    Returns
+    -------
+    Landuse
+        For ``rasterize_labels``; ``read_landuse(folder)`` reads all of it into memory. Neither
+        depends on the cells.
+
+    Raises
+    ------
+    InputError
+        As ``read_landuse``, and if the cell is not between 0 and 90 degrees or the folder is
+        there and holds something else.
+    """
+    path, folder, legend = Path(path), Path(folder), legend or default_legend()
+    _check_target(folder, cell)
+    with TemporaryDirectory(prefix=f".{folder.name}.part-", dir=folder.parent) as temporary:
+        scratch, whole = Path(temporary), Path(temporary) / "whole"
+        whole.mkdir()
+        store, tags = PartitionWriter(whole, scratch, cell), []
+        with _readable(path):
+            scan = Scan(path, legend, progress, scratch)
+            for rows in filter(None, scan.batches()):
+                areas = to_areas(rows, bbox)
+                tags.append(areas.count_tags())
+                store.add(areas)
+        found = store.finish()
+        if not found:
+            raise InputError(_nothing_in(path, legend, bbox))
+        made = Landuse(whole, legend.name, cell, found, tags_of(tags), _problems(scan))
+        write_index(made)
+        if folder.exists():
+            shutil.rmtree(folder)
+        whole.replace(folder)
+    scan.progress.finish()
+    return open_landuse(folder)
+
+
+@contextmanager
+def partitions_of(
+    path: Path,
+    folder: Path | None,
+    legend: Legend,
+    progress: AbstractContextManager[Progress],
+) -> Iterator[Landuse]:
+    """Yield the land use of an extract, or of a folder of partitions, which then is ``path``.
+
+    Partitions are written into ``folder`` if one is given, else into one that goes afterwards.
+    """
+    if path.is_dir():
+        yield open_landuse(path)
+        return
+    with TemporaryDirectory(prefix="osm4eo-areas-") as temporary:
+        target = Path(temporary) / "areas" if folder is None else folder
+        with progress as tell:
+            made = write_landuse(path, target, legend, progress=tell)
+        yield made
+
+
+def unclaimed_tags(
+    path: str | Path, legend: Legend | None = None, *, at_least: int = 2
+) -> dict[str, int]:
+    """Count the tags of land that closed ways and multipolygons carry and that no rule names.
+
+    Parameters
+    ----------
+    path : str or Path
+        An extract.
+    legend : Legend, optional
+        OSMlanduse's by default.
+    at_least : int
+        Rarer tags are left out.
+
+    Returns
+    -------
+    dict
+        Objects by tag, the most frequent first; keys landuse, natural, leisure and wetland.
+    """
     legend = legend or default_legend()
+    named = {rule.tag for rule in legend.rules}
+    counts: Counter[str] = Counter()
+    with _readable(Path(path)):
+        kinds = osmium.osm.WAY | osmium.osm.RELATION
+        objects = osmium.FileProcessor(str(path), kinds)
+        for thing in objects.with_filter(osmium.filter.KeyFilter(*_LAND_KEYS)):
+            if isinstance(thing, osmium.osm.Way) and not thing.is_closed():
+                continue
+            found = (f"{k}={thing.tags[k]}" for k in _LAND_KEYS if k in thing.tags)
+            counts.update(tag for tag in found if tag not in named)
+    return {tag: count for tag, count in counts.most_common() if count >= at_least}
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    """Say plainly when a file is missing or damaged."""
     if not path.is_file():
         raise InputError(f"no OpenStreetMap file {path}; give the path of an .osm.pbf or .osm file")
-    found = _collect(path, legend, progress)
-    frame = _frame(found, bbox)
-    if frame.empty:
-        raise InputError(
-            f"{path} has no area that legend {legend.name!r} names{' within the bbox' * bool(bbox)}"
-            f"; give an extract with land use, or a legend with rules for its tags"
-        )
-    return frame
-
-
-def _collect(path: Path, legend: Legend, progress: Callable[[int, int], None] | None) -> _Found:
-    """Read the file once for relations and once for all that they need."""
-    found, rules = _Found(), _Rules(legend)
-    factory = osmium.geom.WKBFactory()
-    pairs = [(rule.key, rule.value) for rule in legend.rules]
     try:
-        with _node_locations(path) as storage:
-            objects = osmium.FileProcessor(str(path)).with_locations(storage)
-            objects = objects.with_areas(osmium.filter.TagFilter(*pairs))
-            objects = objects.with_filter(osmium.filter.TagFilter(*pairs))
-            for count, thing in enumerate(objects, start=1):
-                _take(thing, rules, factory, found)
-                if progress is not None and count % _REPORT_EVERY == 0:
-                    progress(count, count + _REPORT_EVERY)
+        yield
     except RuntimeError as error:
         raise InputError(
             f"{path} cannot be read as OpenStreetMap data ({error}); download the extract again"
         ) from None
-    if progress is not None:
-        progress(len(found.osm_id), len(found.osm_id))
-    return found
 
 
-@contextmanager
-def _node_locations(path: Path) -> Iterator[str]:
-    """Choose where node locations are kept: in memory, or for a large file in a temporary file."""
-    if path.stat().st_size < _LARGE_FILE:
-        yield "flex_mem"
-        return
-    with tempfile.TemporaryDirectory(prefix="osm4eo-nodes-") as folder:
-        yield f"sparse_file_array,{folder}/nodes"
+def _check_target(folder: Path, cell: float) -> None:
+    if not 0 < cell <= 90:  # noqa: PLR2004
+        raise InputError(f"cell is {cell} degrees; give more than 0 and at most 90")
+    if not folder.parent.is_dir():
+        raise InputError(f"no folder {folder.parent} to write {folder.name} into; make it first")
+    if folder.exists() and not (folder / INDEX).is_file():
+        raise InputError(f"{folder} is there and has no {INDEX}; give a new folder")
 
 
-def _take(thing: Any, rules: _Rules, factory: osmium.geom.WKBFactory, found: _Found) -> None:
-    """Sort one object: an assembled area, a line with a width, or the raw form of an area."""
-    if thing.is_area():
-        rule = rules.choose(thing.tags, lines=False)
-        if rule is not None:
-            kind = "way" if thing.from_way() else "relation"
-            _add(found, rule, kind, thing.orig_id(), lambda: factory.create_multipolygon(thing))
-    elif thing.is_way():
-        line = rules.choose(thing.tags, lines=True)
-        if line is not None:
-            _add(found, line, "way", thing.id, lambda: factory.create_linestring(thing))
-        if thing.is_closed() and rules.choose(thing.tags, lines=False) is not None:
-            found.awaited.add(("way", thing.id))
-    elif (
-        thing.is_relation()
-        and thing.tags.get("type") in {"multipolygon", "boundary"}
-        and rules.choose(thing.tags, lines=False) is not None
-    ):
-        found.awaited.add(("relation", thing.id))
+def _nothing_in(path: Path, legend: Legend, bbox: Bounds | None) -> str:
+    return (
+        f"{path} has no area that legend {legend.name!r} names{' within the bbox' * bool(bbox)}"
+        f"; give an extract with land use, or a legend with rules for its tags"
+    )
 
 
-def _add(found: _Found, rule: TagRule, kind: str, osm_id: int, make: Callable[[], str]) -> None:
-    """Add an object, or say why its geometry cannot be made."""
-    try:
-        found.add(rule, kind, osm_id, make())
-    except (osmium.InvalidLocationError, RuntimeError) as error:
-        found.broken.append({"osm_kind": kind, "osm_id": osm_id, "reason": str(error)})
+def _problems(scan: Scan) -> Problems:
+    def order(problem: dict[str, Any]) -> tuple[str, int]:
+        return problem["osm_kind"], problem["osm_id"]
+
+    lists = (scan.broken, scan.repaired, scan.duplicates)
+    return Problems(*(sorted(problems, key=order) for problems in lists))
 
 
-def _is_excluded(rule: TagRule, tags: Any) -> bool:
-    return any(tags.get(key) == value for key, value in rule.exclude)
-
-
-def _frame(found: _Found, bbox: tuple[float, float, float, float] | None) -> gpd.GeoDataFrame:
-    """Turn what was found into a table; lines become areas of their width."""
-    shapes = gpd.GeoSeries.from_wkb(found.wkb, crs=OSM_CRS)
-    projected = shapes.to_crs(TARGET_CRS).to_numpy()
-    width = np.array(found.width)
-    lines = np.flatnonzero(width > 0)
-    if lines.size:
-        # A flat cap ends a river where its way ends, and joins the next way's without a bulge.
-        projected[lines] = shapely.buffer(projected[lines], width[lines] / 2, cap_style="flat")
-        shapes.iloc[lines] = gpd.GeoSeries(projected[lines], crs=TARGET_CRS).to_crs(OSM_CRS)
-    columns = {
-        "class_id": np.array(found.class_id, np.uint8),
-        "osm_id": np.array(found.osm_id, np.int64),
-        "osm_kind": found.osm_kind,
-        "tag": found.tag,
-        "area": shapely.area(projected),
-    }
-    frame = gpd.GeoDataFrame(columns, geometry=shapes, crs=OSM_CRS)
+def _frame_of_folder(landuse: Landuse, bbox: Bounds | None) -> gpd.GeoDataFrame:
+    parts = read_areas(landuse.meeting(bbox or landuse.bounds))
     if bbox is not None:
-        frame = gpd.GeoDataFrame(frame[frame.intersects(shapely.box(*bbox))])
-    order = np.lexsort((frame["class_id"], frame["osm_id"], frame["osm_kind"]))
-    frame = gpd.GeoDataFrame(frame.iloc[order].reset_index(drop=True))
-    frame.attrs["broken"] = _broken(found)
+        parts = [p.take(shapely.intersects(p.geometry, shapely.box(*bbox))) for p in parts]
+    if not sum(map(len, parts)):
+        raise InputError(f"{landuse.folder} has no area within the bbox {bbox}")
+    return _frame(join(parts), landuse.problems)
+
+
+def _frame(areas: Areas, problems: Problems) -> gpd.GeoDataFrame:
+    import geopandas as gpd
+
+    frame = gpd.GeoDataFrame(areas.in_order().columns(), geometry="geometry", crs=OSM_CRS)
+    frame.attrs.update(asdict(problems))
     return frame
-
-
-def _broken(found: _Found) -> list[dict[str, Any]]:
-    """List objects that should have become an area and did not."""
-    made = set(zip(found.osm_kind, found.osm_id, strict=True))
-    named = {(b["osm_kind"], b["osm_id"]) for b in found.broken}
-    lost = sorted(found.awaited - made - named)
-    reason = "its rings do not close or cross each other"
-    return found.broken + [{"osm_kind": k, "osm_id": i, "reason": reason} for k, i in lost]

@@ -95,6 +95,53 @@ def class_figure(
     return figure
 
 
+def label_figure(
+    labels: xr.DataArray,
+    report: Mapping[str, Any],
+    *,
+    legend: Legend | None = None,
+    title: str = "",
+    pixels: int = 1400,
+) -> Figure:
+    """Draw labels in the legend's colours beside the share of the area that each class has.
+
+    Parameters
+    ----------
+    labels : DataArray (y, x), uint8
+        0 = unlabelled, drawn white.
+    report : mapping
+        From ``label_report``.
+    legend : Legend, optional
+        By default the twelve classes of OSMlanduse.
+    title : str
+        Heading.
+    pixels : int
+        Longest edge of the picture; larger rasters are thinned before they are computed.
+    """
+    legend, thin = legend or default_legend(), _thin(labels, pixels)
+    height, width = thin.shape
+    tall = min(8.0, max(4.4, 7.0 * height / width))
+    across = min(9.0, max(2.6, tall * width / height))
+    figure = _figure((across + 5.4, tall + 0.7))
+    left, right = figure.subplots(1, 2, width_ratios=[across, 4.6])
+    _show_classes(left, thin.to_numpy(), tuple(geobox_of(thin).boundingbox), legend)
+    shares = [100 * c["share"] for c in report["classes"]]
+    colors = [c.hex_color for c in legend.classes]
+    rows = range(len(shares))
+    right.barh(rows, shares, color=colors, edgecolor="0.4", linewidth=0.5)
+    right.set_yticks(rows, [_wrap(c.name) for c in legend.classes], fontsize=7)
+    right.invert_yaxis()
+    right.set_xlim(0, max(shares) * 1.2 + 0.1)
+    for row, share in enumerate(shares):
+        right.text(share, row, f" {share:.2f}", va="center", fontsize=7)
+    right.set_xlabel("share of the area / %", fontsize=8)
+    open_share, conflicts = 1 - report["labelled"], report["conflicts"]
+    right.set_title(f"unlabelled {open_share:.1%}, conflicts {conflicts:.1%}", fontsize=9)
+    right.spines[["top", "right"]].set_visible(False)
+    figure.suptitle(title)
+    return figure
+
+
 def true_color(scene: xr.DataArray) -> UInt8[np.ndarray, "y x 3"]:
     """Return red, green, blue, stretched from percentile 0.2 to 98; no data is white."""
     have = [str(v) for v in np.atleast_1d(scene.coords["band"].values)]

@@ -19,11 +19,18 @@ class OsmFile:
         self.ways: list[ET.Element] = []
         self.relations: list[ET.Element] = []
 
-    def way(self, points: Ring, tags: Mapping[str, str] | None = None) -> int:
-        """Add a way through ``points`` and return its id."""
+    def node(self, point: tuple[float, float], tags: Mapping[str, str]) -> int:
+        """Add a tagged node and return its id."""
+        number = self._node(point)
+        self._tag(self.root[number - 1], tags)
+        return number
+
+    def way(self, points: Ring, tags: Mapping[str, str] | None = None, *, missing: int = 0) -> int:
+        """Add a way through ``points``, leave some nodes out of the file, and return its id."""
         way = ET.Element("way", id=str(100 + len(self.ways)), version="1")
-        for point in points:
-            ET.SubElement(way, "nd", ref=str(self._node(point)))
+        for k, point in enumerate(points):
+            ref = 10**9 + k if 0 < k <= missing else self._node(point)
+            ET.SubElement(way, "nd", ref=str(ref))
         self._tag(way, tags or {})
         self.ways.append(way)
         return int(way.get("id", "0"))

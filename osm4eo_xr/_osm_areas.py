@@ -1,0 +1,153 @@
+"""Rows of a scan → columns: lines and points get their width, every area its square metres."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING
+
+import numpy as np
+import shapely
+from pyproj import Transformer
+
+if TYPE_CHECKING:
+    from osm4eo_xr._osm_scan import Row
+
+OSM_CRS = "EPSG:4326"
+"""CRS of OpenStreetMap coordinates and of the areas."""
+
+EQUAL_AREA = "EPSG:3035"
+"""CRS on which widths and areas are measured."""
+
+
+@dataclass(frozen=True)
+class Areas:
+    """Columns of areas, one entry per object.
+
+    Attributes
+    ----------
+    class_id : ndarray of uint8
+    priority : ndarray of int16
+        Of the rule, where it has one of its own; 0 = that of the class.
+    osm_id : ndarray of int64
+    osm_kind : ndarray of str
+        "node", "way" or "relation".
+    tag : ndarray of str
+    area : ndarray of float64
+        m² on EPSG:3035.
+    geometry : ndarray of Polygon or MultiPolygon
+        Degrees (EPSG:4326).
+    """
+
+    class_id: np.ndarray
+    priority: np.ndarray
+    osm_id: np.ndarray
+    osm_kind: np.ndarray
+    tag: np.ndarray
+    area: np.ndarray
+    geometry: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.osm_id)
+
+    def columns(self) -> dict[str, np.ndarray]:
+        """Return the columns by name, geometry last."""
+        return dict(vars(self))
+
+    def take(self, index: np.ndarray) -> Areas:
+        """Return some of the areas, in the order of an index or where a mask is true."""
+        return Areas(**{name: column[index] for name, column in vars(self).items()})
+
+    def in_order(self) -> Areas:
+        """Return the areas by kind, id and class: the order in which equals are burnt."""
+        return self.take(np.lexsort((self.class_id, self.osm_id, self.osm_kind)))
+
+    def count_tags(self) -> dict[str, Tally]:
+        """Return number and square metres of areas per tag."""
+        found: dict[str, Tally] = {}
+        for tag, class_id, area in zip(self.tag, self.class_id, self.area, strict=True):
+            found.setdefault(tag, Tally(int(class_id))).add(float(area))
+        return found
+
+
+@dataclass
+class Tally:
+    """Areas of one tag: their class, number and square metres."""
+
+    class_id: int
+    count: int = 0
+    area: float = 0.0
+
+    def add(self, area: float, count: int = 1) -> None:
+        """Add areas."""
+        self.count += count
+        self.area += area
+
+
+def to_areas(rows: Sequence[Row], bbox: tuple[float, float, float, float] | None = None) -> Areas:
+    """Turn rows into areas; with a bbox, those that meet it.
+
+    Parameters
+    ----------
+    rows : sequence of Row
+        What a scan yields.
+    bbox : tuple of float, optional
+        West, south, east, north in degrees.
+    """
+    geometry = shapely.from_wkb(np.array([row.wkb for row in rows], dtype=object))
+    metric = project(geometry)
+    width = np.array([row.rule.width for row in rows])
+    thin = np.flatnonzero(width > 0)
+    if thin.size:
+        metric[thin] = _widened(metric[thin], width[thin])
+        geometry[thin] = project(metric[thin], inverse=True)
+    areas = Areas(
+        class_id=np.array([row.rule.class_id for row in rows], np.uint8),
+        priority=np.array([row.rule.priority for row in rows], np.int16),
+        osm_id=np.array([row.osm_id for row in rows], np.int64),
+        osm_kind=np.array([row.kind for row in rows], dtype=object),
+        tag=np.array([row.rule.tag for row in rows], dtype=object),
+        area=shapely.area(metric),
+        geometry=geometry,
+    )
+    return areas if bbox is None else areas.take(shapely.intersects(geometry, shapely.box(*bbox)))
+
+
+def _widened(metric: np.ndarray, width: np.ndarray) -> np.ndarray:
+    """Buffer lines and points; a point becomes a disc of that diameter."""
+    # A flat cap ends a river where its way ends, and joins the next way's without a bulge.
+    points = shapely.get_type_id(metric) == shapely.GeometryType.POINT
+    out = np.empty_like(metric)
+    out[points] = shapely.buffer(metric[points], width[points] / 2)
+    out[~points] = shapely.buffer(metric[~points], width[~points] / 2, cap_style="flat")
+    return out
+
+
+def project(geometry: np.ndarray, crs: str = EQUAL_AREA, *, inverse: bool = False) -> np.ndarray:
+    """Take geometries from degrees to metres of a CRS, or back."""
+    step = _transformer(OSM_CRS, crs) if not inverse else _transformer(crs, OSM_CRS)
+    projected = geometry.copy()
+    xy = shapely.get_coordinates(projected)
+    xy = np.column_stack(step.transform(xy[:, 0], xy[:, 1]))
+    return np.asarray(shapely.set_coordinates(projected, xy))
+
+
+@cache
+def _transformer(source: str, target: str) -> Transformer:
+    return Transformer.from_crs(source, target, always_xy=True)
+
+
+def join(parts: Sequence[Areas]) -> Areas:
+    """Put batches of areas together."""
+    names = Areas.__dataclass_fields__
+    return Areas(**{n: np.concatenate([getattr(p, n) for p in parts]) for n in names})
+
+
+def tags_of(parts: Sequence[dict[str, Tally]]) -> dict[str, Tally]:
+    """Add the tallies of batches."""
+    total: dict[str, Tally] = {}
+    for part in parts:
+        for tag, tally in part.items():
+            total.setdefault(tag, Tally(tally.class_id)).add(tally.area, tally.count)
+    return total

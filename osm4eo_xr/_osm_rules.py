@@ -1,0 +1,55 @@
+"""The legend's rules, looked up by the tags of an OpenStreetMap object."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from osm4eo_xr.legend import Legend, TagRule
+
+IGNORED_KEYS = frozenset(
+    {"type", "created_by", "source", "note", "fixme", "FIXME", "comment", "description", "name"}
+)
+"""Keys that say nothing of the ground; a multipolygon with no others takes its outer ways' tags."""
+
+
+class Rules:
+    """Finds the rule that wins for an object."""
+
+    def __init__(self, legend: Legend) -> None:
+        priority = {c.id: c.priority for c in legend.classes}
+        self.by_key: dict[str, dict[str, list[TagRule]]] = {}
+        self.rank: dict[TagRule, tuple[int, int]] = {}
+        for rule in legend.rules:
+            self.by_key.setdefault(rule.key, {}).setdefault(rule.value, []).append(rule)
+            # Of two rules of one priority, the one that asks for more tags knows more.
+            self.rank[rule] = (rule.priority or priority[rule.class_id], -len(rule.require))
+        self.tags = sorted({(rule.key, rule.value) for rule in legend.rules})
+        self.points = any(rule.geometry == "point" for rule in legend.rules)
+
+    def matches(self, tags: Any) -> list[TagRule]:
+        """Return the rules whose tags an object has and that do not exclude it."""
+        found: list[TagRule] = []
+        # A dozen look-ups are cheaper than a walk over the object's tags.
+        for key, values in self.by_key.items():
+            value = tags.get(key)
+            if value is not None and value in values:
+                found.extend(rule for rule in values[value] if _holds(rule, tags))
+        return found
+
+    def best(self, matches: Iterable[TagRule], geometry: str) -> TagRule | None:
+        """Return the rule with the lowest priority number of those for a kind of geometry."""
+        fit = [rule for rule in matches if rule.geometry == geometry]
+        return min(fit, key=self.rank.__getitem__) if fit else None
+
+
+def _holds(rule: TagRule, tags: Any) -> bool:
+    if any(tags.get(key) == value for key, value in rule.exclude):
+        return False
+    return not rule.require or any(tags.get(key) == value for key, value in rule.require)
+
+
+def is_untagged(tags: Any) -> bool:
+    """Whether a relation says nothing of the ground itself, as multipolygons of the old style."""
+    return all(tag.k in IGNORED_KEYS for tag in tags)

@@ -1,0 +1,185 @@
+"""Land-use areas of a country on disk: GeoParquet in spatial partitions, with an index."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import shapely
+from pyproj import CRS
+
+from osm4eo_xr._osm_areas import OSM_CRS, Areas, Tally
+from osm4eo_xr.errors import InputError
+
+INDEX = "_landuse.json"
+"""Name of the index in the folder; readers of Parquet folders leave out what begins with _."""
+
+FORMAT = "osm4eo_xr land use 1"
+
+Bounds = tuple[float, float, float, float]
+
+
+@dataclass(frozen=True)
+class Partition:
+    """One file of areas whose boxes have their centres in one cell.
+
+    Attributes
+    ----------
+    file : str
+        Name in the folder.
+    areas : int
+        Number of areas.
+    bounds : tuple of float
+        West, south, east, north of all of them, degrees.
+    """
+
+    file: str
+    areas: int
+    bounds: Bounds
+
+
+@dataclass(frozen=True)
+class Problems:
+    """Objects that need a word, each with osm_kind, osm_id and reason.
+
+    Attributes
+    ----------
+    broken : list of dict
+        With a tag of the legend, and no area.
+    repaired : list of dict
+        Areas that were mended.
+    duplicates : list of dict
+        Closed ways left out for a relation that says the same of the same ring.
+    """
+
+    broken: list[dict[str, Any]]
+    repaired: list[dict[str, Any]]
+    duplicates: list[dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Landuse:
+    """Land-use areas in a folder, as ``write_landuse`` leaves them.
+
+    Attributes
+    ----------
+    folder : Path
+        Holds a GeoParquet file per partition and the index ``_landuse.json``.
+    legend : str
+        Name of the legend that chose the classes.
+    cell : float
+        Edge of a partition's cell, degrees.
+    partitions : tuple of Partition
+        In order of file name.
+    tags : dict
+        Class, number and square metres of the areas of each tag.
+    problems : Problems
+        What could not be used as it is.
+    """
+
+    folder: Path
+    legend: str
+    cell: float
+    partitions: tuple[Partition, ...]
+    tags: dict[str, Tally]
+    problems: Problems
+
+    def __len__(self) -> int:
+        return sum(p.areas for p in self.partitions)
+
+    @cached_property
+    def class_ids(self) -> tuple[int, ...]:
+        """Classes that the areas have, ascending."""
+        return tuple(sorted({tally.class_id for tally in self.tags.values()}))
+
+    @cached_property
+    def bounds(self) -> Bounds:
+        """West, south, east, north of all areas, degrees."""
+        boxes = np.array([p.bounds for p in self.partitions])
+        low, high = boxes[:, :2].min(axis=0), boxes[:, 2:].max(axis=0)
+        return float(low[0]), float(low[1]), float(high[0]), float(high[1])
+
+    def meeting(self, bbox: Bounds) -> list[Path]:
+        """Return the files of the partitions whose areas may meet a box in degrees."""
+        west, south, east, north = bbox
+        boxes = np.array([p.bounds for p in self.partitions])
+        near = (boxes[:, 0] <= east) & (boxes[:, 2] >= west)
+        near &= (boxes[:, 1] <= north) & (boxes[:, 3] >= south)
+        return [self.folder / self.partitions[k].file for k in np.flatnonzero(near)]
+
+
+def open_landuse(folder: str | Path) -> Landuse:
+    """Open a folder of land-use partitions; only its index is read.
+
+    Raises
+    ------
+    InputError
+        If the folder has no index of ours.
+    """
+    folder = Path(folder)
+    try:
+        tree = json.loads((folder / INDEX).read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        raise InputError(
+            f"no {INDEX} in {folder}; give a folder that osm4eo-xr labels --polygons wrote"
+        ) from None
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{folder / INDEX} is damaged ({error}); write it again") from None
+    if tree.get("format") != FORMAT:
+        raise InputError(f"{folder / INDEX} is {tree.get('format')!r}, not {FORMAT!r}")
+    parts = (Partition(p["file"], p["areas"], tuple(p["bounds"])) for p in tree["partitions"])
+    tags = {tag: Tally(**tally) for tag, tally in tree["tags"].items()}
+    problems = Problems(**tree["problems"])
+    return Landuse(folder, tree["legend"], tree["cell"], tuple(parts), tags, problems)
+
+
+def write_index(landuse: Landuse) -> None:
+    """Write the index of a folder whose partitions are whole."""
+    tree = {
+        "format": FORMAT,
+        "legend": landuse.legend,
+        "cell": landuse.cell,
+        "partitions": [asdict(p) for p in landuse.partitions],
+        "tags": {tag: asdict(tally) for tag, tally in sorted(landuse.tags.items())},
+        "problems": asdict(landuse.problems),
+    }
+    text = json.dumps(tree, indent=1, ensure_ascii=False) + "\n"
+    (landuse.folder / INDEX).write_text(text, encoding="utf-8")
+
+
+def to_table(areas: Areas) -> pa.Table:
+    """Return areas as a GeoParquet table (WKB, EPSG:4326)."""
+    columns = areas.columns() | {"geometry": shapely.to_wkb(areas.geometry)}
+    table = pa.table({name: pa.array(values) for name, values in columns.items()})
+    bounds = shapely.total_bounds(areas.geometry).tolist()
+    geo = {
+        "version": "1.0.0",
+        "primary_column": "geometry",
+        "columns": {
+            "geometry": {
+                "encoding": "WKB",
+                "geometry_types": ["MultiPolygon", "Polygon"],
+                "crs": CRS(OSM_CRS).to_json_dict(),
+                "bbox": bounds,
+            }
+        },
+    }
+    return table.replace_schema_metadata({"geo": json.dumps(geo)})
+
+
+def from_table(table: pa.Table) -> Areas:
+    """Return the areas of a table."""
+    columns = {n: table[n].to_numpy(zero_copy_only=False) for n in Areas.__dataclass_fields__}
+    return Areas(**columns | {"geometry": shapely.from_wkb(columns["geometry"])})
+
+
+def read_areas(files: Iterable[Path]) -> list[Areas]:
+    """Read whole partitions."""
+    return [from_table(pq.read_table(file)) for file in files]

@@ -1,0 +1,74 @@
+"""Write an OpenStreetMap extract several times side by side, as a larger extract.
+
+The copies go east, so that each class has the area of the first copy as many times over; ids are
+numbered anew, without gaps, in the order that extracts have.
+
+    python tests/benchmarks/tiled_osm.py liechtenstein.osm.pbf larger.osm.pbf --copies 20
+"""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import osmium
+import osmium.osm
+
+_KINDS: dict[str, Any] = {"n": osmium.osm.NODE, "w": osmium.osm.WAY, "r": osmium.osm.RELATION}
+
+
+def tile(source: Path, target: Path, copies: int) -> None:
+    """Write ``copies`` of an extract, each shifted by the width of the first."""
+    numbers = {kind: _numbers(source, bits) for kind, bits in _KINDS.items()}
+    west, east = _bounds(source)
+    step = round(east - west + 0.01, 2)
+    with osmium.SimpleWriter(str(target), overwrite=True) as writer:
+        for kind, bits in _KINDS.items():
+            for copy in range(copies):
+                for thing in osmium.FileProcessor(str(source), bits):
+                    writer.add(_moved(thing, kind, copy, step, numbers))
+
+
+def _numbers(source: Path, bits: Any) -> dict[int, int]:
+    """Number the objects of a kind, 0 for the first."""
+    return {thing.id: k for k, thing in enumerate(osmium.FileProcessor(str(source), bits))}
+
+
+def _bounds(source: Path) -> tuple[float, float]:
+    """Return the extract's west and east end in degrees."""
+    nodes: Any = osmium.FileProcessor(str(source), osmium.osm.NODE)
+    lons = [n.lon for n in nodes]
+    return min(lons), max(lons)
+
+
+def _moved(
+    thing: Any, kind: str, copy: int, step: float, numbers: dict[str, dict[int, int]]
+) -> Any:
+    """Return one object of one copy."""
+
+    def number(kind: str, old: int) -> int:
+        # What an extract names and does not hold stays missing in every copy.
+        at = numbers[kind].get(old)
+        return 10**12 + old if at is None else copy * len(numbers[kind]) + at + 1
+
+    new = {"id": number(kind, thing.id)}
+    if thing.is_node():
+        return thing.replace(**new, location=(thing.lon + copy * step, thing.lat))
+    if thing.is_way():
+        return thing.replace(**new, nodes=[number("n", n.ref) for n in thing.nodes])
+    members = [(m.type, number(m.type, m.ref), m.role) for m in thing.members]
+    return thing.replace(**new, members=members)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("source", type=Path)
+    parser.add_argument("target", type=Path)
+    parser.add_argument("--copies", type=int, default=20)
+    options = parser.parse_args()
+    tile(options.source, options.target, options.copies)
+
+
+if __name__ == "__main__":
+    main()
