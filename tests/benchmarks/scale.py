@@ -85,7 +85,7 @@ def measure(name: str, tiles: int) -> str:
     ):
         model = load_model(tiny_model(Path(folder) / "model"))
         one_map((BLOCK, BLOCK), model, Path(folder))  # the first compiles
-        client.cluster.scheduler.add_plugin(Counter(seen))  # pyright: ignore[reportOptionalMemberAccess, reportAttributeAccessIssue] - a SpecCluster here
+        client.cluster.scheduler.add_plugin(Counter(seen))  # pyright: ignore[reportOptionalMemberAccess] - there is one
         before = psutil.Process().memory_info().rss
         thread = threading.Thread(target=watch_memory, args=(seen, stop))
         thread.start()
