@@ -5,6 +5,7 @@ Every command imports the step it needs when it runs, so ``--help`` answers at o
 
 from __future__ import annotations
 
+import signal
 import sys
 from functools import partial
 from pathlib import Path
@@ -48,6 +49,9 @@ ModelFolder = Annotated[Path, typer.Option("--model", help="Folder of a trained 
 Out = Annotated[Path, typer.Option("--out", help="File or folder to write.")]
 SceneFiles = Annotated[list[Path], typer.Argument(help="A multi-band raster, or a file per band.")]
 Seed = Annotated[int, typer.Option("--seed", help="Seed of every random choice.")]
+
+
+_ENDED_BY_SIGTERM = 128 + signal.SIGTERM  # as shells say it
 
 
 def main() -> None:
@@ -383,6 +387,8 @@ def run(
         print_plan(plan_country(country))
         _print_scripts(cluster or read_country(country).cluster)
         return
+    # A batch system ends a job with SIGTERM first: time to give the worker jobs back.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(_ENDED_BY_SIGTERM))
     with piece_bars() as watch:
         out = run_country(country, cluster=cluster, watch=watch)
     OUT.print(str(out), soft_wrap=True, highlight=False)
