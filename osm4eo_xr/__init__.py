@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from osm4eo_xr.model import Model, Normalisation, load_model, save_model
     from osm4eo_xr.mosaic import mosaic
     from osm4eo_xr.osm import read_landuse, unclaimed_tags, write_landuse
+    from osm4eo_xr.patches import patch_samples
     from osm4eo_xr.plot import quicklook
     from osm4eo_xr.radiometry import band_statistics, composite, mask_clouds
     from osm4eo_xr.samples import draw_samples, open_samples, sample_counts, write_samples
@@ -90,6 +91,7 @@ _MODULE_OF = {
     "open_safe_classes": "scene",
     "open_samples": "samples",
     "open_scene": "scene",
+    "patch_samples": "patches",
     "plan_country": "country",
     "quicklook": "plot",
     "random_forest_report": "forest",
@@ -153,6 +155,7 @@ __all__ = [
     "open_safe_classes",
     "open_samples",
     "open_scene",
+    "patch_samples",
     "plan_country",
     "quicklook",
     "random_forest_report",

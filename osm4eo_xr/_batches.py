@@ -61,7 +61,9 @@ class Windows:
     positions : ndarray
         Which of them.
     window : int, optional
-        Cut windows of this edge out of the middle and label each with the class of its centre.
+        Cut windows of this edge around the drawn pixel and label each with its class.
+    centre : int, optional
+        Index of the drawn pixel along both axes of such a window; by default half the edge.
     memory : int
         Bytes up to which all windows are held.
     """
@@ -69,11 +71,18 @@ class Windows:
     samples: xr.Dataset
     positions: np.ndarray
     window: int | None = None
+    centre: int | None = None
     memory: int = IN_MEMORY
     _held: tuple[np.ndarray, np.ndarray] | None = field(default=None, repr=False)
 
     def __len__(self) -> int:
         return len(self.positions)
+
+    @property
+    def before(self) -> int:
+        """First row and column of a window within its sample."""
+        window = self.window or 0
+        return self.samples.sizes["y"] // 2 - (window // 2 if self.centre is None else self.centre)
 
     @property
     def sample_bytes(self) -> int:
@@ -107,10 +116,9 @@ class Windows:
         return picked["image"].values[back], picked["label"].values[back]
 
     def _centred(self, picked: xr.Dataset, back: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Cut the middle out; the drawn pixel is at half the edge in both."""
+        """Cut the windows out; in a sample the drawn pixel is at half the edge."""
         middle = picked.sizes["y"] // 2
-        edge = self.window or 0
-        part = slice(middle - edge // 2, middle - edge // 2 + edge)
+        part = slice(self.before, self.before + (self.window or 0))
         label = picked["label"][:, middle, middle].values
         return picked["image"][:, part, part].values[back], label[back]
 

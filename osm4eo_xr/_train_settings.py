@@ -68,6 +68,8 @@ class TrainSettings:
         Epochs between two looks at the validation samples; the last epoch is always looked at.
     patience : int
         Looks without a better validation accuracy after which training ends; 0 never ends it.
+    checkpoint_every : int
+        Steps between two checkpoints of a run with a folder; the end of an epoch has one too.
     """
 
     depth: int = 29
@@ -94,10 +96,11 @@ class TrainSettings:
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
     validate_every: int = 1
     patience: int = 0
+    checkpoint_every: int = 500
 
     def __post_init__(self) -> None:
         self.net(bands=1, classes=1)
-        for name in ("epochs", "batch", "accumulate", "validate_every"):
+        for name in ("epochs", "batch", "accumulate", "validate_every", "checkpoint_every"):
             _check(self, name, getattr(self, name) >= 1, "1 or more")
         for name in ("weight_decay", "clip", "band_jitter", "patience"):
             _check(self, name, getattr(self, name) >= 0, "0 or more")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import jax
@@ -40,8 +41,10 @@ class Task:
         Normalisation per band, in the samples' unit.
     weights : tuple of float
         Weight of each class in the loss.
-    steps : int
-        Steps in all.
+    batch : int
+        Samples per step.
+    steps_per_epoch : int
+        Steps of an epoch.
     """
 
     net: NetSettings
@@ -50,7 +53,13 @@ class Task:
     offset: tuple[float, ...]
     scale: tuple[float, ...]
     weights: tuple[float, ...]
-    steps: int
+    batch: int = 1
+    steps_per_epoch: int = 1
+
+    @property
+    def steps(self) -> int:
+        """Steps in all."""
+        return self.settings.epochs * self.steps_per_epoch
 
     @property
     def dtype(self) -> str:
@@ -92,6 +101,7 @@ def fresh_state(task: Task, variables: Mapping[str, Any]) -> State:
     }
 
 
+@cache
 def make_train_step(task: Task) -> Callable[..., tuple[State, dict[str, Array]]]:
     """Return ``step(state, image, label) -> (state, sums)``, jitted; the state is given away.
 
@@ -142,7 +152,8 @@ def _accumulated(
 
 
 def _cut(x: Array, parts: int) -> Array:
-    return x.reshape(parts, -1, *x.shape[1:])
+    """Deal samples out to parts; of a batch on several devices each part has its share on each."""
+    return x.reshape(-1, parts, *x.shape[1:]).swapaxes(0, 1)
 
 
 def _loss(task: Task, params: Any, stats: Any, x: Array, label: Array) -> Any:
@@ -205,6 +216,7 @@ def _augmented(settings: TrainSettings, x: Array, label: Array, key: Array) -> t
     return x, label
 
 
+@cache
 def make_eval_step(task: Task) -> Callable[..., Float32[Array, "n *yx k"]]:
     """Return ``logits(variables, image)``, jitted, under the running statistics."""
 

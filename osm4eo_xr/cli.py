@@ -5,6 +5,7 @@ Every command imports the step it needs when it runs, so ``--help`` answers at o
 
 from __future__ import annotations
 
+import signal
 import sys
 from functools import partial
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from osm4eo_xr import __version__, _cli_models
+from osm4eo_xr import __version__, _cli_models, _cli_training
 from osm4eo_xr.console import (
     OUT,
     piece_bars,
@@ -48,6 +49,9 @@ ModelFolder = Annotated[Path, typer.Option("--model", help="Folder of a trained 
 Out = Annotated[Path, typer.Option("--out", help="File or folder to write.")]
 SceneFiles = Annotated[list[Path], typer.Argument(help="A multi-band raster, or a file per band.")]
 Seed = Annotated[int, typer.Option("--seed", help="Seed of every random choice.")]
+
+
+_ENDED_BY_SIGTERM = 128 + signal.SIGTERM  # as shells say it
 
 
 def main() -> None:
@@ -208,46 +212,8 @@ def composite(
     _write(with_observations(made), out, None)
 
 
-@app.command()
-def samples(
-    scene: Annotated[list[Path], typer.Option("--scene", help="Scene files.")],
-    labels: Annotated[Path, typer.Option("--labels", help="Class raster on the scene's grid.")],
-    out: Out,
-    per_class: Annotated[int, typer.Option(min=1, help="Samples per class.")] = 5000,
-    seed: Seed = 0,
-) -> None:
-    """Draw stratified training samples, spatially split, into a Zarr store."""
-    from osm4eo_xr.labels import read_labels
-    from osm4eo_xr.samples import draw_samples, write_samples
-    from osm4eo_xr.scene import open_scene
-
-    drawn = draw_samples(open_scene(scene), read_labels(labels), per_class=per_class, seed=seed)
-    with progress_bar(f"samples → {out}") as progress:
-        write_samples(drawn, out, progress=progress)
-    OUT.print(f"{drawn.sizes['sample']} samples in {out}")
-
-
-@app.command()
-def train(
-    samples: Annotated[Path, typer.Argument(help="Sample set (Zarr).")],
-    out: Out,
-    depth: Annotated[int, typer.Option(help="Layers of the network, 9n+2.")] = 29,
-    epochs: Annotated[int, typer.Option(min=1, help="Passes over the samples.")] = 30,
-    mode: Annotated[
-        Literal["dense", "window"], typer.Option(help="A class for every pixel, or per window.")
-    ] = "dense",
-    seed: Seed = 0,
-) -> None:
-    """Train the residual network and save it as a model folder."""
-    from osm4eo_xr.model import save_model
-    from osm4eo_xr.samples import open_samples
-    from osm4eo_xr.train import TrainSettings
-    from osm4eo_xr.train import train as fit
-
-    settings = TrainSettings(depth=depth, epochs=epochs, mode=mode, seed=seed)
-    with progress_bar("train") as progress:
-        model = fit(open_samples(samples), settings, progress=progress)
-    OUT.print(f"model in {save_model(model, out)}")
+app.command()(_cli_training.samples)
+app.command()(_cli_training.train)
 
 
 @app.command()
@@ -421,6 +387,8 @@ def run(
         print_plan(plan_country(country))
         _print_scripts(cluster or read_country(country).cluster)
         return
+    # A batch system ends a job with SIGTERM first: time to give the worker jobs back.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(_ENDED_BY_SIGTERM))
     with piece_bars() as watch:
         out = run_country(country, cluster=cluster, watch=watch)
     OUT.print(str(out), soft_wrap=True, highlight=False)

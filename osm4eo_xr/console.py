@@ -22,8 +22,11 @@ from rich.progress import (
 from rich.table import Table
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from osm4eo_xr._ledger import Throughput
     from osm4eo_xr._symptoms import Finding
+    from osm4eo_xr._train_status import Status
     from osm4eo_xr.country import Plan
 
 OUT = Console()
@@ -68,6 +71,72 @@ def piece_bars() -> Iterator[Callable[[str, int, int], None]]:
             bars.update(tasks[piece], completed=done, total=total)
 
         yield watch
+
+
+@contextmanager
+def training_bar() -> Iterator[Callable[[Status], None]]:
+    """Draw one bar for a training run, with loss, accuracy, samples/s and the time left.
+
+    Without a terminal each epoch is a line.
+    """
+    if not ERR.is_terminal:
+        yield _epoch_lines()
+        return
+    columns = (
+        TextColumn("epoch {task.fields[epoch]}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.description}"),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=ERR) as bars:
+        task = bars.add_task("", total=None, epoch="")
+
+        def watch(status: Status) -> None:
+            bars.update(
+                task,
+                completed=status.step,
+                total=status.steps,
+                epoch=f"{status.epoch} of {status.epochs}",
+                description=_training_text(status),
+            )
+
+        yield watch
+
+
+def _epoch_lines() -> Callable[[Status], None]:
+    """Return a callback that prints a line when an epoch is through."""
+
+    def watch(status: Status) -> None:
+        if status.step * status.epochs == status.epoch * status.steps:
+            text = f"epoch {status.epoch} of {status.epochs}: {_training_text(status)}"
+            ERR.print(text, highlight=False)
+
+    return watch
+
+
+def _training_text(status: Status) -> str:
+    minutes, seconds = divmod(round(status.seconds_left), 60)
+    return (
+        f"loss {status.loss:.3f}, accuracy {100 * status.accuracy:.1f} %, "
+        f"{status.samples_per_second:.0f} samples/s, {minutes}:{seconds:02} left"
+    )
+
+
+def sample_table(counts: pd.DataFrame) -> Table:
+    """Return drawn samples per class and split, and how many are short of what was wanted."""
+    table = Table(title="samples")
+    table.add_column("class")
+    splits = counts["split"].unique().tolist()
+    for heading in (*splits, "shortfall"):
+        table.add_column(heading, justify="right")
+    for slug, rows in counts.groupby("class", sort=False):
+        if rows["drawn"].sum():
+            drawn = [str(rows.loc[rows["split"] == split, "drawn"].sum()) for split in splits]
+            table.add_row(str(slug), *drawn, str(rows["shortfall"].sum()))
+        else:
+            table.add_row(str(slug), *["-"] * len(splits), "no labelled pixel")
+    return table
 
 
 class _LogLines:

@@ -17,10 +17,13 @@ from osm4eo_xr._country_maps import map_pieces
 from osm4eo_xr._country_plan import Plan, PlannedPiece, plan_pieces
 from osm4eo_xr._country_read import read_country
 from osm4eo_xr._country_settings import CountrySettings
+from osm4eo_xr.errors import InputError
 
 __all__ = ["CountrySettings", "Plan", "PlannedPiece", "plan_country", "read_country", "run_country"]
 
 Watch = Callable[[str, int, int], None]
+
+_TILE = "classified "  # how the names of tiles' pieces begin
 
 
 @dataclass(frozen=True)
@@ -87,6 +90,7 @@ def run_country(
     ------
     InputError
         If the country file or one of its inputs cannot be used, or another run holds the folder.
+        Tiles that cannot be read are named when all others are finished.
     """
     pieces = _open(path)
     run, ledger = pieces.run, pieces.ledger
@@ -99,8 +103,7 @@ def run_country(
             for piece in pieces.todo(pieces.first):
                 _make(piece, ledger, watch)
             rest = pieces.rest()
-            for piece in pieces.todo(rest):
-                _make(piece, ledger, watch)
+            _make_all(pieces.todo(rest), ledger, watch)
         _report(run, [*pieces.first, *rest], ledger, watch)
     return run.out
 
@@ -112,6 +115,28 @@ def _open(path: str | Path, *, hashing: bool = True) -> _Pieces:
     ledger = Ledger(out, hashing=hashing)
     run = Country(settings, base, ledger, out)
     return _Pieces(run, ledger, [*scene_pieces(run), *learning_pieces(run)])
+
+
+def _make_all(todo: list[Piece], ledger: Ledger, watch: Watch | None) -> None:
+    """Make pieces; tiles that cannot be read do not hold up the other tiles."""
+    bad: dict[str, str] = {}
+    tiles = [p for p in todo if p.name.startswith(_TILE)]
+    for piece in tiles:
+        try:
+            _make(piece, ledger, watch)
+        except OSError as error:
+            if error.errno is not None:  # of the disk, say full; GDAL's reading errors have none
+                raise
+            bad[piece.name.removeprefix(_TILE)] = " ".join(str(error).split())
+    if bad:
+        reasons = "; ".join(f"{tile} ({reason})" for tile, reason in bad.items())
+        raise InputError(
+            f"{len(bad)} of {len(tiles)} tiles cannot be read: {reasons}. The other tiles are "
+            f"finished; replace the files and run again"
+        )
+    for piece in todo:
+        if piece not in tiles:
+            _make(piece, ledger, watch)
 
 
 def _make(piece: Piece, ledger: Ledger, watch: Watch | None) -> None:

@@ -10,6 +10,7 @@ import xarray as xr
 
 from osm4eo_xr._batches import Windows, ordered_batches
 from osm4eo_xr._calibration import BINS, calibration_bins, expected_error
+from osm4eo_xr._devices import place_batch
 from osm4eo_xr._sample_store import read_split
 from osm4eo_xr._train_settings import TrainSettings
 from osm4eo_xr._train_step import Task, make_eval_step
@@ -60,7 +61,9 @@ def evaluate(
     InputError
         If the split is empty or unknown, or the samples lack a band of the model.
     """
-    windows = windows_of(samples, split, bands=model.bands, window=_window(model))
+    centred = model.net.mode == "window"
+    window, centre = (model.net.window, model.centre) if centred else (None, None)
+    windows = windows_of(samples, split, bands=model.bands, window=window, centre=centre)
     task = _task_of(model)
     counts, missing, bins = np.zeros((len(model.legend.ids),) * 2, np.int64), 0, np.zeros((3, BINS))
     done = 0
@@ -78,7 +81,12 @@ def evaluate(
 
 
 def windows_of(
-    samples: xr.Dataset, split: str, *, bands: tuple[str, ...], window: int | None
+    samples: xr.Dataset,
+    split: str,
+    *,
+    bands: tuple[str, ...],
+    window: int | None = None,
+    centre: int | None = None,
 ) -> Windows:
     """Return the windows of one split, in the bands of a model.
 
@@ -98,10 +106,11 @@ def windows_of(
         raise InputError(f"the samples have no band {missing[0]!r}, only {', '.join(have)}")
     if tuple(have) != tuple(bands):
         samples = samples.sel(band=list(bands))
-    edge = samples.sizes["y"]
-    if window and edge < window:
+    windows = Windows(samples, positions, window, centre)
+    edge, before = samples.sizes["y"], windows.before
+    if window and not 0 <= before <= edge - window:
         raise InputError(f"samples of {edge} pixels do not hold windows of {window}")
-    return Windows(samples, positions, window)
+    return windows
 
 
 def labelled_logits(
@@ -113,10 +122,10 @@ def labelled_logits(
     pixels: str = "all",
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Yield the logits (n, class) and labels (n,) of the labelled pixels, batch by batch."""
-    predict = _step_of(task)
+    predict = make_eval_step(task)
     for image, label, _ in ordered_batches(windows, batch):
         truth = _keep_centre(label) if pixels == "centre" and label.ndim > 1 else label
-        logits = np.asarray(predict(dict(variables), image))
+        logits = np.asarray(predict(dict(variables), place_batch(image)))
         yield logits[truth > 0], truth[truth > 0]
 
 
@@ -135,10 +144,6 @@ def _keep_centre(label: np.ndarray) -> np.ndarray:
     return kept
 
 
-def _window(model: Model) -> int | None:
-    return model.net.window if model.net.mode == "window" else None
-
-
 def _task_of(model: Model) -> Task:
     """Return what a trained model is evaluated as."""
     ones = (1.0,) * len(model.class_ids)
@@ -149,16 +154,4 @@ def _task_of(model: Model) -> Task:
         offset=model.normalisation.offset,
         scale=model.normalisation.scale,
         weights=ones,
-        steps=1,
     )
-
-
-_STEPS: dict[tuple[Any, ...], Any] = {}
-
-
-def _step_of(task: Task) -> Any:
-    """Return the jitted forward pass of a network, compiled once per shape."""
-    key = (task.net, task.offset, task.scale, task.dtype)
-    if key not in _STEPS:
-        _STEPS[key] = make_eval_step(task)
-    return _STEPS[key]

@@ -28,7 +28,7 @@ def numbered() -> xr.Dataset:
 
 
 def windows(samples: xr.Dataset, *, memory: int = 2**30, window: int | None = None) -> Windows:
-    return Windows(samples, np.arange(0, 2 * SIZE, 2), window, memory)
+    return Windows(samples, np.arange(0, 2 * SIZE, 2), window, memory=memory)
 
 
 @given(st.integers(1, 1000), st.integers(1, 500), st.integers(0, 99))

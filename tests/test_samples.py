@@ -27,6 +27,7 @@ from osm4eo_xr._blocks import (
     split_of_pixels,
 )
 from osm4eo_xr.errors import InputError
+from osm4eo_xr.patches import patch_samples
 from osm4eo_xr.samples import draw_samples, open_samples, sample_counts, write_samples
 from tests.train_case import CLASSES, box, ground, raster, small_legend, small_samples, spectra
 
@@ -340,3 +341,19 @@ def test_small_sets_of_the_tests_hold_their_three_classes() -> None:
 
 def places(samples: xr.Dataset) -> set[tuple[float, float]]:
     return set(zip(samples["easting"].to_numpy(), samples["northing"].to_numpy(), strict=True))
+
+
+def test_patches_of_one_class_each_are_a_sample_set() -> None:
+    image = np.random.default_rng(0).random((9, 8, 8, 3)).astype(np.float32)
+    label, split = np.tile(np.array(CLASSES), 3), np.arange(3).repeat(3)
+    bands = ("red", "green", "blue")
+    found = patch_samples(image, label, split, bands=bands, legend=small_legend())
+    assert isinstance(found["image"].data, da.Array)
+    shown, classes = Windows(found, np.arange(9), window=8).read(np.array([4, 0]))
+    np.testing.assert_array_equal(shown, image[[4, 0]])
+    np.testing.assert_array_equal(classes, label[[4, 0]])
+    assert sample_counts(found)["drawn"].tolist() == [1] * 9
+    with pytest.raises(InputError, match="class 2, which legend 'three'"):
+        patch_samples(image, label + 1, split, bands=bands, legend=small_legend())
+    with pytest.raises(InputError, match="for 9 labels and 2 bands"):
+        patch_samples(image, label, split, bands=bands[:2], legend=small_legend())

@@ -1,20 +1,26 @@
 """Clusters on a real Slurm: jobs that are asked for, die, end, and are given back."""
 
+import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
+import yaml
 from dask.base import annotate
 from distributed import Client
 
 from osm4eo_xr import InputError, device_annotations, open_cluster
+from osm4eo_xr.country import run_country
+from tests.country_case import MODEL, make_country, products
 from tests.slurm.controller import LocalSlurm, wait_until, why_not
+
+SCRIPT = Path(__file__).parent.parent / "cluster" / "run_country.sbatch"
 
 pytestmark = [
     pytest.mark.skipif(why_not() is not None, reason=why_not() or ""),
-    pytest.mark.timeout(300),
+    pytest.mark.timeout(900),
 ]
 
 
@@ -114,17 +120,17 @@ def test_a_killed_job_is_replaced_and_nothing_is_lost(
 def test_workers_leave_before_the_wall_time_and_hand_over(
     slurm: LocalSlurm, settings: dict[str, Any]
 ) -> None:
-    settings |= {"lifetime_margin": 20, "lifetime_stagger": 0}
+    settings |= {"lifetime_margin": 42, "lifetime_stagger": 0}
     settings["gpu"] |= {"walltime": "00:01:00", "jobs": 1}
     with open_cluster("slurm-gpu", **settings) as client:
-        futures = client.map(_named, range(900), pure=False)
+        futures = client.map(_named, range(450), pure=False)
         results = _results(client, futures)
         workers = [w for _, w in results]
         # what the first worker held was handed to the second, not made again by it
-        assert workers.count("gpu-0") > 200
+        assert workers.count("gpu-0") > 100
         assert workers.count("gpu-1") > 20
         states = slurm.ask("squeue", "--noheader", "--states=all", "--format=%T").split()
-    assert [n for n, _ in results] == list(range(900))
+    assert [n for n, _ in results] == list(range(450))
     assert "TIMEOUT" not in states
 
 
@@ -155,7 +161,8 @@ def test_jobs_that_die_at_once_end_the_run_with_the_log_named(
     slurm: LocalSlurm, settings: dict[str, Any]
 ) -> None:
     settings["prologue"] = ["echo the module is missing", "exit 1"]
-    settings["lost_after"] = 1
+    settings["cpu"] = {**settings["gpu"], "jobs": 5, "threads": 1}
+    settings |= {"gpu": None, "lost_after": 1}
     with (
         pytest.raises(InputError, match=r"5 jobs in a row ended before a worker .*/logs"),
         open_cluster("slurm-gpu", **settings) as client,
@@ -165,6 +172,74 @@ def test_jobs_that_die_at_once_end_the_run_with_the_log_named(
     assert 5 <= len(logs) <= 8
     assert all("the module is missing" in text for text in logs)
     assert slurm.is_empty()
+
+
+@pytest.fixture(scope="module")
+def calm(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, bytes]]:
+    """A country file, and the products of a run that nothing disturbed."""
+    path = make_country(tmp_path_factory.mktemp("land") / "here", edge=120, overlap=30, learn=MODEL)
+    made = products(run_country(path))
+    shutil.rmtree(path.parent / "result")
+    return path, made
+
+
+@pytest.fixture
+def country(calm: tuple[Path, dict[str, bytes]]) -> Iterator[Path]:
+    """A country file without results, and our command on PATH."""
+    yield calm[0]
+    shutil.rmtree(calm[0].parent / "result", ignore_errors=True)
+
+
+def _site_file(folder: Path, settings: dict[str, Any], kind: str) -> Path:
+    path = folder / f"{kind}.yaml"
+    path.write_text(yaml.safe_dump({"kind": kind, "title": "tests", **settings}))
+    return path
+
+
+def _submit_run(slurm: LocalSlurm, country: Path, site: Path, *options: str) -> str:
+    log = country.parent / "run-%j.log"
+    return slurm.submit("--mem=1G", f"--output={log}", *options, SCRIPT, country, site)
+
+
+def test_sbatch_leads_to_the_water_layer_though_a_worker_job_is_cancelled(
+    slurm: LocalSlurm,
+    settings: dict[str, Any],
+    calm: tuple[Path, dict[str, bytes]],
+    country: Path,
+    tmp_path: Path,
+) -> None:
+    settings["gpu"] |= {"gpus": 1, "jobs": 1}
+    job = _submit_run(slurm, country, _site_file(tmp_path, settings, "slurm"))
+    out = country.parent / "result"
+    assert wait_until((out / "classified" / "T01.tif").exists, 300), _logs(country)
+    slurm.cancel(next(j for j in slurm.jobs("RUNNING") if j != job))
+    assert wait_until(lambda: job not in slurm.jobs(), 300), _logs(country)
+    assert (out / "water.tif").exists(), _logs(country)
+    assert products(out) == calm[1]
+
+
+def test_a_run_cut_by_its_wall_time_goes_on_where_it_was(
+    slurm: LocalSlurm, calm: tuple[Path, dict[str, bytes]], country: Path, tmp_path: Path
+) -> None:
+    one = {"gpu": None, "cpu": {"processes": 1, "threads": 2}, "scratch": str(tmp_path)}
+    site = _site_file(tmp_path, one, "local")
+    job = _submit_run(slurm, country, site, "--time=1")
+    out = country.parent / "result"
+    assert wait_until((out / "classified" / "T01.tif").exists, 300), _logs(country)
+    slurm.hang(job)
+    slurm.end_time_limit(job)
+    assert wait_until(lambda: job not in slurm.jobs(), 90)
+    assert "JobState=TIMEOUT" in slurm.ask("scontrol", "show", "job", job)
+    assert not (out / "water.tif").exists()
+    kept = (out / "classified" / "T00.tif").stat().st_mtime_ns
+    again = _submit_run(slurm, country, site)
+    assert wait_until(lambda: again not in slurm.jobs(), 300), _logs(country)
+    assert products(out) == calm[1], _logs(country)
+    assert (out / "classified" / "T00.tif").stat().st_mtime_ns == kept
+
+
+def _logs(country: Path) -> str:
+    return "".join(p.read_text() for p in sorted(country.parent.glob("run-*.log")))
 
 
 def test_a_refused_job_is_the_callers_error(slurm: LocalSlurm, settings: dict[str, Any]) -> None:

@@ -1,5 +1,10 @@
 """Made-up ground on which the tests draw samples and train tiny networks."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import jax
 import numpy as np
 import xarray as xr
 from odc.geo.geobox import GeoBox
@@ -12,7 +17,7 @@ from osm4eo_xr.train import TrainSettings
 LEFT, TOP = 4_321_230, 3_209_870
 BANDS = ("blue", "green", "red", "nir")
 CLASSES = (1, 5, 12)
-TINY = TrainSettings(depth=11, width=4, kernel=3, decoder=4, epochs=2, batch=16, warmup=0.0)
+TINY = TrainSettings(depth=11, width=4, kernel=3, decoder=16, epochs=5, batch=8, learning_rate=1e-2)
 
 
 def box(rows: int, cols: int, top: int = 0, left: int = 0) -> GeoBox:
@@ -71,3 +76,26 @@ def small_legend() -> Legend:
     """Return the three classes of the ground."""
     classes: tuple[LandUseClass, ...] = tuple(default_legend().by_id[i] for i in CLASSES)
     return Legend(name="three", classes=classes)
+
+
+@contextmanager
+def kept_programs(folder: Path) -> Iterator[None]:
+    """Keep compiled programs in a folder, so that equal ones are compiled once."""
+    names = (
+        "jax_compilation_cache_dir",
+        "jax_persistent_cache_min_compile_time_secs",
+        "jax_persistent_cache_min_entry_size_bytes",
+    )
+    before = {name: getattr(jax.config, name) for name in names}
+    for name, value in zip(names, (str(folder), 0.0, -1), strict=True):
+        jax.config.update(name, value)
+    yield
+    for name, value in before.items():
+        jax.config.update(name, value)
+
+
+def holed_samples() -> xr.Dataset:
+    """Return the small samples with a hole of no data in every fifth image."""
+    samples = small_samples().compute()
+    samples["image"][::5, 2:4, :, 1] = np.nan
+    return samples

@@ -2,9 +2,11 @@
 
 import os
 import shutil
+import socket
 import subprocess
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 
 SCRIPT = Path(__file__).with_name("slurm.sh")
@@ -24,13 +26,14 @@ class LocalSlurm:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._port = _free_ports(6)
         self.environment = {"SLURM_CONF": str(folder / "slurm.conf")}
 
     def script(self, action: str) -> None:
         """Run ``slurm.sh up``, ``down`` or ``restart``."""
-        done = subprocess.run(
-            [str(SCRIPT), action, str(self.folder)], capture_output=True, text=True, check=False
-        )
+        environment = {**os.environ, "SLURM_TEST_PORT": str(self._port)}
+        command = [str(SCRIPT), action, str(self.folder)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
         assert done.returncode == 0, done.stdout + done.stderr
 
     def ask(self, *command: str) -> str:
@@ -44,6 +47,18 @@ class LocalSlurm:
         only = [f"--states={state}"] if state else []
         return self.ask("squeue", "--noheader", "--format=%A", *only).split()
 
+    def submit(self, *arguments: str | Path) -> str:
+        """Submit a job script and return the job's id."""
+        return self.ask("sbatch", "--parsable", *map(str, arguments)).strip()
+
+    def end_time_limit(self, job: str) -> None:
+        """Let the wall time of a running job end now; Slurm looks at limits every 30 seconds."""
+        self.ask("scontrol", "update", f"JobId={job}", "EndTime=now")
+
+    def hang(self, job: str) -> None:
+        """Stop a job's processes, as a dead file system does."""
+        self.ask("scancel", "--signal=STOP", "--full", job)
+
     def cancel(self, job: str) -> None:
         """End a job hard, as a dying node does."""
         self.ask("scancel", "--signal=KILL", "--full", job)
@@ -51,6 +66,20 @@ class LocalSlurm:
     def is_empty(self) -> bool:
         """Whether no job is left, waiting a moment for those that are completing."""
         return wait_until(lambda: not self.jobs(), 30)
+
+
+def _free_ports(number: int) -> int:
+    """Return the first of so many free ports in a row, so that two test runs do not meet."""
+    start = 20_000 + os.getpid() % 1000 * 10
+    for first in range(start, start + 10_000, 10):
+        with ExitStack() as stack:
+            try:
+                for port in range(first, first + number):
+                    stack.enter_context(socket.socket()).bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        return first
+    raise AssertionError("no free ports")
 
 
 def wait_until(condition: Callable[[], bool], seconds: float) -> bool:
