@@ -103,8 +103,10 @@ class Passes:
         self.relations.track(tracker)
         self.progress.next_pass()
         ways: Any = osmium.FileProcessor(str(self.path), osmium.osm.WAY)
-        for way in ways.with_filter(osmium.filter.TagFilter(*self.rules.tags)):
+        for count, way in enumerate(ways.with_filter(osmium.filter.TagFilter(*self.rules.tags))):
             tracker.add_references(way)
+            if count % _REPORT_EVERY == 0:
+                self.progress.report()
         self.progress.next_pass()
         tracker.complete_backward_references(str(self.path), relation_depth=0)
         return tracker
@@ -181,15 +183,13 @@ class _Bytes:
             self.progress(self.passed * self.size + self._position(), self.passes * self.size)
 
     def next_pass(self) -> None:
-        """Tell that a pass is over."""
+        """Take note that a pass is over."""
         self.passed += 1
-        if self.progress is not None:
-            self.progress(self.passed * self.size, self.passes * self.size)
 
     def finish(self) -> None:
         """Tell that all is read."""
-        self.passed = self.passes - 1
-        self.next_pass()
+        if self.progress is not None:
+            self.progress(self.passes * self.size, self.passes * self.size)
 
     def _position(self) -> int:
         """Return where the reader stands; libosmium keeps it to itself, Linux does not."""

@@ -14,7 +14,7 @@ the areas of ours and of the GeoPackage are compared by id, and those of one sid
 """
 
 import argparse
-import os
+import json
 import shutil
 import statistics
 import subprocess
@@ -40,6 +40,13 @@ PRIORITY = {c.id: c.priority for c in default_legend().classes}
 KEYS = sorted({k for r in RULES for k, _ in ((r.key, ""), *r.exclude, *r.require)} | {"area"})
 LAYERS = {"multipolygons": "area", "lines": "line"}
 Run = tuple[float, float, float]
+LAUNCH = """
+import json, os, subprocess, sys
+process = subprocess.Popen(sys.argv[1:], stdout=subprocess.DEVNULL)
+_, status, used = os.wait4(process.pid, 0)
+code = os.waitstatus_to_exitcode(status)
+print(json.dumps([code, used.ru_utime + used.ru_stime, used.ru_maxrss]))
+"""
 
 
 def rank(rule: TagRule) -> int:
@@ -165,16 +172,13 @@ def measure(commands: list[list[str]]) -> Run:
     """Run commands one after another; return seconds, processor seconds and peak memory (MB)."""
     began, cpu, peak = time.perf_counter(), 0.0, 0.0
     for command in commands:
-        with subprocess.Popen(
-            command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
-        ) as process:
-            message = process.stderr.read() if process.stderr else b""
-            _, status, usage = os.wait4(process.pid, 0)
-            process.returncode = os.waitstatus_to_exitcode(status)
-        if process.returncode:
-            raise SystemExit(f"{command[0]} failed: {message.decode()[-2000:]}")
-        cpu += usage.ru_utime + usage.ru_stime
-        peak = max(peak, usage.ru_maxrss / 1024)
+        # A process counts its parent's memory at the fork as its own, so a small one starts it.
+        started = [sys.executable, "-S", "-c", LAUNCH, *command]
+        run = subprocess.run(started, capture_output=True, text=True, check=False)
+        code, used, memory = json.loads(run.stdout)
+        if code:
+            raise SystemExit(f"{command[0]} failed: {run.stderr[-2000:]}")
+        cpu, peak = cpu + used, max(peak, memory / 1024)
     return time.perf_counter() - began, cpu, peak
 
 
