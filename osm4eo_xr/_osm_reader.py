@@ -1,8 +1,8 @@
 """The passes over an OpenStreetMap extract that libosmium needs to assemble areas.
 
-Relations come first, since they say which ways are needed; then the nodes of all ways needed; then
-the ways. Node locations of a large file are in a temporary file, and all of them, because the set
-of those needed would be in memory.
+Relations come first, since they say which ways are needed; then the nodes; then the ways. All
+nodes are kept, in a temporary file where the extract is large: a set of those needed costs a bit
+per possible id, which is more than a gigabyte where the ids of an extract are spread.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class Passes:
     def __init__(self, path: Path, rules: Rules, progress: Progress | None) -> None:
         self.path, self.rules = path, rules
         self.large = path.stat().st_size >= LARGE_FILE
-        self.progress = _Bytes(path, 3 if self.large else 5, progress)
+        self.progress = _Bytes(path, 3, progress)
         self.relations = Relations(rules, self.progress)
         self.locations: LocationTable | None = None
 
@@ -71,13 +71,12 @@ class Passes:
         types = osmium.filter.TagFilter(*_AREA_TYPES)
         with osmium.io.Reader(path, osmium.osm.RELATION) as reader:
             osmium.apply(reader, types, self.relations, manager.first_pass_handler())
-        needed = [] if self.large else [self._needed_nodes().id_filter()]
         assert self.locations is not None  # noqa: S101 - objects are asked for within places
         placed = osmium.NodeLocationsForWays(self.locations)
         placed.ignore_errors()
         self.progress.next_pass()
         with osmium.io.Reader(path, osmium.osm.NODE) as reader:
-            osmium.apply(reader, *needed, placed)
+            osmium.apply(reader, placed)
         self.progress.next_pass()
         tagged = osmium.filter.TagFilter(*self.rules.tags)
         areas = osmium.BufferIterator(tagged)
@@ -97,20 +96,6 @@ class Passes:
             nodes = osmium.FileProcessor(str(self.path), osmium.osm.NODE)
             yield from nodes.with_filter(osmium.filter.TagFilter(*self.rules.tags))
 
-    def _needed_nodes(self) -> osmium.IdTracker:
-        """Return the nodes of the ways that are land or part of it."""
-        tracker = osmium.IdTracker()
-        self.relations.track(tracker)
-        self.progress.next_pass()
-        ways: Any = osmium.FileProcessor(str(self.path), osmium.osm.WAY)
-        for count, way in enumerate(ways.with_filter(osmium.filter.TagFilter(*self.rules.tags))):
-            tracker.add_references(way)
-            if count % _REPORT_EVERY == 0:
-                self.progress.report()
-        self.progress.next_pass()
-        tracker.complete_backward_references(str(self.path), relation_depth=0)
-        return tracker
-
 
 class Relations:
     """The first pass: which relations are land of the legend, and which ways are outside them.
@@ -127,7 +112,7 @@ class Relations:
         self.rules, self.progress = rules, progress
         self.rule: dict[int, TagRule] = {}
         self.untagged: set[int] = set()
-        self._ways, self._owners, self._inner = array("q"), array("q"), array("q")
+        self._ways, self._owners = array("q"), array("q")
         self._index: tuple[np.ndarray, np.ndarray] | None = None
         self._count = 0
 
@@ -147,15 +132,7 @@ class Relations:
             if member.type == "w" and member.role != "inner":
                 self._ways.append(member.ref)
                 self._owners.append(relation.id)
-            elif member.type == "w":
-                self._inner.append(member.ref)
         return rule is None
-
-    def track(self, tracker: osmium.IdTracker) -> None:
-        """Tell a tracker which ways the relations need."""
-        for ways in (self._ways, self._inner):
-            for way in ways:
-                tracker.add_way(way)
 
     def of(self, way: int) -> list[int]:
         """Return the relations that have a way as outer ring or part of it."""
