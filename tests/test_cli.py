@@ -252,3 +252,29 @@ def test_composite_without_a_grid_is_one_line(run: Run, tmp_path: Path) -> None:
     assert result.returncode == 1
     assert "either --like RASTER or --bbox" in result.stderr
     assert not (tmp_path / "scene.tif").exists()
+
+
+def test_agree_writes_agreement_merged_map_and_provenance(run: Run, tmp_path: Path) -> None:
+    predicted = write_raster(tmp_path / "classes.tif")
+    labels = write_raster(tmp_path / "labels.tif")
+    with rasterio.open(labels, "r+") as dst:
+        known = dst.read(1)
+        known[:, 32:] = 0
+        known[:10, :32] = known[:10, :32] % 12 + 1
+        dst.write(known, 1)
+    layers = {name: tmp_path / f"{name}.tif" for name in ("agreement", "merged", "provenance")}
+    options = ("--merged", layers["merged"], "--provenance", layers["provenance"])
+    result = run("agree", labels, predicted, "--out", layers["agreement"], *options)
+    assert result.returncode == 0, result.stderr
+    agreement, merged, provenance = (rasterio.open(p).read(1) for p in layers.values())
+    classes = rasterio.open(predicted).read(1)
+    np.testing.assert_array_equal(merged, np.where(known > 0, known, classes))
+    np.testing.assert_array_equal(provenance, np.where(known > 0, 1, 2))
+    expected = np.where(known == 0, 3, np.where(known == classes, 1, 2))
+    np.testing.assert_array_equal(agreement, expected)
+
+
+def test_agree_refuses_rasters_on_other_grids(run: Run, tmp_path: Path, class_map: Path) -> None:
+    far = write_raster(tmp_path / "far.tif", left=3_000_000)
+    assert_refused(run("agree", far, class_map, "--out", tmp_path / "out.tif"), "grid")
+    assert not (tmp_path / "out.tif").exists()
