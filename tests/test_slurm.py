@@ -91,7 +91,7 @@ def test_two_gpu_jobs_share_the_work(slurm: LocalSlurm, settings: dict[str, Any]
 
 def test_gpu_and_cpu_jobs_stand_side_by_side(slurm: LocalSlurm, settings: dict[str, Any]) -> None:
     settings["gpu"]["jobs"] = 1
-    settings["cpu"] = {"jobs": 1, "maximum_jobs": None, "threads": 1, "memory": "1 GB"}
+    settings["cpu"] = {"jobs": 1, "maximum_jobs": None, "threads": 1, "memory": "3 GB"}
     settings["cpu"] |= {"processes": 2, "walltime": "00:10:00"}
     with open_cluster("slurm-gpu", **settings) as client:
         client.wait_for_workers(3, timeout=90)

@@ -4,6 +4,7 @@ python tests/benchmarks/country.py --kills 10
 """
 
 import argparse
+import json
 import os
 import random
 import signal
@@ -13,6 +14,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from osm4eo_xr._country_ledger import LEDGER_FILE
 from tests.country_case import LEARN, MODEL, make_country, products
 
 
@@ -20,6 +22,12 @@ def start(country: Path) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", "osm4eo_xr", "run", str(country)]
     quiet = subprocess.DEVNULL
     return subprocess.Popen(command, start_new_session=True, stdout=quiet, stderr=quiet)
+
+
+def finished(country: Path) -> int:
+    """Return how many pieces the ledger of a run holds."""
+    ledger = country.parent / "result" / LEDGER_FILE
+    return len(json.loads(ledger.read_text(encoding="utf-8"))["pieces"]) if ledger.exists() else 0
 
 
 def main() -> None:
@@ -42,15 +50,18 @@ def main() -> None:
         print(f"undisturbed: {took:.1f} s, {len(expected)} product files")
         shaken = make_country(folder / "shaken", edge=options.edge, learn=learn)
         for k in range(options.kills):
+            # Pieces last for very different times: counting them spreads the kills over all.
+            target = finished(shaken) + draw.randint(0, 4)
             run = start(shaken)
-            # Starting takes a while, so that some kills fall before the first piece and most later.
-            time.sleep(draw.uniform(0.2, 0.6) * took)
+            while run.poll() is None and finished(shaken) < target:
+                time.sleep(0.05)
+            time.sleep(draw.uniform(0, 0.1) * took)
             killed = run.poll() is None
             if killed:
                 os.killpg(run.pid, signal.SIGKILL)
             run.wait()
-            whole = len(list((shaken.parent / "result").rglob("*.tif")))
-            print(f"kill {k + 1}: {'killed' if killed else 'had finished'}, {whole} rasters whole")
+            state = "killed" if killed else "had finished"
+            print(f"kill {k + 1}: {state}, {finished(shaken)} pieces whole", flush=True)
         if start(shaken).wait():
             sys.exit("the resumed run failed")
         got = products(shaken.parent / "result")
