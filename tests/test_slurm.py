@@ -1,6 +1,8 @@
 """Clusters on a real Slurm: jobs that are asked for, die, end, and are given back."""
 
+import os
 import shutil
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -184,8 +186,9 @@ def calm(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, byte
 
 
 @pytest.fixture
-def country(calm: tuple[Path, dict[str, bytes]]) -> Iterator[Path]:
+def country(calm: tuple[Path, dict[str, bytes]], monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A country file without results, and our command on PATH."""
+    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
     yield calm[0]
     shutil.rmtree(calm[0].parent / "result", ignore_errors=True)
 

@@ -51,11 +51,11 @@ def main() -> None:
         shaken = make_country(folder / "shaken", edge=options.edge, learn=learn)
         for k in range(options.kills):
             # Pieces last for very different times: counting them spreads the kills over all.
-            target = finished(shaken) + draw.randint(0, 4)
+            target = finished(shaken) + draw.randint(0, 2)
             run = start(shaken)
             while run.poll() is None and finished(shaken) < target:
                 time.sleep(0.05)
-            time.sleep(draw.uniform(0, 0.1) * took)
+            time.sleep(draw.uniform(0, 0.03) * took)
             killed = run.poll() is None
             if killed:
                 os.killpg(run.pid, signal.SIGKILL)
