@@ -127,7 +127,7 @@ def _load(
     """Read a partition onto the grid's CRS."""
     del written  # part of the cache's key only
     columns = ["class_id", "priority", "area", "geometry"]
-    areas = pq.read_table(Path(file), columns=columns)
+    areas = pq.read_table(Path(file), columns=columns, use_threads=False)  # dask has its own
     large = areas["area"].to_numpy() >= min_area
     class_id = areas["class_id"].to_numpy()[large]
     own = areas["priority"].to_numpy()[large]

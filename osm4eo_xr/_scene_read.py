@@ -20,7 +20,8 @@ from osm4eo_xr._scene_warp import Warp  # noqa: TC001 -- field types are read at
 from osm4eo_xr.radiometry import Scaling, mask_invalid, to_reflectance
 
 GDAL_OPTIONS = {
-    "GDAL_CACHEMAX": 256,  # MB per process: fixed, not 5 % of a node for each of its workers
+    # Bytes here, unlike in GDAL's own variable; 5 % of a node for each of its workers otherwise.
+    "GDAL_CACHEMAX": 256_000_000,
     "GDAL_NUM_THREADS": "1",  # dask runs the threads
     "GDAL_HTTP_MERGE_CONSECUTIVE_RANGES": "YES",
     "GDAL_HTTP_MULTIPLEX": "YES",

@@ -32,7 +32,7 @@ MOST_TASKS = 100_000
 """Tasks of one graph that a dask scheduler is given at most."""
 
 _DEFAULT_CHUNK = 2048  # pixels, for rasters that are in memory
-_CACHE_MB = 64  # GDAL would take 5 % of the machine's memory
+_CACHE = 16_000_000  # bytes, 64 tiles of bytes; GDAL would take 5 % of the machine's memory
 _MAX_COLORS = 256
 
 
@@ -84,7 +84,7 @@ def write_cog(
     blocks = _with_band_axis(raster)
     categories = _categories(raster, legend)
     layout = _layout(raster, blocks, categories)
-    with _workplace(path) as folder, rasterio.Env(GDAL_CACHEMAX=_CACHE_MB):
+    with workplace(path) as folder, rasterio.Env(GDAL_CACHEMAX=_CACHE):
         with LevelFiles(folder, layout) as levels:
             _fill(levels, blocks, layout, progress)
             levels.fill_coarse()
@@ -305,7 +305,7 @@ def _assemble(source: Path, target: Path, layout: Layout, compression: str) -> P
 
 
 @contextmanager
-def _workplace(path: Path) -> Iterator[Path]:
+def workplace(path: Path) -> Iterator[Path]:
     """Give a hidden folder beside ``path``, on the same file system, gone afterwards."""
     folder = Path(tempfile.mkdtemp(prefix=f".{path.name}.part-", dir=path.parent))
     try:

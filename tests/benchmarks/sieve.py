@@ -94,7 +94,7 @@ def by_array(way: str, source: str, size: int, connectivity: int) -> dict[str, A
     """Sieve an array that is read beforehand."""
     from rasterio.features import sieve as gdal_sieve
 
-    with rasterio.Env(GDAL_CACHEMAX=64), rasterio.open(source) as file:
+    with rasterio.Env(GDAL_CACHEMAX=64_000_000), rasterio.open(source) as file:
         values = file.read(1)
     if way == "rasterio":
         found, result = timed(lambda: gdal_sieve(values, size, connectivity=connectivity))
