@@ -45,6 +45,7 @@ class PartitionWriter:
         path = self.spool / f"{len(self.spooled)}.parquet"
         pq.write_table(table, path, row_group_size=_ROW_GROUP, compression="zstd")
         self.spooled.append(path)
+        pa.default_memory_pool().release_unused()
 
     def finish(self) -> tuple[Partition, ...]:
         """Write the partitions; return them in order of their cells, from south-west."""

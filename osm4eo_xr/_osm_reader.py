@@ -7,6 +7,7 @@ per possible id, which is more than a gigabyte where the ids of an extract are s
 
 from __future__ import annotations
 
+import os
 import tempfile
 from array import array
 from collections.abc import Callable, Iterator
@@ -33,6 +34,8 @@ LARGE_FILE = 300_000_000
 """Bytes; above it node locations go to a file, not to memory."""
 
 _REPORT_EVERY = 5_000  # objects
+# libosmium decodes some twenty blocks ahead, 10 MB each; its only setting for that is this one.
+os.environ.setdefault("OSMIUM_MAX_OSMDATA_QUEUE_SIZE", "2")
 _AREA_TYPES = (("type", "multipolygon"), ("type", "boundary"))
 
 

@@ -22,8 +22,8 @@ from osm4eo_xr._osm_rules import Rules
 if TYPE_CHECKING:
     from osm4eo_xr.legend import Legend, TagRule
 
-BATCH = 10_000  # areas
-_BATCH_BYTES = 64_000_000  # of their geometries
+BATCH = 5_000  # areas
+_BATCH_BYTES = 32_000_000  # of their geometries
 
 
 class Row(NamedTuple):
