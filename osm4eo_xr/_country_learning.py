@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-import geopandas as gpd
+from typing import Any
 
 from osm4eo_xr._country_context import Country, Piece, Progress, Tile
-
-if TYPE_CHECKING:
-    import xarray as xr
 
 _TIMES = ("samples_per_second", "waiting")  # of an epoch; no two runs have the same
 _BANDS = ("blue", "green", "red", "nir")
@@ -43,20 +38,17 @@ def _items_hash(run: Country, tile: Tile) -> str:
 
 
 def _make_scene(run: Country, tile: Tile, progress: Progress | None) -> None:
-    run.write(_composite(run, tile), tile.files[0], tile.date, progress, classes=False)
-
-
-def _composite(run: Country, tile: Tile) -> xr.DataArray:
-    """Mask clouds and make one scene of a tile's items; lazy."""
-    from osm4eo_xr.radiometry import composite, mask_clouds
-    from osm4eo_xr.scene import stack_classes, stack_items
+    from osm4eo_xr.scene import composite_items
 
     source, box = tile.source, run.boxes[tile.id]
-    path = run.base / source.stac
-    cube = stack_items(path, box, source.bands or _BANDS)
-    if source.clouds >= 0:
-        cube = mask_clouds(cube, stack_classes(path, box), dilation=source.clouds)
-    return composite(cube, source.composite)["reflectance"]
+    made = composite_items(
+        run.base / source.stac,
+        box,
+        source.bands or _BANDS,
+        method=source.composite,
+        dilation=source.clouds if source.clouds >= 0 else None,
+    )
+    run.write(made["reflectance"], tile.files[0], tile.date, progress, classes=False)
 
 
 def learning_pieces(run: Country) -> list[Piece]:
@@ -77,33 +69,34 @@ def scene_hash(run: Country, tile: Tile) -> str:
 
 
 def _labels(run: Country) -> list[Piece]:
-    """Return a piece per tile, unless label rasters are given."""
+    """Return the land use and a raster of it per tile, unless label rasters are given."""
     settings = run.settings.labels
     if settings is None or settings.rasters:
         return []
-    extract = run.base / settings.osm
-    ground = run.hash_of(extract)
-
-    @cache
-    def polygons() -> gpd.GeoDataFrame:
-        from osm4eo_xr.osm import read_landuse
-
-        return read_landuse(extract, run.legend)
-
-    def make(tile: Tile, path: Path, progress: Progress | None) -> None:
-        from osm4eo_xr.labels import rasterize_labels
-
-        burnt = rasterize_labels(polygons(), run.open_scene(tile), legend=run.legend)
-        run.write(burnt, path, tile.date, progress)
-
-    pieces = []
+    extract, areas = run.base / settings.osm, run.out / "landuse"
+    ground, size = run.key_of("land use", run.hash_of(extract)), extract.stat().st_size
+    work = partial(_make_landuse, run, extract, areas)
+    pieces = [Piece("land use", ground, (areas,), work, None, 0, size, size)]
     for tile, path in zip(run.tiles, run.label_paths(), strict=True):
         key = run.key_of("labels", ground, str(run.boxes[tile.id]), tile.date)
-        pixels = run.pixels_of(tile)
-        work = partial(make, tile, path)
-        size = extract.stat().st_size
-        pieces.append(Piece(f"labels {tile.id}", key, (path,), work, None, pixels, size, pixels))
+        pixels, work = run.pixels_of(tile), partial(_make_labels, run, areas, tile, path)
+        pieces.append(Piece(f"labels {tile.id}", key, (path,), work, None, pixels, pixels, pixels))
     return pieces
+
+
+def _make_landuse(run: Country, extract: Path, areas: Path, progress: Progress | None) -> None:
+    from osm4eo_xr.osm import write_landuse
+
+    write_landuse(extract, areas, run.legend, progress=progress)
+
+
+def _make_labels(
+    run: Country, areas: Path, tile: Tile, path: Path, progress: Progress | None
+) -> None:
+    from osm4eo_xr.labels import rasterize_labels
+
+    burnt = rasterize_labels(areas, run.open_scene(tile), legend=run.legend)
+    run.write(burnt, path, tile.date, progress)
 
 
 def _samples(run: Country, labels: list[Piece]) -> Piece:

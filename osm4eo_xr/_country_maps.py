@@ -5,12 +5,10 @@ from __future__ import annotations
 import dataclasses
 from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from osm4eo_xr._country_context import Country, Opener, Piece, Progress, Tile
 from osm4eo_xr._country_learning import scene_hash
-from osm4eo_xr.grid import georeference
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -72,53 +70,19 @@ def _classified(run: Country, tile: Tile, learned: str) -> Piece:
 
 
 def _make_classified(run: Country, tile: Tile, path: Path, progress: Progress | None) -> None:
+    from osm4eo_xr._map_files import one_pass
     from osm4eo_xr.classify import classify
     from osm4eo_xr.model import load_model
 
-    model, scene, names = load_model(run.model_path), run.open_scene(tile), _outputs(run)
-    settings = run.settings.classify
+    model, settings = load_model(run.model_path), run.settings.classify
     how: Any = {"engine": settings.engine, "dtype": settings.dtype}
-    if names == ["classes"]:
-        classes = classify(scene, model, **how)
-        run.write(classes, path, tile.date, progress, model=model.digest)
-        return
-    maps = classify(scene, model, outputs=names, **how)
-    with TemporaryDirectory(prefix=f".{path.name}.part-", dir=path.parent) as folder:
-        for name, raster in _computed_once(maps, Path(folder) / "maps.zarr").items():
-            target = path if name == "classes" else _beside(run, tile, name)
-            seen = progress if name == "classes" else None
-            kind = {"model": model.digest, "classes": name == "classes"}
-            run.write(_with_names(raster, run), target, tile.date, seen, **kind)
-
-
-def _computed_once(maps: xr.Dataset, store: Path) -> dict[str, xr.DataArray]:
-    """Keep all outputs of the network on disk, so that one pass over the scene makes them all."""
-    import xarray as xr
-
-    from osm4eo_xr.grid import geobox_of
-
-    box = geobox_of(maps)
-    maps.drop_vars("spatial_ref").drop_attrs().to_zarr(store, consolidated=False)
-    kept = xr.open_zarr(store, consolidated=False, mask_and_scale=False)
-    return {
-        str(name): georeference(
-            kept[name].data,
-            box,
-            dims=tuple(map(str, raster.dims)),
-            coords={d: raster[d] for d in raster.dims if d not in ("y", "x")},
-            attrs=raster.attrs,
-        )
-        for name, raster in maps.data_vars.items()
-    }
-
-
-def _with_names(raster: xr.DataArray, run: Country) -> xr.DataArray:
-    """Name the bands of probabilities after their classes."""
-    if "class" not in raster.dims:
-        return raster
-    known = run.legend.by_id
-    ids = [int(i) for i in raster["class"].to_numpy()]
-    return raster.assign_coords({"class": [known[i].slug if i in known else str(i) for i in ids]})
+    maps = classify(run.open_scene(tile), model, outputs=_outputs(run), **how)
+    with one_pass(maps, path, run.legend) as made:
+        for name, raster in made.items():
+            main = name == "classes"
+            target = path if main else _beside(run, tile, name)
+            kind = {"model": model.digest, "classes": main}
+            run.write(raster, target, tile.date, progress if main else None, **kind)
 
 
 def _sieved(run: Country, name: str, source: Piece, path: Path, day: str) -> Piece:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-import tomllib
 import types
 import typing
 from collections.abc import Mapping
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from osm4eo_xr._country_settings import CountrySettings
+from osm4eo_xr._toml import read_toml
 from osm4eo_xr.errors import InputError
 
 
@@ -26,13 +26,7 @@ def read_country(path: str | Path) -> CountrySettings:
         the key and, for an unknown one, the nearest that exists.
     """
     path = Path(path)
-    try:
-        tree = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError(f"no country file {path}; give the path of a TOML file") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} is not a TOML file: {error}") from None
-    return _build(CountrySettings, tree, path.name, "")
+    return _build(CountrySettings, read_toml(path, "country"), path.name, "")
 
 
 def _build(cls: type, table: Mapping[str, Any], file: str, where: str) -> Any:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import dask
 import dask.array as da
 
-from osm4eo_xr.cog import write_cog
+from osm4eo_xr.cog import workplace, write_cog
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -27,9 +26,6 @@ def write_maps(
 ) -> list[Path]:
     """Write some of the maps that ``classify`` gave as COGs, in one forward pass.
 
-    One map is written as it is computed. Several are computed together into a store beside the
-    first file, compressed block by block where they are computed, and written from there.
-
     Parameters
     ----------
     maps : Dataset
@@ -37,7 +33,7 @@ def write_maps(
     paths : mapping of str to Path
         File for each map's name.
     legend : Legend
-        Names and colours of the class map.
+        Names and colours of the class map, names of the bands of probabilities.
     watch : callable
         Called as ``watch(piece, done, total)``.
 
@@ -46,42 +42,47 @@ def write_maps(
     InputError
         As ``write_cog`` does.
     """
-    if len(paths) == 1:
-        return [_write(maps, name, path, legend, watch) for name, path in paths.items()]
     first = next(iter(paths.values()))
-    with _scratch(first) as folder:
-        watch("inference", 0, 1)
-        stored = _compute_once(maps[list(paths)], folder)
-        watch("inference", 1, 1)
-        return [_write(stored, name, path, legend, watch) for name, path in paths.items()]
-
-
-def _compute_once(maps: xr.Dataset, folder: Path) -> xr.Dataset:
-    """Store all maps in one computation; return them as read from there."""
-    stores = {name: str(folder / str(name)) for name in maps.data_vars}
-    dask.compute(  # pyright: ignore[reportPrivateImportUsage] - documented there
-        *(maps[name].data.to_zarr(store, compute=False) for name, store in stores.items())
-    )
-    return maps.assign(
-        {name: maps[name].copy(data=da.from_zarr(store)) for name, store in stores.items()}
-    )
-
-
-def _write(maps: xr.Dataset, name: str, path: Path, legend: Legend, watch: Watch) -> Path:
-    raster = maps[name]
-    if "class" in raster.dims:
-        raster = raster.rename({"class": "band"})
-    classes = legend if name == "classes" else None
-    return write_cog(
-        raster, path, legend=classes, progress=lambda done, total: watch(path.name, done, total)
-    )
+    with one_pass(maps[list(paths)], first, legend, watch) as made:
+        return [
+            write_cog(
+                made[name],
+                path,
+                legend=legend if name == "classes" else None,
+                progress=partial(watch, path.name),
+            )
+            for name, path in paths.items()
+        ]
 
 
 @contextmanager
-def _scratch(beside: Path) -> Iterator[Path]:
-    """Give a hidden folder beside a file, gone afterwards."""
-    folder = Path(tempfile.mkdtemp(prefix=f".{beside.name}.maps-", dir=beside.parent))
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+def one_pass(
+    maps: xr.Dataset, beside: Path, legend: Legend, watch: Watch | None = None
+) -> Iterator[dict[str, xr.DataArray]]:
+    """Yield maps such that writing them one by one takes one pass over the scene.
+
+    One map is left lazy. Several are computed together into a store beside a file, compressed
+    block by block where they are computed, and read from there until the context ends.
+    """
+    named = {str(name): _with_names(raster, legend) for name, raster in maps.data_vars.items()}
+    if len(named) == 1:
+        yield named
+        return
+    tell = watch or (lambda *_: None)
+    with workplace(beside) as folder:
+        tell("inference", 0, 1)
+        stores = {name: str(folder / name) for name in named}
+        dask.compute(  # pyright: ignore[reportPrivateImportUsage] - documented there
+            *(raster.data.to_zarr(stores[n], compute=False) for n, raster in named.items())
+        )
+        tell("inference", 1, 1)
+        yield {n: raster.copy(data=da.from_zarr(stores[n])) for n, raster in named.items()}
+
+
+def _with_names(raster: xr.DataArray, legend: Legend) -> xr.DataArray:
+    """Name the bands of probabilities after their classes."""
+    if "class" not in raster.dims:
+        return raster
+    ids = [int(i) for i in raster["class"].to_numpy()]
+    known = legend.by_id
+    return raster.assign_coords({"class": [known[i].slug if i in known else str(i) for i in ids]})

@@ -144,7 +144,7 @@ def composite_items(
     bands: Sequence[str] = ("blue", "green", "red", "nir"),
     *,
     method: Literal["medoid", "median", "best"] = "medoid",
-    dilation: int = 2,
+    dilation: int | None = 2,
     backend: Backend = "stackstac",
     resampling: str = "cubic",
     scale: float | None = None,
@@ -160,8 +160,8 @@ def composite_items(
         As in ``stack_items``.
     method : str
         As in ``composite``.
-    dilation : int
-        Radius in pixels of the grid by which clouds grow.
+    dilation : int or None
+        Radius in pixels of the grid by which clouds grow; None looks for no clouds.
 
     Returns
     -------
@@ -178,8 +178,11 @@ def composite_items(
     cube = stack_items(
         found, geobox, bands, backend=backend, resampling=resampling, scale=scale, offset=offset
     )
-    classes = stack_classes(found, geobox, backend=backend, chunks=max(cube.data.chunksize[2:]))
-    return composite(mask_clouds(cube, classes, dilation=dilation), method)
+    if dilation is not None:
+        chunks = max(cube.data.chunksize[2:])
+        classes = stack_classes(found, geobox, backend=backend, chunks=chunks)
+        cube = mask_clouds(cube, classes, dilation=dilation)
+    return composite(cube, method)
 
 
 def _load(

@@ -10,6 +10,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal, cast, get_args
 
+from osm4eo_xr._toml import read_toml
 from osm4eo_xr.errors import InputError
 
 NO_DATA = 0
@@ -244,13 +245,7 @@ def load_legend(path: str | Path) -> Legend:
     path = Path(path)
     if str(path) in BUILT_IN:
         return default_legend(coastal=str(path) == BUILT_IN[1])
-    try:
-        tree = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError(f"no legend file {path}; give the path of a TOML file") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} is not a TOML file: {error}") from None
-    return legend_from_dict(tree, source=str(path))
+    return legend_from_dict(read_toml(path, "legend"), source=str(path))
 
 
 @cache

@@ -127,7 +127,7 @@ def test_a_change_remakes_what_depends_on_it_and_a_lost_file_itself(
     assert todo(path) == ["sieved", "layer water", "vector water"]
     change(path, "size = 30", "size = 20")
     change(path, "epochs = 2", "epochs = 3")
-    assert len(todo(path)) == len(plan_country(path).pieces) - 10  # all but labels and samples
+    assert len(todo(path)) == len(plan_country(path).pieces) - 11  # what is before the model stays
     change(path, "epochs = 3", "epochs = 2")
     (out / "classified" / "T11.tif").write_bytes(b"damaged")
     (out / "water.qml").unlink()
@@ -306,7 +306,7 @@ def test_commands_print_the_plan_the_result_and_the_tiles(
 ) -> None:
     runner = CliRunner()
     plan = runner.invoke(app, ["run", str(undisturbed[0]), "--dry-run"])
-    assert "0 of 25 pieces to do, 0 chunks, 0 tasks" in plan.output
+    assert "0 of 26 pieces to do, 0 chunks, 0 tasks" in plan.output
     done = runner.invoke(app, ["run", str(undisturbed[0])])
     assert done.exit_code == 0
     assert "result" in done.output
