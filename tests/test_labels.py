@@ -76,7 +76,7 @@ def test_six_chunkings_equal_gdal_on_the_whole_grid(
 
 
 @pytest.mark.parametrize(
-    ("cell", "rows_columns"), zip((0.008, 0.015, 0.03, 0.06, 0.25, 30.0), CHUNKS, strict=True)
+    ("cell", "rows_columns"), [*zip((0.008, 0.015, 0.03, 0.06, 0.25, 30.0), CHUNKS, strict=True)]
 )
 def test_six_partition_sizes_equal_gdal_on_the_whole_grid(
     tmp_path: Path, expected: np.ndarray, cell: float, rows_columns: tuple[int, int]
