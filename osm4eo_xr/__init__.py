@@ -10,6 +10,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from osm4eo_xr._allocation import open_allocation
     from osm4eo_xr._keras import import_keras
     from osm4eo_xr._net_settings import NetSettings
     from osm4eo_xr.accuracy import AccuracyReport, assess
@@ -83,6 +84,7 @@ _MODULE_OF = {
     "mask_clouds": "radiometry",
     "merge_known": "known",
     "mosaic": "mosaic",
+    "open_allocation": "_allocation",
     "open_cluster": "cluster",
     "open_landuse": "landuse",
     "open_probabilities": "scene",
@@ -147,6 +149,7 @@ __all__ = [
     "mask_clouds",
     "merge_known",
     "mosaic",
+    "open_allocation",
     "open_cluster",
     "open_landuse",
     "open_probabilities",

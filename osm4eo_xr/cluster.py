@@ -190,7 +190,9 @@ def _local_client(site: LocalSite) -> Iterator[Client]:
         turns = SpawnTurns()
         workers = {p.name: _process_spec(site, p, scratch, turns) for p in plans}
         try:
-            cluster = stack.enter_context(SpecCluster(workers=workers, scheduler=scheduler))
+            cluster = stack.enter_context(
+                SpecCluster(workers=workers, scheduler=scheduler, silence_logs=logging.WARNING)
+            )
         except RuntimeError as error:
             raise InputError(
                 f"cluster {site.name!r}: a worker process did not start: "

@@ -18,7 +18,9 @@ from osm4eo_xr.country import run_country
 from tests.country_case import MODEL, make_country, products
 from tests.slurm.controller import LocalSlurm, wait_until, why_not
 
-SCRIPT = Path(__file__).parent.parent / "cluster" / "run_country.sbatch"
+CLUSTER = Path(__file__).parent.parent / "cluster"
+SCRIPT = CLUSTER / "run_country.sbatch"
+INSIDE = CLUSTER / "run_inside_allocation.py"
 
 pytestmark = [
     pytest.mark.skipif(why_not() is not None, reason=why_not() or ""),
@@ -243,6 +245,35 @@ def test_a_run_cut_by_its_wall_time_goes_on_where_it_was(
 
 def _logs(country: Path) -> str:
     return "".join(p.read_text() for p in sorted(country.parent.glob("run-*.log")))
+
+
+def test_a_node_that_never_starts_leaves_its_work_to_the_others(
+    slurm: LocalSlurm, settings: dict[str, Any]
+) -> None:
+    slurm.ask("scontrol", "update", "NodeName=n2", "State=DRAIN", "Reason=test")
+    try:
+        with open_cluster("slurm-gpu", **settings) as client:
+            with annotate(**device_annotations()):
+                futures = client.map(_named, range(40), pure=False)
+            assert {w for _, w in _results(client, futures)} == {"gpu-0"}
+            assert len(slurm.jobs("PENDING")) == 1
+    finally:
+        slurm.ask("scontrol", "update", "NodeName=n2", "State=RESUME")
+
+
+def test_a_run_inside_one_allocation_submits_nothing(
+    slurm: LocalSlurm, calm: tuple[Path, dict[str, bytes]], country: Path, tmp_path: Path
+) -> None:
+    few = {"threads": 2, "memory": "1 GB"}
+    settings = {"gpu": few, "cpu": few, "environment": {"JAX_PLATFORMS": "cpu"}}
+    site = _site_file(tmp_path, settings | {"scratch": str(tmp_path)}, "local")
+    run = f"srun {sys.executable} {INSIDE} {country} {site}"
+    log = country.parent / "run-%j.log"
+    size = ("--ntasks=4", "--nodes=2", "--gpus-per-node=1", "--mem=3G")
+    job = slurm.submit(*size, f"--chdir={tmp_path}", f"--output={log}", f"--wrap={run}")
+    assert wait_until(lambda: not slurm.jobs(), 300), _logs(country)
+    assert products(country.parent / "result") == calm[1], _logs(country)
+    assert int(slurm.ask("sbatch", "--parsable", "--wrap=true").strip()) == int(job) + 1
 
 
 def test_a_refused_job_is_the_callers_error(slurm: LocalSlurm, settings: dict[str, Any]) -> None:

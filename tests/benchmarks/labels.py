@@ -8,7 +8,8 @@ pyogrio   ``pyogrio`` with GDAL's OSM driver, geopandas, ``rasterio.features.ras
 
 The two others take the same legend: its rules as SQL, its widths as buffers, its priorities as
 order. With ``--copies`` a larger extract is made of that many copies side by side first. Afterwards
-the areas of ours and of the GeoPackage are compared by id, and those of one side are named.
+the areas of ours are compared by id with those of the GeoPackage and with those of pyosmium's own
+pass over areas, and those of one side are named.
 
     python tests/benchmarks/labels.py liechtenstein.osm.pbf --copies 20 --repeats 3
 """
@@ -27,6 +28,8 @@ from typing import Any
 
 import geopandas as gpd
 import numpy as np
+import osmium
+import osmium.geom
 import pyogrio
 import rasterio
 from tiled_osm import tile
@@ -40,6 +43,7 @@ PRIORITY = {c.id: c.priority for c in default_legend().classes}
 KEYS = sorted({k for r in RULES for k, _ in ((r.key, ""), *r.exclude, *r.require)} | {"area"})
 LAYERS = {"multipolygons": "area", "lines": "line"}
 Run = tuple[float, float, float]
+Found = dict[tuple[str, int], tuple[int, float]]  # class and m² by kind and id
 LAUNCH = """
 import json, os, subprocess, sys
 process = subprocess.Popen(sys.argv[1:], stdout=subprocess.DEVNULL)
@@ -211,45 +215,71 @@ def make_grid(extract: Path, path: Path) -> None:
         pass
 
 
-def compare_areas(extract: Path, folder: Path) -> None:
-    """Name the areas that only one side finds or that differ by more than a millionth."""
-    frame = read_landuse(extract)
+def areas_of_frame(frame: gpd.GeoDataFrame) -> Found:
+    """Return ours without widened lines and points, which the others do not make."""
     mine = frame[frame["osm_kind"] != "node"]
     mine = mine[~mine["tag"].isin([r.tag for r in RULES if r.geometry == "line"])]
-    ours = {
-        (k, i): (c, a)
-        for k, i, c, a in zip(
-            mine["osm_kind"], mine["osm_id"], mine["class_id"], mine["area"], strict=True
-        )
-    }
-    gdal = chosen(
-        pyogrio.read_dataframe(folder / "raw.gpkg", layer="multipolygons"), "multipolygons"
-    )
-    theirs: dict[tuple[str, int], tuple[int, float]] = {}
+    columns = (mine["osm_kind"], mine["osm_id"], mine["class_id"], mine["area"])
+    return {(k, i): (c, a) for k, i, c, a in zip(*columns, strict=True)}
+
+
+def areas_of_driver(table: Path) -> Found:
+    """Return what GDAL's OSM driver put into a GeoPackage."""
+    gdal = chosen(pyogrio.read_dataframe(table, layer="multipolygons"), "multipolygons")
+    found: Found = {}
     columns = (gdal["osm_id"], gdal["osm_way_id"], gdal["class_id"], gdal.area)
     for relation, way, class_id, area in zip(*columns, strict=True):
         of_way = isinstance(way, str)
-        key = ("way" if of_way else "relation", int(way if of_way else relation))
-        theirs[key] = class_id, area
+        found["way" if of_way else "relation", int(way if of_way else relation)] = class_id, area
+    return found
+
+
+def areas_of_processor(extract: Path) -> Found:
+    """Return what pyosmium's own pass over areas gives, with rules applied one by one here."""
+    rules = sorted((r for r in RULES if r.geometry == "area"), key=rank)
+    factory, keys, classes, shapes = osmium.geom.WKBFactory(), [], [], []
+    areas: Any = osmium.FileProcessor(str(extract)).with_areas()
+    for thing in areas:
+        if not thing.is_area():
+            continue
+        tags = dict(thing.tags)
+        rule = next((r for r in rules if fits(r, tags)), None)
+        try:
+            shape = factory.create_multipolygon(thing) if rule else None
+        except RuntimeError:  # no ring came together
+            shape = None
+        if rule and shape:
+            keys.append(("way" if thing.from_way() else "relation", thing.orig_id()))
+            classes.append(rule.class_id)
+            shapes.append(shape)
+    metric = gpd.GeoSeries.from_wkb(shapes, crs="EPSG:4326").to_crs("EPSG:3035").area
+    return dict(zip(keys, zip(classes, metric, strict=True), strict=True))
+
+
+def fits(rule: TagRule, tags: dict[str, str]) -> bool:
+    return (
+        tags.get(rule.key) == rule.value
+        and all(tags.get(k) != v for k, v in rule.exclude)
+        and (not rule.require or any(tags.get(k) == v for k, v in rule.require))
+    )
+
+
+def compare_areas(name: str, ours: Found, peer: str, theirs: Found) -> None:
+    """Name the areas that only one side finds or that differ by more than a millionth."""
     both = ours.keys() & theirs.keys()
-    print(f"{extract.name}: areas {len(ours)} ours, {len(theirs)} GDAL, both {len(both)}")
+    print(f"{name}: areas {len(ours)} ours, {len(theirs)} {peer}, both {len(both)}")
     for title, keys in (
         ("only ours", ours.keys() - theirs.keys()),
-        ("only GDAL", theirs.keys() - ours.keys()),
+        (f"only {peer}", theirs.keys() - ours.keys()),
         ("other class", {k for k in both if ours[k][0] != theirs[k][0]}),
-        (
-            "other area",
-            {k for k in both if abs(ours[k][1] / theirs[k][1] - 1) > 1e-6},
-        ),
+        ("other area", {k for k in both if abs(ours[k][1] / theirs[k][1] - 1) > 1e-6}),
     ):
         print(f"  {title}: {len(keys)}", *(f"{k} {i}" for k, i in sorted(keys)[:20]))
-    print("  class     ours n    km²     GDAL n    km²")
+    print(f"  class     ours n    km²     {peer} n    km²")
     for c in default_legend().classes:
         a = [v for k, v in ours.values() if k == c.id]
         b = [v for k, v in theirs.values() if k == c.id]
         print(f"  {c.slug:17} {len(a):6} {sum(a) / 1e6:9.4f} {len(b):6} {sum(b) / 1e6:9.4f}")
-    for name in ("broken", "repaired", "duplicates"):
-        print(f"  {name}: {len(frame.attrs[name])}", *frame.attrs[name][:20])
 
 
 def main() -> None:
@@ -275,7 +305,12 @@ def main() -> None:
             extract = larger
         compare(extract, folder, options)
         if "ogr2ogr" in options.ways:
-            compare_areas(extract, folder)
+            frame = read_landuse(extract)
+            ours_found = areas_of_frame(frame)
+            compare_areas(extract.name, ours_found, "GDAL", areas_of_driver(folder / "raw.gpkg"))
+            compare_areas(extract.name, ours_found, "pyosmium", areas_of_processor(extract))
+            for problem in ("broken", "repaired", "duplicates"):
+                print(f"  {problem}: {len(frame.attrs[problem])}", *frame.attrs[problem][:20])
 
 
 if __name__ == "__main__":
