@@ -7,18 +7,13 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from osm4eo_xr._cli_options import LegendFile, Out, Seed, read_legend
 from osm4eo_xr.console import OUT, print_note, progress_bar, sample_table, training_bar
 
 if TYPE_CHECKING:
     import xarray as xr
 
     from osm4eo_xr.model import Model
-
-LegendFile = Annotated[
-    Path | None, typer.Option("--legend", help="Legend as TOML; OSMlanduse's twelve if left out.")
-]
-Out = Annotated[Path, typer.Option("--out", help="Folder to write.")]
-Seed = Annotated[int, typer.Option("--seed", help="Seed of every random choice.")]
 
 
 def samples(
@@ -36,7 +31,6 @@ def samples(
 ) -> None:
     """Draw stratified training samples, spatially split, into a Zarr store."""
     from osm4eo_xr.labels import read_labels
-    from osm4eo_xr.legend import load_legend
     from osm4eo_xr.samples import draw_samples, sample_counts, write_samples
     from osm4eo_xr.scene import open_scene
 
@@ -48,7 +42,7 @@ def samples(
         block=block,
         gap=gap,
         seed=seed,
-        legend=load_legend(legend) if legend else None,
+        legend=read_legend(legend),
     )
     with progress_bar(f"samples → {out}") as progress:
         write_samples(drawn, out, progress=progress)

@@ -9,11 +9,19 @@ import signal
 import sys
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any
 
 import typer
 
-from osm4eo_xr import __version__, _cli_models, _cli_training
+from osm4eo_xr import __version__, _cli_labels, _cli_models, _cli_training
+from osm4eo_xr._cli_options import (
+    LegendFile,
+    Out,
+    Seed,
+    read_legend,
+    read_outline,
+    write_raster,
+)
 from osm4eo_xr.console import (
     OUT,
     piece_bars,
@@ -26,13 +34,6 @@ from osm4eo_xr.console import (
 )
 from osm4eo_xr.errors import InputError
 
-if TYPE_CHECKING:
-    import xarray as xr
-    from geopandas import GeoDataFrame
-
-    from osm4eo_xr.landuse import Landuse
-    from osm4eo_xr.legend import Legend
-
 app = typer.Typer(
     name="osm4eo-xr",
     help="Land-use maps of whole countries at 10 m, from OpenStreetMap and Sentinel-2.",
@@ -42,13 +43,8 @@ app = typer.Typer(
 app.add_typer(_cli_models.app, name="models")
 
 ClassMap = Annotated[Path, typer.Argument(help="Class map (GeoTIFF, COG or VRT).")]
-LegendFile = Annotated[
-    Path | None, typer.Option("--legend", help="Legend as TOML; OSMlanduse's twelve if left out.")
-]
 ModelFolder = Annotated[Path, typer.Option("--model", help="Folder of a trained model.")]
-Out = Annotated[Path, typer.Option("--out", help="File or folder to write.")]
 SceneFiles = Annotated[list[Path], typer.Argument(help="A multi-band raster, or a file per band.")]
-Seed = Annotated[int, typer.Option("--seed", help="Seed of every random choice.")]
 
 
 _ENDED_BY_SIGTERM = 128 + signal.SIGTERM  # as shells say it
@@ -74,146 +70,14 @@ def demo(out: Out = Path("osm4eo-demo"), seed: Seed = 0) -> None:
     run_demo(out, seed=seed)
 
 
-@app.command()
-def labels(
-    osm: Annotated[
-        Path,
-        typer.Argument(help="Extract (.osm.pbf, .osm, .osm.gz, .osm.bz2), or folder of polygons."),
-    ],
-    like: Annotated[
-        list[Path], typer.Option("--like", help="Scene or raster whose grid the labels take.")
-    ],
-    out: Out,
-    legend: LegendFile = None,
-    edge: Annotated[
-        Literal["center", "ignore"], typer.Option(help="ignore leaves mixed pixels unlabelled.")
-    ] = "center",
-    min_area: Annotated[float, typer.Option(min=0, help="Smallest polygon, m².")] = 0.0,
-    polygons: Annotated[
-        Path | None, typer.Option(help="Folder that keeps the polygons (GeoParquet).")
-    ] = None,
-    claims: Annotated[
-        Path | None, typer.Option(help="Also write how many classes claim each pixel.")
-    ] = None,
-    report: Annotated[Path | None, typer.Option(help="Also write a label report (JSON).")] = None,
-    picture: Annotated[Path | None, typer.Option(help="Also draw labels and shares.")] = None,
-    boundary: Annotated[
-        Path | None, typer.Option(help="Vector file of the place that the report is about.")
-    ] = None,
-    country: Annotated[str | None, typer.Option(help="Only this country's rows of it.")] = None,
-) -> None:
-    """Turn OpenStreetMap land use into a class raster on a scene's grid."""
-    from osm4eo_xr.labels import count_claims, rasterize_labels
-    from osm4eo_xr.osm import partitions_of
-    from osm4eo_xr.scene import read_grid
-
-    classes, outline, grid = _legend(legend), _outline(boundary, country), read_grid(like)
-    with partitions_of(osm, polygons, classes, progress_bar(osm.name)) as areas:
-        burnt = rasterize_labels(areas, grid, legend=classes, edge=edge, min_area=min_area)
-        _write(burnt, out, classes)
-        claimed = count_claims(areas, grid, legend=classes, min_area=min_area)
-        if claims is not None:
-            _write(claimed, claims, None)
-        if report is not None or picture is not None:
-            found = _report_labels(osm, out, claimed, areas, classes, outline)
-            _save_report(found, out, report, picture, classes)
-
-
-def _report_labels(
-    osm: Path,
-    labels: Path,
-    claims: xr.DataArray,
-    areas: Landuse,
-    legend: Legend,
-    outline: Path | GeoDataFrame | None,
-) -> dict[str, Any]:
-    from osm4eo_xr.label_report import label_report
-    from osm4eo_xr.osm import unclaimed_tags
-    from osm4eo_xr.scene import open_raster
-
-    seen = unclaimed_tags(osm, legend) if osm.is_file() else {}
-    written = open_raster(labels)
-    return label_report(written, claims, areas, legend=legend, boundary=outline, unclaimed=seen)
-
-
-def _save_report(
-    found: dict[str, Any], labels: Path, report: Path | None, picture: Path | None, legend: Legend
-) -> None:
-    from osm4eo_xr.label_report import save_report
-    from osm4eo_xr.plot import label_figure
-    from osm4eo_xr.scene import open_raster
-
-    if report is not None:
-        OUT.print(str(save_report(found, report)), soft_wrap=True, highlight=False)
-    if picture is not None:
-        label_figure(open_raster(labels), found, legend=legend).savefig(picture)
-        OUT.print(str(picture), soft_wrap=True, highlight=False)
-
-
-@app.command()
-def agree(
-    labels: Annotated[Path, typer.Argument(help="Labels (class ids).")],
-    class_map: Annotated[Path, typer.Argument(help="Predicted class map on the same grid.")],
-    out: Out,
-    merged: Annotated[
-        Path | None, typer.Option(help="Also write the map in which OpenStreetMap wins.")
-    ] = None,
-    provenance: Annotated[
-        Path | None, typer.Option(help="Also write where each of its pixels is from.")
-    ] = None,
-    legend: LegendFile = None,
-) -> None:
-    """Compare labels with a predicted map pixel by pixel, and merge the two."""
-    from osm4eo_xr.known import agreement, merge_known
-    from osm4eo_xr.labels import read_labels
-    from osm4eo_xr.scene import open_raster
-
-    classes = _legend(legend)
-    known, predicted = read_labels(labels, legend=classes), open_raster(class_map)
-    _write(agreement(known, predicted), out, None)
-    final = merge_known(known, predicted)
-    if merged is not None:
-        _write(final["classes"], merged, classes)
-    if provenance is not None:
-        _write(final["provenance"], provenance, None)
-
-
-@app.command()
-def composite(
-    catalog: Annotated[Path, typer.Argument(help="STAC catalog, item collection or item (JSON).")],
-    out: Out,
-    like: Annotated[
-        list[Path] | None, typer.Option("--like", help="Raster whose grid the scene takes.")
-    ] = None,
-    bbox: Annotated[
-        tuple[float, float, float, float] | None,
-        typer.Option("--bbox", help="Or west, south, east, north in degrees (EPSG:3035 grid)."),
-    ] = None,
-    resolution: Annotated[float, typer.Option(help="Pixel size with --bbox, in m.")] = 10.0,
-    bands: Annotated[str, typer.Option(help="Bands, joined by commas.")] = "blue,green,red,nir",
-    method: Annotated[
-        Literal["medoid", "median", "best"], typer.Option(help="How to choose from the dates.")
-    ] = "medoid",
-    dilation: Annotated[int, typer.Option(help="Pixels by which clouds grow.")] = 2,
-) -> None:
-    """Make one cloudless scene of STAC items; its last band counts the clear observations."""
-    from osm4eo_xr.grid import target_geobox
-    from osm4eo_xr.radiometry import with_observations
-    from osm4eo_xr.scene import composite_items, read_grid
-
-    if (like is None) == (bbox is None):
-        raise InputError("give the grid: either --like RASTER or --bbox WEST SOUTH EAST NORTH")
-    if bbox:
-        grid = target_geobox(bbox, bounds_crs="EPSG:4326", resolution=resolution)
-    else:
-        grid = read_grid(like or [])
-    names = [name.strip() for name in bands.split(",")]
-    made = composite_items(catalog, grid, names, method=method, dilation=dilation)
-    _write(with_observations(made), out, None)
-
-
-app.command()(_cli_training.samples)
-app.command()(_cli_training.train)
+for command in (
+    _cli_labels.labels,
+    _cli_labels.agree,
+    _cli_labels.composite,
+    _cli_training.samples,
+    _cli_training.train,
+):
+    app.command()(command)
 
 
 @app.command()
@@ -281,7 +145,7 @@ def sieve(
     from osm4eo_xr.sieve import sieve as sieve_map
     from osm4eo_xr.sieve import watch_borders
 
-    classes, opened = _legend(legend), open_raster(class_map)
+    classes, opened = read_legend(legend), open_raster(class_map)
     sieved = sieve_map(
         opened,
         size=size,
@@ -314,9 +178,9 @@ def mosaic(
     from osm4eo_xr.mosaic import mosaic as join
     from osm4eo_xr.scene import open_raster
 
-    outline = _outline(boundary, country)
+    outline = read_outline(boundary, country)
     joined = join([open_raster(path) for path in class_maps], outline, rule=rule)
-    _write(joined, out, _legend(legend))
+    write_raster(joined, out, read_legend(legend))
 
 
 @app.command()
@@ -342,11 +206,11 @@ def extract(
 
     if vector is not None:
         check_vector_path(vector)
-    classes = _legend(legend)
+    classes = read_legend(legend)
     opened = open_raster(class_map) if threshold is None else open_probabilities(class_map)
     how: Any = {"codes": codes, "min_area": min_area, "threshold": threshold}
     picked = extract_layer(opened, layer, legend=classes, **how)
-    _write(picked, out, classes)
+    write_raster(picked, out, classes)
     if vector is not None:
         written = open_raster(out).assign_attrs(picked.attrs)
         with progress_bar(vector.name) as progress:
@@ -365,7 +229,7 @@ def assess(
     from osm4eo_xr.accuracy import assess as compare
     from osm4eo_xr.scene import open_raster
 
-    report = compare(open_raster(class_map), points, legend=_legend(legend))
+    report = compare(open_raster(class_map), points, legend=read_legend(legend))
     OUT.print(report)
     report.save(out)
 
@@ -429,15 +293,6 @@ def tiles(
         print_note(f"{found.name}: the original states {found.stated} tiles and lists these")
 
 
-def _write(raster: xr.DataArray, path: Path, legend: Legend | None) -> None:
-    """Write a raster as COG behind a progress bar and say where it is."""
-    from osm4eo_xr.cog import write_cog
-
-    with progress_bar(path.name) as progress:
-        write_cog(raster, path, legend=legend, progress=progress)
-    OUT.print(str(path), soft_wrap=True, highlight=False)
-
-
 def _print_scripts(cluster: str) -> None:
     """Print the script of each kind of job that a cluster would submit; nothing without jobs."""
     from osm4eo_xr._jobs import job_scripts
@@ -450,22 +305,6 @@ def _print_scripts(cluster: str) -> None:
     for kind, script in job_scripts(site).items():
         print_note(f"a {kind} job is submitted with {site.submit_command}:")
         OUT.out(script, highlight=False)
-
-
-def _outline(boundary: Path | None, country: str | None) -> Path | GeoDataFrame | None:
-    if country is None:
-        return boundary
-    if boundary is None:
-        raise InputError(f"--country {country} needs --boundary with a file of countries; give it")
-    from osm4eo_xr.mosaic import country_boundary
-
-    return country_boundary(country, boundary)
-
-
-def _legend(path: Path | None) -> Legend:
-    from osm4eo_xr.legend import default_legend, load_legend
-
-    return load_legend(path) if path else default_legend()
 
 
 def _print_version(show: bool) -> None:

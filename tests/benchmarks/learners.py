@@ -1,8 +1,9 @@
 """Dense network, window network and random forest on the demo's scene, on the same held-out blocks.
 
-Run by hand: ``python tests/benchmarks/learners.py [--seeds 3] [--window-epochs 12]``. Each seed
-draws other blocks and other samples. Two tables: all labelled pixels of the test windows (which the
-window network does not predict), and the drawn pixel of each window (which all three do).
+    python tests/benchmarks/learners.py [--first 0] [--seeds 3] [--window-epochs 12]
+
+Each seed draws other blocks and other samples. Two tables: all labelled pixels of the test windows
+(which the window network does not predict), and the drawn pixel of each (which all three do).
 """
 
 import argparse
@@ -51,11 +52,12 @@ def reports(samples: xr.Dataset, seed: int, window_epochs: int) -> Iterator[Row]
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--first", type=int, default=0, help="the first seed")
+    parser.add_argument("--seeds", type=int, default=3, help="how many")
     parser.add_argument("--window-epochs", type=int, default=12)
     arguments = parser.parse_args()
     scores: dict[tuple[str, str], list[tuple[float, float, float]]] = defaultdict(list)
-    for seed in range(arguments.seeds):
+    for seed in range(arguments.first, arguments.first + arguments.seeds):
         samples = samples_of(seed)
         for pixels, learner, report, seconds in reports(samples, seed, arguments.window_epochs):
             scores[pixels, learner].append((report.overall_accuracy, report.kappa, seconds))

@@ -1,0 +1,154 @@
+"""Commands that prepare what is learned from: labels, their agreement with a map, composites."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from osm4eo_xr._cli_options import LegendFile, Out, read_legend, read_outline, write_raster
+from osm4eo_xr.console import OUT, progress_bar
+from osm4eo_xr.errors import InputError
+
+if TYPE_CHECKING:
+    import xarray as xr
+    from geopandas import GeoDataFrame
+
+    from osm4eo_xr.landuse import Landuse
+    from osm4eo_xr.legend import Legend
+
+
+def labels(
+    osm: Annotated[
+        Path,
+        typer.Argument(help="Extract (.osm.pbf, .osm, .osm.gz, .osm.bz2), or folder of polygons."),
+    ],
+    like: Annotated[
+        list[Path], typer.Option("--like", help="Scene or raster whose grid the labels take.")
+    ],
+    out: Out,
+    legend: LegendFile = None,
+    edge: Annotated[
+        Literal["center", "ignore"], typer.Option(help="ignore leaves mixed pixels unlabelled.")
+    ] = "center",
+    min_area: Annotated[float, typer.Option(min=0, help="Smallest polygon, m².")] = 0.0,
+    polygons: Annotated[
+        Path | None, typer.Option(help="Folder that keeps the polygons (GeoParquet).")
+    ] = None,
+    claims: Annotated[
+        Path | None, typer.Option(help="Also write how many classes claim each pixel.")
+    ] = None,
+    report: Annotated[Path | None, typer.Option(help="Also write a label report (JSON).")] = None,
+    picture: Annotated[Path | None, typer.Option(help="Also draw labels and shares.")] = None,
+    boundary: Annotated[
+        Path | None, typer.Option(help="Vector file of the place that the report is about.")
+    ] = None,
+    country: Annotated[str | None, typer.Option(help="Only this country's rows of it.")] = None,
+) -> None:
+    """Turn OpenStreetMap land use into a class raster on a scene's grid."""
+    from osm4eo_xr.labels import count_claims, rasterize_labels
+    from osm4eo_xr.osm import partitions_of
+    from osm4eo_xr.scene import read_grid
+
+    classes, outline, grid = read_legend(legend), read_outline(boundary, country), read_grid(like)
+    with partitions_of(osm, polygons, classes, progress_bar(osm.name)) as areas:
+        burnt = rasterize_labels(areas, grid, legend=classes, edge=edge, min_area=min_area)
+        write_raster(burnt, out, classes)
+        claimed = count_claims(areas, grid, legend=classes, min_area=min_area)
+        if claims is not None:
+            write_raster(claimed, claims, None)
+        if report is not None or picture is not None:
+            found = _report_labels(osm, out, claimed, areas, classes, outline)
+            _save_report(found, out, report, picture, classes)
+
+
+def agree(
+    labels: Annotated[Path, typer.Argument(help="Labels (class ids).")],
+    class_map: Annotated[Path, typer.Argument(help="Predicted class map on the same grid.")],
+    out: Out,
+    merged: Annotated[
+        Path | None, typer.Option(help="Also write the map in which OpenStreetMap wins.")
+    ] = None,
+    provenance: Annotated[
+        Path | None, typer.Option(help="Also write where each of its pixels is from.")
+    ] = None,
+    legend: LegendFile = None,
+) -> None:
+    """Compare labels with a predicted map pixel by pixel, and merge the two."""
+    from osm4eo_xr.known import agreement, merge_known
+    from osm4eo_xr.labels import read_labels
+    from osm4eo_xr.scene import open_raster
+
+    classes = read_legend(legend)
+    known, predicted = read_labels(labels, legend=classes), open_raster(class_map)
+    write_raster(agreement(known, predicted), out, None)
+    final = merge_known(known, predicted)
+    if merged is not None:
+        write_raster(final["classes"], merged, classes)
+    if provenance is not None:
+        write_raster(final["provenance"], provenance, None)
+
+
+def composite(
+    catalog: Annotated[Path, typer.Argument(help="STAC catalog, item collection or item (JSON).")],
+    out: Out,
+    like: Annotated[
+        list[Path] | None, typer.Option("--like", help="Raster whose grid the scene takes.")
+    ] = None,
+    bbox: Annotated[
+        tuple[float, float, float, float] | None,
+        typer.Option("--bbox", help="Or west, south, east, north in degrees (EPSG:3035 grid)."),
+    ] = None,
+    resolution: Annotated[float, typer.Option(help="Pixel size with --bbox, in m.")] = 10.0,
+    bands: Annotated[str, typer.Option(help="Bands, joined by commas.")] = "blue,green,red,nir",
+    method: Annotated[
+        Literal["medoid", "median", "best"], typer.Option(help="How to choose from the dates.")
+    ] = "medoid",
+    dilation: Annotated[int, typer.Option(help="Pixels by which clouds grow.")] = 2,
+) -> None:
+    """Make one cloudless scene of STAC items; its last band counts the clear observations."""
+    from osm4eo_xr.grid import target_geobox
+    from osm4eo_xr.radiometry import with_observations
+    from osm4eo_xr.scene import composite_items, read_grid
+
+    if (like is None) == (bbox is None):
+        raise InputError("give the grid: either --like RASTER or --bbox WEST SOUTH EAST NORTH")
+    if bbox:
+        grid = target_geobox(bbox, bounds_crs="EPSG:4326", resolution=resolution)
+    else:
+        grid = read_grid(like or [])
+    names = [name.strip() for name in bands.split(",")]
+    made = composite_items(catalog, grid, names, method=method, dilation=dilation)
+    write_raster(with_observations(made), out, None)
+
+
+def _report_labels(
+    osm: Path,
+    labels: Path,
+    claims: xr.DataArray,
+    areas: Landuse,
+    legend: Legend,
+    outline: Path | GeoDataFrame | None,
+) -> dict[str, Any]:
+    from osm4eo_xr.label_report import label_report
+    from osm4eo_xr.osm import unclaimed_tags
+    from osm4eo_xr.scene import open_raster
+
+    seen = unclaimed_tags(osm, legend) if osm.is_file() else {}
+    written = open_raster(labels)
+    return label_report(written, claims, areas, legend=legend, boundary=outline, unclaimed=seen)
+
+
+def _save_report(
+    found: dict[str, Any], labels: Path, report: Path | None, picture: Path | None, legend: Legend
+) -> None:
+    from osm4eo_xr.label_report import save_report
+    from osm4eo_xr.plot import label_figure
+    from osm4eo_xr.scene import open_raster
+
+    if report is not None:
+        OUT.print(str(save_report(found, report)), soft_wrap=True, highlight=False)
+    if picture is not None:
+        label_figure(open_raster(labels), found, legend=legend).savefig(picture)
+        OUT.print(str(picture), soft_wrap=True, highlight=False)
