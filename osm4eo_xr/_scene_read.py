@@ -12,6 +12,7 @@ import dask.array as da
 import numpy as np
 import rasterio
 from odc.geo.geobox import GeoBox
+from rasterio.errors import RasterioIOError
 from rasterio.windows import Window
 
 from osm4eo_xr._scene_arrays import ArraySource, is_store
@@ -110,12 +111,19 @@ def read_bands(bands: list[Band], rows: slice, cols: slice) -> np.ndarray:
         by_path.setdefault((band.path, band.stamp), []).append(i)
     with rasterio.Env(**GDAL_OPTIONS):
         for (path, stamp), positions in by_path.items():
-            source = dataset(path, stamp)
-            numbers = source.read([bands[i].index for i in positions], window=window)
+            numbers = _read(path, stamp, [bands[i].index for i in positions], window)
             for i, layer in zip(positions, numbers, strict=True):
                 out[i] = mask_invalid(layer, bands[i].scaling.invalid)
     _drop_fill(out, bands, rows, cols)
     return out
+
+
+def _read(path: str, stamp: int, index: int | list[int], window: Window) -> Any:
+    """Read a window; what GDAL cannot read is named, which its own message does not do."""
+    try:
+        return dataset(path, stamp).read(index, window=window)
+    except RasterioIOError as error:
+        raise RasterioIOError(f"{path}: {error.__cause__ or error}") from None
 
 
 def _drop_fill(numbers: np.ndarray, bands: list[Band], rows: slice, cols: slice) -> None:
@@ -138,7 +146,7 @@ def _all_near(witnesses: tuple[Band, ...], grid: GeoBox, rows: slice, cols: slic
         finer = [slice(part.start * ratio, part.stop * ratio) for part in (rows, cols)]
         window = Window.from_slices(finer[0], finer[1])
         with rasterio.Env(**GDAL_OPTIONS):
-            numbers = dataset(band.path, band.stamp).read(band.index, window=window)
+            numbers = _read(band.path, band.stamp, band.index, window)
         agreed &= all_of_block(near_fill(numbers.astype(np.float32), band.fill or 0.0), ratio)
     return agreed
 

@@ -10,8 +10,9 @@ from osm4eo_xr.country import run_country
 from tests.country_case import MODEL, make_country
 
 
+@pytest.mark.parametrize("last", [2, 9])
 def test_a_corrupt_tile_is_named_when_the_others_are_finished(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    last: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     country = make_country(tmp_path / "land", edge=60, overlap=12, learn=MODEL)
     bad = country.parent / "tiles" / "T01.tif"
@@ -23,14 +24,14 @@ def test_a_corrupt_tile_is_named_when_the_others_are_finished(
         file.write(pixels)
         file.descriptions = names
     whole = bad.read_bytes()
-    tenth = len(whole) // 10  # a header that is well, pixels of the first band that are not
-    bad.write_bytes(whole[:tenth] + bytes(tenth) + whole[2 * tenth :])
+    tenth = len(whole) // 10  # a header that is well, pixels of one or all bands that are not
+    bad.write_bytes(whole[:tenth] + bytes((last - 1) * tenth) + whole[last * tenth :])
     monkeypatch.setattr("sys.argv", ["osm4eo-xr", "run", str(country)])
     with pytest.raises(SystemExit) as ended:
         main()
     assert ended.value.code == 1
     said = capsys.readouterr().err.splitlines()[-1]
-    assert "1 of 9 tiles cannot be read: T01 (" in said
+    assert f"1 of 9 tiles cannot be read: T01 ({bad}" in said
     assert "replace the files and run again" in said
     out = country.parent / "result"
     assert len(list((out / "classified").glob("T??.tif"))) == 8
