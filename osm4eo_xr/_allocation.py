@@ -58,7 +58,7 @@ def open_allocation(name_or_yaml: str | Path = "local", **overrides: Any) -> Ite
         )
     options = _worker_options(site)
     with SLURMRunner(worker_options=options) as runner, Client(runner) as client:
-        client.wait_for_workers(runner.n_workers, timeout=site.start_timeout)
+        client.wait_for_workers(tasks - 2, timeout=site.start_timeout)
         workers: dict[str, Any] = client.scheduler_info(n_workers=-1)["workers"]
         has_gpu = any("GPU" in w["resources"] for w in workers.values())
         with dask.config.set(device_settings(has_gpu=has_gpu)):

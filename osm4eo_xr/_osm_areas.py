@@ -95,7 +95,9 @@ def to_areas(rows: Sequence[Row], bbox: tuple[float, float, float, float] | None
     bbox : tuple of float, optional
         West, south, east, north in degrees.
     """
-    geometry = shapely.from_wkb(np.array([row.wkb for row in rows], dtype=object))
+    # Python decodes hexadecimals several times faster than GEOS does.
+    wkb = [bytes.fromhex(w) if isinstance(w, str) else w for w in (row.wkb for row in rows)]
+    geometry = shapely.from_wkb(np.array(wkb, dtype=object))
     metric = project(geometry)
     width = np.array([row.rule.width for row in rows])
     thin = np.flatnonzero(width > 0)

@@ -142,7 +142,6 @@ def _mode(block: np.ndarray, scale: int, nodata: int, out: np.ndarray) -> None:
     for i in range(out.shape[0]):
         for j in range(out.shape[1]):
             y, x = i * scale, j * scale
-            cell = block[y : y + scale, x : x + scale]
             first = block[y, x]
             # Most cells of two by two hold one class.
             if (
@@ -153,6 +152,7 @@ def _mode(block: np.ndarray, scale: int, nodata: int, out: np.ndarray) -> None:
             ):
                 out[i, j] = first
             else:
+                cell = block[y : y + scale, x : x + scale]
                 out[i, j] = _most_frequent(cell, nodata, counts)
 
 

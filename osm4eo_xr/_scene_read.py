@@ -20,7 +20,7 @@ from osm4eo_xr._scene_nodata import all_of_block, factor, near_fill
 from osm4eo_xr._scene_warp import Warp  # noqa: TC001 -- field types are read at run time
 from osm4eo_xr.radiometry import Scaling, mask_invalid, to_reflectance
 
-GDAL_OPTIONS = {
+GDAL_OPTIONS: dict[str, Any] = {
     # Bytes here, unlike in GDAL's own variable; 5 % of a node for each of its workers otherwise.
     "GDAL_CACHEMAX": 256_000_000,
     "GDAL_NUM_THREADS": "1",  # dask runs the threads
@@ -30,6 +30,10 @@ GDAL_OPTIONS = {
 }
 """GDAL settings of every read, the same in each worker."""
 
+# Maps are read in whole blocks and without margins: hardly a block is read twice.
+_PLAIN_OPTIONS: dict[str, Any] = GDAL_OPTIONS | {"GDAL_CACHEMAX": 16_000_000}
+
+_CACHED_BLOCKS = 64  # of each band: two rows of a tile's JPEG 2000 blocks are decoded once
 _HANDLES = 40  # open files per thread: three tiles' bands
 _local = threading.local()
 
@@ -109,13 +113,20 @@ def read_bands(bands: list[Band], rows: slice, cols: slice) -> np.ndarray:
     by_path: dict[tuple[str, int], list[int]] = {}
     for i, band in enumerate(bands):
         by_path.setdefault((band.path, band.stamp), []).append(i)
-    with rasterio.Env(**GDAL_OPTIONS):
+    with rasterio.Env(**_options(bands)):
         for (path, stamp), positions in by_path.items():
             numbers = _read(path, stamp, [bands[i].index for i in positions], window)
             for i, layer in zip(positions, numbers, strict=True):
                 out[i] = mask_invalid(layer, bands[i].scaling.invalid)
     _drop_fill(out, bands, rows, cols)
     return out
+
+
+def _options(bands: list[Band]) -> dict[str, Any]:
+    """Return GDAL's settings with no more cache than blocks of these bands are worth."""
+    size = max(b.block[0] * b.block[1] * np.dtype(b.dtype).itemsize for b in bands)
+    worth = _CACHED_BLOCKS * size * len(bands)
+    return GDAL_OPTIONS | {"GDAL_CACHEMAX": min(worth, GDAL_OPTIONS["GDAL_CACHEMAX"])}
 
 
 def _read(path: str, stamp: int, index: int | list[int], window: Window) -> Any:
@@ -236,9 +247,9 @@ class RasterReader:
         if not (rows.size and cols.size):
             data = np.empty((rows.size, cols.size), self.dtype)
         else:
-            with rasterio.Env(**GDAL_OPTIONS):
-                window = Window.from_slices(row_span, col_span)
-                data = dataset(self.path, self.stamp).read(self.index, window=window)
+            window = Window.from_slices(row_span, col_span)
+            with rasterio.Env(**_PLAIN_OPTIONS):
+                data = _read(self.path, self.stamp, self.index, window)
         data = data[rows - row_span.start][:, cols - col_span.start]
         return data.squeeze(axis=dropped) if dropped else data
 

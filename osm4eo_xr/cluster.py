@@ -190,8 +190,9 @@ def _local_client(site: LocalSite) -> Iterator[Client]:
         turns = SpawnTurns()
         workers = {p.name: _process_spec(site, p, scratch, turns) for p in plans}
         try:
+            quiet: Any = logging.WARNING  # a level, though dask's signature says bool
             cluster = stack.enter_context(
-                SpecCluster(workers=workers, scheduler=scheduler, silence_logs=logging.WARNING)
+                SpecCluster(workers=workers, scheduler=scheduler, silence_logs=quiet)
             )
         except RuntimeError as error:
             raise InputError(
