@@ -76,10 +76,12 @@ class Layout:
 def shrink_block(
     block: Num[np.ndarray, "band y x"], layout: Layout
 ) -> list[Num[np.ndarray, "band h w"]]:
-    """Return the block and its overviews, each made from the full resolution.
+    """Return the block and its overviews, each made from the full resolution; none of no data.
 
     Scales above ``DEEPEST`` would reach beyond the block; they are made from a level file later.
     """
+    if _is_empty(block, layout.nodata):
+        return []
     within = [s for s in layout.scales if s <= DEEPEST]
     return [block, *shrink_all(block, within, classes=layout.classes, nodata=layout.nodata)]
 
@@ -129,11 +131,8 @@ class LevelFiles:
         )
 
     def write(self, row: int, column: int, levels: list[Num[np.ndarray, "band h w"]]) -> None:
-        """Write a block, whose upper left pixel is given, and its overviews."""
-        empty = _is_empty(levels[0], self._layout.nodata)
+        """Write a block, whose upper left pixel is given, and its overviews, if there are any."""
         with self._lock:
-            if empty:
-                return
             for file, scale, data in zip(self._files, self._scales, levels, strict=False):
                 _, height, width = data.shape
                 file.write(data, window=Window(column // scale, row // scale, width, height))  # pyright: ignore[reportCallIssue] - attrs class
