@@ -9,6 +9,7 @@ import numba
 import numpy as np
 from jaxtyping import Num, UInt
 
+_HALF = 2  # scale of the largest overview, which has a kernel of its own
 _COUNTED = 4  # scale whose cells are counted, so that those of larger scales add up
 _FEW = 32  # classes for which counts of all cells are kept
 
@@ -38,7 +39,11 @@ def shrink(
     out = np.empty((block.shape[0], height, width), block.dtype)
     for band in range(block.shape[0]):
         if classes:
-            _mode(block[band], scale, -1 if nodata is None else int(nodata), out[band])
+            none = -1 if nodata is None else int(nodata)
+            if scale == _HALF:
+                _halve(block[band], none, out[band])
+            else:
+                _mode(block[band], scale, none, out[band])
         else:
             fill = math.nan if nodata is None else float(nodata)
             _mean(block[band], scale, fill, out[band], out.dtype.kind != "f")
@@ -136,24 +141,44 @@ def _pick(block: np.ndarray, scale: int, nodata: int, counts: np.ndarray, out: n
 
 
 @numba.njit(nogil=True, cache=True)
+def _halve(block: np.ndarray, nodata: int, out: np.ndarray) -> None:
+    """Take the mode of cells of two by two pixels."""
+    height, width = block.shape
+    for i in range(out.shape[0]):
+        row = block[2 * i]
+        # At an odd edge the last pixels stand in for those that are missing: each then counts
+        # twice, in the same order, so the mode stays.
+        below = block[min(2 * i + 1, height - 1)]
+        for j in range(out.shape[1]):
+            left, right = 2 * j, min(2 * j + 1, width - 1)
+            out[i, j] = _mode_of_four(row[left], row[right], below[left], below[right], nodata)
+
+
+@numba.njit(nogil=True, cache=True)
+def _mode_of_four(a: int, b: int, c: int, d: int, nodata: int) -> int:
+    """Return the mode of four; of two pairs the one that is complete first, else the first."""
+    if a != nodata and (a == b) | (a == c):
+        return a
+    if b != nodata and b == c:
+        return b
+    if a != nodata and a == d:
+        return a
+    if b != nodata and b == d:
+        return b
+    if c != nodata and (c == d or a == b == nodata):
+        return c
+    first = a if a != nodata else b
+    return first if first != nodata else d
+
+
+@numba.njit(nogil=True, cache=True)
 def _mode(block: np.ndarray, scale: int, nodata: int, out: np.ndarray) -> None:
     counts = np.zeros(int(block.max()) + 1, np.int64)
-    height, width = block.shape
     for i in range(out.shape[0]):
         for j in range(out.shape[1]):
             y, x = i * scale, j * scale
-            first = block[y, x]
-            # Most cells of two by two hold one class.
-            if (
-                scale == 2  # noqa: PLR2004
-                and y + 1 < height
-                and x + 1 < width
-                and first == block[y, x + 1] == block[y + 1, x] == block[y + 1, x + 1]
-            ):
-                out[i, j] = first
-            else:
-                cell = block[y : y + scale, x : x + scale]
-                out[i, j] = _most_frequent(cell, nodata, counts)
+            cell = block[y : y + scale, x : x + scale]
+            out[i, j] = _most_frequent(cell, nodata, counts)
 
 
 @numba.njit(nogil=True, cache=True)

@@ -15,7 +15,7 @@ from odc.geo.geobox import GeoBox
 from rasterio.enums import Compression, Resampling
 from rio_cogeo.cogeo import cog_validate
 
-from osm4eo_xr._overviews import shrink, shrink_all
+from osm4eo_xr._overviews import _halve, _mode, shrink, shrink_all
 from osm4eo_xr.cog import _bands_of_rows, write_cog
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.grid import georeference, target_geobox
@@ -91,6 +91,24 @@ def test_all_scales_at_once_equal_each_by_itself(
     for scale, pixels in zip(scales, found, strict=True):
         expected = shrink(block, scale, classes=True, nodata=nodata)
         np.testing.assert_array_equal(pixels, expected)
+
+
+@settings(max_examples=200)
+@given(
+    st.integers(1, 9),
+    st.integers(1, 9),
+    st.integers(1, 5),
+    st.sampled_from([-1, 0, 1, 255]),
+    st.integers(0, 99),
+)
+def test_cells_of_two_by_two_take_the_same_mode_as_any_others(
+    y: int, x: int, kinds: int, nodata: int, seed: int
+) -> None:
+    pixels = np.random.default_rng(seed).integers(0, kinds, (y, x)).astype(np.uint8)
+    found, expected = np.empty((2, -(-y // 2), -(-x // 2)), np.uint8)
+    _halve(pixels, nodata, found)
+    _mode(pixels, 2, nodata, expected)
+    np.testing.assert_array_equal(found, expected)
 
 
 @pytest.mark.parametrize("scale", [2, 4, 8])
