@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 import rasterio
 import shapely
-import xarray as xr
 from typer.testing import CliRunner
 
 import osm4eo_xr as oxr
@@ -73,7 +72,7 @@ def test_labels_of_kept_polygons_are_those_of_the_extract(made: Path, tmp_path: 
 
 
 def test_samples_take_their_options(made: Path) -> None:
-    drawn = xr.open_zarr(made / "s.zarr")
+    drawn = oxr.open_samples(made / "s.zarr")
     assert drawn["image"].shape[1:] == (12, 12, len(demo_scene_paths()))
     centres = drawn["label"][:, 6, 6].to_numpy()  # the drawn pixels
     assert np.bincount(centres[centres > 0]).max() <= 8

@@ -255,7 +255,7 @@ def test_a_node_that_never_starts_leaves_its_work_to_the_others(
         with open_cluster("slurm-gpu", **settings) as client:
             with annotate(**device_annotations()):
                 futures = client.map(_named, range(40), pure=False)
-            assert {w for _, w in _results(client, futures)} == {"gpu-0"}
+            assert len({w for _, w in _results(client, futures)}) == 1
             assert len(slurm.jobs("PENDING")) == 1
     finally:
         slurm.ask("scontrol", "update", "NodeName=n2", "State=RESUME")
