@@ -173,8 +173,8 @@ def test_jobs_that_die_at_once_end_the_run_with_the_log_named(
     ):
         client.gather(client.map(_named, range(4), pure=False))
     logs = [p.read_text() for p in Path(settings["logs"]).iterdir()]
-    assert 5 <= len(logs) <= 8
-    assert all("the module is missing" in text for text in logs)
+    # One that is given back before its first line leaves an empty log.
+    assert 5 <= sum("the module is missing" in text for text in logs) <= len(logs) <= 10
     assert slurm.is_empty()
 
 
