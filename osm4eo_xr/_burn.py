@@ -6,18 +6,21 @@ import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import shapely
-from jaxtyping import UInt8
+from jaxtyping import Float64, Integer, UInt8
 from odc.geo.geobox import GeoBox
 from rasterio.errors import NotGeoreferencedWarning
 from rasterio.features import rasterize
 
 from osm4eo_xr._osm_areas import project
+from osm4eo_xr.landuse import Bounds  # noqa: TC001 - checked at run time in the tests
 from osm4eo_xr.legend import NO_DATA
 
 # rasterio looks for a transform on its in-memory target before it sets ours. A filter for good,
@@ -68,8 +71,8 @@ class Shapes:
 class Source(Protocol):
     """Where a block's polygons come from; travels to the workers."""
 
-    def shapes(self, window: shapely.Geometry) -> Shapes:
-        """Return the polygons that meet a window on the grid's CRS."""
+    def shapes(self) -> Shapes:
+        """Return the polygons that may meet the block, on the grid's CRS."""
         ...
 
 
@@ -81,7 +84,7 @@ class Carried:
     class_id: np.ndarray
     rank: np.ndarray
 
-    def shapes(self, window: shapely.Geometry) -> Shapes:  # noqa: ARG002 - all of them meet it
+    def shapes(self) -> Shapes:
         """Return all polygons."""
         return Shapes(np.asarray(shapely.from_wkb(self.wkb)), self.class_id, self.rank)
 
@@ -94,6 +97,8 @@ class Stored:
     ----------
     files : tuple of (str, int)
         Paths, and when each was written (ns): another file of that name is read anew.
+    bounds : tuple of float
+        West, south, east, north of the block, degrees; polygons beyond are not decoded.
     crs : str
         CRS of the grid.
     priority : tuple of (int, int)
@@ -103,38 +108,35 @@ class Stored:
     """
 
     files: tuple[tuple[str, int], ...]
+    bounds: Bounds
     crs: str
     priority: tuple[tuple[int, int], ...]
     min_area: float
 
-    def shapes(self, window: shapely.Geometry) -> Shapes:
-        """Return the polygons that meet a window on the grid's CRS."""
-        parts = [
-            _load(file, written, self.crs, self.priority, self.min_area).meeting(window)
-            for file, written in self.files
-        ]
-        geometry, class_id, rank = (
-            np.concatenate([getattr(p, name) for p in parts])
-            for name in ("geometry", "class_id", "rank")
-        )
-        return Shapes(geometry, class_id, rank)
+    def shapes(self) -> Shapes:
+        """Return the polygons that may meet the block, on the grid's CRS."""
+        near = [self._near(_read(file, written)) for file, written in self.files]
+        areas = pa.concat_tables(near)
+        geometry = shapely.from_wkb(areas["geometry"].to_numpy(zero_copy_only=False))
+        class_id = areas["class_id"].to_numpy()
+        rank = ranks(class_id, areas["priority"].to_numpy(), dict(self.priority))
+        return Shapes(project(np.asarray(geometry), self.crs), class_id, rank)
+
+    def _near(self, areas: pa.Table) -> pa.Table:
+        west, south, east, north = self.bounds
+        keep = areas["area"].to_numpy() >= self.min_area
+        keep &= (areas["bbox.xmin"].to_numpy() <= east) & (areas["bbox.xmax"].to_numpy() >= west)
+        keep &= (areas["bbox.ymin"].to_numpy() <= north) & (areas["bbox.ymax"].to_numpy() >= south)
+        return areas.filter(pa.array(keep))
 
 
 @lru_cache(maxsize=_CACHED)
-def _load(
-    file: str, written: int, crs: str, priority: tuple[tuple[int, int], ...], min_area: float
-) -> Shapes:
-    """Read a partition onto the grid's CRS."""
+def _read(file: str, written: int) -> pa.Table:
+    """Read a partition, geometries encoded."""
     del written  # part of the cache's key only
-    columns = ["class_id", "priority", "area", "geometry"]
-    areas = pq.read_table(Path(file), columns=columns, use_threads=False)  # dask has its own
-    large = areas["area"].to_numpy() >= min_area
-    class_id = areas["class_id"].to_numpy()[large]
-    own = areas["priority"].to_numpy()[large]
-    geometry = shapely.from_wkb(areas["geometry"].to_numpy(zero_copy_only=False)[large])
-    return Shapes(
-        project(np.asarray(geometry), crs), class_id, ranks(class_id, own, dict(priority))
-    )
+    columns = ["class_id", "priority", "area", "geometry", "bbox"]
+    # Dask has threads of its own.
+    return pq.read_table(Path(file), columns=columns, use_threads=False).flatten()
 
 
 def ranks(class_id: np.ndarray, own: np.ndarray, priority: dict[int, int]) -> np.ndarray:
@@ -146,23 +148,23 @@ def ranks(class_id: np.ndarray, own: np.ndarray, priority: dict[int, int]) -> np
 
 def burn(source: Source, box: GeoBox, edge: Edge) -> UInt8[np.ndarray, "y x"]:
     """Return the class of each pixel of a block; 0 = none."""
-    margin = max(map(abs, box.resolution.xy)) if edge == "ignore" else 0.0
-    shapes = source.shapes(window_of(box, margin))
+    shapes = source.shapes()
     if edge == "center":
-        return _fill(list(zip(shapes.geometry, shapes.class_id.tolist(), strict=True)), box)
+        return _fill(_as_geojson(shapes.geometry, shapes.class_id), box)
     out = _fill([], box)
     for class_id, polygons in shapes.groups():
-        _fill([(p, class_id) for p in polygons], box, out)
+        _fill(_as_geojson(polygons, np.full(len(polygons), class_id)), box, out)
         _fill([(_outline(polygons), NO_DATA)], box, out, all_touched=True)
     return out
 
 
 def count_classes(source: Source, box: GeoBox) -> UInt8[np.ndarray, "y x"]:
     """Return how many classes have a polygon over the centre of each pixel of a block."""
-    shapes = source.shapes(window_of(box))
+    shapes = source.shapes()
     out = np.zeros(tuple(box.shape), np.uint8)
     for class_id in np.unique(shapes.class_id):
-        out += _fill([(p, 1) for p in shapes.geometry[shapes.class_id == class_id]], box)
+        polygons = shapes.geometry[shapes.class_id == class_id]
+        out += _fill(_as_geojson(polygons, np.ones(len(polygons), np.uint8)), box)
     return out
 
 
@@ -176,6 +178,42 @@ def _outline(polygons: np.ndarray) -> shapely.Geometry:
     """Return the outline of what polygons cover together."""
     sound = np.where(shapely.is_valid(polygons), polygons, shapely.make_valid(polygons))
     return shapely.boundary(shapely.union_all(sound))
+
+
+class _Ring:
+    """Points of a ring as GeoJSON has them, made one by one when they are asked for.
+
+    Lists of them would be millions of objects that the garbage collector walks over.
+    """
+
+    def __init__(self, points: Float64[np.ndarray, "point 2"]) -> None:
+        self.points = points
+
+    def __len__(self) -> int:
+        return len(self.points)
+
+    def __getitem__(self, index: int) -> list[float]:
+        return self.points[index].tolist()
+
+    def __iter__(self) -> Iterator[tuple[float, float]]:
+        x, y = self.points.T.tolist()
+        return zip(x, y, strict=True)
+
+
+def _as_geojson(
+    polygons: np.ndarray, values: Integer[np.ndarray, " polygon"]
+) -> list[tuple[dict[str, Any], int]]:
+    """Return the parts of polygons as GeoJSON, with their values.
+
+    rasterio would ask each polygon for it, point by point, while all threads wait.
+    """
+    parts, owner = shapely.get_parts(polygons, return_index=True)
+    if not len(parts):
+        return []
+    _, points, (rings, ends) = shapely.to_ragged_array(parts)
+    made = [_Ring(points[a:b]) for a, b in pairwise(rings.tolist())]
+    shapes = [{"type": "Polygon", "coordinates": made[a:b]} for a, b in pairwise(ends.tolist())]
+    return list(zip(shapes, values[owner].tolist(), strict=True))
 
 
 def _fill(

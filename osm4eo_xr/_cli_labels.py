@@ -55,6 +55,8 @@ def labels(
     with partitions_of(osm, polygons, classes, progress_bar(osm.name)) as areas:
         burnt = rasterize_labels(areas, grid, legend=classes, edge=edge, min_area=min_area)
         write_raster(burnt, out, classes)
+        if claims is None and report is None and picture is None:
+            return
         claimed = count_claims(areas, grid, legend=classes, min_area=min_area)
         if claims is not None:
             write_raster(claimed, claims, None)

@@ -9,17 +9,21 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import shapely
 
-from osm4eo_xr._osm_areas import Areas, join
-from osm4eo_xr.landuse import Partition, from_table, to_table
+from osm4eo_xr.landuse import BOX, Partition, geo_metadata, to_table
+
+if TYPE_CHECKING:
+    from osm4eo_xr._osm_areas import Areas
 
 _GATHER = 20_000  # areas in memory when cells are gathered
 _ROW_GROUP = 1_000  # areas; a cell is found in a spooled file by the statistics of its groups
+_ORDER = ("cell", "osm_kind", "osm_id", "class_id")
 
 
 class PartitionWriter:
@@ -35,14 +39,16 @@ class PartitionWriter:
         """Spool a batch."""
         if not len(areas):
             return
-        west, south, east, north = shapely.bounds(areas.geometry).T
+        boxes = shapely.bounds(areas.geometry).T
+        west, south, east, north = boxes
         x = np.floor(((west + east) / 2 + 180) / self.cell).astype(np.int64)
         y = np.floor(((south + north) / 2 + 90) / self.cell).astype(np.int64)
         cells = y * self.columns + x
-        order = np.argsort(cells, kind="stable")
         self.counts.update(cells.tolist())
-        table = to_table(areas.take(order)).append_column("cell", pa.array(cells[order]))
+        table = to_table(areas).append_column("cell", pa.array(cells))
+        table = table.append_column("bbox", pa.StructArray.from_arrays(list(boxes), names=BOX))
         path = self.spool / f"{len(self.spooled)}.parquet"
+        table = table.take(np.argsort(cells, kind="stable"))
         pq.write_table(table, path, row_group_size=_ROW_GROUP, compression="zstd")
         self.spooled.append(path)
         pa.default_memory_pool().release_unused()
@@ -65,22 +71,26 @@ class PartitionWriter:
             yield group
 
     def _gather(self, cells: list[int]) -> Iterator[Partition]:
+        """Write some cells; geometries pass through as they are, encoded."""
         parts = [part for path in self.spooled for part in _between(path, cells[0], cells[-1])]
-        found = np.concatenate([numbers for numbers, _ in parts])
-        areas = join([areas for _, areas in parts])
+        table = pa.concat_tables(parts).sort_by([(name, "ascending") for name in _ORDER])
+        start = 0
         for cell in cells:
-            yield self._write(cell, areas.take(found == cell).in_order())
+            yield self._write(cell, table.slice(start, self.counts[cell]))
+            start += self.counts[cell]
 
-    def _write(self, cell: int, areas: Areas) -> Partition:
+    def _write(self, cell: int, table: pa.Table) -> Partition:
         y, x = divmod(cell, self.columns)
         name = f"{x * self.cell - 180:g}_{y * self.cell - 90:g}.parquet"
-        pq.write_table(to_table(areas), self.folder / name, compression="zstd")
-        west, south, east, north = shapely.total_bounds(areas.geometry).tolist()
-        return Partition(name, len(areas), (west, south, east, north))
+        west, south, east, north = (edge.to_numpy() for edge in table["bbox"].flatten())
+        bounds = west.min().item(), south.min().item(), east.max().item(), north.max().item()
+        table = table.drop_columns(["cell"]).replace_schema_metadata(geo_metadata(bounds))
+        pq.write_table(table, self.folder / name, compression="zstd")
+        return Partition(name, len(table), bounds)
 
 
-def _between(path: Path, first: int, last: int) -> Iterator[tuple[np.ndarray, Areas]]:
-    """Yield the cells and areas of a spooled file's groups that lie in a span of cells."""
+def _between(path: Path, first: int, last: int) -> Iterator[pa.Table]:
+    """Yield the areas of a spooled file's groups that lie in a span of cells."""
     with pq.ParquetFile(path) as file:
         at = file.schema_arrow.get_field_index("cell")
         for k in range(file.num_row_groups):
@@ -89,5 +99,4 @@ def _between(path: Path, first: int, last: int) -> Iterator[tuple[np.ndarray, Ar
                 continue
             table = file.read_row_group(k, use_threads=False)
             cells = table["cell"].to_numpy()
-            inside = np.flatnonzero((cells >= first) & (cells <= last))
-            yield cells[inside], from_table(table.take(inside))
+            yield table.filter(pa.array((cells >= first) & (cells <= last)))

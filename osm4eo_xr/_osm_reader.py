@@ -56,6 +56,9 @@ class Passes:
         self.progress = _Bytes(path, 3, progress)
         self.relations = Relations(rules, self.progress)
         self.locations: LocationTable | None = None
+        # Few objects have one of the keys, so that few are compared with each of the tags.
+        keys = osmium.filter.KeyFilter(*sorted(rules.by_key))
+        self.tagged = keys, osmium.filter.TagFilter(*rules.tags)
 
     @contextmanager
     def places(self, scratch: Path | None) -> Iterator[None]:
@@ -81,11 +84,12 @@ class Passes:
         with osmium.io.Reader(path, osmium.osm.NODE) as reader:
             osmium.apply(reader, placed)
         self.progress.next_pass()
-        tagged = osmium.filter.TagFilter(*self.rules.tags)
-        areas = osmium.BufferIterator(tagged)
+        areas = osmium.BufferIterator(*self.tagged)
         with osmium.io.Reader(path, osmium.osm.WAY) as reader:
             maker = manager.second_pass_to_buffer(areas)
-            for count, way in enumerate(osmium.OsmFileIterator(reader, placed, maker, tagged)):
+            for count, way in enumerate(
+                osmium.OsmFileIterator(reader, placed, maker, *self.tagged)
+            ):
                 if count % _REPORT_EVERY == 0:
                     self.progress.report()
                 yield way
@@ -97,7 +101,9 @@ class Passes:
         """Yield the nodes that have a tag of the legend."""
         if self.rules.points:
             nodes = osmium.FileProcessor(str(self.path), osmium.osm.NODE)
-            yield from nodes.with_filter(osmium.filter.TagFilter(*self.rules.tags))
+            for tagged in self.tagged:
+                nodes = nodes.with_filter(tagged)
+            yield from nodes
 
 
 class Relations:

@@ -5,6 +5,7 @@ Every command imports the step it needs when it runs, so ``--help`` answers at o
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from functools import partial
@@ -52,6 +53,8 @@ _ENDED_BY_SIGTERM = 128 + signal.SIGTERM  # as shells say it
 
 def main() -> None:
     """Run the command line; bad input ends with one line and exit code 1, wrong usage with 2."""
+    # Arrow's own pool keeps what it once had; land use is read before a map needs its memory.
+    os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
     try:
         app()
     except InputError as error:

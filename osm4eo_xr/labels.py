@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -211,14 +212,14 @@ def _map_grid(
         landuse = polygons if isinstance(polygons, Landuse) else open_landuse(polygons)
         source_of = _stored(landuse, legend, geobox, min_area)
     heights, widths = _chunks_of(like, geobox)
-    work, rows, top = delayed(kernel, pure=True), [], 0
+    work, empty, rows, top = delayed(kernel, pure=True), cache(_empty), [], 0
     for height in heights:
         row, left = [], 0
         for width in widths:
             box = geobox[top : top + height, left : left + width]
             source = source_of(box)
             if source is None:
-                row.append(da.zeros((height, width), dtype=np.uint8, chunks=(height, width)))
+                row.append(empty(height, width))
             else:
                 burnt = work(source, box, *options)
                 row.append(da.from_delayed(burnt, (height, width), np.uint8))
@@ -226,6 +227,11 @@ def _map_grid(
         rows.append(row)
         top += height
     return da.block(rows)
+
+
+def _empty(height: int, width: int) -> da.Array:
+    """Return a block without labels."""
+    return da.zeros((height, width), dtype=np.uint8, chunks=(height, width))
 
 
 def _carried(polygons: gpd.GeoDataFrame, legend: Legend, geobox: GeoBox, min_area: float) -> Block:
@@ -259,9 +265,10 @@ def _stored(landuse: Landuse, legend: Legend, geobox: GeoBox, min_area: float) -
     priority = tuple((c.id, c.priority) for c in legend.classes)
 
     def source_of(box: GeoBox) -> Source | None:
-        files = landuse.meeting(_degrees(box))
+        bounds = _degrees(box)
+        files = landuse.meeting(bounds)
         written = tuple((str(file), file.stat().st_mtime_ns) for file in files)
-        return Stored(written, str(geobox.crs), priority, min_area) if files else None
+        return Stored(written, bounds, str(geobox.crs), priority, min_area) if files else None
 
     return source_of
 

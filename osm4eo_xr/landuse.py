@@ -21,7 +21,10 @@ from osm4eo_xr.errors import InputError
 INDEX = "_landuse.json"
 """Name of the index in the folder; readers of Parquet folders leave out what begins with _."""
 
-FORMAT = "osm4eo_xr land use 1"
+FORMAT = "osm4eo_xr land use 2"
+
+BOX = ("xmin", "ymin", "xmax", "ymax")
+"""Fields of the column ``bbox``, in GeoParquet's names."""
 
 Bounds = tuple[float, float, float, float]
 
@@ -133,7 +136,9 @@ def open_landuse(folder: str | Path) -> Landuse:
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"{folder / INDEX} is damaged ({error}); write it again") from None
     if tree.get("format") != FORMAT:
-        raise InputError(f"{folder / INDEX} is {tree.get('format')!r}, not {FORMAT!r}")
+        raise InputError(
+            f"{folder / INDEX} is {tree.get('format')!r}, not {FORMAT!r}; write the folder again"
+        )
     parts = (Partition(p["file"], p["areas"], tuple(p["bounds"])) for p in tree["partitions"])
     tags = {tag: Tally(**tally) for tag, tally in tree["tags"].items()}
     problems = Problems(**tree["problems"])
@@ -155,23 +160,30 @@ def write_index(landuse: Landuse) -> None:
 
 
 def to_table(areas: Areas) -> pa.Table:
-    """Return areas as a GeoParquet table (WKB, EPSG:4326)."""
+    """Return areas as a table (geometry as WKB)."""
     columns = areas.columns() | {"geometry": shapely.to_wkb(areas.geometry)}
-    table = pa.table({name: pa.array(values) for name, values in columns.items()})
-    bounds = shapely.total_bounds(areas.geometry).tolist()
+    return pa.table({name: pa.array(values) for name, values in columns.items()})
+
+
+def geo_metadata(bounds: Bounds) -> dict[str, str]:
+    """Return what makes a table with such columns and bounds GeoParquet 1.1 (EPSG:4326).
+
+    Its column ``bbox`` holds the box of each area, by which readers choose areas of a place.
+    """
     geo = {
-        "version": "1.0.0",
+        "version": "1.1.0",
         "primary_column": "geometry",
         "columns": {
             "geometry": {
                 "encoding": "WKB",
                 "geometry_types": ["MultiPolygon", "Polygon"],
                 "crs": CRS(OSM_CRS).to_json_dict(),
-                "bbox": bounds,
+                "bbox": list(bounds),
+                "covering": {"bbox": {side: ["bbox", side] for side in BOX}},
             }
         },
     }
-    return table.replace_schema_metadata({"geo": json.dumps(geo)})
+    return {"geo": json.dumps(geo)}
 
 
 def from_table(table: pa.Table) -> Areas:

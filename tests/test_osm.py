@@ -300,6 +300,8 @@ def test_partitions_hold_the_same_areas(tmp_path: Path, cell: float) -> None:
     assert len(gpd.read_parquet(tmp_path / "areas")) == 604
     west, south, east, north = landuse.bounds
     west = (west + east) / 2
+    by_column = gpd.read_parquet(tmp_path / "areas", bbox=(west, south, east, north))
+    assert set(by_column["osm_id"]) == set(frame.cx[west:, :]["osm_id"])
     part = read_landuse(tmp_path / "areas", bbox=(west, south, east, north))
     assert_geodataframe_equal(part, read_landuse(demo_osm_path(), bbox=(west, south, east, north)))
 
