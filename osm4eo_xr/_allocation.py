@@ -13,7 +13,7 @@ from dask_jobqueue.slurm import SLURMRunner
 from distributed import Client
 
 from osm4eo_xr._device import device_settings
-from osm4eo_xr._worker_setup import WORKER_SETUP, expand_variables, worker_environment
+from osm4eo_xr._worker_setup import WORKER_SETUP, environment_here, expand_variables
 from osm4eo_xr.cluster import visible_gpus
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.site import LocalSite
@@ -72,8 +72,7 @@ def _worker_options(site: LocalSite) -> dict[str, Any]:
     group = site.gpu if has_gpu else site.cpu
     cores = int(os.environ.get("SLURM_CPUS_PER_TASK", "1"))
     threads = (group.threads if group else None) or cores + has_gpu
-    stated = worker_environment(site, threads, gpu=has_gpu)
-    os.environ |= {key: expand_variables(value) for key, value in stated.items()}
+    os.environ |= environment_here(site, threads, gpu=has_gpu)
     scratch = Path(expand_variables(site.scratch)).expanduser()
     return {
         "nthreads": threads,

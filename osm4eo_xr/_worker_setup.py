@@ -63,6 +63,17 @@ def worker_environment(site: Site, threads: int, *, gpu: bool) -> dict[str, str]
     return {**own, **site.environment}
 
 
+def environment_here(site: Site, threads: int, *, gpu: bool) -> dict[str, str]:
+    """Return ``worker_environment`` for a process on this machine, variables put in.
+
+    The caller's ``JAX_PLATFORMS`` wins over ours, and the site's over both.
+    """
+    stated = worker_environment(site, threads, gpu=gpu)
+    if "JAX_PLATFORMS" in os.environ and "JAX_PLATFORMS" not in site.environment:
+        stated["JAX_PLATFORMS"] = os.environ["JAX_PLATFORMS"]
+    return {key: expand_variables(value) for key, value in stated.items()}
+
+
 def expand_variables(text: str) -> str:
     """Return text with ``$NAME`` and ``${NAME:-default}`` put in, as bash does."""
     with_default = r"\$\{(\w+):-([^}]*)\}"

@@ -22,7 +22,7 @@ from distributed.system import MEMORY_LIMIT
 from osm4eo_xr._device import device_annotations, device_settings
 from osm4eo_xr._jobs import JobPool
 from osm4eo_xr._spawn import SpawnedWorker, SpawnTurns
-from osm4eo_xr._worker_setup import WORKER_SETUP, expand_variables, worker_environment
+from osm4eo_xr._worker_setup import WORKER_SETUP, environment_here, expand_variables
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.site import BatchSite, LocalSite, LocalWorkers, Site
 from osm4eo_xr.site_file import load_site
@@ -220,12 +220,9 @@ def _process_spec(
     site: LocalSite, plan: ProcessPlan, scratch: str, turns: SpawnTurns
 ) -> dict[str, Any]:
     """Describe one local worker process to dask."""
-    stated = worker_environment(site, plan.threads, gpu=plan.gpu is not None)
-    environment = {key: expand_variables(value) for key, value in stated.items()}
+    environment = environment_here(site, plan.threads, gpu=plan.gpu is not None)
     if plan.gpu is not None:
         environment["CUDA_VISIBLE_DEVICES"] = plan.gpu
-    if "JAX_PLATFORMS" in os.environ and "JAX_PLATFORMS" not in site.environment:
-        environment["JAX_PLATFORMS"] = os.environ["JAX_PLATFORMS"]
     return {
         "cls": SpawnedWorker,
         "options": {

@@ -16,7 +16,12 @@ from distributed import Worker
 
 from osm4eo_xr import InputError, open_cluster
 from osm4eo_xr._jobs import job_scripts
-from osm4eo_xr._worker_setup import expand_variables, own_device, worker_environment
+from osm4eo_xr._worker_setup import (
+    environment_here,
+    expand_variables,
+    own_device,
+    worker_environment,
+)
 from osm4eo_xr.cluster import device_annotations, plan_processes, visible_gpus
 from osm4eo_xr.grid import georeference, target_geobox
 from osm4eo_xr.site import BatchSite, JobWorkers, LocalSite, LocalWorkers
@@ -360,3 +365,14 @@ def test_variables_are_put_in_as_bash_does(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.delenv("NOWHERE", raising=False)
     assert expand_variables("${SOMEWHERE:-/tmp}/a") == "/scratch/a"
     assert expand_variables("${NOWHERE:-/here}$SOMEWHERE") == "/here/scratch"
+
+
+def test_the_callers_jax_platforms_win_over_ours_and_the_sites_over_both(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("JAX_PLATFORMS", "rocm")
+    monkeypatch.setenv("PLACE", "/disk")
+    assert environment_here(LocalSite(), 4, gpu=True)["JAX_PLATFORMS"] == "rocm"
+    site = LocalSite(environment={"JAX_PLATFORMS": "cpu", "TMPDIR": "$PLACE/tmp"})
+    stated = environment_here(site, 4, gpu=True)
+    assert (stated["JAX_PLATFORMS"], stated["TMPDIR"]) == ("cpu", "/disk/tmp")

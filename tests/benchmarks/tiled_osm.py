@@ -1,31 +1,34 @@
 """Write an OpenStreetMap extract several times side by side, as a larger extract.
 
-The copies go east, so that each class has the area of the first copy as many times over; ids are
+The copies fill a place about as wide as it is high, from south-west, as a country would; ids are
 numbered anew, without gaps, in the order that extracts have.
 
     python tests/benchmarks/tiled_osm.py liechtenstein.osm.pbf larger.osm.pbf --copies 20
 """
 
 import argparse
+import math
 from pathlib import Path
 from typing import Any
 
 import osmium
 import osmium.osm
 
+_SQUEEZE = 0.68  # a degree of longitude in degrees of latitude, in the Alps
 _KINDS: dict[str, Any] = {"n": osmium.osm.NODE, "w": osmium.osm.WAY, "r": osmium.osm.RELATION}
 
 
 def tile(source: Path, target: Path, copies: int) -> None:
-    """Write ``copies`` of an extract, each shifted by the width of the first."""
+    """Write ``copies`` of an extract, each shifted by widths and heights of the first."""
     numbers = {kind: _numbers(source, bits) for kind, bits in _KINDS.items()}
-    west, east = _bounds(source)
-    step = round(east - west + 0.01, 2)
+    width, height = _size(source)
+    columns = max(round(math.sqrt(copies * height / (width * _SQUEEZE))), 1)
     with osmium.SimpleWriter(str(target), overwrite=True) as writer:
         for kind, bits in _KINDS.items():
             for copy in range(copies):
+                shift = copy % columns * width, copy // columns * height
                 for thing in osmium.FileProcessor(str(source), bits):
-                    writer.add(_moved(thing, kind, copy, step, numbers))
+                    writer.add(_moved(thing, kind, copy, shift, numbers))
 
 
 def _numbers(source: Path, bits: Any) -> dict[int, int]:
@@ -33,15 +36,19 @@ def _numbers(source: Path, bits: Any) -> dict[int, int]:
     return {thing.id: k for k, thing in enumerate(osmium.FileProcessor(str(source), bits))}
 
 
-def _bounds(source: Path) -> tuple[float, float]:
-    """Return the extract's west and east end in degrees."""
+def _size(source: Path) -> tuple[float, float]:
+    """Return the extract's width and height in degrees, with a gap."""
     nodes: Any = osmium.FileProcessor(str(source), osmium.osm.NODE)
-    lons = [n.lon for n in nodes]
-    return min(lons), max(lons)
+    lons, lats = zip(*((n.lon, n.lat) for n in nodes), strict=True)
+    return round(max(lons) - min(lons) + 0.01, 2), round(max(lats) - min(lats) + 0.01, 2)
 
 
 def _moved(
-    thing: Any, kind: str, copy: int, step: float, numbers: dict[str, dict[int, int]]
+    thing: Any,
+    kind: str,
+    copy: int,
+    shift: tuple[float, float],
+    numbers: dict[str, dict[int, int]],
 ) -> Any:
     """Return one object of one copy."""
 
@@ -52,7 +59,7 @@ def _moved(
 
     new = {"id": number(kind, thing.id)}
     if thing.is_node():
-        return thing.replace(**new, location=(thing.lon + copy * step, thing.lat))
+        return thing.replace(**new, location=(thing.lon + shift[0], thing.lat + shift[1]))
     if thing.is_way():
         return thing.replace(**new, nodes=[number("n", n.ref) for n in thing.nodes])
     members = [(m.type, number(m.type, m.ref), m.role) for m in thing.members]
