@@ -145,7 +145,7 @@ class Inference:
     ----------
     model : str
         Folder of a trained model; left out, one is trained from the labels.
-    engine : {"auto", "jax", "onnx"}
+    engine : {"auto", "jax", "onnx", "winograd"}
         What computes, as in ``classify``.
     dtype : {"auto", "float32", "bfloat16"}
         In which layers compute.
@@ -156,7 +156,7 @@ class Inference:
     """
 
     model: str = ""
-    engine: Literal["auto", "jax", "onnx"] = "auto"
+    engine: Literal["auto", "jax", "onnx", "winograd"] = "auto"
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
     probabilities: bool = False
     pixels_per_second: float = 150_000.0

@@ -218,8 +218,16 @@ def _build(model: Model, plan: Plan) -> Engine:
     onnx_is_here = all(find_spec(name) for name in ("onnx", "onnxruntime"))
     if plan.engine == "onnx" and not onnx_is_here:
         raise InputError("engine 'onnx' needs packages: pip install 'osm4eo_xr[onnx]'")
-    on_cpu = jax.default_backend() == "cpu"
-    if plan.engine == "onnx" or (plan.engine == "auto" and on_cpu and onnx_is_here):
+    engine = plan.engine
+    if engine == "auto":
+        on_host = jax.default_backend() == "cpu" and plan.dtype == "float32"
+        fastest = "winograd" if plan.net.fits_winograd else "onnx" if onnx_is_here else "jax"
+        engine = fastest if on_host else "jax"
+    if engine == "winograd":
+        from osm4eo_xr._engine_winograd import WinogradEngine
+
+        return WinogradEngine(model, plan)
+    if engine == "onnx":
         from osm4eo_xr._engine_onnx import OnnxEngine
 
         return OnnxEngine(model, plan)

@@ -17,6 +17,9 @@ STRIDE = 4
 SMOOTH = 3
 """Kernel width of the decoder's convolutions."""
 
+WINOGRAD_WIDTHS = (3, 5)
+"""Kernel widths that the engine "winograd" computes, in pixels."""
+
 _LAYERS_PER_BLOCK = 9  # depth = 9 n + 2: three stages of n bottlenecks of three layers
 
 
@@ -75,6 +78,11 @@ class NetSettings:
     def blocks(self) -> int:
         """Bottlenecks per stage."""
         return (self.depth - 2) // _LAYERS_PER_BLOCK
+
+    @property
+    def fits_winograd(self) -> bool:
+        """Whether the engine "winograd" computes the network."""
+        return self.mode == "dense" and self.kernel in WINOGRAD_WIDTHS
 
 
 def footprint(settings: NetSettings) -> Footprint:

@@ -19,6 +19,10 @@ OUTPUTS = ("classes", "confidence", "margin", "probabilities")
 """What a forward pass can give, in the order of the layers."""
 
 
+ENGINES = ("auto", "jax", "onnx", "winograd")
+"""What computes the network; "auto" is the fastest that serves the worker and the network."""
+
+
 @dataclass(frozen=True)
 class Plan:
     """What a program is compiled for.
@@ -41,7 +45,7 @@ class Plan:
         In which the layers compute: ``"float32"``, ``"bfloat16"``, or ``"auto"`` for what the
         worker's device does best.
     engine : str
-        ``"jax"``, ``"onnx"``, or ``"auto"``: ONNX Runtime on a CPU where it is installed.
+        One of ``ENGINES``.
     """
 
     net: NetSettings

@@ -20,7 +20,7 @@ from dask.base import annotate, tokenize
 from osm4eo_xr._device import device_annotations
 from osm4eo_xr._engine import ModelSource, classify_block
 from osm4eo_xr._ledger import LEDGER, Throughput
-from osm4eo_xr._program import OUTPUTS, Plan
+from osm4eo_xr._program import ENGINES, OUTPUTS, Plan
 from osm4eo_xr._tiles import Tiles, plan_tiles, read_tiles
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.grid import geobox_of, georeference
@@ -50,7 +50,7 @@ def classify(
     outputs: Literal["classes"] = ...,
     tile: int | None = ...,
     dtype: Literal["auto", "float32", "bfloat16"] = ...,
-    engine: Literal["auto", "jax", "onnx"] = ...,
+    engine: Literal["auto", "jax", "onnx", "winograd"] = ...,
     centre: Literal["original-train", "original-predict"] | int | None = ...,
 ) -> xr.DataArray: ...
 @overload
@@ -61,7 +61,7 @@ def classify(
     outputs: Sequence[str],
     tile: int | None = ...,
     dtype: Literal["auto", "float32", "bfloat16"] = ...,
-    engine: Literal["auto", "jax", "onnx"] = ...,
+    engine: Literal["auto", "jax", "onnx", "winograd"] = ...,
     centre: Literal["original-train", "original-predict"] | int | None = ...,
 ) -> xr.Dataset: ...
 def classify(
@@ -71,7 +71,7 @@ def classify(
     outputs: str | Sequence[str] = "classes",
     tile: int | None = None,
     dtype: Literal["auto", "float32", "bfloat16"] = "auto",
-    engine: Literal["auto", "jax", "onnx"] = "auto",
+    engine: Literal["auto", "jax", "onnx", "winograd"] = "auto",
     centre: Literal["original-train", "original-predict"] | int | None = None,
 ) -> xr.DataArray | xr.Dataset:
     """Classify a scene; lazy.
@@ -93,10 +93,12 @@ def classify(
     dtype : {"auto", "float32", "bfloat16"}
         Of the layers; "auto" is bfloat16 on a GPU and float32 elsewhere, as the worker finds. The
         two give the same class but for pixels near a tie: on the demo's scene (512 x 512 pixels,
-        its own model, both on a CPU) 443 pixels differ, 0.2 %. ONNX Runtime computes in float32.
-    engine : {"auto", "jax", "onnx"}
-        "auto" is ONNX Runtime on CPU workers that have the ``onnx`` extra, else jax. All workers
-        of a run should have the same: the engines' logits differ in the last digits.
+        its own model, both on a CPU) 443 pixels differ, 0.2 %. Engines but jax compute in float32.
+    engine : {"auto", "jax", "onnx", "winograd"}
+        "auto" is, on CPU workers, "winograd" (the package's own kernels) for dense networks of 3x3
+        or 5x5 kernels, and ONNX Runtime for others where the ``onnx`` extra is installed; else
+        jax. All workers of a run should have the same: the engines' logits differ in the last
+        digits.
     centre : int, "original-train" or "original-predict", optional
         Window mode: index of the classified pixel along each axis of a window, in place of the
         model's. The original trained on rows r-5 … r+6 of its 12-pixel windows (index 5) and
@@ -243,10 +245,15 @@ def _plan(
     """State what the workers compute."""
     if dtype not in ("auto", "float32", "bfloat16"):
         raise InputError(f"dtype {dtype!r} is unknown; give auto, float32 or bfloat16")
-    if engine not in ("auto", "jax", "onnx"):
-        raise InputError(f"engine {engine!r} is unknown; give auto, jax or onnx")
-    if engine == "onnx" and dtype == "bfloat16":
-        raise InputError("engine 'onnx' computes in float32; give dtype auto or engine jax")
+    if engine not in ENGINES:
+        raise InputError(f"engine {engine!r} is unknown; give one of {', '.join(ENGINES)}")
+    if engine in ("onnx", "winograd") and dtype == "bfloat16":
+        raise InputError(f"engine {engine!r} computes in float32; give dtype auto or engine jax")
+    if engine == "winograd" and not model.net.fits_winograd:
+        raise InputError(
+            f"engine 'winograd' is for dense networks with kernels of 3 or 5 pixels, this one is "
+            f"in {model.net.mode} mode with {model.net.kernel}; give auto, jax or onnx"
+        )
     return Plan(
         net=model.net,
         class_ids=model.class_ids,

@@ -101,7 +101,7 @@ def classify(
         str | None,
         typer.Option(help="Window models: original-train (r-5 … r+6), original-predict or 0-11."),
     ] = None,
-    engine: Annotated[str, typer.Option(help="auto, jax or onnx (extra onnx).")] = "auto",
+    engine: Annotated[str, typer.Option(help="auto, jax, onnx (extra onnx) or winograd.")] = "auto",
 ) -> None:
     """Classify a scene with a trained model."""
     from osm4eo_xr._map_files import write_maps

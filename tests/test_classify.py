@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import dask.array as da
 import jax
@@ -25,6 +25,7 @@ from tests.test_resnet import random_variables
 
 BANDS = ("blue", "green", "red", "nir")
 DENSE = NetSettings(bands=4, classes=12, depth=11, width=4, decoder=6)
+DEEPER = NetSettings(bands=4, classes=12, depth=20, width=8, kernel=3, decoder=10)
 WINDOW = NetSettings(bands=4, classes=12, depth=11, width=4, mode="window")
 SHAPE = (150, 205)
 
@@ -213,19 +214,37 @@ def by_windows(scene: xr.DataArray, model: Model) -> np.ndarray:
     return np.where(valid, np.asarray(model.class_ids)[best], 0)
 
 
-@pytest.mark.parametrize("net", [DENSE, WINDOW])
-def test_both_engines_give_the_same_map(net: NetSettings) -> None:
-    pytest.importorskip("onnxruntime")
-    pytest.importorskip("onnx")
+@pytest.mark.parametrize(
+    ("net", "engine"),
+    [(DENSE, "onnx"), (WINDOW, "onnx"), (DENSE, "winograd"), (DEEPER, "winograd")],
+)
+def test_all_engines_give_the_same_map(
+    net: NetSettings, engine: Literal["onnx", "winograd"]
+) -> None:
+    if engine == "onnx":
+        pytest.importorskip("onnxruntime")
+        pytest.importorskip("onnx")
     scene = make_scene((60, 72) if net.mode == "window" else SHAPE)
     names = ["classes", "probabilities"]
     made = [
-        classify(scene, make_model(net), outputs=names, tile=64, engine=engine).compute()
-        for engine in ("jax", "onnx")
+        classify(scene, make_model(net), outputs=names, tile=64, engine=each).compute()
+        for each in ("jax", engine)
     ]
     np.testing.assert_array_equal(made[0]["classes"], made[1]["classes"])
-    by_jax, by_onnx = (each["probabilities"].values.astype(int) for each in made)
-    assert np.abs(by_jax - by_onnx).max() <= 1
+    by_jax, by_other = (each["probabilities"].values.astype(int) for each in made)
+    assert np.abs(by_jax - by_other).max() <= 1
+
+
+@pytest.mark.parametrize("engine", ["jax", "winograd"])
+def test_any_tile_gives_the_logits_of_one_pass(engine: Literal["jax", "winograd"]) -> None:
+    scene, model = make_scene((61, 90)), make_model(DEEPER)
+    logits = whole_pass(scene, model)
+    best = np.where(
+        np.isfinite(scene).all("band"), np.asarray(model.class_ids)[logits.argmax(-1)], 0
+    )
+    for tile in (32, 60, 64, 96):
+        found = classify(scene, model, tile=tile, engine=engine).values
+        np.testing.assert_array_equal(found, best)
 
 
 def test_bands_are_taken_by_name(model: Model, expected: np.ndarray) -> None:
@@ -266,6 +285,13 @@ def test_what_does_not_fit_is_refused(
 ) -> None:
     with pytest.raises(InputError, match=message):
         classify(change(make_scene()), model, **arguments)
+
+
+def test_the_kernels_for_cpus_refuse_networks_that_they_do_not_serve() -> None:
+    wide = dataclasses.replace(DENSE, kernel=7)
+    for net, what in ((WINDOW, "window mode with 5"), (wide, "dense mode with 7")):
+        with pytest.raises(InputError, match=f"engine 'winograd' is for dense .* {what}"):
+            classify(make_scene(), make_model(net), engine="winograd")
 
 
 def test_tasks_carry_a_saved_models_path_and_not_its_weights(tmp_path: Path) -> None:

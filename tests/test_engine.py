@@ -29,11 +29,12 @@ jax.monitoring.register_event_listener(
 )
 
 
-@pytest.mark.parametrize("engine", ["jax", "onnx"])
-def test_xla_compiles_for_the_first_block_only(engine: Literal["jax", "onnx"]) -> None:
+@pytest.mark.parametrize("engine", ["jax", "onnx", "winograd"])
+def test_xla_compiles_for_the_first_block_only(engine: Literal["jax", "onnx", "winograd"]) -> None:
     if engine == "onnx":
         pytest.importorskip("onnxruntime")
-    scale = Normalisation(offset=(0.1,) * 4, scale=(0.3 if engine == "jax" else 0.4,) * 4)
+    apart = {"jax": 0.3, "onnx": 0.4, "winograd": 0.5}[engine]
+    scale = Normalisation(offset=(0.1,) * 4, scale=(apart,) * 4)
     fresh, scene = make_model(normalisation=scale), make_scene()
     COMPILED.clear()
     first = classify(scene, fresh, tile=64, engine=engine)[:64, :64].compute()
