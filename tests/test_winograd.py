@@ -20,8 +20,8 @@ def reference(x: np.ndarray, kernel: np.ndarray, bias: np.ndarray) -> np.ndarray
     """XLA's convolution in double precision, rectified."""
     with jax.enable_x64(True):
         found = jax.lax.conv_general_dilated(
-            x[None].astype(np.float64),
-            kernel.astype(np.float64),
+            jnp.asarray(x[None], np.float64),
+            jnp.asarray(kernel, np.float64),
             (1, 1),
             "SAME",
             dimension_numbers=("NHWC", "HWIO", "NHWC"),
