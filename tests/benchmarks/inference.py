@@ -117,7 +117,7 @@ def compare(
         for name, engine in engines.items()
     }
     count = rows * cols
-    pixels: dict[str, int] = dict.fromkeys((*engines, "torch"), count)
+    pixels = {**dict.fromkeys(engines, count), "torch": count}
     torch_run = torch_network(model, plan, block, arguments.threads)
     if torch_run:
         runs["torch"] = torch_run
