@@ -152,14 +152,14 @@ class Inference:
     probabilities : bool
         Also write each tile's class probabilities.
     pixels_per_second : float
-        Speed of one device, for the plan's estimate; a CPU of two cores does 150,000.
+        Speed of one device, for the plan's estimate; a CPU of two cores does 400,000.
     """
 
     model: str = ""
     engine: Literal["auto", "jax", "onnx", "winograd"] = "auto"
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
     probabilities: bool = False
-    pixels_per_second: float = 150_000.0
+    pixels_per_second: float = 400_000.0
 
     def __post_init__(self) -> None:
         speed = self.pixels_per_second
