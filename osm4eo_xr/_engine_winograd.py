@@ -17,18 +17,29 @@ if TYPE_CHECKING:
     from osm4eo_xr.model import Model
 
 
+_held: dict[WinogradEngine, WinogradNetwork] = {}  # one at most: its memory is a gigabyte
+
+
 class WinogradEngine(HostEngine):
-    """The network on this package's own kernels."""
+    """The network on this package's own kernels.
+
+    Of all engines of a process, the one that computed last keeps its working memory.
+    """
 
     def __init__(self, model: Model, plan: Plan) -> None:
         super().__init__(plan)
-        folded, margin = fold(model.variables), plan.margin
+        self._folded = fold(model.variables)
         # The kernels compile, or come from numba's cache, on the smallest block there is.
-        edge = STRIDE + 2 * margin
-        smallest = WinogradNetwork(plan.net, folded, STRIDE, STRIDE, margin, 1)
-        smallest(np.zeros((plan.net.bands, edge, edge), np.float32))
-        self._network = WinogradNetwork(plan.net, folded, plan.rows, plan.cols, margin, threads())
+        edge = STRIDE + 2 * plan.margin
+        self._build(STRIDE, STRIDE)(np.zeros((plan.net.bands, edge, edge), np.float32))
+
+    def _build(self, rows: int, cols: int) -> WinogradNetwork:
+        plan = self._plan
+        return WinogradNetwork(plan.net, self._folded, rows, cols, plan.margin, threads())
 
     def _logits(self, x: Float32[np.ndarray, "b p q"]) -> Float32[np.ndarray, "k y x"]:
+        if self not in _held:
+            _held.clear()
+            _held[self] = self._build(self._plan.rows, self._plan.cols)
         # A copy, since the next block may be computed before this one's layers are made.
-        return self._network(x).copy().transpose(2, 0, 1)
+        return _held[self](x).copy().transpose(2, 0, 1)

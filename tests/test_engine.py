@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from jax.experimental.compilation_cache import compilation_cache
 
-from osm4eo_xr import _engine
+from osm4eo_xr import _engine, _engine_winograd
 from osm4eo_xr._engine import JaxEngine, ModelSource, classify_block
 from osm4eo_xr._program import Plan
 from osm4eo_xr.classify import classify
@@ -44,6 +44,15 @@ def test_xla_compiles_for_the_first_block_only(engine: Literal["jax", "onnx", "w
         again = classify(chunked(scene, size, size), fresh, tile=64, engine=engine).compute()
         np.testing.assert_array_equal(again[:64, :64], first)
     assert not COMPILED
+
+
+def test_one_engine_of_a_process_keeps_the_memory_of_its_network() -> None:
+    model, scene = make_model(), make_scene()
+    first = classify(scene, model, tile=64, engine="winograd").values
+    for tile in (96, 64):
+        again = classify(scene, model, tile=tile, engine="winograd").values
+        np.testing.assert_array_equal(again, first)
+        assert len(_engine_winograd._held) == 1
 
 
 def test_programs_come_from_the_cache_the_second_time(tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 """A real scene in many chunkings and in one forward pass: how many pixels of the map differ.
 
-    python tests/benchmarks/chunkings.py MODEL [--edge 704] [--tile 256] [--engines onnx jax]
+    python tests/benchmarks/chunkings.py MODEL [--edge 704] [--tile 256] [--engines winograd jax]
 
 The scene is the demo's. Every chunking is compared with the first; then come one block as large
 as the scene, one evaluation of the network as it was trained (not folded), and, in jax, bfloat16.
@@ -27,7 +27,7 @@ def main() -> None:
     parser.add_argument("model")
     parser.add_argument("--edge", type=int, default=700, help="pixels of the scene along an axis")
     parser.add_argument("--tile", type=int, default=256)
-    parser.add_argument("--engines", nargs="+", default=["onnx", "jax"])
+    parser.add_argument("--engines", nargs="+", default=["winograd", "onnx", "jax"])
     arguments = parser.parse_args()
     model = oxr.load_model(arguments.model)
     scene = oxr.open_scene(demo_scene_paths(), bands=list(model.bands), geobox="native")
