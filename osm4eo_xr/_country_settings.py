@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Literal
 
+from osm4eo_xr._net_settings import EngineName  # noqa: TC001 - read from the hints
 from osm4eo_xr._train_settings import TrainSettings
 from osm4eo_xr.errors import InputError
 
@@ -156,7 +157,7 @@ class Inference:
     """
 
     model: str = ""
-    engine: Literal["auto", "jax", "onnx", "winograd"] = "auto"
+    engine: EngineName = "auto"
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
     probabilities: bool = False
     pixels_per_second: float = 400_000.0

@@ -9,7 +9,7 @@ from jaxtyping import Float32
 
 from osm4eo_xr._engine_host import HostEngine, threads
 from osm4eo_xr._net_settings import STRIDE
-from osm4eo_xr._winograd_net import WinogradNetwork
+from osm4eo_xr._winograd_net import WinogradNetwork, prepare
 from osm4eo_xr.resnet import fold
 
 if TYPE_CHECKING:
@@ -28,14 +28,14 @@ class WinogradEngine(HostEngine):
 
     def __init__(self, model: Model, plan: Plan) -> None:
         super().__init__(plan)
-        self._folded = fold(model.variables)
+        self._weights = prepare(plan.net, fold(model.variables))
         # The kernels compile, or come from numba's cache, on the smallest block there is.
         edge = STRIDE + 2 * plan.margin
         self._build(STRIDE, STRIDE)(np.zeros((plan.net.bands, edge, edge), np.float32))
 
     def _build(self, rows: int, cols: int) -> WinogradNetwork:
         plan = self._plan
-        return WinogradNetwork(plan.net, self._folded, rows, cols, plan.margin, threads())
+        return WinogradNetwork(plan.net, self._weights, rows, cols, plan.margin, threads())
 
     def _logits(self, x: Float32[np.ndarray, "b p q"]) -> Float32[np.ndarray, "k y x"]:
         if self not in _held:

@@ -17,6 +17,9 @@ STRIDE = 4
 SMOOTH = 3
 """Kernel width of the decoder's convolutions."""
 
+EngineName = Literal["auto", "jax", "onnx", "winograd"]
+"""What computes the network; "auto" is the fastest that serves the worker and the network."""
+
 WINOGRAD_WIDTHS = (3, 5)
 """Kernel widths that the engine "winograd" computes, in pixels."""
 

@@ -19,10 +19,6 @@ OUTPUTS = ("classes", "confidence", "margin", "probabilities")
 """What a forward pass can give, in the order of the layers."""
 
 
-ENGINES = ("auto", "jax", "onnx", "winograd")
-"""What computes the network; "auto" is the fastest that serves the worker and the network."""
-
-
 @dataclass(frozen=True)
 class Plan:
     """What a program is compiled for.
@@ -45,7 +41,7 @@ class Plan:
         In which the layers compute: ``"float32"``, ``"bfloat16"``, or ``"auto"`` for what the
         worker's device does best.
     engine : str
-        One of ``ENGINES``.
+        An ``EngineName``.
     """
 
     net: NetSettings

@@ -28,12 +28,28 @@ _VECTOR = 8  # channels; the bands are made up to a multiple of it
 _NOTHING = np.empty((2, 0), np.float32)
 
 
-class _Layer(NamedTuple):
+class Layer(NamedTuple):
     """A convolution's weights as its kernel takes them, and what comes before it."""
 
     weights: np.ndarray
     bias: np.ndarray
     before: np.ndarray
+
+
+def prepare(net: NetSettings, folded: Mapping[str, Any]) -> dict[str, Layer]:
+    """Return a network's convolutions by their paths, for blocks of any size.
+
+    Parameters
+    ----------
+    net : NetSettings
+        Shape of the network.
+    folded : mapping
+        Parameters that ``fold`` gave.
+    """
+    layers = _layers_of(folded)
+    more = (0, 0), (0, -net.bands % _VECTOR), (0, 0)
+    stem = layers["stem"]
+    return layers | {"stem": stem._replace(weights=np.pad(stem.weights, more))}
 
 
 class WinogradNetwork:
@@ -45,8 +61,8 @@ class WinogradNetwork:
     ----------
     net : NetSettings
         Shape of the network, which ``fits_winograd``.
-    folded : mapping
-        Parameters that ``fold`` gave.
+    layers : mapping
+        From ``prepare``.
     rows, cols : int
         Size of a block of the map, multiples of the network's stride.
     margin : int
@@ -58,7 +74,7 @@ class WinogradNetwork:
     def __init__(
         self,
         net: NetSettings,
-        folded: Mapping[str, Any],
+        layers: Mapping[str, Layer],
         rows: int,
         cols: int,
         margin: int,
@@ -67,11 +83,8 @@ class WinogradNetwork:
         self._net, self._threads = net, threads
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="network")
         self._blas = ThreadpoolController()
-        self._layers = _prepare(folded)
-        channels = -(-net.bands // _VECTOR) * _VECTOR
-        stem = self._layers["stem"]
-        more = (0, 0), (0, channels - net.bands), (0, 0)
-        self._layers["stem"] = stem._replace(weights=np.pad(stem.weights, more))
+        self._layers = layers
+        channels = layers["stem"].weights.shape[1]
         self._scene = _Image.padded((rows + 2 * margin, cols + 2 * margin), channels, net.kernel)
         self._logits = _Image.plain((rows, cols), net.classes)
         self._stages, self._decoded, cell, inner = [], [], 1, net.width
@@ -100,22 +113,21 @@ class WinogradNetwork:
 
     def _encode(self) -> None:
         """Run the stages."""
-        source, start = self._stages[0].found, 0
+        before = self._stages[0]
+        source = before.found
         self._convolve(self._scene, "stem", source)
         for s, stage in enumerate(self._stages):
-            if s:
-                start = (self._stages[s - 1].margin - stage.margin) // self._stages[s - 1].cell
+            start, step = (before.margin - stage.margin) // before.cell, STRIDES[s]
+            self._mix(
+                source, f"stage{s}_block0/shortcut", stage.sum, how=SET, start=start, step=step
+            )
             for b in range(self._net.blocks):
-                name, enter = (
-                    f"stage{s}_block{b}",
-                    {} if b else {"start": start, "step": STRIDES[s]},
-                )
-                self._mix(source, f"{name}/conv1", stage.wide, how=RECTIFY, **enter)
-                if b == 0:
-                    self._mix(source, f"{name}/shortcut", stage.sum, how=SET, **enter)
+                name = f"stage{s}_block{b}"
+                self._mix(source, f"{name}/conv1", stage.wide, how=RECTIFY, start=start, step=step)
                 self._convolve(stage.wide, f"{name}/conv2", stage.found)
                 self._mix(stage.found, f"{name}/conv3", stage.sum, how=ADD)
-                source = stage.sum
+                source, start, step = stage.sum, 0, 1
+            before = stage
 
     def _decode(self) -> None:
         """Bring the stages' sums to full resolution, coarse to fine."""
@@ -236,10 +248,10 @@ class _Stage:
         self.found = _Image.tiled(size, inner, tile_of(kernel))
 
 
-def _prepare(folded: Mapping[str, Any], path: str = "") -> dict[str, _Layer]:
+def _layers_of(folded: Mapping[str, Any], path: str = "") -> dict[str, Layer]:
     """Return each convolution by its path, with the normalisation that comes before it."""
     before = {"conv1": "norm1"} | {f"lateral{k}": f"out_norm{k}" for k in range(len(STRIDES))}
-    found: dict[str, _Layer] = {}
+    found: dict[str, Layer] = {}
     for name, layer in folded.items():
         if "kernel" in layer:
             norm = folded.get(before.get(name, ""))
@@ -247,7 +259,7 @@ def _prepare(folded: Mapping[str, Any], path: str = "") -> dict[str, _Layer]:
             kernel = np.asarray(layer["kernel"], np.float32)
             flat = len(kernel) == 1
             weights = np.ascontiguousarray(kernel[0, 0]) if flat else transform_kernel(kernel)
-            found[path + name] = _Layer(weights, np.asarray(layer["bias"], np.float32), affine)
+            found[path + name] = Layer(weights, np.asarray(layer["bias"], np.float32), affine)
         elif "scale" not in layer:
-            found |= _prepare(layer, f"{path}{name}/")
+            found |= _layers_of(layer, f"{path}{name}/")
     return found

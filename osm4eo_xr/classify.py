@@ -9,7 +9,7 @@ is missing, the network sees the model's neutral value: 0 after normalisation.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal, overload
+from typing import TYPE_CHECKING, Any, Literal, get_args, overload
 
 import dask
 import dask.array as da
@@ -20,7 +20,8 @@ from dask.base import annotate, tokenize
 from osm4eo_xr._device import device_annotations
 from osm4eo_xr._engine import ModelSource, classify_block
 from osm4eo_xr._ledger import LEDGER, Throughput
-from osm4eo_xr._program import ENGINES, OUTPUTS, Plan
+from osm4eo_xr._net_settings import EngineName
+from osm4eo_xr._program import OUTPUTS, Plan
 from osm4eo_xr._tiles import Tiles, plan_tiles, read_tiles
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.grid import geobox_of, georeference
@@ -50,7 +51,7 @@ def classify(
     outputs: Literal["classes"] = ...,
     tile: int | None = ...,
     dtype: Literal["auto", "float32", "bfloat16"] = ...,
-    engine: Literal["auto", "jax", "onnx", "winograd"] = ...,
+    engine: EngineName = ...,
     centre: Literal["original-train", "original-predict"] | int | None = ...,
 ) -> xr.DataArray: ...
 @overload
@@ -61,7 +62,7 @@ def classify(
     outputs: Sequence[str],
     tile: int | None = ...,
     dtype: Literal["auto", "float32", "bfloat16"] = ...,
-    engine: Literal["auto", "jax", "onnx", "winograd"] = ...,
+    engine: EngineName = ...,
     centre: Literal["original-train", "original-predict"] | int | None = ...,
 ) -> xr.Dataset: ...
 def classify(
@@ -71,7 +72,7 @@ def classify(
     outputs: str | Sequence[str] = "classes",
     tile: int | None = None,
     dtype: Literal["auto", "float32", "bfloat16"] = "auto",
-    engine: Literal["auto", "jax", "onnx", "winograd"] = "auto",
+    engine: EngineName = "auto",
     centre: Literal["original-train", "original-predict"] | int | None = None,
 ) -> xr.DataArray | xr.Dataset:
     """Classify a scene; lazy.
@@ -245,8 +246,9 @@ def _plan(
     """State what the workers compute."""
     if dtype not in ("auto", "float32", "bfloat16"):
         raise InputError(f"dtype {dtype!r} is unknown; give auto, float32 or bfloat16")
-    if engine not in ENGINES:
-        raise InputError(f"engine {engine!r} is unknown; give one of {', '.join(ENGINES)}")
+    engines = get_args(EngineName)
+    if engine not in engines:
+        raise InputError(f"engine {engine!r} is unknown; give one of {', '.join(engines)}")
     if engine in ("onnx", "winograd") and dtype == "bfloat16":
         raise InputError(f"engine {engine!r} computes in float32; give dtype auto or engine jax")
     if engine == "winograd" and not model.net.fits_winograd:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from osm4eo_xr import _winograd_net, resnet
 from osm4eo_xr._net_settings import NetSettings, footprint
 from osm4eo_xr._winograd import convolve_rows, tile_of, transform_kernel
-from osm4eo_xr._winograd_net import WinogradNetwork
+from osm4eo_xr._winograd_net import WinogradNetwork, prepare
 from tests.test_resnet import random_variables
 
 
@@ -65,7 +65,7 @@ def test_blocks_have_the_logits_of_the_whole_network(kernel: int, depth: int) ->
     rng = np.random.default_rng(0)
     for rows, cols in ((4, 12), (60, 36)):
         shape = 3, rows + 2 * margin, cols + 2 * margin
-        network = WinogradNetwork(net, folded, rows, cols, margin, 3)
+        network = WinogradNetwork(net, prepare(net, folded), rows, cols, margin, 3)
         for _ in range(2):  # memory that is used again leaves no trace
             x = rng.normal(size=shape).astype(np.float32)
             image = jnp.asarray(x.transpose(1, 2, 0)[None])
@@ -76,11 +76,11 @@ def test_blocks_have_the_logits_of_the_whole_network(kernel: int, depth: int) ->
 
 def test_a_block_at_another_place_has_the_same_logits() -> None:
     net = NetSettings(bands=4, classes=12, depth=11, width=4, decoder=6)
-    folded, margin = resnet.fold(random_variables(net)), footprint(net).halo
+    layers, margin = prepare(net, resnet.fold(random_variables(net))), footprint(net).halo
     x = np.random.default_rng(0).normal(size=(4, 64 + 2 * margin, 96 + 2 * margin))
     x = x.astype(np.float32)
-    large = WinogradNetwork(net, folded, 64, 96, margin, 2)(x)
-    small = WinogradNetwork(net, folded, 32, 48, margin, 2)
+    large = WinogradNetwork(net, layers, 64, 96, margin, 2)(x)
+    small = WinogradNetwork(net, layers, 32, 48, margin, 2)
     for top in (0, 32):
         for left in (0, 48):
             part = x[:, top : top + 32 + 2 * margin, left : left + 48 + 2 * margin]
