@@ -12,7 +12,7 @@ import shapely
 from pyproj import Transformer
 
 if TYPE_CHECKING:
-    from osm4eo_xr._osm_scan import Row
+    from osm4eo_xr._osm_scan import Rows
 
 OSM_CRS = "EPSG:4326"
 """CRS of OpenStreetMap coordinates and of the areas."""
@@ -85,31 +85,31 @@ class Tally:
         self.area += area
 
 
-def to_areas(rows: Sequence[Row], bbox: tuple[float, float, float, float] | None = None) -> Areas:
+def to_areas(rows: Rows, bbox: tuple[float, float, float, float] | None = None) -> Areas:
     """Turn rows into areas; with a bbox, those that meet it.
 
     Parameters
     ----------
-    rows : sequence of Row
+    rows : Rows
         What a scan yields.
     bbox : tuple of float, optional
         West, south, east, north in degrees.
     """
     # Python decodes hexadecimals several times faster than GEOS does.
-    wkb = [bytes.fromhex(w) if isinstance(w, str) else w for w in (row.wkb for row in rows)]
+    wkb = [bytes.fromhex(w) if isinstance(w, str) else w for w in rows.wkb]
     geometry = shapely.from_wkb(np.array(wkb, dtype=object))
     metric = project(geometry)
-    width = np.array([row.rule.width for row in rows])
+    width = np.array([rule.width for rule in rows.rule])
     thin = np.flatnonzero(width > 0)
     if thin.size:
         metric[thin] = _widened(metric[thin], width[thin])
         geometry[thin] = project(metric[thin], inverse=True)
     areas = Areas(
-        class_id=np.array([row.rule.class_id for row in rows], np.uint8),
-        priority=np.array([row.rule.priority for row in rows], np.int16),
-        osm_id=np.array([row.osm_id for row in rows], np.int64),
-        osm_kind=np.array([row.kind for row in rows], dtype=object),
-        tag=np.array([row.rule.tag for row in rows], dtype=object),
+        class_id=np.array([rule.class_id for rule in rows.rule], np.uint8),
+        priority=np.array([rule.priority for rule in rows.rule], np.int16),
+        osm_id=np.array(rows.osm_id, np.int64),
+        osm_kind=np.array(rows.kind, dtype=object),
+        tag=np.array([rule.tag for rule in rows.rule], dtype=object),
         area=shapely.area(metric),
         geometry=geometry,
     )

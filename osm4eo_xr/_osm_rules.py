@@ -14,6 +14,9 @@ IGNORED_KEYS = frozenset(
 """Keys that say nothing of the ground; a multipolygon with no others takes its outer ways' tags."""
 
 
+_NONE: dict[str, list[TagRule]] = {}
+
+
 class Rules:
     """Finds the rule that wins for an object."""
 
@@ -30,22 +33,32 @@ class Rules:
 
     def matches(self, tags: Any) -> list[TagRule]:
         """Return the rules whose tags an object has and that do not exclude it."""
+        if len(tags) == 1:  # as most of the land has
+            key, value = next(iter(tags))
+            return self._matches(key, value, tags)
         found: list[TagRule] = []
         # A dozen look-ups are cheaper than a walk over the object's tags.
-        for key, values in self.by_key.items():
+        for key in self.by_key:
             value = tags.get(key)
-            if value is not None and value in values:
-                found.extend(rule for rule in values[value] if _holds(rule, tags))
+            if value is not None:
+                found += self._matches(key, value, tags)
         return found
+
+    def _matches(self, key: str, value: str, tags: Any) -> list[TagRule]:
+        """Return the rules that hold for one tag of an object."""
+        rules = self.by_key.get(key, _NONE).get(value)
+        return [rule for rule in rules if _holds(rule, tags)] if rules else []
 
     def best(self, matches: Iterable[TagRule], geometry: str) -> TagRule | None:
         """Return the rule with the lowest priority number of those for a kind of geometry."""
         fit = [rule for rule in matches if rule.geometry == geometry]
-        return min(fit, key=self.rank.__getitem__) if fit else None
+        if len(fit) > 1:
+            return min(fit, key=self.rank.__getitem__)
+        return fit[0] if fit else None
 
 
 def _holds(rule: TagRule, tags: Any) -> bool:
-    if any(tags.get(key) == value for key, value in rule.exclude):
+    if rule.exclude and any(tags.get(key) == value for key, value in rule.exclude):
         return False
     return not rule.require or any(tags.get(key) == value for key, value in rule.require)
 

@@ -26,11 +26,48 @@ BATCH = 5_000  # areas
 _BATCH_BYTES = 32_000_000  # of their geometries
 
 
-class Row(NamedTuple):
-    """One area: the rule that made it, the object, its geometry (WKB, hexadecimal or not)."""
+class Rows:
+    """Areas as they come, column by column: plain lists, over which no garbage is collected.
+
+    Attributes
+    ----------
+    rule : list of TagRule
+        The rule that made each area.
+    kind : list of str
+        "node", "way" or "relation".
+    osm_id : list of int
+    wkb : list of str or bytes
+        Geometry in degrees; text is hexadecimal.
+    """
+
+    def __init__(self) -> None:
+        self.rule: list[TagRule] = []
+        self.kind: list[str] = []
+        self.osm_id: list[int] = []
+        self.wkb: list[str | bytes] = []
+        self._size = 0
+
+    def __len__(self) -> int:
+        return len(self.osm_id)
+
+    @property
+    def full(self) -> bool:
+        """Whether there are enough for a batch."""
+        return len(self.osm_id) >= BATCH or self._size >= _BATCH_BYTES
+
+    def add(self, rule: TagRule, kind: str, osm_id: int, wkb: str | bytes) -> None:
+        """Take an area in."""
+        self.rule.append(rule)
+        self.kind.append(kind)
+        self.osm_id.append(osm_id)
+        self.wkb.append(wkb)
+        self._size += len(wkb)
+
+
+class _Held(NamedTuple):
+    """A way's area that a relation may replace."""
 
     rule: TagRule
-    kind: str
     osm_id: int
     wkb: str | bytes
 
@@ -60,77 +97,95 @@ class Scan:
         self.repaired: list[dict[str, Any]] = []
         self.duplicates: list[dict[str, Any]] = []
         self._awaited: dict[int, TagRule] = {}
-        self._held: list[Row] = []
+        self._unmade: dict[int, TagRule] = {}
+        self._held: list[_Held] = []
+        self._rows = Rows()
         self._made: dict[int, str] = {}
         self._outer_rules: dict[int, TagRule] = {}
         self._factory = osmium.geom.WKBFactory()
 
-    def batches(self) -> Iterator[list[Row]]:
+    def batches(self) -> Iterator[Rows]:
         """Yield areas in the order of the file, some thousands at a time."""
-        rows: list[Row] = []
-        size = 0
         with self._passes.places(self.scratch):
-            for row in self._rows():
-                rows.append(row)
-                size += len(row.wkb)
-                if len(rows) >= BATCH or size >= _BATCH_BYTES:
-                    yield rows
-                    rows, size = [], 0
-        yield rows
+            for _ in self._steps():
+                if self._rows.full:
+                    yield self._hand_over()
+        if len(self._rows):
+            yield self._hand_over()
 
-    def _rows(self) -> Iterator[Row]:
+    def _steps(self) -> Iterator[None]:
+        """Take objects in one by one."""
         for thing in self._passes.objects():
-            yield from self._area(thing) if thing.is_area() else self._way(thing)
+            if thing.is_area():
+                self._area(thing)
+            else:
+                self._way(thing)
+            yield
         for node in self._passes.points():
-            rule = self._best(node.tags, "point")
-            if rule is not None:
-                yield Row(rule, "node", node.id, self._factory.create_point(node))
-        yield from self._end()
+            self._point(node)
+            yield
+        for thing in self._lost():
+            self._rescued(thing)
+            yield
+        for held in self._held:
+            self._release(held)
+            yield
 
-    def _area(self, area: Any) -> Iterator[Row]:
+    def _hand_over(self) -> Rows:
+        rows, self._rows = self._rows, Rows()
+        return rows
+
+    def _point(self, node: Any) -> None:
+        rule = self.rules.best(self.rules.matches(node.tags), "point")
+        if rule is not None:
+            self._rows.add(rule, "node", node.id, self._factory.create_point(node))
+
+    def _area(self, area: Any) -> None:
         """Take an assembled area in."""
         osm_id = area.orig_id()
         if area.from_way():
-            rule = self._awaited.pop(osm_id, None) or self._best(area.tags, "area")
-            kind = "way"
+            kind, rule = "way", self._awaited.pop(osm_id, None)
+            if rule is None:
+                rule = self.rules.best(self.rules.matches(area.tags), "area")
         else:
-            rule, kind = self._relations.rule.get(osm_id), "relation"
+            kind, rule = "relation", self._relations.rule.get(osm_id)
         if rule is None:
             return
         try:
-            row = Row(rule, kind, osm_id, self._factory.create_multipolygon(area))
+            wkb = self._factory.create_multipolygon(area)
         except RuntimeError:  # libosmium hands out areas without rings where they are wrong
             if kind == "way":
                 self._awaited[osm_id] = rule
             return
-        yield from self._keep(row)
+        self._keep(rule, kind, osm_id, wkb)
 
-    def _keep(self, row: Row) -> Iterator[Row]:
+    def _keep(self, rule: TagRule, kind: str, osm_id: int, wkb: str | bytes) -> None:
         """Let an area through; hold a way's back while a relation may replace it."""
-        if row.kind == "relation":
-            self._made[row.osm_id] = row.rule.tag
-        elif any(self._may_replace(r, row.rule) for r in self._relations.of(row.osm_id)):
-            self._held.append(row)
+        if kind == "relation":
+            self._made[osm_id] = rule.tag
+        elif any(self._may_replace(r, rule) for r in self._relations.of(osm_id)):
+            self._held.append(_Held(rule, osm_id, wkb))
             return
-        yield row
+        self._rows.add(rule, kind, osm_id, wkb)
 
-    def _way(self, way: Any) -> Iterator[Row]:
+    def _way(self, way: Any) -> None:
         """Take a line of the legend in; note a ring that an area must come from."""
         matches = self.rules.matches(way.tags)
         line = self.rules.best(matches, "line")
         if line is not None:
-            yield from self._line(line, way)
+            self._line(line, way)
         area = self.rules.best(matches, "area")
         if area is None:
             return
-        if self._relations.untagged.intersection(self._relations.of(way.id)):
-            self._outer_rules[way.id] = area
+        osm_id = way.id
+        if self._relations.untagged.intersection(self._relations.of(osm_id)):
+            self._outer_rules[osm_id] = area
         if way.is_closed() and way.tags.get("area") != "no":
-            self._awaited[way.id] = area
+            self._awaited[osm_id] = area
 
-    def _line(self, rule: TagRule, way: Any) -> Iterator[Row]:
+    def _line(self, rule: TagRule, way: Any) -> None:
         try:
-            yield Row(rule, "way", way.id, self._factory.create_linestring(way))
+            wkb = self._factory.create_linestring(way)
         except (osmium.InvalidLocationError, RuntimeError) as error:
             points = line_points(way.nodes)
             reason = f"{len(way.nodes) - len(points)} of its {len(way.nodes)} nodes are missing"
@@ -138,32 +193,33 @@ class Scan:
                 self._note(self.broken, "way", way.id, f"it is no line ({error})")
                 return
             self._note(self.repaired, "way", way.id, f"{reason}; the line joins the others")
-            yield Row(rule, "way", way.id, shapely.LineString(points).wkb)
+            wkb = shapely.LineString(points).wkb
+        self._rows.add(rule, "way", way.id, wkb)
 
-    def _end(self) -> Iterator[Row]:
-        """Rescue what was not assembled, then let those held ways go that nothing replaced."""
+    def _lost(self) -> Iterator[Rescued]:
+        """Read once more what was not assembled."""
         old = self._old_style()
-        lost = {k: r for k, r in self._relations.rule.items() if k not in self._made} | old
-        found = rescue(self.path, self._passes.locations, set(self._awaited), set(lost))
-        for thing in found:
-            rule = lost[thing.osm_id] if thing.kind == "relation" else self._awaited[thing.osm_id]
-            yield from self._rescued(thing, rule)
-        for row in self._held:
-            makers = self._relations.of(row.osm_id)
-            owner = next((r for r in makers if self._made.get(r) == row.rule.tag), None)
-            if owner is None:
-                yield row
-            else:
-                reason = f"relation {owner} has it as outer ring, with {row.rule.tag}"
-                self._note(self.duplicates, row.kind, row.osm_id, reason)
+        self._unmade = {k: r for k, r in self._relations.rule.items() if k not in self._made} | old
+        return rescue(self.path, self._passes.locations, set(self._awaited), set(self._unmade))
 
-    def _rescued(self, thing: Rescued, rule: TagRule) -> Iterator[Row]:
+    def _rescued(self, thing: Rescued) -> None:
         if thing.geometry is None:
             self._note(self.broken, thing.kind, thing.osm_id, thing.reason)
             return
         if thing.reason:
             self._note(self.repaired, thing.kind, thing.osm_id, thing.reason)
-        yield from self._keep(Row(rule, thing.kind, thing.osm_id, thing.geometry.wkb))
+        rules = self._unmade if thing.kind == "relation" else self._awaited
+        self._keep(rules[thing.osm_id], thing.kind, thing.osm_id, thing.geometry.wkb)
+
+    def _release(self, held: _Held) -> None:
+        """Let a held way go unless a relation has replaced it."""
+        makers = self._relations.of(held.osm_id)
+        owner = next((r for r in makers if self._made.get(r) == held.rule.tag), None)
+        if owner is None:
+            self._rows.add(held.rule, "way", held.osm_id, held.wkb)
+        else:
+            reason = f"relation {owner} has it as outer ring, with {held.rule.tag}"
+            self._note(self.duplicates, "way", held.osm_id, reason)
 
     def _old_style(self) -> dict[int, TagRule]:
         """Give each untagged multipolygon the rule that its tagged outer ways share."""
@@ -181,9 +237,6 @@ class Scan:
     def _may_replace(self, relation: int, rule: TagRule) -> bool:
         owner = self._relations.rule.get(relation)
         return relation in self._relations.untagged or (owner is not None and owner.tag == rule.tag)
-
-    def _best(self, tags: Any, geometry: str) -> TagRule | None:
-        return self.rules.best(self.rules.matches(tags), geometry)
 
     @staticmethod
     def _note(problems: list[dict[str, Any]], kind: str, osm_id: int, reason: str) -> None:

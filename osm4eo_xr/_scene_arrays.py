@@ -15,14 +15,13 @@ import xarray as xr
 from odc.geo.geobox import GeoBox
 
 from osm4eo_xr._radiometry_numbers import common_name
+from osm4eo_xr._scene_open import NETCDF
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.grid import geobox_of
 
 if TYPE_CHECKING:
     from rasterio.windows import Window
 
-_NETCDF = {".nc", ".nc4", ".cdf"}
-_ZARR_MARKS = ("zarr.json", ".zgroup", ".zmetadata")
 _DIMS = 3  # band, y, x
 
 
@@ -105,22 +104,11 @@ class ArraySource:
         self._dataset.close()
 
 
-def is_store(path: str) -> bool:
-    """Whether a path is a Zarr store or a NetCDF file."""
-    here = Path(path)
-    return here.suffix.casefold() in _NETCDF or here.suffix == ".zarr" or is_zarr(here)
-
-
-def is_zarr(folder: Path) -> bool:
-    """Whether a folder is a Zarr store."""
-    return any((folder / mark).is_file() for mark in _ZARR_MARKS)
-
-
 def _open(path: str) -> xr.Dataset:
     """Open a store as it is: no dask, no scaling, no decoded times."""
     if "://" not in path and not Path(path).exists():
         raise InputError(f"no file {path}; give the path of a raster")
-    netcdf = Path(path).suffix.casefold() in _NETCDF
+    netcdf = Path(path).suffix.casefold() in NETCDF
     options: Any = {"engine": "h5netcdf" if netcdf else "zarr", "chunks": None}
     if not netcdf and "://" not in path:
         options["consolidated"] = False  # a folder lists its arrays itself

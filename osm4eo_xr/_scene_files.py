@@ -8,12 +8,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import rasterio
 from odc.geo.geobox import GeoBox
 from rasterio.errors import RasterioIOError
 
-from osm4eo_xr._scene_arrays import ArraySource, is_store, is_zarr
-from osm4eo_xr._scene_read import GDAL_OPTIONS, Band, read_bands, stamp_of
+from osm4eo_xr._scene_arrays import ArraySource
+from osm4eo_xr._scene_open import is_store, open_image
+from osm4eo_xr._scene_read import Band, read_bands, stamp_of
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.radiometry import (
     METHOD_BANDS,
@@ -25,30 +25,9 @@ from osm4eo_xr.radiometry import (
     refuse_dim,
 )
 
-_IMAGE_SUFFIXES = {".jp2", ".nc", ".tif", ".tiff", ".vrt", ".zarr"}
 _ESA_NAME = re.compile(r"_(\d{8})T\d{6}_B\w\w")
 _OFFSET_SINCE = "20220125"  # processing baseline 04.00 adds 1000 to all digital numbers
 _LOOK_ORDER = ("nir", "nir08", "swir16", "rededge3", "red", "blue")  # brightest over land first
-
-PathLike = str | Path
-
-
-def list_files(path: PathLike | Sequence[PathLike]) -> list[str]:
-    """Return the files that a path, a folder or several paths name."""
-    if not isinstance(path, str | Path):
-        paths = [str(p) for p in path]
-        if not paths:
-            raise InputError("no file given; give the path of a scene or of its band files")
-        return paths
-    folder = Path(path)
-    if not folder.is_dir() or is_zarr(folder):
-        return [str(path)]
-    inside = sorted(str(p) for p in folder.iterdir() if p.suffix.lower() in _IMAGE_SUFFIXES)
-    if not inside:
-        raise InputError(
-            f"folder {path} has no .tif, .vrt, .jp2, .nc or .zarr; name the scene's files"
-        )
-    return inside
 
 
 def refuse_unknown_offset(files: Sequence[str]) -> None:
@@ -67,39 +46,29 @@ def bands_of_file(path: str, *, resampling: str, nodata: float | None) -> list[B
     """Describe all bands of a file; names are raw labels, scaling holds the file's tags."""
     if is_store(path):
         return _bands_of_store(path, resampling=resampling, nodata=nodata)
-    try:
-        with rasterio.Env(**GDAL_OPTIONS), rasterio.open(path) as source:
-            grid = GeoBox(source.shape, source.transform, source.crs)
-            if source.crs is None or source.transform.is_identity:
-                raise InputError(
-                    f"{path} has no CRS or position; assign them, for example with gdal_translate "
-                    f"-a_srs EPSG:3035 -a_ullr"
-                )
-            single = source.count == 1
-            kept = source.tags(ns="IMAGE_STRUCTURE").get("COMPRESSION_REVERSIBILITY", "")
-            return [
-                Band(
-                    name=source.descriptions[i] or (Path(path).name if single else ""),
-                    path=path,
-                    stamp=stamp_of(path),
-                    index=i + 1,
-                    geobox=grid,
-                    dtype=source.dtypes[i],
-                    block=source.block_shapes[i],
-                    scaling=Scaling(
-                        source.scales[i] or 1.0,
-                        source.offsets[i],
-                        invalid_values(np.dtype(source.dtypes[i]), source.nodatavals[i], nodata),
-                    ),
-                    resampling=resampling,
-                    lossy=kept == "LOSSY",
-                )
-                for i in range(source.count)
-            ]
-    except RasterioIOError as error:
-        if "://" not in path and not path.startswith("/vsi") and not Path(path).exists():
-            raise InputError(f"no file {path}; give the path of a raster") from None
-        raise InputError(f"{path} is not a raster that GDAL can read: {error}") from None
+    with open_image(path) as source:
+        grid = GeoBox(source.shape, source.transform, source.crs)
+        single = source.count == 1
+        kept = source.tags(ns="IMAGE_STRUCTURE").get("COMPRESSION_REVERSIBILITY", "")
+        return [
+            Band(
+                name=source.descriptions[i] or (Path(path).name if single else ""),
+                path=path,
+                stamp=stamp_of(path),
+                index=i + 1,
+                geobox=grid,
+                dtype=source.dtypes[i],
+                block=source.block_shapes[i],
+                scaling=Scaling(
+                    source.scales[i] or 1.0,
+                    source.offsets[i],
+                    invalid_values(np.dtype(source.dtypes[i]), source.nodatavals[i], nodata),
+                ),
+                resampling=resampling,
+                lossy=kept == "LOSSY",
+            )
+            for i in range(source.count)
+        ]
 
 
 def _bands_of_store(path: str, *, resampling: str, nodata: float | None) -> list[Band]:

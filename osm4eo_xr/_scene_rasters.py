@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import dask.array as da
 import numpy as np
 import xarray as xr
 
-from osm4eo_xr._scene_files import PathLike, bands_of_file
+from osm4eo_xr._scene_files import bands_of_file
 from osm4eo_xr._scene_read import RasterReader, dataset, lazy_array
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.grid import georeference
+
+if TYPE_CHECKING:
+    from osm4eo_xr._scene_open import PathLike
 
 
 def open_raster(path: PathLike, *, chunks: int = 2048) -> xr.DataArray:

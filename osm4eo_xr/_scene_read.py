@@ -15,20 +15,11 @@ from odc.geo.geobox import GeoBox
 from rasterio.errors import RasterioIOError
 from rasterio.windows import Window
 
-from osm4eo_xr._scene_arrays import ArraySource, is_store
+from osm4eo_xr._scene_arrays import ArraySource
 from osm4eo_xr._scene_nodata import all_of_block, factor, near_fill
+from osm4eo_xr._scene_open import GDAL_OPTIONS, is_store
 from osm4eo_xr._scene_warp import Warp  # noqa: TC001 -- field types are read at run time
 from osm4eo_xr.radiometry import Scaling, mask_invalid, to_reflectance
-
-GDAL_OPTIONS: dict[str, Any] = {
-    # Bytes here, unlike in GDAL's own variable; 5 % of a node for each of its workers otherwise.
-    "GDAL_CACHEMAX": 256_000_000,
-    "GDAL_NUM_THREADS": "1",  # dask runs the threads
-    "GDAL_HTTP_MERGE_CONSECUTIVE_RANGES": "YES",
-    "GDAL_HTTP_MULTIPLEX": "YES",
-    "VSI_CACHE": "TRUE",
-}
-"""GDAL settings of every read, the same in each worker."""
 
 # Maps are read in whole blocks and without margins: hardly a block is read twice.
 _PLAIN_OPTIONS: dict[str, Any] = GDAL_OPTIONS | {"GDAL_CACHEMAX": 16_000_000}

@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
-from osm4eo_xr._scene_files import PathLike, bands_of_file
+from osm4eo_xr._scene_files import bands_of_file
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.radiometry import SENTINEL2_BANDS, Scaling, common_name
 
 if TYPE_CHECKING:
+    from osm4eo_xr._scene_open import PathLike
     from osm4eo_xr._scene_read import Band
 
 CLASS_BAND = "scl"

@@ -24,7 +24,7 @@ from osm4eo_xr._scene_items import (
     touching,
     when,
 )
-from osm4eo_xr._scene_read import GDAL_OPTIONS
+from osm4eo_xr._scene_open import GDAL_OPTIONS
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.grid import georeference
 from osm4eo_xr.radiometry import item_scaling

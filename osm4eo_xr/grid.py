@@ -6,16 +6,16 @@ import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import xarray as xr
 from odc.geo.geobox import GeoBox
 from odc.geo.geom import BoundingBox
-from odc.geo.xr import xr_coords
 
 from osm4eo_xr._countries import Country, countries, find_country
 from osm4eo_xr.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Mapping
+
+    import xarray as xr
 
 __all__ = [
     "TARGET_CRS",
@@ -82,6 +82,8 @@ def geobox_of(raster: xr.DataArray | xr.Dataset) -> GeoBox:
     InputError
         If it has no CRS or its coordinates are not those of a regular north-up grid.
     """
+    import odc.geo.xr  # noqa: F401 - gives rasters their .odc
+
     geobox = raster.odc.geobox
     name = getattr(raster, "name", None) or "raster"
     if not isinstance(geobox, GeoBox) or geobox.crs is None:
@@ -111,6 +113,8 @@ def georeference(
     InputError
         If the array's shape differs from the grid's.
     """
+    import xarray as xr
+
     if tuple(data.shape[-2:]) != tuple(geobox.shape):
         raise InputError(f"array of shape {data.shape} does not fit a grid of {geobox.shape}")
     return xr.DataArray(
@@ -124,6 +128,8 @@ def georeference(
 
 def spatial_coords(geobox: GeoBox) -> dict[str, xr.DataArray]:
     """Return y, x and spatial_ref coordinates of a grid (pixel centres)."""
+    from odc.geo.xr import xr_coords
+
     coords = xr_coords(geobox, dims=("y", "x"))
     return {str(k): v for k, v in coords.items()}
 

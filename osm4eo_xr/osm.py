@@ -89,7 +89,7 @@ def read_landuse(
         return _frame_of_folder(open_landuse(path), bbox)
     with _readable(path):
         scan = Scan(path, legend, progress)
-        parts = [to_areas(rows, bbox) for rows in scan.batches() if rows]
+        parts = [to_areas(rows, bbox) for rows in scan.batches()]
     if not sum(map(len, parts)):
         raise InputError(_nothing_in(path, legend, bbox))
     scan.progress.finish()
@@ -144,7 +144,7 @@ def write_landuse(
         store, tags = PartitionWriter(whole, scratch, cell), []
         with _readable(path):
             scan = Scan(path, legend, progress, scratch)
-            for rows in filter(None, scan.batches()):
+            for rows in scan.batches():
                 areas = to_areas(rows, bbox)
                 tags.append(areas.count_tags())
                 store.add(areas)

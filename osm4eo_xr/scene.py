@@ -11,24 +11,24 @@ import xarray as xr
 from odc.geo.geobox import GeoBox
 
 from osm4eo_xr._scene_files import (
-    PathLike,
     bands_of_file,
     choose_bands,
-    list_files,
     look_at_numbers,
     name_bands,
     name_files,
     refuse_unknown_offset,
     with_scaling,
 )
+from osm4eo_xr._scene_grid import grid_over, read_grid
 from osm4eo_xr._scene_nodata import with_witnesses
+from osm4eo_xr._scene_open import PathLike, list_files
 from osm4eo_xr._scene_rasters import open_probabilities, open_raster
 from osm4eo_xr._scene_read import Band, SceneReader, lazy_array
 from osm4eo_xr._scene_safe import class_band, is_safe, read_product, safe_bands
 from osm4eo_xr._scene_stac import composite_items, stack_classes, stack_items
 from osm4eo_xr._scene_warp import plan_warp, refuse_apart
 from osm4eo_xr.errors import InputError
-from osm4eo_xr.grid import TARGET_CRS, geobox_of, georeference, target_geobox
+from osm4eo_xr.grid import geobox_of, georeference
 from osm4eo_xr.radiometry import mask_clouds
 
 __all__ = [
@@ -212,19 +212,6 @@ def open_safe_classes(
     return codes.rename("scl")
 
 
-def read_grid(path: PathLike | Sequence[PathLike]) -> GeoBox:
-    """Return the grid that ``open_scene`` gives these files; band names do not matter.
-
-    Raises
-    ------
-    InputError
-        If a file cannot be read or has no CRS.
-    """
-    files = list_files(path)
-    found = [b for f in files for b in bands_of_file(f, resampling="nearest", nodata=None)]
-    return _target_of(found, None)
-
-
 def scene_of_bands(
     bands: Sequence[Band], geobox: GeoBox | Literal["native"] | None, chunks: int
 ) -> xr.DataArray:
@@ -255,15 +242,7 @@ def _target_of(bands: Sequence[Band], geobox: GeoBox | Literal["native"] | None)
         return min((b.geobox for b in bands), key=lambda g: abs(g.resolution.x * g.resolution.y))
     if geobox is not None:
         raise InputError(f"geobox={geobox!r} is not a grid; give a GeoBox, 'native' or nothing")
-    boxes = [b.geobox.boundingbox.to_crs(TARGET_CRS) for b in bands]
-    return target_geobox(
-        (
-            min(b.left for b in boxes),
-            min(b.bottom for b in boxes),
-            max(b.right for b in boxes),
-            max(b.top for b in boxes),
-        )
-    )
+    return grid_over(b.geobox for b in bands)
 
 
 def _chunk_shape(bands: Sequence[Band], target: GeoBox, chunks: int) -> tuple[int, int]:

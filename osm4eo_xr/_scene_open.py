@@ -1,0 +1,79 @@
+"""Files of scenes and grids: which there are, and how GDAL opens them; no pixel is read here.
+
+Light on purpose: commands that need no more than a raster's grid start without dask and xarray.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import rasterio
+from rasterio.errors import RasterioIOError
+
+from osm4eo_xr.errors import InputError
+
+PathLike = str | Path
+
+NETCDF = {".nc", ".nc4", ".cdf"}
+"""Suffixes of NetCDF files."""
+
+_ZARR_MARKS = ("zarr.json", ".zgroup", ".zmetadata")
+_IMAGE_SUFFIXES = {".jp2", ".nc", ".tif", ".tiff", ".vrt", ".zarr"}
+
+GDAL_OPTIONS: dict[str, Any] = {
+    # Bytes here, unlike in GDAL's own variable; 5 % of a node for each of its workers otherwise.
+    "GDAL_CACHEMAX": 256_000_000,
+    "GDAL_NUM_THREADS": "1",  # dask runs the threads
+    "GDAL_HTTP_MERGE_CONSECUTIVE_RANGES": "YES",
+    "GDAL_HTTP_MULTIPLEX": "YES",
+    "VSI_CACHE": "TRUE",
+}
+"""GDAL settings of every read, the same in each worker."""
+
+def list_files(path: PathLike | Sequence[PathLike]) -> list[str]:
+    """Return the files that a path, a folder or several paths name."""
+    if not isinstance(path, str | Path):
+        paths = [str(p) for p in path]
+        if not paths:
+            raise InputError("no file given; give the path of a scene or of its band files")
+        return paths
+    folder = Path(path)
+    if not folder.is_dir() or is_zarr(folder):
+        return [str(path)]
+    inside = sorted(str(p) for p in folder.iterdir() if p.suffix.lower() in _IMAGE_SUFFIXES)
+    if not inside:
+        raise InputError(
+            f"folder {path} has no .tif, .vrt, .jp2, .nc or .zarr; name the scene's files"
+        )
+    return inside
+
+
+def is_store(path: str) -> bool:
+    """Whether a path is a Zarr store or a NetCDF file."""
+    here = Path(path)
+    return here.suffix.casefold() in NETCDF or here.suffix == ".zarr" or is_zarr(here)
+
+
+def is_zarr(folder: Path) -> bool:
+    """Whether a folder is a Zarr store."""
+    return any((folder / mark).is_file() for mark in _ZARR_MARKS)
+
+
+@contextmanager
+def open_image(path: str) -> Iterator[Any]:
+    """Open a raster that has a place on the ground, with GDAL's settings of every read."""
+    try:
+        with rasterio.Env(**GDAL_OPTIONS), rasterio.open(path) as source:
+            if source.crs is None or source.transform.is_identity:
+                raise InputError(
+                    f"{path} has no CRS or position; assign them, for example with gdal_translate "
+                    f"-a_srs EPSG:3035 -a_ullr"
+                )
+            yield source
+    except RasterioIOError as error:
+        if "://" not in path and not path.startswith("/vsi") and not Path(path).exists():
+            raise InputError(f"no file {path}; give the path of a raster") from None
+        raise InputError(f"{path} is not a raster that GDAL can read: {error}") from None
