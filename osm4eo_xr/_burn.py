@@ -1,27 +1,24 @@
-"""Land-use areas burnt into one block of a raster."""
+"""Land-use polygons burnt into one block of a raster."""
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 from itertools import pairwise
-from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import shapely
-from jaxtyping import Float64, Integer, UInt8
-from odc.geo.geobox import GeoBox
 from rasterio.errors import NotGeoreferencedWarning
 from rasterio.features import rasterize
 
-from osm4eo_xr._osm_areas import project
-from osm4eo_xr.landuse import Bounds  # noqa: TC001 - checked at run time in the tests
+from osm4eo_xr._osm_areas import OSM_CRS, Bounds, project
 from osm4eo_xr.legend import NO_DATA
+
+if TYPE_CHECKING:
+    from jaxtyping import Float64, Integer, UInt8
+    from odc.geo.geobox import GeoBox
 
 # rasterio looks for a transform on its in-memory target before it sets ours. A filter for good,
 # because one for a while is shared by all threads and comes back at the wrong moment.
@@ -29,7 +26,7 @@ warnings.filterwarnings("ignore", category=NotGeoreferencedWarning, module=r"ras
 
 Edge = Literal["center", "ignore"]
 
-_CACHED = 8  # partitions in memory; neighbouring blocks read the same
+_MARGIN = 0.01  # of a block's edge, for what bends between the corners of its box in degrees
 
 
 class Shapes:
@@ -68,75 +65,28 @@ class Shapes:
                 yield int(self.class_id[part[0]]), self.geometry[part]
 
 
-class Source(Protocol):
-    """Where a block's polygons come from; travels to the workers."""
+def decode(
+    wkb: np.ndarray,
+    class_id: np.ndarray,
+    own: np.ndarray,
+    priority: dict[int, int],
+    crs: str,
+) -> Shapes:
+    """Return stored polygons on a grid's CRS.
 
-    def shapes(self) -> Shapes:
-        """Return the polygons that may meet the block, on the grid's CRS."""
-        ...
-
-
-@dataclass(frozen=True)
-class Carried:
-    """Polygons that travel in the graph (WKB)."""
-
-    wkb: np.ndarray
-    class_id: np.ndarray
-    rank: np.ndarray
-
-    def shapes(self) -> Shapes:
-        """Return all polygons."""
-        return Shapes(np.asarray(shapely.from_wkb(self.wkb)), self.class_id, self.rank)
-
-
-@dataclass(frozen=True)
-class Stored:
-    """Polygons in files that the worker reads.
-
-    Attributes
+    Parameters
     ----------
-    files : tuple of (str, int)
-        Paths, and when each was written (ns): another file of that name is read anew.
-    bounds : tuple of float
-        West, south, east, north of the block, degrees; polygons beyond are not decoded.
+    wkb : ndarray of bytes
+        Degrees.
+    class_id, own : ndarray of int
+        Class of each polygon, and the priority of its rule; 0 = that of the class.
+    priority : dict
+        Priority of each class id.
     crs : str
         CRS of the grid.
-    priority : tuple of (int, int)
-        Priority of each class id.
-    min_area : float
-        m²; smaller ones are left out.
     """
-
-    files: tuple[tuple[str, int], ...]
-    bounds: Bounds
-    crs: str
-    priority: tuple[tuple[int, int], ...]
-    min_area: float
-
-    def shapes(self) -> Shapes:
-        """Return the polygons that may meet the block, on the grid's CRS."""
-        near = [self._near(_read(file, written)) for file, written in self.files]
-        areas = pa.concat_tables(near)
-        geometry = shapely.from_wkb(areas["geometry"].to_numpy(zero_copy_only=False))
-        class_id = areas["class_id"].to_numpy()
-        rank = ranks(class_id, areas["priority"].to_numpy(), dict(self.priority))
-        return Shapes(project(np.asarray(geometry), self.crs), class_id, rank)
-
-    def _near(self, areas: pa.Table) -> pa.Table:
-        west, south, east, north = self.bounds
-        keep = areas["area"].to_numpy() >= self.min_area
-        keep &= (areas["bbox.xmin"].to_numpy() <= east) & (areas["bbox.xmax"].to_numpy() >= west)
-        keep &= (areas["bbox.ymin"].to_numpy() <= north) & (areas["bbox.ymax"].to_numpy() >= south)
-        return areas.filter(pa.array(keep))
-
-
-@lru_cache(maxsize=_CACHED)
-def _read(file: str, written: int) -> pa.Table:
-    """Read a partition, geometries encoded."""
-    del written  # part of the cache's key only
-    columns = ["class_id", "priority", "area", "geometry", "bbox"]
-    # Dask has threads of its own.
-    return pq.read_table(Path(file), columns=columns, use_threads=False).flatten()
+    geometry = project(np.asarray(shapely.from_wkb(wkb)), crs)
+    return Shapes(geometry, class_id, ranks(class_id, own, priority))
 
 
 def ranks(class_id: np.ndarray, own: np.ndarray, priority: dict[int, int]) -> np.ndarray:
@@ -146,9 +96,8 @@ def ranks(class_id: np.ndarray, own: np.ndarray, priority: dict[int, int]) -> np
     return -np.where(own > 0, own, table[class_id]).astype(np.int32)
 
 
-def burn(source: Source, box: GeoBox, edge: Edge) -> UInt8[np.ndarray, "y x"]:
+def burn(shapes: Shapes, box: GeoBox, edge: Edge) -> UInt8[np.ndarray, "y x"]:
     """Return the class of each pixel of a block; 0 = none."""
-    shapes = source.shapes()
     if edge == "center":
         return _fill(_as_geojson(shapes.geometry, shapes.class_id), box)
     out = _fill([], box)
@@ -158,9 +107,8 @@ def burn(source: Source, box: GeoBox, edge: Edge) -> UInt8[np.ndarray, "y x"]:
     return out
 
 
-def count_classes(source: Source, box: GeoBox) -> UInt8[np.ndarray, "y x"]:
+def count_classes(shapes: Shapes, box: GeoBox) -> UInt8[np.ndarray, "y x"]:
     """Return how many classes have a polygon over the centre of each pixel of a block."""
-    shapes = source.shapes()
     out = np.zeros(tuple(box.shape), np.uint8)
     for class_id in np.unique(shapes.class_id):
         polygons = shapes.geometry[shapes.class_id == class_id]
@@ -172,6 +120,14 @@ def window_of(box: GeoBox, margin: float = 0.0) -> shapely.Geometry:
     """Return a block's area, widened by a margin in units of its CRS."""
     left, bottom, right, top = box.boundingbox
     return shapely.box(left - margin, bottom - margin, right + margin, top + margin)
+
+
+def degrees_of(box: GeoBox) -> Bounds:
+    """Return west, south, east, north of a block, with a margin."""
+    left, bottom, right, top = box.boundingbox
+    margin = _MARGIN * max(right - left, top - bottom) + max(map(abs, box.resolution.xy))
+    west, south, east, north = box.boundingbox.buffered(margin, margin).to_crs(OSM_CRS)
+    return west, south, east, north
 
 
 def _outline(polygons: np.ndarray) -> shapely.Geometry:

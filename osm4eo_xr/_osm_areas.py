@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import shapely
@@ -19,6 +19,13 @@ OSM_CRS = "EPSG:4326"
 
 EQUAL_AREA = "EPSG:3035"
 """CRS on which widths and areas are measured."""
+
+
+KINDS = ("node", "relation", "way")
+"""Kinds of OpenStreetMap objects, in the order in which areas of equal rank are burnt."""
+
+Bounds = tuple[float, float, float, float]
+"""West, south, east, north."""
 
 
 @dataclass(frozen=True)
@@ -63,29 +70,36 @@ class Areas:
         """Return the areas by kind, id and class: the order in which equals are burnt."""
         return self.take(np.lexsort((self.class_id, self.osm_id, self.osm_kind)))
 
-    def count_tags(self) -> dict[str, Tally]:
-        """Return number and square metres of areas per tag."""
-        found: dict[str, Tally] = {}
-        for tag, class_id, area in zip(self.tag, self.class_id, self.area, strict=True):
-            found.setdefault(tag, Tally(int(class_id))).add(float(area))
-        return found
 
-
-@dataclass
+@dataclass(frozen=True)
 class Tally:
     """Areas of one tag: their class, number and square metres."""
 
     class_id: int
-    count: int = 0
-    area: float = 0.0
-
-    def add(self, area: float, count: int = 1) -> None:
-        """Add areas."""
-        self.count += count
-        self.area += area
+    count: int
+    area: float
 
 
-def to_areas(rows: Rows, bbox: tuple[float, float, float, float] | None = None) -> Areas:
+@dataclass(frozen=True)
+class Problems:
+    """Objects that need a word, each with osm_kind, osm_id and reason.
+
+    Attributes
+    ----------
+    broken : list of dict
+        With a tag of the legend, and no area.
+    repaired : list of dict
+        Areas that were mended.
+    duplicates : list of dict
+        Closed ways left out for a relation that says the same of the same ring.
+    """
+
+    broken: list[dict[str, Any]]
+    repaired: list[dict[str, Any]]
+    duplicates: list[dict[str, Any]]
+
+
+def to_areas(rows: Rows, bbox: Bounds | None = None) -> Areas:
     """Turn rows into areas; with a bbox, those that meet it.
 
     Parameters
@@ -144,12 +158,3 @@ def join(parts: Sequence[Areas]) -> Areas:
     """Put batches of areas together."""
     names = Areas.__dataclass_fields__
     return Areas(**{n: np.concatenate([getattr(p, n) for p in parts]) for n in names})
-
-
-def tags_of(parts: Sequence[dict[str, Tally]]) -> dict[str, Tally]:
-    """Add the tallies of batches."""
-    total: dict[str, Tally] = {}
-    for part in parts:
-        for tag, tally in part.items():
-            total.setdefault(tag, Tally(tally.class_id)).add(tally.area, tally.count)
-    return total

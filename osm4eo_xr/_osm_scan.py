@@ -15,6 +15,7 @@ import osmium
 import osmium.geom
 import shapely
 
+from osm4eo_xr._osm_areas import Problems
 from osm4eo_xr._osm_reader import Passes, Progress
 from osm4eo_xr._osm_repair import Rescued, line_points, rescue
 from osm4eo_xr._osm_rules import Rules
@@ -103,6 +104,16 @@ class Scan:
         self._made: dict[int, str] = {}
         self._outer_rules: dict[int, TagRule] = {}
         self._factory = osmium.geom.WKBFactory()
+
+    @property
+    def problems(self) -> Problems:
+        """The three lists, each in order of kind and id."""
+
+        def order(problem: dict[str, Any]) -> tuple[str, int]:
+            return problem["osm_kind"], problem["osm_id"]
+
+        lists = (self.broken, self.repaired, self.duplicates)
+        return Problems(*(sorted(problems, key=order) for problems in lists))
 
     def batches(self) -> Iterator[Rows]:
         """Yield areas in the order of the file, some thousands at a time."""

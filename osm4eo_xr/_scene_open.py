@@ -33,6 +33,7 @@ GDAL_OPTIONS: dict[str, Any] = {
 }
 """GDAL settings of every read, the same in each worker."""
 
+
 def list_files(path: PathLike | Sequence[PathLike]) -> list[str]:
     """Return the files that a path, a folder or several paths name."""
     if not isinstance(path, str | Path):

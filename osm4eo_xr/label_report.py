@@ -14,11 +14,11 @@ import xarray as xr
 from dask.delayed import delayed
 from jaxtyping import Bool, Int64, UInt8
 
-from osm4eo_xr._osm_areas import Tally
+from osm4eo_xr._osm_areas import Problems, Tally
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.grid import geobox_of
 from osm4eo_xr.labels import rasterize_labels
-from osm4eo_xr.landuse import Landuse, Problems
+from osm4eo_xr.landuse import Landuse
 from osm4eo_xr.legend import NO_DATA, Legend, default_legend
 
 EU_LABELLED = 0.618

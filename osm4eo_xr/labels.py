@@ -17,18 +17,8 @@ from dask.delayed import delayed
 from jaxtyping import Integer, UInt8
 from odc.geo.geobox import GeoBox
 
-from osm4eo_xr._burn import (
-    Carried,
-    Edge,
-    Shapes,
-    Source,
-    Stored,
-    burn,
-    count_classes,
-    ranks,
-    window_of,
-)
-from osm4eo_xr._osm_areas import OSM_CRS
+from osm4eo_xr._burn import Edge, Shapes, burn, count_classes, degrees_of, ranks, window_of
+from osm4eo_xr._burn_sources import Carried, Source, Stored
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.grid import TARGET_CRS, geobox_of, georeference
 from osm4eo_xr.landuse import Landuse, open_landuse
@@ -37,7 +27,6 @@ from osm4eo_xr.scene import open_raster
 
 _CHUNK = 2048  # pixels, where the grid comes without chunks
 _UNKNOWN = 255  # in look-up tables; class ids stay below
-_MARGIN = 0.01  # of a block's edge, for what bends between the corners of its box in degrees
 
 Polygons = gpd.GeoDataFrame | Landuse | str | Path
 Block = Callable[[GeoBox], Source | None]
@@ -212,7 +201,7 @@ def _map_grid(
         landuse = polygons if isinstance(polygons, Landuse) else open_landuse(polygons)
         source_of = _stored(landuse, legend, geobox, min_area)
     heights, widths = _chunks_of(like, geobox)
-    work, empty, rows, top = delayed(kernel, pure=True), cache(_empty), [], 0
+    work, empty, rows, top = delayed(_burn_block, pure=True), cache(_empty), [], 0
     for height in heights:
         row, left = [], 0
         for width in widths:
@@ -221,12 +210,18 @@ def _map_grid(
             if source is None:
                 row.append(empty(height, width))
             else:
-                burnt = work(source, box, *options)
+                burnt = work(kernel, source, box, *options)
                 row.append(da.from_delayed(burnt, (height, width), np.uint8))
             left += width
         rows.append(row)
         top += height
     return da.block(rows)
+
+
+def _burn_block(
+    kernel: Callable[..., np.ndarray], source: Source, box: GeoBox, *options: Any
+) -> np.ndarray:
+    return kernel(source.shapes(), box, *options)
 
 
 def _empty(height: int, width: int) -> da.Array:
@@ -261,24 +256,16 @@ def _carried(polygons: gpd.GeoDataFrame, legend: Legend, geobox: GeoBox, min_are
 def _stored(landuse: Landuse, legend: Legend, geobox: GeoBox, min_area: float) -> Block:
     """Return what gives each block the files of the partitions that may meet it."""
     _check_classes(set(landuse.class_ids), legend)
-    _check_overlap(landuse.bounds, bool(landuse.meeting(_degrees(geobox))), geobox)
+    _check_overlap(landuse.bounds, bool(landuse.meeting(degrees_of(geobox))), geobox)
     priority = tuple((c.id, c.priority) for c in legend.classes)
 
     def source_of(box: GeoBox) -> Source | None:
-        bounds = _degrees(box)
+        bounds = degrees_of(box)
         files = landuse.meeting(bounds)
         written = tuple((str(file), file.stat().st_mtime_ns) for file in files)
         return Stored(written, bounds, str(geobox.crs), priority, min_area) if files else None
 
     return source_of
-
-
-def _degrees(box: GeoBox) -> tuple[float, float, float, float]:
-    """Return west, south, east, north of a block, with a margin."""
-    left, bottom, right, top = box.boundingbox
-    margin = _MARGIN * max(right - left, top - bottom) + max(map(abs, box.resolution.xy))
-    west, south, east, north = box.boundingbox.buffered(margin, margin).to_crs(OSM_CRS)
-    return west, south, east, north
 
 
 def _check_classes(class_ids: set[int], legend: Legend) -> None:

@@ -7,15 +7,14 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import shapely
 from pyproj import CRS
 
-from osm4eo_xr._osm_areas import OSM_CRS, Areas, Tally
+from osm4eo_xr._landuse_spool import bounds_of, meeting
+from osm4eo_xr._osm_areas import OSM_CRS, Areas, Bounds, Problems, Tally
 from osm4eo_xr.errors import InputError
 
 INDEX = "_landuse.json"
@@ -25,8 +24,6 @@ FORMAT = "osm4eo_xr land use 2"
 
 BOX = ("xmin", "ymin", "xmax", "ymax")
 """Fields of the column ``bbox``, in GeoParquet's names."""
-
-Bounds = tuple[float, float, float, float]
 
 
 @dataclass(frozen=True)
@@ -46,25 +43,6 @@ class Partition:
     file: str
     areas: int
     bounds: Bounds
-
-
-@dataclass(frozen=True)
-class Problems:
-    """Objects that need a word, each with osm_kind, osm_id and reason.
-
-    Attributes
-    ----------
-    broken : list of dict
-        With a tag of the legend, and no area.
-    repaired : list of dict
-        Areas that were mended.
-    duplicates : list of dict
-        Closed ways left out for a relation that says the same of the same ring.
-    """
-
-    broken: list[dict[str, Any]]
-    repaired: list[dict[str, Any]]
-    duplicates: list[dict[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -105,17 +83,12 @@ class Landuse:
     @cached_property
     def bounds(self) -> Bounds:
         """West, south, east, north of all areas, degrees."""
-        boxes = np.array([p.bounds for p in self.partitions])
-        low, high = boxes[:, :2].min(axis=0), boxes[:, 2:].max(axis=0)
-        return float(low[0]), float(low[1]), float(high[0]), float(high[1])
+        return bounds_of([p.bounds for p in self.partitions])
 
     def meeting(self, bbox: Bounds) -> list[Path]:
         """Return the files of the partitions whose areas may meet a box in degrees."""
-        west, south, east, north = bbox
-        boxes = np.array([p.bounds for p in self.partitions])
-        near = (boxes[:, 0] <= east) & (boxes[:, 2] >= west)
-        near &= (boxes[:, 1] <= north) & (boxes[:, 3] >= south)
-        return [self.folder / self.partitions[k].file for k in np.flatnonzero(near)]
+        near = meeting([p.bounds for p in self.partitions], bbox)
+        return [self.folder / self.partitions[k].file for k in near]
 
 
 def open_landuse(folder: str | Path) -> Landuse:
@@ -157,12 +130,6 @@ def write_index(landuse: Landuse) -> None:
     }
     text = json.dumps(tree, indent=1, ensure_ascii=False) + "\n"
     (landuse.folder / INDEX).write_text(text, encoding="utf-8")
-
-
-def to_table(areas: Areas) -> pa.Table:
-    """Return areas as a table (geometry as WKB)."""
-    columns = areas.columns() | {"geometry": shapely.to_wkb(areas.geometry)}
-    return pa.table({name: pa.array(values) for name, values in columns.items()})
 
 
 def geo_metadata(bounds: Bounds) -> dict[str, str]:

@@ -8,31 +8,25 @@ from __future__ import annotations
 
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import osmium
 import osmium.filter
 import osmium.osm
 import shapely
 
-from osm4eo_xr._landuse_store import PartitionWriter
-from osm4eo_xr._osm_areas import OSM_CRS, Areas, join, tags_of, to_areas
+from osm4eo_xr._landuse_spool import CELL
+from osm4eo_xr._landuse_store import write_partitions
+from osm4eo_xr._osm_areas import OSM_CRS, Areas, Bounds, Problems, join, to_areas
 from osm4eo_xr._osm_scan import Scan
+from osm4eo_xr._osm_spool import Progress, nothing_in, readable, spooled
 from osm4eo_xr.errors import InputError
-from osm4eo_xr.landuse import (
-    INDEX,
-    Bounds,
-    Landuse,
-    Problems,
-    open_landuse,
-    read_areas,
-    write_index,
-)
+from osm4eo_xr.landuse import INDEX, Landuse, open_landuse, read_areas, write_index
 from osm4eo_xr.legend import Legend, default_legend
 
 if TYPE_CHECKING:
@@ -40,10 +34,7 @@ if TYPE_CHECKING:
 
 __all__ = ["OSM_CRS", "read_landuse", "unclaimed_tags", "write_landuse"]
 
-_CELL = 0.25  # degrees
 _LAND_KEYS = ("landuse", "natural", "leisure", "wetland")
-
-Progress = Callable[[int, int], None]
 
 
 def read_landuse(
@@ -87,13 +78,13 @@ def read_landuse(
     path, legend = Path(path), legend or default_legend()
     if path.is_dir():
         return _frame_of_folder(open_landuse(path), bbox)
-    with _readable(path):
+    with readable(path):
         scan = Scan(path, legend, progress)
         parts = [to_areas(rows, bbox) for rows in scan.batches()]
     if not sum(map(len, parts)):
-        raise InputError(_nothing_in(path, legend, bbox))
+        raise nothing_in(path, legend, bbox)
     scan.progress.finish()
-    return _frame(join(parts), _problems(scan))
+    return _frame(join(parts), scan.problems)
 
 
 def write_landuse(
@@ -102,7 +93,7 @@ def write_landuse(
     legend: Legend | None = None,
     bbox: Bounds | None = None,
     *,
-    cell: float = _CELL,
+    cell: float = CELL,
     progress: Progress | None = None,
 ) -> Landuse:
     """Stream the land-use areas of an extract into GeoParquet files, one per cell of a grid.
@@ -141,22 +132,14 @@ def write_landuse(
     with TemporaryDirectory(prefix=f".{folder.name}.part-", dir=folder.parent) as temporary:
         scratch, whole = Path(temporary), Path(temporary) / "whole"
         whole.mkdir()
-        store, tags = PartitionWriter(whole, scratch, cell), []
-        with _readable(path):
-            scan = Scan(path, legend, progress, scratch)
-            for rows in scan.batches():
-                areas = to_areas(rows, bbox)
-                tags.append(areas.count_tags())
-                store.add(areas)
-        found = store.finish()
-        if not found:
-            raise InputError(_nothing_in(path, legend, bbox))
-        made = Landuse(whole, legend.name, cell, found, tags_of(tags), _problems(scan))
-        write_index(made)
+        reading = spooled(path, scratch, legend, bbox=bbox, cell=cell, progress=progress)
+        with reading as (spool, problems):
+            found = tuple(write_partitions(spool, whole))
+            tags = spool.tallies()
+        write_index(Landuse(whole, legend.name, cell, found, tags, problems))
         if folder.exists():
             shutil.rmtree(folder)
         whole.replace(folder)
-    scan.progress.finish()
     return open_landuse(folder)
 
 
@@ -203,7 +186,7 @@ def unclaimed_tags(
     legend = legend or default_legend()
     named = {rule.tag for rule in legend.rules}
     counts: Counter[str] = Counter()
-    with _readable(Path(path)):
+    with readable(Path(path)):
         kinds = osmium.osm.WAY | osmium.osm.RELATION
         objects = osmium.FileProcessor(str(path), kinds)
         for thing in objects.with_filter(osmium.filter.KeyFilter(*_LAND_KEYS)):
@@ -214,19 +197,6 @@ def unclaimed_tags(
     return {tag: count for tag, count in counts.most_common() if count >= at_least}
 
 
-@contextmanager
-def _readable(path: Path) -> Iterator[None]:
-    """Say plainly when a file is missing or damaged."""
-    if not path.is_file():
-        raise InputError(f"no OpenStreetMap file {path}; give the path of an .osm.pbf or .osm file")
-    try:
-        yield
-    except RuntimeError as error:
-        raise InputError(
-            f"{path} cannot be read as OpenStreetMap data ({error}); download the extract again"
-        ) from None
-
-
 def _check_target(folder: Path, cell: float) -> None:
     if not 0 < cell <= 90:  # noqa: PLR2004
         raise InputError(f"cell is {cell} degrees; give more than 0 and at most 90")
@@ -234,21 +204,6 @@ def _check_target(folder: Path, cell: float) -> None:
         raise InputError(f"no folder {folder.parent} to write {folder.name} into; make it first")
     if folder.exists() and not (folder / INDEX).is_file():
         raise InputError(f"{folder} is there and has no {INDEX}; give a new folder")
-
-
-def _nothing_in(path: Path, legend: Legend, bbox: Bounds | None) -> str:
-    return (
-        f"{path} has no area that legend {legend.name!r} names{' within the bbox' * bool(bbox)}"
-        f"; give an extract with land use, or a legend with rules for its tags"
-    )
-
-
-def _problems(scan: Scan) -> Problems:
-    def order(problem: dict[str, Any]) -> tuple[str, int]:
-        return problem["osm_kind"], problem["osm_id"]
-
-    lists = (scan.broken, scan.repaired, scan.duplicates)
-    return Problems(*(sorted(problems, key=order) for problems in lists))
 
 
 def _frame_of_folder(landuse: Landuse, bbox: Bounds | None) -> gpd.GeoDataFrame:

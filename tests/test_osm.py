@@ -306,12 +306,11 @@ def test_partitions_hold_the_same_areas(tmp_path: Path, cell: float) -> None:
     assert_geodataframe_equal(part, read_landuse(demo_osm_path(), bbox=(west, south, east, north)))
 
 
-def test_batches_and_gathering_change_nothing(
+def test_batches_and_places_of_nodes_change_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = read_landuse(demo_osm_path())
     monkeypatch.setattr("osm4eo_xr._osm_scan.BATCH", 50)
-    monkeypatch.setattr("osm4eo_xr._landuse_store._GATHER", 70)
     monkeypatch.setattr("osm4eo_xr._osm_reader.LARGE_FILE", 1)  # node locations in a file
     write_landuse(demo_osm_path(), tmp_path / "areas", cell=0.01)
     assert_geodataframe_equal(read_landuse(tmp_path / "areas"), whole)

@@ -1,0 +1,65 @@
+"""An extract → its land-use areas in a spool; with what a reader says of a wrong file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from osm4eo_xr._landuse_spool import CELL, Spool
+from osm4eo_xr._osm_areas import Bounds, Problems, to_areas
+from osm4eo_xr._osm_scan import Scan
+from osm4eo_xr.errors import InputError
+
+if TYPE_CHECKING:
+    from osm4eo_xr.legend import Legend
+
+Progress = Callable[[int, int], None]
+
+
+@contextmanager
+def spooled(
+    path: Path,
+    scratch: Path,
+    legend: Legend,
+    *,
+    bbox: Bounds | None = None,
+    cell: float = CELL,
+    progress: Progress | None = None,
+) -> Iterator[tuple[Spool, Problems]]:
+    """Read an extract into a spool, whose files are in a folder for as long as it is used.
+
+    Memory holds some thousand areas at a time, however large the extract; node locations of one
+    above 300 MB are in that folder too.
+    """
+    with Spool(scratch, cell) as spool:
+        with readable(path):
+            scan = Scan(path, legend, progress, scratch)
+            for rows in scan.batches():
+                spool.add(to_areas(rows, bbox))
+        if not len(spool):
+            raise nothing_in(path, legend, bbox)
+        scan.progress.finish()
+        yield spool, scan.problems
+
+
+@contextmanager
+def readable(path: Path) -> Iterator[None]:
+    """Say plainly when a file is missing or damaged."""
+    if not path.is_file():
+        raise InputError(f"no OpenStreetMap file {path}; give the path of an .osm.pbf or .osm file")
+    try:
+        yield
+    except RuntimeError as error:
+        raise InputError(
+            f"{path} cannot be read as OpenStreetMap data ({error}); download the extract again"
+        ) from None
+
+
+def nothing_in(path: Path, legend: Legend, bbox: Bounds | None) -> InputError:
+    """Return the error of an extract without land use."""
+    return InputError(
+        f"{path} has no area that legend {legend.name!r} names{' within the bbox' * bool(bbox)}"
+        f"; give an extract with land use, or a legend with rules for its tags"
+    )
