@@ -14,6 +14,7 @@ from rasterio.errors import NotGeoreferencedWarning
 from rasterio.features import rasterize
 
 from osm4eo_xr._osm_areas import OSM_CRS, Bounds, project
+from osm4eo_xr.errors import InputError
 from osm4eo_xr.legend import NO_DATA
 
 if TYPE_CHECKING:
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 warnings.filterwarnings("ignore", category=NotGeoreferencedWarning, module=r"rasterio\.features")
 
 Edge = Literal["center", "ignore"]
+
+CHUNK = 2048
+"""Edge of a block in pixels, where nobody says otherwise."""
 
 _MARGIN = 0.01  # of a block's edge, for what bends between the corners of its box in degrees
 
@@ -128,6 +132,23 @@ def degrees_of(box: GeoBox) -> Bounds:
     margin = _MARGIN * max(right - left, top - bottom) + max(map(abs, box.resolution.xy))
     west, south, east, north = box.boundingbox.buffered(margin, margin).to_crs(OSM_CRS)
     return west, south, east, north
+
+
+def check_edge(edge: str) -> None:
+    """Refuse what is no rule for mixed pixels."""
+    if edge not in ("center", "ignore"):
+        raise InputError(f"edge is {edge!r}; give center or ignore")
+
+
+def refuse_apart(bounds: Any, overlap: bool, geobox: GeoBox) -> None:  # noqa: FBT001
+    """Refuse polygons that do not meet the grid."""
+    if not overlap:
+        given = tuple(round(float(v), 2) for v in bounds)
+        wanted = tuple(round(v) for v in geobox.boundingbox)
+        raise InputError(
+            f"the polygons (bounds {given}) and the grid (bounds {wanted}, {geobox.crs}) do not "
+            f"overlap; give an OpenStreetMap extract of the scene's place"
+        )
 
 
 def _outline(polygons: np.ndarray) -> shapely.Geometry:

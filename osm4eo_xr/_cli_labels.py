@@ -47,17 +47,23 @@ def labels(
     country: Annotated[str | None, typer.Option(help="Only this country's rows of it.")] = None,
 ) -> None:
     """Turn OpenStreetMap land use into a class raster on a scene's grid."""
-    from osm4eo_xr.labels import count_claims, rasterize_labels
-    from osm4eo_xr.osm import partitions_of
-    from osm4eo_xr.scene import read_grid
+    from osm4eo_xr._scene_grid import read_grid
 
     classes, outline, grid = read_legend(legend), read_outline(boundary, country), read_grid(like)
+    how: Any = {"legend": classes, "min_area": min_area}
+    if not osm.is_dir() and not (polygons or claims or report or picture):
+        from osm4eo_xr.label_file import write_labels
+
+        bars: Any = {"reading": progress_bar(osm.name), "writing": progress_bar(out.name)}
+        write_labels(osm, out, grid, edge=edge, **how, **bars)
+        OUT.print(str(out), soft_wrap=True, highlight=False)
+        return
+    from osm4eo_xr.labels import count_claims, rasterize_labels
+    from osm4eo_xr.osm import partitions_of
+
     with partitions_of(osm, polygons, classes, progress_bar(osm.name)) as areas:
-        burnt = rasterize_labels(areas, grid, legend=classes, edge=edge, min_area=min_area)
-        write_raster(burnt, out, classes)
-        if claims is None and report is None and picture is None:
-            return
-        claimed = count_claims(areas, grid, legend=classes, min_area=min_area)
+        write_raster(rasterize_labels(areas, grid, edge=edge, **how), out, classes)
+        claimed = count_claims(areas, grid, **how)
         if claims is not None:
             write_raster(claimed, claims, None)
         if report is not None or picture is not None:

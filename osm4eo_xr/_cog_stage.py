@@ -2,27 +2,30 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 from xml.etree import ElementTree as ET
 
 import numpy as np
 import rasterio
-from jaxtyping import Num
-from odc.geo.geobox import GeoBox
 from rasterio.enums import ColorInterp
 from rasterio.windows import Window
 
-from osm4eo_xr._overviews import shrink, shrink_all
+if TYPE_CHECKING:
+    from jaxtyping import Num
+    from odc.geo.geobox import GeoBox
 
 BLOCK = 512
 """Edge of a COG's tiles in pixels; blocks that are staged begin at multiples of it."""
 
 DEEPEST = BLOCK
 """Largest scale of which a block holds whole cells."""
+
+_FEW_PIXELS = 2**25
 
 GDAL_TYPES = {
     "uint8": "Byte",
@@ -72,6 +75,11 @@ class Layout:
             scales.append(2 ** (len(scales) + 1))
         return tuple(scales)
 
+    @property
+    def small(self) -> bool:
+        """Whether loading our kernels takes longer than they save."""
+        return self.classes and math.prod(self.geobox.shape) <= _FEW_PIXELS
+
 
 def shrink_block(
     block: Num[np.ndarray, "band y x"], layout: Layout
@@ -83,6 +91,12 @@ def shrink_block(
     if _is_empty(block, layout.nodata):
         return []
     within = [s for s in layout.scales if s <= DEEPEST]
+    if layout.small and layout.nodata is not None:
+        from osm4eo_xr._overviews_gdal import modes
+
+        return [block, *modes(block, within, int(layout.nodata))]
+    from osm4eo_xr._overviews import shrink_all
+
     return [block, *shrink_all(block, within, classes=layout.classes, nodata=layout.nodata)]
 
 
@@ -144,6 +158,8 @@ class LevelFiles:
                 self._halve(self._files[k - 1], self._files[k])
 
     def _halve(self, source: Any, target: Any) -> None:
+        from osm4eo_xr._overviews import shrink
+
         layout = self._layout
         for row in range(0, target.height, BLOCK):
             n = min(BLOCK, target.height - row)

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 import dask
 import dask.array as da
 
-from osm4eo_xr.cog import workplace, write_cog
+from osm4eo_xr._cog_file import workplace
+from osm4eo_xr.cog import write_cog
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,8 +18,7 @@ if TYPE_CHECKING:
 Progress = Callable[[int, int], None]
 
 
-@contextmanager
-def spooled(
+def spool_landuse(
     path: Path,
     scratch: Path,
     legend: Legend,
@@ -27,21 +26,22 @@ def spooled(
     bbox: Bounds | None = None,
     cell: float = CELL,
     progress: Progress | None = None,
-) -> Iterator[tuple[Spool, Problems]]:
-    """Read an extract into a spool, whose files are in a folder for as long as it is used.
+) -> tuple[Spool, Problems]:
+    """Read an extract into a spool, whose files are in a folder that the caller clears.
 
     Memory holds some thousand areas at a time, however large the extract; node locations of one
     above 300 MB are in that folder too.
     """
-    with Spool(scratch, cell) as spool:
-        with readable(path):
-            scan = Scan(path, legend, progress, scratch)
-            for rows in scan.batches():
-                spool.add(to_areas(rows, bbox))
+    with ExitStack() as closing, readable(path):
+        spool = closing.enter_context(Spool(scratch, cell))
+        scan = Scan(path, legend, progress, scratch)
+        for rows in scan.batches():
+            spool.add(to_areas(rows, bbox))
         if not len(spool):
             raise nothing_in(path, legend, bbox)
-        scan.progress.finish()
-        yield spool, scan.problems
+        closing.pop_all()  # the spool is the caller's now
+    scan.progress.finish()
+    return spool, scan.problems
 
 
 @contextmanager

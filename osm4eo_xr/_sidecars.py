@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree as ET
 
 import rasterio
@@ -13,6 +13,9 @@ import shapely
 from rasterio.warp import transform_geom
 
 from osm4eo_xr import __version__
+
+if TYPE_CHECKING:
+    from osm4eo_xr.legend import Legend
 
 # GDALRATFieldUsage and GDALRATFieldType of gdal_rat.h
 _USAGE = {"Value": 5, "Class": 2, "Slug": 0, "Red": 6, "Green": 7, "Blue": 8, "Alpha": 9}
@@ -37,6 +40,11 @@ class Category:
     name: str
     slug: str
     color: tuple[int, int, int]
+
+
+def categories_of(legend: Legend) -> tuple[Category, ...]:
+    """Return the classes of a legend, whose values are their ids."""
+    return tuple(Category(c.id, c.name, c.slug, c.color) for c in legend.classes)
 
 
 def write_aux(raster: Path, categories: tuple[Category, ...]) -> Path:

@@ -3,25 +3,20 @@
 from __future__ import annotations
 
 import math
-import shutil
-import tempfile
 import uuid
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
 import dask.array as da
 import dask.base
 import numpy as np
-import rasterio
-import rasterio.shutil
 import xarray as xr
 from dask.delayed import delayed
-from rio_cogeo.cogeo import cog_validate
 
+from osm4eo_xr._cog_file import Contents, colors_of, new_cog
 from osm4eo_xr._cog_stage import BLOCK, GDAL_TYPES, Layout, LevelFiles, shrink_block
-from osm4eo_xr._sidecars import Category, sidecars_of, write_aux, write_item, write_style
+from osm4eo_xr._sidecars import Category
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.grid import geobox_of
 from osm4eo_xr.legend import Legend, default_legend
@@ -32,8 +27,6 @@ MOST_TASKS = 100_000
 """Tasks of one graph that a dask scheduler is given at most."""
 
 _DEFAULT_CHUNK = 2048  # pixels, for rasters that are in memory
-_CACHE = 16_000_000  # bytes, 64 tiles of bytes; GDAL would take 5 % of the machine's memory
-_MAX_COLORS = 256
 
 
 def write_cog(
@@ -79,34 +72,17 @@ def write_cog(
         not exist.
     """
     path = Path(path)
-    if not path.parent.is_dir():
-        raise InputError(f"no folder {path.parent} to write {path.name} into; make it first")
     blocks = _with_band_axis(raster)
-    categories = _categories(raster, legend)
-    layout = _layout(raster, blocks, categories)
-    with workplace(path) as folder, rasterio.Env(GDAL_CACHEMAX=_CACHE):
-        with LevelFiles(folder, layout) as levels:
-            _fill(levels, blocks, layout, progress)
-            levels.fill_coarse()
-            source = levels.vrt(_metadata(raster))
-        whole = _assemble(source, folder / path.name, layout, compression)
-        beside = _sidecars(whole, categories, raster)
-        for old in set(sidecars_of(path)) - {path.with_name(p.name) for p in beside}:
-            old.unlink(missing_ok=True)
-        for file in (*beside, whole):
-            file.replace(path.with_name(file.name))
+    contents = Contents(
+        categories=_categories(raster, legend),
+        tags=_tags(raster),
+        datetime=str(raster.attrs.get("datetime", "")),
+        model=str(raster.attrs.get("model", "")),
+    )
+    layout = _layout(raster, blocks, contents.categories)
+    with new_cog(path, layout, contents, compression) as levels:
+        _fill(levels, blocks, layout, progress)
     return path
-
-
-def _sidecars(whole: Path, categories: tuple[Category, ...], raster: xr.DataArray) -> list[Path]:
-    """Write the files that go beside the raster."""
-    made = [write_aux(whole, categories)]
-    if categories:
-        made.append(write_style(whole, categories))
-    if "datetime" in raster.attrs:
-        when, model = str(raster.attrs["datetime"]), str(raster.attrs.get("model", ""))
-        made.append(write_item(whole, categories, datetime=when, model=model))
-    return made
 
 
 def _with_band_axis(raster: xr.DataArray) -> Any:
@@ -167,14 +143,13 @@ def _layout(raster: xr.DataArray, blocks: Any, categories: tuple[Category, ...])
     if nodata is None and dtype.kind == "f":
         nodata = np.nan
     names = _band_names(raster)
-    colors = tuple((c.value, c.color) for c in categories if c.value < _MAX_COLORS)
     return Layout(
         geobox=geobox_of(raster),
         dtype=dtype.name,
         bands=tuple(names) if names else ("",) * blocks.shape[0],
         nodata=None if nodata is None else _plain(nodata),
         classes=bool(categories),
-        colors=colors if dtype == np.uint8 else (),
+        colors=colors_of(categories) if dtype == np.uint8 else (),
     )
 
 
@@ -192,7 +167,7 @@ def _plain(value: Any) -> float:
     return int(number) if number.is_integer() else number
 
 
-def _metadata(raster: xr.DataArray) -> dict[str, str]:
+def _tags(raster: xr.DataArray) -> dict[str, str]:
     """Return the attrs that are worth a GDAL tag: plain text and numbers of our own steps."""
     drop = {"nodata", "_FillValue", "flag_values", "flag_meanings", "flag_colors", "grid_mapping"}
     return {
@@ -281,34 +256,3 @@ def _gather(
         _, _, i, j = future.key
         write(first + i, j, block)
         future.release()
-
-
-def _assemble(source: Path, target: Path, layout: Layout, compression: str) -> Path:
-    """Copy the levels into one COG and validate it."""
-    rasterio.shutil.copy(
-        source,
-        target,
-        driver="COG",
-        blocksize=BLOCK,
-        compress=compression.upper(),
-        predictor="NO" if layout.classes else "YES",
-        bigtiff="IF_SAFER",
-        overviews="FORCE_USE_EXISTING" if layout.scales else "NONE",
-        num_threads="ALL_CPUS",
-        sparse_ok="YES",
-        statistics="NO",
-    )
-    valid, errors, _ = cog_validate(target, strict=False)
-    if not valid:
-        raise RuntimeError(f"{target.name} came out as an invalid COG: {'; '.join(errors)}")
-    return target
-
-
-@contextmanager
-def workplace(path: Path) -> Iterator[Path]:
-    """Give a hidden folder beside ``path``, on the same file system, gone afterwards."""
-    folder = Path(tempfile.mkdtemp(prefix=f".{path.name}.part-", dir=path.parent))
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)

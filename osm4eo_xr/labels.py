@@ -17,7 +17,18 @@ from dask.delayed import delayed
 from jaxtyping import Integer, UInt8
 from odc.geo.geobox import GeoBox
 
-from osm4eo_xr._burn import Edge, Shapes, burn, count_classes, degrees_of, ranks, window_of
+from osm4eo_xr._burn import (
+    CHUNK,
+    Edge,
+    Shapes,
+    burn,
+    check_edge,
+    count_classes,
+    degrees_of,
+    ranks,
+    refuse_apart,
+    window_of,
+)
 from osm4eo_xr._burn_sources import Carried, Source, Stored
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.grid import TARGET_CRS, geobox_of, georeference
@@ -25,7 +36,6 @@ from osm4eo_xr.landuse import Landuse, open_landuse
 from osm4eo_xr.legend import NO_DATA, Legend, default_legend
 from osm4eo_xr.scene import open_raster
 
-_CHUNK = 2048  # pixels, where the grid comes without chunks
 _UNKNOWN = 255  # in look-up tables; class ids stay below
 
 Polygons = gpd.GeoDataFrame | Landuse | str | Path
@@ -75,8 +85,7 @@ def rasterize_labels(
         the grid, or an option is none of the above.
     """
     legend = legend or default_legend()
-    if edge not in ("center", "ignore"):
-        raise InputError(f"edge is {edge!r}; give center or ignore")
+    check_edge(edge)
     blocks = _map_grid(burn, polygons, like, legend, min_area, edge)
     attrs = {**legend.attrs(), "nodata": NO_DATA}
     return georeference(blocks, _grid_of(like), attrs=attrs, name="labels")
@@ -116,7 +125,7 @@ def read_labels(
     *,
     codes: Literal["id", "clc"] = "id",
     legend: Legend | None = None,
-    chunks: int = _CHUNK,
+    chunks: int = CHUNK,
 ) -> xr.DataArray:
     """Open a label raster that exists already.
 
@@ -235,7 +244,7 @@ def _carried(polygons: gpd.GeoDataFrame, legend: Legend, geobox: GeoBox, min_are
         raise InputError("the polygons have no CRS; assign one with polygons.set_crs")
     _check_classes(set(polygons["class_id"]), legend)
     projected = polygons.to_crs(str(geobox.crs))
-    _check_overlap(projected.total_bounds, projected.intersects(window_of(geobox)).any(), geobox)
+    refuse_apart(projected.total_bounds, projected.intersects(window_of(geobox)).any(), geobox)
     if min_area > 0:
         area = polygons["area"] if "area" in polygons else polygons.to_crs(TARGET_CRS).area
         projected = projected.loc[area >= min_area]
@@ -256,7 +265,7 @@ def _carried(polygons: gpd.GeoDataFrame, legend: Legend, geobox: GeoBox, min_are
 def _stored(landuse: Landuse, legend: Legend, geobox: GeoBox, min_area: float) -> Block:
     """Return what gives each block the files of the partitions that may meet it."""
     _check_classes(set(landuse.class_ids), legend)
-    _check_overlap(landuse.bounds, bool(landuse.meeting(degrees_of(geobox))), geobox)
+    refuse_apart(landuse.bounds, bool(landuse.meeting(degrees_of(geobox))), geobox)
     priority = tuple((c.id, c.priority) for c in legend.classes)
 
     def source_of(box: GeoBox) -> Source | None:
@@ -274,16 +283,6 @@ def _check_classes(class_ids: set[int], legend: Legend) -> None:
         raise InputError(f"class {unknown[0]} of the polygons is not in legend {legend.name!r}")
 
 
-def _check_overlap(bounds: Any, overlap: bool, geobox: GeoBox) -> None:  # noqa: FBT001
-    if not overlap:
-        given = tuple(round(float(v), 2) for v in bounds)
-        wanted = tuple(round(v) for v in geobox.boundingbox)
-        raise InputError(
-            f"the polygons (bounds {given}) and the grid (bounds {wanted}, {geobox.crs}) do not "
-            f"overlap; give an OpenStreetMap extract of the scene's place"
-        )
-
-
 def _grid_of(like: xr.DataArray | GeoBox) -> GeoBox:
     return like if isinstance(like, GeoBox) else geobox_of(like)
 
@@ -294,5 +293,5 @@ def _chunks_of(
     sizes: dict[Hashable, Any] = {} if isinstance(like, GeoBox) else dict(like.chunksizes)
     if "y" in sizes and "x" in sizes:
         return sizes["y"], sizes["x"]
-    y, x = normalize_chunks(_CHUNK, shape=tuple(geobox.shape))
+    y, x = normalize_chunks(CHUNK, shape=tuple(geobox.shape))
     return y, x

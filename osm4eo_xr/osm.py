@@ -24,7 +24,7 @@ from osm4eo_xr._landuse_spool import CELL
 from osm4eo_xr._landuse_store import write_partitions
 from osm4eo_xr._osm_areas import OSM_CRS, Areas, Bounds, Problems, join, to_areas
 from osm4eo_xr._osm_scan import Scan
-from osm4eo_xr._osm_spool import Progress, nothing_in, readable, spooled
+from osm4eo_xr._osm_spool import Progress, nothing_in, readable, spool_landuse
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.landuse import INDEX, Landuse, open_landuse, read_areas, write_index
 from osm4eo_xr.legend import Legend, default_legend
@@ -132,8 +132,10 @@ def write_landuse(
     with TemporaryDirectory(prefix=f".{folder.name}.part-", dir=folder.parent) as temporary:
         scratch, whole = Path(temporary), Path(temporary) / "whole"
         whole.mkdir()
-        reading = spooled(path, scratch, legend, bbox=bbox, cell=cell, progress=progress)
-        with reading as (spool, problems):
+        spool, problems = spool_landuse(
+            path, scratch, legend, bbox=bbox, cell=cell, progress=progress
+        )
+        with spool:
             found = tuple(write_partitions(spool, whole))
             tags = spool.tallies()
         write_index(Landuse(whole, legend.name, cell, found, tags, problems))

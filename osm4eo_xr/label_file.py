@@ -1,0 +1,142 @@
+"""An extract → a label raster on disk, without partitions and without a task graph.
+
+Threads of this process do here, block by block, what ``rasterize_labels`` and ``write_cog`` do; so
+a command that wants one file from one extract need not load dask, xarray and Arrow first.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from osm4eo_xr._burn import CHUNK, Edge, burn, check_edge, decode, degrees_of, refuse_apart
+from osm4eo_xr._cog_file import Contents, colors_of, new_cog
+from osm4eo_xr._cog_stage import Layout, LevelFiles, shrink_block
+from osm4eo_xr._osm_spool import spool_landuse
+from osm4eo_xr._sidecars import categories_of
+from osm4eo_xr.legend import NO_DATA, Legend, default_legend
+
+if TYPE_CHECKING:
+    from odc.geo.geobox import GeoBox
+
+    from osm4eo_xr._landuse_spool import Spool
+
+Progress = Callable[[int, int], None]
+Bar = AbstractContextManager[Progress | None]
+
+
+def write_labels(
+    osm: str | Path,
+    path: str | Path,
+    like: GeoBox,
+    *,
+    legend: Legend | None = None,
+    edge: Edge = "center",
+    min_area: float = 0.0,
+    reading: Bar | None = None,
+    writing: Bar | None = None,
+) -> Path:
+    """Write the labels of an OpenStreetMap extract as a Cloud-Optimized GeoTIFF.
+
+    The same file, byte by byte, as from ``write_cog`` of ``rasterize_labels`` of ``write_landuse``.
+
+    Parameters
+    ----------
+    osm : str or Path
+        ``.osm.pbf``, ``.osm``, ``.osm.gz`` or ``.osm.bz2``.
+    path : str or Path
+        The GeoTIFF to write (uint8, 0 = unlabelled); an existing file is replaced.
+    like : GeoBox
+        Its grid, as from ``read_grid``.
+    legend, edge, min_area
+        As for ``rasterize_labels``.
+    reading, writing : context manager, optional
+        Entered while the extract is read and while blocks are written; each gives a function
+        that is called as ``progress(done, total)``, with bytes read (the file is read several
+        times) and with blocks.
+
+    Returns
+    -------
+    Path
+        The file written.
+
+    Raises
+    ------
+    InputError
+        As ``read_landuse``, ``rasterize_labels`` and ``write_cog``.
+    """
+    path, legend = Path(path), legend or default_legend()
+    check_edge(edge)
+    categories = categories_of(legend)
+    layout = Layout(
+        geobox=like,
+        dtype="uint8",
+        bands=("labels",),
+        nodata=NO_DATA,
+        classes=True,
+        colors=colors_of(categories),
+    )
+    contents = Contents(categories, {"legend": legend.name})
+    with (
+        new_cog(path, layout, contents) as levels,
+        TemporaryDirectory(prefix="osm4eo-areas-") as scratch,
+    ):
+        with reading or nullcontext() as tell:
+            spool, _ = spool_landuse(Path(osm), Path(scratch), legend, progress=tell)
+        with spool, writing or nullcontext() as tell:
+            refuse_apart(spool.bounds, spool.near(degrees_of(like)).size > 0, like)
+            priority = {c.id: c.priority for c in legend.classes}
+            _fill(_Blocks(spool, levels, layout, priority, edge, min_area), tell)
+    return path
+
+
+@dataclass(frozen=True)
+class _Blocks:
+    """What makes a block: where its areas are, how they are burnt, where it goes."""
+
+    spool: Spool
+    levels: LevelFiles
+    layout: Layout
+    priority: dict[int, int]
+    edge: Edge
+    min_area: float
+
+    def write(self, top: int, left: int) -> None:
+        """Burn the block whose upper left pixel is given and write it, if it has areas."""
+        grid = self.layout.geobox
+        height, width = grid.shape
+        box = grid[top : min(top + CHUNK, height), left : min(left + CHUNK, width)]
+        near = self.spool.near(degrees_of(box), self.min_area)
+        if not near.size:
+            return
+        records = self.spool.records[near]
+        wkb = np.array(self.spool.geometries(near), dtype=object)
+        classes, own = records["class_id"], records["priority"]
+        shapes = decode(wkb, classes, own, self.priority, str(grid.crs))
+        burnt = burn(shapes, box, self.edge)
+        self.levels.write(top, left, shrink_block(burnt[None], self.layout))
+
+
+def _fill(blocks: _Blocks, progress: Progress | None) -> None:
+    """Write all blocks on as many threads as this process has cores."""
+    height, width = blocks.layout.geobox.shape
+    corners = list(product(range(0, height, CHUNK), range(0, width, CHUNK)))
+    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+        try:
+            futures = [pool.submit(blocks.write, *corner) for corner in corners]
+            for done, future in enumerate(as_completed(futures), start=1):
+                future.result()
+                if progress is not None:
+                    progress(done, len(corners))
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
