@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import threading
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,8 @@ import rasterio
 from rasterio.enums import ColorInterp
 from rasterio.windows import Window
 
+from osm4eo_xr._overviews_mode import modes
+
 if TYPE_CHECKING:
     from jaxtyping import Num
     from odc.geo.geobox import GeoBox
@@ -24,8 +25,6 @@ BLOCK = 512
 
 DEEPEST = BLOCK
 """Largest scale of which a block holds whole cells."""
-
-_FEW_PIXELS = 2**25
 
 GDAL_TYPES = {
     "uint8": "Byte",
@@ -58,6 +57,9 @@ class Layout:
         Whether pixels are classes (overviews by mode) or quantities (by mean).
     colors : tuple of (int, (int, int, int))
         Colour of each class value, red, green, blue 0-255.
+    compiled : bool
+        Whether classes are shrunk by compiled kernels. They are faster where many pixels differ
+        from their neighbours, and take 0.5 s and 140 MB to load.
     """
 
     geobox: GeoBox
@@ -66,6 +68,7 @@ class Layout:
     nodata: float | None
     classes: bool
     colors: tuple[tuple[int, tuple[int, int, int]], ...] = ()
+    compiled: bool = True
 
     @property
     def scales(self) -> tuple[int, ...]:
@@ -74,11 +77,6 @@ class Layout:
         while longest > BLOCK * (scales[-1] if scales else 1):
             scales.append(2 ** (len(scales) + 1))
         return tuple(scales)
-
-    @property
-    def small(self) -> bool:
-        """Whether loading our kernels takes longer than they save."""
-        return self.classes and math.prod(self.geobox.shape) <= _FEW_PIXELS
 
 
 def shrink_block(
@@ -90,14 +88,20 @@ def shrink_block(
     """
     if _is_empty(block, layout.nodata):
         return []
-    within = [s for s in layout.scales if s <= DEEPEST]
-    if layout.small and layout.nodata is not None:
-        from osm4eo_xr._overviews_gdal import modes
+    return [block, *_shrunk(block, [s for s in layout.scales if s <= DEEPEST], layout)]
 
-        return [block, *modes(block, within, int(layout.nodata))]
+
+def _shrunk(
+    block: Num[np.ndarray, "band y x"], scales: list[int], layout: Layout
+) -> list[Num[np.ndarray, "band h w"]]:
+    """Shrink a block by several factors."""
+    if layout.classes and not layout.compiled:
+        none = None if layout.nodata is None else int(layout.nodata)
+        bands = [modes(band, scales, none) for band in block]
+        return [np.stack(level) for level in zip(*bands, strict=True)]
     from osm4eo_xr._overviews import shrink_all
 
-    return [block, *shrink_all(block, within, classes=layout.classes, nodata=layout.nodata)]
+    return shrink_all(block, scales, classes=layout.classes, nodata=layout.nodata)
 
 
 class LevelFiles:
@@ -158,13 +162,11 @@ class LevelFiles:
                 self._halve(self._files[k - 1], self._files[k])
 
     def _halve(self, source: Any, target: Any) -> None:
-        from osm4eo_xr._overviews import shrink
-
         layout = self._layout
         for row in range(0, target.height, BLOCK):
             n = min(BLOCK, target.height - row)
             strip = source.read(window=Window(0, 2 * row, source.width, 2 * n))  # pyright: ignore[reportCallIssue] - attrs class
-            half = shrink(strip, 2, classes=layout.classes, nodata=layout.nodata)
+            (half,) = _shrunk(strip, [2], layout)
             target.write(half[:, :n], window=Window(0, row, target.width, n))  # pyright: ignore[reportCallIssue] - attrs class
 
     def vrt(self, metadata: dict[str, str]) -> Path:

@@ -13,9 +13,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from odc.geo.geobox import GeoBox
 from rasterio.enums import Compression, Resampling
+from rasterio.io import MemoryFile
 from rio_cogeo.cogeo import cog_validate
 
+from osm4eo_xr._cog_stage import Layout, shrink_block
 from osm4eo_xr._overviews import _halve, _mode, shrink, shrink_all
+from osm4eo_xr._overviews_mode import modes
 from osm4eo_xr.cog import _bands_of_rows, write_cog
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.grid import georeference, target_geobox
@@ -111,19 +114,69 @@ def test_cells_of_two_by_two_take_the_same_mode_as_any_others(
     np.testing.assert_array_equal(found, expected)
 
 
-@pytest.mark.parametrize("scale", [2, 4, 8])
-def test_mode_equals_that_of_gdal(tmp_path: Path, scale: int) -> None:
-    pixels = np.random.default_rng(scale).integers(0, 5, (512, 768)).astype(np.uint8)
-    profile = {"driver": "GTiff", "dtype": "uint8", "count": 1, "nodata": 0, "tiled": True}
-    transform = grid(512, 768).affine
-    path = tmp_path / "gdal.tif"
-    with rasterio.open(path, "w", height=512, width=768, transform=transform, **profile) as file:
-        file.write(pixels, 1)
-        file.build_overviews([scale], Resampling.mode)
-    with rasterio.open(path, overview_level=0) as file:
-        np.testing.assert_array_equal(
-            shrink(pixels[None], scale, classes=True, nodata=0), file.read()
-        )
+def overviews_by_gdal(pixels: np.ndarray, scales: tuple[int, ...], nodata: int) -> list[np.ndarray]:
+    """Return GDAL's modes, each from the full resolution."""
+    height, width = pixels.shape
+    # GDAL's cells are of equal size only where the raster is a multiple of the scale.
+    y, x = (-n % scales[-1] for n in pixels.shape)
+    whole = np.pad(pixels, ((0, y), (0, x)), constant_values=nodata)
+    shape = {"height": height + y, "width": width + x, "count": 1}
+    profile = {"driver": "GTiff", "dtype": pixels.dtype, "nodata": nodata, **shape}
+    found = []
+    with MemoryFile() as memory:
+        with memory.open(**profile, transform=grid(height, width).affine) as file:
+            file.write(whole, 1)
+            for scale in scales:  # of several at once, GDAL would make one from another
+                file.build_overviews([scale], Resampling.mode)
+        for level, scale in enumerate(scales):
+            with memory.open(overview_level=level) as file:
+                found.append(file.read(1)[: -(-height // scale), : -(-width // scale)])
+    return found
+
+
+@settings(max_examples=60)
+@given(
+    st.integers(1, 300),
+    st.integers(1, 300),
+    st.sampled_from([1, 3, 12, 80, 255]),
+    st.sampled_from([0, 3, 255]),
+    st.sampled_from([np.uint8, np.uint16]),
+    st.integers(1, 40),
+    st.integers(0, 9),
+)
+def test_modes_equal_those_of_gdal_with_and_without_compiled_kernels(
+    y: int, x: int, kinds: int, nodata: int, dtype: type, patch: int, seed: int
+) -> None:
+    draw = np.random.default_rng(seed)
+    pixels = draw.integers(0, kinds + 1, (-(-y // patch), -(-x // patch))).astype(dtype)
+    pixels = pixels.repeat(patch, 0).repeat(patch, 1)[:y, :x]
+    pixels[: y // 3] = nodata
+    scales = (2, 4, 8, 16, 32, 64)
+    expected = overviews_by_gdal(pixels, scales, nodata)
+    compiled = shrink_all(pixels[None], scales, classes=True, nodata=nodata)
+    for scale in zip(expected, modes(pixels, scales, nodata), compiled, strict=True):
+        np.testing.assert_array_equal(scale[1], scale[0])
+        np.testing.assert_array_equal(scale[2][0], scale[0])
+
+
+@settings(max_examples=60)
+@given(
+    st.integers(1, 70),
+    st.integers(1, 70),
+    st.sampled_from([1, 3, 12, 80, 300]),
+    st.sampled_from([None, 0, 3]),
+    st.integers(0, 9),
+)
+def test_blocks_shrink_to_the_same_with_and_without_compiled_kernels(
+    y: int, x: int, kinds: int, nodata: int | None, seed: int
+) -> None:
+    block = np.random.default_rng(seed).integers(0, kinds + 1, (2, y, x)).astype(np.uint16)
+    layouts = (
+        Layout(grid(9000, 9000), "uint16", ("a", "b"), nodata, classes=True, compiled=compiled)
+        for compiled in (True, False)
+    )
+    for one, other in zip(*(shrink_block(block, each) for each in layouts), strict=True):
+        np.testing.assert_array_equal(one, other)
 
 
 def test_mean_equals_that_of_gdal_and_skips_no_data(tmp_path: Path) -> None:
