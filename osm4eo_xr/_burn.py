@@ -13,7 +13,7 @@ import shapely
 from rasterio.errors import NotGeoreferencedWarning
 from rasterio.features import rasterize
 
-from osm4eo_xr._osm_areas import OSM_CRS, Bounds, project
+from osm4eo_xr._osm_areas import OSM_CRS, Bounds
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.legend import NO_DATA
 
@@ -67,30 +67,6 @@ class Shapes:
         for part in np.split(np.arange(len(keys)), starts):
             if part.size:
                 yield int(self.class_id[part[0]]), self.geometry[part]
-
-
-def decode(
-    wkb: np.ndarray,
-    class_id: np.ndarray,
-    own: np.ndarray,
-    priority: dict[int, int],
-    crs: str,
-) -> Shapes:
-    """Return stored polygons on a grid's CRS.
-
-    Parameters
-    ----------
-    wkb : ndarray of bytes
-        Degrees.
-    class_id, own : ndarray of int
-        Class of each polygon, and the priority of its rule; 0 = that of the class.
-    priority : dict
-        Priority of each class id.
-    crs : str
-        CRS of the grid.
-    """
-    geometry = project(np.asarray(shapely.from_wkb(wkb)), crs)
-    return Shapes(geometry, class_id, ranks(class_id, own, priority))
 
 
 def ranks(class_id: np.ndarray, own: np.ndarray, priority: dict[int, int]) -> np.ndarray:

@@ -12,7 +12,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import shapely
 
-from osm4eo_xr._burn import Shapes, decode
+from osm4eo_xr._burn import Shapes, ranks
+from osm4eo_xr._osm_areas import project
 
 if TYPE_CHECKING:
     from osm4eo_xr._osm_areas import Bounds
@@ -70,7 +71,8 @@ class Stored:
         areas = pa.concat_tables([self._near(_read(file, when)) for file, when in self.files])
         wkb = areas["geometry"].to_numpy(zero_copy_only=False)
         class_id, own = areas["class_id"].to_numpy(), areas["priority"].to_numpy()
-        return decode(wkb, class_id, own, dict(self.priority), self.crs)
+        geometry = project(np.asarray(shapely.from_wkb(wkb)), self.crs)
+        return Shapes(geometry, class_id, ranks(class_id, own, dict(self.priority)))
 
     def _near(self, areas: pa.Table) -> pa.Table:
         west, south, east, north = self.bounds

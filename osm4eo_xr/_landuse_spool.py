@@ -1,12 +1,14 @@
 """Areas in the order of an extract → found again by place, in bounded memory.
 
 Two flat files hold them until they are partitions or pixels: a record of fixed size for each area,
-and all geometries one after the other. Cells of a grid in degrees say which areas are near.
+and all geometries one after the other. Cells of a grid say which areas are near. Coordinates are
+those of the areas' CRS.
 """
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -17,9 +19,6 @@ import numpy as np
 import shapely
 
 from osm4eo_xr._osm_areas import KINDS, Areas, Bounds, Tally
-
-CELL = 0.25
-"""Edge of a cell in degrees, if nobody says otherwise."""
 
 _RECORD = np.dtype(
     [
@@ -43,9 +42,9 @@ class Cell:
     Attributes
     ----------
     west, south : float
-        Corner of the cell, degrees.
+        Corner of the cell.
     bounds : tuple of float
-        West, south, east, north of all its areas, degrees.
+        West, south, east, north of all its areas.
     members : ndarray of int
         The areas, in the order of the file.
     """
@@ -59,7 +58,7 @@ class Cell:
 class Spool:
     """Takes areas in, batch by batch; then gives them out by place, to any thread."""
 
-    def __init__(self, folder: Path, cell: float = CELL) -> None:
+    def __init__(self, folder: Path, cell: float) -> None:
         self.cell = cell
         self.tags: list[str] = []
         self._codes: dict[str, int] = {}
@@ -117,30 +116,26 @@ class Spool:
         if not self._count:
             return []
         west, south, east, north = self.records["box"].T
-        x = np.floor(((west + east) / 2 + 180) / self.cell).astype(np.int64)
-        y = np.floor(((south + north) / 2 + 90) / self.cell).astype(np.int64)
-        columns = round(360 / self.cell) + 1
-        number = y * columns + x
-        order = np.argsort(number, kind="stable")
-        numbers, starts = np.unique(number[order], return_index=True)
-        return [
-            self._cell(*divmod(int(n), columns), members)
-            for n, members in zip(numbers, np.split(order, starts[1:]), strict=True)
-        ]
+        x = np.floor((west + east) / 2 / self.cell).astype(np.int64)
+        y = np.floor((south + north) / 2 / self.cell).astype(np.int64)
+        order = np.lexsort((x, y))
+        x, y = x[order], y[order]
+        starts = np.flatnonzero((np.diff(x) != 0) | (np.diff(y) != 0)) + 1
+        return [self._cell(x[at], y[at], members) for at, members in _runs(order, starts)]
 
-    def _cell(self, row: int, column: int, members: np.ndarray) -> Cell:
+    def _cell(self, column: np.int64, row: np.int64, members: np.ndarray) -> Cell:
         boxes = self.records["box"][members]
         low, high = boxes[:, :2].min(axis=0), boxes[:, 2:].max(axis=0)
         bounds = float(low[0]), float(low[1]), float(high[0]), float(high[1])
-        return Cell(column * self.cell - 180, row * self.cell - 90, bounds, members)
+        return Cell(float(column * self.cell), float(row * self.cell), bounds, members)
 
     @cached_property
     def bounds(self) -> Bounds:
-        """West, south, east, north of all areas, degrees."""
+        """West, south, east, north of all areas."""
         return bounds_of([c.bounds for c in self.cells])
 
     def near(self, bbox: Bounds, min_area: float = 0.0) -> np.ndarray:
-        """Return the areas whose boxes meet a box in degrees, but those below a size in m²."""
+        """Return the areas whose boxes meet a box, but those below a size in m²."""
         near = meeting([c.bounds for c in self.cells], bbox)
         members = [self.cells[k].members for k in near]
         if not members:
@@ -154,7 +149,7 @@ class Spool:
         return found[keep]
 
     def geometries(self, members: np.ndarray) -> list[bytes]:
-        """Return geometries (WKB, degrees)."""
+        """Return geometries (WKB)."""
         records, file = self.records[members], self._geometries.fileno()
         places = zip(records["size"].tolist(), records["start"].tolist(), strict=True)
         return [os.pread(file, size, start) for size, start in places]
@@ -167,6 +162,11 @@ class Spool:
         counts, classes = np.bincount(codes, minlength=n), self.records["class_id"][first]
         columns = zip(self.tags, classes.tolist(), counts.tolist(), areas, strict=True)
         return {tag: Tally(class_id, count, area) for tag, class_id, count, area in columns}
+
+
+def _runs(order: np.ndarray, starts: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
+    """Yield where each run begins, and its members."""
+    return zip([0, *starts.tolist()], np.split(order, starts), strict=True)
 
 
 def meeting(boxes: list[Bounds], bbox: Bounds) -> np.ndarray:

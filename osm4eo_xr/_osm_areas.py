@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import shapely
 from pyproj import Transformer
+from pyproj.enums import TransformDirection
 
 if TYPE_CHECKING:
     from osm4eo_xr._osm_scan import Rows
@@ -44,7 +45,7 @@ class Areas:
     area : ndarray of float64
         m² on EPSG:3035.
     geometry : ndarray of Polygon or MultiPolygon
-        Degrees (EPSG:4326).
+        Degrees (EPSG:4326), unless another CRS was asked for.
     """
 
     class_id: np.ndarray
@@ -99,7 +100,7 @@ class Problems:
     duplicates: list[dict[str, Any]]
 
 
-def to_areas(rows: Rows, bbox: Bounds | None = None) -> Areas:
+def to_areas(rows: Rows, bbox: Bounds | None = None, crs: str = OSM_CRS) -> Areas:
     """Turn rows into areas; with a bbox, those that meet it.
 
     Parameters
@@ -108,16 +109,22 @@ def to_areas(rows: Rows, bbox: Bounds | None = None) -> Areas:
         What a scan yields.
     bbox : tuple of float, optional
         West, south, east, north in degrees.
+    crs : str
+        CRS of the geometry.
     """
     # Python decodes hexadecimals several times faster than GEOS does.
     wkb = [bytes.fromhex(w) if isinstance(w, str) else w for w in rows.wkb]
-    geometry = shapely.from_wkb(np.array(wkb, dtype=object))
-    metric = project(geometry)
+    degrees = shapely.from_wkb(np.array(wkb, dtype=object))
+    metric = project(degrees)
     width = np.array([rule.width for rule in rows.rule])
     thin = np.flatnonzero(width > 0)
     if thin.size:
         metric[thin] = _widened(metric[thin], width[thin])
-        geometry[thin] = project(metric[thin], inverse=True)
+        degrees[thin] = project(metric[thin], inverse=True)
+    geometry = degrees
+    if crs != OSM_CRS:
+        geometry = metric.copy() if crs == EQUAL_AREA else project(degrees, crs)
+        geometry[thin] = project(degrees[thin], crs)  # as from degrees, to the last digit
     areas = Areas(
         class_id=np.array([rule.class_id for rule in rows.rule], np.uint8),
         priority=np.array([rule.priority for rule in rows.rule], np.int16),
@@ -127,7 +134,7 @@ def to_areas(rows: Rows, bbox: Bounds | None = None) -> Areas:
         area=shapely.area(metric),
         geometry=geometry,
     )
-    return areas if bbox is None else areas.take(shapely.intersects(geometry, shapely.box(*bbox)))
+    return areas if bbox is None else areas.take(shapely.intersects(degrees, shapely.box(*bbox)))
 
 
 def _widened(metric: np.ndarray, width: np.ndarray) -> np.ndarray:
@@ -142,16 +149,16 @@ def _widened(metric: np.ndarray, width: np.ndarray) -> np.ndarray:
 
 def project(geometry: np.ndarray, crs: str = EQUAL_AREA, *, inverse: bool = False) -> np.ndarray:
     """Take geometries from degrees to metres of a CRS, or back."""
-    step = _transformer(OSM_CRS, crs) if not inverse else _transformer(crs, OSM_CRS)
+    way = TransformDirection.INVERSE if inverse else TransformDirection.FORWARD
     projected = geometry.copy()
     xy = shapely.get_coordinates(projected)
-    xy = np.column_stack(step.transform(xy[:, 0], xy[:, 1]))
+    xy = np.column_stack(_transformer(crs).transform(xy[:, 0], xy[:, 1], direction=way))
     return np.asarray(shapely.set_coordinates(projected, xy))
 
 
 @cache
-def _transformer(source: str, target: str) -> Transformer:
-    return Transformer.from_crs(source, target, always_xy=True)
+def _transformer(crs: str) -> Transformer:
+    return Transformer.from_crs(OSM_CRS, crs, always_xy=True)
 
 
 def join(parts: Sequence[Areas]) -> Areas:

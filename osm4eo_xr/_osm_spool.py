@@ -7,8 +7,8 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from osm4eo_xr._landuse_spool import CELL, Spool
-from osm4eo_xr._osm_areas import Bounds, Problems, to_areas
+from osm4eo_xr._landuse_spool import Spool
+from osm4eo_xr._osm_areas import OSM_CRS, Bounds, Problems, to_areas
 from osm4eo_xr._osm_scan import Scan
 from osm4eo_xr.errors import InputError
 
@@ -23,11 +23,14 @@ def spool_landuse(
     scratch: Path,
     legend: Legend,
     *,
+    cell: float,
+    crs: str = OSM_CRS,
     bbox: Bounds | None = None,
-    cell: float = CELL,
     progress: Progress | None = None,
 ) -> tuple[Spool, Problems]:
     """Read an extract into a spool, whose files are in a folder that the caller clears.
+
+    The cells have an edge in units of the CRS, the bbox is in degrees.
 
     Memory holds some thousand areas at a time, however large the extract; node locations of one
     above 300 MB are in that folder too.
@@ -36,7 +39,7 @@ def spool_landuse(
         spool = closing.enter_context(Spool(scratch, cell))
         scan = Scan(path, legend, progress, scratch)
         for rows in scan.batches():
-            spool.add(to_areas(rows, bbox))
+            spool.add(to_areas(rows, bbox, crs))
         if not len(spool):
             raise nothing_in(path, legend, bbox)
         closing.pop_all()  # the spool is the caller's now

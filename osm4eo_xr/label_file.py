@@ -14,11 +14,12 @@ from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import shapely
 
-from osm4eo_xr._burn import CHUNK, Edge, burn, check_edge, decode, degrees_of, refuse_apart
+from osm4eo_xr._burn import CHUNK, Edge, Shapes, burn, check_edge, ranks, refuse_apart
 from osm4eo_xr._cog_file import Contents, colors_of, new_cog
 from osm4eo_xr._cog_stage import Layout, LevelFiles, shrink_block
 from osm4eo_xr._osm_spool import spool_landuse
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from odc.geo.geobox import GeoBox
 
     from osm4eo_xr._landuse_spool import Spool
+    from osm4eo_xr._osm_areas import Bounds
 
 Progress = Callable[[int, int], None]
 Bar = AbstractContextManager[Progress | None]
@@ -91,10 +93,11 @@ def write_labels(
         new_cog(path, layout, contents) as levels,
         TemporaryDirectory(prefix="osm4eo-areas-") as scratch,
     ):
+        place: Any = {"crs": str(like.crs), "cell": CHUNK * max(map(abs, like.resolution.xy))}
         with reading or nullcontext() as tell:
-            spool, _ = spool_landuse(Path(osm), Path(scratch), legend, progress=tell)
+            spool, _ = spool_landuse(Path(osm), Path(scratch), legend, **place, progress=tell)
         with spool, writing or nullcontext() as tell:
-            refuse_apart(spool.bounds, spool.near(degrees_of(like)).size > 0, like)
+            refuse_apart(spool.bounds, spool.near(_around(like)).size > 0, like)
             priority = {c.id: c.priority for c in legend.classes}
             _fill(_Blocks(spool, levels, layout, priority, edge, min_area), tell)
     return path
@@ -116,15 +119,22 @@ class _Blocks:
         grid = self.layout.geobox
         height, width = grid.shape
         box = grid[top : min(top + CHUNK, height), left : min(left + CHUNK, width)]
-        near = self.spool.near(degrees_of(box), self.min_area)
+        near = self.spool.near(_around(box), self.min_area)
         if not near.size:
             return
         records = self.spool.records[near]
-        wkb = np.array(self.spool.geometries(near), dtype=object)
-        classes, own = records["class_id"], records["priority"]
-        shapes = decode(wkb, classes, own, self.priority, str(grid.crs))
+        geometry = np.asarray(shapely.from_wkb(self.spool.geometries(near)))
+        classes = records["class_id"]
+        shapes = Shapes(geometry, classes, ranks(classes, records["priority"], self.priority))
         burnt = burn(shapes, box, self.edge)
         self.levels.write(top, left, shrink_block(burnt[None], self.layout))
+
+
+def _around(box: GeoBox) -> Bounds:
+    """Return the bounds of a block and a pixel around it."""
+    pixel = max(map(abs, box.resolution.xy))
+    left, bottom, right, top = box.boundingbox.buffered(pixel, pixel)
+    return left, bottom, right, top
 
 
 def _fill(blocks: _Blocks, progress: Progress | None) -> None:

@@ -20,7 +20,6 @@ import osmium.filter
 import osmium.osm
 import shapely
 
-from osm4eo_xr._landuse_spool import CELL
 from osm4eo_xr._landuse_store import write_partitions
 from osm4eo_xr._osm_areas import OSM_CRS, Areas, Bounds, Problems, join, to_areas
 from osm4eo_xr._osm_scan import Scan
@@ -34,6 +33,7 @@ if TYPE_CHECKING:
 
 __all__ = ["OSM_CRS", "read_landuse", "unclaimed_tags", "write_landuse"]
 
+_CELL = 0.25  # degrees
 _LAND_KEYS = ("landuse", "natural", "leisure", "wetland")
 
 
@@ -93,7 +93,7 @@ def write_landuse(
     legend: Legend | None = None,
     bbox: Bounds | None = None,
     *,
-    cell: float = CELL,
+    cell: float = _CELL,
     progress: Progress | None = None,
 ) -> Landuse:
     """Stream the land-use areas of an extract into GeoParquet files, one per cell of a grid.
