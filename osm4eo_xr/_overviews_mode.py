@@ -10,9 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import product
+from typing import TYPE_CHECKING
 
 import numpy as np
-from jaxtyping import Bool, Int, UInt
+
+if TYPE_CHECKING:
+    from jaxtyping import Bool, Int, UInt
 
 _WORD = 4  # pixels in a word, and edge of the smallest cells that are counted
 _FEW = 64  # classes that are counted under their own numbers
