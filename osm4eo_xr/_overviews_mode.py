@@ -134,7 +134,7 @@ def _padded(part: UInt[np.ndarray, "y x"], scale: int, fill: int) -> UInt[np.nda
 
 
 def _cells(
-    part: UInt[np.ndarray, "y x"], scale: int, index: tuple[np.ndarray, np.ndarray]
+    part: UInt[np.ndarray, "y x"], scale: int, index: tuple[np.ndarray, ...]
 ) -> UInt[np.ndarray, "cell pixel"]:
     """Return the pixels of some cells, row by row."""
     height, width = (n // scale for n in part.shape)
