@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from osm4eo_xr.forest import random_forest_report
     from osm4eo_xr.grid import find_country, target_geobox
     from osm4eo_xr.known import agreement, merge_known
+    from osm4eo_xr.label_file import write_labels
     from osm4eo_xr.label_report import label_report
     from osm4eo_xr.labels import count_claims, rasterize_labels, read_labels
     from osm4eo_xr.landuse import open_landuse
@@ -113,6 +114,7 @@ _MODULE_OF = {
     "train": "train",
     "unclaimed_tags": "osm",
     "write_cog": "cog",
+    "write_labels": "label_file",
     "write_landuse": "osm",
     "write_samples": "samples",
     "write_vector": "vectors",
@@ -178,6 +180,7 @@ __all__ = [
     "train",
     "unclaimed_tags",
     "write_cog",
+    "write_labels",
     "write_landuse",
     "write_samples",
     "write_vector",

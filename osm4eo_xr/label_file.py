@@ -22,7 +22,7 @@ import shapely
 from osm4eo_xr._burn import CHUNK, Edge, Shapes, burn, check_edge, ranks, refuse_apart
 from osm4eo_xr._cog_file import Contents, colors_of, new_cog
 from osm4eo_xr._cog_stage import Layout, LevelFiles, shrink_block
-from osm4eo_xr._osm_spool import spool_landuse
+from osm4eo_xr._osm_extract import spool_landuse
 from osm4eo_xr._sidecars import categories_of
 from osm4eo_xr.legend import NO_DATA, Legend, default_legend
 

@@ -22,8 +22,8 @@ import shapely
 
 from osm4eo_xr._landuse_store import write_partitions
 from osm4eo_xr._osm_areas import OSM_CRS, Areas, Bounds, Problems, join, to_areas
+from osm4eo_xr._osm_extract import Progress, nothing_in, readable, spool_landuse
 from osm4eo_xr._osm_scan import Scan
-from osm4eo_xr._osm_spool import Progress, nothing_in, readable, spool_landuse
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.landuse import INDEX, Landuse, open_landuse, read_areas, write_index
 from osm4eo_xr.legend import Legend, default_legend
