@@ -13,13 +13,18 @@ from pyproj import Transformer
 from pyproj.enums import TransformDirection
 
 if TYPE_CHECKING:
-    from osm4eo_xr._osm_scan import Rows
+    from osm4eo_xr.legend import TagRule
 
 OSM_CRS = "EPSG:4326"
 """CRS of OpenStreetMap coordinates and of the areas."""
 
 EQUAL_AREA = "EPSG:3035"
 """CRS on which widths and areas are measured."""
+
+BATCH = 5_000
+"""Areas that are worked on at a time."""
+
+_BATCH_BYTES = 32_000_000  # of their geometries
 
 
 KINDS = ("node", "relation", "way")
@@ -98,6 +103,44 @@ class Problems:
     broken: list[dict[str, Any]]
     repaired: list[dict[str, Any]]
     duplicates: list[dict[str, Any]]
+
+
+class Rows:
+    """Areas as they come, column by column, so that no object is made for each.
+
+    Attributes
+    ----------
+    rule : list of TagRule
+        The rule that made each area.
+    kind : list of str
+        "node", "way" or "relation".
+    osm_id : list of int
+    wkb : list of str or bytes
+        Geometry in degrees; text is hexadecimal.
+    """
+
+    def __init__(self) -> None:
+        self.rule: list[TagRule] = []
+        self.kind: list[str] = []
+        self.osm_id: list[int] = []
+        self.wkb: list[str | bytes] = []
+        self._size = 0
+
+    def __len__(self) -> int:
+        return len(self.osm_id)
+
+    @property
+    def full(self) -> bool:
+        """Whether there are enough for a batch."""
+        return len(self.osm_id) >= BATCH or self._size >= _BATCH_BYTES
+
+    def add(self, rule: TagRule, kind: str, osm_id: int, wkb: str | bytes) -> None:
+        """Take an area in."""
+        self.rule.append(rule)
+        self.kind.append(kind)
+        self.osm_id.append(osm_id)
+        self.wkb.append(wkb)
+        self._size += len(wkb)
 
 
 def to_areas(rows: Rows, bbox: Bounds | None = None, crs: str = OSM_CRS) -> Areas:

@@ -15,54 +15,13 @@ import osmium
 import osmium.geom
 import shapely
 
-from osm4eo_xr._osm_areas import Problems
+from osm4eo_xr._osm_areas import Problems, Rows
 from osm4eo_xr._osm_reader import Passes, Progress
 from osm4eo_xr._osm_repair import Rescued, line_points, rescue
 from osm4eo_xr._osm_rules import Rules
 
 if TYPE_CHECKING:
     from osm4eo_xr.legend import Legend, TagRule
-
-BATCH = 5_000  # areas
-_BATCH_BYTES = 32_000_000  # of their geometries
-
-
-class Rows:
-    """Areas as they come, column by column: plain lists, over which no garbage is collected.
-
-    Attributes
-    ----------
-    rule : list of TagRule
-        The rule that made each area.
-    kind : list of str
-        "node", "way" or "relation".
-    osm_id : list of int
-    wkb : list of str or bytes
-        Geometry in degrees; text is hexadecimal.
-    """
-
-    def __init__(self) -> None:
-        self.rule: list[TagRule] = []
-        self.kind: list[str] = []
-        self.osm_id: list[int] = []
-        self.wkb: list[str | bytes] = []
-        self._size = 0
-
-    def __len__(self) -> int:
-        return len(self.osm_id)
-
-    @property
-    def full(self) -> bool:
-        """Whether there are enough for a batch."""
-        return len(self.osm_id) >= BATCH or self._size >= _BATCH_BYTES
-
-    def add(self, rule: TagRule, kind: str, osm_id: int, wkb: str | bytes) -> None:
-        """Take an area in."""
-        self.rule.append(rule)
-        self.kind.append(kind)
-        self.osm_id.append(osm_id)
-        self.wkb.append(wkb)
-        self._size += len(wkb)
 
 
 class _Held(NamedTuple):

@@ -70,7 +70,7 @@ def test_any_blocks_and_batches_give_the_same_bytes(
 ) -> None:
     expected = write_labels(demo_osm_path(), tmp_path / "a.tif", grid).read_bytes()
     monkeypatch.setattr("osm4eo_xr.label_file.CHUNK", chunk)
-    monkeypatch.setattr("osm4eo_xr._osm_scan.BATCH", batch)
+    monkeypatch.setattr("osm4eo_xr._osm_areas.BATCH", batch)
     assert write_labels(demo_osm_path(), tmp_path / "b.tif", grid).read_bytes() == expected
 
 

@@ -310,7 +310,7 @@ def test_batches_and_places_of_nodes_change_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = read_landuse(demo_osm_path())
-    monkeypatch.setattr("osm4eo_xr._osm_scan.BATCH", 50)
+    monkeypatch.setattr("osm4eo_xr._osm_areas.BATCH", 50)
     monkeypatch.setattr("osm4eo_xr._osm_reader.LARGE_FILE", 1)  # node locations in a file
     write_landuse(demo_osm_path(), tmp_path / "areas", cell=0.01)
     assert_geodataframe_equal(read_landuse(tmp_path / "areas"), whole)
