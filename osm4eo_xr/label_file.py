@@ -50,6 +50,8 @@ def write_labels(
     """Write the labels of an OpenStreetMap extract as a Cloud-Optimized GeoTIFF.
 
     The same file, byte by byte, as from ``write_cog`` of ``rasterize_labels`` of ``write_landuse``.
+    Areas wait in the system's temporary folder (``TMPDIR``), and so do node locations of an extract
+    above 300 MB: together about three times its size.
 
     Parameters
     ----------

@@ -3,6 +3,7 @@
 Each way is timed as whole processes, from the extract to a class raster of 10 m:
 
 ours      ``osm4eo-xr labels``
+start     what of that loads Python and libraries, whatever the extract
 ogr2ogr   ``ogr2ogr`` to a GeoPackage on EPSG:3035, then ``gdal_rasterize`` in burn order
 pyogrio   ``pyogrio`` with GDAL's OSM driver, geopandas, ``rasterio.features.rasterize``
 
@@ -109,6 +110,11 @@ def ours(extract: Path, grid: Path, folder: Path) -> list[list[str]]:
     return [[command, "labels", str(extract), "--like", str(grid), "--out", str(folder / "o.tif")]]
 
 
+def start(extract: Path, grid: Path, folder: Path) -> list[list[str]]:
+    del extract, grid, folder
+    return [[sys.executable, "-c", "import osm4eo_xr.cli, osm4eo_xr.label_file"]]
+
+
 def ogr2ogr(extract: Path, grid: Path, folder: Path) -> list[list[str]]:
     config, raw = folder / "osmconf.ini", folder / "raw.gpkg"
     write_config(config)
@@ -136,7 +142,7 @@ def pyogrio_way(extract: Path, grid: Path, folder: Path) -> list[list[str]]:
     return [[sys.executable, __file__, *one]]
 
 
-WAYS = {"ours": ours, "ogr2ogr": ogr2ogr, "pyogrio": pyogrio_way}
+WAYS = {"ours": ours, "start": start, "ogr2ogr": ogr2ogr, "pyogrio": pyogrio_way}
 
 
 def chosen(frame: gpd.GeoDataFrame, layer: str) -> gpd.GeoDataFrame:
