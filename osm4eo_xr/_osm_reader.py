@@ -36,6 +36,7 @@ LARGE_FILE = 300_000_000
 _REPORT_EVERY = 5_000  # objects
 # libosmium decodes some twenty blocks ahead, 10 MB each; its only setting for that is this one.
 os.environ.setdefault("OSMIUM_MAX_OSMDATA_QUEUE_SIZE", "2")
+_MARKS = 2**22  # bytes; ways of one remainder share a mark
 _AREA_TYPES = (("type", "multipolygon"), ("type", "boundary"))
 
 
@@ -123,6 +124,7 @@ class Relations:
         self.untagged: set[int] = set()
         self._ways, self._owners = array("q"), array("q")
         self._index: tuple[np.ndarray, np.ndarray] | None = None
+        self._marks = bytearray(_MARKS)
         self._count = 0
 
     def relation(self, relation: Any) -> bool:
@@ -140,11 +142,14 @@ class Relations:
         for member in relation.members:
             if member.type == "w" and member.role != "inner":
                 self._ways.append(member.ref)
+                self._marks[member.ref % _MARKS] = True
                 self._owners.append(relation.id)
         return rule is None
 
     def of(self, way: int) -> list[int]:
         """Return the relations that have a way as outer ring or part of it."""
+        if not self._marks[way % _MARKS]:  # as for most
+            return []
         if self._index is None:
             ways, owners = np.array(self._ways, np.int64), np.array(self._owners, np.int64)
             order = np.argsort(ways, kind="stable")

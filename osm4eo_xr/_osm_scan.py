@@ -148,7 +148,8 @@ class Scan:
         if area is None:
             return
         osm_id = way.id
-        if self._relations.untagged.intersection(self._relations.of(osm_id)):
+        owners = self._relations.of(osm_id)
+        if owners and self._relations.untagged.intersection(owners):
             self._outer_rules[osm_id] = area
         if way.is_closed() and way.tags.get("area") != "no":
             self._awaited[osm_id] = area
