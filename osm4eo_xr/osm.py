@@ -98,9 +98,9 @@ def write_landuse(
 ) -> Landuse:
     """Stream the land-use areas of an extract into GeoParquet files, one per cell of a grid.
 
-    Memory holds some ten thousand areas at a time, however large the extract; node locations of an
-    extract above 300 MB are in a temporary file beside the folder. The folder appears when it is
-    whole; one from an earlier run is replaced.
+    Memory holds some thousand areas while the extract is read and those of one cell while cells are
+    written, however large the extract; node locations of one above 300 MB are in a temporary file
+    beside the folder. The folder appears when it is whole; one from an earlier run is replaced.
 
     Parameters
     ----------
