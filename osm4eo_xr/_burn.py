@@ -15,6 +15,7 @@ from rasterio.features import rasterize
 
 from osm4eo_xr._osm_areas import OSM_CRS, Bounds
 from osm4eo_xr.errors import InputError
+from osm4eo_xr.grid import crs_name
 from osm4eo_xr.legend import NO_DATA
 
 if TYPE_CHECKING:
@@ -122,8 +123,9 @@ def refuse_apart(bounds: Any, overlap: bool, geobox: GeoBox) -> None:  # noqa: F
         given = tuple(round(float(v), 2) for v in bounds)
         wanted = tuple(round(v) for v in geobox.boundingbox)
         raise InputError(
-            f"the polygons (bounds {given}) and the grid (bounds {wanted}, {geobox.crs}) do not "
-            f"overlap; give an OpenStreetMap extract of the scene's place"
+            f"the polygons (bounds {given}) and the grid (bounds {wanted}, "
+            f"{crs_name(geobox.crs)}) do not overlap; give an OpenStreetMap extract of the scene's "
+            f"place"
         )
 
 

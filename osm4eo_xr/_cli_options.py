@@ -38,7 +38,7 @@ def read_outline(boundary: Path | None, country: str | None) -> Path | GeoDataFr
         return boundary
     if boundary is None:
         raise InputError(f"--country {country} needs --boundary with a file of countries; give it")
-    from osm4eo_xr.mosaic import country_boundary
+    from osm4eo_xr._boundary import country_boundary
 
     return country_boundary(country, boundary)
 

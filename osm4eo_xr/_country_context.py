@@ -171,7 +171,7 @@ class Country:
 
     def outline(self) -> gpd.GeoDataFrame | Path | None:
         """Return the boundary's file, or one country's rows of it."""
-        from osm4eo_xr.mosaic import country_boundary
+        from osm4eo_xr._boundary import country_boundary
 
         settings = self.settings.boundary
         if not settings.file:

@@ -13,7 +13,7 @@ from jaxtyping import UInt8
 
 from osm4eo_xr.accuracy import confusion_counts
 from osm4eo_xr.errors import InputError
-from osm4eo_xr.grid import geobox_of, same_grid
+from osm4eo_xr.grid import crs_name, geobox_of, same_grid
 
 if TYPE_CHECKING:
     from geopandas import GeoDataFrame
@@ -69,8 +69,8 @@ def _compare_rasters(
     a, b = geobox_of(class_map), geobox_of(labels)
     if not same_grid(a, b):
         raise InputError(
-            f"{name} and the class map are on different grids ({b.crs}, {b.resolution.x:g} and "
-            f"{a.crs}, {a.resolution.x:g}); rasterise the labels with like=the map"
+            f"{name} and the class map are on different grids ({crs_name(b.crs)}, "
+            f"{b.resolution.x:g} and {crs_name(a.crs)}, {a.resolution.x:g}); rasterise the labels with like=the map"
         )
     row = round((b.affine.f - a.affine.f) / a.affine.e)
     col = round((b.affine.c - a.affine.c) / a.affine.a)

@@ -22,6 +22,7 @@ __all__ = [
     "TARGET_RESOLUTION",
     "Country",
     "countries",
+    "crs_name",
     "find_country",
     "geobox_of",
     "georeference",
@@ -132,6 +133,14 @@ def spatial_coords(geobox: GeoBox) -> dict[str, xr.DataArray]:
 
     coords = xr_coords(geobox, dims=("y", "x"))
     return {str(k): v for k, v in coords.items()}
+
+
+def crs_name(crs: Any) -> str:
+    """Return what to call a CRS in a message: its EPSG code, or its name where it has none."""
+    if crs is None:
+        return "no CRS"
+    code = crs.to_epsg()
+    return f"EPSG:{code}" if code else str(crs.proj.name)
 
 
 def same_grid(a: GeoBox, b: GeoBox) -> bool:

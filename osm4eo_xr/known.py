@@ -11,7 +11,7 @@ import xarray as xr
 from jaxtyping import UInt8
 
 from osm4eo_xr.errors import InputError
-from osm4eo_xr.grid import geobox_of, same_grid
+from osm4eo_xr.grid import crs_name, geobox_of, same_grid
 from osm4eo_xr.legend import NO_DATA
 
 AGREEMENT = ("equal", "different", "predicted_only", "known_only")
@@ -124,8 +124,8 @@ def _check_pair(labels: xr.DataArray, class_map: xr.DataArray) -> None:
     aligned = same_grid(a, b) and a.shape == b.shape
     if not aligned or not np.allclose(a.boundingbox.bbox, b.boundingbox.bbox, rtol=1e-9):
         raise InputError(
-            f"labels ({a.shape}, {a.crs}) and class map ({b.shape}, {b.crs}) are not on one grid; "
-            f"make the labels with like=class_map"
+            f"labels ({a.shape}, {crs_name(a.crs)}) and class map ({b.shape}, "
+            f"{crs_name(b.crs)}) are not on one grid; make the labels with like=class_map"
         )
 
 

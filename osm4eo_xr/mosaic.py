@@ -12,7 +12,6 @@ from typing import Any, Literal, get_args
 import dask.array as da
 import geopandas as gpd
 import numpy as np
-import pyogrio.errors
 import shapely
 import xarray as xr
 from affine import Affine
@@ -20,18 +19,17 @@ from dask.base import tokenize
 from dask.highlevelgraph import HighLevelGraph
 from odc.geo.geobox import GeoBox
 from rasterio.features import geometry_mask
-from shapely.affinity import affine_transform
 from shapely.geometry.base import BaseGeometry
 
+from osm4eo_xr._boundary import country_boundary, read_boundary
 from osm4eo_xr._merge import merge
 from osm4eo_xr.errors import InputError
-from osm4eo_xr.grid import find_country, geobox_of, georeference, same_grid
+from osm4eo_xr.grid import crs_name, geobox_of, georeference, same_grid
 from osm4eo_xr.legend import NO_DATA
 
 Rule = Literal["majority", "confidence", "first"]
 Tiles = Sequence[xr.DataArray] | Mapping[str, xr.DataArray]
 
-_COUNTRY_COLUMNS = ("ISO", "ADM0_A3", "CNTR", "NAME", "ADMIN", "SOVEREIGNT")
 _PIXELS = Affine.identity()
 
 
@@ -105,43 +103,13 @@ def mosaic(
         raise InputError("rule 'confidence' needs a confidence raster per tile; give confidence=")
     boxes = [geobox_of(m) for m in maps]
     target = _target(boxes, geobox)
-    clip = None if boundary is None else _read_boundary(boundary, target)
+    clip = None if boundary is None else read_boundary(boundary, target)
     data = _assemble(
         maps, sure if rule == "confidence" else None, boxes, target, clip, rule, chunks
     )
     attrs = {**maps[0].attrs, "nodata": NO_DATA}
     attrs.pop("tile", None)
     return georeference(data, target, attrs=attrs, name="class_map")
-
-
-def country_boundary(country: str, boundaries: str | Path) -> gpd.GeoDataFrame:
-    """Return one country's polygons from a file of boundaries.
-
-    Parameters
-    ----------
-    country : str
-        Code of the country table, ISO code or English name.
-    boundaries : path
-        Vector file with a column of ISO 3166-1 codes (two or three letters) or English names, as
-        Natural Earth and GISCO have.
-
-    Raises
-    ------
-    InputError
-        If no country of the table, or no row of the file, answers to the name.
-    """
-    wanted = find_country(country)
-    frame = _read_vector(boundaries)
-    for value in (wanted.iso3, wanted.iso, wanted.name):
-        for column in frame.columns.drop("geometry"):
-            # Others, such as GADM's or Eurostat's codes of regions, could mean something else.
-            if str(column).upper().startswith(_COUNTRY_COLUMNS):
-                rows = frame.loc[frame[column] == value]
-                if len(rows):
-                    return gpd.GeoDataFrame(rows)
-    raise InputError(
-        f"{boundaries} has no row for {wanted.name} ({wanted.iso3}); give another file"
-    )
 
 
 def _in_order(
@@ -190,8 +158,9 @@ def _target(boxes: list[GeoBox], geobox: GeoBox | None) -> GeoBox:
     for k, box in enumerate(boxes):
         if not same_grid(first, box):
             raise InputError(
-                f"tile {k + 1} lies on {box.crs} with pixels of {box.resolution.xy}, shifted or "
-                f"unlike {first.crs} with {first.resolution.xy}; bring tiles onto one grid first"
+                f"tile {k + 1} lies on {crs_name(box.crs)} with pixels of {box.resolution.xy}, "
+                f"shifted or unlike {crs_name(first.crs)} with {first.resolution.xy}; bring tiles "
+                f"onto one grid first"
             )
     if geobox is not None:
         return geobox
@@ -207,34 +176,6 @@ def _window(grid: GeoBox, box: GeoBox) -> tuple[tuple[int, int], tuple[int, int]
     left, top = ~grid.affine @ (box.affine.c, box.affine.f)
     row, column = round(top), round(left)
     return (row, row + box.shape[0]), (column, column + box.shape[1])
-
-
-def _read_boundary(
-    boundary: str | Path | gpd.GeoDataFrame | BaseGeometry, target: GeoBox
-) -> BaseGeometry:
-    """Return the boundary as one geometry in pixel units of the target grid."""
-    if isinstance(boundary, BaseGeometry):
-        shape = boundary
-    else:
-        frame = boundary if isinstance(boundary, gpd.GeoDataFrame) else _read_vector(boundary)
-        if frame.crs is None:
-            raise InputError("the boundary has no CRS; set one, for example with .set_crs(4326)")
-        shape = frame.to_crs(str(target.crs)).geometry.union_all()
-    if shape.is_empty or shape.area == 0:
-        raise InputError("the boundary holds no polygon; give an area, not lines or points")
-    inverse = ~target.affine
-    pixels = affine_transform(shape, inverse.to_shapely())
-    height, width = target.shape
-    if not pixels.intersects(shapely.box(0, 0, width, height)):
-        raise InputError("the boundary and the tiles do not overlap; check its place and CRS")
-    return shapely.make_valid(pixels)
-
-
-def _read_vector(path: str | Path) -> gpd.GeoDataFrame:
-    try:
-        return gpd.read_file(path)
-    except (pyogrio.errors.DataSourceError, OSError) as error:
-        raise InputError(f"cannot read boundary {path}: {error}") from None
 
 
 def _assemble(

@@ -33,7 +33,7 @@ from osm4eo_xr._blocks import (
 from osm4eo_xr._sample_store import STORE_CHUNK, open_samples, write_samples
 from osm4eo_xr._windows import Owners, cut_images, cut_labels
 from osm4eo_xr.errors import InputError
-from osm4eo_xr.grid import geobox_of, same_grid
+from osm4eo_xr.grid import crs_name, geobox_of, same_grid
 from osm4eo_xr.legend import Legend, default_legend
 
 __all__ = ["SPLITS", "draw_samples", "open_samples", "sample_counts", "write_samples"]
@@ -152,7 +152,8 @@ def _tiles(scene: Any, labels: Any, names: Sequence[str] | None) -> list[_Tile]:
         if not same_grid(tiles[0].geobox, tile.geobox):
             raise InputError(
                 f"tiles {tiles[0].name} and {tile.name} are on different grids "
-                f"({tiles[0].geobox.crs} and {tile.geobox.crs}); open the scenes on one grid"
+                f"({crs_name(tiles[0].geobox.crs)} and {crs_name(tile.geobox.crs)}); open the "
+                f"scenes on one grid"
             )
     return tiles
 
@@ -162,8 +163,8 @@ def _tile(name: str, scene: xr.DataArray, labels: xr.DataArray) -> _Tile:
     a, b = geobox_of(scene), geobox_of(labels)
     if not same_grid(a, b):
         raise InputError(
-            f"scene and labels of {name} are on different grids ({a.crs}, {a.resolution.x} and "
-            f"{b.crs}, {b.resolution.x}); rasterise the labels with like=scene"
+            f"scene and labels of {name} are on different grids ({crs_name(a.crs)}, "
+            f"{a.resolution.x} and {crs_name(b.crs)}, {b.resolution.x}); rasterise the labels with like=scene"
         )
     (top_a, left_a), (top_b, left_b) = _origin(a), _origin(b)
     top, left = max(top_a, top_b), max(left_a, left_b)

@@ -12,9 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rasterio.features import geometry_mask
 
+from osm4eo_xr._boundary import country_boundary
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.grid import geobox_of, georeference, target_geobox
-from osm4eo_xr.mosaic import country_boundary, mosaic
+from osm4eo_xr.mosaic import mosaic
 
 LEFT, TOP = 4_320_000, 3_210_000
 
@@ -138,6 +139,10 @@ def test_a_country_is_clipped_by_its_name(data_dir: Path) -> None:
     assert 0.1 < outside.mean() < 0.9
     for country in ("FR", "UK", "ETO"):  # rows with gaps or traps among their codes
         assert len(country_boundary(country, boundaries)) == 1
+    for country in ("LIE", "liechtenstein"):  # not in the table of countries
+        assert country_boundary(country, boundaries)["ADM0_A3"].tolist() == ["LIE"]
+    with pytest.raises(InputError, match="no row for 'Atlantis'"):
+        country_boundary("Atlantis", boundaries)
     with pytest.raises(InputError, match="needs boundary="):
         mosaic([full], country="Austria")
 
