@@ -70,7 +70,8 @@ def _compare_rasters(
     if not same_grid(a, b):
         raise InputError(
             f"{name} and the class map are on different grids ({crs_name(b.crs)}, "
-            f"{b.resolution.x:g} and {crs_name(a.crs)}, {a.resolution.x:g}); rasterise the labels with like=the map"
+            f"{b.resolution.x:g} and {crs_name(a.crs)}, {a.resolution.x:g}); rasterise "
+            f"the labels with like=the map"
         )
     row = round((b.affine.f - a.affine.f) / a.affine.e)
     col = round((b.affine.c - a.affine.c) / a.affine.a)

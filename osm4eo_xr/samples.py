@@ -164,7 +164,8 @@ def _tile(name: str, scene: xr.DataArray, labels: xr.DataArray) -> _Tile:
     if not same_grid(a, b):
         raise InputError(
             f"scene and labels of {name} are on different grids ({crs_name(a.crs)}, "
-            f"{a.resolution.x} and {crs_name(b.crs)}, {b.resolution.x}); rasterise the labels with like=scene"
+            f"{a.resolution.x} and {crs_name(b.crs)}, {b.resolution.x}); rasterise "
+            f"the labels with like=scene"
         )
     (top_a, left_a), (top_b, left_b) = _origin(a), _origin(b)
     top, left = max(top_a, top_b), max(left_a, left_b)
