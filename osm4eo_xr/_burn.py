@@ -13,7 +13,6 @@ import shapely
 from rasterio.errors import NotGeoreferencedWarning
 from rasterio.features import rasterize
 
-from osm4eo_xr._osm_areas import OSM_CRS, Bounds
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.grid import crs_name
 from osm4eo_xr.legend import NO_DATA
@@ -30,8 +29,6 @@ Edge = Literal["center", "ignore"]
 
 CHUNK = 2048
 """Edge of a block in pixels, where nobody says otherwise."""
-
-_MARGIN = 0.01  # of a block's edge, for what bends between the corners of its box in degrees
 
 
 class Shapes:
@@ -103,21 +100,13 @@ def window_of(box: GeoBox, margin: float = 0.0) -> shapely.Geometry:
     return shapely.box(left - margin, bottom - margin, right + margin, top + margin)
 
 
-def degrees_of(box: GeoBox) -> Bounds:
-    """Return west, south, east, north of a block, with a margin."""
-    left, bottom, right, top = box.boundingbox
-    margin = _MARGIN * max(right - left, top - bottom) + max(map(abs, box.resolution.xy))
-    west, south, east, north = box.boundingbox.buffered(margin, margin).to_crs(OSM_CRS)
-    return west, south, east, north
-
-
 def check_edge(edge: str) -> None:
     """Refuse what is no rule for mixed pixels."""
     if edge not in ("center", "ignore"):
         raise InputError(f"edge is {edge!r}; give center or ignore")
 
 
-def refuse_apart(bounds: Any, overlap: bool, geobox: GeoBox) -> None:  # noqa: FBT001
+def check_overlap(bounds: Any, overlap: bool, geobox: GeoBox) -> None:  # noqa: FBT001
     """Refuse polygons that do not meet the grid."""
     if not overlap:
         given = tuple(round(float(v), 2) for v in bounds)

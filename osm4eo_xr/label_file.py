@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import shapely
 
-from osm4eo_xr._burn import CHUNK, Edge, Shapes, burn, check_edge, ranks, refuse_apart
+from osm4eo_xr._burn import CHUNK, Edge, Shapes, burn, check_edge, check_overlap, ranks
 from osm4eo_xr._cog_file import Contents, colors_of, new_cog
 from osm4eo_xr._cog_stage import Layout, LevelFiles, shrink_block
 from osm4eo_xr._osm_extract import spool_landuse
@@ -99,7 +99,7 @@ def write_labels(
         with reading or nullcontext() as tell:
             spool, _ = spool_landuse(Path(osm), Path(scratch), legend, **place, progress=tell)
         with spool, writing or nullcontext() as tell:
-            refuse_apart(spool.bounds, spool.near(_around(like)).size > 0, like)
+            check_overlap(spool.bounds, spool.near(_around(like)).size > 0, like)
             priority = {c.id: c.priority for c in legend.classes}
             _fill(_Blocks(spool, levels, layout, priority, edge, min_area), tell)
     return path

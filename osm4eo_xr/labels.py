@@ -23,13 +23,13 @@ from osm4eo_xr._burn import (
     Shapes,
     burn,
     check_edge,
+    check_overlap,
     count_classes,
-    degrees_of,
     ranks,
-    refuse_apart,
     window_of,
 )
 from osm4eo_xr._burn_sources import Carried, Source, Stored
+from osm4eo_xr._osm_areas import OSM_CRS, Bounds
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.grid import TARGET_CRS, geobox_of, georeference
 from osm4eo_xr.landuse import Landuse, open_landuse
@@ -37,6 +37,7 @@ from osm4eo_xr.legend import NO_DATA, Legend, default_legend
 from osm4eo_xr.scene import open_raster
 
 _UNKNOWN = 255  # in look-up tables; class ids stay below
+_MARGIN = 0.01  # of a block's edge, for what bends between the corners of its box in degrees
 
 Polygons = gpd.GeoDataFrame | Landuse | str | Path
 Block = Callable[[GeoBox], Source | None]
@@ -244,7 +245,7 @@ def _carried(polygons: gpd.GeoDataFrame, legend: Legend, geobox: GeoBox, min_are
         raise InputError("the polygons have no CRS; assign one with polygons.set_crs")
     _check_classes(set(polygons["class_id"]), legend)
     projected = polygons.to_crs(str(geobox.crs))
-    refuse_apart(projected.total_bounds, projected.intersects(window_of(geobox)).any(), geobox)
+    check_overlap(projected.total_bounds, projected.intersects(window_of(geobox)).any(), geobox)
     if min_area > 0:
         area = polygons["area"] if "area" in polygons else polygons.to_crs(TARGET_CRS).area
         projected = projected.loc[area >= min_area]
@@ -265,16 +266,24 @@ def _carried(polygons: gpd.GeoDataFrame, legend: Legend, geobox: GeoBox, min_are
 def _stored(landuse: Landuse, legend: Legend, geobox: GeoBox, min_area: float) -> Block:
     """Return what gives each block the files of the partitions that may meet it."""
     _check_classes(set(landuse.class_ids), legend)
-    refuse_apart(landuse.bounds, bool(landuse.meeting(degrees_of(geobox))), geobox)
+    check_overlap(landuse.bounds, bool(landuse.meeting(_degrees(geobox))), geobox)
     priority = tuple((c.id, c.priority) for c in legend.classes)
 
     def source_of(box: GeoBox) -> Source | None:
-        bounds = degrees_of(box)
+        bounds = _degrees(box)
         files = landuse.meeting(bounds)
         written = tuple((str(file), file.stat().st_mtime_ns) for file in files)
         return Stored(written, bounds, str(geobox.crs), priority, min_area) if files else None
 
     return source_of
+
+
+def _degrees(box: GeoBox) -> Bounds:
+    """Return west, south, east, north of a block, with a margin."""
+    left, bottom, right, top = box.boundingbox
+    margin = _MARGIN * max(right - left, top - bottom) + max(map(abs, box.resolution.xy))
+    west, south, east, north = box.boundingbox.buffered(margin, margin).to_crs(OSM_CRS)
+    return west, south, east, north
 
 
 def _check_classes(class_ids: set[int], legend: Legend) -> None:
