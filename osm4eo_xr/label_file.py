@@ -24,6 +24,7 @@ from osm4eo_xr._cog_file import Contents, colors_of, new_cog
 from osm4eo_xr._cog_stage import Layout, LevelFiles, shrink_block
 from osm4eo_xr._osm_extract import spool_landuse
 from osm4eo_xr._sidecars import categories_of
+from osm4eo_xr.errors import InputError
 from osm4eo_xr.legend import NO_DATA, Legend, default_legend
 
 if TYPE_CHECKING:
@@ -80,6 +81,8 @@ def write_labels(
     """
     path, legend = Path(path), legend or default_legend()
     check_edge(edge)
+    if like.crs is None:
+        raise InputError("the grid has no CRS; give one that has, for example from read_grid")
     categories = categories_of(legend)
     layout = Layout(
         geobox=like,

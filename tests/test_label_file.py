@@ -101,6 +101,8 @@ def test_what_cannot_be_made_leaves_the_old_file(tmp_path: Path, grid: GeoBox) -
         write_labels(broken, path, grid)
     with pytest.raises(InputError, match="edge is 'blur'"):
         write_labels(demo_osm_path(), path, grid, edge="blur")  # pyright: ignore[reportArgumentType]
+    with pytest.raises(InputError, match="the grid has no CRS"):
+        write_labels(demo_osm_path(), path, GeoBox((10, 10), grid.affine, None))
     with pytest.raises(InputError, match=r"no folder .*gone"):
         write_labels(demo_osm_path(), tmp_path / "gone" / "labels.tif", grid)
     assert path.read_bytes() == b"old"
