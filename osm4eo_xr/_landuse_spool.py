@@ -124,9 +124,7 @@ class Spool:
         return [self._cell(x[at], y[at], members) for at, members in _runs(order, starts)]
 
     def _cell(self, column: np.int64, row: np.int64, members: np.ndarray) -> Cell:
-        boxes = self.records["box"][members]
-        low, high = boxes[:, :2].min(axis=0), boxes[:, 2:].max(axis=0)
-        bounds = float(low[0]), float(low[1]), float(high[0]), float(high[1])
+        bounds = bounds_of(self.records["box"][members])
         return Cell(float(column * self.cell), float(row * self.cell), bounds, members)
 
     @cached_property
@@ -142,11 +140,8 @@ class Spool:
             return np.empty(0, np.int64)
         found = np.concatenate(members)
         records = self.records[found]
-        west, south, east, north = bbox
-        box = records["box"]
-        keep = (records["area"] >= min_area) & (box[:, 0] <= east) & (box[:, 2] >= west)
-        keep &= (box[:, 1] <= north) & (box[:, 3] >= south)
-        return found[keep]
+        near = meeting(records["box"], bbox)
+        return found[near[records["area"][near] >= min_area]]
 
     def geometries(self, members: np.ndarray) -> list[bytes]:
         """Return geometries (WKB)."""
@@ -169,17 +164,17 @@ def _runs(order: np.ndarray, starts: np.ndarray) -> Iterator[tuple[int, np.ndarr
     return zip([0, *starts.tolist()], np.split(order, starts), strict=True)
 
 
-def meeting(boxes: list[Bounds], bbox: Bounds) -> np.ndarray:
+def meeting(boxes: list[Bounds] | np.ndarray, bbox: Bounds) -> np.ndarray:
     """Return the numbers of the boxes that meet one."""
     west, south, east, north = bbox
-    all_boxes = np.array(boxes).reshape(-1, 4)
-    near = (all_boxes[:, 0] <= east) & (all_boxes[:, 2] >= west)
-    near &= (all_boxes[:, 1] <= north) & (all_boxes[:, 3] >= south)
+    corners = np.asarray(boxes).reshape(-1, 4)
+    near = (corners[:, 0] <= east) & (corners[:, 2] >= west)
+    near &= (corners[:, 1] <= north) & (corners[:, 3] >= south)
     return np.flatnonzero(near)
 
 
-def bounds_of(boxes: list[Bounds]) -> Bounds:
+def bounds_of(boxes: list[Bounds] | np.ndarray) -> Bounds:
     """Return the box around some boxes."""
-    corners = np.array(boxes)
+    corners = np.asarray(boxes)
     low, high = corners[:, :2].min(axis=0), corners[:, 2:].max(axis=0)
     return float(low[0]), float(low[1]), float(high[0]), float(high[1])
