@@ -63,6 +63,8 @@ def labels(
 
     with partitions_of(osm, polygons, classes, progress_bar(osm.name)) as areas:
         write_raster(rasterize_labels(areas, grid, edge=edge, **how), out, classes)
+        if not (claims or report or picture):
+            return
         claimed = count_claims(areas, grid, **how)
         if claims is not None:
             write_raster(claimed, claims, None)

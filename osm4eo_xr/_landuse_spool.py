@@ -130,12 +130,15 @@ class Spool:
     @cached_property
     def bounds(self) -> Bounds:
         """West, south, east, north of all areas."""
-        return bounds_of([c.bounds for c in self.cells])
+        return bounds_of(self._cell_bounds)
+
+    @cached_property
+    def _cell_bounds(self) -> np.ndarray:
+        return np.array([c.bounds for c in self.cells])
 
     def near(self, bbox: Bounds, min_area: float = 0.0) -> np.ndarray:
         """Return the areas whose boxes meet a box, but those below a size in m²."""
-        near = meeting([c.bounds for c in self.cells], bbox)
-        members = [self.cells[k].members for k in near]
+        members = [self.cells[k].members for k in meeting(self._cell_bounds, bbox)]
         if not members:
             return np.empty(0, np.int64)
         found = np.concatenate(members)

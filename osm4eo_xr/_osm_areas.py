@@ -26,7 +26,6 @@ BATCH = 5_000
 
 _BATCH_BYTES = 32_000_000  # of their geometries
 
-
 KINDS = ("node", "relation", "way")
 """Kinds of OpenStreetMap objects, in the order in which areas of equal rank are burnt."""
 
@@ -165,9 +164,11 @@ def to_areas(rows: Rows, bbox: Bounds | None = None, crs: str = OSM_CRS) -> Area
         metric[thin] = _widened(metric[thin], width[thin])
         degrees[thin] = project(metric[thin], inverse=True)
     geometry = degrees
-    if crs != OSM_CRS:
-        geometry = metric.copy() if crs == EQUAL_AREA else project(degrees, crs)
-        geometry[thin] = project(degrees[thin], crs)  # as from degrees, to the last digit
+    if crs == EQUAL_AREA:
+        geometry = metric.copy()
+        geometry[thin] = project(degrees[thin])  # as whoever starts from degrees has it
+    elif crs != OSM_CRS:
+        geometry = project(degrees, crs)
     areas = Areas(
         class_id=np.array([rule.class_id for rule in rows.rule], np.uint8),
         priority=np.array([rule.priority for rule in rows.rule], np.int16),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,9 +13,8 @@ from osm4eo_xr._osm_scan import Scan
 from osm4eo_xr.errors import InputError
 
 if TYPE_CHECKING:
+    from osm4eo_xr._osm_reader import Progress
     from osm4eo_xr.legend import Legend
-
-Progress = Callable[[int, int], None]
 
 
 def spool_landuse(

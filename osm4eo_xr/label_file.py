@@ -7,7 +7,6 @@ a command that wants one file from one extract need not load dask, xarray and Ar
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from osm4eo_xr._burn import CHUNK, Edge, Shapes, burn, check_edge, check_overlap
 from osm4eo_xr._cog_file import Contents, colors_of, new_cog
 from osm4eo_xr._cog_stage import Layout, LevelFiles, shrink_block
 from osm4eo_xr._osm_extract import spool_landuse
+from osm4eo_xr._osm_reader import Progress
 from osm4eo_xr._sidecars import categories_of
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.legend import NO_DATA, Legend, default_legend
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from osm4eo_xr._landuse_spool import Spool
     from osm4eo_xr._osm_areas import Bounds
 
-Progress = Callable[[int, int], None]
 Bar = AbstractContextManager[Progress | None]
 
 

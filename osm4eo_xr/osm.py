@@ -22,7 +22,7 @@ import shapely
 
 from osm4eo_xr._landuse_store import write_partitions
 from osm4eo_xr._osm_areas import OSM_CRS, Areas, Bounds, Problems, join, to_areas
-from osm4eo_xr._osm_extract import Progress, nothing_in, readable, spool_landuse
+from osm4eo_xr._osm_extract import nothing_in, readable, spool_landuse
 from osm4eo_xr._osm_scan import Scan
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.landuse import INDEX, Landuse, open_landuse, read_areas, write_index
@@ -30,6 +30,8 @@ from osm4eo_xr.legend import Legend, default_legend
 
 if TYPE_CHECKING:
     import geopandas as gpd
+
+    from osm4eo_xr._osm_reader import Progress
 
 __all__ = ["OSM_CRS", "read_landuse", "unclaimed_tags", "write_landuse"]
 
