@@ -9,7 +9,6 @@ import numpy as np
 from odc.geo.geobox import GeoBox
 from odc.geo.geom import BoundingBox
 
-from osm4eo_xr._countries import Country, countries, find_country
 from osm4eo_xr.errors import InputError
 
 if TYPE_CHECKING:
@@ -20,10 +19,7 @@ if TYPE_CHECKING:
 __all__ = [
     "TARGET_CRS",
     "TARGET_RESOLUTION",
-    "Country",
-    "countries",
     "crs_name",
-    "find_country",
     "geobox_of",
     "georeference",
     "same_grid",

@@ -10,8 +10,8 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal, cast, get_args
 
-from osm4eo_xr._toml import read_toml
 from osm4eo_xr.errors import InputError
+from osm4eo_xr.settings_io import read_toml
 
 NO_DATA = 0
 """Class id of unlabelled or missing pixels in every class raster."""

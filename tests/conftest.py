@@ -18,11 +18,11 @@ os.environ.setdefault("JAX_PLATFORMS", "cpu")
 
 # Numeric cores state their shapes in jaxtyping annotations; the tests check them at run time.
 CHECKED_MODULES = [
-    "osm4eo_xr._program",
-    "osm4eo_xr._sieve_borders",
-    "osm4eo_xr._sieve_chunks",
-    "osm4eo_xr._sieve_merge",
-    "osm4eo_xr.resnet",
+    "osm4eo_xr.inference.program",
+    "osm4eo_xr.sieving.borders",
+    "osm4eo_xr.sieving.chunks",
+    "osm4eo_xr.sieving.merging",
+    "osm4eo_xr.networks.resnet",
 ]
 install_import_hook(CHECKED_MODULES, "beartype.beartype")
 

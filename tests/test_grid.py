@@ -4,15 +4,9 @@ import xarray as xr
 from affine import Affine
 from odc.geo.geobox import GeoBox
 
+from osm4eo_xr.countries import countries, find_country
 from osm4eo_xr.errors import InputError
-from osm4eo_xr.grid import (
-    countries,
-    find_country,
-    geobox_of,
-    georeference,
-    same_grid,
-    target_geobox,
-)
+from osm4eo_xr.grid import geobox_of, georeference, same_grid, target_geobox
 
 
 def test_target_grid_is_snapped_and_covers_the_bounds() -> None:

@@ -14,27 +14,30 @@ from typing import TYPE_CHECKING, Any
 import xarray as xr
 from rich.table import Table
 
-from osm4eo_xr.classify import classify, read_throughput
-from osm4eo_xr.cluster import open_cluster
-from osm4eo_xr.cog import write_cog
-from osm4eo_xr.console import ERR, OUT, progress_bar
+from osm4eo_xr.accuracy.held_out import evaluate
+from osm4eo_xr.accuracy.random_forest import random_forest_report
+from osm4eo_xr.cluster.clusters import open_cluster
 from osm4eo_xr.demo import attribution, demo_osm_path, demo_scene_paths
-from osm4eo_xr.evaluate import evaluate
-from osm4eo_xr.forest import random_forest_report
-from osm4eo_xr.labels import rasterize_labels
-from osm4eo_xr.layers import extract_layer
+from osm4eo_xr.imagery.scenes import open_scene
+from osm4eo_xr.inference.prediction import classify, read_throughput
+from osm4eo_xr.labels.rasterize import rasterize_labels
 from osm4eo_xr.legend import Legend, default_legend
-from osm4eo_xr.model import Model, load_model, save_model
-from osm4eo_xr.mosaic import mosaic
-from osm4eo_xr.osm import read_landuse
+from osm4eo_xr.maps.country_mosaic import mosaic
+from osm4eo_xr.maps.layers import extract_layer
+from osm4eo_xr.models.model import Model, load_model, save_model
+from osm4eo_xr.osm.landuse import read_landuse
 from osm4eo_xr.plot import quicklook
-from osm4eo_xr.samples import draw_samples, open_samples, write_samples
-from osm4eo_xr.scene import open_raster, open_scene
-from osm4eo_xr.sieve import sieve
-from osm4eo_xr.train import DEMO_SAMPLES, DEMO_SETTINGS, TrainSettings, train
+from osm4eo_xr.progress import ERR, OUT, progress_bar
+from osm4eo_xr.rasters.cog import write_cog
+from osm4eo_xr.rasters.open import open_raster
+from osm4eo_xr.samples.draw import draw_samples
+from osm4eo_xr.samples.store import open_samples, write_samples
+from osm4eo_xr.sieving.lazy_sieve import sieve
+from osm4eo_xr.training.fit import DEMO_SAMPLES, DEMO_SETTINGS, train
 
 if TYPE_CHECKING:
-    from osm4eo_xr.accuracy import AccuracyReport
+    from osm4eo_xr.accuracy.estimators import AccuracyReport
+    from osm4eo_xr.training.settings import TrainSettings
 
 _CHUNK = 512
 _OVERLAP = 64  # pixels that the two tiles of the mosaic step share

@@ -17,8 +17,8 @@ import numpy as np
 import xarray as xr
 
 import osm4eo_xr as oxr
-from osm4eo_xr import resnet
 from osm4eo_xr.demo import demo_scene_paths
+from osm4eo_xr.networks import resnet
 
 
 def main() -> None:

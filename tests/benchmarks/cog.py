@@ -56,8 +56,8 @@ def write(writer: str, source: str, target: str) -> None:
     from odc.geo.cog import save_cog_with_dask
     from rio_cogeo.cogeo import cog_translate
 
-    from osm4eo_xr.cog import write_cog
-    from osm4eo_xr.scene import open_raster
+    from osm4eo_xr.rasters.cog import write_cog
+    from osm4eo_xr.rasters.open import open_raster
 
     before = peak_memory()
     began = time.perf_counter()

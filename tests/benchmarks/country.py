@@ -14,8 +14,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from osm4eo_xr._country_ledger import LEDGER_FILE
-from tests.country_case import LEARN, MODEL, make_country, products
+from osm4eo_xr.country.ledger import LEDGER_FILE
+from tests.cases.country_case import LEARN, MODEL, make_country, products
 
 
 def start(country: Path) -> subprocess.Popen[bytes]:

@@ -22,7 +22,7 @@ import xarray as xr
 from PIL import Image
 
 import osm4eo_xr as oxr
-from osm4eo_xr.console import training_bar
+from osm4eo_xr.cli.console import training_bar
 from osm4eo_xr.legend import LandUseClass, Legend
 
 RGB = ("red", "green", "blue")

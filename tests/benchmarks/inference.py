@@ -32,19 +32,22 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from osm4eo_xr import resnet
-from osm4eo_xr._engine import Engine, JaxEngine, run_block
-from osm4eo_xr._engine_onnx import OnnxEngine
-from osm4eo_xr._engine_winograd import WinogradEngine
-from osm4eo_xr._keras import import_keras
-from osm4eo_xr._program import Plan
-from osm4eo_xr.classify import classify, read_throughput
-from osm4eo_xr.cog import write_cog
-from osm4eo_xr.console import print_throughput
+from osm4eo_xr.cli.console import print_throughput
 from osm4eo_xr.grid import georeference, target_geobox
-from osm4eo_xr.model import Model, Normalisation
-from osm4eo_xr.resnet import NetSettings, fold, init
-from tests import keras_case
+from osm4eo_xr.inference.onnx_engine import OnnxEngine
+from osm4eo_xr.inference.prediction import classify, read_throughput
+from osm4eo_xr.inference.program import Plan
+from osm4eo_xr.inference.winograd_engine import WinogradEngine
+from osm4eo_xr.inference.worker import Engine, JaxEngine, run_block
+from osm4eo_xr.models.keras_import import import_keras
+from osm4eo_xr.models.model import Model
+from osm4eo_xr.models.record import Normalisation
+from osm4eo_xr.networks import resnet
+from osm4eo_xr.networks.fold_batch_norm import fold
+from osm4eo_xr.networks.resnet import init
+from osm4eo_xr.networks.settings import NetSettings
+from osm4eo_xr.rasters.cog import write_cog
+from tests.cases import keras_case
 
 BANDS = ("blue", "green", "red", "nir")
 FIXED = Normalisation((0.0,) * 4, (1.0,) * 4)

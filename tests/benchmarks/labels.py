@@ -37,7 +37,7 @@ from tiled_osm import tile
 
 from osm4eo_xr.grid import target_geobox
 from osm4eo_xr.legend import TagRule, default_legend
-from osm4eo_xr.osm import read_landuse
+from osm4eo_xr.osm.landuse import read_landuse
 
 RULES = default_legend().rules
 PRIORITY = {c.id: c.priority for c in default_legend().classes}
@@ -112,7 +112,7 @@ def ours(extract: Path, grid: Path, folder: Path) -> list[list[str]]:
 
 def start(extract: Path, grid: Path, folder: Path) -> list[list[str]]:
     del extract, grid, folder
-    return [[sys.executable, "-c", "import osm4eo_xr.cli, osm4eo_xr.label_file"]]
+    return [[sys.executable, "-c", "import osm4eo_xr.cli.app, osm4eo_xr.labels.write"]]
 
 
 def ogr2ogr(extract: Path, grid: Path, folder: Path) -> list[list[str]]:

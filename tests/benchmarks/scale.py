@@ -19,13 +19,13 @@ import psutil
 import xarray as xr
 from distributed.diagnostics.plugin import SchedulerPlugin
 
-from osm4eo_xr.classify import classify
-from osm4eo_xr.cluster import open_cluster
-from osm4eo_xr.cog import write_cog
+from osm4eo_xr.cluster.clusters import open_cluster
 from osm4eo_xr.grid import georeference, target_geobox
-from osm4eo_xr.model import Model, load_model
-from osm4eo_xr.sieve import sieve
-from tests.country_case import BANDS, tiny_model
+from osm4eo_xr.inference.prediction import classify
+from osm4eo_xr.models.model import Model, load_model
+from osm4eo_xr.rasters.cog import write_cog
+from osm4eo_xr.sieving.lazy_sieve import sieve
+from tests.cases.country_case import BANDS, tiny_model
 
 BLOCK = 1024  # pixels of a real block
 TILE = (10980, 10980)

@@ -39,7 +39,7 @@ from class_maps import class_window, lazy_class_map
 from rasterio.windows import Window
 
 from osm4eo_xr.grid import target_geobox
-from osm4eo_xr.sieve import sieve
+from osm4eo_xr.sieving.lazy_sieve import sieve
 
 WAYS = ("rasterio", "1 thread", "2 threads", "2 workers", "stream")
 SIZES, CONNECTIVITIES = (64, 1000), (4, 8)
@@ -107,9 +107,9 @@ def by_array(way: str, source: str, size: int, connectivity: int) -> dict[str, A
 
 def by_file(source: str, target: str, size: int, connectivity: int) -> dict[str, Any]:
     """Sieve from a GeoTIFF to a COG."""
-    from osm4eo_xr.cog import write_cog
     from osm4eo_xr.legend import default_legend
-    from osm4eo_xr.scene import open_raster
+    from osm4eo_xr.rasters.cog import write_cog
+    from osm4eo_xr.rasters.open import open_raster
 
     def work() -> Path:
         opened = open_raster(source, chunks=CHUNK)
@@ -135,7 +135,7 @@ def by_workers(source: str, target: str, size: int, connectivity: int) -> dict[s
     """Sieve from a GeoTIFF to a raw file on two worker processes."""
     from distributed import Client, LocalCluster
 
-    from osm4eo_xr.scene import open_raster
+    from osm4eo_xr.rasters.open import open_raster
 
     opened = open_raster(source, chunks=CHUNK)
     ours = sieve(opened, size, connectivity, nodata=None, reread=True).data

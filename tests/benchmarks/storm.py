@@ -16,8 +16,8 @@ from pathlib import Path
 
 import yaml
 
-from tests.country_case import MODEL, make_country, products
-from tests.slurm.controller import LocalSlurm, why_not
+from tests.cases.country_case import MODEL, make_country, products
+from tests.cluster.slurm.controller import LocalSlurm, why_not
 
 WORKERS = {
     "kind": "slurm",

@@ -21,8 +21,9 @@ import numpy as np
 from distributed import Client, LocalCluster
 
 import osm4eo_xr as oxr
-from osm4eo_xr.console import print_throughput, progress_bar
+from osm4eo_xr.cli.console import print_throughput
 from osm4eo_xr.demo import demo_scene_paths
+from osm4eo_xr.progress import progress_bar
 
 EDGE = 10_980
 BANDS = ("blue", "green", "red", "nir")
@@ -98,7 +99,7 @@ def measure(scene_path: Path, arguments: argparse.Namespace, client: Client | No
 
 def of_process() -> dict[str, Any]:
     """Peak memory of this process in GB, and what it compiled."""
-    from osm4eo_xr.classify import read_throughput
+    from osm4eo_xr.inference.prediction import read_throughput
 
     seen = read_throughput()
     return {

@@ -19,10 +19,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from osm4eo_xr import TrainSettings
-from osm4eo_xr._fold import EPSILON
-from osm4eo_xr._net_settings import STRIDES, NetSettings
-from osm4eo_xr._train_step import Task, fresh_state, make_train_step, normalised
-from osm4eo_xr.resnet import apply_train, init
+from osm4eo_xr.networks.fold_batch_norm import EPSILON
+from osm4eo_xr.networks.resnet import apply_train, init
+from osm4eo_xr.networks.settings import STRIDES, NetSettings
+from osm4eo_xr.training.step import Task, fresh_state, make_train_step, normalised
 
 # Loaded by name: torch is no dependency of the tests, and the type checker does not know it.
 torch: Any = importlib.import_module("torch")

@@ -1,0 +1,133 @@
+# The public names: the one list, from which the package imports each when it is first used.
+
+from ._version import __version__ as __version__
+from .accuracy.estimators import AccuracyReport as AccuracyReport
+from .accuracy.estimators import assess as assess
+from .accuracy.held_out import evaluate as evaluate
+from .accuracy.random_forest import random_forest_report as random_forest_report
+from .cluster.allocation import open_allocation as open_allocation
+from .cluster.clusters import dashboard_url as dashboard_url
+from .cluster.clusters import open_cluster as open_cluster
+from .cluster.device_tasks import device_annotations as device_annotations
+from .cluster.site_file import load_site as load_site
+from .countries import find_country as find_country
+from .country.run import plan_country as plan_country
+from .country.run import run_country as run_country
+from .errors import InputError as InputError
+from .grid import target_geobox as target_geobox
+from .imagery.clouds import composite as composite
+from .imagery.clouds import mask_clouds as mask_clouds
+from .imagery.scene_grid import read_grid as read_grid
+from .imagery.scenes import open_safe as open_safe
+from .imagery.scenes import open_safe_classes as open_safe_classes
+from .imagery.scenes import open_scene as open_scene
+from .imagery.stac import composite_items as composite_items
+from .imagery.stac import stack_classes as stack_classes
+from .imagery.stac import stack_items as stack_items
+from .imagery.statistics import band_statistics as band_statistics
+from .inference.prediction import classify as classify
+from .inference.prediction import read_throughput as read_throughput
+from .labels.rasterize import count_claims as count_claims
+from .labels.rasterize import rasterize_labels as rasterize_labels
+from .labels.rasterize import read_labels as read_labels
+from .labels.report import label_report as label_report
+from .labels.write import write_labels as write_labels
+from .legend import Legend as Legend
+from .legend import default_legend as default_legend
+from .legend import load_legend as load_legend
+from .maps.country_mosaic import mosaic as mosaic
+from .maps.known_ground import agreement as agreement
+from .maps.known_ground import merge_known as merge_known
+from .maps.layers import extract_layer as extract_layer
+from .maps.layers import fraction as fraction
+from .maps.polygons import to_vector as to_vector
+from .maps.polygons import write_vector as write_vector
+from .models.keras_import import import_keras as import_keras
+from .models.model import Model as Model
+from .models.model import load_model as load_model
+from .models.model import save_model as save_model
+from .models.record import Normalisation as Normalisation
+from .networks.settings import NetSettings as NetSettings
+from .osm.landuse import read_landuse as read_landuse
+from .osm.landuse import unclaimed_tags as unclaimed_tags
+from .osm.landuse import write_landuse as write_landuse
+from .osm.partitions import open_landuse as open_landuse
+from .plot import quicklook as quicklook
+from .rasters.cog import write_cog as write_cog
+from .rasters.open import open_probabilities as open_probabilities
+from .rasters.open import open_raster as open_raster
+from .samples.draw import draw_samples as draw_samples
+from .samples.draw import sample_counts as sample_counts
+from .samples.patches import patch_samples as patch_samples
+from .samples.store import open_samples as open_samples
+from .samples.store import write_samples as write_samples
+from .sieving.lazy_sieve import sieve as sieve
+from .training.fit import train as train
+from .training.settings import TrainSettings as TrainSettings
+
+__all__ = [
+    "AccuracyReport",
+    "InputError",
+    "Legend",
+    "Model",
+    "NetSettings",
+    "Normalisation",
+    "TrainSettings",
+    "__version__",
+    "agreement",
+    "assess",
+    "band_statistics",
+    "classify",
+    "composite",
+    "composite_items",
+    "count_claims",
+    "dashboard_url",
+    "default_legend",
+    "device_annotations",
+    "draw_samples",
+    "evaluate",
+    "extract_layer",
+    "find_country",
+    "fraction",
+    "import_keras",
+    "label_report",
+    "load_legend",
+    "load_model",
+    "load_site",
+    "mask_clouds",
+    "merge_known",
+    "mosaic",
+    "open_allocation",
+    "open_cluster",
+    "open_landuse",
+    "open_probabilities",
+    "open_raster",
+    "open_safe",
+    "open_safe_classes",
+    "open_samples",
+    "open_scene",
+    "patch_samples",
+    "plan_country",
+    "quicklook",
+    "random_forest_report",
+    "rasterize_labels",
+    "read_grid",
+    "read_labels",
+    "read_landuse",
+    "read_throughput",
+    "run_country",
+    "sample_counts",
+    "save_model",
+    "sieve",
+    "stack_classes",
+    "stack_items",
+    "target_geobox",
+    "to_vector",
+    "train",
+    "unclaimed_tags",
+    "write_cog",
+    "write_labels",
+    "write_landuse",
+    "write_samples",
+    "write_vector",
+]

@@ -1,0 +1,290 @@
+"""How good a class map is: confusion counts that add up, and scores from their sum.
+
+Scores after Congalton & Green 2019, "Assessing the Accuracy of Remotely Sensed Data".
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from jaxtyping import Int64, UInt8
+
+from osm4eo_xr.errors import InputError
+from osm4eo_xr.legend import Legend, default_legend
+
+if TYPE_CHECKING:
+    import xarray as xr
+    from geopandas import GeoDataFrame
+    from rich.table import Table
+
+__all__ = ["AccuracyReport", "assess", "confusion_counts"]
+
+
+@dataclass(frozen=True, eq=False)
+class AccuracyReport:
+    """Confusion counts of a map and a reference, and the scores that follow from them.
+
+    Two reports of one legend add up: ``a + b`` is the report of both references together.
+
+    Attributes
+    ----------
+    counts : ndarray (reference, map) int64
+        Pixels or points of each reference class (rows) that the map gives each class (columns),
+        in the order of the legend.
+    legend : Legend
+        The classes.
+    missing : int
+        Reference pixels or points for which the map has no data; not scored.
+    calibration : mapping
+        Of a model: ``ece`` (expected calibration error, 0 to 1) before and after its
+        temperature; empty for a map.
+    name : str
+        What was assessed.
+    """
+
+    counts: Int64[np.ndarray, "k k"]
+    legend: Legend
+    missing: int = 0
+    calibration: Mapping[str, float] = field(default_factory=dict)
+    name: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "counts", np.asarray(self.counts, np.int64))
+        k = len(self.legend.ids)
+        if self.counts.shape != (k, k):
+            raise InputError(f"counts of {self.counts.shape} do not fit a legend of {k} classes")
+
+    def __add__(self, other: AccuracyReport) -> AccuracyReport:
+        if self.legend != other.legend:
+            raise InputError(
+                f"reports of legends {self.legend.name!r} and {other.legend.name!r} do not add up; "
+                f"assess both with one legend"
+            )
+        missing = self.missing + other.missing
+        return AccuracyReport(self.counts + other.counts, self.legend, missing, name=self.name)
+
+    @cached_property
+    def total(self) -> int:
+        """Pixels or points that were compared."""
+        return int(self.counts.sum())
+
+    @cached_property
+    def overall_accuracy(self) -> float:
+        """Share that the map gives its reference class; NaN where nothing was compared."""
+        return float(_ratio(np.trace(self.counts), self.total))
+
+    @cached_property
+    def kappa(self) -> float:
+        """Cohen's kappa: agreement beyond that of chance; NaN where chance alone agrees fully."""
+        rows, cols = self.counts.sum(axis=1), self.counts.sum(axis=0)
+        chance = float(_ratio(float(rows.astype(float) @ cols), float(self.total) ** 2))
+        return float(_ratio(self.overall_accuracy - chance, 1.0 - chance))
+
+    @cached_property
+    def producers_accuracy(self) -> np.ndarray:
+        """Per class: share of the reference that the map finds (recall); NaN without reference."""
+        return _ratio(np.diag(self.counts), self.counts.sum(axis=1))
+
+    @cached_property
+    def users_accuracy(self) -> np.ndarray:
+        """Per class: share of the map that the reference confirms (precision); NaN if unmapped."""
+        return _ratio(np.diag(self.counts), self.counts.sum(axis=0))
+
+    @cached_property
+    def f1(self) -> np.ndarray:
+        """Per class: harmonic mean of both; NaN for a class that neither side has."""
+        both = self.counts.sum(axis=1) + self.counts.sum(axis=0)
+        return _ratio(2 * np.diag(self.counts), both)
+
+    @cached_property
+    def average_accuracy(self) -> float:
+        """Mean of the producer's accuracies of the classes that the reference has."""
+        return _mean(self.producers_accuracy)
+
+    @cached_property
+    def mean_f1(self) -> float:
+        """Mean F1 of the classes that the reference has."""
+        return _mean(self.f1[self.counts.sum(axis=1) > 0])
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return counts and scores as plain JSON types; what is undefined is None."""
+        return {
+            "name": self.name,
+            "legend": self.legend.name,
+            "total": self.total,
+            "missing": self.missing,
+            **{name: _plain(getattr(self, name)) for name in _SCORES},
+            **{name: _plain(value) for name, value in self.calibration.items()},
+            "classes": [self._class_scores(k) for k in range(len(self.legend.ids))],
+            "confusion": {
+                "rows": "reference",
+                "columns": "map",
+                "class_ids": list(self.legend.ids),
+                "counts": self.counts.tolist(),
+            },
+        }
+
+    def _class_scores(self, k: int) -> dict[str, Any]:
+        c = self.legend.classes[k]
+        return {
+            "id": c.id,
+            "clc": c.clc,
+            "slug": c.slug,
+            "reference": int(self.counts[k].sum()),
+            "map": int(self.counts[:, k].sum()),
+            "producers_accuracy": _plain(self.producers_accuracy[k]),
+            "users_accuracy": _plain(self.users_accuracy[k]),
+            "f1": _plain(self.f1[k]),
+        }
+
+    def save(self, path: str | Path) -> Path:
+        """Write ``to_dict()`` as JSON; the file appears whole."""
+        path = Path(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        fresh = path.with_name(f".{path.name}-{os.getpid()}")
+        fresh.write_text(json.dumps(self.to_dict(), indent=1) + "\n", encoding="utf-8")
+        return fresh.replace(path)
+
+    def table(self) -> Table:
+        """Return the scores per class as a rich table."""
+        from rich.table import Table
+
+        table = Table(title=self.name or None, caption=self._summary())
+        table.add_column("class")
+        for heading in ("reference", "map", "producer's", "user's", "F1"):
+            table.add_column(heading, justify="right")
+        for k, c in enumerate(self.legend.classes):
+            row, col = int(self.counts[k].sum()), int(self.counts[:, k].sum())
+            if row or col:
+                scores = (self.producers_accuracy[k], self.users_accuracy[k], self.f1[k])
+                table.add_row(c.slug, f"{row:,}", f"{col:,}", *map(_percent, scores))
+        return table
+
+    def __rich__(self) -> Table:
+        return self.table()
+
+    def __str__(self) -> str:
+        from rich.console import Console
+
+        console = Console(width=100, color_system=None)
+        with console.capture() as captured:
+            console.print(self.table())
+        return captured.get()
+
+    def _summary(self) -> str:
+        text = f"{self.total:,} compared"
+        if self.missing:
+            text += f", {self.missing:,} without data in the map"
+        accuracy, average = _percent(self.overall_accuracy), _percent(self.average_accuracy)
+        text += f"; overall accuracy {accuracy}, average {average}, kappa {self.kappa:.3f}"
+        return text + "".join(f", {name} {v:.3f}" for name, v in self.calibration.items())
+
+
+_SCORES = ("overall_accuracy", "average_accuracy", "kappa", "mean_f1")
+
+
+def confusion_counts(
+    reference: UInt8[np.ndarray, "*n"], predicted: UInt8[np.ndarray, "*n"], legend: Legend
+) -> tuple[Int64[np.ndarray, "k k"], int]:
+    """Count pairs of classes.
+
+    Parameters
+    ----------
+    reference, predicted : ndarray
+        Class ids, 0 = none. Pairs without a reference are not counted.
+    legend : Legend
+        The classes; rows and columns of the counts are in its order.
+
+    Returns
+    -------
+    tuple
+        Counts (reference, map), and the number of pairs with a reference but no map.
+
+    Raises
+    ------
+    InputError
+        If either side holds a class that the legend does not have.
+    """
+    pairs = np.bincount(
+        reference.ravel().astype(np.int64) * 256 + predicted.ravel(), minlength=65536
+    )
+    pairs = pairs.reshape(256, 256)
+    _check_known(pairs, legend)
+    ids = np.asarray(legend.ids)
+    return pairs[np.ix_(ids, ids)].astype(np.int64), int(pairs[ids, 0].sum())
+
+
+def assess(
+    class_map: xr.DataArray,
+    reference: GeoDataFrame | xr.DataArray | str | Path,
+    *,
+    legend: Legend | None = None,
+    column: str | None = None,
+) -> AccuracyReport:
+    """Compare a class map with points or with a label raster.
+
+    Parameters
+    ----------
+    class_map : DataArray (y, x), uint8
+        0 = no data; may be lazy, chunks are compared one by one.
+    reference : GeoDataFrame, DataArray or path
+        Points with a class each; or labels (y, x) uint8 on the map's grid, 0 = unlabelled; or
+        the path of a vector file of points or of a GeoTIFF of labels. Points may be on any CRS.
+    legend : Legend, optional
+        By default the twelve classes of OSMlanduse.
+    column : str, optional
+        Column of the points that holds the class: id, slug or name, or its CORINE code in a
+        column ``clc``. By default the first of class_id, class, label, clc.
+
+    Raises
+    ------
+    InputError
+        If the reference cannot be read, does not overlap the map, or holds unknown classes.
+    """
+    from osm4eo_xr.accuracy import reference_pairs
+
+    legend = legend or default_legend()
+    counts, missing, name = reference_pairs.compare(class_map, reference, legend, column)
+    return AccuracyReport(counts, legend, missing, name=name)
+
+
+def _check_known(pairs: np.ndarray, legend: Legend) -> None:
+    """Refuse classes that the legend lacks."""
+    known = [0, *legend.ids]
+    for side, found in (("reference", pairs[1:].sum(axis=1)), ("map", pairs[1:].sum(axis=0))):
+        ids = np.nonzero(found)[0] + (side == "reference")
+        strange = sorted(set(ids.tolist()) - set(known))
+        if strange:
+            raise InputError(
+                f"the {side} holds class {strange[0]}, which legend {legend.name!r} does not have; "
+                f"give the legend it was made with"
+            )
+
+
+def _ratio(part: Any, whole: Any) -> Any:
+    """Divide, NaN where the divisor is 0."""
+    part, whole = np.asarray(part, float), np.asarray(whole, float)
+    return np.divide(part, whole, out=np.full(np.shape(part), np.nan), where=whole != 0)
+
+
+def _mean(values: Sequence[float] | np.ndarray) -> float:
+    """Mean of what is defined."""
+    values = np.asarray(values, float)
+    values = values[np.isfinite(values)]
+    return float(values.mean()) if values.size else float("nan")
+
+
+def _plain(value: Any) -> float | None:
+    """Return a JSON number, None for NaN."""
+    return round(float(value), 6) if np.isfinite(value) else None
+
+
+def _percent(value: float) -> str:
+    return f"{100 * value:.1f} %" if np.isfinite(value) else "-"

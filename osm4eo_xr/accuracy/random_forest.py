@@ -1,0 +1,108 @@
+"""A random forest on single pixels' spectra: what the network has to beat."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import xarray as xr
+from sklearn.ensemble import RandomForestClassifier
+
+from osm4eo_xr.accuracy.estimators import AccuracyReport, confusion_counts
+from osm4eo_xr.errors import InputError
+from osm4eo_xr.legend import Legend, legend_from_dict
+from osm4eo_xr.samples.spatial_split import SPLITS
+from osm4eo_xr.samples.store import read_split
+
+__all__ = ["random_forest_report"]
+
+
+def random_forest_report(
+    samples: xr.Dataset,
+    *,
+    seed: int = 0,
+    trees: int = 200,
+    pixels: int = 50_000,
+    split: str = "test",
+    centre: bool = False,
+) -> AccuracyReport:
+    """Train a random forest on the training windows' labelled pixels and score one split.
+
+    The forest sees the same labelled ground as the network and is scored on the same pixels; it
+    knows nothing of a pixel's neighbours.
+
+    Parameters
+    ----------
+    samples : Dataset
+        As ``draw_samples`` or ``open_samples`` returns it.
+    seed : int
+        Seed of the forest and of the choice of pixels.
+    trees : int
+        Trees of the forest.
+    pixels : int
+        Training pixels at most, drawn from the distinct labelled ones; more take longer.
+    split : {"train", "validation", "test"}
+        What is scored.
+    centre : bool
+        Score the drawn pixel of each window only.
+
+    Raises
+    ------
+    InputError
+        If the training split or the scored one has no labelled pixel.
+    """
+    legend = legend_from_dict(json.loads(samples.attrs["legend"]), source="samples")
+    spectra, label = _training_pixels(samples, pixels, seed)
+    forest = RandomForestClassifier(trees, n_jobs=-1, random_state=seed)
+    forest.fit(spectra, label)
+    return _score(forest, samples, split, legend, centre=centre)
+
+
+def _training_pixels(samples: xr.Dataset, pixels: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return spectra and labels of distinct labelled pixels."""
+    part = _of_split(samples, "train")
+    label = part["label"].values
+    rows, cols = _ground(part)
+    at = np.nonzero(label > 0)
+    tile = part["tile"].values[at[0]].astype(np.int64)
+    ground = (tile << 48) + (rows[at[0], at[1]] << 24) + cols[at[0], at[2]]
+    _, first = np.unique(ground, return_index=True)
+    if len(first) > pixels:
+        first = np.random.default_rng(seed).choice(first, pixels, replace=False)
+    chosen = tuple(axis[np.sort(first)] for axis in at)
+    return part["image"].values[chosen], label[chosen]
+
+
+def _ground(part: xr.Dataset) -> tuple[np.ndarray, np.ndarray]:
+    """Return row and column of each window's pixels, counted from the set's first ones."""
+    step, half = float(part.attrs["resolution"]), part.sizes["y"] // 2
+    reach = np.arange(part.sizes["y"]) - half
+    row = np.floor(-part["northing"].values / step).astype(np.int64)
+    col = np.floor(part["easting"].values / step).astype(np.int64)
+    row, col = row - row.min() + half, col - col.min() + half
+    return row[:, None] + reach, col[:, None] + reach
+
+
+def _score(
+    forest: RandomForestClassifier, samples: xr.Dataset, split: str, legend: Legend, *, centre: bool
+) -> AccuracyReport:
+    """Count the forest's classes against the labels."""
+    part = _of_split(samples, split)
+    label = part["label"].values
+    if centre:
+        middle = label.shape[1] // 2
+        label, image = label[:, middle, middle], part["image"][:, middle, middle].values
+    else:
+        image = part["image"].values
+    labelled = label > 0
+    found = forest.predict(image[labelled]).astype(np.uint8)
+    counts, missing = confusion_counts(label[labelled], found, legend)
+    return AccuracyReport(counts, legend, missing, name=f"random forest, {split}")
+
+
+def _of_split(samples: xr.Dataset, split: str) -> xr.Dataset:
+    """Return the samples of one split, read."""
+    positions = read_split(samples, SPLITS.index(split))
+    if not len(positions):
+        raise InputError(f"the sample set has no sample in {split}; draw with a share for {split}")
+    return samples.isel(sample=positions).compute()

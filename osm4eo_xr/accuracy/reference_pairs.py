@@ -1,0 +1,157 @@
+"""Pairs of reference and map class, from points or from a label raster."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import xarray as xr
+from dask.base import compute
+from dask.delayed import delayed
+from jaxtyping import UInt8
+
+from osm4eo_xr.accuracy.estimators import confusion_counts
+from osm4eo_xr.errors import InputError
+from osm4eo_xr.grid import crs_name, geobox_of, same_grid
+
+if TYPE_CHECKING:
+    from geopandas import GeoDataFrame
+
+    from osm4eo_xr.legend import Legend
+
+COLUMNS = ("class_id", "class", "label", "clc")
+"""Where points may hold their class, in the order in which it is looked for."""
+
+_RASTERS = {".tif", ".tiff", ".vrt"}
+
+
+def compare(
+    class_map: xr.DataArray, reference: Any, legend: Legend, column: str | None
+) -> tuple[np.ndarray, int, str]:
+    """Return counts (reference, map), the number without map, and the reference's name."""
+    if class_map.dims != ("y", "x") or class_map.dtype != np.uint8:
+        raise InputError(
+            f"the class map is {class_map.dtype} with dims {class_map.dims}; give uint8 (y, x)"
+        )
+    name = "reference"
+    if isinstance(reference, str | Path):
+        name = Path(reference).name
+        reference = _open(Path(reference))
+    if isinstance(reference, xr.DataArray):
+        return *_compare_rasters(class_map, reference, legend, name), name
+    return *_compare_points(class_map, reference, legend, column, name), name
+
+
+def _open(path: Path) -> Any:
+    """Open a raster lazily, or read a vector file."""
+    if not path.exists():
+        raise InputError(f"no reference {path}; give a vector file of points or a label raster")
+    if path.suffix.lower() in _RASTERS:
+        from osm4eo_xr.rasters.open import open_raster
+
+        return open_raster(path)
+    import geopandas as gpd
+    from pyogrio.errors import DataLayerError, DataSourceError
+
+    try:
+        return gpd.read_parquet(path) if path.suffix == ".parquet" else gpd.read_file(path)
+    except (DataSourceError, DataLayerError, ValueError, OSError) as error:
+        raise InputError(f"{path} is not a vector file of points: {error}") from None
+
+
+def _compare_rasters(
+    class_map: xr.DataArray, labels: xr.DataArray, legend: Legend, name: str
+) -> tuple[np.ndarray, int]:
+    """Count over the ground that both cover, chunk by chunk."""
+    if labels.ndim != 2 or labels.dtype != np.uint8:  # noqa: PLR2004 - y and x
+        raise InputError(f"{name} is {labels.dtype} {labels.dims}; give labels uint8 (y, x)")
+    a, b = geobox_of(class_map), geobox_of(labels)
+    if not same_grid(a, b):
+        raise InputError(
+            f"{name} and the class map are on different grids ({crs_name(b.crs)}, "
+            f"{b.resolution.x:g} and {crs_name(a.crs)}, {a.resolution.x:g}); rasterise "
+            f"the labels with like=the map"
+        )
+    row = round((b.affine.f - a.affine.f) / a.affine.e)
+    col = round((b.affine.c - a.affine.c) / a.affine.a)
+    on_map = class_map[_overlap(row, a.shape[0], b.shape[0]), _overlap(col, a.shape[1], b.shape[1])]
+    on_labels = labels[
+        _overlap(-row, b.shape[0], a.shape[0]), _overlap(-col, b.shape[1], a.shape[1])
+    ]
+    if not on_map.size:
+        raise InputError(f"{name} and the class map do not overlap; give labels of its ground")
+    return _sum_chunks(on_labels, on_map, legend)
+
+
+def _overlap(offset: int, size: int, other: int) -> slice:
+    """Return the part of 0 … ``size`` that ``offset`` … ``offset + other`` covers."""
+    return slice(min(max(offset, 0), size), max(min(offset + other, size), 0))
+
+
+def _sum_chunks(
+    reference: xr.DataArray, predicted: xr.DataArray, legend: Legend
+) -> tuple[np.ndarray, int]:
+    """Count per chunk and add up."""
+    if predicted.chunks is None and reference.chunks is None:
+        return confusion_counts(reference.values, predicted.values, legend)
+    predicted = predicted.chunk() if predicted.chunks is None else predicted
+    reference = reference.chunk(dict(zip(("y", "x"), predicted.chunks or (), strict=True)))
+    blocks = zip(
+        reference.data.to_delayed().ravel(), predicted.data.to_delayed().ravel(), strict=True
+    )
+    count = delayed(confusion_counts)
+    parts = compute(*(count(of_reference, of_map, legend) for of_reference, of_map in blocks))
+    return np.sum([p[0] for p in parts], axis=0), sum(p[1] for p in parts)
+
+
+def _compare_points(
+    class_map: xr.DataArray, points: GeoDataFrame, legend: Legend, column: str | None, name: str
+) -> tuple[np.ndarray, int]:
+    """Count points by the pixel that each lies in."""
+    classes = _classes_of(points, legend, column, name)
+    if points.crs is None:
+        raise InputError(f"{name} has no CRS; assign one, for example points.set_crs(3035)")
+    others = sorted({str(kind) for kind in points.geom_type} - {"Point"})
+    if others:
+        raise InputError(
+            f"{name} holds a {others[0]}; give points, or rasterise polygons to labels"
+        )
+    geobox = geobox_of(class_map)
+    placed = points.geometry.to_crs(str(geobox.crs))
+    col, row = ~geobox.affine * np.stack([placed.x, placed.y])
+    row, col = np.floor(row).astype(np.int64), np.floor(col).astype(np.int64)
+    inside = (row >= 0) & (row < geobox.shape[0]) & (col >= 0) & (col < geobox.shape[1])
+    if not inside.any():
+        raise InputError(f"no point of {name} lies on the class map; give points of its ground")
+    found = np.zeros(len(points), np.uint8)
+    at = {dim: xr.DataArray(index[inside], dims="point") for dim, index in (("y", row), ("x", col))}
+    found[inside] = class_map.isel(at).to_numpy()
+    return confusion_counts(classes, found, legend)
+
+
+def _classes_of(
+    points: GeoDataFrame, legend: Legend, column: str | None, name: str
+) -> UInt8[np.ndarray, " n"]:
+    """Return the class id of each point."""
+    wanted = (column,) if column else COLUMNS
+    there = [c for c in wanted if c in points.columns]
+    if not there:
+        have = ", ".join(str(c) for c in points.columns if c != points.geometry.name)
+        raise InputError(
+            f"{name} has no column {' or '.join(wanted)}; it has {have or 'none'}: "
+            f"name the one that holds the class"
+        )
+    values = points[there[0]].tolist()
+    empty = [row for row, value in enumerate(values) if value is None or value != value]  # noqa: PLR0124 - NaN
+    if empty:
+        raise InputError(f"{name} has no {there[0]} in row {empty[0]}; give every point a class")
+    prefix = "clc:" if there[0] == "clc" else ""
+    ids = {}
+    for value in set(values):
+        plain = int(value) if isinstance(value, float) and value.is_integer() else value
+        try:
+            ids[value] = legend.find(f"{prefix}{plain}").id
+        except InputError as error:
+            raise InputError(f"{name}, column {there[0]}: {error}") from None
+    return np.array([ids[value] for value in values], np.uint8)

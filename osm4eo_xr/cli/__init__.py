@@ -1,0 +1,1 @@
+"""The ``osm4eo-xr`` command: parse, call, print."""

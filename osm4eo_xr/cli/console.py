@@ -1,0 +1,154 @@
+"""What the command line shows: tables, training, and the one line of an error."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from rich.markup import escape
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+)
+from rich.table import Table
+
+from osm4eo_xr.progress import ERR, OUT
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from osm4eo_xr.cluster.checks import Finding
+    from osm4eo_xr.country.plan import Plan
+    from osm4eo_xr.inference.throughput import Throughput
+    from osm4eo_xr.training.status import Status
+
+
+@contextmanager
+def training_bar() -> Iterator[Callable[[Status], None]]:
+    """Draw one bar for a training run, with loss, accuracy, samples/s and the time left.
+
+    Without a terminal each epoch is a line.
+    """
+    if not ERR.is_terminal:
+        yield _epoch_lines()
+        return
+    columns = (
+        TextColumn("epoch {task.fields[epoch]}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.description}"),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=ERR) as bars:
+        task = bars.add_task("", total=None, epoch="")
+
+        def watch(status: Status) -> None:
+            bars.update(
+                task,
+                completed=status.step,
+                total=status.steps,
+                epoch=f"{status.epoch} of {status.epochs}",
+                description=_training_text(status),
+            )
+
+        yield watch
+
+
+def _epoch_lines() -> Callable[[Status], None]:
+    """Return a callback that prints a line when an epoch is through."""
+
+    def watch(status: Status) -> None:
+        if status.step * status.epochs == status.epoch * status.steps:
+            text = f"epoch {status.epoch} of {status.epochs}: {_training_text(status)}"
+            ERR.print(text, highlight=False)
+
+    return watch
+
+
+def _training_text(status: Status) -> str:
+    minutes, seconds = divmod(round(status.seconds_left), 60)
+    return (
+        f"loss {status.loss:.3f}, accuracy {100 * status.accuracy:.1f} %, "
+        f"{status.samples_per_second:.0f} samples/s, {minutes}:{seconds:02} left"
+    )
+
+
+def sample_table(counts: pd.DataFrame) -> Table:
+    """Return drawn samples per class and split, and how many are short of what was wanted."""
+    table = Table(title="samples")
+    table.add_column("class")
+    splits = counts["split"].unique().tolist()
+    for heading in (*splits, "shortfall"):
+        table.add_column(heading, justify="right")
+    for slug, rows in counts.groupby("class", sort=False):
+        if rows["drawn"].sum():
+            drawn = [str(rows.loc[rows["split"] == split, "drawn"].sum()) for split in splits]
+            table.add_row(str(slug), *drawn, str(rows["shortfall"].sum()))
+        else:
+            table.add_row(str(slug), *["-"] * len(splits), "no labelled pixel")
+    return table
+
+
+def print_plan(plan: Plan) -> None:
+    """Print what a country run would do."""
+    table = Table(title=f"{len(plan.tiles)} tiles: {' '.join(plan.tiles)}")
+    table.add_column("piece")
+    table.add_column("state")
+    for heading in ("chunks", "tasks", "read / MB", "write / MB"):
+        table.add_column(heading, justify="right")
+    for piece in plan.pieces:
+        state = "done" if piece.done else "to do"
+        sizes = (f"{n / 1e6:.1f}" for n in (piece.read, piece.written))
+        table.add_row(piece.name, state, f"{piece.chunks:,}", f"{piece.tasks:,}", *sizes)
+    OUT.print(table)
+    left = plan.todo
+    chunks, tasks = sum(p.chunks for p in left), sum(p.tasks for p in left)
+    OUT.print(
+        f"{len(left)} of {len(plan.pieces)} pieces to do, {chunks:,} chunks, {tasks:,} tasks, "
+        f"about {plan.device_hours:.2g} device hours of inference"
+    )
+
+
+def print_throughput(seen: Throughput) -> None:
+    """Print what inference took: pixels, bytes, compilations, the device's share of the time."""
+    OUT.print(
+        f"{seen.pixels:,} pixels in {seen.wall_s:.1f} s, {seen.pixels_per_s:,.0f} px/s, "
+        f"{seen.bytes_read / 1e6:,.0f} MB of scene read, {seen.compilations} compilations in "
+        f"{seen.compile_s:.1f} s, device computing {seen.device_share:.0%} of the time",
+        soft_wrap=True,
+        highlight=False,
+    )
+
+
+def print_findings(findings: Sequence[Finding]) -> None:
+    """Print what the doctor found; below it, what to do about each thing that is not well."""
+    table = Table()
+    table.add_column("where", no_wrap=True)
+    table.add_column("check", no_wrap=True)
+    table.add_column("", no_wrap=True)
+    table.add_column("found")
+    colors = {"ok": "green", "note": "yellow", "wrong": "bold red"}
+    for f in findings:
+        table.add_row(f.place, f.check, f"[{colors[f.state]}]{f.state}[/]", escape(f.found))
+    OUT.print(table)
+    for f in findings:
+        if f.advice:
+            text = f"{f.state}: {f.place}, {f.check}: {f.found}. To mend it: {f.advice}"
+            OUT.print(f"[{colors[f.state]}]{escape(text)}[/]", soft_wrap=True, highlight=False)
+    wrong = sum(f.state == "wrong" for f in findings)
+    OUT.print(f"a run would fail: {wrong} wrong" if wrong else "a run would work")
+
+
+def print_note(text: str) -> None:
+    """Print a remark on standard error."""
+    ERR.print(f"[yellow]note:[/] {escape(text)}", soft_wrap=True, highlight=False)
+
+
+def print_error(message: object) -> None:
+    """Print ``message`` as the one line of an error, whatever line breaks it holds."""
+    text = " ".join(str(message).split())
+    ERR.print(f"[bold red]error:[/] {escape(text)}", soft_wrap=True, highlight=False)

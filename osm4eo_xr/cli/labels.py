@@ -1,0 +1,165 @@
+"""Commands that prepare what is learned from: labels, their agreement with a map, composites."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from osm4eo_xr.cli.options import LegendFile, Out, read_legend, read_outline, write_raster
+from osm4eo_xr.errors import InputError
+from osm4eo_xr.progress import OUT, progress_bar
+
+if TYPE_CHECKING:
+    import xarray as xr
+    from geopandas import GeoDataFrame
+
+    from osm4eo_xr.legend import Legend
+    from osm4eo_xr.osm.partitions import Landuse
+
+
+def labels(
+    osm: Annotated[
+        Path,
+        typer.Argument(help="Extract (.osm.pbf, .osm, .osm.gz, .osm.bz2), or folder of polygons."),
+    ],
+    like: Annotated[
+        list[Path], typer.Option("--like", help="Scene or raster whose grid the labels take.")
+    ],
+    out: Out,
+    legend: LegendFile = None,
+    edge: Annotated[
+        Literal["center", "ignore"], typer.Option(help="ignore leaves mixed pixels unlabelled.")
+    ] = "center",
+    min_area: Annotated[float, typer.Option(min=0, help="Smallest polygon, m².")] = 0.0,
+    polygons: Annotated[
+        Path | None, typer.Option(help="Folder that keeps the polygons (GeoParquet).")
+    ] = None,
+    claims: Annotated[
+        Path | None, typer.Option(help="Also write how many classes claim each pixel.")
+    ] = None,
+    report: Annotated[Path | None, typer.Option(help="Also write a label report (JSON).")] = None,
+    picture: Annotated[Path | None, typer.Option(help="Also draw labels and shares.")] = None,
+    boundary: Annotated[
+        Path | None, typer.Option(help="Vector file of the place that the report is about.")
+    ] = None,
+    country: Annotated[str | None, typer.Option(help="Only this country's rows of it.")] = None,
+) -> None:
+    """Turn OpenStreetMap land use into a class raster on a scene's grid."""
+    from osm4eo_xr.imagery.scene_grid import read_grid
+
+    classes, outline, grid = read_legend(legend), read_outline(boundary, country), read_grid(like)
+    how: Any = {"legend": classes, "min_area": min_area}
+    if not osm.is_dir() and not (polygons or claims or report or picture):
+        from osm4eo_xr.labels.write import write_labels
+
+        bars: Any = {"reading": progress_bar(osm.name), "writing": progress_bar(out.name)}
+        write_labels(osm, out, grid, edge=edge, **how, **bars)
+        OUT.print(str(out), soft_wrap=True, highlight=False)
+        return
+    from osm4eo_xr.labels.rasterize import count_claims, rasterize_labels
+    from osm4eo_xr.osm.landuse import partitions_of
+
+    with partitions_of(osm, polygons, classes, progress_bar(osm.name)) as areas:
+        write_raster(rasterize_labels(areas, grid, edge=edge, **how), out, classes)
+        if not (claims or report or picture):
+            return
+        claimed = count_claims(areas, grid, **how)
+        if claims is not None:
+            write_raster(claimed, claims, None)
+        if report is not None or picture is not None:
+            found = _report_labels(osm, out, claimed, areas, classes, outline)
+            _save_report(found, out, report, picture, classes)
+
+
+def agree(
+    labels: Annotated[Path, typer.Argument(help="Labels (class ids).")],
+    class_map: Annotated[Path, typer.Argument(help="Predicted class map on the same grid.")],
+    out: Out,
+    merged: Annotated[
+        Path | None, typer.Option(help="Also write the map in which OpenStreetMap wins.")
+    ] = None,
+    provenance: Annotated[
+        Path | None, typer.Option(help="Also write where each of its pixels is from.")
+    ] = None,
+    legend: LegendFile = None,
+) -> None:
+    """Compare labels with a predicted map pixel by pixel, and merge the two."""
+    from osm4eo_xr.labels.rasterize import read_labels
+    from osm4eo_xr.maps.known_ground import agreement, merge_known
+    from osm4eo_xr.rasters.open import open_raster
+
+    classes = read_legend(legend)
+    known, predicted = read_labels(labels, legend=classes), open_raster(class_map)
+    write_raster(agreement(known, predicted), out, None)
+    final = merge_known(known, predicted)
+    if merged is not None:
+        write_raster(final["classes"], merged, classes)
+    if provenance is not None:
+        write_raster(final["provenance"], provenance, None)
+
+
+def composite(
+    catalog: Annotated[Path, typer.Argument(help="STAC catalog, item collection or item (JSON).")],
+    out: Out,
+    like: Annotated[
+        list[Path] | None, typer.Option("--like", help="Raster whose grid the scene takes.")
+    ] = None,
+    bbox: Annotated[
+        tuple[float, float, float, float] | None,
+        typer.Option("--bbox", help="Or west, south, east, north in degrees (EPSG:3035 grid)."),
+    ] = None,
+    resolution: Annotated[float, typer.Option(help="Pixel size with --bbox, in m.")] = 10.0,
+    bands: Annotated[str, typer.Option(help="Bands, joined by commas.")] = "blue,green,red,nir",
+    method: Annotated[
+        Literal["medoid", "median", "best"], typer.Option(help="How to choose from the dates.")
+    ] = "medoid",
+    dilation: Annotated[int, typer.Option(help="Pixels by which clouds grow.")] = 2,
+) -> None:
+    """Make one cloudless scene of STAC items; its last band counts the clear observations."""
+    from osm4eo_xr.grid import target_geobox
+    from osm4eo_xr.imagery.clouds import with_observations
+    from osm4eo_xr.imagery.scene_grid import read_grid
+    from osm4eo_xr.imagery.stac import composite_items
+
+    if (like is None) == (bbox is None):
+        raise InputError("give the grid: either --like RASTER or --bbox WEST SOUTH EAST NORTH")
+    if bbox:
+        grid = target_geobox(bbox, bounds_crs="EPSG:4326", resolution=resolution)
+    else:
+        grid = read_grid(like or [])
+    names = [name.strip() for name in bands.split(",")]
+    made = composite_items(catalog, grid, names, method=method, dilation=dilation)
+    write_raster(with_observations(made), out, None)
+
+
+def _report_labels(
+    osm: Path,
+    labels: Path,
+    claims: xr.DataArray,
+    areas: Landuse,
+    legend: Legend,
+    outline: Path | GeoDataFrame | None,
+) -> dict[str, Any]:
+    from osm4eo_xr.labels.report import label_report
+    from osm4eo_xr.osm.landuse import unclaimed_tags
+    from osm4eo_xr.rasters.open import open_raster
+
+    seen = unclaimed_tags(osm, legend) if osm.is_file() else {}
+    written = open_raster(labels)
+    return label_report(written, claims, areas, legend=legend, boundary=outline, unclaimed=seen)
+
+
+def _save_report(
+    found: dict[str, Any], labels: Path, report: Path | None, picture: Path | None, legend: Legend
+) -> None:
+    from osm4eo_xr.labels.report import save_report
+    from osm4eo_xr.plot import label_figure
+    from osm4eo_xr.rasters.open import open_raster
+
+    if report is not None:
+        OUT.print(str(save_report(found, report)), soft_wrap=True, highlight=False)
+    if picture is not None:
+        label_figure(open_raster(labels), found, legend=legend).savefig(picture)
+        OUT.print(str(picture), soft_wrap=True, highlight=False)

@@ -1,0 +1,1 @@
+"""Where it runs: local processes, batch systems, allocations, and the doctor."""

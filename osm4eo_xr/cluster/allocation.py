@@ -1,0 +1,83 @@
+"""The tasks of one Slurm job step as a cluster: no job is submitted from within."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import dask.config
+from dask_jobqueue.slurm import SLURMRunner
+from distributed import Client
+
+from osm4eo_xr.cluster.clusters import visible_gpus
+from osm4eo_xr.cluster.device_tasks import device_settings
+from osm4eo_xr.cluster.site import LocalSite
+from osm4eo_xr.cluster.site_file import load_site
+from osm4eo_xr.cluster.worker import WORKER_SETUP, environment_here, expand_variables
+from osm4eo_xr.errors import InputError
+
+_LEAST_TASKS = 3  # scheduler, this program, a worker
+
+
+@contextmanager
+def open_allocation(name_or_yaml: str | Path = "local", **overrides: Any) -> Iterator[Client]:
+    """Make a cluster of the tasks that ``srun`` started, and connect to it.
+
+    Every task runs the same program: the first becomes the scheduler and each from the third on a
+    worker, which never come out of this call; the second goes on with the body. A worker that is
+    given a GPU (``srun --gpus-per-task=1``) owns it as those of ``open_cluster`` do.
+
+    Parameters
+    ----------
+    name_or_yaml : str or Path
+        Settings of the kind "local": threads and memory of a worker, its environment, scratch.
+    **overrides
+        Settings that win over the file's.
+
+    Yields
+    ------
+    distributed.Client
+        When all workers are there.
+
+    Raises
+    ------
+    InputError
+        If a setting is wrong, or the program does not run as three Slurm tasks or more.
+    """
+    site = load_site(name_or_yaml, **overrides)
+    if not isinstance(site, LocalSite):
+        raise InputError(f"cluster {site.name!r} submits jobs of its own; give one of kind local")
+    tasks = int(os.environ.get("SLURM_NTASKS", "0")) if "SLURM_PROCID" in os.environ else 0
+    if tasks < _LEAST_TASKS:
+        raise InputError(
+            f"{tasks} Slurm tasks, and a scheduler, this program and a worker need one each; "
+            f"start it with srun -n {_LEAST_TASKS} or more"
+        )
+    options = _worker_options(site)
+    with SLURMRunner(worker_options=options) as runner, Client(runner) as client:
+        client.wait_for_workers(tasks - 2, timeout=site.start_timeout)
+        workers: dict[str, Any] = client.scheduler_info(n_workers=-1)["workers"]
+        has_gpu = any("GPU" in w["resources"] for w in workers.values())
+        with dask.config.set(device_settings(has_gpu=has_gpu)):
+            yield client
+        client.shutdown()
+
+
+def _worker_options(site: LocalSite) -> dict[str, Any]:
+    """Set this process's environment and return what dask's worker takes."""
+    has_gpu = site.gpu is not None and bool(visible_gpus())
+    group = site.gpu if has_gpu else site.cpu
+    cores = int(os.environ.get("SLURM_CPUS_PER_TASK", "1"))
+    threads = (group.threads if group else None) or cores + has_gpu
+    os.environ |= environment_here(site, threads, gpu=has_gpu)
+    scratch = Path(expand_variables(site.scratch)).expanduser()
+    return {
+        "nthreads": threads,
+        "memory_limit": (group.memory if group else None) or "auto",
+        "local_directory": str(scratch),
+        "resources": {"GPU": 1} if has_gpu else {},
+        "preload": [WORKER_SETUP],
+    }

@@ -1,0 +1,257 @@
+"""Clusters: worker processes on this machine or in a batch system's jobs, as a context manager."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import dask.config
+from dask.system import CPU_COUNT
+from distributed import Client, Scheduler, SpecCluster
+from distributed.system import MEMORY_LIMIT
+
+from osm4eo_xr.cluster.device_tasks import device_settings
+from osm4eo_xr.cluster.jobs import JobPool
+from osm4eo_xr.cluster.local_processes import SpawnedWorker, SpawnTurns
+from osm4eo_xr.cluster.site import BatchSite, LocalSite, LocalWorkers, Site
+from osm4eo_xr.cluster.site_file import load_site
+from osm4eo_xr.cluster.worker import WORKER_SETUP, environment_here, expand_variables
+from osm4eo_xr.errors import InputError
+
+__all__ = ["dashboard_url", "open_cluster"]
+
+_CORES_PER_PROCESS = 4
+_MEMORY_SHARE = 0.9  # of the machine; the rest is the client's and the system's
+
+
+@dataclass(frozen=True)
+class ProcessPlan:
+    """One local worker process: its name, threads, bytes of memory and GPU (None = none)."""
+
+    name: str
+    threads: int
+    memory: int
+    gpu: str | None = None
+
+
+@contextmanager
+def open_cluster(name_or_yaml: str | Path | Site, **overrides: Any) -> Iterator[Client]:
+    """Open a cluster and connect to it; on leaving, end every process and job it started.
+
+    While it is open, everything dask computes in this process runs on it.
+
+    Parameters
+    ----------
+    name_or_yaml : str, Path or Site
+        Name of a file in ``cluster/`` such as ``"local"`` or ``"slurm-gpu"``, the path of a YAML
+        file, or settings that were read already.
+    **overrides
+        Settings that win over the file's, for example ``gpu={"jobs": 4}`` or ``account="bw01"``.
+
+    Yields
+    ------
+    distributed.Client
+        Its ``cluster`` attribute is the cluster; ``dashboard_url(client)`` says where to look.
+
+    Raises
+    ------
+    InputError
+        If a setting is wrong, the submit command is missing or refuses the job, or the jobs die
+        again and again before a worker comes up.
+
+    Examples
+    --------
+    >>> with open_cluster("local") as client:  # doctest: +SKIP
+    ...     write_cog(classify(scene, model), "classes.tif")
+    """
+    site = name_or_yaml if isinstance(name_or_yaml, Site) else load_site(name_or_yaml, **overrides)
+    with ExitStack() as stack:
+        stack.enter_context(dask.config.set(_dask_settings(site)))
+        if isinstance(site, BatchSite):
+            yield stack.enter_context(_batch_client(site))
+        elif isinstance(site, LocalSite):
+            yield stack.enter_context(_local_client(site))
+
+
+def dashboard_url(client: Client) -> str:
+    """Return the address of a cluster's dashboard, through Jupyter's proxy inside JupyterHub."""
+    return str(client.dashboard_link or "")
+
+
+def plan_processes(site: LocalSite, cores: int, memory: int, gpus: list[str]) -> list[ProcessPlan]:
+    """Lay out the worker processes of one machine.
+
+    Parameters
+    ----------
+    site : LocalSite
+        Settings; what they leave open is worked out here.
+    cores, memory : int
+        Cores and bytes of the machine (or of this allocation).
+    gpus : list of str
+        Its GPUs, as ``CUDA_VISIBLE_DEVICES`` names them.
+
+    Raises
+    ------
+    InputError
+        If the settings ask for more GPUs than there are, or leave no process at all.
+    """
+    on_gpu = _gpu_processes(site.gpu, gpus)
+    gpu_threads = _threads(site.gpu, max(2, cores // (2 * on_gpu)) if on_gpu else 0)
+    left = max(cores - on_gpu * gpu_threads, 0)
+    on_cpu = _cpu_processes(site.cpu, left if on_gpu else cores)
+    cpu_threads = _threads(site.cpu, max(1, (left or cores) // on_cpu) if on_cpu else 0)
+    if not on_gpu + on_cpu:
+        raise InputError(
+            f"no GPU found and no cpu workers in cluster {site.name!r}; "
+            f"add a cpu section or go to a machine with a GPU"
+        )
+    share = int(memory * _MEMORY_SHARE) // (on_gpu + on_cpu)
+    with_gpu = [
+        ProcessPlan(f"gpu-{i}", gpu_threads, _memory(site.gpu, share), gpus[i])
+        for i in range(on_gpu)
+    ]
+    without = [
+        ProcessPlan(f"cpu-{i}", cpu_threads, _memory(site.cpu, share)) for i in range(on_cpu)
+    ]
+    return with_gpu + without
+
+
+def visible_gpus() -> list[str]:
+    """Return the NVIDIA GPUs this process may use, without loading CUDA into it."""
+    named = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if named is not None:
+        return [d for d in named.split(",") if d and d != "-1"]
+    command = shutil.which("nvidia-smi")
+    if command is None:
+        return []
+    found = subprocess.run([command, "-L"], capture_output=True, text=True, check=False)  # noqa: S603
+    return [str(i) for i, _ in enumerate(re.findall(r"^GPU \d+", found.stdout, re.MULTILINE))]
+
+
+def _gpu_processes(workers: LocalWorkers | None, gpus: list[str]) -> int:
+    """Count the processes that own a GPU."""
+    if workers is None:
+        return 0
+    if workers.processes is not None and workers.processes > len(gpus):
+        raise InputError(
+            f"gpu.processes: {workers.processes}, but this machine shows {len(gpus)} GPUs; "
+            f"one process owns one GPU"
+        )
+    return len(gpus) if workers.processes is None else workers.processes
+
+
+def _cpu_processes(workers: LocalWorkers | None, cores: int) -> int:
+    """Count the processes without a GPU."""
+    if workers is None:
+        return 0
+    return workers.processes or max(cores // _CORES_PER_PROCESS, min(cores, 1))
+
+
+def _threads(workers: LocalWorkers | None, otherwise: int) -> int:
+    """Task threads per process."""
+    return (workers.threads if workers else None) or otherwise
+
+
+def _memory(workers: LocalWorkers | None, otherwise: int) -> int:
+    """Bytes per process."""
+    return (workers.memory if workers else None) or otherwise
+
+
+def _dask_settings(site: Site) -> dict[str, Any]:
+    """Return what dask's configuration says while the cluster is open."""
+    settings: dict[str, Any] = {"distributed.scheduler.allowed-failures": site.allowed_failures}
+    prefix = os.environ.get("JUPYTERHUB_SERVICE_PREFIX")
+    if prefix:
+        settings["distributed.dashboard.link"] = f"{prefix}proxy/{{port}}/status"
+    return settings
+
+
+@contextmanager
+def _local_client(site: LocalSite) -> Iterator[Client]:
+    """Start the processes of one machine."""
+    plans = plan_processes(site, CPU_COUNT, MEMORY_LIMIT, visible_gpus())
+    scheduler = {
+        "cls": Scheduler,
+        "options": {"host": "127.0.0.1", "dashboard_address": site.dashboard},
+    }
+    settings = device_settings(has_gpu=any(p.gpu for p in plans))
+    with ExitStack() as stack:
+        scratch = stack.enter_context(_scratch_folder(site))
+        stack.enter_context(dask.config.set(settings))
+        turns = SpawnTurns()
+        workers = {p.name: _process_spec(site, p, scratch, turns) for p in plans}
+        try:
+            quiet: Any = logging.WARNING  # a level, though dask's signature says bool
+            cluster = stack.enter_context(
+                SpecCluster(workers=workers, scheduler=scheduler, silence_logs=quiet)
+            )
+        except RuntimeError as error:
+            raise InputError(
+                f"cluster {site.name!r}: a worker process did not start: "
+                f"{' '.join(str(error).split())}; run osm4eo-xr doctor"
+            ) from None
+        client = stack.enter_context(Client(cluster))
+        client.wait_for_workers(len(plans), timeout=site.start_timeout)
+        yield client
+
+
+@contextmanager
+def _batch_client(site: BatchSite) -> Iterator[Client]:
+    """Submit a batch system's first jobs and keep them running."""
+    pool = JobPool(site)
+    with (
+        dask.config.set(device_settings(has_gpu=site.gpu is not None)),
+        pool.running() as cluster,
+        Client(cluster) as client,
+    ):
+        yield client
+
+
+def _process_spec(
+    site: LocalSite, plan: ProcessPlan, scratch: str, turns: SpawnTurns
+) -> dict[str, Any]:
+    """Describe one local worker process to dask."""
+    environment = environment_here(site, plan.threads, gpu=plan.gpu is not None)
+    if plan.gpu is not None:
+        environment["CUDA_VISIBLE_DEVICES"] = plan.gpu
+    return {
+        "cls": SpawnedWorker,
+        "options": {
+            "before_spawn": environment,
+            "turns": turns,
+            "nthreads": plan.threads,
+            "memory_limit": plan.memory,
+            "local_directory": scratch,
+            "resources": {"GPU": 1} if plan.gpu is not None else {},
+            "preload": [WORKER_SETUP],
+            "silence_logs": logging.WARNING,
+            "host": "127.0.0.1",
+        },
+    }
+
+
+@contextmanager
+def _scratch_folder(site: Site) -> Iterator[str]:
+    """Make a folder for spilled data; it goes when the cluster closes."""
+    parent = Path(expand_variables(site.scratch)).expanduser()
+    try:
+        parent.mkdir(parents=True, exist_ok=True)
+        folder = tempfile.TemporaryDirectory(
+            prefix="osm4eo-xr-", dir=parent, ignore_cleanup_errors=True
+        )
+    except OSError as error:
+        raise InputError(
+            f"scratch folder {parent} of cluster {site.name!r} cannot be used: {error.strerror}; "
+            f"set scratch to a folder on a local disk"
+        ) from None
+    with folder as path:
+        yield path

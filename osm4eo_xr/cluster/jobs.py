@@ -1,0 +1,313 @@
+"""Jobs of a batch system, kept at their number while they die and end."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import shlex
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dask.utils import import_required
+from distributed import SpecCluster
+from distributed.core import Status
+from tornado.ioloop import PeriodicCallback
+
+from osm4eo_xr.cluster.worker import WORKER_SETUP, worker_environment
+from osm4eo_xr.errors import InputError
+
+if TYPE_CHECKING:
+    from osm4eo_xr.cluster.site import BatchSite, JobWorkers
+
+logger = logging.getLogger(__name__)
+
+_TEND_EVERY = 2.0  # seconds between looks at the jobs
+_DEAD_ON_ARRIVAL = 5  # jobs in a row that end before a worker of theirs connects
+_TASKS_PER_THREAD = 4  # waiting tasks per thread that justify one more job
+_WAITING = {"queued", "no-worker", "processing"}
+
+
+def job_options(site: BatchSite, name: str) -> dict[str, Any]:
+    """Return what dask-jobqueue needs for one kind of job (``"gpu"`` or ``"cpu"``)."""
+    group = site.groups[name]
+    environment = worker_environment(site, group.threads, gpu=group.gpus > 0)
+    exports = [f'export {key}="{value}"' for key, value in environment.items()]
+    worker = [
+        *("--lifetime", f"{site.lifetime_of(group) - site.lifetime_stagger}s"),
+        *("--lifetime-stagger", f"{site.lifetime_stagger}s"),
+        *("--preload", WORKER_SETUP),
+        *(("--resources", "GPU=1") if group.gpus else ()),
+    ]
+    options = {
+        "cores": group.cores,
+        "processes": group.processes,
+        "memory": group.memory,
+        "interface": site.interface,
+        "nanny": True,
+        "death_timeout": site.death_timeout,
+        "local_directory": f'"{site.scratch}"',
+        "worker_extra_args": worker,
+        "job_script_prologue": [*exports, *site.prologue],
+        "job_name": f"osm4eo-{name}",
+        "job_extra_directives": _directives(site, group),
+        "queue": group.queue,
+        "account": site.account,
+        "walltime": group.walltime_text,
+        "python": site.python,
+    }
+    return (
+        options if site.kind == "slurm" else {**options, "resource_spec": _resources(site, group)}
+    )
+
+
+def job_scripts(site: BatchSite) -> dict[str, str]:
+    """Return the script of each kind of job, as it would be submitted."""
+    job = _cluster_class(site).job_cls
+    return {
+        name: job("tcp://SCHEDULER:PORT", name=f"{name}-0", **job_options(site, name)).job_script()
+        for name in site.groups
+    }
+
+
+def _directives(site: BatchSite, group: JobWorkers) -> list[str]:
+    """Return directives beyond dask-jobqueue's: GPUs, logs and the site's own."""
+    logs = Path(site.logs).absolute()
+    if site.kind == "slurm":
+        gpus = [f"--gres=gpu:{group.gpus}"] if group.gpus else []
+        own = any(d.startswith(("--gres", "--gpus")) for d in group.directives)
+        return [*([] if own else gpus), f"-o {logs}/%x-%j.log", *group.directives]
+    return [f"-o {logs}/", "-j oe", *group.directives]
+
+
+def _resources(site: BatchSite, group: JobWorkers) -> str:
+    """Return the resource line of PBS Professional or, in Torque's words, of Moab."""
+    if group.resources is not None:
+        return group.resources
+    mebibytes = math.ceil(group.memory / 1024**2)
+    if site.kind == "pbs":
+        gpus = f":ngpus={group.gpus}" if group.gpus else ""
+        return f"select=1:ncpus={group.cores}{gpus}:mem={mebibytes}mb"
+    gpus = f":gpus={group.gpus}" if group.gpus else ""
+    return f"nodes=1:ppn={group.cores}{gpus},mem={mebibytes}mb"
+
+
+def _cluster_class(site: BatchSite) -> Any:
+    """Return dask-jobqueue's cluster class of a site."""
+    module, _, name = site.job_class.rpartition(".")
+    return getattr(import_required(module, "dask-jobqueue is needed"), name)
+
+
+@dataclass
+class _JobState:
+    """What is known of one job: when it was asked for, when workers of it were connected."""
+
+    asked: float
+    came: float | None = None
+    seen: float | None = None
+
+
+class JobPool:
+    """The jobs of a cluster: asked for, watched, replaced and given back.
+
+    dask-jobqueue does not ask again for a job that died, and knows jobs of one kind. The pool adds
+    kinds (GPU and CPU jobs side by side), looks every two seconds which jobs have no worker any
+    more, and asks for new ones in their place: after a wall time, a ``scancel``, a broken node.
+    A submit command that fails for a while (the batch system restarts) is tried again.
+    """
+
+    def __init__(self, site: BatchSite) -> None:
+        self.site = site
+        self.failure: str | None = None
+        self.submitted = 0
+        self._cluster: Any = None
+        self._known: dict[str, _JobState] = {}
+        self._dead_in_a_row = 0
+        self._fewer_since: dict[str, float] = {}
+
+    @contextmanager
+    def running(self) -> Iterator[SpecCluster]:
+        """Open the cluster and keep its jobs at their number until the block ends.
+
+        Raises
+        ------
+        InputError
+            If jobs cannot be submitted, or die again and again before a worker connects.
+        """
+        command = self.site.submit_command
+        if shutil.which(command) is None:
+            raise InputError(
+                f"no {command} on this machine, which cluster {self.site.name!r} submits jobs "
+                f"with; go to a login node of it or take --cluster local"
+            )
+        Path(self.site.logs).mkdir(parents=True, exist_ok=True)
+        first = next(iter(self.site.groups))
+        scheduler = {"dashboard_address": self.site.dashboard}
+        with _cluster_class(self.site)(
+            **job_options(self.site, first), scheduler_options=scheduler
+        ) as cluster:
+            self._cluster = cluster
+            self._submit_first()
+            watch = PeriodicCallback(self._tend, _TEND_EVERY * 1000)
+            cluster.loop.add_callback(watch.start)
+            try:
+                yield cluster
+            except Exception as error:
+                if self.failure is None:
+                    raise
+                raise InputError(self.failure) from error
+            finally:
+                cluster.loop.add_callback(watch.stop)
+
+    def _submit_first(self) -> None:
+        """Ask for the first jobs; what the batch system refuses now is the caller's error."""
+        self._resize()
+        try:
+            self._cluster.sync(self._correct)
+        except RuntimeError as error:
+            self._drop_unsubmitted()
+            reason = " ".join(str(error).split())
+            raise InputError(
+                f"cluster {self.site.name!r}: the batch system refused the job: {reason}"
+            ) from None
+
+    async def _correct(self) -> None:
+        """Let dask submit jobs that are wanted and cancel those that are not."""
+        await self._cluster
+
+    async def _tend(self) -> None:
+        """Look at the jobs once: replace the lost, grow or shrink with the waiting work."""
+        if self.failure is not None:
+            return
+        try:
+            await self._drop_lost(time.monotonic())
+            self._resize()
+            await self._correct()
+        except RuntimeError as error:
+            self._drop_unsubmitted()
+            logger.warning("jobs could not be submitted, trying again: %s", error)
+
+    async def _drop_lost(self, now: float) -> None:
+        """Forget jobs whose workers are gone; ``_resize`` asks for others in their place."""
+        names = {str(w.name) for w in self._cluster.scheduler.workers.values()}
+        for job, state in self._known.items():
+            if any(n == job or n.startswith(f"{job}-") for n in names):
+                state.came, state.seen = state.came or now, now
+                self._dead_in_a_row = 0
+        patience = self.site.lost_after
+        silent = [j for j, s in self._known.items() if now - (s.seen or s.asked) > patience]
+        queued = await self._queued_ids() if silent else None
+        for job in silent:
+            if self._known[job].seen is None and self._in_queue(job, queued):
+                continue
+            self._dead_in_a_row += self._known[job].seen is None
+            self._forget(job)
+        if self._dead_in_a_row >= _DEAD_ON_ARRIVAL:
+            await self._give_up()
+
+    def _drop_unsubmitted(self) -> None:
+        """Forget jobs the batch system did not take, so that the next look asks for them again."""
+        for name, job in self._cluster.workers.items():
+            if job.job_id is None:
+                job.status = Status.closed
+                self._forget(name)
+
+    def _in_queue(self, job: str, queued: set[str] | None) -> bool:
+        """Whether a job that never had a worker still waits or runs; unknown counts as yes."""
+        submitted = self._cluster.workers.get(job)
+        if queued is None or submitted is None:
+            return True
+        return str(submitted.job_id) in queued
+
+    async def _queued_ids(self) -> set[str] | None:
+        """Return the ids of all jobs in the queue, None when the batch system does not answer."""
+        process = await asyncio.create_subprocess_exec(
+            *shlex.split(self.site.queue_command),
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.DEVNULL,
+        )
+        out, _ = await process.communicate()
+        if process.returncode:
+            return None
+        return {word.partition(".")[0] for word in out.decode().split()}
+
+    async def _give_up(self) -> None:
+        """Stop asking for jobs and end the cluster, so that nobody waits for ever."""
+        self.failure = (
+            f"cluster {self.site.name!r}: {_DEAD_ON_ARRIVAL} jobs in a row ended before a worker "
+            f"came up; read the newest log in the folder {self.site.logs!r}"
+        )
+        logger.error(self.failure)
+        self._cluster.worker_spec.clear()
+        await self._correct()
+        await self._cluster.scheduler.close(reason="no job of the cluster comes up")
+
+    def _forget(self, job: str) -> None:
+        """Take a job off the list; dask cancels what is left of it."""
+        self._known.pop(job, None)
+        self._cluster.worker_spec.pop(job, None)
+
+    def _resize(self) -> None:
+        """Bring the list of wanted jobs to the number that the waiting work asks for."""
+        now = time.monotonic()
+        for name, group in self.site.groups.items():
+            everyone = [j for j in self._known if j.rpartition("-")[0] == name]
+            present = [j for j in everyone if not self._is_ending(j, group, now)]
+            wanted = self._wanted(name, group)
+            for _ in range(wanted - len(present)):
+                self._ask(name, now)
+            if wanted >= len(present):
+                self._fewer_since.pop(name, None)
+            elif now - self._fewer_since.setdefault(name, now) > self.site.idle_after:
+                for job in self._idlest(present)[: len(present) - wanted]:
+                    self._forget(job)
+
+    def _is_ending(self, job: str, group: JobWorkers, now: float) -> bool:
+        """Whether a job's workers retire soon.
+
+        Its successor is asked for now: the last worker of a cluster could hand its data to nobody.
+        """
+        came = self._known[job].came
+        lifetime = self.site.lifetime_of(group) - 2 * self.site.lifetime_stagger
+        lead = min(self.site.lifetime_margin, lifetime / 2)
+        return came is not None and now - came > lifetime - lead
+
+    def _ask(self, name: str, now: float) -> None:
+        """Put one more job of a kind on the list, under a name never used before."""
+        job = f"{name}-{self.submitted}"
+        self.submitted += 1
+        self._known[job] = _JobState(asked=now)
+        group = self.site.groups[name]
+        spec = {"cls": self._cluster.job_cls, "options": self._options(name)}
+        if group.processes > 1:
+            spec["group"] = [f"-{i}" for i in range(group.processes)]
+        self._cluster.worker_spec[job] = spec
+
+    def _options(self, name: str) -> dict[str, Any]:
+        """Return a job's options as the cluster passes them on."""
+        return {**job_options(self.site, name), "protocol": None, "security": None}
+
+    def _wanted(self, name: str, group: JobWorkers) -> int:
+        """Jobs of a kind that the waiting tasks justify, within the site's bounds."""
+        if group.maximum_jobs is None:
+            return group.jobs
+        waiting = [t for t in self._cluster.scheduler.tasks.values() if t.state in _WAITING]
+        if len(self.site.groups) > 1:
+            waiting = [t for t in waiting if bool(t.resource_restrictions) == (name == "gpu")]
+        at_once = group.processes if group.gpus else group.cores
+        justified = math.ceil(len(waiting) / (at_once * _TASKS_PER_THREAD))
+        return min(max(group.jobs, justified), group.maximum_jobs)
+
+    def _idlest(self, jobs: list[str]) -> list[str]:
+        """Order jobs by the tasks their workers have, fewest first."""
+        busy = dict.fromkeys(jobs, 0)
+        for worker in self._cluster.scheduler.workers.values():
+            for job in jobs:
+                if str(worker.name) == job or str(worker.name).startswith(f"{job}-"):
+                    busy[job] += len(worker.processing)
+        return sorted(jobs, key=busy.__getitem__)

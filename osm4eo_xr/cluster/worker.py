@@ -1,0 +1,81 @@
+"""What a worker process does first; named by ``--preload``, so it runs before any task."""
+
+from __future__ import annotations
+
+import os
+import re
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+from osm4eo_xr.cluster.device_tasks import DEVICE_EXECUTOR
+
+if TYPE_CHECKING:
+    from distributed import Worker
+
+    from osm4eo_xr.cluster.site import Site
+
+WORKER_SETUP = "osm4eo_xr.cluster.worker"
+"""This module's name, for ``--preload``."""
+
+
+def dask_setup(worker: Worker) -> None:
+    """Give the process its own GPU and the one thread that may use it."""
+    if "GPU" not in worker.state.total_resources:
+        return
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES", "")
+    os.environ["CUDA_VISIBLE_DEVICES"] = own_device(visible, str(worker.name))
+    worker.executors[DEVICE_EXECUTOR] = ThreadPoolExecutor(1, thread_name_prefix="device")
+
+
+def own_device(visible: str, worker_name: str) -> str:
+    """Pick the process's GPU from those of its job.
+
+    Worker processes of one job see the same GPUs; they are named ``JOB-0``, ``JOB-1`` … and each
+    takes the GPU of its number.
+    """
+    devices = [d for d in visible.split(",") if d]
+    number = worker_name.rpartition("-")[2]
+    if len(devices) < 2 or not number.isdigit():  # noqa: PLR2004
+        return visible
+    return devices[int(number) % len(devices)]
+
+
+def worker_environment(site: Site, threads: int, *, gpu: bool) -> dict[str, str]:
+    """Return the variables of a worker process, to be set before it imports anything.
+
+    jax's CPU thread pool (``NPROC``) and numba's get the process's task threads; OpenMP and BLAS
+    get one, since each task thread calls them for itself. GDAL's block cache, 5 % of the node by
+    default, is set to the site's figure.
+    """
+    own = {
+        "OMP_NUM_THREADS": "1",
+        "OPENBLAS_NUM_THREADS": "1",
+        "MKL_NUM_THREADS": "1",
+        "NPROC": str(threads),
+        "NUMBA_NUM_THREADS": str(threads),
+        "GDAL_CACHEMAX": str(site.gdal_cache // 1024**2),
+        "GDAL_NUM_THREADS": str(site.gdal_threads),
+        "MALLOC_TRIM_THRESHOLD_": "65536",
+        "JAX_PLATFORMS": "cuda,cpu" if gpu else "cpu",
+    }
+    if gpu:
+        own |= {"XLA_PYTHON_CLIENT_PREALLOCATE": "true", "XLA_PYTHON_CLIENT_MEM_FRACTION": "0.85"}
+    return {**own, **site.environment}
+
+
+def environment_here(site: Site, threads: int, *, gpu: bool) -> dict[str, str]:
+    """Return ``worker_environment`` for a process on this machine, variables put in.
+
+    The caller's ``JAX_PLATFORMS`` wins over ours, and the site's over both.
+    """
+    stated = worker_environment(site, threads, gpu=gpu)
+    if "JAX_PLATFORMS" in os.environ and "JAX_PLATFORMS" not in site.environment:
+        stated["JAX_PLATFORMS"] = os.environ["JAX_PLATFORMS"]
+    return {key: expand_variables(value) for key, value in stated.items()}
+
+
+def expand_variables(text: str) -> str:
+    """Return text with ``$NAME`` and ``${NAME:-default}`` put in, as bash does."""
+    with_default = r"\$\{(\w+):-([^}]*)\}"
+    text = re.sub(with_default, lambda m: os.environ.get(m[1]) or m[2], text)
+    return os.path.expandvars(text)

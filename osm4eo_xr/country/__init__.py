@@ -1,0 +1,1 @@
+"""One country run from one file."""

@@ -1,0 +1,236 @@
+"""A country file made concrete: tiles, paths, the piece of a run."""
+
+from __future__ import annotations
+
+import glob
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import geopandas as gpd
+import xarray as xr
+from odc.geo.geobox import GeoBox
+
+from osm4eo_xr._version import __version__
+from osm4eo_xr.countries import find_country
+from osm4eo_xr.country.ledger import Ledger, key_of
+from osm4eo_xr.errors import InputError
+from osm4eo_xr.grid import geobox_of, target_geobox
+from osm4eo_xr.legend import Legend, default_legend, load_legend
+from osm4eo_xr.rasters.cog import write_cog
+
+if TYPE_CHECKING:
+    from osm4eo_xr.country.settings import CountrySettings, SceneFiles
+
+Progress = Callable[[int, int], None]
+Opener = Callable[[Path], xr.DataArray]
+
+
+@dataclass(frozen=True)
+class Tile:
+    """One tile: its id, the files of its scene, their day, and the table that names them."""
+
+    id: str
+    files: tuple[Path, ...]
+    date: str
+    source: SceneFiles
+
+
+@dataclass(frozen=True)
+class Piece:
+    """One thing that is made as a whole and recorded in the ledger.
+
+    Attributes
+    ----------
+    name : str
+        Name in the ledger and the plan.
+    key : str
+        Hash over all it depends on.
+    outputs : tuple of Path
+        Files or folders it leaves.
+    make : callable
+        Makes it; takes a progress callback.
+    lazy : callable, optional
+        Returns the lazy raster that ``make`` writes, given how maps are opened; for the plan.
+    pixels : int
+        Pixels to work through, for the plan.
+    read, written : int
+        Bytes, estimated, for the plan.
+    """
+
+    name: str
+    key: str
+    outputs: tuple[Path, ...]
+    make: Callable[[Progress | None], object] = field(repr=False)
+    lazy: Callable[[Opener], xr.DataArray] | None = field(default=None, repr=False)
+    pixels: int = 0
+    read: int = 0
+    written: int = 0
+
+
+class Country:
+    """What every piece of a run shares: settings, tiles, legend, paths, hashes."""
+
+    def __init__(self, settings: CountrySettings, base: Path, ledger: Ledger, out: Path) -> None:
+        self.settings = settings
+        self.base = base
+        self.out = out
+        self._ledger = ledger
+        self.tiles = _find_tiles(settings, base)
+
+    @cached_property
+    def legend(self) -> Legend:
+        """The run's legend."""
+        path = self.settings.legend
+        return load_legend(self.base / path) if path else default_legend()
+
+    @cached_property
+    def boxes(self) -> dict[str, GeoBox]:
+        """Grid of each tile."""
+        return {t.id: self._box_of(t) for t in self.tiles}
+
+    def _box_of(self, tile: Tile) -> GeoBox:
+        if tile.source.stac:
+            west, south, east, north = tile.source.bounds
+            return target_geobox((west, south, east, north), bounds_crs="EPSG:4326")
+        return geobox_of(self.open_scene(tile))
+
+    def open_scene(self, tile: Tile) -> xr.DataArray:
+        """Open a tile's scene on the product grid; lazy."""
+        from osm4eo_xr.imagery.scenes import open_scene
+
+        bands = None if tile.source.stac else tile.source.bands or None
+        return open_scene([str(f) for f in tile.files], bands=bands)
+
+    @property
+    def final_map(self) -> Path:
+        """The map that layers and the report are taken from."""
+        name = "sieved.tif" if self.settings.sieve.when == "after" else "mosaic.tif"
+        return self.out / name
+
+    @property
+    def model_path(self) -> Path:
+        """Folder of the model that classifies."""
+        given = self.settings.classify.model
+        return self.base / given if given else self.out / "model"
+
+    def key_of(self, step: str, *parts: object) -> str:
+        """Return the hash of a piece: its step, what it needs, and what every raster carries."""
+        return key_of(step, __version__, self.legend.to_dict(), self.settings.compression, parts)
+
+    def hash_of(self, *paths: str | Path) -> str:
+        """Return one hash over input files."""
+        return key_of([self._ledger.fingerprint(self.base / p) for p in paths])
+
+    def model_digest(self) -> str:
+        """Return the hash of the model that classifies.
+
+        Raises
+        ------
+        InputError
+            If there is no model, or its classes are not those of the run's legend.
+        """
+        from osm4eo_xr.models.model import load_model
+
+        model = load_model(self.model_path)
+        strange = sorted(set(model.class_ids) - {0, *self.legend.ids})
+        if strange:
+            raise InputError(
+                f"model {self.model_path} knows class {strange[0]}, which legend "
+                f"{self.legend.name!r} does not have; set legend to the one it was trained with"
+            )
+        return model.digest
+
+    def pixels_of(self, tile: Tile) -> int:
+        """Return the number of pixels of a tile on the product grid."""
+        height, width = self.boxes[tile.id].shape
+        return height * width
+
+    def total(self) -> int:
+        """Return the number of pixels of all tiles."""
+        return sum(self.pixels_of(t) for t in self.tiles)
+
+    def bytes_of(self, tile: Tile) -> int:
+        """Return the size of a tile's files; of a composite that is still to be made, 4 bands'."""
+        if all(f.is_file() for f in tile.files):
+            return sum(f.stat().st_size for f in tile.files)
+        return 16 * self.pixels_of(tile)
+
+    def label_paths(self) -> list[Path]:
+        """Return the class raster of each tile that is learned from."""
+        labels = self.settings.labels
+        if labels is not None and labels.rasters:
+            found = [p for r in labels.rasters for p in _expand(self.base, r)]
+            if len(found) != len(self.tiles):
+                raise InputError(
+                    f"{len(found)} label rasters for {len(self.tiles)} tiles; give one per tile"
+                )
+            return found
+        return [self.out / "labels" / f"{t.id}.tif" for t in self.tiles]
+
+    def outline(self) -> gpd.GeoDataFrame | Path | None:
+        """Return the boundary's file, or one country's rows of it."""
+        from osm4eo_xr.maps.boundary import country_boundary
+
+        settings = self.settings.boundary
+        if not settings.file:
+            return None
+        path = self.base / settings.file
+        if not settings.country:
+            return path
+        return country_boundary(find_country(settings.country).code, path)
+
+    def write(
+        self,
+        raster: xr.DataArray,
+        path: Path,
+        day: str = "",
+        progress: Progress | None = None,
+        *,
+        model: str = "",
+        classes: bool = True,
+    ) -> None:
+        """Write a product with the legend, the model's hash and the day it shows."""
+        path.parent.mkdir(exist_ok=True)
+        day = day or self.settings.date
+        about = {"datetime": f"{day}T00:00:00Z" if day else "", "model": model}
+        attrs = {k: v for k, v in raster.attrs.items() if k not in about}
+        raster = raster.drop_attrs(deep=False).assign_attrs(attrs)
+        write_cog(
+            raster.assign_attrs({k: v for k, v in about.items() if v}),
+            path,
+            legend=self.legend if classes else None,
+            compression=self.settings.compression,
+            progress=progress,
+        )
+
+
+def _expand(base: Path, pattern: str) -> list[Path]:
+    """Return the files that a path or glob names, in order."""
+    found = sorted(Path(p) for p in glob.glob(str(base / pattern), recursive=True))  # noqa: PTH207 - absolute patterns too
+    if not found:
+        raise InputError(f"no file {base / pattern}; check the path or glob in the country file")
+    return found
+
+
+def _find_tiles(settings: CountrySettings, base: Path) -> list[Tile]:
+    """List the tiles in order of their ids."""
+    tiles: list[Tile] = []
+    for scene in settings.scenes:
+        day = scene.date or settings.date
+        if scene.stac:
+            composite = base / settings.out / "scenes" / f"{scene.tile}.tif"
+            tiles.append(Tile(scene.tile, (composite,), day, scene))
+            continue
+        files = [p for pattern in scene.files for p in _expand(base, pattern)]
+        if scene.tile:
+            tiles.append(Tile(scene.tile, tuple(files), day, scene))
+        else:
+            tiles += [Tile(f.stem, (f,), day, scene) for f in files]
+    ids = [t.id for t in tiles]
+    twice = sorted({i for i in ids if ids.count(i) > 1})
+    if twice:
+        raise InputError(f"two tiles are called {twice[0]!r}; give each [[scenes]] its own tile id")
+    return sorted(tiles, key=lambda t: t.id)

@@ -1,0 +1,158 @@
+"""Pieces of a country run that learn: composites, labels, samples, the model."""
+
+from __future__ import annotations
+
+import dataclasses
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from osm4eo_xr.country.context import Country, Piece, Progress, Tile
+
+_TIMES = ("samples_per_second", "waiting")  # of an epoch; no two runs have the same
+_BANDS = ("blue", "green", "red", "nir")
+
+
+def scene_pieces(run: Country) -> list[Piece]:
+    """Return a piece per tile whose scene is a composite of STAC items."""
+    pieces = []
+    for tile in run.tiles:
+        if tile.source.stac:
+            key = run.key_of("scene", _items_hash(run, tile), dataclasses.asdict(tile.source))
+            pixels, work = run.pixels_of(tile), partial(_make_scene, run, tile)
+            size = 16 * pixels
+            pieces.append(
+                Piece(f"scene {tile.id}", key, tile.files, work, None, pixels, size, size)
+            )
+    return pieces
+
+
+def _items_hash(run: Country, tile: Tile) -> str:
+    """Return a hash over a tile's STAC items and those of their assets that are local files."""
+    from osm4eo_xr.imagery.items import read_items
+
+    items = read_items(run.base / tile.source.stac)
+    links = {a["href"] for item in items for a in item["assets"].values()}
+    files = sorted(p for p in links if Path(p).is_file())
+    return run.key_of("items", items, [run.hash_of(p) for p in files])
+
+
+def _make_scene(run: Country, tile: Tile, progress: Progress | None) -> None:
+    from osm4eo_xr.imagery.stac import composite_items
+
+    source, box = tile.source, run.boxes[tile.id]
+    made = composite_items(
+        run.base / source.stac,
+        box,
+        source.bands or _BANDS,
+        method=source.composite,
+        dilation=source.clouds if source.clouds >= 0 else None,
+    )
+    run.write(made["reflectance"], tile.files[0], tile.date, progress, classes=False)
+
+
+def learning_pieces(run: Country) -> list[Piece]:
+    """Return labels, samples and model, each after what it needs; nothing if a model is given."""
+    if run.settings.classify.model:
+        return []
+    labels = _labels(run)
+    samples = _samples(run, labels)
+    return [*labels, samples, _model(run, samples)]
+
+
+def scene_hash(run: Country, tile: Tile) -> str:
+    """Return what a tile's pixels come from, also before its composite is made."""
+    source = dataclasses.asdict(tile.source)
+    if tile.source.stac:
+        return run.key_of("composite", _items_hash(run, tile), source)
+    return run.key_of("files", run.hash_of(*tile.files), source["bands"])
+
+
+def _labels(run: Country) -> list[Piece]:
+    """Return the land use and a raster of it per tile, unless label rasters are given."""
+    settings = run.settings.labels
+    if settings is None or settings.rasters:
+        return []
+    extract, areas = run.base / settings.osm, run.out / "landuse"
+    ground, size = run.key_of("land use", run.hash_of(extract)), extract.stat().st_size
+    work = partial(_make_landuse, run, extract, areas)
+    pieces = [Piece("land use", ground, (areas,), work, None, 0, size, size)]
+    for tile, path in zip(run.tiles, run.label_paths(), strict=True):
+        key = run.key_of("labels", ground, str(run.boxes[tile.id]), tile.date)
+        pixels, work = run.pixels_of(tile), partial(_make_labels, run, areas, tile, path)
+        pieces.append(Piece(f"labels {tile.id}", key, (path,), work, None, pixels, pixels, pixels))
+    return pieces
+
+
+def _make_landuse(run: Country, extract: Path, areas: Path, progress: Progress | None) -> None:
+    from osm4eo_xr.osm.landuse import write_landuse
+
+    write_landuse(extract, areas, run.legend, progress=progress)
+
+
+def _make_labels(
+    run: Country, areas: Path, tile: Tile, path: Path, progress: Progress | None
+) -> None:
+    from osm4eo_xr.labels.rasterize import rasterize_labels
+
+    burnt = rasterize_labels(areas, run.open_scene(tile), legend=run.legend)
+    run.write(burnt, path, tile.date, progress)
+
+
+def _samples(run: Country, labels: list[Piece]) -> Piece:
+    given = run.settings.labels
+    ground = [p.key for p in labels]
+    if given is not None and given.rasters:
+        ground = [run.hash_of(*run.label_paths()), given.codes]
+    scenes = [scene_hash(run, t) for t in run.tiles]
+    choice = dataclasses.asdict(run.settings.samples)
+    key = run.key_of("samples", ground, scenes, choice, run.settings.seed)
+    path = run.out / "samples.zarr"
+    read = sum(run.bytes_of(t) for t in run.tiles) + run.total()
+    work = partial(_make_samples, run, path)
+    return Piece("samples", key, (path,), work, None, run.total(), read)
+
+
+def _make_samples(run: Country, path: Path, progress: Progress | None) -> None:
+    from osm4eo_xr.labels.rasterize import read_labels
+    from osm4eo_xr.samples.draw import draw_samples
+    from osm4eo_xr.samples.store import write_samples
+
+    settings, given = run.settings.samples, run.settings.labels
+    codes = given.codes if given is not None and given.rasters else "id"
+    drawn = draw_samples(
+        [run.open_scene(t) for t in run.tiles],
+        [read_labels(p, codes=codes, legend=run.legend) for p in run.label_paths()],
+        per_class=settings.per_class,
+        patch=settings.patch,
+        block=settings.block,
+        fractions=(settings.fractions[0], settings.fractions[1], settings.fractions[2]),
+        seed=run.settings.seed,
+        legend=run.legend,
+        names=[t.id for t in run.tiles],
+    )
+    write_samples(drawn, path, progress=progress)
+
+
+def _model(run: Country, samples: Piece) -> Piece:
+    settings = dataclasses.asdict(run.settings.train)
+    key = run.key_of("model", samples.key, settings, run.settings.seed)
+    path = run.out / "model"
+    work = partial(_make_model, run, samples.outputs[0], path)
+    return Piece("model", key, (path,), work)
+
+
+def _make_model(run: Country, samples: Path, path: Path, progress: Progress | None) -> None:
+    from osm4eo_xr.models.model import save_model
+    from osm4eo_xr.samples.store import open_samples
+    from osm4eo_xr.training.fit import train
+
+    settings = dataclasses.replace(run.settings.train, seed=run.settings.seed)
+    model = train(open_samples(samples), settings, legend=run.legend, progress=progress)
+    save_model(dataclasses.replace(model, training=_without_times(model.training)), path)
+
+
+def _without_times(training: Any) -> dict[str, Any]:
+    """Drop how long epochs took: a run that was interrupted ends with the same bytes."""
+    history = [{k: v for k, v in row.items() if k not in _TIMES} for row in training["history"]]
+    return {**training, "history": history}

@@ -1,0 +1,153 @@
+"""The ledger of a run: which piece was made from what, and whether it is still whole."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from osm4eo_xr.errors import InputError
+from osm4eo_xr.rasters.sidecars import sidecars_of
+
+LEDGER_FILE = "ledger.json"
+
+_READ_AT_ONCE = 1 << 20
+
+
+class Ledger:
+    """Records of finished pieces in ``ledger.json``, replaced whole after each entry."""
+
+    def __init__(self, folder: Path, *, hashing: bool = True) -> None:
+        self._path = folder / LEDGER_FILE
+        self._folder = folder
+        self._hashing = hashing
+        self._pieces: dict[str, dict[str, Any]] = {}
+        self._inputs: dict[str, dict[str, Any]] = {}
+        self._used: set[str] = set()
+        self.read()
+
+    def read(self) -> None:
+        """Take up what the file says; another run may have written it meanwhile."""
+        tree = _read(self._path)
+        self._pieces = tree.get("pieces", {})
+        self._inputs = tree.get("inputs", {}) | {k: self._inputs[k] for k in self._used}
+
+    def fingerprint(self, path: Path) -> str:
+        """Return the SHA-256 of an input file; read again only if its size or time changed.
+
+        Without ``hashing`` a file that no run has read yet is not read here either: nothing can
+        have been made from it, so a plan needs no hash of a country's worth of scenes.
+
+        Raises
+        ------
+        InputError
+            If there is no such file.
+        """
+        if path.is_dir():
+            files = sorted(p for p in path.rglob("*") if p.is_file())
+            parts = [f"{p.relative_to(path)} {self.fingerprint(p)}" for p in files]
+            return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+        if not path.is_file():
+            raise InputError(f"no file {path}; correct its path in the country file")
+        stamp, name = _stamp(path), os.path.relpath(path, self._folder)
+        known = self._inputs.get(name)
+        if known is None and not self._hashing:
+            return "not read yet"
+        if known is None or known["stamp"] != stamp:
+            known = {"stamp": stamp, "sha256": sha256(path)}
+            self._inputs[name] = known
+        self._used.add(name)
+        return known["sha256"]
+
+    def is_whole(self, piece: str, key: str) -> bool:
+        """Whether a piece was made from exactly this and all its files are as they were left."""
+        record = self._pieces.get(piece)
+        if record is None or record["key"] != key:
+            return False
+        return all(self._is_unchanged(name, seen) for name, seen in record["files"].items())
+
+    def _is_unchanged(self, name: str, seen: dict[str, Any]) -> bool:
+        path = self._folder / name
+        if not path.is_file():
+            return False
+        return _stamp(path) == seen["stamp"] or sha256(path) == seen["sha256"]
+
+    def record(self, piece: str, key: str, outputs: Sequence[Path]) -> None:
+        """Enter a finished piece with the hashes of its files."""
+        files = [
+            f for out in outputs for f in (_files_in(out) if out.is_dir() else _with_sidecars(out))
+        ]
+        self._pieces[piece] = {
+            "key": key,
+            "files": {
+                str(f.relative_to(self._folder)): {"stamp": _stamp(f), "sha256": sha256(f)}
+                for f in files
+            },
+        }
+        self.save()
+
+    def save(self) -> None:
+        """Write the ledger beside its place and rename it."""
+        part = self._path.with_name(f".{LEDGER_FILE}.part")
+        tree = {"pieces": self._pieces, "inputs": self._inputs}
+        part.write_text(json.dumps(tree, indent=1, sort_keys=True), encoding="utf-8")
+        part.replace(self._path)
+
+    def inputs(self) -> dict[str, str]:
+        """SHA-256 of each input file of this run, by its path from the ledger's folder."""
+        return {name: self._inputs[name]["sha256"] for name in sorted(self._used)}
+
+
+def key_of(*parts: Any) -> str:
+    """Return one hash over settings, input hashes and the keys of other pieces."""
+    text = json.dumps(parts, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def sha256(path: Path) -> str:
+    """Return the SHA-256 of a file."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(_READ_AT_ONCE):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+@contextmanager
+def only_run(folder: Path) -> Iterator[None]:
+    """Hold the folder for this run alone; the lock ends with the process, however it ends."""
+    with (folder / ".lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise InputError(
+                f"another run is working in {folder}; wait for it or choose another folder"
+            ) from None
+        yield
+
+
+def _files_in(folder: Path) -> list[Path]:
+    return sorted(p for p in folder.rglob("*") if p.is_file())
+
+
+def _with_sidecars(path: Path) -> list[Path]:
+    return [path, *(p for p in sidecars_of(path) if p.is_file())]
+
+
+def _stamp(path: Path) -> list[int]:
+    status = path.stat()
+    return [status.st_size, status.st_mtime_ns]
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """Read a ledger; one that cannot be read counts as empty, so all is made again."""
+    try:
+        tree = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, json.JSONDecodeError):
+        return {}
+    return tree if isinstance(tree, dict) else {}

@@ -1,0 +1,196 @@
+"""Pieces of a country run that are maps: classified tiles, mosaic, sieved map, layers."""
+
+from __future__ import annotations
+
+import dataclasses
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from osm4eo_xr.country.context import Country, Opener, Piece, Progress, Tile
+from osm4eo_xr.country.learning import scene_hash
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from osm4eo_xr.country.settings import Layer
+
+
+def map_pieces(run: Country, learned: str) -> tuple[list[Piece], Piece]:
+    """Return tiles, mosaic and layers, each after what it needs, and the final map among them.
+
+    Parameters
+    ----------
+    run : Country
+        The run.
+    learned : str
+        Hash of the model that classifies.
+    """
+    made = [_classified(run, tile, learned) for tile in run.tiles]
+    parts = list(made)
+    if run.settings.sieve.when == "before":
+        parts = [
+            _sieved(run, f"sieved {t.id}", p, run.out / "sieved" / f"{t.id}.tif", t.date)
+            for t, p in zip(run.tiles, parts, strict=True)
+        ]
+        made += parts
+    made.append(_mosaic(run, parts))
+    if run.settings.sieve.when == "after":
+        made.append(_sieved(run, "sieved", made[-1], run.final_map, run.settings.date))
+    final = made[-1]
+    for layer in run.settings.layers:
+        made += _layer(run, layer, final)
+    made += [_fraction(run, cell, final) for cell in run.settings.fractions]
+    return made, final
+
+
+def _beside(run: Country, tile: Tile, name: str) -> Path:
+    return run.out / "classified" / f"{tile.id}_{name}.tif"
+
+
+def _outputs(run: Country) -> list[str]:
+    """Return what a tile is classified into."""
+    more = {
+        "confidence": run.settings.mosaic.rule == "confidence",
+        "probabilities": run.settings.classify.probabilities,
+    }
+    return ["classes", *(name for name, wanted in more.items() if wanted)]
+
+
+def _classified(run: Country, tile: Tile, learned: str) -> Piece:
+    settings, names = run.settings.classify, _outputs(run)
+    path = run.out / "classified" / f"{tile.id}.tif"
+    outputs = (path, *(_beside(run, tile, name) for name in names[1:]))
+    how = (settings.engine, settings.dtype, names, tile.date)
+    key = run.key_of("classify", learned, scene_hash(run, tile), how)
+    pixels, size = run.pixels_of(tile), run.bytes_of(tile)
+    work = partial(_make_classified, run, tile, path)
+    layers = len(names) + (len(run.legend.ids) - 1) * settings.probabilities
+    return Piece(f"classified {tile.id}", key, outputs, work, None, pixels, size, pixels * layers)
+
+
+def _make_classified(run: Country, tile: Tile, path: Path, progress: Progress | None) -> None:
+    from osm4eo_xr.inference.prediction import classify
+    from osm4eo_xr.models.model import load_model
+    from osm4eo_xr.rasters.cog_set import one_pass
+
+    model, settings = load_model(run.model_path), run.settings.classify
+    how: Any = {"engine": settings.engine, "dtype": settings.dtype}
+    maps = classify(run.open_scene(tile), model, outputs=_outputs(run), **how)
+    with one_pass(maps, path, run.legend) as made:
+        for name, raster in made.items():
+            main = name == "classes"
+            target = path if main else _beside(run, tile, name)
+            kind = {"model": model.digest, "classes": main}
+            run.write(raster, target, tile.date, progress if main else None, **kind)
+
+
+def _sieved(run: Country, name: str, source: Piece, path: Path, day: str) -> Piece:
+    key = run.key_of("sieve", source.key, dataclasses.asdict(run.settings.sieve))
+    lazy = partial(_sieve, run, source.outputs[0])
+    work = partial(_write, run, lazy, path, day)
+    return Piece(name, key, (path,), work, lazy, source.pixels, source.written, source.written)
+
+
+def _sieve(run: Country, source: Path, opened: Opener) -> xr.DataArray:
+    from osm4eo_xr.sieving.lazy_sieve import sieve
+
+    settings = run.settings.sieve
+    kept = [run.legend.find(name).id for name in settings.protected]
+    given = opened(source)
+    return sieve(given, settings.size, settings.connectivity, protected=kept, reread=True)
+
+
+def _mosaic(run: Country, parts: list[Piece]) -> Piece:
+    boundary = run.settings.boundary
+    outline = run.hash_of(boundary.file) if boundary.file else ""
+    tiles = [(t.id, p.key) for t, p in zip(run.tiles, parts, strict=True)]
+    rule = run.settings.mosaic.rule
+    about = (dataclasses.asdict(boundary), outline, rule, run.settings.date)
+    key = run.key_of("mosaic", tiles, about)
+    maps = {t.id: p.outputs[0] for t, p in zip(run.tiles, parts, strict=True)}
+    path, total = run.out / "mosaic.tif", run.total()
+    lazy = partial(_join, run, maps)
+    work = partial(_write, run, lazy, path, run.settings.date)
+    return Piece("mosaic", key, (path,), work, lazy, total, total, total)
+
+
+def _join(run: Country, maps: dict[str, Path], opened: Opener) -> xr.DataArray:
+    from osm4eo_xr.maps.country_mosaic import mosaic
+
+    rule, sure = run.settings.mosaic.rule, None
+    if rule == "confidence":
+        sure = {t.id: opened(_beside(run, t, "confidence")) for t in run.tiles}
+        sure = {k: v.where(v != v.attrs["nodata"]) for k, v in sure.items()}
+    tiles = {tile: opened(file) for tile, file in maps.items()}
+    return mosaic(tiles, run.outline(), confidence=sure, rule=rule)
+
+
+def _layer(run: Country, layer: Layer, final: Piece) -> list[Piece]:
+    """Return the layer's raster and, if asked for, its polygons."""
+    classes = sorted((run.legend.find(c) for c in layer.classes), key=lambda c: c.id)
+    name = "-".join(c.slug for c in classes)
+    path, total = run.out / f"{name}.tif", run.total()
+    key = run.key_of("layer", final.key, dataclasses.asdict(layer))
+    lazy = partial(_extract, run, layer)
+    work = partial(_write, run, lazy, path, run.settings.date)
+    pieces = [Piece(f"layer {name}", key, (path,), work, lazy, total, total, total)]
+    if layer.vector:
+        # QGIS would take the raster's style, NAME.qml, for polygons called NAME.
+        shapes = run.out / f"{name}_polygons.{layer.vector}"
+        trace = partial(_make_vector, run, layer, path, shapes)
+        vector = run.key_of("vector", key)
+        pieces.append(Piece(f"vector {name}", vector, (shapes,), trace, None, total, total))
+    return pieces
+
+
+def _extract(run: Country, layer: Layer, opened: Opener) -> xr.DataArray:
+    from osm4eo_xr.maps.layers import extract_layer
+
+    final, names = opened(run.final_map), layer.classes
+    how: Any = {"codes": layer.codes, "min_area": layer.min_area, "legend": run.legend}
+    return extract_layer(final, names, **how)
+
+
+def _make_vector(
+    run: Country, layer: Layer, raster: Path, path: Path, progress: Progress | None
+) -> None:
+    from osm4eo_xr.maps.polygons import to_vector, write_vector
+    from osm4eo_xr.rasters.open import open_raster
+
+    # The file has the pixels; what its values mean is known to the lazy layer it was made from.
+    opened = open_raster(raster).assign_attrs(_extract(run, layer, open_raster).attrs)
+    traced = to_vector(opened, legend=run.legend, simplify=layer.simplify, progress=progress)
+    write_vector(traced, path)
+
+
+def _fraction(run: Country, cell: float, final: Piece) -> Piece:
+    """Return the class shares on a coarser grid."""
+    path = run.out / f"fractions_{cell:g}m.tif"
+    key = run.key_of("fraction", final.key, cell)
+    lazy = partial(_share, run, cell)
+    work = partial(_write, run, lazy, path, run.settings.date, classes=False)
+    total = run.total()
+    return Piece(f"fractions {cell:g} m", key, (path,), work, lazy, total, total)
+
+
+def _share(run: Country, cell: float, opened: Opener) -> xr.DataArray:
+    from osm4eo_xr.maps.layers import fraction
+
+    return fraction(opened(run.final_map), cell, legend=run.legend)
+
+
+def _write(
+    run: Country,
+    lazy: Any,
+    path: Path,
+    day: str,
+    progress: Progress | None,
+    *,
+    classes: bool = True,
+) -> None:
+    """Write a map that is made of other maps."""
+    from osm4eo_xr.rasters.open import open_raster
+
+    raster = lazy(open_raster)
+    run.write(raster, path, day, progress, model=run.model_digest(), classes=classes)

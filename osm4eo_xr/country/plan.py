@@ -1,0 +1,135 @@
+"""What a country run would do: pieces, chunks, tasks, bytes, device hours."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import dask.array as da
+import xarray as xr
+from odc.geo.geobox import GeoBox
+
+from osm4eo_xr.grid import TARGET_CRS, georeference, target_geobox
+
+if TYPE_CHECKING:
+    from osm4eo_xr.country.context import Country, Opener, Piece
+    from osm4eo_xr.country.ledger import Ledger
+
+_CHUNK = 1024  # pixels; edge of the blocks that tiles are classified in
+_MAP_CHUNK = 2048  # pixels; edge of the blocks that maps are opened in
+_PER_BLOCK = 2  # tasks that shrink a block of a raster and write it
+_PER_CLASSIFIED = 4  # tasks that read a block, add its margin, classify it and crop it
+
+
+@dataclass(frozen=True)
+class PlannedPiece:
+    """One line of a plan.
+
+    Attributes
+    ----------
+    name : str
+        What is made.
+    done : bool
+        Whether it is whole already.
+    chunks : int
+        Blocks to compute: of ``1024 x 1024`` pixels of tiles, ``2048 x 2048`` of maps.
+    tasks : int
+        Tasks that dask would run: those of the lazy map's own graph where it is a map made of
+        maps, else so many per block.
+    read, written : int
+        Bytes, estimated: scenes as they lie on disk, maps before compression.
+    """
+
+    name: str
+    done: bool
+    chunks: int
+    tasks: int
+    read: int
+    written: int
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run would do.
+
+    Attributes
+    ----------
+    tiles : tuple of str
+        Ids of the tiles.
+    pieces : tuple of PlannedPiece
+        In order.
+    device_hours : float
+        Estimate for the tiles that are still to be classified, on one device.
+    """
+
+    tiles: tuple[str, ...]
+    pieces: tuple[PlannedPiece, ...]
+    device_hours: float
+
+    @property
+    def todo(self) -> tuple[PlannedPiece, ...]:
+        """Pieces that are not whole yet."""
+        return tuple(p for p in self.pieces if not p.done)
+
+
+def plan_pieces(run: Country, ledger: Ledger, pieces: list[Piece]) -> Plan:
+    """Plan the pieces of a run.
+
+    Parameters
+    ----------
+    run : Country
+        The run.
+    ledger : Ledger
+        Says what is whole.
+    pieces : list of Piece
+        In order.
+    """
+    opened = _stand_ins(run, pieces)
+    lines = tuple(_line(p, opened, done=ledger.is_whole(p.name, p.key)) for p in pieces)
+    to_classify = sum(
+        p.pixels
+        for p, line in zip(pieces, lines, strict=True)
+        if p.name.startswith("classified ") and not line.done
+    )
+    hours = to_classify / run.settings.classify.pixels_per_second / 3600
+    return Plan(tuple(t.id for t in run.tiles), lines, hours)
+
+
+def _line(piece: Piece, opened: Opener, *, done: bool) -> PlannedPiece:
+    if piece.lazy is None:
+        chunks = -(-piece.pixels // _CHUNK**2)
+        tasks = chunks * (_PER_CLASSIFIED + _PER_BLOCK)
+    else:
+        data: Any = piece.lazy(opened).data
+        chunks = int(data.npartitions)
+        tasks = len(data.__dask_graph__()) + chunks * _PER_BLOCK
+    return PlannedPiece(piece.name, done, chunks, tasks, piece.read, piece.written)
+
+
+def _stand_ins(run: Country, pieces: list[Piece]) -> Opener:
+    """Return an opener of empty maps in the places of those that are not made yet."""
+    whole = _union(list(run.boxes.values()))
+    tiles = {output: run.boxes[t.id] for t in run.tiles for output in _outputs_of(t.id, pieces)}
+
+    def opened(path: Path) -> xr.DataArray:
+        box = tiles.get(path, whole)
+        empty = da.zeros(tuple(box.shape), dtype="uint8", chunks=_MAP_CHUNK)
+        return georeference(empty, box, attrs={"nodata": 0})
+
+    return opened
+
+
+def _outputs_of(tile: str, pieces: list[Piece]) -> list[Path]:
+    """Return the maps that show one tile."""
+    return [o for p in pieces if p.name.split()[-1] == tile for o in p.outputs]
+
+
+def _union(boxes: list[GeoBox]) -> GeoBox:
+    """Return the grid around all tiles."""
+    edges = [b.boundingbox for b in boxes]
+    left, bottom = min(e.left for e in edges), min(e.bottom for e in edges)
+    right, top = max(e.right for e in edges), max(e.top for e in edges)
+    crs = str(boxes[0].crs or TARGET_CRS)
+    size = abs(boxes[0].resolution.x)
+    return target_geobox((left, bottom, right, top), bounds_crs=crs, crs=crs, resolution=size)

@@ -1,0 +1,271 @@
+"""The result folder explains itself: ``report.json`` and ``report.html``, one file, no network."""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import html
+import io
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import dask.array as da
+import numpy as np
+import rasterio
+import xarray as xr
+from matplotlib.figure import Figure
+from odc.geo.geobox import GeoBox
+
+from osm4eo_xr._version import __version__
+from osm4eo_xr.country.scores import ACCURACY_FILE
+from osm4eo_xr.grid import geobox_of, georeference
+from osm4eo_xr.plot import class_figure, confusion_matrix, training_curves
+
+if TYPE_CHECKING:
+    from osm4eo_xr.country.context import Country, Piece
+
+_PICTURE = 1400  # pixels of the map's longest edge
+_STYLE = """
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 72rem; margin: 2rem auto; padding: 0 1rem;
+  color: #222; }
+h1, h2 { line-height: 1.2; } h2 { margin-top: 2.2rem; }
+img { max-width: min(100%, 54rem); height: auto; }
+summary { cursor: pointer; margin: .5rem 0; }
+table { border-collapse: collapse; margin: 1rem 0; }
+td, th { padding: .25rem .8rem; text-align: left; border-bottom: 1px solid #ddd; }
+td.n { text-align: right; font-variant-numeric: tabular-nums; }
+.swatch { display: inline-block; width: 1.1em; height: 1.1em; border: 1px solid #777;
+  vertical-align: -0.2em; margin-right: .5em; }
+code { font-size: .85em; overflow-wrap: anywhere; } footer { margin-top: 3rem; color: #666; }
+"""
+
+
+_CLASS_SCORES = ("producers_accuracy", "users_accuracy", "f1")
+
+_FOOTER = (
+    f"<footer>osm4eo_xr {__version__}. Contains modified Copernicus Sentinel data; labels "
+    "© OpenStreetMap contributors, ODbL.</footer>"
+)
+
+
+def write_report(run: Country, pieces: list[Piece], inputs: dict[str, str]) -> None:
+    """Write ``report.json`` and ``report.html`` into the run's folder, each whole."""
+    report = _collect(run, pieces, inputs)
+    _write(run.out / "report.json", json.dumps(report, indent=1))
+    _write(run.out / "report.html", _page(run, report))
+
+
+def _write(path: Path, text: str) -> None:
+    part = path.with_name(f".{path.name}.part-text")
+    part.write_text(text, encoding="utf-8")
+    part.replace(path)
+
+
+def _collect(run: Country, pieces: list[Piece], inputs: dict[str, str]) -> dict[str, Any]:
+    """Gather everything the report says, as plain JSON."""
+    digest, training = _model_record(run)
+    return {
+        "name": run.settings.name,
+        "software": {"osm4eo_xr": __version__},
+        "settings": dataclasses.asdict(run.settings),
+        "tiles": [t.id for t in run.tiles],
+        "areas": class_areas(run),
+        "accuracy": _accuracy(run, pieces),
+        "model": {"sha256": digest, "training": training},
+        "pieces": {p.name: p.key for p in pieces},
+        "inputs": {_relative(run, path): digest for path, digest in inputs.items()},
+    }
+
+
+def _relative(run: Country, name: str) -> str:
+    """Name an input relative to the country file, so that a moved run reports the same."""
+    where = Path(os.path.normpath(run.out / name))
+    return str(where.relative_to(run.base)) if where.is_relative_to(run.base) else str(where)
+
+
+def _model_record(run: Country) -> tuple[str, dict[str, Any]]:
+    """Return hash and training record of the model."""
+    from osm4eo_xr.models.model import load_model
+
+    model = load_model(run.model_path)
+    return model.digest, json.loads(json.dumps(model.training, default=str))
+
+
+def _accuracy(run: Country, pieces: list[Piece]) -> dict[str, Any]:
+    """Return the scores that this run's accuracy piece wrote, if it has one."""
+    if not any(p.name == "accuracy" for p in pieces):
+        return {}
+    return json.loads((run.out / ACCURACY_FILE).read_text(encoding="utf-8"))
+
+
+def class_areas(run: Country) -> list[dict[str, Any]]:
+    """Count the final map's pixels per class, chunk by chunk."""
+    from osm4eo_xr.rasters.open import open_raster
+
+    final = open_raster(run.final_map)
+    counts = da.bincount(final.data.ravel(), minlength=256).compute()
+    pixel = abs(geobox_of(final).affine.determinant) / 1e6
+    land = int(counts[list(run.legend.ids)].sum())
+    return [
+        {
+            "id": c.id,
+            "class": c.slug,
+            "name": c.name,
+            "pixels": int(counts[c.id]),
+            "km2": round(float(counts[c.id] * pixel), 4),
+            "share": round(float(counts[c.id] / land), 6) if land else 0.0,
+        }
+        for c in run.legend.classes
+    ]
+
+
+def _page(run: Country, report: dict[str, Any]) -> str:
+    name = html.escape(report["name"])
+    parts = [
+        f"<h1>{name}: land use at 10 m</h1>",
+        _summary(run, report),
+        _image(class_figure(_picture(run.final_map), legend=run.legend), "The map"),
+        "<h2>Areas</h2>",
+        _areas(run, report["areas"]),
+        "<h2>Accuracy</h2>",
+        *_scores(report["accuracy"]),
+        "<h2>Training</h2>",
+        *_learning(report["model"]["training"]),
+        "<h2>Provenance</h2>",
+        f"<p>Model SHA-256 <code>{report['model']['sha256']}</code></p>",
+        _folded("Inputs", _table(("input", "SHA-256"), report["inputs"].items())),
+        _folded("Pieces", _table(("piece", "made from (hash)"), report["pieces"].items())),
+        _folded("Settings", f"<pre>{html.escape(json.dumps(report['settings'], indent=1))}</pre>"),
+        _FOOTER,
+    ]
+    return (
+        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{name}</title>'
+        f"<style>{_STYLE}</style></head>\n<body>\n" + "\n".join(parts) + "\n</body></html>\n"
+    )
+
+
+def _summary(run: Country, report: dict[str, Any]) -> str:
+    day = html.escape(run.settings.date or "date not given")
+    count = len(report["tiles"])
+    return f"<p>{count} tiles, {day}, final map <code>{run.final_map.name}</code>.</p>"
+
+
+def _picture(path: Path) -> xr.DataArray:
+    """Read the map at the size of the picture, from its overviews."""
+    with rasterio.open(path) as file:
+        shrink = max(1.0, max(file.shape) / _PICTURE)
+        shape = max(1, round(file.height / shrink)), max(1, round(file.width / shrink))
+        pixels = file.read(1, out_shape=shape)
+        bounds, crs = file.bounds, file.crs
+    return georeference(pixels, GeoBox.from_bbox(tuple(bounds), crs=str(crs), shape=shape))
+
+
+def _image(figure: Figure, text: str) -> str:
+    """Embed a figure; its metadata would name the drawing library's version."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", metadata={"Software": None})
+    data = base64.b64encode(buffer.getvalue()).decode()
+    return f'<p><img alt="{html.escape(text)}" src="data:image/png;base64,{data}"></p>'
+
+
+def _areas(run: Country, areas: list[dict[str, Any]]) -> str:
+    rows = []
+    for area in areas:
+        color = run.legend.by_id[area["id"]].hex_color
+        rows.append(
+            f'<tr><td><span class="swatch" style="background:{color}"></span>'
+            f"{html.escape(area['name'])}</td>"
+            f'<td class="n">{area["km2"]:,.2f}</td><td class="n">{area["share"]:.1%}</td></tr>'
+        )
+    head = "<tr><th>class</th><th>km²</th><th>share</th></tr>"
+    return f"<table>{head}{''.join(rows)}</table>"
+
+
+def _scores(accuracy: dict[str, Any]) -> list[str]:
+    """Show each comparison: overall scores, scores per class, confusion matrix."""
+    if not accuracy:
+        return ["<p>Nothing to compare with: no samples were drawn and no points given.</p>"]
+    return [part for name, report in accuracy.items() for part in _score(name, report)]
+
+
+def _score(name: str, report: dict[str, Any]) -> list[str]:
+    overall = ("overall_accuracy", "average_accuracy", "kappa", "mean_f1", "ece")
+    listed = [(k.replace("_", " "), report[k]) for k in overall if report.get(k) is not None]
+    known = [c for c in report["classes"] if c["reference"] or c["map"]]
+    rows = "".join(
+        f"<tr><td>{html.escape(c['slug'])}</td>"
+        + "".join(f'<td class="n">{c[k]:,}</td>' for k in ("reference", "map"))
+        + "".join(f'<td class="n">{_percent(c[k])}</td>' for k in _CLASS_SCORES)
+        + "</tr>"
+        for c in known
+    )
+    head = "".join(
+        f"<th>{h}</th>" for h in ("class", "reference", "map", "producer's", "user's", "F1")
+    )
+    places = [report["classes"].index(c) for c in known]
+    counts = np.array(report["confusion"]["counts"])[np.ix_(places, places)]
+    return [
+        f"<h3>On {html.escape(name)}: {report['total']:,} compared</h3>",
+        _table(("score", ""), listed),
+        f"<table><tr>{head}</tr>{rows}</table>",
+        _image(confusion_matrix(counts, [c["slug"] for c in known]), f"Confusion on {name}"),
+    ]
+
+
+def _percent(value: float | None) -> str:
+    return "-" if value is None else f"{value:.1%}"
+
+
+def _learning(training: dict[str, Any]) -> list[str]:
+    """Show curves and record as far as the model has them."""
+    parts: list[str] = []
+    curves = _curves(training.get("history"))
+    if curves:
+        parts.append(_image(training_curves(curves), "Training curves"))
+    record = {k: v for k, v in _flat(training) if isinstance(v, int | float | str)}
+    if record:
+        parts.append(_folded("Record of the training", _table(("", ""), record.items())))
+    return parts or ["<p>The model says nothing about its training.</p>"]
+
+
+def _curves(history: Any) -> dict[str, list[float]]:
+    """Return series of numbers, from columns or from one record per epoch."""
+    if isinstance(history, list) and history and isinstance(history[0], dict):
+        names = dict.fromkeys(k for row in history for k in row)
+        history = {k: [row.get(k) for row in history] for k in names}
+    if not isinstance(history, dict):
+        return {}
+    numeric = {
+        k: [np.nan if v is None else float(v) for v in values]
+        for k, values in history.items()
+        if isinstance(values, list) and all(isinstance(v, int | float | None) for v in values)
+    }
+    return {k: v for k, v in numeric.items() if v and k not in ("epoch", "step")}
+
+
+def _flat(tree: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+    found: list[tuple[str, Any]] = []
+    for key, value in tree.items():
+        if isinstance(value, dict) and key != "history":
+            found += _flat(value, f"{prefix}{key} ")
+        else:
+            found.append((f"{prefix}{key}".replace("_", " "), value))
+    return found
+
+
+def _folded(title: str, content: str) -> str:
+    return f"<details><summary>{title}</summary>{content}</details>"
+
+
+def _table(head: tuple[str, str], rows: Any) -> str:
+    cells = "".join(
+        f"<tr><td>{html.escape(str(a))}</td><td><code>{html.escape(_number(b))}</code></td></tr>"
+        for a, b in rows
+    )
+    return f"<table><tr><th>{head[0]}</th><th>{head[1]}</th></tr>{cells}</table>"
+
+
+def _number(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,185 @@
+"""One country run from a TOML file: pieces, ledger, resume, report."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from osm4eo_xr.country.context import Country, Piece
+from osm4eo_xr.country.learning import learning_pieces, scene_pieces
+from osm4eo_xr.country.ledger import Ledger, only_run
+from osm4eo_xr.country.map_pieces import map_pieces
+from osm4eo_xr.country.plan import Plan, plan_pieces
+from osm4eo_xr.country.scores import accuracy_pieces
+from osm4eo_xr.country.settings_file import read_country
+from osm4eo_xr.errors import InputError
+
+__all__ = ["plan_country", "run_country"]
+
+Watch = Callable[[str, int, int], None]
+
+_TILE = "classified "  # how the names of tiles' pieces begin
+
+
+@dataclass(frozen=True)
+class _Pieces:
+    """The pieces of a run, in order; those that need the model are known when it is made."""
+
+    run: Country
+    ledger: Ledger
+    first: list[Piece]
+
+    @property
+    def is_learned(self) -> bool:
+        """Whether composites, labels, samples and model are whole."""
+        return not self.todo(self.first)
+
+    def todo(self, pieces: list[Piece]) -> list[Piece]:
+        """Return the pieces that are not whole."""
+        return [p for p in pieces if not self.ledger.is_whole(p.name, p.key)]
+
+    def rest(self) -> list[Piece]:
+        """Return maps and accuracy; before the model is made, with keys that nothing has."""
+        learned = self.run.model_digest() if self.is_learned else "a model that is still to come"
+        maps, final = map_pieces(self.run, learned)
+        samples = next((p for p in self.first if p.name == "samples"), None)
+        return [*maps, *accuracy_pieces(self.run, samples, learned, final)]
+
+
+def plan_country(path: str | Path) -> Plan:
+    """Work out what ``run_country`` would do; reads settings, metadata and input hashes only.
+
+    Raises
+    ------
+    InputError
+        If the country file or one of its inputs cannot be used.
+    """
+    pieces = _open(path, hashing=False)
+    return plan_pieces(pieces.run, pieces.ledger, [*pieces.first, *pieces.rest()])
+
+
+def run_country(
+    path: str | Path, *, cluster: str | None = None, watch: Watch | None = None
+) -> Path:
+    """Make everything that a country file asks for, as far as it is not whole already.
+
+    Each finished piece is entered in ``ledger.json`` with the hashes of what it was made from. A
+    run that was killed goes on where it was; one after a change remakes what depends on it. Both
+    end with the same bytes as one undisturbed run.
+
+    Parameters
+    ----------
+    path : str or Path
+        The country file; its paths are relative to it.
+    cluster : str, optional
+        Name or file of a cluster, instead of the one in the country file.
+    watch : callable, optional
+        Called as ``watch(piece, done, total)``.
+
+    Returns
+    -------
+    Path
+        The folder of the results.
+
+    Raises
+    ------
+    InputError
+        If the country file or one of its inputs cannot be used, or another run holds the folder.
+        Tiles that cannot be read are named when all others are finished.
+    """
+    pieces = _open(path)
+    run, ledger = pieces.run, pieces.ledger
+    run.out.mkdir(parents=True, exist_ok=True)
+    with only_run(run.out):
+        ledger.read()
+        todo = pieces.todo(pieces.first) or pieces.todo(pieces.rest())
+        ledger.save()
+        with _cluster(cluster or run.settings.cluster) if todo else nullcontext():
+            for piece in pieces.todo(pieces.first):
+                _make(piece, ledger, watch)
+            rest = pieces.rest()
+            _make_all(pieces.todo(rest), ledger, watch)
+        _report(run, [*pieces.first, *rest], ledger, watch)
+    return run.out
+
+
+def _open(path: str | Path, *, hashing: bool = True) -> _Pieces:
+    """Read a country file and list what its run makes first."""
+    settings, base = read_country(path), Path(path).resolve().parent
+    out = base / settings.out
+    ledger = Ledger(out, hashing=hashing)
+    run = Country(settings, base, ledger, out)
+    return _Pieces(run, ledger, [*scene_pieces(run), *learning_pieces(run)])
+
+
+def _make_all(todo: list[Piece], ledger: Ledger, watch: Watch | None) -> None:
+    """Make pieces; tiles that cannot be read do not hold up the other tiles."""
+    bad: dict[str, str] = {}
+    tiles = [p for p in todo if p.name.startswith(_TILE)]
+    for piece in tiles:
+        try:
+            _make(piece, ledger, watch)
+        except OSError as error:
+            if error.errno is not None:  # of the disk, say full; GDAL's reading errors have none
+                raise
+            bad[piece.name.removeprefix(_TILE)] = " ".join(str(error).split())
+    if bad:
+        reasons = "; ".join(f"{tile} ({reason})" for tile, reason in bad.items())
+        raise InputError(
+            f"{len(bad)} of {len(tiles)} tiles cannot be read: {reasons}. The other tiles are "
+            f"finished; replace the files and run again"
+        )
+    for piece in todo:
+        if piece not in tiles:
+            _make(piece, ledger, watch)
+
+
+def _make(piece: Piece, ledger: Ledger, watch: Watch | None) -> None:
+    """Make a piece and enter it; the ledger never names what is not whole."""
+    for output in piece.outputs:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        _remove_remains(output)
+    if watch is None:
+        piece.make(None)
+    else:
+        watch(piece.name, 0, 1)
+        piece.make(lambda done, total: watch(piece.name, done, total))
+    ledger.record(piece.name, piece.key, piece.outputs)
+    if watch is not None:
+        watch(piece.name, 1, 1)
+
+
+def _remove_remains(output: Path) -> None:
+    """Remove what a killed run left half-made; nobody else works here, the folder is locked."""
+    for part in output.parent.glob(f".{output.name}*"):
+        if part.is_dir():
+            shutil.rmtree(part)
+        else:
+            part.unlink(missing_ok=True)
+
+
+def _report(run: Country, pieces: list[Piece], ledger: Ledger, watch: Watch | None) -> None:
+    """Write the report if it is not the one of these pieces."""
+    from osm4eo_xr.country.report import write_report
+
+    key = run.key_of("report", [p.key for p in pieces], run.settings.name, ledger.inputs())
+    files = (run.out / "report.json", run.out / "report.html")
+
+    def make(_progress: object) -> None:
+        write_report(run, pieces, ledger.inputs())
+
+    if not ledger.is_whole("report", key):
+        _make(Piece("report", key, files, make), ledger, watch)
+
+
+def _cluster(name: str) -> Any:
+    """Open a cluster, or nothing: then threads of this process compute."""
+    if not name:
+        return nullcontext()
+    from osm4eo_xr.cluster.clusters import open_cluster
+
+    return open_cluster(name)

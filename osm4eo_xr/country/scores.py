@@ -1,0 +1,78 @@
+"""The piece of a country run that says how good the map is."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from osm4eo_xr.country.context import Country, Piece, Progress
+
+ACCURACY_FILE = "accuracy.json"
+
+
+def accuracy_pieces(run: Country, samples: Piece | None, learned: str, final: Piece) -> list[Piece]:
+    """Return the piece that scores held-out samples and points; nothing if there are neither.
+
+    Parameters
+    ----------
+    run : Country
+        The run.
+    samples : Piece, optional
+        The samples, if the run draws any.
+    learned : str
+        Hash of the model.
+    final : Piece
+        The final map.
+    """
+    settings = run.settings.accuracy
+    if samples is None and not settings.points:
+        return []
+    held_out = (samples.key, learned) if samples else ""
+    points = (run.hash_of(settings.points), final.key) if settings.points else ""
+    key = run.key_of("accuracy", held_out, points, dataclasses.asdict(settings))
+    path = run.out / ACCURACY_FILE
+    store = samples.outputs[0] if samples else None
+    return [Piece("accuracy", key, (path,), partial(_make, run, store, path))]
+
+
+def _make(run: Country, samples: Path | None, path: Path, progress: Progress | None) -> None:
+    scores: dict[str, Any] = {}
+    if samples is not None:
+        scores |= _of_samples(run, samples, progress)
+    if run.settings.accuracy.points:
+        scores |= _of_points(run)
+    part = path.with_name(f".{path.name}.part")
+    part.write_text(json.dumps(scores, indent=1), encoding="utf-8")
+    part.replace(path)
+
+
+def _of_samples(run: Country, path: Path, progress: Progress | None) -> dict[str, Any]:
+    """Score the model on the test samples, which lie in blocks that it has not seen."""
+    from osm4eo_xr.accuracy.held_out import evaluate
+    from osm4eo_xr.models.model import load_model
+    from osm4eo_xr.samples.spatial_split import SPLITS
+    from osm4eo_xr.samples.store import open_samples
+
+    drawn = open_samples(path)
+    if not (drawn["split"] == SPLITS.index("test")).any():
+        return {}
+    report = evaluate(load_model(run.model_path), drawn, "test", progress=progress)
+    return {"held-out samples": report.to_dict()}
+
+
+def _of_points(run: Country) -> dict[str, Any]:
+    """Score the final map on reference points."""
+    from osm4eo_xr.accuracy.estimators import assess
+    from osm4eo_xr.rasters.open import open_raster
+
+    settings = run.settings.accuracy
+    report = assess(
+        open_raster(run.final_map),
+        run.base / settings.points,
+        legend=run.legend,
+        column=settings.column or None,
+    )
+    return {"reference points": report.to_dict()}

@@ -1,0 +1,315 @@
+"""What a country file may say: a frozen tree of settings, checked key by key."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Literal
+
+from osm4eo_xr.errors import InputError
+from osm4eo_xr.networks.settings import EngineName  # noqa: TC001 - read from the hints
+from osm4eo_xr.training.settings import TrainSettings
+
+
+def _check(holds: bool, key: str, value: object, expected: str) -> None:  # noqa: FBT001 - reads as a sentence
+    if not holds:
+        raise InputError(f"{key} = {value!r}; expected {expected}")
+
+
+def _check_date(text: str, key: str) -> None:
+    try:
+        date.fromisoformat(text or "2000-01-01")
+    except ValueError:
+        raise InputError(f"{key} = {text!r}; expected a day, YYYY-MM-DD") from None
+
+
+@dataclass(frozen=True)
+class SceneFiles:
+    """``[[scenes]]``: one tile, one tile per file of a glob, or a composite of STAC items.
+
+    Attributes
+    ----------
+    files : tuple of str
+        Paths or globs, relative to the country file.
+    stac : str
+        Path of a STAC catalog, collection, item or item collection, instead of ``files``; needs
+        ``tile`` and ``bounds``.
+    tile : str
+        Id of the tile; left out, every file is a tile called after its stem.
+    date : str
+        Day of acquisition, YYYY-MM-DD; left out, the country's.
+    bands : tuple of str
+        Bands to read; left out, all that the method knows, or four of 10 m of STAC items.
+    bounds : tuple of float
+        West, south, east, north of the composite in degrees.
+    composite : {"medoid", "median", "best"}
+        How items become one scene.
+    clouds : int
+        Pixels around clouds that are masked as well; -1 masks no clouds.
+    """
+
+    files: tuple[str, ...] = ()
+    stac: str = ""
+    tile: str = ""
+    date: str = ""
+    bands: tuple[str, ...] = ()
+    bounds: tuple[float, ...] = ()
+    composite: Literal["medoid", "median", "best"] = "medoid"
+    clouds: int = 2
+
+    def __post_init__(self) -> None:
+        one = bool(self.files) != bool(self.stac)
+        _check(one, "scenes.files", self.files, "paths or globs, or else stac = a catalog")
+        _check_date(self.date, "scenes.date")
+        if self.stac:
+            _check(bool(self.tile), "scenes.tile", self.tile, "an id, as the scene has stac")
+            four = len(self.bounds) == 4  # noqa: PLR2004 - west, south, east, north
+            _check(four, "scenes.bounds", self.bounds, "west, south, east, north in degrees")
+
+
+@dataclass(frozen=True)
+class LabelFiles:
+    """``[labels]``: an OpenStreetMap extract, or class rasters.
+
+    Attributes
+    ----------
+    osm : str
+        Path of an .osm.pbf extract.
+    rasters : tuple of str
+        Class rasters that cover the tiles, one per tile, in the order of the tiles.
+    codes : {"id", "clc"}
+        What the rasters hold: class ids or CORINE codes.
+    """
+
+    osm: str = ""
+    rasters: tuple[str, ...] = ()
+    codes: Literal["id", "clc"] = "id"
+
+    def __post_init__(self) -> None:
+        one = bool(self.osm) != bool(self.rasters)
+        _check(one, "labels", (self.osm, *self.rasters), "either osm or rasters")
+
+
+@dataclass(frozen=True)
+class Boundary:
+    """``[boundary]``: where the map ends.
+
+    Attributes
+    ----------
+    file : str
+        Vector file.
+    country : str
+        Code, ISO code or name; picks that country's polygons from ``file``.
+    """
+
+    file: str = ""
+    country: str = ""
+
+    def __post_init__(self) -> None:
+        _check(bool(self.file) or not self.country, "boundary.file", self.file, "a vector file")
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """``[samples]``; what ``draw_samples`` takes.
+
+    Attributes
+    ----------
+    per_class : int
+        Pixels to draw per class and tile.
+    patch : int
+        Edge of the windows in pixels.
+    block : float
+        Edge of the spatial blocks that are split, m.
+    fractions : tuple of float
+        Shares of training, validation and test.
+    """
+
+    per_class: int = 5000
+    patch: int = 32
+    block: float = 1600.0
+    fractions: tuple[float, ...] = (0.6, 0.2, 0.2)
+
+    def __post_init__(self) -> None:
+        _check(self.per_class > 0, "samples.per_class", self.per_class, "a positive number")
+        _check(self.patch > 0, "samples.patch", self.patch, "a positive number of pixels")
+        _check(self.block > 0, "samples.block", self.block, "a positive length in m")
+        shares = len(self.fractions) == 3 and min(self.fractions) >= 0  # noqa: PLR2004
+        _check(shares, "samples.fractions", self.fractions, "shares of train, validation, test")
+
+
+@dataclass(frozen=True)
+class Inference:
+    """``[classify]``.
+
+    Attributes
+    ----------
+    model : str
+        Folder of a trained model; left out, one is trained from the labels.
+    engine : {"auto", "jax", "onnx", "winograd"}
+        What computes, as in ``classify``.
+    dtype : {"auto", "float32", "bfloat16"}
+        In which layers compute.
+    probabilities : bool
+        Also write each tile's class probabilities.
+    pixels_per_second : float
+        Speed of one device, for the plan's estimate; a CPU of two cores does 400,000.
+    """
+
+    model: str = ""
+    engine: EngineName = "auto"
+    dtype: Literal["auto", "float32", "bfloat16"] = "auto"
+    probabilities: bool = False
+    pixels_per_second: float = 400_000.0
+
+    def __post_init__(self) -> None:
+        speed = self.pixels_per_second
+        _check(speed > 0, "classify.pixels_per_second", speed, "a positive number")
+
+
+@dataclass(frozen=True)
+class Reference:
+    """``[accuracy]``: what the final map is compared with, beside the held-out samples.
+
+    Attributes
+    ----------
+    points : str
+        Vector file of points with a class each, or a label raster.
+    column : str
+        Column that holds the class; left out, the first that ``assess`` knows.
+    """
+
+    points: str = ""
+    column: str = ""
+
+    def __post_init__(self) -> None:
+        _check(
+            bool(self.points) or not self.column, "accuracy.points", self.points, "a vector file"
+        )
+
+
+@dataclass(frozen=True)
+class Joining:
+    """``[mosaic]``.
+
+    Attributes
+    ----------
+    rule : {"majority", "confidence", "first"}
+        Who wins where tiles overlap; "confidence" also writes each tile's confidence.
+    """
+
+    rule: Literal["majority", "confidence", "first"] = "majority"
+
+
+@dataclass(frozen=True)
+class Sieving:
+    """``[sieve]``.
+
+    Attributes
+    ----------
+    size : int
+        Smallest region that is kept, in pixels.
+    connectivity : {4, 8}
+        Neighbours of a pixel.
+    when : {"after", "before", "never"}
+        After the mosaic (no seams between tiles), before it (tile by tile), or never.
+    protected : tuple of str
+        Classes whose regions stay whatever their size.
+    """
+
+    size: int = 64
+    connectivity: Literal[4, 8] = 8
+    when: Literal["after", "before", "never"] = "after"
+    protected: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        _check(self.size > 0, "sieve.size", self.size, "a positive number of pixels")
+
+
+@dataclass(frozen=True)
+class Layer:
+    """``[[layers]]``: one layer of the final map.
+
+    Attributes
+    ----------
+    classes : tuple of str
+        Slugs, names, ids or ``"clc:NN"``.
+    codes : {"id", "clc", "mask"}
+        What its pixels hold.
+    vector : {"", "gpkg", "parquet"}
+        Also write polygons, in this format.
+    min_area : float
+        Smallest patch, m².
+    simplify : float
+        Tolerance of the polygons' outlines, m.
+    """
+
+    classes: tuple[str, ...]
+    codes: Literal["id", "clc", "mask"] = "id"
+    vector: Literal["", "gpkg", "parquet"] = ""
+    min_area: float = 0.0
+    simplify: float = 0.0
+
+    def __post_init__(self) -> None:
+        _check(bool(self.classes), "layers.classes", self.classes, "at least one class")
+        _check(self.min_area >= 0, "layers.min_area", self.min_area, "m², 0 or more")
+        _check(self.simplify >= 0, "layers.simplify", self.simplify, "m, 0 or more")
+
+
+@dataclass(frozen=True)
+class CountrySettings:
+    """A country file.
+
+    Attributes
+    ----------
+    name : str
+        Name of the run, for the report.
+    scenes : tuple of SceneFiles
+        The tiles.
+    out : str
+        Folder of the results, relative to the country file.
+    date : str
+        Day or first day of the imagery, YYYY-MM-DD; STAC items carry it.
+    seed : int
+        Of every random choice.
+    legend : str
+        Legend file; left out, the twelve classes of OSMlanduse.
+    cluster : str
+        Name or file of a cluster; left out, threads of this machine.
+    compression : {"zstd", "deflate"}
+        Of all rasters.
+    fractions : tuple of float
+        Cell sizes in m of grids on which class shares are written.
+    train : TrainSettings
+        Its ``seed`` is the country's.
+    labels, boundary, samples, classify, mosaic, sieve, layers, accuracy
+        Tables of the same names.
+    """
+
+    name: str
+    scenes: tuple[SceneFiles, ...]
+    out: str = "result"
+    date: str = ""
+    seed: int = 0
+    legend: str = ""
+    cluster: str = ""
+    compression: Literal["zstd", "deflate"] = "zstd"
+    fractions: tuple[float, ...] = ()
+    labels: LabelFiles | None = None
+    boundary: Boundary = field(default_factory=Boundary)
+    samples: Sampling = field(default_factory=Sampling)
+    train: TrainSettings = field(default_factory=TrainSettings)
+    classify: Inference = field(default_factory=Inference)
+    mosaic: Joining = field(default_factory=Joining)
+    sieve: Sieving = field(default_factory=Sieving)
+    layers: tuple[Layer, ...] = (Layer(classes=("water",), vector="gpkg"),)
+    accuracy: Reference = field(default_factory=Reference)
+
+    def __post_init__(self) -> None:
+        _check(bool(self.scenes), "scenes", self.scenes, "at least one [[scenes]] table")
+        _check_date(self.date, "date")
+        learns = bool(self.labels) or bool(self.classify.model)
+        _check(learns, "labels", "nothing", "[labels] to learn from, or a model in [classify]")
+        own = self.train.seed == TrainSettings().seed
+        _check(own, "train.seed", self.train.seed, "nothing there; set seed at the top of the file")
+        _check(all(f > 0 for f in self.fractions), "fractions", self.fractions, "sizes in m")

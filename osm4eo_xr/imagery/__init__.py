@@ -1,0 +1,1 @@
+"""Satellite products as lazy cubes of reflectance: files, SAFE, STAC, clouds, composites."""

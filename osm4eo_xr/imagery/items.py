@@ -1,0 +1,185 @@
+"""STAC items of any source as plain JSON: which there are, where, and which assets are bands."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pystac
+from odc.geo.geobox import GeoBox
+from shapely.geometry import box
+
+from osm4eo_xr.errors import InputError
+from osm4eo_xr.imagery.bands import SENTINEL2_BANDS, common_name
+
+Items = (
+    str
+    | Path
+    | Mapping[str, Any]
+    | pystac.Item
+    | pystac.ItemCollection
+    | Iterable[pystac.Item | Mapping[str, Any]]
+)
+
+_REMOTE = ("http://", "https://", "s3://", "gs://", "az://", "/vsi")
+
+
+def read_items(items: Items) -> list[dict[str, Any]]:
+    """Return items as plain JSON with absolute hrefs, ordered by date and id.
+
+    Raises
+    ------
+    InputError
+        If the path holds no STAC, there is no item, or an href stays relative.
+    """
+    found = [_plain(item) for item in _each(items)]
+    if not found:
+        raise InputError("no STAC item given; give items or the path of a catalog that has some")
+    return sorted(found, key=lambda item: (when(item), item["id"]))
+
+
+def _each(items: Any) -> Iterable[pystac.Item | Mapping[str, Any]]:
+    """Return the single items of anything that holds items."""
+    if isinstance(items, str | Path):
+        return _items_of_file(Path(items))
+    if isinstance(items, pystac.Item):
+        return [items]
+    if isinstance(items, Mapping):
+        return items["features"] if items.get("type") == "FeatureCollection" else [items]
+    return items
+
+
+def _items_of_file(path: Path) -> Iterable[pystac.Item | Mapping[str, Any]]:
+    """Read the items of a local STAC file of any kind."""
+    try:
+        tree = json.loads(path.read_text(encoding="utf-8"))
+    except OSError:
+        raise InputError(f"no STAC file {path}; give the path of a catalog or item") from None
+    except ValueError as error:
+        raise InputError(f"{path} is not JSON: {error}; give a STAC catalog or item") from None
+    if isinstance(tree, list):
+        return tree
+    kind = tree.get("type")
+    if kind in ("Catalog", "Collection"):
+        return pystac.Catalog.from_file(str(path)).get_items(recursive=True)
+    if kind == "FeatureCollection":
+        return tree["features"]
+    if kind == "Feature":
+        return [pystac.Item.from_file(str(path))]
+    raise InputError(f"{path} is {kind!r}; expected a STAC catalog, collection or item")
+
+
+def _plain(item: pystac.Item | Mapping[str, Any]) -> dict[str, Any]:
+    """Return an item as JSON with absolute hrefs."""
+    if isinstance(item, Mapping):
+        item = pystac.Item.from_dict(dict(item), preserve_dict=True)
+    tree = item.to_dict(include_self_link=False, transform_hrefs=False)
+    for key, asset in item.assets.items():
+        href = asset.get_absolute_href() or asset.href
+        if not href.startswith(_REMOTE) and not Path(href).is_absolute():
+            raise InputError(
+                f"item {item.id}: asset {key} has the relative href {href}; give the catalog's "
+                f"path or items with a self link"
+            )
+        tree["assets"][key]["href"] = href
+    return tree
+
+
+def when(item: Mapping[str, Any]) -> str:
+    """Return an item's date and time."""
+    properties = item["properties"]
+    return str(properties.get("datetime") or properties.get("start_datetime") or "")
+
+
+def touching(items: list[dict[str, Any]], geobox: GeoBox) -> list[dict[str, Any]]:
+    """Return the items whose extent touches the grid."""
+    if geobox.crs is None:
+        raise InputError("the target grid has no CRS; build it with target_geobox")
+    extent = geobox.geographic_extent.boundingbox
+    ground = box(extent.left, extent.bottom, extent.right, extent.top)
+    near = [i for i in items if box(*i["bbox"][:2], *i["bbox"][-2:][:2]).intersects(ground)]
+    if not near:
+        boxes = np.array([i["bbox"] for i in items])
+        theirs = (*boxes[:, :2].min(axis=0), *boxes[:, -2:].max(axis=0))
+        raise InputError(
+            f"no item touches the grid: items cover lon/lat {_rounded(theirs)}, the grid "
+            f"{_rounded(ground.bounds)}; choose items of that place"
+        )
+    return near
+
+
+def _rounded(bounds: Iterable[float]) -> str:
+    """Write bounds for people."""
+    return "(" + ", ".join(f"{v:.3f}" for v in bounds) + ")"
+
+
+def asked_band(band: str) -> str:
+    """Return the common name of a band that the caller asks for."""
+    name = common_name(band)
+    if name is None:
+        known = ", ".join(SENTINEL2_BANDS.values())
+        raise InputError(f"band {band!r} is unknown; use {known} (SCL: stack_classes)")
+    return name
+
+
+def asset_keys(
+    item: Mapping[str, Any], names: Sequence[str], *, allow_missing: bool
+) -> dict[str, str]:
+    """Return the asset key of each band; originals (-jp2) only where nothing else has it."""
+    keys: dict[str, str] = {}
+    for key in sorted(item["assets"], key=lambda k: (k.endswith("-jp2"), len(k))):
+        name = common_name(key.removesuffix("-jp2"))
+        if name is not None and name in names and _is_data(item["assets"][key]):
+            keys.setdefault(name, key)
+    missing = [n for n in names if n not in keys]
+    if missing and not allow_missing:
+        raise InputError(
+            f"item {item['id']} has no asset for {', '.join(missing)}; it has "
+            f"{', '.join(item['assets'])}; choose other bands or pass allow_missing=True"
+        )
+    return keys
+
+
+def class_key(item: Mapping[str, Any], asset: str, *, allow_missing: bool) -> dict[str, str]:
+    """Return the key of the classification."""
+    for key in item["assets"]:
+        if key.casefold() == asset.casefold():
+            return {"classes": key}
+    if not allow_missing:
+        raise InputError(
+            f"item {item['id']} has no asset {asset!r}; it has {', '.join(item['assets'])}; name "
+            f"it with asset= or pass allow_missing=True"
+        )
+    return {}
+
+
+def _is_data(asset: Mapping[str, Any]) -> bool:
+    """Whether an asset holds pixels and not a picture for people."""
+    roles = asset.get("roles") or ["data"]
+    return not {"thumbnail", "overview", "visual", "metadata"} & set(roles)
+
+
+def slim(item: Mapping[str, Any], keys: Mapping[str, str]) -> dict[str, Any]:
+    """Return an item with the wanted assets alone, keyed by band name.
+
+    Projection and raster fields stay behind: the files know better, and no library can apply a
+    scale or offset a second time.
+    """
+    assets = {
+        name: {"href": item["assets"][key]["href"], "type": "image/tiff", "roles": ["data"]}
+        for name, key in keys.items()
+    }
+    return {
+        "type": "Feature",
+        "stac_version": "1.0.0",
+        "stac_extensions": [],
+        "id": item["id"],
+        "geometry": item["geometry"],
+        "bbox": item["bbox"],
+        "properties": {"datetime": when(item)},
+        "links": [],
+        "assets": assets,
+    }

@@ -1,0 +1,167 @@
+"""Bands of any files and grids as one reader of reflectance on one grid."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import rasterio
+from odc.geo.geobox import GeoBox
+from rasterio.windows import Window
+
+from osm4eo_xr.imagery.lossy_nodata import all_of_block, factor, near_fill
+from osm4eo_xr.imagery.reflectance import Scaling, to_reflectance
+from osm4eo_xr.rasters.files import GDAL_OPTIONS
+from osm4eo_xr.rasters.validity import mask_invalid
+from osm4eo_xr.rasters.warp import Warp  # noqa: TC001 -- field types are read at run time
+from osm4eo_xr.rasters.windows import positions, read_window, span
+
+_CACHED_BLOCKS = 64  # of each band: two rows of a tile's JPEG 2000 blocks are decoded once
+
+
+@dataclass(frozen=True)
+class Band:
+    """One band of one file.
+
+    Attributes
+    ----------
+    name : str
+        Common name.
+    path, stamp : str, int
+        What GDAL opens, and its modification time, so that a changed file is read anew.
+    index : int
+        Band of the file, from 1.
+    geobox : GeoBox
+        The file's grid.
+    dtype : str
+        The file's data type.
+    block : tuple of int
+        Rows and columns of the file's blocks.
+    scaling : Scaling
+        Digital numbers to reflectance.
+    resampling : str
+        GDAL's name of the method that brings it onto another grid.
+    lossy : bool
+        Whether the file's compression changes numbers.
+    fill : float or None
+        No-data value that counts only together with ``witnesses`` (see ``_scene_nodata``).
+    witnesses : tuple of Band
+        Bands of the same input, itself among them or not, whose grid is the same or finer.
+    """
+
+    name: str
+    path: str
+    stamp: int
+    index: int
+    geobox: GeoBox
+    dtype: str
+    block: tuple[int, int]
+    scaling: Scaling = field(default_factory=Scaling)
+    resampling: str = "cubic"
+    lossy: bool = False
+    fill: float | None = None
+    witnesses: tuple[Band, ...] = ()
+
+
+def read_bands(bands: list[Band], rows: slice, cols: slice) -> np.ndarray:
+    """Return (band, rows, cols) float32 digital numbers with NaN, of bands on one grid."""
+    window = Window.from_slices(rows, cols)
+    shape = (rows.stop - rows.start, cols.stop - cols.start)
+    out = np.empty((len(bands), *shape), np.float32)
+    by_path: dict[tuple[str, int], list[int]] = {}
+    for i, band in enumerate(bands):
+        by_path.setdefault((band.path, band.stamp), []).append(i)
+    with rasterio.Env(**_options(bands)):
+        for (path, stamp), positions in by_path.items():
+            numbers = read_window(path, stamp, [bands[i].index for i in positions], window)
+            for i, layer in zip(positions, numbers, strict=True):
+                out[i] = mask_invalid(layer, bands[i].scaling.invalid)
+    _drop_fill(out, bands, rows, cols)
+    return out
+
+
+def _options(bands: list[Band]) -> dict[str, Any]:
+    """Return GDAL's settings with no more cache than blocks of these bands are worth."""
+    size = max(b.block[0] * b.block[1] * np.dtype(b.dtype).itemsize for b in bands)
+    worth = _CACHED_BLOCKS * size * len(bands)
+    return GDAL_OPTIONS | {"GDAL_CACHEMAX": min(worth, GDAL_OPTIONS["GDAL_CACHEMAX"])}
+
+
+def _drop_fill(numbers: np.ndarray, bands: list[Band], rows: slice, cols: slice) -> None:
+    """Set lossy bands' no data to NaN in place; witnesses are read where there may be some."""
+    near = [
+        b.fill is not None and near_fill(n, b.fill) for n, b in zip(numbers, bands, strict=True)
+    ]
+    for witnesses in {b.witnesses for b, n in zip(bands, near, strict=True) if np.any(n)}:
+        agreed = _all_near(witnesses, bands[0].geobox, rows, cols)
+        for layer, band, flags in zip(numbers, bands, near, strict=True):
+            if band.witnesses == witnesses:
+                layer[flags & agreed] = np.nan
+
+
+def _all_near(witnesses: tuple[Band, ...], grid: GeoBox, rows: slice, cols: slice) -> np.ndarray:
+    """Whether all witnesses are near their no-data value in the pixels of a window of ``grid``."""
+    agreed = np.ones((rows.stop - rows.start, cols.stop - cols.start), bool)
+    for band in witnesses:
+        ratio = factor(grid, band.geobox)
+        finer = [slice(part.start * ratio, part.stop * ratio) for part in (rows, cols)]
+        window = Window.from_slices(finer[0], finer[1])
+        with rasterio.Env(**GDAL_OPTIONS):
+            numbers = read_window(band.path, band.stamp, band.index, window)
+        agreed &= all_of_block(near_fill(numbers.astype(np.float32), band.fill or 0.0), ratio)
+    return agreed
+
+
+@dataclass(frozen=True)
+class SceneReader:
+    """Bands of any files and grids as one array-like (band, y, x) of reflectance on one grid.
+
+    Indexing reads just the bands and the window that it names.
+    """
+
+    bands: tuple[Band, ...]
+    geobox: GeoBox
+    warps: tuple[Warp, ...]
+
+    ndim = 3
+    dtype = np.dtype(np.float32)
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Bands, rows, columns."""
+        rows, cols = self.geobox.shape
+        return len(self.bands), rows, cols
+
+    def __getitem__(self, key: Any) -> np.ndarray:
+        (layers, rows, cols), dropped = positions(key, self.shape)
+        row_span, col_span = span(rows), span(cols)
+        data = self.read(layers.tolist(), row_span, col_span)
+        if data.shape[1:] != (rows.size, cols.size):  # a step, or single positions
+            data = data[:, rows - row_span.start][:, :, cols - col_span.start]
+        return data.squeeze(axis=dropped) if dropped else data
+
+    def read(self, layers: list[int], rows: slice, cols: slice) -> np.ndarray:
+        """Return (layers, rows, cols) reflectance; bands that share a grid are warped together."""
+        groups: dict[int, list[int]] = {}
+        for place, layer in enumerate(layers):
+            groups.setdefault(self.warps.index(self.warps[layer]), []).append(place)
+        if len(groups) == 1:
+            return self._read_group(layers, rows, cols)
+        out = np.empty((len(layers), rows.stop - rows.start, cols.stop - cols.start), np.float32)
+        for places in groups.values():
+            out[places] = self._read_group([layers[p] for p in places], rows, cols)
+        return out
+
+    def _read_group(self, layers: list[int], rows: slice, cols: slice) -> np.ndarray:
+        """Return (layers, rows, cols) reflectance of bands that share a grid."""
+        shape = (len(layers), rows.stop - rows.start, cols.stop - cols.start)
+        warp = self.warps[layers[0]]
+        window = warp.source_window(rows, cols) if min(shape) else None
+        if window is None:
+            return np.full(shape, np.nan, np.float32)
+        bands = [self.bands[layer] for layer in layers]
+        values = warp.apply(read_bands(bands, *window), window, rows, cols)
+        for layer, band in zip(values, bands, strict=True):
+            to_reflectance(layer, band.scaling)
+        return values

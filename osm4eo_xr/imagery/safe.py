@@ -1,0 +1,269 @@
+"""SAFE products as ESA delivers them: what their own metadata says, and where their files are."""
+
+from __future__ import annotations
+
+import re
+import zipfile
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+from xml.etree import ElementTree as ET
+
+from osm4eo_xr.errors import InputError
+from osm4eo_xr.imagery.band_files import bands_of_file
+from osm4eo_xr.imagery.bands import SENTINEL2_BANDS, common_name
+from osm4eo_xr.imagery.reflectance import Scaling
+
+if TYPE_CHECKING:
+    from osm4eo_xr.imagery.reader import Band
+    from osm4eo_xr.rasters.files import PathLike
+
+CLASS_BAND = "scl"
+"""Name under which a product's scene classification is kept beside its bands."""
+
+_METADATA = re.compile(r"(^|/)MTD_MSIL(1C|2A)\.xml$")
+_IMAGE = re.compile(
+    r"(?:^|/)GRANULE/(?P<granule>[^/]+)/IMG_DATA/(?:R\d\dm/)?[^/]*?"
+    r"_(?P<band>B\w\w|SCL)(?:_(?P<metres>\d\d)m)?\.jp2$"
+)
+_TILE = re.compile(r"_T(\d\d[A-Z]{3})_")
+_FIRST_BASELINE = (4, 0)
+
+
+@dataclass(frozen=True)
+class SafeProduct:
+    """What a product's MTD_MSIL1C.xml or MTD_MSIL2A.xml says.
+
+    Attributes
+    ----------
+    name : str
+        Its PRODUCT_URI.
+    level : str
+        "1C" (top of atmosphere) or "2A" (surface).
+    baseline : str
+        Processing baseline, for example "05.09".
+    date : str
+        Start of sensing, ISO 8601.
+    footprint : str
+        Polygon in lon/lat, WKT.
+    quantification : float
+        Digital numbers per reflectance of 1.
+    offsets : dict of str to float
+        Digital numbers to add, by band id ("B02"); empty before baseline 04.00.
+    invalid : tuple of float
+        Digital numbers that are no data or saturated.
+    images : dict of (str, str) to str
+        What GDAL opens, by tile ("33UUU") and band id or "SCL"; of several the finest.
+    """
+
+    name: str
+    level: str
+    baseline: str
+    date: str
+    footprint: str
+    quantification: float
+    offsets: dict[str, float]
+    invalid: tuple[float, ...]
+    images: dict[tuple[str, str], str]
+
+    @property
+    def tiles(self) -> list[str]:
+        """MGRS tiles of the product; products before December 2016 hold several."""
+        return sorted({tile for tile, _ in self.images})
+
+
+def is_safe(path: PathLike) -> bool:
+    """Whether a path looks like a SAFE product: its folder, archive or metadata file."""
+    path = Path(path)
+    if path.suffix.casefold() == ".safe" or _METADATA.search(path.name):
+        return True
+    if path.is_dir():
+        return any(path.glob("MTD_MSIL??.xml"))
+    return path.suffix.casefold() == ".zip"
+
+
+def read_product(path: PathLike) -> SafeProduct:
+    """Read a product's metadata.
+
+    Raises
+    ------
+    InputError
+        If there is no product there or its metadata lack what its numbers need.
+    """
+    path = Path(path)
+    root = path.parent if _METADATA.search(path.name) else path
+    names, prefix = _listing(root)
+    found = [n for n in names if _METADATA.search(n)]
+    if len(found) != 1:
+        raise InputError(
+            f"{path} holds {len(found)} files MTD_MSIL1C.xml or MTD_MSIL2A.xml, expected 1; give "
+            f"the .SAFE folder or the zip of one product"
+        )
+    try:
+        tree = ET.fromstring(_read(root, found[0]))  # noqa: S314 -- see the import
+    except ET.ParseError as error:
+        raise InputError(f"{path}: {found[0]} is no XML ({error}); download it again") from None
+    level = found[0][-6:-4]
+    return SafeProduct(
+        name=_text(tree, "PRODUCT_URI") or _text(tree, "PRODUCT_URI_2A") or root.name,
+        level=level,
+        baseline=_need(tree, "PROCESSING_BASELINE", path),
+        date=_need(tree, "PRODUCT_START_TIME", path),
+        footprint=_footprint(tree),
+        quantification=_quantification(tree, level, path),
+        offsets=_offsets(tree),
+        invalid=_special_values(tree),
+        images=_images(names, prefix),
+    )
+
+
+def safe_bands(
+    product: SafeProduct, *, tile: str | None, offset: float | None, resampling: str
+) -> list[Band]:
+    """Describe the product's bands (finest file each) with the scaling of its metadata.
+
+    Parameters
+    ----------
+    product : SafeProduct
+        From ``read_product``.
+    tile : str, optional
+        Which tile; needed if the product holds several.
+    offset : float, optional
+        The caller's offset (reflectance) in place of the metadata's.
+    resampling : str
+        GDAL's method for bands that are not on the target grid.
+    """
+    chosen = _tile_of(product, tile)
+    bands = []
+    for band_id in SENTINEL2_BANDS:
+        path = product.images.get((chosen, band_id))
+        if path is not None:
+            (band,) = bands_of_file(path, resampling=resampling, nodata=None)
+            add = _offset_of(product, band_id) if offset is None else offset
+            scaling = Scaling(1 / product.quantification, add, product.invalid)
+            bands.append(replace(band, name=str(common_name(band_id)), scaling=scaling))
+    if not bands:
+        raise InputError(f"{product.name} has no band file (.jp2); download the whole product")
+    return bands
+
+
+def class_band(product: SafeProduct, *, tile: str | None) -> Band:
+    """Describe the product's scene classification."""
+    path = product.images.get((_tile_of(product, tile), "SCL"))
+    if path is None:
+        raise InputError(
+            f"{product.name} (level {product.level}) has no scene classification; only products "
+            f"of level 2A have one, so open it without mask="
+        )
+    (band,) = bands_of_file(path, resampling="nearest", nodata=0)
+    return replace(band, name=CLASS_BAND, scaling=Scaling(1.0, 0.0, (0.0,)))
+
+
+def _listing(root: Path) -> tuple[list[str], str]:
+    """Return the names inside a folder or zip, and what GDAL puts before them."""
+    if root.is_dir():
+        files = (p for p in root.rglob("*") if p.is_file())
+        return sorted(p.relative_to(root).as_posix() for p in files), f"{root}/"
+    try:
+        with zipfile.ZipFile(root) as archive:
+            return sorted(archive.namelist()), f"/vsizip/{{{root.absolute()}}}/"
+    except FileNotFoundError:
+        raise InputError(f"no product {root}; give a .SAFE folder or its zip") from None
+    except zipfile.BadZipFile:
+        raise InputError(f"{root} is neither a folder nor a whole zip; download it again") from None
+
+
+def _read(root: Path, name: str) -> bytes:
+    """Return the bytes of a file inside a folder or zip."""
+    if root.is_dir():
+        return (root / name).read_bytes()
+    with zipfile.ZipFile(root) as archive:
+        return archive.read(name)
+
+
+def _images(names: list[str], prefix: str) -> dict[tuple[str, str], str]:
+    """Return the finest image of each tile and band."""
+    finest: dict[tuple[str, str], tuple[int, str]] = {}
+    for name in names:
+        match = _IMAGE.search(name)
+        tile = match and _TILE.search(f"_{match['granule']}_")
+        if match and tile:
+            key = tile[1], match["band"].upper()
+            candidate = int(match["metres"] or 0), prefix + name
+            finest[key] = min(finest.get(key, candidate), candidate)
+    return {key: path for key, (_, path) in finest.items()}
+
+
+def _tile_of(product: SafeProduct, tile: str | None) -> str:
+    """Return the tile that is meant."""
+    wanted = None if tile is None else tile.upper().removeprefix("T")
+    if wanted is None and len(product.tiles) == 1:
+        return product.tiles[0]
+    if wanted in product.tiles:
+        return str(wanted)
+    has = ", ".join(product.tiles) or "no tile"
+    asked = "none was named" if tile is None else f"not {tile}"
+    raise InputError(f"{product.name} holds {has}; {asked}; pass tile= with one of them")
+
+
+def _text(tree: ET.Element, tag: str) -> str | None:
+    """Return the text of the first element of a name."""
+    found = tree.find(f".//{tag}")
+    return None if found is None or found.text is None else found.text.strip()
+
+
+def _need(tree: ET.Element, tag: str, path: Path) -> str:
+    """Return the text of an element that every product has."""
+    text = _text(tree, tag)
+    if not text:
+        raise InputError(f"{path}: its metadata lack {tag}; download the product again")
+    return text
+
+
+def _quantification(tree: ET.Element, level: str, path: Path) -> float:
+    """Return digital numbers per reflectance of 1."""
+    names = ("QUANTIFICATION_VALUE",)
+    if level == "2A":  # products before baseline 02.07 say L2A_BOA_…
+        names = ("BOA_QUANTIFICATION_VALUE", "L2A_BOA_QUANTIFICATION_VALUE")
+    text = next((t for t in (_text(tree, n) for n in names) if t), None)
+    if text is None:
+        raise InputError(f"{path}: its metadata lack {names[0]}; download the product again")
+    return float(text)
+
+
+def _offsets(tree: ET.Element) -> dict[str, float]:
+    """Return BOA_ADD_OFFSET or RADIO_ADD_OFFSET by band id; band_id counts in ESA's order."""
+    ids = list(SENTINEL2_BANDS)
+    return {
+        ids[int(element.attrib["band_id"])]: float(element.text or "nan")
+        for tag in ("BOA_ADD_OFFSET", "RADIO_ADD_OFFSET")
+        for element in tree.iter(tag)
+    }
+
+
+def _offset_of(product: SafeProduct, band_id: str) -> float:
+    """Return a band's offset in reflectance; 04.00 and later must state it."""
+    if band_id in product.offsets:
+        return product.offsets[band_id] / product.quantification
+    major, minor = (int(part) for part in product.baseline.split("."))
+    if (major, minor) < _FIRST_BASELINE:
+        return 0.0
+    raise InputError(
+        f"{product.name} is of baseline {product.baseline}, whose digital numbers carry an offset, "
+        f"but its metadata state none for {band_id}; pass offset=-0.1, or 0 if it was removed"
+    )
+
+
+def _special_values(tree: ET.Element) -> tuple[float, ...]:
+    """Return the digital numbers of NODATA and SATURATED."""
+    found = [float(e.text) for e in tree.iter("SPECIAL_VALUE_INDEX") if e.text]
+    return tuple(found) or (0.0, 65535.0)
+
+
+def _footprint(tree: ET.Element) -> str:
+    """Return the product's footprint as WKT; its list of positions goes lat lon lat lon …."""
+    numbers = (_text(tree, "EXT_POS_LIST") or "").split()
+    if not numbers:
+        return ""
+    corners = zip(numbers[1::2], numbers[::2], strict=False)
+    return f"POLYGON (({', '.join(f'{float(x):g} {float(y):g}' for x, y in corners)}))"

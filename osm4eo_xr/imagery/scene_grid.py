@@ -1,0 +1,44 @@
+"""The grid of a scene, from the headers of its files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from odc.geo.geobox import GeoBox
+
+from osm4eo_xr.grid import TARGET_CRS, target_geobox
+from osm4eo_xr.rasters.files import PathLike, is_store, list_files, open_image
+
+
+def read_grid(path: PathLike | Sequence[PathLike]) -> GeoBox:
+    """Return the grid that ``open_scene`` gives these files; band names do not matter.
+
+    Raises
+    ------
+    InputError
+        If a file cannot be read or has no CRS.
+    """
+    return grid_over(grid for file in list_files(path) for grid in _grids_of_file(file))
+
+
+def grid_over(grids: Iterable[GeoBox]) -> GeoBox:
+    """Return the target grid (EPSG:3035, 10 m, snapped) that covers some grids."""
+    boxes = [grid.boundingbox.to_crs(TARGET_CRS) for grid in grids]
+    return target_geobox(
+        (
+            min(b.left for b in boxes),
+            min(b.bottom for b in boxes),
+            max(b.right for b in boxes),
+            max(b.top for b in boxes),
+        )
+    )
+
+
+def _grids_of_file(path: str) -> list[GeoBox]:
+    """Return the grid of a raster, or those of all bands of a store."""
+    if is_store(path):
+        from osm4eo_xr.imagery.band_files import bands_of_file
+
+        return [b.geobox for b in bands_of_file(path, resampling="nearest", nodata=None)]
+    with open_image(path) as source:
+        return [GeoBox(source.shape, source.transform, source.crs)]

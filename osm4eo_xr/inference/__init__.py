@@ -1,0 +1,1 @@
+"""Scene and model to lazy maps: the only crossing from dask to compiled programs."""

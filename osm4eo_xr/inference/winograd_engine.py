@@ -1,0 +1,45 @@
+"""The engine of CPUs for dense networks: twice as fast as ONNX Runtime."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from jaxtyping import Float32
+
+from osm4eo_xr.inference.host_engine import HostEngine, threads
+from osm4eo_xr.networks.fold_batch_norm import fold
+from osm4eo_xr.networks.settings import STRIDE
+from osm4eo_xr.networks.winograd import WinogradNetwork, prepare
+
+if TYPE_CHECKING:
+    from osm4eo_xr.inference.program import Plan
+    from osm4eo_xr.models.model import Model
+
+
+_held: dict[WinogradEngine, WinogradNetwork] = {}  # one at most: its memory is a gigabyte
+
+
+class WinogradEngine(HostEngine):
+    """The network on this package's own kernels.
+
+    Of all engines of a process, the one that computed last keeps its working memory.
+    """
+
+    def __init__(self, model: Model, plan: Plan) -> None:
+        super().__init__(plan)
+        self._weights = prepare(plan.net, fold(model.variables))
+        # The kernels compile, or come from numba's cache, on the smallest block there is.
+        edge = STRIDE + 2 * plan.margin
+        self._build(STRIDE, STRIDE)(np.zeros((plan.net.bands, edge, edge), np.float32))
+
+    def _build(self, rows: int, cols: int) -> WinogradNetwork:
+        plan = self._plan
+        return WinogradNetwork(plan.net, self._weights, rows, cols, plan.margin, threads())
+
+    def _logits(self, x: Float32[np.ndarray, "b p q"]) -> Float32[np.ndarray, "k y x"]:
+        if self not in _held:
+            _held.clear()
+            _held[self] = self._build(self._plan.rows, self._plan.cols)
+        # A copy, since the next block may be computed before this one's layers are made.
+        return _held[self](x).copy().transpose(2, 0, 1)

@@ -1,0 +1,234 @@
+"""Inference in a worker process: each model loaded once, each program compiled once."""
+
+from __future__ import annotations
+
+import os
+
+# jax reads these when it first touches a GPU; they must be there before it is imported.
+os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
+
+import functools
+import threading
+import time
+from dataclasses import dataclass
+from importlib.util import find_spec
+from typing import Any, Protocol
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float32, UInt8
+
+from osm4eo_xr.errors import InputError
+from osm4eo_xr.inference.program import Plan, predict
+from osm4eo_xr.inference.throughput import LEDGER
+from osm4eo_xr.models.model import Model, load_model, model_from_bytes
+from osm4eo_xr.networks.fold_batch_norm import fold
+
+
+@dataclass(frozen=True)
+class ModelSource:
+    """Where a worker finds a model: a folder it can read, and the hash of what must be there."""
+
+    digest: str
+    path: str | None
+
+    def load(self, content: bytes | None) -> Model:
+        """Read the model, from the folder or from ``content``.
+
+        Raises
+        ------
+        InputError
+            If the folder holds another model by now.
+        """
+        if self.path is None:
+            if content is None:
+                raise InputError(f"model {self.digest[:12]}… came without its content")
+            return model_from_bytes(content)
+        model = load_model(self.path)
+        if model.digest != self.digest:
+            raise InputError(
+                f"the model in {self.path} is {model.digest[:12]}…, the map was planned with "
+                f"{self.digest[:12]}…; plan it again or restore the folder"
+            )
+        return model
+
+
+class Engine(Protocol):
+    """A compiled program with its model, in three steps so that blocks can overlap."""
+
+    def stage(
+        self,
+        block: Float32[np.ndarray, "b p q"],
+        offset: Float32[np.ndarray, " b"],
+        scale: Float32[np.ndarray, " b"],
+    ) -> Any:
+        """Make a block ready for the device; any thread may, while another computes."""
+        ...
+
+    def compute(self, staged: Any) -> Any:
+        """Compute, and return when the device is done; one thread at a time."""
+        ...
+
+    def fetch(self, computed: Any) -> UInt8[np.ndarray, "layer y x"]:
+        """Bring the layers of the map to host memory."""
+        ...
+
+
+class JaxEngine:
+    """The program compiled by XLA for this process's device."""
+
+    def __init__(self, model: Model, plan: Plan) -> None:
+        _keep_every_program()
+        params = jax.device_put(fold(model.variables))
+        self._params = jax.tree.map(lambda leaf: leaf.astype(plan.dtype), params)
+        shapes = (
+            jax.ShapeDtypeStruct(plan.block_shape, jnp.float32),
+            jax.ShapeDtypeStruct((plan.net.bands,), jnp.float32),
+            jax.ShapeDtypeStruct((plan.net.bands,), jnp.float32),
+        )
+        program = jax.jit(functools.partial(predict, plan))
+        self._program = program.lower(self._params, *shapes).compile()
+
+    def stage(
+        self,
+        block: Float32[np.ndarray, "b p q"],
+        offset: Float32[np.ndarray, " b"],
+        scale: Float32[np.ndarray, " b"],
+    ) -> Any:
+        """Copy a block to the device."""
+        return jax.block_until_ready(jax.device_put((block, offset, scale)))
+
+    def compute(self, staged: Any) -> Any:
+        """Run the program."""
+        return jax.block_until_ready(self._program(self._params, *staged))
+
+    def fetch(self, computed: Any) -> UInt8[np.ndarray, "layer y x"]:
+        """Copy the layers to host memory."""
+        return np.asarray(computed)
+
+
+def _keep_every_program() -> None:
+    """Keep programs in the persistent cache, if there is one, however quickly they compiled.
+
+    The cache is jax's: the folder that ``JAX_COMPILATION_CACHE_DIR`` names.
+    """
+    if getattr(jax.config, "jax_compilation_cache_dir", None):
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+        jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+
+
+def run_block(
+    engine: Engine,
+    block: Float32[np.ndarray, "b p q"],
+    offset: Float32[np.ndarray, " b"],
+    scale: Float32[np.ndarray, " b"],
+) -> UInt8[np.ndarray, "layer y x"]:
+    """Return the layers of one block, step after step."""
+    return engine.fetch(engine.compute(engine.stage(block, offset, scale)))
+
+
+MOST_ENGINES = 4
+"""Programs that a process keeps; scenes of another size or another model need their own."""
+
+_engines: dict[tuple[str, Plan], Engine] = {}
+_loading = threading.Lock()
+_computing = threading.Lock()
+_process = os.getpid()
+
+
+def classify_block(
+    block: np.ndarray,
+    source: ModelSource,
+    content: bytes | None,
+    plan: Plan,
+    scaling: tuple[np.ndarray, np.ndarray],
+    inside: tuple[int, int],
+    *,
+    block_id: tuple[int, int, int],
+) -> np.ndarray:
+    """Classify one block.
+
+    Blocks of a process compute one after the other. Meanwhile other threads read and decode the
+    next ones, bring them to the device, and shrink and write the last.
+
+    Parameters
+    ----------
+    block : array
+        Scene with margin, (band, y, x) float32.
+    source, content
+        The model; see ``ModelSource``.
+    plan : Plan
+        What to compute.
+    scaling : tuple of array
+        Offset and scale per band.
+    inside : tuple of int
+        Rows and columns of the whole scene, to count the pixels of edge blocks.
+    block_id : tuple of int
+        Position of the block.
+
+    Raises
+    ------
+    InputError
+        In a process forked from one that had loaded jax, whose threads a fork does not copy.
+    """
+    if os.getpid() != _process:
+        raise InputError(
+            "this worker was forked from a process that uses jax; start workers with the method "
+            "'spawn', which is dask's default"
+        )
+    engine = _engine(source, content, plan)
+    block = np.ascontiguousarray(block, np.float32)
+    offset, scale = (np.asarray(v, np.float32) for v in scaling)
+    staged = engine.stage(block, offset, scale)
+    with _computing:
+        started = time.time()
+        computed = engine.compute(staged)
+        ended = time.time()
+    result = engine.fetch(computed)
+    rows = min(plan.rows, inside[0] - block_id[1] * plan.rows)
+    cols = min(plan.cols, inside[1] - block_id[2] * plan.cols)
+    LEDGER.add(
+        blocks=1,
+        pixels=rows * cols,
+        bytes_read=block.nbytes,
+        device_s=ended - started,
+        started=started,
+        ended=ended,
+    )
+    return result
+
+
+def _engine(source: ModelSource, content: bytes | None, plan: Plan) -> Engine:
+    """Return the compiled program, loading and compiling it the first time."""
+    key = (source.digest, plan)
+    with _loading:
+        if key not in _engines:
+            model = source.load(content)
+            while len(_engines) >= MOST_ENGINES:  # each holds its model and working memory
+                del _engines[next(iter(_engines))]
+            started = time.perf_counter()
+            _engines[key] = _build(model, plan.resolved(jax.default_backend()))
+            LEDGER.compiled(time.perf_counter() - started)
+        return _engines[key]
+
+
+def _build(model: Model, plan: Plan) -> Engine:
+    """Compile for the engine that the plan names, or that serves this process best."""
+    onnx_is_here = all(find_spec(name) for name in ("onnx", "onnxruntime"))
+    if plan.engine == "onnx" and not onnx_is_here:
+        raise InputError("engine 'onnx' needs packages: pip install 'osm4eo_xr[onnx]'")
+    engine = plan.engine
+    if engine == "auto":
+        on_host = jax.default_backend() == "cpu" and plan.dtype == "float32"
+        fastest = "winograd" if plan.net.fits_winograd else "onnx" if onnx_is_here else "jax"
+        engine = fastest if on_host else "jax"
+    if engine == "winograd":
+        from osm4eo_xr.inference.winograd_engine import WinogradEngine
+
+        return WinogradEngine(model, plan)
+    if engine == "onnx":
+        from osm4eo_xr.inference.onnx_engine import OnnxEngine
+
+        return OnnxEngine(model, plan)
+    return JaxEngine(model, plan)

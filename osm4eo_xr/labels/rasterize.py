@@ -1,0 +1,306 @@
+"""Land-use areas → a lazy class raster, and label rasters that exist already."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal
+
+import dask.array as da
+import geopandas as gpd
+import numpy as np
+import shapely
+import xarray as xr
+from dask.array.core import normalize_chunks
+from dask.delayed import delayed
+from jaxtyping import Integer, UInt8
+from odc.geo.geobox import GeoBox
+
+from osm4eo_xr.errors import InputError
+from osm4eo_xr.grid import TARGET_CRS, geobox_of, georeference
+from osm4eo_xr.labels.burn import (
+    CHUNK,
+    Edge,
+    Shapes,
+    burn,
+    check_edge,
+    check_overlap,
+    count_classes,
+    ranks,
+    window_of,
+)
+from osm4eo_xr.labels.sources import Carried, Source, Stored
+from osm4eo_xr.legend import NO_DATA, Legend, default_legend
+from osm4eo_xr.osm.areas import OSM_CRS, Bounds
+from osm4eo_xr.osm.partitions import Landuse, open_landuse
+from osm4eo_xr.rasters.open import open_raster
+
+_UNKNOWN = 255  # in look-up tables; class ids stay below
+_MARGIN = 0.01  # of a block's edge, for what bends between the corners of its box in degrees
+
+Polygons = gpd.GeoDataFrame | Landuse | str | Path
+Block = Callable[[GeoBox], Source | None]
+
+
+def rasterize_labels(
+    polygons: Polygons,
+    like: xr.DataArray | GeoBox,
+    *,
+    legend: Legend | None = None,
+    edge: Edge = "center",
+    min_area: float = 0.0,
+) -> xr.DataArray:
+    """Burn land-use polygons into a class raster.
+
+    A pixel takes the class of the polygon that holds its centre; where several do, the class with
+    the lowest priority number of the legend wins (or of the rule, where it has one of its own).
+    Equal, for any chunks and partitions, to one call of GDAL's rasteriser over the whole grid with
+    the polygons in that order.
+
+    Parameters
+    ----------
+    polygons : GeoDataFrame, Landuse or path
+        With class_id and geometry, on any CRS, as from ``read_landuse``; or partitions that
+        ``write_landuse`` wrote, or their folder, which each chunk reads its part of.
+    like : DataArray or GeoBox
+        Dims (…, y, x); its grid and chunks are those of the labels. A bare grid is chunked.
+    legend : Legend, optional
+        Classes and priorities; OSMlanduse's by default.
+    edge : {"center", "ignore"}
+        "ignore" leaves pixels unlabelled that the outline of their class, or of one that wins over
+        it, goes through: their light is mixed. Areas of a rule with a priority of its own count as
+        a class of their own there.
+    min_area : float
+        m²; smaller polygons are left out.
+
+    Returns
+    -------
+    DataArray
+        (y, x), uint8, lazy; 0 = unlabelled.
+
+    Raises
+    ------
+    InputError
+        If the grid or the polygons have no CRS, a class is not in the legend, no polygon meets
+        the grid, or an option is none of the above.
+    """
+    legend = legend or default_legend()
+    check_edge(edge)
+    blocks = _map_grid(burn, polygons, like, legend, min_area, edge)
+    attrs = {**legend.attrs(), "nodata": NO_DATA}
+    return georeference(blocks, _grid_of(like), attrs=attrs, name="labels")
+
+
+def count_claims(
+    polygons: Polygons,
+    like: xr.DataArray | GeoBox,
+    *,
+    legend: Legend | None = None,
+    min_area: float = 0.0,
+) -> xr.DataArray:
+    """Count the classes that claim each pixel; above one, OpenStreetMap disagrees with itself.
+
+    Parameters
+    ----------
+    polygons, like, legend, min_area
+        As for ``rasterize_labels``.
+
+    Returns
+    -------
+    DataArray
+        (y, x), uint8, lazy: classes with a polygon that holds the pixel's centre; 0 = none.
+
+    Raises
+    ------
+    InputError
+        As ``rasterize_labels``.
+    """
+    blocks = _map_grid(count_classes, polygons, like, legend or default_legend(), min_area)
+    attrs = {"long_name": "classes that claim the pixel"}
+    return georeference(blocks, _grid_of(like), attrs=attrs, name="claims")
+
+
+def read_labels(
+    path: str | Path,
+    *,
+    codes: Literal["id", "clc"] = "id",
+    legend: Legend | None = None,
+    chunks: int = CHUNK,
+) -> xr.DataArray:
+    """Open a label raster that exists already.
+
+    Parameters
+    ----------
+    path : str or Path
+        Single-band raster of class ids or CORINE codes; 0 = unlabelled.
+    codes : {"id", "clc"}
+        What its values are. CORINE codes (those of the legend: 11 … 41 and 5) become ids.
+    legend : Legend, optional
+        OSMlanduse's by default.
+    chunks : int
+        Pixels per side of a chunk.
+
+    Returns
+    -------
+    DataArray
+        (y, x), uint8 class ids, lazy; 0 = unlabelled.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be opened, or, when computed, holds a value that the legend lacks.
+    """
+    legend = legend or default_legend()
+    raster = open_raster(path, chunks=chunks)
+    if raster.dtype.kind not in "iu":
+        raise InputError(f"{path} holds {raster.dtype}; labels are integers")
+    known = {i: i for i in legend.ids} if codes == "id" else legend.clc_to_id
+    empty = int(raster.attrs.get("nodata", NO_DATA))
+    table = _look_up_table(known, empty)
+    data = raster.data.map_blocks(
+        _to_ids,
+        table=table,
+        empty=empty,
+        path=str(path),
+        dtype=np.uint8,
+        meta=np.empty(0, np.uint8),
+    )
+    attrs = {**legend.attrs(), "nodata": NO_DATA}
+    return raster.copy(data=data).assign_attrs(attrs).rename("labels")
+
+
+def _look_up_table(known: dict[int, int], empty: int) -> UInt8[np.ndarray, " value"]:
+    """Return class ids by value; 0 for what holds nothing, 255 for what the legend lacks."""
+    table = np.full(max(*known, empty, NO_DATA) + 2, _UNKNOWN, np.uint8)
+    table[list(known)] = list(known.values())
+    table[[NO_DATA, max(empty, NO_DATA)]] = NO_DATA
+    return table
+
+
+def _to_ids(
+    block: Integer[np.ndarray, "y x"], table: UInt8[np.ndarray, " value"], empty: int, path: str
+) -> UInt8[np.ndarray, "y x"]:
+    """Map values through one look-up table, so no value is mapped twice."""
+    last = len(table) - 1  # stands for all that the table is too short for
+    ids = table[np.where((block < 0) | (block > last), last, block)]
+    ids[block == empty] = NO_DATA
+    if (ids == _UNKNOWN).any():
+        value = block[ids == _UNKNOWN].flat[0]
+        known = np.flatnonzero((table != _UNKNOWN) & (table != NO_DATA)).tolist()
+        raise InputError(
+            f"{path} holds the value {value}, which is none of {known}; name the "
+            f'codes ("id" or "clc") and the legend it was made with'
+        )
+    return ids
+
+
+def _map_grid(
+    kernel: Callable[..., np.ndarray],
+    polygons: Polygons,
+    like: xr.DataArray | GeoBox,
+    legend: Legend,
+    min_area: float,
+    *options: Any,
+) -> da.Array:
+    """Build one task per chunk that polygons meet, each with only those polygons."""
+    geobox = _grid_of(like)
+    if isinstance(polygons, gpd.GeoDataFrame):
+        source_of = _carried(polygons, legend, geobox, min_area)
+    else:
+        landuse = polygons if isinstance(polygons, Landuse) else open_landuse(polygons)
+        source_of = _stored(landuse, legend, geobox, min_area)
+    heights, widths = _chunks_of(like, geobox)
+    work, empty, rows, top = delayed(_burn_block, pure=True), cache(_empty), [], 0
+    for height in heights:
+        row, left = [], 0
+        for width in widths:
+            box = geobox[top : top + height, left : left + width]
+            source = source_of(box)
+            if source is None:
+                row.append(empty(height, width))
+            else:
+                burnt = work(kernel, source, box, *options)
+                row.append(da.from_delayed(burnt, (height, width), np.uint8))
+            left += width
+        rows.append(row)
+        top += height
+    return da.block(rows)
+
+
+def _burn_block(
+    kernel: Callable[..., np.ndarray], source: Source, box: GeoBox, *options: Any
+) -> np.ndarray:
+    return kernel(source.shapes(), box, *options)
+
+
+def _empty(height: int, width: int) -> da.Array:
+    """Return a block without labels."""
+    return da.zeros((height, width), dtype=np.uint8, chunks=(height, width))
+
+
+def _carried(polygons: gpd.GeoDataFrame, legend: Legend, geobox: GeoBox, min_area: float) -> Block:
+    """Return what gives each block those polygons of a frame that meet it."""
+    if polygons.crs is None:
+        raise InputError("the polygons have no CRS; assign one with polygons.set_crs")
+    _check_classes(set(polygons["class_id"]), legend)
+    projected = polygons.to_crs(str(geobox.crs))
+    check_overlap(projected.total_bounds, projected.intersects(window_of(geobox)).any(), geobox)
+    if min_area > 0:
+        area = polygons["area"] if "area" in polygons else polygons.to_crs(TARGET_CRS).area
+        projected = projected.loc[area >= min_area]
+    class_id = projected["class_id"].to_numpy(np.uint8)
+    own = projected["priority"].to_numpy() if "priority" in projected else np.zeros(len(projected))
+    rank = ranks(class_id, own, {c.id: c.priority for c in legend.classes})
+    shapes = Shapes(projected.geometry.to_numpy(), class_id, rank)
+
+    def source_of(box: GeoBox) -> Source | None:
+        near = shapes.meeting(window_of(box, max(map(abs, box.resolution.xy))))
+        if not near.geometry.size:
+            return None
+        return Carried(shapely.to_wkb(near.geometry), near.class_id, near.rank)
+
+    return source_of
+
+
+def _stored(landuse: Landuse, legend: Legend, geobox: GeoBox, min_area: float) -> Block:
+    """Return what gives each block the files of the partitions that may meet it."""
+    _check_classes(set(landuse.class_ids), legend)
+    check_overlap(landuse.bounds, bool(landuse.meeting(_degrees(geobox))), geobox)
+    priority = tuple((c.id, c.priority) for c in legend.classes)
+
+    def source_of(box: GeoBox) -> Source | None:
+        bounds = _degrees(box)
+        files = landuse.meeting(bounds)
+        written = tuple((str(file), file.stat().st_mtime_ns) for file in files)
+        return Stored(written, bounds, str(geobox.crs), priority, min_area) if files else None
+
+    return source_of
+
+
+def _degrees(box: GeoBox) -> Bounds:
+    """Return west, south, east, north of a block, with a margin."""
+    left, bottom, right, top = box.boundingbox
+    margin = _MARGIN * max(right - left, top - bottom) + max(map(abs, box.resolution.xy))
+    west, south, east, north = box.boundingbox.buffered(margin, margin).to_crs(OSM_CRS)
+    return west, south, east, north
+
+
+def _check_classes(class_ids: set[int], legend: Legend) -> None:
+    unknown = sorted(class_ids - set(legend.ids))
+    if unknown:
+        raise InputError(f"class {unknown[0]} of the polygons is not in legend {legend.name!r}")
+
+
+def _grid_of(like: xr.DataArray | GeoBox) -> GeoBox:
+    return like if isinstance(like, GeoBox) else geobox_of(like)
+
+
+def _chunks_of(
+    like: xr.DataArray | GeoBox, geobox: GeoBox
+) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    sizes: dict[Hashable, Any] = {} if isinstance(like, GeoBox) else dict(like.chunksizes)
+    if "y" in sizes and "x" in sizes:
+        return sizes["y"], sizes["x"]
+    y, x = normalize_chunks(CHUNK, shape=tuple(geobox.shape))
+    return y, x

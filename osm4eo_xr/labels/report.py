@@ -1,0 +1,152 @@
+"""What the labels of a place are worth: shares, conflicts, and what OpenStreetMap leaves open."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import dask.array as da
+import dask.base
+import geopandas as gpd
+import numpy as np
+import xarray as xr
+from dask.delayed import delayed
+from jaxtyping import Bool, Int64, UInt8
+
+from osm4eo_xr.errors import InputError
+from osm4eo_xr.grid import geobox_of
+from osm4eo_xr.labels.rasterize import rasterize_labels
+from osm4eo_xr.legend import NO_DATA, Legend, default_legend
+from osm4eo_xr.osm.areas import Problems, Tally
+from osm4eo_xr.osm.partitions import Landuse
+
+EU_LABELLED = 0.618
+"""Share of the EU's area that OpenStreetMap labels (Schultz, Li et al. 2025, Scientific Data)."""
+
+_MOST = 255  # claims counted apart; a legend has fewer classes
+
+
+def label_report(
+    labels: xr.DataArray,
+    claims: xr.DataArray,
+    polygons: Landuse | gpd.GeoDataFrame,
+    *,
+    legend: Legend | None = None,
+    boundary: gpd.GeoDataFrame | str | Path | None = None,
+    unclaimed: dict[str, int] | None = None,
+) -> dict[str, Any]:
+    """Say how much of a place is labelled with what, and what could not be used.
+
+    Parameters
+    ----------
+    labels, claims : DataArray (y, x), uint8
+        From ``rasterize_labels`` and ``count_claims``, in the same chunks; read once.
+    polygons : Landuse or GeoDataFrame
+        What they were made from.
+    legend : Legend, optional
+        OSMlanduse's by default.
+    boundary : GeoDataFrame or path, optional
+        Polygons of the place, or a vector file of them; all shares are of the pixels whose
+        centres it holds. All pixels by default.
+    unclaimed : dict, optional
+        Objects by tag, from ``unclaimed_tags``.
+
+    Returns
+    -------
+    dict
+        Plain JSON types. ``area_km2``, ``labelled`` (share, beside the EU's ``labelled_eu``),
+        ``left_out`` (share that is claimed and unlabelled, by ``edge="ignore"``), ``conflicts``
+        (share that more than one class claims), ``classes`` (id, slug, km2, share each), ``tags``
+        (class, areas, km2 by tag), ``broken``, ``repaired`` and ``duplicates`` (count and objects)
+        and ``unclaimed``.
+
+    Raises
+    ------
+    InputError
+        If labels and claims differ in shape, or the boundary holds no pixel.
+    """
+    legend = legend or default_legend()
+    counts = _count(labels, claims, boundary)
+    total = int(counts.sum())
+    if not total:
+        raise InputError("the boundary holds no pixel of the labels; give that of the same place")
+    known = counts.sum(axis=0)
+    pixel = abs(geobox_of(labels).affine.determinant) / 1e6
+    tags, problems = _contents(polygons)
+    report: dict[str, Any] = {
+        "area_km2": total * pixel,
+        "labelled": float(1 - known[NO_DATA] / total),
+        "labelled_eu": EU_LABELLED,
+        "left_out": float(counts[1:, NO_DATA].sum() / total),
+        "conflicts": float(counts[2:].sum() / total),
+        "classes": [
+            {"id": c.id, "slug": c.slug, "km2": known[c.id] * pixel, "share": known[c.id] / total}
+            for c in legend.classes
+        ],
+        "tags": _by_size(tags, legend),
+    }
+    for name in ("broken", "repaired", "duplicates"):
+        objects = getattr(problems, name)
+        report[name] = {"count": len(objects), "objects": objects}
+    report["unclaimed"] = unclaimed or {}
+    return json.loads(json.dumps(report, default=float))
+
+
+def save_report(report: dict[str, Any], path: str | Path) -> Path:
+    """Write a report as JSON, whole or not at all."""
+    path = Path(path)
+    if not path.parent.is_dir():
+        raise InputError(f"no folder {path.parent} to write {path.name} into; make it first")
+    part = path.with_name(f".{path.name}.part")
+    part.write_text(json.dumps(report, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    return part.replace(path)
+
+
+def _count(
+    labels: xr.DataArray, claims: xr.DataArray, boundary: gpd.GeoDataFrame | str | Path | None
+) -> Int64[np.ndarray, "claims label"]:
+    """Count pixels by number of claims and label, chunk by chunk."""
+    if labels.shape != claims.shape:
+        raise InputError(f"labels of {labels.shape} and claims of {claims.shape} differ; make both")
+    first, second = da.asarray(labels.data), da.asarray(claims.data).rechunk(labels.chunks)
+    parts = [first, second]
+    if boundary is not None:
+        if not isinstance(boundary, gpd.GeoDataFrame):
+            boundary = gpd.read_file(boundary)
+        ones = {"class_id": np.ones(len(boundary), np.uint8)}
+        place = gpd.GeoDataFrame(ones, geometry=boundary.geometry.to_numpy(), crs=boundary.crs)
+        parts.append(da.asarray(rasterize_labels(place, labels.copy(data=first)).data) > 0)
+    blocks = zip(*(part.to_delayed().ravel() for part in parts), strict=True)
+    work = delayed(_count_block, pure=True)
+    return np.sum(dask.base.compute(*[work(*block) for block in blocks]), axis=0)
+
+
+def _count_block(
+    labels: UInt8[np.ndarray, "y x"],
+    claims: UInt8[np.ndarray, "y x"],
+    inside: Bool[np.ndarray, "y x"] | None = None,
+) -> Int64[np.ndarray, "claims label"]:
+    code = np.minimum(claims, _MOST).astype(np.int64) * 256 + labels
+    code = code if inside is None else code[inside]
+    return np.bincount(code.ravel(), minlength=65536).reshape(256, 256)
+
+
+def _contents(polygons: Landuse | gpd.GeoDataFrame) -> tuple[dict[str, Tally], Problems]:
+    """Return the tallies and problems of what the labels were made from."""
+    if isinstance(polygons, Landuse):
+        return polygons.tags, polygons.problems
+    lists = (polygons.attrs.get(n, []) for n in ("broken", "repaired", "duplicates"))
+    tags: dict[str, Tally] = {}
+    for tag, rows in polygons.groupby("tag"):
+        area = float(rows["area"].sum())
+        tags[str(tag)] = Tally(int(rows["class_id"].iloc[0]), len(rows), area)
+    return tags, Problems(*lists)
+
+
+def _by_size(tags: dict[str, Tally], legend: Legend) -> dict[str, dict[str, Any]]:
+    ordered = sorted(tags.items(), key=lambda pair: -pair[1].area)
+    return {
+        tag: {"class": legend.by_id[t.class_id].slug, "areas": t.count, "km2": t.area / 1e6}
+        for tag, t in ordered
+    }

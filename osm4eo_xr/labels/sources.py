@@ -1,0 +1,91 @@
+"""Where the polygons of a block come from: with the graph, or from partitions on disk."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import shapely
+
+from osm4eo_xr.labels.burn import Shapes, ranks
+from osm4eo_xr.osm.areas import project
+
+if TYPE_CHECKING:
+    from osm4eo_xr.osm.areas import Bounds
+
+_CACHED = 8  # partitions in memory; neighbouring blocks read the same
+
+
+class Source(Protocol):
+    """Where a block's polygons come from; travels to the workers."""
+
+    def shapes(self) -> Shapes:
+        """Return the polygons that may meet the block, on the grid's CRS."""
+        ...
+
+
+@dataclass(frozen=True)
+class Carried:
+    """Polygons that travel in the graph (WKB)."""
+
+    wkb: np.ndarray
+    class_id: np.ndarray
+    rank: np.ndarray
+
+    def shapes(self) -> Shapes:
+        """Return all polygons."""
+        return Shapes(np.asarray(shapely.from_wkb(self.wkb)), self.class_id, self.rank)
+
+
+@dataclass(frozen=True)
+class Stored:
+    """Polygons in files that the worker reads.
+
+    Attributes
+    ----------
+    files : tuple of (str, int)
+        Paths, and when each was written (ns): another file of that name is read anew.
+    bounds : tuple of float
+        West, south, east, north of the block, degrees; polygons beyond are not decoded.
+    crs : str
+        CRS of the grid.
+    priority : tuple of (int, int)
+        Priority of each class id.
+    min_area : float
+        m²; smaller ones are left out.
+    """
+
+    files: tuple[tuple[str, int], ...]
+    bounds: Bounds
+    crs: str
+    priority: tuple[tuple[int, int], ...]
+    min_area: float
+
+    def shapes(self) -> Shapes:
+        """Return the polygons that may meet the block, on the grid's CRS."""
+        areas = pa.concat_tables([self._near(_read(file, when)) for file, when in self.files])
+        wkb = areas["geometry"].to_numpy(zero_copy_only=False)
+        class_id, own = areas["class_id"].to_numpy(), areas["priority"].to_numpy()
+        geometry = project(np.asarray(shapely.from_wkb(wkb)), self.crs)
+        return Shapes(geometry, class_id, ranks(class_id, own, dict(self.priority)))
+
+    def _near(self, areas: pa.Table) -> pa.Table:
+        west, south, east, north = self.bounds
+        keep = areas["area"].to_numpy() >= self.min_area
+        keep &= (areas["bbox.xmin"].to_numpy() <= east) & (areas["bbox.xmax"].to_numpy() >= west)
+        keep &= (areas["bbox.ymin"].to_numpy() <= north) & (areas["bbox.ymax"].to_numpy() >= south)
+        return areas.filter(pa.array(keep))
+
+
+@lru_cache(maxsize=_CACHED)
+def _read(file: str, written: int) -> pa.Table:
+    """Read a partition, geometries encoded."""
+    del written  # part of the cache's key only
+    columns = ["class_id", "priority", "area", "geometry", "bbox"]
+    # Dask has threads of its own.
+    return pq.read_table(Path(file), columns=columns, use_threads=False).flatten()

@@ -1,0 +1,1 @@
+"""Class maps as country maps, layers and polygons."""

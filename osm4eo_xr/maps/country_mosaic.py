@@ -1,0 +1,304 @@
+"""Class maps of tiles → one map of a country, clipped to its boundary."""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import dask.array as da
+import geopandas as gpd
+import numpy as np
+import shapely
+import xarray as xr
+from affine import Affine
+from dask.base import tokenize
+from dask.highlevelgraph import HighLevelGraph
+from odc.geo.geobox import GeoBox
+from rasterio.features import geometry_mask
+from shapely.geometry.base import BaseGeometry
+
+from osm4eo_xr.errors import InputError
+from osm4eo_xr.grid import crs_name, geobox_of, georeference, same_grid
+from osm4eo_xr.legend import NO_DATA
+from osm4eo_xr.maps.boundary import country_boundary, read_boundary
+from osm4eo_xr.maps.overlaps import merge
+
+Rule = Literal["majority", "confidence", "first"]
+Tiles = Sequence[xr.DataArray] | Mapping[str, xr.DataArray]
+
+_PIXELS = Affine.identity()
+
+
+@dataclass(frozen=True)
+class _Piece:
+    """A rectangle of one block of one tile and where it lies in an output block."""
+
+    tile: int
+    block: tuple[int, int]
+    source: tuple[slice, slice]
+    target: tuple[slice, slice]
+
+
+def mosaic(
+    class_maps: Tiles,
+    boundary: str | Path | gpd.GeoDataFrame | BaseGeometry | None = None,
+    geobox: GeoBox | None = None,
+    *,
+    country: str | None = None,
+    confidence: Tiles | None = None,
+    rule: Rule | str | None = None,
+    chunks: int = 2048,
+) -> xr.DataArray:
+    """Join class maps that share a grid into one map; lazy.
+
+    Where tiles overlap, the result does not depend on their order: ``"confidence"`` takes the
+    class of the highest confidence, ``"majority"`` the class that most tiles give; what is equal
+    goes to the lowest tile id. ``"first"`` takes the first tile given that has data.
+
+    Parameters
+    ----------
+    class_maps : sequence or mapping of DataArray, dims (y, x), uint8
+        0 = no data. A tile's id is its key in a mapping, else ``attrs["tile"]``, else its place
+        (from north to south, then west to east).
+    boundary : path, GeoDataFrame or geometry, optional
+        Polygons in any CRS (a bare geometry in the tiles' CRS); pixels whose centre lies outside
+        become no data.
+    geobox : GeoBox, optional
+        Extent of the result, on the tiles' grid; by default the smallest that covers all tiles.
+    country : str, optional
+        Code of the country table, ISO code or English name: only this country's rows of the
+        vector file that ``boundary`` names.
+    confidence : sequence or mapping of DataArray, dims (y, x), optional
+        In the same order or with the same keys; higher is surer, NaN counts as none.
+    rule : {"majority", "confidence", "first"}, optional
+        By default ``"confidence"`` where confidence is given, else ``"majority"``.
+    chunks : int
+        Edge of the result's chunks in pixels.
+
+    Returns
+    -------
+    DataArray (y, x), uint8
+        0 = no data; attrs are those of the first tile. Only chunks that a tile touches inside the
+        boundary depend on pixels.
+
+    Raises
+    ------
+    InputError
+        If no tile is given, tiles do not share a grid, two tiles have one id, or the boundary
+        holds no polygon or no such country, or does not meet the grid.
+    """
+    if country is not None:
+        if not isinstance(boundary, str | Path):
+            raise InputError(f"country {country!r} needs boundary= the path of a boundaries file")
+        boundary = country_boundary(country, boundary)
+    if rule not in (None, *get_args(Rule)):
+        raise InputError(f"rule={rule!r}; choose one of {', '.join(get_args(Rule))}")
+    maps, sure = _in_order(class_maps, confidence, ordered=rule != "first")
+    rule = rule or ("majority" if sure is None else "confidence")
+    if rule == "confidence" and sure is None:
+        raise InputError("rule 'confidence' needs a confidence raster per tile; give confidence=")
+    boxes = [geobox_of(m) for m in maps]
+    target = _target(boxes, geobox)
+    clip = None if boundary is None else read_boundary(boundary, target)
+    data = _assemble(
+        maps, sure if rule == "confidence" else None, boxes, target, clip, rule, chunks
+    )
+    attrs = {**maps[0].attrs, "nodata": NO_DATA}
+    attrs.pop("tile", None)
+    return georeference(data, target, attrs=attrs, name="class_map")
+
+
+def _in_order(
+    class_maps: Tiles, confidence: Tiles | None, *, ordered: bool
+) -> tuple[list[xr.DataArray], list[xr.DataArray] | None]:
+    """Return tiles (and their confidences) in order of their ids, or as given."""
+    given = _keyed(class_maps)
+    if not given:
+        raise InputError("no class map to join; give at least one")
+    for key, m in given:
+        if m.dims != ("y", "x") or m.dtype != np.uint8:
+            raise InputError(f"tile {key} has dims {m.dims} of {m.dtype}; expected (y, x) of uint8")
+    sure = None if confidence is None else dict(_keyed(confidence, like=given))
+    if sure is not None and set(sure) != {k for k, _ in given}:
+        raise InputError("confidence and class maps name different tiles; give one each")
+    if ordered:
+        name, times = Counter(k for k, _ in given).most_common(1)[0]
+        if times > 1:
+            raise InputError(f"two tiles are called {name}; give a mapping of ids to class maps")
+        given = sorted(given, key=lambda item: item[0])
+    return [m for _, m in given], None if sure is None else [sure[k] for k, _ in given]
+
+
+def _keyed(
+    tiles: Tiles, like: list[tuple[str, xr.DataArray]] | None = None
+) -> list[tuple[str, xr.DataArray]]:
+    """Pair each tile with an id that does not depend on the order in which tiles are given."""
+    if isinstance(tiles, Mapping):
+        return [(str(k), v) for k, v in tiles.items()]
+    if like is not None:
+        if len(tiles) != len(like):
+            raise InputError(f"{len(tiles)} confidences for {len(like)} tiles; give one each")
+        return [(key, v) for (key, _), v in zip(like, tiles, strict=True)]
+    return [(str(m.attrs["tile"]) if "tile" in m.attrs else _place(m), m) for m in tiles]
+
+
+def _place(raster: xr.DataArray) -> str:
+    """Name a tile after its upper left corner, so that names sort north to south, west to east."""
+    box = geobox_of(raster).boundingbox
+    return f"top {1e9 - box.top:014.3f} left {1e9 + box.left:014.3f} {raster.shape}"
+
+
+def _target(boxes: list[GeoBox], geobox: GeoBox | None) -> GeoBox:
+    """Return the smallest grid around all tiles, or check the one given."""
+    first = boxes[0] if geobox is None else geobox
+    for k, box in enumerate(boxes):
+        if not same_grid(first, box):
+            raise InputError(
+                f"tile {k + 1} lies on {crs_name(box.crs)} with pixels of {box.resolution.xy}, "
+                f"shifted or unlike {crs_name(first.crs)} with {first.resolution.xy}; bring tiles "
+                f"onto one grid first"
+            )
+    if geobox is not None:
+        return geobox
+    windows = [_window(first, box) for box in boxes]
+    top, left = (min(w[axis][0] for w in windows) for axis in (0, 1))
+    bottom, right = (max(w[axis][1] for w in windows) for axis in (0, 1))
+    affine = first.affine @ first.affine.translation(left, top)
+    return GeoBox((bottom - top, right - left), affine, first.crs)
+
+
+def _window(grid: GeoBox, box: GeoBox) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Return first and past-the-last row and column of ``box`` in pixels of ``grid``."""
+    left, top = ~grid.affine @ (box.affine.c, box.affine.f)
+    row, column = round(top), round(left)
+    return (row, row + box.shape[0]), (column, column + box.shape[1])
+
+
+def _assemble(
+    maps: list[xr.DataArray],
+    sure: list[xr.DataArray] | None,
+    boxes: list[GeoBox],
+    target: GeoBox,
+    clip: BaseGeometry | None,
+    rule: str,
+    chunks: int,
+) -> Any:
+    """Build one task per output chunk, which names just the blocks of tiles that it needs."""
+    arrays = [_lazy(m) for m in maps]
+    layers = [_lazy(s.chunk(dict(m.chunksizes))) for s, m in zip(sure or [], maps, strict=False)]
+    pieces = _plan([a.chunks for a in arrays], [_window(target, b) for b in boxes], target, chunks)
+    sizes = _split(target.shape[0], chunks), _split(target.shape[1], chunks)
+    outlines = _outlines(clip, sizes)
+    name = "mosaic-" + tokenize([a.name for a in arrays + layers], target, clip, rule, chunks)
+    graph: dict[Any, Any] = {}
+    for i, j in itertools.product(range(len(sizes[0])), range(len(sizes[1]))):
+        shape, inside = (sizes[0][i], sizes[1][j]), outlines[i, j]
+        here = [] if inside is False else pieces.get((i, j), [])
+        if not here:
+            graph[name, i, j] = (np.zeros, shape, np.uint8)
+            continue
+        values = [(arrays[p.tile].name, *p.block) for p in here]
+        weights = [(layers[p.tile].name, *p.block) for p in here] if layers else None
+        polygon = inside if isinstance(inside, BaseGeometry) else None
+        graph[name, i, j] = (_merge_block, values, weights, _Cut(here, shape, polygon, rule))
+    dependencies = [*arrays, *layers]
+    lazy = HighLevelGraph.from_collections(name, graph, dependencies=dependencies)
+    return da.Array(lazy, name, chunks=sizes, meta=np.empty((0, 0), np.uint8))  # pyright: ignore[reportCallIssue] - made in __new__
+
+
+def _lazy(raster: xr.DataArray) -> Any:
+    return raster.data if raster.chunks is not None else raster.chunk().data
+
+
+def _split(length: int, chunk: int) -> tuple[int, ...]:
+    return (*(chunk for _ in range(length // chunk)), *([length % chunk] if length % chunk else []))
+
+
+def _plan(
+    blocks: list[tuple[tuple[int, ...], tuple[int, ...]]],
+    windows: list[tuple[tuple[int, int], tuple[int, int]]],
+    target: GeoBox,
+    chunk: int,
+) -> dict[tuple[int, int], list[_Piece]]:
+    """List for each output chunk the pieces of tiles in it, in order of the tiles."""
+    plan: dict[tuple[int, int], list[_Piece]] = {}
+    for tile, (sizes, window) in enumerate(zip(blocks, windows, strict=True)):
+        axes = [
+            _overlaps(sizes[axis], window[axis][0], target.shape[axis], chunk) for axis in (0, 1)
+        ]
+        for (i, bi, sy, ty), (j, bj, sx, tx) in itertools.product(*axes):
+            plan.setdefault((i, j), []).append(_Piece(tile, (bi, bj), (sy, sx), (ty, tx)))
+    return plan
+
+
+def _overlaps(
+    sizes: tuple[int, ...], start: int, length: int, chunk: int
+) -> list[tuple[int, int, slice, slice]]:
+    """Cut one axis of a tile: output chunk, tile block, slice of the block, slice of the chunk."""
+    found = []
+    for block, size in enumerate(sizes):
+        low, high = max(start, 0), min(start + size, length)
+        for k in range(low // chunk, -(-high // chunk)):
+            a, b = max(low, k * chunk), min(high, (k + 1) * chunk)
+            if a < b:
+                source, aim = slice(a - start, b - start), slice(a - k * chunk, b - k * chunk)
+                found.append((k, block, source, aim))
+        start += size
+    return found
+
+
+def _outlines(
+    clip: BaseGeometry | None, sizes: tuple[tuple[int, ...], ...]
+) -> dict[tuple[int, int], BaseGeometry | bool]:
+    """Return for each chunk True (inside), False (outside) or the part of the boundary in it."""
+    cells = itertools.product(range(len(sizes[0])), range(len(sizes[1])))
+    if clip is None:
+        return dict.fromkeys(cells, True)
+    shapely.prepare(clip)
+    tops, lefts = (np.cumsum((0, *s)).tolist() for s in sizes)
+    return {(i, j): _outline(clip, tops[i], lefts[j], tops[i + 1], lefts[j + 1]) for i, j in cells}
+
+
+def _outline(
+    clip: BaseGeometry, top: int, left: int, bottom: int, right: int
+) -> BaseGeometry | bool:
+    """Cut the boundary to a chunk and a pixel around it, in pixels from the chunk's corner."""
+    box = shapely.box(left, top, right, bottom)
+    if not clip.intersects(box):
+        return False
+    if clip.contains(box):
+        return True
+    part = shapely.intersection(clip, shapely.box(left - 1, top - 1, right + 1, bottom + 1))
+    return shapely.transform(part, lambda xy: xy - (left, top))
+
+
+@dataclass(frozen=True)
+class _Cut:
+    """How the pieces of one output chunk are put together."""
+
+    pieces: list[_Piece]
+    shape: tuple[int, int]
+    outline: BaseGeometry | None
+    rule: str
+
+
+def _merge_block(
+    values: list[np.ndarray], weights: list[np.ndarray] | None, cut: _Cut
+) -> np.ndarray:
+    """Lay the pieces into one layer per tile, merge the layers and clip."""
+    layer = {tile: k for k, tile in enumerate(sorted({p.tile for p in cut.pieces}))}
+    stack = np.zeros((len(layer), *cut.shape), np.uint8)
+    sure = np.zeros(stack.shape if weights else (0, 0, 0), np.float32)
+    for k, piece in enumerate(cut.pieces):
+        stack[layer[piece.tile], *piece.target] = values[k][piece.source]
+        if weights:
+            sure[layer[piece.tile], *piece.target] = weights[k][piece.source]
+    out = merge(stack, sure, cut.rule)
+    if cut.outline is not None:
+        outside = geometry_mask([cut.outline], out_shape=cut.shape, transform=_PIXELS)
+        out[outside] = NO_DATA
+    return out

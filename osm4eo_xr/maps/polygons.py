@@ -1,0 +1,149 @@
+"""A class raster → polygons that chunk borders do not cut, and their files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import dask.array as da
+import dask.base
+import geopandas as gpd
+import numpy as np
+import pyogrio
+import shapely
+import xarray as xr
+from affine import Affine
+
+from osm4eo_xr.errors import InputError
+from osm4eo_xr.grid import geobox_of
+from osm4eo_xr.legend import NO_DATA, Legend, default_legend
+from osm4eo_xr.maps.layers import MASK_NO_DATA
+from osm4eo_xr.maps.polygon_tracing import join, trace
+
+
+def to_vector(
+    layer: xr.DataArray,
+    *,
+    legend: Legend | None = None,
+    simplify: float = 0.0,
+    progress: Callable[[int, int], None] | None = None,
+) -> gpd.GeoDataFrame:
+    """Return the polygons of a class raster; what crosses chunk borders comes out whole.
+
+    Parameters
+    ----------
+    layer : DataArray (y, x), uint8 or uint16
+        What ``extract_layer`` returns, or a class map; ``attrs["nodata"]`` (0 if absent) is left
+        out, and so are other classes of a mask. Pixels belong together by their edges.
+    legend : Legend, optional
+        By default the twelve classes of OSMlanduse.
+    simplify : float
+        Tolerance in units of the CRS (metres); topology between neighbours is kept. 0 keeps the
+        outline of the pixels.
+    progress : callable, optional
+        Called as ``progress(done, total)`` after each chunk.
+
+    Returns
+    -------
+    GeoDataFrame
+        Columns ``value`` (of the pixels), ``slug``, ``area`` (m², before simplification) and
+        ``geometry``; ordered by value, then from north to south. The result does not depend on
+        the chunks.
+
+    Raises
+    ------
+    InputError
+        If the raster is not (y, x) of uint8 or uint16.
+    """
+    if layer.dims != ("y", "x") or layer.dtype not in (np.uint8, np.uint16):
+        raise InputError(f"polygons are traced on (y, x) of uint8 or uint16, not {layer.dtype}")
+    geobox = geobox_of(layer)
+    polygons, values = _trace_all(layer, progress)
+    area = shapely.area(polygons) * abs(geobox.affine.determinant)
+    outlines = _to_crs(polygons, geobox.affine)
+    if simplify > 0 and len(outlines):
+        outlines = shapely.make_valid(shapely.coverage_simplify(outlines, simplify))
+    slugs = _slugs(layer, legend or default_legend())
+    columns = {
+        "value": values.astype(np.int32),
+        "slug": [slugs.get(int(v), str(v)) for v in values],
+        "area": area,
+    }
+    return gpd.GeoDataFrame(columns, geometry=outlines, crs=str(geobox.crs))
+
+
+def check_vector_path(path: str | Path) -> Path:
+    """Refuse a path that ``write_vector`` could not write, before work goes into the polygons."""
+    path = Path(path)
+    if path.suffix not in (".gpkg", ".parquet"):
+        raise InputError(f"cannot write polygons to {path.name}; end it in .gpkg or .parquet")
+    if not path.parent.is_dir():
+        raise InputError(f"no folder {path.parent} to write {path.name} into; make it first")
+    return path
+
+
+def write_vector(polygons: gpd.GeoDataFrame, path: str | Path) -> Path:
+    """Write polygons as GeoPackage (``.gpkg``) or GeoParquet (``.parquet``), whole or not at all.
+
+    Raises
+    ------
+    InputError
+        If the file's ending is another one or its folder does not exist.
+    """
+    path = check_vector_path(path)
+    with TemporaryDirectory(prefix=f".{path.name}.part-", dir=path.parent) as folder:
+        part = Path(folder) / path.name
+        if path.suffix == ".parquet":
+            polygons.to_parquet(part)
+        else:
+            # GDAL would stamp the hour of writing into the file.
+            with _option("OGR_CURRENT_DATE", "1970-01-01T00:00:00.000Z"):
+                polygons.to_file(part, driver="GPKG", layer=path.stem)
+        part.replace(path)
+    return path
+
+
+def _trace_all(
+    layer: xr.DataArray, progress: Callable[[int, int], None] | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Trace chunk after chunk and join what chunk borders have cut."""
+    data = da.asarray(layer.data)
+    rows, columns = (np.cumsum((0, *c[:-1])).tolist() for c in data.chunks)
+    nodata = int(layer.attrs.get("nodata", NO_DATA))
+    hidden = 0 if nodata == MASK_NO_DATA else nodata
+    parts, total = [], len(rows) * len(columns)
+    for i, row in enumerate(rows):
+        strip = dask.base.compute(*[data.blocks[i, j] for j in range(len(columns))])
+        for column, block in zip(columns, strip, strict=True):
+            parts.append(trace(np.where(block == nodata, hidden, block), row, column, hidden))
+            if progress is not None:
+                progress(len(parts), total)
+    return join(parts, rows, columns)
+
+
+def _to_crs(polygons: np.ndarray, affine: Affine) -> np.ndarray:
+    """Take polygons from pixel coordinates into those of the raster's CRS."""
+    linear = np.array([[affine.a, affine.b], [affine.d, affine.e]])
+    return shapely.transform(polygons, lambda xy: xy @ linear.T + (affine.c, affine.f))
+
+
+def _slugs(layer: xr.DataArray, legend: Legend) -> dict[int, str]:
+    """Return the short name of each value, from the attrs if they have them."""
+    values = np.atleast_1d(layer.attrs.get("flag_values", []))
+    names = str(layer.attrs.get("flag_meanings", "")).split()
+    if len(values) and len(values) == len(names):
+        return {int(v): n for v, n in zip(values, names, strict=True)}
+    return {c.id: c.slug for c in legend.classes}
+
+
+@contextmanager
+def _option(name: str, value: str) -> Iterator[None]:
+    """Set an option of the GDAL that writes vectors, for a while."""
+    before = pyogrio.get_gdal_config_option(name)
+    pyogrio.set_gdal_config_options({name: value})
+    try:
+        yield
+    finally:
+        pyogrio.set_gdal_config_options({name: before})

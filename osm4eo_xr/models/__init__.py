@@ -1,0 +1,1 @@
+"""A trained model as a folder, its record, and models of other systems."""

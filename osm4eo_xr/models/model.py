@@ -1,0 +1,337 @@
+"""A trained model: network, weights, bands, normalisation, legend and how it came about.
+
+On disk it is a folder with ``weights.safetensors`` and ``model.json``; see ``save_model``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load, load_file, save
+
+from osm4eo_xr.errors import InputError
+from osm4eo_xr.legend import Legend, default_legend
+from osm4eo_xr.models.record import Normalisation, check_derived, from_json, to_json
+from osm4eo_xr.networks import resnet
+from osm4eo_xr.networks.footprint import Footprint
+from osm4eo_xr.networks.settings import footprint_of
+
+if TYPE_CHECKING:
+    from osm4eo_xr.networks.settings import NetSettings
+
+_NAME = re.compile(r"[a-zA-Z][a-zA-Z0-9_.\-\s]+[a-zA-Z0-9]")  # as STAC's MLM has it
+
+WEIGHTS_FILE = "weights.safetensors"
+JSON_FILE = "model.json"
+
+__all__ = ["Model", "load_model", "read_record", "save_model"]
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """A trained network and all that is needed to use it.
+
+    Attributes
+    ----------
+    net : NetSettings
+        Shape of the network.
+    variables : mapping
+        ``params`` and ``batch_stats``, nested dicts of float32 arrays.
+    bands : tuple of str
+        Common names of the input bands, in the network's order.
+    normalisation : Normalisation
+        From the scene's unit to the network's input, per band.
+    legend : Legend
+        Classes of the map.
+    class_ids : tuple of int
+        Value in the class map for each logit; by default the legend's ids in order.
+    units : str
+        Unit of the scenes that the model takes: ``"reflectance"`` (1) or ``"digital number"``.
+    centre : int
+        Window mode: index of the classified pixel along each axis of a window. By default half
+        the window, so a 12-pixel window holds rows r-6 … r+5.
+    training : mapping
+        JSON-able record: settings, history, scores, data.
+    name : str
+        For people: begins with a letter, then letters, digits, ``_.-`` and spaces.
+    path : Path, optional
+        Folder it was loaded from or saved to; not part of what the model is.
+    """
+
+    net: NetSettings
+    variables: Mapping[str, Any]
+    bands: tuple[str, ...]
+    normalisation: Normalisation
+    legend: Legend = field(default_factory=default_legend)
+    class_ids: tuple[int, ...] = ()
+    units: str = "reflectance"
+    centre: int | None = None
+    training: Mapping[str, Any] = field(default_factory=dict)
+    name: str = "osm4eo_xr"
+    path: Path | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "bands", tuple(self.bands))
+        object.__setattr__(self, "class_ids", tuple(self.class_ids) or self.legend.ids)
+        if self.centre is None:
+            object.__setattr__(self, "centre", self.net.window // 2)
+        object.__setattr__(self, "variables", _as_numpy(self.variables))
+        _check_counts(self)
+        _check_variables(self)
+
+    @cached_property
+    def footprint(self) -> Footprint:
+        """Input pixels behind an output cell along one axis, with halo and stride."""
+        return self.footprint_at(int(self.centre or 0))
+
+    def footprint_at(self, centre: int) -> Footprint:
+        """Return the footprint for another classified pixel; dense models have but one."""
+        if self.net.mode == "window":
+            return Footprint(before=centre, after=self.net.window - centre - 1, stride=1)
+        return footprint_of(self.net)
+
+    @property
+    def receptive_field(self) -> int:
+        """Edge in pixels of the square that a cell of ``stride`` pixels depends on."""
+        return self.footprint.receptive_field
+
+    @property
+    def stride(self) -> int:
+        """Blocks must start on multiples of this many pixels."""
+        return self.footprint.stride
+
+    @cached_property
+    def weights(self) -> bytes:
+        """The variables in safetensors format, names joined by dots."""
+        return save(_flatten(self.variables))
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 over what decides the model's maps: weights, bands, scaling, legend, centre."""
+        record = to_json(self)
+        deciding = {key: record[key] for key in sorted(_DECIDING)}
+        text = json.dumps(deciding, sort_keys=True).encode()
+        return hashlib.sha256(hashlib.sha256(self.weights).digest() + text).hexdigest()
+
+
+_DECIDING = (
+    "mlm:hyperparameters",
+    "bands",
+    "units",
+    "normalisation",
+    "legend",
+    "class_ids",
+    "centre",
+)
+
+
+def save_model(model: Model, path: str | Path) -> Path:
+    """Write a model as a folder with ``weights.safetensors`` and ``model.json``.
+
+    The folder appears whole: it is written beside its place and renamed. A model that is there
+    already is replaced.
+
+    Parameters
+    ----------
+    model : Model
+        What to write.
+    path : str or Path
+        The folder.
+
+    Returns
+    -------
+    Path
+        The folder.
+
+    Raises
+    ------
+    InputError
+        If ``path`` is a file or a folder that holds something other than a model.
+    """
+    path = Path(path)
+    if path.exists() and not (path.is_dir() and _only_a_model(path)):
+        raise InputError(f"{path} exists and is not a model folder; give another path")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fresh = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
+    try:
+        fresh.chmod(0o755)
+        (fresh / WEIGHTS_FILE).write_bytes(model.weights)
+        record = {**to_json(model), "sha256": hashlib.sha256(model.weights).hexdigest()}
+        record["digest"] = model.digest
+        (fresh / JSON_FILE).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+        _replace_folder(fresh, path)
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
+    return path
+
+
+def load_model(path: str | Path) -> Model:
+    """Read a model folder and check it.
+
+    Raises
+    ------
+    InputError
+        If the folder or one of its two files is missing, if ``model.json`` lacks a field or
+        holds a wrong one, or if the weights are not the ones it was saved with.
+    """
+    path = Path(path)
+    record = read_record(path)
+    weights = path / WEIGHTS_FILE
+    if not weights.is_file():
+        raise InputError(f"{path} has no {WEIGHTS_FILE}; give a folder written by save_model")
+    found = hashlib.sha256(weights.read_bytes()).hexdigest()
+    if found != record.get("sha256"):
+        raise InputError(
+            f"{weights} has SHA-256 {found[:12]}…, {JSON_FILE} says "
+            f"{str(record.get('sha256'))[:12]}…; the folder is damaged, save the model again"
+        )
+    try:
+        variables = _nest(load_file(weights))
+    except SafetensorError as error:
+        raise InputError(f"{weights} is not a safetensors file: {error}") from None
+    try:
+        model = Model(variables=variables, path=path, **from_json(record))
+        check_derived(model, record)
+    except InputError as error:
+        raise InputError(f"{path / JSON_FILE}: {error}") from None
+    return model
+
+
+def model_to_bytes(model: Model) -> bytes:
+    """Return the whole model in one string, for a worker that cannot read its folder."""
+    head = json.dumps(to_json(model)).encode()
+    return len(head).to_bytes(8, "little") + head + model.weights
+
+
+def model_from_bytes(content: bytes) -> Model:
+    """Read back what ``model_to_bytes`` wrote."""
+    end = 8 + int.from_bytes(content[:8], "little")
+    return Model(variables=_nest(load(content[end:])), **from_json(json.loads(content[8:end])))
+
+
+def read_record(path: str | Path) -> dict[str, Any]:
+    """Return a model folder's ``model.json``, unchecked.
+
+    Raises
+    ------
+    InputError
+        If there is none or it is not a JSON object.
+    """
+    file = Path(path) / JSON_FILE
+    try:
+        record = json.loads(file.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        raise InputError(f"no model in {path}: it has no {JSON_FILE}") from None
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{file} is not JSON: {error}") from None
+    if not isinstance(record, dict):
+        raise InputError(f"{file} holds a {type(record).__name__}, expected an object")
+    return record
+
+
+def _only_a_model(path: Path) -> bool:
+    """Whether a folder is empty or holds nothing but a model's files."""
+    return {entry.name for entry in path.iterdir()} <= {WEIGHTS_FILE, JSON_FILE}
+
+
+def _replace_folder(fresh: Path, path: Path) -> None:
+    """Put ``fresh`` in the place of ``path``."""
+    if path.exists():
+        old = Path(tempfile.mkdtemp(prefix=f".{path.name}-old-", dir=path.parent))
+        os.replace(path, old / "model")  # noqa: PTH105 - replaces, where Path.rename would not
+        os.replace(fresh, path)  # noqa: PTH105
+        shutil.rmtree(old)
+    else:
+        os.replace(fresh, path)  # noqa: PTH105
+
+
+def _check_counts(model: Model) -> None:
+    """Refuse a model whose parts do not fit each other."""
+    if len(model.bands) != model.net.bands:
+        raise InputError(
+            f"{len(model.bands)} bands {model.bands} for a network of {model.net.bands}; "
+            f"name each band once"
+        )
+    if len(set(model.bands)) != len(model.bands):
+        raise InputError(f"bands {model.bands} name one twice; name each band once")
+    if len(model.normalisation.offset) not in (0, model.net.bands):
+        raise InputError(
+            f"normalisation for {len(model.normalisation.offset)} bands, the network has "
+            f"{model.net.bands}; give one offset and scale per band"
+        )
+    if len(model.class_ids) != model.net.classes:
+        raise InputError(
+            f"{len(model.class_ids)} class ids for {model.net.classes} logits; give one per logit"
+        )
+    strange = [i for i in model.class_ids if i != 0 and i not in model.legend.by_id]
+    if strange:
+        raise InputError(f"class id {strange[0]} is not in legend {model.legend.name!r}")
+    if not _NAME.fullmatch(model.name):
+        raise InputError(
+            f"model name {model.name!r} must begin with a letter and hold at least three letters, "
+            f"digits, spaces, dots, dashes or underscores"
+        )
+    if not 0 <= int(model.centre or 0) < model.net.window:
+        raise InputError(f"centre {model.centre} lies outside a window of {model.net.window}")
+
+
+def _check_variables(model: Model) -> None:
+    """Refuse weights that are not those of the network."""
+    expected = resnet.variable_shapes(model.net)
+    shapes = {name: leaf.shape for name, leaf in _flatten_any(expected).items()}
+    found = {name: leaf.shape for name, leaf in _flatten_any(model.variables).items()}
+    for name in sorted(shapes.keys() | found.keys()):
+        if shapes.get(name) != found.get(name):
+            raise InputError(
+                f"weights {name!r} have shape {found.get(name, 'none')}, the network of depth "
+                f"{model.net.depth} in {model.net.mode} mode has {shapes.get(name, 'none')}"
+            )
+
+
+def _as_numpy(tree: Mapping[str, Any]) -> dict[str, Any]:
+    """Copy nested arrays to float32 in host memory."""
+    return {
+        key: _as_numpy(value) if isinstance(value, Mapping) else np.asarray(value, np.float32)
+        for key, value in tree.items()
+    }
+
+
+def _flatten_any(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Join nested keys by dots."""
+    flat = {}
+    for key, value in tree.items():
+        if isinstance(value, Mapping):
+            flat |= _flatten_any(value, f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat
+
+
+def _flatten(tree: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    """Join nested keys by dots, in sorted order, arrays contiguous."""
+    flat = _flatten_any(tree)
+    return {name: np.ascontiguousarray(flat[name]) for name in sorted(flat)}
+
+
+def _nest(flat: Mapping[str, np.ndarray]) -> dict[str, Any]:
+    """Split dotted names into nested dicts."""
+    tree: dict[str, Any] = {}
+    for name, value in flat.items():
+        *parents, leaf = name.split(".")
+        branch = tree
+        for parent in parents:
+            branch = branch.setdefault(parent, {})
+        branch[leaf] = value
+    return tree

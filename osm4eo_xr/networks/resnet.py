@@ -1,0 +1,305 @@
+"""The network: a ResNet v2 of bottlenecks, for every pixel at once or for one window at a time.
+
+Dense mode is fully convolutional: three stages with strides 1, 2, 2, whose features a decoder
+brings back to full resolution, one logit vector per pixel. Window mode is the network of the
+original system: the same encoder over a 12x12 window, averaged into one logit vector.
+
+Encoder after He et al. 2016, "Identity Mappings in Deep Residual Networks" (arXiv:1603.05027), in
+the arrangement of Keras' CIFAR-10 example, with wider kernels; decoder after Lin et al. 2017,
+"Feature Pyramid Networks" (arXiv:1612.03144). Upsampling repeats pixels, so a block that starts on
+a multiple of the stride and carries its halo gives the same logits as the whole scene.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, Literal
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Float32
+
+from osm4eo_xr.errors import InputError
+from osm4eo_xr.networks.convolution import conv2d
+from osm4eo_xr.networks.fold_batch_norm import EPSILON
+from osm4eo_xr.networks.settings import SMOOTH, STRIDE, STRIDES, NetSettings
+
+__all__ = ["ResNet", "apply_eval", "apply_folded", "apply_train", "init"]
+
+Variables = Mapping[str, Any]
+"""Nested dicts of arrays: ``params`` and ``batch_stats``."""
+
+
+class Conv(nn.Module):
+    """Convolution with bias and zero "same" padding."""
+
+    features: int
+    kernel: int = 1
+    stride: int = 1
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "n y x c"]) -> Float[Array, "n p q d"]:
+        """Convolve ``x``."""
+        shape = (self.kernel, self.kernel, x.shape[-1], self.features)
+        kernel = self.param("kernel", nn.initializers.he_normal(), shape, jnp.float32)
+        bias = self.param("bias", nn.initializers.zeros, (self.features,), jnp.float32)
+        return conv2d(x, kernel.astype(x.dtype), bias.astype(x.dtype), stride=self.stride)
+
+
+class Affine(nn.Module):
+    """Scale and shift per channel: batch normalisation with its statistics worked in."""
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "n y x c"]) -> Float[Array, "n y x c"]:
+        """Scale and shift ``x``."""
+        scale = self.param("scale", nn.initializers.ones, (x.shape[-1],), jnp.float32)
+        bias = self.param("bias", nn.initializers.zeros, (x.shape[-1],), jnp.float32)
+        shape = (1, 1, 1, -1)
+        return x * scale.astype(x.dtype).reshape(shape) + bias.astype(x.dtype).reshape(shape)
+
+
+class Bottleneck(nn.Module):
+    """Pre-activated bottleneck: 1x1, wide, 1x1, added to its input."""
+
+    inner: int
+    outer: int
+    kernel: int
+    stride: int
+    project: bool
+    activate: bool
+    norms: Norms
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "n y x c"]) -> Float[Array, "n p q d"]:
+        """Transform ``x`` and add it back."""
+        y = self.norms.activated(x, "norm1") if self.activate else x
+        y = Conv(self.inner, 1, self.stride, name="conv1")(y)
+        y = self.norms.after_conv(y, "norm2")
+        y = Conv(self.inner, self.kernel, name="conv2")(y)
+        y = self.norms.after_conv(y, "norm3")
+        y = Conv(self.outer, name="conv3")(y)
+        if self.project:
+            x = Conv(self.outer, 1, self.stride, name="shortcut")(x)
+        return x + y
+
+
+@dataclass(frozen=True)
+class Norms:
+    """How batch normalisation is done: with the batch's statistics, running ones, or folded."""
+
+    how: Literal["train", "eval", "folded"]
+    momentum: float
+
+    def activated(self, x: Array, name: str) -> Array:
+        """Normalise and rectify a sum, which no convolution could take over."""
+        return nn.relu(Affine(name=name)(x) if self.how == "folded" else self._norm(x, name))
+
+    def after_conv(self, x: Array, name: str) -> Array:
+        """Normalise and rectify what a convolution gave; folded, it is in the kernel already."""
+        return nn.relu(x if self.how == "folded" else self._norm(x, name))
+
+    def _norm(self, x: Array, name: str) -> Array:
+        norm = nn.BatchNorm(
+            use_running_average=self.how == "eval",
+            momentum=self.momentum,
+            epsilon=EPSILON,
+            name=name,
+        )
+        return norm(x.astype(jnp.float32)).astype(x.dtype)
+
+
+class ResNet(nn.Module):
+    """The whole network; logits are float32."""
+
+    settings: NetSettings
+    how: Literal["train", "eval", "folded"] = "eval"
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "n y x c"]) -> Float32[Array, "n *yx k"]:
+        """Return logits per pixel (dense) or per window."""
+        norms = Norms(self.how, self.settings.momentum)
+        x = Conv(self.settings.width, self.settings.kernel, name="stem")(x)
+        levels = self._encode(norms.after_conv(x, "stem_norm"), norms)
+        if self.settings.mode == "window":
+            top = norms.activated(levels[-1], "out_norm2")
+            top = top.mean(axis=(1, 2), keepdims=True)
+            logits = Conv(self.settings.classes, name="head")(top)[:, 0, 0]
+        else:
+            logits = Conv(self.settings.classes, name="head")(self._decode(levels, norms))
+        return logits.astype(jnp.float32)
+
+    def _encode(self, x: Array, norms: Norms) -> list[Array]:
+        """Run the stages; return each one's features."""
+        levels = []
+        inner, outer = self.settings.width, self.settings.width * 4
+        for stage, stride in enumerate(STRIDES):
+            for block in range(self.settings.blocks):
+                x = Bottleneck(
+                    inner=inner,
+                    outer=outer,
+                    kernel=self.settings.kernel,
+                    stride=stride if block == 0 else 1,
+                    project=block == 0,
+                    activate=stage + block > 0,
+                    norms=norms,
+                    name=f"stage{stage}_block{block}",
+                )(x)
+            levels.append(x)
+            inner, outer = outer, outer * 2
+        return levels
+
+    def _decode(self, levels: list[Array], norms: Norms) -> Array:
+        """Bring the stages' features to full resolution, coarse to fine."""
+        channels = self.settings.decoder
+        lateral = [
+            Conv(channels, name=f"lateral{level}")(norms.activated(x, f"out_norm{level}"))
+            for level, x in enumerate(levels)
+        ]
+        top = lateral.pop()
+        while lateral:
+            level = len(lateral) - 1
+            x = lateral.pop() + repeat_pixels(top, STRIDES[level + 1])
+            x = Conv(channels, SMOOTH, name=f"smooth{level}")(x)
+            top = norms.after_conv(x, f"smooth_norm{level}")
+        return top
+
+
+def repeat_pixels(x: Float[Array, "n y x c"], factor: int) -> Float[Array, "n p q c"]:
+    """Repeat each pixel ``factor`` times along both axes."""
+    n, rows, cols, channels = x.shape
+    spread = jnp.broadcast_to(x[:, :, None, :, None, :], (n, rows, factor, cols, factor, channels))
+    return spread.reshape(n, rows * factor, cols * factor, channels)
+
+
+def init(settings: NetSettings, key: Array) -> dict[str, Any]:
+    """Return fresh variables (``params`` and ``batch_stats``, float32).
+
+    Kernels are drawn by He et al. 2015 (arXiv:1502.01852): normal, variance 2 / inputs. One draw
+    serves all of them, which compiles at once where a draw per layer takes XLA many seconds.
+
+    Parameters
+    ----------
+    settings : NetSettings
+        Shape of the network.
+    key : array
+        A jax random key.
+    """
+    shapes = variable_shapes(settings)
+    leaves = jax.tree.leaves(shapes["params"])
+    drawn = iter(_split(jax.random.normal(key, (sum(leaf.size for leaf in leaves),)), leaves))
+
+    def fill(path: Any, leaf: Any) -> Array:
+        name, values = path[-1].key, next(drawn)
+        if name == "kernel":
+            return jnp.asarray(values * np.sqrt(2.0 / np.prod(leaf.shape[:-1])).astype(np.float32))
+        return jnp.full(leaf.shape, 1.0 if name == "scale" else 0.0, jnp.float32)
+
+    params = jax.tree_util.tree_map_with_path(fill, shapes["params"])
+    stats = jax.tree_util.tree_map_with_path(
+        lambda path, leaf: jnp.full(leaf.shape, 1.0 if path[-1].key == "var" else 0.0, jnp.float32),
+        shapes["batch_stats"],
+    )
+    return {"params": params, "batch_stats": stats}
+
+
+@cache
+def variable_shapes(settings: NetSettings) -> Variables:
+    """Return the variables' shapes and dtypes; nothing is computed."""
+    edge = settings.window if settings.mode == "window" else STRIDE
+    x = jax.ShapeDtypeStruct((1, edge, edge, settings.bands), jnp.float32)
+    return jax.eval_shape(ResNet(settings).init, jax.random.key(0), x)
+
+
+def _split(values: Array, leaves: Sequence[Any]) -> list[np.ndarray]:
+    """Cut a vector into arrays of the leaves' shapes."""
+    ends = np.cumsum([leaf.size for leaf in leaves])
+    parts = np.split(np.asarray(values), ends[:-1])
+    return [part.reshape(leaf.shape) for part, leaf in zip(parts, leaves, strict=True)]
+
+
+def apply_train(
+    settings: NetSettings,
+    variables: Variables,
+    x: Float32[Array, "n y x c"],
+    *,
+    dtype: Any = jnp.float32,
+) -> tuple[Float32[Array, "n *yx k"], dict[str, Any]]:
+    """Return logits under the batch's own statistics, and the updated ``batch_stats``.
+
+    Parameters
+    ----------
+    settings : NetSettings
+        Shape of the network.
+    variables : mapping
+        ``params`` and ``batch_stats``.
+    x : array
+        Normalised images, channels last; y and x are multiples of 4 (dense) or the window.
+    dtype : dtype
+        In which the layers compute: float32 or bfloat16. Logits and statistics are float32.
+
+    Raises
+    ------
+    InputError
+        If the images do not fit the network.
+    """
+    _check_shape(settings, x.shape)
+    logits, state = ResNet(settings, "train").apply(
+        variables, x.astype(dtype), mutable=["batch_stats"]
+    )
+    return logits, dict(state["batch_stats"])
+
+
+def apply_eval(
+    settings: NetSettings,
+    variables: Variables,
+    x: Float32[Array, "n y x c"],
+    *,
+    dtype: Any = jnp.float32,
+) -> Float32[Array, "n *yx k"]:
+    """Return logits under the running statistics; parameters as for ``apply_train``.
+
+    Raises
+    ------
+    InputError
+        If the images do not fit the network.
+    """
+    _check_shape(settings, x.shape)
+    return ResNet(settings, "eval").apply(variables, x.astype(dtype))  # pyright: ignore[reportReturnType] - linen's apply may return a tuple, not here
+
+
+def apply_folded(
+    settings: NetSettings,
+    folded: Variables,
+    x: Float32[Array, "n y x c"],
+    *,
+    dtype: Any = jnp.float32,
+) -> Float32[Array, "n *yx k"]:
+    """Return the logits of ``apply_eval`` from parameters that ``fold`` gave.
+
+    Raises
+    ------
+    InputError
+        If the images do not fit the network.
+    """
+    _check_shape(settings, x.shape)
+    return ResNet(settings, "folded").apply({"params": folded}, x.astype(dtype))  # pyright: ignore[reportReturnType] - linen's apply may return a tuple, not here
+
+
+def _check_shape(settings: NetSettings, shape: tuple[int, ...]) -> None:
+    """Refuse images that the network cannot take."""
+    _, rows, cols, bands = shape
+    if bands != settings.bands:
+        raise InputError(f"images have {bands} bands, the network takes {settings.bands}")
+    if settings.mode == "window" and (rows, cols) != (settings.window, settings.window):
+        raise InputError(
+            f"windows are {rows} x {cols} pixels, the network takes "
+            f"{settings.window} x {settings.window}"
+        )
+    if rows % STRIDE or cols % STRIDE:
+        raise InputError(
+            f"images are {rows} x {cols} pixels; give multiples of {STRIDE} along both axes"
+        )

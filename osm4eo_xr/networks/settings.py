@@ -1,0 +1,103 @@
+"""Shape of the network, as settings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from osm4eo_xr.errors import InputError
+from osm4eo_xr.networks.footprint import Footprint, dense_footprint
+
+STRIDES = (1, 2, 2)
+"""Stride of each stage relative to the one before."""
+
+STRIDE = 4
+"""Pixels between cells of the coarsest feature map."""
+
+SMOOTH = 3
+"""Kernel width of the decoder's convolutions."""
+
+EngineName = Literal["auto", "jax", "onnx", "winograd"]
+"""What computes the network; "auto" is the fastest that serves the worker and the network."""
+
+WINOGRAD_WIDTHS = (3, 5)
+"""Kernel widths that the engine "winograd" computes, in pixels."""
+
+_LAYERS_PER_BLOCK = 9  # depth = 9 n + 2: three stages of n bottlenecks of three layers
+
+
+@dataclass(frozen=True)
+class NetSettings:
+    """Shape of the network.
+
+    Attributes
+    ----------
+    bands : int
+        Input channels.
+    classes : int
+        Logits per pixel or window.
+    depth : int
+        Layers, 9 n + 2 with n bottlenecks per stage: 11, 20, 29, 38, …
+    width : int
+        Filters of the stem; the stages give 4, 8 and 16 times as many.
+    mode : {"dense", "window"}
+        One logit vector per pixel, or per window.
+    window : int
+        Edge of a window in pixels, a multiple of 4; used in window mode only.
+    kernel : int
+        Kernel width in pixels of stem and bottlenecks, odd.
+    decoder : int
+        Channels of the decoder; used in dense mode only.
+    momentum : float
+        Share of the running statistics that batch normalisation keeps per training step.
+    """
+
+    bands: int
+    classes: int
+    depth: int = 29
+    width: int = 16
+    mode: Literal["dense", "window"] = "dense"
+    window: int = 12
+    kernel: int = 5
+    decoder: int = 32
+    momentum: float = 0.9
+
+    def __post_init__(self) -> None:
+        for name in ("bands", "classes", "width", "decoder"):
+            if getattr(self, name) < 1:
+                raise InputError(f"{name} is {getattr(self, name)}; give 1 or more")
+        if self.depth < _LAYERS_PER_BLOCK + 2 or (self.depth - 2) % _LAYERS_PER_BLOCK:
+            raise InputError(f"depth {self.depth} is not 9 n + 2; give 11, 20, 29, 38 or so on")
+        if self.mode not in ("dense", "window"):
+            raise InputError(f"mode {self.mode!r} is unknown; give 'dense' or 'window'")
+        if self.window < STRIDE or self.window % STRIDE:
+            raise InputError(f"window {self.window} is not a multiple of {STRIDE} pixels; give 12")
+        if self.kernel < 1 or self.kernel % 2 == 0:
+            raise InputError(f"kernel {self.kernel} is not odd; give 3 or 5")
+        if not 0 <= self.momentum < 1:
+            raise InputError(f"momentum {self.momentum} is outside 0 to 1; give 0.9 or 0.99")
+
+    @property
+    def blocks(self) -> int:
+        """Bottlenecks per stage."""
+        return (self.depth - 2) // _LAYERS_PER_BLOCK
+
+    @property
+    def fits_winograd(self) -> bool:
+        """Whether the engine "winograd" computes the network."""
+        return self.mode == "dense" and self.kernel in WINOGRAD_WIDTHS
+
+
+def footprint_of(settings: NetSettings) -> Footprint:
+    """Return which input pixels an output cell depends on, worked out from the layers.
+
+    In window mode the cell is the pixel that the window is for, and the reach depends on the
+    centre convention, which belongs to the model; the numbers here are those of a window whose
+    centre pixel is at index ``window // 2``.
+    """
+    if settings.mode == "window":
+        before = settings.window // 2
+        return Footprint(before=before, after=settings.window - before - 1, stride=1)
+    return dense_footprint(
+        blocks=settings.blocks, kernel=settings.kernel, smooth=SMOOTH, strides=STRIDES
+    )

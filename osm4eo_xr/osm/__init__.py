@@ -1,0 +1,1 @@
+"""OpenStreetMap extracts as land-use areas, in bounded memory."""

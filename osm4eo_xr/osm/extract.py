@@ -1,0 +1,67 @@
+"""An extract → its land-use areas in a spool; with what a reader says of a wrong file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from osm4eo_xr.errors import InputError
+from osm4eo_xr.osm.areas import OSM_CRS, Bounds, Problems, to_areas
+from osm4eo_xr.osm.scan import Scan
+from osm4eo_xr.osm.spool import Spool
+
+if TYPE_CHECKING:
+    from osm4eo_xr.legend import Legend
+    from osm4eo_xr.osm.passes import Progress
+
+
+def spool_landuse(
+    path: Path,
+    scratch: Path,
+    legend: Legend,
+    *,
+    cell: float,
+    crs: str = OSM_CRS,
+    bbox: Bounds | None = None,
+    progress: Progress | None = None,
+) -> tuple[Spool, Problems]:
+    """Read an extract into a spool, whose files are in a folder that the caller clears.
+
+    The cells have an edge in units of the CRS, the bbox is in degrees.
+
+    Memory holds some thousand areas at a time, however large the extract; node locations of one
+    above 300 MB are in that folder too.
+    """
+    with ExitStack() as closing, readable(path):
+        spool = closing.enter_context(Spool(scratch, cell))
+        scan = Scan(path, legend, progress, scratch)
+        for rows in scan.batches():
+            spool.add(to_areas(rows, bbox, crs))
+        if not len(spool):
+            raise nothing_in(path, legend, bbox)
+        closing.pop_all()  # the spool is the caller's now
+    scan.progress.finish()
+    return spool, scan.problems
+
+
+@contextmanager
+def readable(path: Path) -> Iterator[None]:
+    """Say plainly when a file is missing or damaged."""
+    if not path.is_file():
+        raise InputError(f"no OpenStreetMap file {path}; give the path of an .osm.pbf or .osm file")
+    try:
+        yield
+    except RuntimeError as error:
+        raise InputError(
+            f"{path} cannot be read as OpenStreetMap data ({error}); download the extract again"
+        ) from None
+
+
+def nothing_in(path: Path, legend: Legend, bbox: Bounds | None) -> InputError:
+    """Return the error of an extract without land use."""
+    return InputError(
+        f"{path} has no area that legend {legend.name!r} names{' within the bbox' * bool(bbox)}"
+        f"; give an extract with land use, or a legend with rules for its tags"
+    )

@@ -1,0 +1,1 @@
+"""Any georeferenced raster in and out: windows, warping, stores, Cloud-Optimized GeoTIFFs."""

@@ -1,0 +1,107 @@
+"""Bands of a raster as the file describes them, before anyone says what they mean."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from odc.geo.geobox import GeoBox
+
+from osm4eo_xr.rasters.files import is_store, open_image
+from osm4eo_xr.rasters.stores import ArraySource
+from osm4eo_xr.rasters.windows import stamp_of
+
+
+@dataclass(frozen=True)
+class RasterBand:
+    """One band of a file or store.
+
+    Attributes
+    ----------
+    labels : tuple of str
+        What the file calls it, best first; empty where it is not described.
+    path, stamp : str, int
+        What GDAL opens, and its modification time in ns, so that a changed file is read anew.
+    index : int
+        Band of the file, from 1.
+    geobox : GeoBox
+        The file's grid.
+    dtype : str
+        The file's data type.
+    block : tuple of int
+        Rows and columns of the file's blocks.
+    scale, offset : float
+        The file's tags, by default 1 and 0.
+    nodata : float or None
+        The stated no-data value.
+    lossy : bool
+        Whether the file's compression changes numbers.
+    """
+
+    labels: tuple[str, ...]
+    path: str
+    stamp: int
+    index: int
+    geobox: GeoBox
+    dtype: str
+    block: tuple[int, int]
+    scale: float = 1.0
+    offset: float = 0.0
+    nodata: float | None = None
+    lossy: bool = False
+
+
+def describe_bands(path: str) -> list[RasterBand]:
+    """Return all bands of a file or store; only headers are read.
+
+    Raises
+    ------
+    InputError
+        If it cannot be read or has no place on the ground.
+    """
+    return _bands_of_store(path) if is_store(path) else _bands_of_image(path)
+
+
+def _bands_of_image(path: str) -> list[RasterBand]:
+    """Describe the bands of a file that GDAL reads."""
+    with open_image(path) as source:
+        grid = GeoBox(source.shape, source.transform, source.crs)
+        kept = source.tags(ns="IMAGE_STRUCTURE").get("COMPRESSION_REVERSIBILITY", "")
+        return [
+            RasterBand(
+                labels=(source.descriptions[i],) if source.descriptions[i] else (),
+                path=path,
+                stamp=stamp_of(path),
+                index=i + 1,
+                geobox=grid,
+                dtype=source.dtypes[i],
+                block=source.block_shapes[i],
+                scale=source.scales[i] or 1.0,
+                offset=source.offsets[i],
+                nodata=source.nodatavals[i],
+                lossy=kept == "LOSSY",
+            )
+            for i in range(source.count)
+        ]
+
+
+def _bands_of_store(path: str) -> list[RasterBand]:
+    """Describe the bands of a Zarr store or NetCDF file, whose tags are CF attributes."""
+    source = ArraySource(path)
+    try:
+        return [
+            RasterBand(
+                labels=layer.labels,
+                path=path,
+                stamp=stamp_of(path),
+                index=i,
+                geobox=layer.geobox,
+                dtype=str(layer.variable.dtype),
+                block=layer.block,
+                scale=layer.tag("scale_factor") or 1.0,
+                offset=layer.tag("add_offset") or 0.0,
+                nodata=layer.fill,
+            )
+            for i, layer in enumerate(source.layers, start=1)
+        ]
+    finally:
+        source.close()

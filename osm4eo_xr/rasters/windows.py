@@ -1,0 +1,101 @@
+"""Windows of rasters: open handles per thread, and array-likes that read just what is indexed."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import dask.array as da
+import numpy as np
+import rasterio
+from rasterio.errors import RasterioIOError
+from rasterio.windows import Window
+
+from osm4eo_xr.rasters.files import GDAL_OPTIONS, is_store
+from osm4eo_xr.rasters.stores import ArraySource
+
+# Maps are read in whole blocks and without margins: hardly a block is read twice.
+_PLAIN_OPTIONS: dict[str, Any] = GDAL_OPTIONS | {"GDAL_CACHEMAX": 16_000_000}
+
+_HANDLES = 40  # open files per thread: three tiles' bands
+_local = threading.local()
+
+
+def dataset(path: str, stamp: int) -> Any:
+    """Return this thread's open raster or store of a path (GDAL handles are not shared)."""
+    if not hasattr(_local, "handles"):
+        _local.handles = OrderedDict()
+    handles: OrderedDict[tuple[str, int], Any] = _local.handles
+    key = (path, stamp)
+    if key not in handles:
+        handles[key] = ArraySource(path) if is_store(path) else rasterio.open(path)
+        if len(handles) > _HANDLES:
+            handles.popitem(last=False)[1].close()
+    handles.move_to_end(key)
+    return handles[key]
+
+
+def stamp_of(path: str) -> int:
+    """Return a local file's (or its zip's) modification time in ns, 0 for anything else."""
+    local = path.removeprefix("/vsizip/{").partition("}/")[0]
+    try:
+        return Path(local).stat().st_mtime_ns
+    except (OSError, ValueError):
+        return 0
+
+
+def read_window(path: str, stamp: int, index: int | list[int], window: Window) -> Any:
+    """Read a window; what GDAL cannot read is named, which its own message does not do."""
+    try:
+        return dataset(path, stamp).read(index, window=window)
+    except RasterioIOError as error:
+        raise RasterioIOError(f"{path}: {error.__cause__ or error}") from None
+
+
+def positions(key: Any, shape: tuple[int, ...]) -> tuple[list[np.ndarray], tuple[int, ...]]:
+    """Return the positions that an index picks on each axis, and the axes that it drops."""
+    keys = key if isinstance(key, tuple) else (key,)
+    keys = (*keys, *(slice(None),) * (len(shape) - len(keys)))
+    picked = [np.atleast_1d(np.arange(n)[k]) for n, k in zip(shape, keys, strict=True)]
+    return picked, tuple(i for i, k in enumerate(keys) if isinstance(k, int | np.integer))
+
+
+def span(picked: np.ndarray) -> slice:
+    """Return the smallest slice that holds all positions."""
+    return slice(int(picked.min()), int(picked.max()) + 1) if picked.size else slice(0, 0)
+
+
+@dataclass(frozen=True)
+class RasterReader:
+    """One band of a file as an array-like (y, x) in its own data type."""
+
+    path: str
+    stamp: int
+    index: int
+    shape: tuple[int, int]
+    dtype: np.dtype[Any]
+
+    ndim = 2
+
+    def __getitem__(self, key: Any) -> np.ndarray:
+        (rows, cols), dropped = positions(key, self.shape)
+        row_span, col_span = span(rows), span(cols)
+        if not (rows.size and cols.size):
+            data = np.empty((rows.size, cols.size), self.dtype)
+        else:
+            window = Window.from_slices(row_span, col_span)
+            with rasterio.Env(**_PLAIN_OPTIONS):
+                data = read_window(self.path, self.stamp, self.index, window)
+        data = data[rows - row_span.start][:, cols - col_span.start]
+        return data.squeeze(axis=dropped) if dropped else data
+
+
+def lazy_array(reader: Any, chunks: tuple[int, ...]) -> da.Array:
+    """Return a reader as a dask array whose chunks are read without a lock."""
+    source: Any = reader  # array-likes and shapes are beyond from_array's declared types
+    shape: Any = chunks
+    meta = np.empty((0,) * reader.ndim, reader.dtype)
+    return da.from_array(source, chunks=shape, asarray=True, lock=False, meta=meta)

@@ -1,0 +1,1 @@
+"""Imagery and labels as stratified, spatially split sample sets."""

@@ -1,0 +1,383 @@
+"""Scene and labels → a stratified, spatially split sample set.
+
+The ground is cut into square blocks on the grid's own CRS. Each block belongs to training,
+validation or test, whatever tile it is seen in. Per tile, class and split the labelled pixels with
+the least hash of (seed, row, column) are drawn, each with a window around it; windows of different
+splits are at least ``gap`` apart.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import dask.array as da
+import numpy as np
+import pandas as pd
+import xarray as xr
+from dask.base import compute
+from dask.delayed import Delayed, delayed
+from odc.geo.geobox import GeoBox
+
+from osm4eo_xr.errors import InputError
+from osm4eo_xr.grid import crs_name, geobox_of, same_grid
+from osm4eo_xr.legend import Legend, default_legend
+from osm4eo_xr.samples.spatial_split import (
+    CELL,
+    SPLITS,
+    Drawn,
+    DrawPlan,
+    apportion,
+    draw_from_block,
+    merge,
+)
+from osm4eo_xr.samples.store import STORE_CHUNK
+from osm4eo_xr.samples.windows import Owners, cut_images, cut_labels
+
+__all__ = ["draw_samples", "sample_counts"]
+
+_MERGED_AT_ONCE = 16
+
+
+@dataclass(frozen=True)
+class _Tile:
+    """A scene and its labels on one grid; ``top`` and ``left`` are global."""
+
+    name: str
+    scene: xr.DataArray
+    labels: xr.DataArray
+    top: int
+    left: int
+
+    @property
+    def geobox(self) -> GeoBox:
+        return geobox_of(self.labels)
+
+
+def draw_samples(
+    scene: xr.DataArray | Sequence[xr.DataArray],
+    labels: xr.DataArray | Sequence[xr.DataArray],
+    *,
+    per_class: int = 5000,
+    seed: int = 0,
+    patch: int = 32,
+    block: float = 1600.0,
+    gap: float | None = None,
+    fractions: tuple[float, float, float] = (0.6, 0.2, 0.2),
+    legend: Legend | None = None,
+    names: Sequence[str] | None = None,
+) -> xr.Dataset:
+    """Draw windows around labelled pixels, per class, from spatial blocks that are kept apart.
+
+    The labels and the scene's no-data are read to choose the pixels; the windows stay lazy. The
+    draw does not depend on chunks, and ground seen in two overlapping tiles is in one split.
+
+    Parameters
+    ----------
+    scene : DataArray or sequence of DataArray
+        Dims (band, y, x), float32, NaN = no data; one per tile, all on one CRS and pixel size.
+    labels : DataArray or sequence of DataArray
+        Dims (y, x), uint8, 0 = unlabelled; one per scene, on its grid.
+    per_class : int
+        Pixels to draw per class and tile, divided among the splits by ``fractions``.
+    seed : int
+        Another seed gives other blocks and other pixels.
+    patch : int
+        Edge of a window in pixels; the drawn pixel is at index ``patch // 2`` of both axes.
+    block : float
+        Edge of a spatial block in units of the CRS (metres for EPSG:3035).
+    gap : float, optional
+        Least distance between windows of different splits, in units of the CRS; by default the
+        edge of a window, which is what one prediction on a sample can see.
+    fractions : tuple of float
+        Shares of train, validation and test, of both blocks and drawn pixels.
+    legend : Legend, optional
+        Classes of the labels; the twelve of OSMlanduse by default.
+    names : sequence of str, optional
+        Names of the tiles.
+
+    Returns
+    -------
+    Dataset
+        image (sample, y, x, band) float32 and label (sample, y, x) uint8, lazy; split (sample)
+        uint8: 0 train, 1 validation, 2 test; tile (sample) int16, index into ``attrs["tiles"]``;
+        easting, northing (sample) float64: centre of the drawn pixel. A label is 0 where the image
+        has no data; in validation and test also where another sample counts the pixel, so that
+        every pixel of a tile is scored once. Samples are in order of split, then of ground.
+
+    Raises
+    ------
+    InputError
+        If grids differ or do not overlap, an argument is out of range, or nothing can be drawn.
+    """
+    tiles = _tiles(scene, labels, names)
+    legend = legend or default_legend()
+    resolution = abs(tiles[0].geobox.resolution.x)
+    plan = _plan(per_class, seed, patch, block, gap, fractions, resolution)
+    drawn = compute(*(_draw_tile(tile, plan) for tile in tiles))
+    _check_drawn(drawn, legend)
+    parts = [
+        _windows(tile, _in_order(found, plan), plan.patch, index)
+        for index, (tile, found) in enumerate(zip(tiles, drawn, strict=True))
+        if found.label.size
+    ]
+    drawn_set = xr.concat(parts, dim="sample", combine_attrs="override").chunk(sample=STORE_CHUNK)
+    return drawn_set.assign_attrs(_attrs(tiles, drawn, plan, resolution, legend))
+
+
+def sample_counts(samples: xr.Dataset) -> pd.DataFrame:
+    """Return wanted and drawn samples per tile, class and split, with the shortfall.
+
+    Columns tile, class_id, class, split, wanted, drawn, shortfall; classes without any labelled
+    pixel are listed too.
+    """
+    return pd.DataFrame(json.loads(samples.attrs["counts"]))
+
+
+def _tiles(scene: Any, labels: Any, names: Sequence[str] | None) -> list[_Tile]:
+    """Pair scenes and labels."""
+    scenes = [scene] if isinstance(scene, xr.DataArray) else list(scene)
+    rasters = [labels] if isinstance(labels, xr.DataArray) else list(labels)
+    if not scenes or len(scenes) != len(rasters):
+        raise InputError(
+            f"{len(scenes)} scenes and {len(rasters)} label rasters; give one of each per tile"
+        )
+    names = list(names) if names else [f"tile{i}" for i in range(len(scenes))]
+    if len(names) != len(scenes):
+        raise InputError(f"{len(names)} names for {len(scenes)} tiles; name each tile once")
+    tiles = [_tile(*parts) for parts in zip(names, scenes, rasters, strict=True)]
+    for tile in tiles[1:]:
+        if not same_grid(tiles[0].geobox, tile.geobox):
+            raise InputError(
+                f"tiles {tiles[0].name} and {tile.name} are on different grids "
+                f"({crs_name(tiles[0].geobox.crs)} and {crs_name(tile.geobox.crs)}); open the "
+                f"scenes on one grid"
+            )
+    return tiles
+
+
+def _tile(name: str, scene: xr.DataArray, labels: xr.DataArray) -> _Tile:
+    """Cut a scene and its labels to the ground both cover."""
+    a, b = geobox_of(scene), geobox_of(labels)
+    if not same_grid(a, b):
+        raise InputError(
+            f"scene and labels of {name} are on different grids ({crs_name(a.crs)}, "
+            f"{a.resolution.x} and {crs_name(b.crs)}, {b.resolution.x}); rasterise "
+            f"the labels with like=scene"
+        )
+    (top_a, left_a), (top_b, left_b) = _origin(a), _origin(b)
+    top, left = max(top_a, top_b), max(left_a, left_b)
+    bottom = min(top_a + a.shape[0], top_b + b.shape[0])
+    right = min(left_a + a.shape[1], left_b + b.shape[1])
+    if top >= bottom or left >= right:
+        raise InputError(
+            f"scene and labels of {name} do not overlap: {tuple(a.boundingbox)} and "
+            f"{tuple(b.boundingbox)}; give labels of the scene's ground"
+        )
+    return _Tile(
+        name,
+        scene[..., top - top_a : bottom - top_a, left - left_a : right - left_a],
+        labels[..., top - top_b : bottom - top_b, left - left_b : right - left_b],
+        top,
+        left,
+    )
+
+
+def _origin(geobox: GeoBox) -> tuple[int, int]:
+    """Return global row and column of a grid's first pixel."""
+    affine = geobox.affine
+    return round(affine.f / affine.e), round(affine.c / affine.a)
+
+
+def _plan(
+    per_class: int,
+    seed: int,
+    patch: int,
+    block: float,
+    gap: float | None,
+    fractions: tuple[float, float, float],
+    resolution: float,
+) -> DrawPlan:
+    """Check the arguments and turn ground units into pixels."""
+    if per_class < 1 or patch < 1:
+        raise InputError(f"per_class {per_class} and patch {patch} have to be 1 or more")
+    if len(fractions) != len(SPLITS) or min(fractions) < 0 or fractions[0] <= 0:
+        raise InputError(f"fractions {fractions}: give shares of train, validation and test")
+    gap = patch * resolution if gap is None else gap
+    margin = max(0, int(np.ceil(gap / resolution / 2)))
+    edge = round(block / resolution)
+    if edge < patch + 2 * margin:
+        raise InputError(
+            f"block {block:g} is too small for windows of {patch * resolution:g} that stay "
+            f"{gap:g} apart; give at least {(patch + 2 * margin) * resolution:g}"
+        )
+    return DrawPlan(
+        seed=seed,
+        patch=patch,
+        block=edge,
+        margin=margin,
+        blocks=apportion(CELL * CELL, fractions),
+        quotas=apportion(per_class, fractions),
+    )
+
+
+def _draw_tile(tile: _Tile, plan: DrawPlan) -> Delayed:
+    """Draw per chunk and merge."""
+    labels = tile.labels.chunk() if tile.labels.chunks is None else tile.labels
+    finite: xr.DataArray = xr.apply_ufunc(np.isfinite, tile.scene, dask="allowed")
+    usable = finite.all("band") & _holds_window(tile, plan.patch)
+    usable = usable.chunk(dict(zip(labels.dims, labels.chunks or (), strict=True)))
+    tops, lefts = (np.cumsum((0, *sizes[:-1])) for sizes in labels.chunks or ())
+    blocks = labels.data.to_delayed()
+    masks = usable.data.to_delayed()
+    draw = delayed(draw_from_block)
+    parts = [
+        draw(blocks[i, j], masks[i, j], int(tile.top + top), int(tile.left + left), plan)
+        for i, top in enumerate(tops)
+        for j, left in enumerate(lefts)
+    ]
+    while len(parts) > 1:
+        groups = [parts[i : i + _MERGED_AT_ONCE] for i in range(0, len(parts), _MERGED_AT_ONCE)]
+        parts = [delayed(merge)(group, plan.quotas) for group in groups]
+    return parts[0]
+
+
+def _holds_window(tile: _Tile, patch: int) -> xr.DataArray:
+    """Whether the window around a pixel lies inside the tile."""
+    inside = []
+    for size in tile.labels.shape:
+        index = np.arange(size)
+        inside.append((index >= patch // 2) & (index + patch - patch // 2 <= size))
+    rows, cols = (xr.DataArray(mask, dims=dim) for mask, dim in zip(inside, "yx", strict=True))
+    return rows & cols
+
+
+def _in_order(drawn: Drawn, plan: DrawPlan) -> Drawn:
+    """Sort by split, then by cell of blocks, within it by hash: local, but classes mixed."""
+    cell = plan.block * CELL
+    return drawn.take(
+        np.lexsort(
+            (
+                drawn.col,
+                drawn.row,
+                drawn.key,
+                np.floor_divide(drawn.col, cell),
+                np.floor_divide(drawn.row, cell),
+                drawn.split,
+            )
+        )
+    )
+
+
+def _windows(tile: _Tile, drawn: Drawn, patch: int, index: int) -> xr.Dataset:
+    """Return the lazy windows of one tile's drawn pixels."""
+    row, col = drawn.row - tile.top, drawn.col - tile.left
+    owners = delayed(Owners(drawn, patch))
+    images, labels = [], []
+    for first in range(0, row.size, STORE_CHUNK):
+        part = slice(first, first + STORE_CHUNK)
+        image, label = _cut(tile, row[part] - patch // 2, col[part] - patch // 2, patch)
+        images.append(image)
+        own = owners.keep_own(label, first)
+        labels.append(da.from_delayed(own, label.shape, dtype=np.uint8))
+    image, label = da.concatenate(images), da.concatenate(labels)
+    label = da.where(da.isnan(image).any(axis=-1), np.uint8(0), label)
+    affine = tile.geobox.affine
+    return xr.Dataset(
+        {
+            "image": (("sample", "y", "x", "band"), image),
+            "label": (("sample", "y", "x"), label),
+            "split": ("sample", drawn.split),
+            "tile": ("sample", np.full(row.size, index, np.int16)),
+            "easting": ("sample", affine.c + (col + 0.5) * affine.a),
+            "northing": ("sample", affine.f + (row + 0.5) * affine.e),
+        },
+        coords={"band": [str(name) for name in tile.scene["band"].to_numpy()]},
+    )
+
+
+def _cut(tile: _Tile, row: np.ndarray, col: np.ndarray, patch: int) -> tuple[da.Array, da.Array]:
+    """Cut some windows out of the part of the tile that holds them all."""
+    rows = slice(int(row.min()), int(row.max()) + patch)
+    cols = slice(int(col.min()), int(col.max()) + patch)
+    row, col = row - rows.start, col - cols.start
+    pixels = tile.scene[:, rows, cols].data
+    classes = tile.labels[rows, cols].data
+    shape = (row.size, patch, patch)
+    image = delayed(cut_images)(pixels, row, col, patch)
+    label = delayed(cut_labels)(classes, row, col, patch)
+    return (
+        da.from_delayed(image, (*shape, tile.scene.sizes["band"]), dtype=np.float32),
+        da.from_delayed(label, shape, dtype=np.uint8),
+    )
+
+
+def _check_drawn(drawn: Sequence[Drawn], legend: Legend) -> None:
+    """Refuse an empty draw and labels that the legend does not know."""
+    found = np.unique(np.concatenate([part.label for part in drawn]))
+    if not found.size:
+        raise InputError(
+            "no labelled pixel has a whole window of valid pixels inside one block; "
+            "check that the labels cover the scene, or give a smaller patch or gap"
+        )
+    unknown = sorted(set(found.tolist()) - set(legend.ids))
+    if unknown:
+        raise InputError(
+            f"labels hold class {unknown[0]}, which legend {legend.name!r} does not have; "
+            f"give the legend the labels were made with"
+        )
+
+
+def _attrs(
+    tiles: Sequence[_Tile],
+    drawn: Sequence[Drawn],
+    plan: DrawPlan,
+    resolution: float,
+    legend: Legend,
+) -> dict[str, Any]:
+    """Return what the sample set says of itself, as JSON types."""
+    return {
+        "seed": plan.seed,
+        "patch": plan.patch,
+        "block": plan.block * resolution,
+        "gap": plan.margin * 2 * resolution,
+        "resolution": resolution,
+        "crs": _crs_name(tiles[0].geobox),
+        "bands": [str(name) for name in tiles[0].scene["band"].to_numpy()],
+        "tiles": [tile.name for tile in tiles],
+        "units": str(tiles[0].scene.attrs.get("units", "1")),
+        "splits": list(SPLITS),
+        "legend": json.dumps(legend.to_dict()),
+        "counts": json.dumps(_counts(tiles, drawn, plan, legend)),
+    }
+
+
+def _crs_name(geobox: GeoBox) -> str:
+    """Return EPSG:… where there is such a code, else WKT."""
+    code = geobox.crs.to_epsg() if geobox.crs else None
+    return f"EPSG:{code}" if code else str(geobox.crs)
+
+
+def _counts(
+    tiles: Sequence[_Tile], drawn: Sequence[Drawn], plan: DrawPlan, legend: Legend
+) -> list[dict[str, Any]]:
+    """Count samples per tile, class and split."""
+    rows = []
+    for tile, found in zip(tiles, drawn, strict=True):
+        for c in legend.classes:
+            for split, wanted in enumerate(plan.quotas):
+                n = int(np.sum((found.label == c.id) & (found.split == split)))
+                rows.append(
+                    {
+                        "tile": tile.name,
+                        "class_id": c.id,
+                        "class": c.slug,
+                        "split": SPLITS[split],
+                        "wanted": wanted,
+                        "drawn": n,
+                        "shortfall": wanted - n,
+                    }
+                )
+    return rows

@@ -1,0 +1,1 @@
+"""The lazy sieve, exact as in GDAL."""

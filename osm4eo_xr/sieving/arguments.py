@@ -1,0 +1,93 @@
+"""What the sieve accepts: its arguments, checked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, cast
+
+import dask.array as da
+import numpy as np
+import xarray as xr
+
+from osm4eo_xr.errors import InputError
+from osm4eo_xr.sieving.borders import Rule
+from osm4eo_xr.sieving.kernels import SATURATION
+
+_MAX_BYTES = 4
+
+
+def rule_of(
+    class_map: xr.DataArray,
+    size: int,
+    connectivity: int,
+    nodata: float | None,
+    protected: Iterable[int],
+) -> Rule:
+    """Check the arguments."""
+    if not isinstance(class_map, xr.DataArray) or class_map.ndim != 2:  # noqa: PLR2004
+        given = getattr(class_map, "dims", type(class_map).__name__)
+        raise InputError(f"sieve takes a DataArray with dims (y, x), not {given}")
+    dtype = class_map.dtype
+    if dtype.kind not in "iu" or dtype.itemsize > _MAX_BYTES:
+        raise InputError(
+            f"sieve takes integers of at most 32 bits, not {dtype}; convert the map first, "
+            f'for example with class_map.astype("uint8")'
+        )
+    if not _is_whole(size) or not 1 <= size <= SATURATION:
+        raise InputError(f"size is {size!r}; give a whole number of pixels, 1 to {SATURATION}")
+    if connectivity not in (4, 8):
+        raise InputError(f"connectivity is {connectivity!r}; give 4 or 8")
+    if nodata is not None and not isinstance(nodata, int | float | np.number):
+        raise InputError(f"nodata is {nodata!r}; give a number, or None if every pixel takes part")
+    return Rule(
+        size=int(size),
+        diagonal=int(connectivity == 8),  # noqa: PLR2004
+        width=class_map.shape[1],
+        nodata=None if nodata is None else _bits(nodata, dtype),
+        protected=_protected_bits(protected, dtype),
+    )
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, int | np.integer) and not isinstance(value, bool)
+
+
+def _protected_bits(protected: Iterable[int], dtype: np.dtype) -> tuple[int, ...]:
+    """Return the bit patterns of the protected classes."""
+    values = list(protected) if isinstance(protected, Iterable) else None
+    bits = [_bits(value, dtype) if _is_whole(value) else None for value in values or ()]
+    if values is None or None in bits:
+        raise InputError(
+            f"protected is {protected if values is None else values!r}; give a list of classes "
+            f"that {dtype} can hold, for example protected=(12,)"
+        )
+    return tuple(cast("list[int]", bits))
+
+
+def _bits(value: float, dtype: np.dtype) -> int | None:
+    """Return the unsigned bit pattern of a value, None where the dtype cannot hold it."""
+    info = np.iinfo(dtype)
+    if not (info.min <= value <= info.max and value == int(value)):
+        return None
+    return int(value) % 2 ** (8 * dtype.itemsize)
+
+
+def mask_of(mask: Any, class_map: xr.DataArray) -> da.Array | None:
+    """Return the mask as a lazy boolean array."""
+    if mask is None:
+        return None
+    dims = mask.dims if isinstance(mask, xr.DataArray) else class_map.dims
+    data = mask.data if isinstance(mask, xr.DataArray) else mask
+    data = data if isinstance(data, da.Array) else np.asarray(data)
+    if data.shape != class_map.shape or dims != class_map.dims:
+        raise InputError(
+            f"the mask has shape {data.shape}, dims {dims}, and the map {class_map.shape}, "
+            f"{class_map.dims}; give a mask of the map's shape"
+        )
+    if data.dtype.kind not in "biu":
+        raise InputError(
+            f"the mask is {data.dtype}; give booleans, True where a pixel takes part, for example "
+            f"mask.notnull()"
+        )
+    lazy = data if isinstance(data, da.Array) else da.from_array(data, name=False)
+    return lazy.astype(bool)

@@ -1,0 +1,226 @@
+"""The first and the last phase of the sieve: one chunk to its border, one chunk to its result."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Integer
+
+from osm4eo_xr.errors import InputError
+from osm4eo_xr.sieving.borders import Border, Fates, Links, Rule, Sides, number_told
+from osm4eo_xr.sieving.chains import follow_chains, mark_chains
+from osm4eo_xr.sieving.kernels import (
+    NONE,
+    biggest_neighbours,
+    border_links,
+    cut_runs,
+    join_runs,
+    label_row,
+    measure_regions,
+    paint_runs,
+    value_runs,
+)
+
+_ROUNDS = 8  # links of each chain that are followed one by one
+_ROOM = 2  # bytes that regions may take between the phases, per byte of pixels
+
+NO_MASK = np.empty((0, 0), np.uint8)
+"""Stands for a mask that lets every pixel take part."""
+
+
+class Place(NamedTuple):
+    """Where a chunk lies, and beyond which of its sides the raster goes on."""
+
+    row: int
+    column: int
+    top: bool
+    bottom: bool
+    left: bool
+    right: bool
+
+
+def unsigned(values: Integer[np.ndarray, "y x"]) -> Integer[np.ndarray, "y x"]:
+    """Return the bit patterns of integers, C-contiguous and read-only.
+
+    Kernels compare values for equality alone, so that one compiled version serves each width. They
+    are read-only in every case because numba would compile another version for writable ones.
+    """
+    native = np.ascontiguousarray(values, values.dtype.newbyteorder("="))
+    bits = native.view(f"u{native.dtype.itemsize}")
+    bits.setflags(write=False)
+    return bits
+
+
+class Pixels(NamedTuple):
+    """A chunk as it comes: values (y, x) and where they take part (None for everywhere)."""
+
+    values: Integer[np.ndarray, "y x"]
+    mask: Bool[np.ndarray, "y x"] | None
+
+
+@dataclass(frozen=True)
+class Regions:
+    """A chunk's runs (see ``_sieve_kernels``) and regions: all there is to know of it."""
+
+    runs: tuple[np.ndarray, np.ndarray, np.ndarray]  # first, start, label
+    run_value: np.ndarray  # unsigned bit patterns
+    dtype: np.dtype  # of the pixels
+    size: np.ndarray
+    value: np.ndarray
+    protected: np.ndarray
+    sides: Sides
+    outer: np.ndarray
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all arrays but the sides."""
+        per_region = (self.size, self.value, self.protected, self.outer)
+        return sum(a.nbytes for a in (*self.runs, self.run_value, *per_region))
+
+
+class Held(NamedTuple):
+    """A chunk between the phases: its border, and its regions or, if smaller, its pixels."""
+
+    border: Border
+    chunk: Regions | Pixels
+
+
+def hold_chunk(pixels: Pixels, rule: Rule, place: Place) -> Held:
+    """Return the border of a chunk with what ``finish_chunk`` needs."""
+    regions = find_regions(pixels, rule, place)
+    fits = regions.nbytes <= _ROOM * pixels.values.nbytes
+    return Held(describe_regions(regions, rule, place), regions if fits else pixels)
+
+
+def describe_regions(regions: Regions, rule: Rule, place: Place) -> Border:
+    """Return the border of a chunk with these regions."""
+    outer = regions.outer
+    asks = (regions.size < rule.size) & ~regions.protected
+    told, links = _links_told(regions, asks, rule, place)
+    number, order = number_told(outer, told)
+    return Border(
+        row=place.row,
+        column=place.column,
+        sides=regions.sides.renumber(number),
+        outer=int(outer.sum()),
+        size=regions.size[order].astype(np.int64),
+        value=regions.value[order],
+        protected=regions.protected[order],
+        links=links.renumber(number).in_order().firsts(),
+    )
+
+
+def finish_chunk(
+    chunk: Regions | Pixels, rule: Rule, place: Place, fates: Fates
+) -> Integer[np.ndarray, "y x"]:
+    """Return the sieved chunk, given what the raster tells its outer regions.
+
+    Raises
+    ------
+    InputError
+        If the chunk is not the one its border was made from.
+    """
+    regions = chunk if isinstance(chunk, Regions) else find_regions(chunk, rule, place)
+    outer, size = regions.outer, regions.size.copy()
+    if int(outer.sum()) != fates.size.size:
+        raise InputError(
+            f"the chunk at row {place.row}, column {place.column} gave other values when it was "
+            f"read again; write the class map to a file first and sieve that"
+        )
+    size[outer] = fates.size
+    stays = (size >= rule.size) | regions.protected
+    target = np.where(stays, regions.value.astype(np.int64), NONE)
+    target[outer] = fates.target
+    known = outer | stays
+    best, _ = biggest_neighbours(regions.runs, size, ~known, rule.diagonal)
+    follow_chains(best, target, known)
+    out = paint_runs(*regions.runs, regions.run_value, target)
+    return out.view(regions.dtype.newbyteorder("=")).astype(regions.dtype, copy=False)
+
+
+def find_regions(pixels: Pixels, rule: Rule, place: Place) -> Regions:
+    """Label a chunk."""
+    bits, mask = unsigned(pixels.values), pixels.mask
+    where = unsigned(NO_MASK if mask is None else mask.astype(np.uint8, copy=False))
+    first, start = cut_runs(bits, where)
+    nodata = -1 if rule.nodata is None else rule.nodata
+    run_value, label = value_runs(bits, where, nodata, first, start)
+    count = join_runs(run_value, label, rule.diagonal, first, start)
+    size, value = measure_regions(run_value, start, label, count)
+    sides = _find_sides(first, start, label, place)
+    outer = np.zeros(count, bool)
+    for side in sides.all():
+        outer[side[side != NONE]] = True
+    return Regions(
+        runs=(first, start, label),
+        run_value=run_value,
+        dtype=pixels.values.dtype,
+        size=size,
+        value=value,
+        protected=np.isin(value, np.array(rule.protected, np.uint32)),
+        sides=sides,
+        outer=outer,
+    )
+
+
+def _find_sides(first: np.ndarray, start: np.ndarray, label: np.ndarray, place: Place) -> Sides:
+    """Return the regions along the open sides."""
+    closed = np.empty(0, np.int32)
+    return Sides(
+        top=label_row(first, start, label, 0) if place.top else closed,
+        bottom=label_row(first, start, label, first.size - 2) if place.bottom else closed,
+        left=label[first[:-1]] if place.left else closed,
+        right=label[first[1:] - 2] if place.right else closed,
+    )
+
+
+def _links_told(
+    regions: Regions, asks: np.ndarray, rule: Rule, place: Place
+) -> tuple[np.ndarray, Links]:
+    """Return the regions on the chains from small outer ones, with the outer ones, and their links.
+
+    ``asks`` says which regions are below the threshold.
+    """
+    outer = regions.outer
+    best, key = _inner_neighbours(regions, asks, rule.diagonal)
+    told = outer | mark_chains(best, outer & asks)
+    have = np.flatnonzero(told & (best != NONE))
+    inner = Links(have.astype(np.int32), best[have].astype(np.int32), key[have])
+    open_ended = Links(*border_links(regions.runs, told & asks, outer, rule.diagonal))
+    links = Links.concatenate([inner, open_ended])
+    first, start, _ = regions.runs
+    key = _raster_key(links.key, int(start[first[1] - 1]), rule, place)
+    return told, Links(links.a, links.b, key)
+
+
+def _inner_neighbours(
+    regions: Regions, asks: np.ndarray, diagonal: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the biggest inner neighbour of every region on a chain, and the key of its link.
+
+    Chains begin at outer regions that ask and go on through those that ask. Most are short, so
+    they are followed link by link; what is left after some rounds is settled for all regions.
+    """
+    inner_size = np.where(regions.outer, np.int32(0), regions.size)
+    best = np.full(asks.size, NONE, np.int64)
+    key = np.empty(asks.size, np.int64)
+    asking, waiting = asks & regions.outer, asks.copy()
+    for rounds_left in reversed(range(_ROUNDS)):
+        found, at = biggest_neighbours(regions.runs, inner_size, asking, diagonal)
+        best[asking], key[asking] = found[asking], at[asking]
+        waiting &= ~asking
+        met = np.zeros_like(asking)
+        met[best[asking & (best != NONE)]] = True
+        met &= waiting
+        if not met.any():
+            break
+        asking = met if rounds_left > 1 else waiting
+    return best, key
+
+
+def _raster_key(key: np.ndarray, width: int, rule: Rule, place: Place) -> np.ndarray:
+    """Return the raster-wide key of links (see ``Links``) for keys within a chunk."""
+    row, at = np.divmod(key, 4 * np.int64(width))
+    return 4 * ((row + place.row) * rule.width + place.column) + at

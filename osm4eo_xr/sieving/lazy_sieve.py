@@ -1,0 +1,255 @@
+"""The sieve: small regions of a class map go to their largest neighbour, exactly as in GDAL.
+
+A region is a connected set of pixels of one value; masked pixels belong to none. Its biggest
+neighbour is the adjacent region of most pixels (sizes saturate at 2**31 - 1), among equals the one
+whose adjacency comes first in scan order: pixel by pixel in rows, and at each its links to the
+pixel above, above left, above right, left. A region of at least ``size`` pixels stays. A smaller
+one follows the chain biggest neighbour of biggest neighbour … to the first region of at least
+``size`` pixels and takes its value; where the chain ends or closes on itself before, it stays.
+
+The raster is sieved chunk by chunk in three phases: each chunk tells the regions on its border
+(``_sieve_chunks``), a tree of tasks joins borders to ever larger blocks and hands the fates of
+their regions back down (``_sieve_tree``, ``_sieve_merge``), and each chunk finishes with the fates
+of its own border. The result does not depend on the chunks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import dask.array as da
+import numpy as np
+import xarray as xr
+from dask.base import compute, tokenize
+from dask.callbacks import Callback
+from dask.delayed import Delayed
+from dask.graph_manipulation import bind
+from dask.highlevelgraph import HighLevelGraph
+
+from osm4eo_xr.errors import InputError
+from osm4eo_xr.sieving.arguments import mask_of, rule_of
+from osm4eo_xr.sieving.chunks import (
+    Held,
+    Pixels,
+    Place,
+    describe_regions,
+    find_regions,
+    finish_chunk,
+    hold_chunk,
+)
+from osm4eo_xr.sieving.tree import plan_tree
+
+if TYPE_CHECKING:
+    from osm4eo_xr.sieving.borders import Border, Fates, Rule
+
+_EAGER_CHUNK = 2048  # pixels per side of the chunks that an array in memory is cut into
+_MAX_CHUNK = 2**29  # pixels; runs and places within a chunk are counted in 32 bits
+_BORDERS = "sieve-borders-"  # how the first phase's tasks are named
+
+
+def sieve(
+    class_map: xr.DataArray,
+    size: int = 64,
+    connectivity: int = 8,
+    *,
+    mask: Any = None,
+    nodata: float | None = 0,
+    protected: Iterable[int] = (),
+    reread: bool = False,
+) -> xr.DataArray:
+    """Give regions below ``size`` pixels to their largest neighbour.
+
+    Equal bit for bit to ``rasterio.features.sieve`` (GDAL's sieve filter), for any chunks.
+
+    Parameters
+    ----------
+    class_map : DataArray
+        (y, x), any integer dtype of at most 32 bits. Lazy with dask; an array in memory is sieved
+        at once.
+    size : int
+        Regions of fewer pixels are sieved; 1 to 2**31 - 1.
+    connectivity : int
+        4, or 8 to connect pixels that meet at a corner.
+    mask : array, optional
+        Of the map's shape: pixels where it is False or 0 belong to no region and do not change.
+    nodata : int or None
+        Value of pixels that belong to no region and do not change.
+    protected : iterable of int
+        Classes whose regions stay whatever their size. They take in smaller neighbours like
+        regions of at least ``size`` pixels do.
+    reread : bool
+        Compute the input's chunks a second time for the last phase, in place of holding their
+        regions (or pixels) in memory from the first. Memory then does not grow with the raster:
+        right for maps opened from files, wasteful for maps that cost much to compute.
+
+    Returns
+    -------
+    DataArray
+        With the dims, coordinates, attributes, dtype and chunks of ``class_map``.
+
+    Raises
+    ------
+    InputError
+        If the map is not a two-dimensional integer raster, or an argument is out of range.
+    """
+    rule = rule_of(class_map, size, connectivity, nodata, protected)
+    where = mask_of(mask, class_map)
+    if class_map.size == 0:
+        return class_map.copy()
+    if class_map.chunks is not None:
+        return class_map.copy(data=_sieve_lazily(class_map.data, where, rule, reread=reread))
+    whole = da.from_array(
+        class_map.to_numpy(),
+        chunks=_EAGER_CHUNK,  # pyright: ignore[reportArgumentType] # dask's gap
+        name=False,
+    )
+    (data,) = compute(_sieve_lazily(whole, where, rule, reread=False), scheduler="threads")
+    return class_map.copy(data=data)
+
+
+@contextmanager
+def watch_borders(progress: Callable[[int, int], None]) -> Iterator[None]:
+    """Tell how far the first phase is while this process computes a sieved map.
+
+    ``progress(done, total)`` is called after each chunk. A map of one chunk has no first phase, and
+    workers of a ``distributed`` client are not watched.
+    """
+    done, total = 0, 0
+
+    def begin(graph: Any) -> None:
+        nonlocal done, total
+        done, total = 0, sum(_is_border(key) for key in graph)
+
+    def note(key: Any, *_state: Any) -> None:
+        nonlocal done
+        if _is_border(key):
+            done += 1
+            progress(done, total)
+
+    with Callback(start=begin, posttask=note):
+        yield
+
+
+def _is_border(key: Any) -> bool:
+    return isinstance(key, tuple) and str(key[0]).startswith(_BORDERS)
+
+
+def _sieve_lazily(values: da.Array, mask: da.Array | None, rule: Rule, *, reread: bool) -> da.Array:
+    """Build the three phases over chunks without empty ones."""
+    if np.isnan(values.shape).any():
+        raise InputError("the map's chunks have unknown sizes; call compute_chunk_sizes() first")
+    chunks = tuple(tuple(c for c in axis if c) for axis in values.chunks)
+    if max(chunks[0]) * max(chunks[1]) > _MAX_CHUNK:
+        raise InputError(
+            f"the map has chunks of {max(chunks[0])} x {max(chunks[1])} pixels; rechunk it, "
+            f"for example with class_map.chunk(2048)"
+        )
+    arrays = [values] if mask is None else [values, mask]
+    arrays = [a.rechunk(chunks) for a in arrays]  # pyright: ignore[reportArgumentType] # dask's gap
+    token = tokenize([a.name for a in arrays], rule, chunks, reread)
+    known = {"rule": rule, "sizes": chunks}
+    if reread:
+        borders = _map_objects(_describe_block, arrays, f"{_BORDERS}{token}", **known)
+        fates, tree_top = _fates_of(borders, rule, token)
+        again = [bind(a, tree_top, seed=token) for a in arrays]
+        inputs, finish = (again[0], fates, *again[1:]), _finish_block
+    else:
+        held = _map_objects(_hold_block, arrays, f"{_BORDERS}{token}", **known)
+        borders = _map_objects(_border_of, [held], f"sieve-told-{token}")
+        inputs, finish = (held, _fates_of(borders, rule, token)[0]), _finish_held
+    out = da.map_blocks(
+        finish,
+        *inputs,
+        **known,
+        name=f"sieve-{token}",
+        dtype=values.dtype,
+        meta=np.empty((0, 0), values.dtype),
+    )
+    return out.rechunk(values.chunks)
+
+
+def _map_objects(work: Any, arrays: list[da.Array], name: str, **known: Any) -> Any:
+    """Map blocks to one Python object each."""
+    kind = {"dtype": object, "meta": np.empty((0, 0), object)}
+    return da.map_blocks(work, *arrays, **known, name=name, **kind)
+
+
+def _fates_of(borders: Any, rule: Rule, token: str) -> tuple[da.Array, Delayed]:
+    """Return the fates of each chunk's border, an object per chunk, and what they all wait for."""
+    name = f"sieve-fates-{token}"
+    shape = borders.numblocks
+    graph, top = plan_tree(borders.name, name, (shape[0], shape[1]), rule)
+    layers = HighLevelGraph.from_collections(name, graph, dependencies=[borders])
+    fates = da.Array(
+        layers,
+        name,  # pyright: ignore[reportCallIssue] # a base class hides the arguments
+        tuple((1,) * n for n in shape),
+        dtype=object,
+        meta=np.empty((0, 0), object),
+    )
+    return fates, Delayed(top, layers, layer=name)
+
+
+def _describe_block(
+    values: np.ndarray,
+    mask: np.ndarray | None = None,
+    *,
+    rule: Rule,
+    sizes: tuple[tuple[int, ...], ...],
+    block_id: tuple[int, int],
+) -> Border:
+    place = _place(sizes, block_id)
+    return describe_regions(find_regions(Pixels(values, mask), rule, place), rule, place)
+
+
+def _hold_block(
+    values: np.ndarray,
+    mask: np.ndarray | None = None,
+    *,
+    rule: Rule,
+    sizes: tuple[tuple[int, ...], ...],
+    block_id: tuple[int, int],
+) -> Held:
+    return hold_chunk(Pixels(values, mask), rule, _place(sizes, block_id))
+
+
+def _border_of(held: Held) -> Border:
+    return held.border
+
+
+def _finish_held(
+    held: Held,
+    fates: Fates,
+    *,
+    rule: Rule,
+    sizes: tuple[tuple[int, ...], ...],
+    block_id: tuple[int, int],
+) -> np.ndarray:
+    return finish_chunk(held.chunk, rule, _place(sizes, block_id), fates)
+
+
+def _finish_block(
+    values: np.ndarray,
+    fates: Fates,
+    mask: np.ndarray | None = None,
+    *,
+    rule: Rule,
+    sizes: tuple[tuple[int, ...], ...],
+    block_id: tuple[int, int],
+) -> np.ndarray:
+    return finish_chunk(Pixels(values, mask), rule, _place(sizes, block_id), fates)
+
+
+def _place(sizes: tuple[tuple[int, ...], ...], block_id: tuple[int, int]) -> Place:
+    """Return where a chunk lies in a raster of these chunk sizes."""
+    i, j = block_id
+    return Place(
+        row=sum(sizes[0][:i]),
+        column=sum(sizes[1][:j]),
+        top=i > 0,
+        bottom=i + 1 < len(sizes[0]),
+        left=j > 0,
+        right=j + 1 < len(sizes[1]),
+    )

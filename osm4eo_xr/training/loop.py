@@ -1,0 +1,274 @@
+"""The loop of training: epochs of steps, looks at the validation samples, checkpoints."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import jax
+import numpy as np
+from scipy.special import log_softmax
+
+from osm4eo_xr.errors import InputError
+from osm4eo_xr.training.batches import Prefetch, Windows, train_batches
+from osm4eo_xr.training.calibration import calibration_bins, expected_error, fit_temperature
+from osm4eo_xr.training.data_parallel import device_count, place_batch, place_state
+from osm4eo_xr.training.scoring import index_of, labelled_logits
+from osm4eo_xr.training.status import Status, Totals, batch_origin
+from osm4eo_xr.training.step import State, Task, fresh_state, make_train_step
+
+if TYPE_CHECKING:
+    from osm4eo_xr.training.checkpoints import RunFolder
+
+_LOGGED = 10  # steps between two scalars
+_CALIBRATED_BY = 200_000  # validation pixels that give the temperature
+
+
+@dataclass
+class Fit:
+    """A training run.
+
+    Attributes
+    ----------
+    task : Task
+        What is learned.
+    learn, check : Windows
+        Training and validation samples.
+    folder : RunFolder, optional
+        Where checkpoints and history go.
+    progress : callable, optional
+        Called as ``progress(steps done, steps in all)``.
+    watch : callable, optional
+        Called with a ``Status`` after each step.
+    history : list of dict
+        One entry per epoch: epoch, step, loss, accuracy, validation_loss, validation_accuracy
+        (absent where it was not looked at), samples_per_second, waiting (share of the time).
+    best : dict, optional
+        Variables of the epoch with the best validation accuracy.
+    """
+
+    task: Task
+    learn: Windows
+    check: Windows
+    folder: RunFolder | None = None
+    progress: Callable[[int, int], None] | None = None
+    watch: Callable[[Status], None] | None = None
+    history: list[dict[str, Any]] = field(default_factory=list)
+    best: dict[str, Any] | None = None
+    best_epoch: int = 0
+    _epoch: int = 0
+    _batches: int = 0
+    _totals: Totals = field(default_factory=Totals)
+
+    @property
+    def done(self) -> int:
+        """Steps done."""
+        return self._epoch * self.task.steps_per_epoch + self._batches
+
+    def run(self, variables: Mapping[str, Any]) -> None:
+        """Train from ``variables``, or from where a stopped run of the folder was."""
+        state = self._restored(place_state(fresh_state(self.task, variables)))
+        step = make_train_step(self.task)
+        while self._epoch < self.task.settings.epochs and not self._is_stale():
+            state, record = self._train_epoch(step, state)
+            epoch = self._epoch + 1
+            if epoch % self.task.settings.validate_every == 0 or epoch == self.task.settings.epochs:
+                record |= self._validate(state, epoch)
+            self.history.append(record)
+            self._epoch, self._batches, self._totals = epoch, 0, Totals()
+            self._keep_epoch(state, record)
+
+    def _is_stale(self) -> bool:
+        """Whether the last looks at the validation samples were no better than an earlier one."""
+        looks = [r["epoch"] for r in self.history if "validation_accuracy" in r]
+        since = sum(epoch > self.best_epoch for epoch in looks)
+        return 0 < self.task.settings.patience <= since
+
+    def _train_epoch(self, step: Any, state: State) -> tuple[State, dict[str, Any]]:
+        """Train what is left of an epoch."""
+        start, first, batch = time.perf_counter(), self._batches, self.task.batch
+        batches = train_batches(
+            self.learn, batch, seed=self.task.settings.seed, epoch=self._epoch, skip=first
+        )
+        with Prefetch(batches, _place) as ahead:
+            for after in self._steps(step, state, ahead, start):
+                state = after
+                self._keep_step(state)
+            waited = ahead.waited
+        seconds = time.perf_counter() - start
+        return state, {
+            "epoch": self._epoch + 1,
+            "step": self.done,
+            **self._totals.means(),
+            "samples_per_second": (self._batches - first) * batch / seconds,
+            "waiting": waited / seconds,
+        }
+
+    def _steps(self, step: Any, state: State, ahead: Prefetch, start: float) -> Iterator[State]:
+        """Take step after step; one is looked at while the next one runs, unless it is kept."""
+        first, pending = self._batches, None
+        for image, label, positions in ahead:
+            state, sums = step(state, image, label)
+            if pending:
+                self._settle(*pending)
+            self._batches += 1
+            speed = (self._batches - first) * self.task.batch / (time.perf_counter() - start)
+            pending = (sums, positions, self.done, speed)
+            if self._keeps_step():
+                self._settle(*pending)
+                pending = None
+            if self.progress:
+                self.progress(self.done, self.task.steps)
+            yield state
+        if pending:
+            self._settle(*pending)
+
+    def _settle(self, sums: Any, positions: np.ndarray, step: int, speed: float) -> None:
+        """Look at the sums of a step.
+
+        Raises
+        ------
+        InputError
+            If its loss is not a number.
+        """
+        sums = {name: float(value) for name, value in jax.device_get(sums).items()}
+        if not np.isfinite(sums["loss"]):
+            raise InputError(
+                f"the loss of step {step} is {sums['loss']}; "
+                f"{batch_origin(self.learn.samples, positions)}: look at these images, or give a "
+                f"smaller learning_rate"
+            )
+        self._totals.add(sums)
+        if self.folder and step % _LOGGED == 0:
+            one = Totals(**sums).means()
+            self.folder.log(step, {f"train/{k}": v for k, v in one.items()} | {"speed": speed})
+        if self.watch:
+            self.watch(self._status(step, speed))
+
+    def _status(self, step: int, speed: float) -> Status:
+        left = (self.task.steps - step) * self.task.batch
+        return Status(
+            epoch=self._epoch + 1,
+            epochs=self.task.settings.epochs,
+            step=step,
+            steps=self.task.steps,
+            **self._totals.means(),
+            samples_per_second=speed,
+            seconds_left=left / max(speed, 1e-9),
+        )
+
+    def _validate(self, state: State, epoch: int) -> dict[str, Any]:
+        """Score the validation samples and keep the weights if they are the best so far."""
+        variables = {name: state[name] for name in ("params", "batch_stats")}
+        scores = self._scores(variables)
+        accuracies = [r["validation_accuracy"] for r in self.history if "validation_accuracy" in r]
+        if self.best is None or scores["validation_accuracy"] > max(accuracies, default=-1.0):
+            self.best = jax.tree.map(np.array, variables)
+            self.best_epoch = epoch
+        return scores
+
+    def _scores(self, variables: Mapping[str, Any]) -> dict[str, float]:
+        loss = right = total = 0.0
+        for logits, label in labelled_logits(self.task, variables, self.check, self.task.batch):
+            index = index_of(label, self.task.class_ids)
+            known = index >= 0
+            log_p = log_softmax(logits[known], axis=-1)
+            loss -= float(log_p[np.arange(known.sum()), index[known]].sum())
+            right += float((log_p.argmax(axis=-1) == index[known]).sum())
+            total += float(known.sum())
+        total = max(total, 1.0)
+        return {"validation_loss": loss / total, "validation_accuracy": right / total}
+
+    def calibrated(self) -> tuple[dict[str, Any], dict[str, float]]:
+        """Return the best variables with their temperature in the head, and what it changed.
+
+        The head's filters are divided by the temperature, so every engine gives calibrated
+        probabilities and the same classes.
+        """
+        best, logits, index = self.best or {}, [], []
+        for some, label in labelled_logits(self.task, best, self.check, self.task.batch):
+            at = index_of(label, self.task.class_ids)
+            logits.append(some[at >= 0])
+            index.append(at[at >= 0])
+            if sum(map(len, index)) >= _CALIBRATED_BY:
+                break
+        joined, truth = np.concatenate(logits), np.concatenate(index)
+        temperature = np.float32(fit_temperature(joined, truth))
+        head = {name: leaf / temperature for name, leaf in best["params"]["head"].items()}
+        return {**best, "params": {**best["params"], "head": head}}, {
+            "temperature": float(temperature),
+            "ece_before": expected_error(calibration_bins(joined, truth)),
+            "ece": expected_error(calibration_bins(joined / temperature, truth)),
+        }
+
+    def _keeps_step(self) -> bool:
+        """Whether a checkpoint is due within the epoch; its end has one of its own."""
+        due = self.done % self.task.settings.checkpoint_every == 0
+        return bool(self.folder) and due and self._batches < self.task.steps_per_epoch
+
+    def _keep_step(self, state: State) -> None:
+        if self.folder and self._keeps_step():
+            self.folder.save(self.done, *self._checkpoint(state))
+
+    def _keep_epoch(self, state: State, record: Mapping[str, Any]) -> None:
+        """Write checkpoint, history and scalars of an epoch."""
+        if self.folder:
+            self.folder.save(self.done, *self._checkpoint(state))
+            self.folder.write_history(self.history)
+            self.folder.log(self.done, {f"epoch/{k}": v for k, v in record.items() if k != "step"})
+
+    def _checkpoint(self, state: State) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Return arrays and record from which a run continues."""
+        best = self.best or jax.tree.map(
+            np.array, {name: state[name] for name in ("params", "batch_stats")}
+        )
+        return {"state": state, "best": best}, {
+            "epoch": self._epoch,
+            "batches": self._batches,
+            "totals": dataclasses.asdict(self._totals),
+            "history": self.history,
+            "best_epoch": self.best_epoch,
+        }
+
+    def _restored(self, state: State) -> State:
+        """Continue from the folder's last checkpoint, if there is one."""
+        found = self.folder.restore(self._checkpoint(state)[0]) if self.folder else None
+        if found is None:
+            return state
+        arrays, record = found
+        self._epoch, self._batches = record["epoch"], record["batches"]
+        self._totals, self.history = Totals(**record["totals"]), record["history"]
+        self.best_epoch = record["best_epoch"]
+        self.best = arrays["best"] if self.best_epoch else None
+        return arrays["state"]
+
+
+def batch_of(task_batch: int, accumulate: int, size: int) -> int:
+    """Return the samples of a step: as asked for, or what a small set and the devices allow.
+
+    Raises
+    ------
+    InputError
+        If the batch does not divide among the devices and parts, or the set has fewer samples.
+    """
+    unit = device_count() * accumulate
+    if task_batch % unit:
+        raise InputError(
+            f"batch {task_batch} does not divide among {device_count()} devices in {accumulate} "
+            f"parts; give a multiple of {unit}"
+        )
+    if size < unit:
+        raise InputError(
+            f"{size} training samples are fewer than {device_count()} devices with {accumulate} "
+            f"parts each take; draw more, or give a smaller accumulate"
+        )
+    return min(task_batch, size // unit * unit)
+
+
+def _place(batch: tuple[np.ndarray, ...]) -> tuple[Any, ...]:
+    """Send a batch to the devices; positions stay here."""
+    image, label, positions = batch
+    return place_batch(image), place_batch(label), positions

@@ -1,0 +1,80 @@
+"""Logits and labels of the samples of one split, batch by batch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from osm4eo_xr.errors import InputError
+from osm4eo_xr.samples.draw import SPLITS
+from osm4eo_xr.samples.store import read_split
+from osm4eo_xr.training.batches import Windows, ordered_batches
+from osm4eo_xr.training.data_parallel import place_batch
+from osm4eo_xr.training.step import Task, make_eval_step
+
+
+def windows_of(
+    samples: xr.Dataset,
+    split: str,
+    *,
+    bands: tuple[str, ...],
+    window: int | None = None,
+    centre: int | None = None,
+) -> Windows:
+    """Return the windows of one split, in the bands of a model.
+
+    Raises
+    ------
+    InputError
+        If the split is empty or unknown, a band is missing or the windows are too small.
+    """
+    if split not in SPLITS:
+        raise InputError(f"split {split!r} is unknown; give {', '.join(SPLITS)}")
+    positions = read_split(samples, SPLITS.index(split))
+    if not len(positions):
+        raise InputError(f"the sample set has no sample in {split}; draw with a share for {split}")
+    have = [str(b) for b in samples["band"].values]
+    missing = [b for b in bands if b not in have]
+    if missing:
+        raise InputError(f"the samples have no band {missing[0]!r}, only {', '.join(have)}")
+    if tuple(have) != tuple(bands):
+        samples = samples.sel(band=list(bands))
+    windows = Windows(samples, positions, window, centre)
+    edge, before = samples.sizes["y"], windows.before
+    if window and not 0 <= before <= edge - window:
+        raise InputError(f"samples of {edge} pixels do not hold windows of {window}")
+    return windows
+
+
+def labelled_logits(
+    task: Task,
+    variables: Mapping[str, Any],
+    windows: Windows,
+    batch: int,
+    *,
+    pixels: str = "all",
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yield the logits (n, class) and labels (n,) of the labelled pixels, batch by batch."""
+    predict = make_eval_step(task)
+    for image, label, _ in ordered_batches(windows, batch):
+        truth = _keep_centre(label) if pixels == "centre" and label.ndim > 1 else label
+        logits = np.asarray(predict(dict(variables), place_batch(image)))
+        yield logits[truth > 0], truth[truth > 0]
+
+
+def index_of(label: np.ndarray, class_ids: tuple[int, ...]) -> np.ndarray:
+    """Return the logit of each label, -1 for none."""
+    table = np.full(256, -1, np.int64)
+    table[list(class_ids)] = np.arange(len(class_ids))
+    return table[label]
+
+
+def _keep_centre(label: np.ndarray) -> np.ndarray:
+    """Leave the drawn pixel only."""
+    middle = label.shape[1] // 2
+    kept = np.zeros_like(label)
+    kept[:, middle, middle] = label[:, middle, middle]
+    return kept

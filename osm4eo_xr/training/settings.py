@@ -1,0 +1,139 @@
+"""How a network is trained, as settings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from osm4eo_xr.errors import InputError
+from osm4eo_xr.networks.settings import NetSettings
+
+OPTIMIZERS = ("adamw", "nadam")
+LOSSES = ("cross_entropy", "generalised", "bootstrap")
+
+
+@dataclass(frozen=True)
+class TrainSettings:
+    """How a network is trained.
+
+    Attributes
+    ----------
+    depth : int
+        Layers of the network, 9 n + 2.
+    width : int
+        Filters of the stem.
+    mode : {"dense", "window"}
+        One class per pixel, or per window (that of its centre pixel).
+    window : int
+        Edge of a window in pixels, a multiple of 4; used in window mode only.
+    kernel : int
+        Kernel width in pixels, odd.
+    decoder : int
+        Channels of the decoder; used in dense mode only.
+    epochs : int
+        Passes over the training samples.
+    batch : int
+        Samples per step.
+    seed : int
+        Seed of the weights, the order of the samples and the augmentation.
+    optimizer : {"adamw", "nadam"}
+        AdamW with a warm-up and a cosine to 0; or Nadam, whose rate falls to 0.1, 0.01, 0.001 and
+        0.0005 of itself after 0.4, 0.6, 0.8 and 0.9 of the steps, as the original system did with
+        a rate of 0.01.
+    learning_rate : float
+        Highest rate, per step.
+    weight_decay : float
+        Of AdamW, on kernels only, relative to the rate.
+    warmup : float
+        Share of the steps over which AdamW's rate rises from 0.
+    clip : float
+        Largest norm of a gradient; 0 leaves it as it is.
+    loss : {"cross_entropy", "generalised", "bootstrap"}
+        What is minimised over labelled pixels; the last two bear wrong labels (see ``_losses``).
+    label_smoothing : float
+        Share of each label that is spread over all classes, 0 to below 1; cross entropy only.
+    class_weights : {"none", "balanced"}
+        Whether the loss counts every labelled pixel alike or every class alike.
+    flips : bool
+        Show samples in all eight flips and quarter turns.
+    band_jitter : float
+        Standard deviation of a random gain and shift per band and sample, in normalised units.
+    band_dropout : float
+        Probability with which a band of a sample is hidden, 0 to below 1.
+    accumulate : int
+        Parts into which a batch is cut to save memory; their gradients are added up.
+    dtype : {"auto", "float32", "bfloat16"}
+        In which layers compute; "auto" is bfloat16 on GPUs. Weights are float32 always.
+    validate_every : int
+        Epochs between two looks at the validation samples; the last epoch is always looked at.
+    patience : int
+        Looks without a better validation accuracy after which training ends; 0 never ends it.
+    checkpoint_every : int
+        Steps between two checkpoints of a run with a folder; the end of an epoch has one too.
+    """
+
+    depth: int = 29
+    width: int = 16
+    mode: Literal["dense", "window"] = "dense"
+    window: int = 12
+    kernel: int = 5
+    decoder: int = 32
+    epochs: int = 30
+    batch: int = 32
+    seed: int = 0
+    optimizer: Literal["adamw", "nadam"] = "adamw"
+    learning_rate: float = 2e-3
+    weight_decay: float = 1e-2
+    warmup: float = 0.1
+    clip: float = 1.0
+    loss: Literal["cross_entropy", "generalised", "bootstrap"] = "cross_entropy"
+    label_smoothing: float = 0.0
+    class_weights: Literal["none", "balanced"] = "none"
+    flips: bool = True
+    band_jitter: float = 0.0
+    band_dropout: float = 0.0
+    accumulate: int = 1
+    dtype: Literal["auto", "float32", "bfloat16"] = "auto"
+    validate_every: int = 1
+    patience: int = 0
+    checkpoint_every: int = 500
+
+    def __post_init__(self) -> None:
+        self.net(bands=1, classes=1)
+        for name in ("epochs", "batch", "accumulate", "validate_every", "checkpoint_every"):
+            _check(self, name, getattr(self, name) >= 1, "1 or more")
+        for name in ("weight_decay", "clip", "band_jitter", "patience"):
+            _check(self, name, getattr(self, name) >= 0, "0 or more")
+        for name in ("warmup", "label_smoothing", "band_dropout"):
+            _check(self, name, 0 <= getattr(self, name) < 1, "0 to below 1")
+        _check(self, "learning_rate", self.learning_rate > 0, "more than 0")
+        _one_of(self, "optimizer", OPTIMIZERS)
+        _one_of(self, "loss", LOSSES)
+        _one_of(self, "class_weights", ("none", "balanced"))
+        _one_of(self, "dtype", ("auto", "float32", "bfloat16"))
+        _check(self, "accumulate", self.batch % self.accumulate == 0, f"a divisor of {self.batch}")
+
+    def net(self, *, bands: int, classes: int) -> NetSettings:
+        """Return the shape of the network for so many bands and classes."""
+        return NetSettings(
+            bands=bands,
+            classes=classes,
+            depth=self.depth,
+            width=self.width,
+            mode=self.mode,
+            window=self.window,
+            kernel=self.kernel,
+            decoder=self.decoder,
+        )
+
+
+def _check(settings: Any, name: str, holds: bool, expected: str) -> None:  # noqa: FBT001 - private
+    """Refuse a value that is out of range."""
+    if not holds:
+        raise InputError(f"{name} is {getattr(settings, name)!r}; give {expected}")
+
+
+def _one_of(settings: Any, name: str, known: tuple[str, ...]) -> None:
+    """Refuse an unknown word."""
+    if getattr(settings, name) not in known:
+        raise InputError(f"{name} {getattr(settings, name)!r} is unknown; give {', '.join(known)}")

@@ -1,0 +1,231 @@
+"""One step of training and one of evaluation, as jitted functions of arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jaxtyping import Array, Bool, Float32, Int32, UInt8
+
+from osm4eo_xr.networks import resnet
+from osm4eo_xr.networks.settings import NetSettings  # noqa: TC001 - checked at run time in the tests
+from osm4eo_xr.training.augment import drop_bands, jitter, turn
+from osm4eo_xr.training.losses import (
+    bootstrap_cross_entropy,
+    cross_entropy,
+    generalised_cross_entropy,
+)
+from osm4eo_xr.training.settings import TrainSettings  # noqa: TC001
+
+State = dict[str, Any]
+"""``params``, ``batch_stats``, ``opt`` (of the optimizer) and ``step`` (int32)."""
+
+_STEPS = ((0.4, 1e-1), (0.6, 1e-2), (0.8, 1e-3), (0.9, 5e-4))
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a network is trained for.
+
+    Attributes
+    ----------
+    net : NetSettings
+        The network.
+    settings : TrainSettings
+        How it is trained.
+    class_ids : tuple of int
+        Class id of each logit.
+    offset, scale : tuple of float
+        Normalisation per band, in the samples' unit.
+    weights : tuple of float
+        Weight of each class in the loss.
+    batch : int
+        Samples per step.
+    steps_per_epoch : int
+        Steps of an epoch.
+    """
+
+    net: NetSettings
+    settings: TrainSettings
+    class_ids: tuple[int, ...]
+    offset: tuple[float, ...]
+    scale: tuple[float, ...]
+    weights: tuple[float, ...]
+    batch: int = 1
+    steps_per_epoch: int = 1
+
+    @property
+    def steps(self) -> int:
+        """Steps in all."""
+        return self.settings.epochs * self.steps_per_epoch
+
+    @property
+    def dtype(self) -> str:
+        """In which the layers compute here."""
+        if self.settings.dtype != "auto":
+            return self.settings.dtype
+        return "float32" if jax.default_backend() == "cpu" else "bfloat16"
+
+
+def optimizer(settings: TrainSettings, steps: int) -> optax.GradientTransformation:
+    """Return the optimizer with its schedule over ``steps`` steps."""
+    peak = settings.learning_rate
+    if settings.optimizer == "nadam":
+        marks = {round(share * steps): factor for share, factor in _STEPS}
+        falls, last = {}, 1.0
+        for mark, factor in marks.items():
+            falls[mark], last = factor / last, factor
+        rule = optax.nadam(optax.piecewise_constant_schedule(peak, falls))
+    else:
+        warmup = min(round(settings.warmup * steps), steps - 1)
+        rate = optax.warmup_cosine_decay_schedule(peak / 100, peak, warmup, max(steps, 1))
+        rule = optax.adamw(rate, weight_decay=settings.weight_decay, mask=_are_kernels)
+    return optax.chain(optax.clip_by_global_norm(settings.clip), rule) if settings.clip else rule
+
+
+def _are_kernels(params: Any) -> Any:
+    """Mark the kernels among the parameters."""
+    return jax.tree_util.tree_map_with_path(lambda path, _: path[-1].key == "kernel", params)
+
+
+def fresh_state(task: Task, variables: Mapping[str, Any]) -> State:
+    """Return the state before the first step."""
+    params = jax.tree.map(jnp.asarray, dict(variables["params"]))
+    return {
+        "params": params,
+        "batch_stats": jax.tree.map(jnp.asarray, dict(variables["batch_stats"])),
+        "opt": optimizer(task.settings, task.steps).init(params),
+        "step": jnp.zeros((), jnp.int32),
+    }
+
+
+@cache
+def make_train_step(task: Task) -> Callable[..., tuple[State, dict[str, Array]]]:
+    """Return ``step(state, image, label) -> (state, sums)``, jitted; the state is given away.
+
+    ``sums`` holds the step's weighted loss, its weight, and its correct and labelled pixels.
+    """
+    settings = task.settings
+    rule = optimizer(settings, task.steps)
+    parts = settings.accumulate
+
+    def gradient(params: Any, stats: Any, x: Array, label: Array) -> Any:
+        return jax.grad(_loss, argnums=1, has_aux=True)(task, params, stats, x, label)
+
+    def step(state: State, image: Array, label: Array) -> tuple[State, dict[str, Array]]:
+        key = jax.random.fold_in(jax.random.key(settings.seed), state["step"])
+        x, label = _augmented(settings, normalised(task, image), label, key)
+        if parts == 1:
+            grads, (stats, sums) = gradient(state["params"], state["batch_stats"], x, label)
+        else:
+            grads, stats, sums = _accumulated(gradient, state, _cut(x, parts), _cut(label, parts))
+        grads = jax.tree.map(lambda g: g / jnp.maximum(sums["weight"], 1e-6), grads)
+        with jax.numpy_dtype_promotion("standard"):  # optax counts on it
+            updates, opt = rule.update(grads, state["opt"], state["params"])
+        params = optax.apply_updates(state["params"], updates)
+        state = {"params": params, "batch_stats": stats, "opt": opt, "step": state["step"] + 1}
+        return state, sums
+
+    return jax.jit(step, donate_argnums=0)
+
+
+def _accumulated(
+    gradient: Callable[..., Any], state: State, x: Array, label: Array
+) -> tuple[Any, Any, dict[str, Array]]:
+    """Add up the gradients of the parts, one after another."""
+
+    def add(carry: Any, part: Any) -> Any:
+        grads, stats, sums = carry
+        more, (stats, more_sums) = gradient(state["params"], stats, *part)
+        return (
+            jax.tree.map(jnp.add, grads, more),
+            stats,
+            jax.tree.map(jnp.add, sums, more_sums),
+        ), None
+
+    zeros = jax.tree.map(jnp.zeros_like, state["params"])
+    sums = {name: jnp.zeros((), jnp.float32) for name in ("loss", "weight", "correct", "labelled")}
+    (grads, stats, sums), _ = jax.lax.scan(add, (zeros, state["batch_stats"], sums), (x, label))
+    return grads, stats, sums
+
+
+def _cut(x: Array, parts: int) -> Array:
+    """Deal samples out to parts; of a batch on several devices each part has its share on each."""
+    return x.reshape(-1, parts, *x.shape[1:]).swapaxes(0, 1)
+
+
+def _loss(task: Task, params: Any, stats: Any, x: Array, label: Array) -> Any:
+    """Return the weighted sum of the loss, and the new statistics and the sums."""
+    variables = {"params": params, "batch_stats": stats}
+    logits, stats = resnet.apply_train(task.net, variables, x, dtype=task.dtype)
+    index, where = indices(task.class_ids, label)
+    weight = jnp.where(where, jnp.asarray(task.weights, jnp.float32)[index], 0.0)
+    total = jnp.sum(weight * _pixel_loss(task.settings, logits, index, where))
+    hit = where & (logits.argmax(axis=-1).astype(jnp.int32) == index)
+    sums = {
+        "loss": total,
+        "weight": weight.sum(),
+        "correct": hit.sum(dtype=jnp.float32),
+        "labelled": where.sum(dtype=jnp.float32),
+    }
+    return total, (stats, sums)
+
+
+def _pixel_loss(
+    settings: TrainSettings,
+    logits: Float32[Array, "*n k"],
+    index: Int32[Array, "*n"],
+    where: Bool[Array, "*n"],
+) -> Float32[Array, "*n"]:
+    if settings.loss == "generalised":
+        return generalised_cross_entropy(logits, index, where=where)
+    if settings.loss == "bootstrap":
+        return bootstrap_cross_entropy(logits, index, where=where)
+    return cross_entropy(logits, index, where=where, smoothing=settings.label_smoothing)
+
+
+def indices(
+    class_ids: tuple[int, ...], label: UInt8[Array, "*n"]
+) -> tuple[Int32[Array, "*n"], Bool[Array, "*n"]]:
+    """Return the logit of each label, and where the label is one of the classes."""
+    table = np.full(256, -1, np.int32)
+    table[list(class_ids)] = np.arange(len(class_ids), dtype=np.int32)
+    index = jnp.asarray(table)[label]
+    return jnp.maximum(index, 0), index >= 0
+
+
+def normalised(task: Task, image: Float32[Array, "n y x b"]) -> Float32[Array, "n y x b"]:
+    """Return the network's input; no data becomes 0, as in classification."""
+    shape = (1, 1, 1, -1)
+    offset = jnp.asarray(task.offset, jnp.float32).reshape(shape)
+    scale = jnp.asarray(task.scale, jnp.float32).reshape(shape)
+    valid = jnp.isfinite(image).all(axis=-1, keepdims=True)
+    return jnp.where(valid, (image - offset) / scale, 0.0)
+
+
+def _augmented(settings: TrainSettings, x: Array, label: Array, key: Array) -> tuple[Array, Array]:
+    turns, jitters, drops = jax.random.split(key, 3)
+    if settings.flips:
+        x, label = turn(x, label, turns)
+    if settings.band_jitter:
+        x = jitter(x, jitters, settings.band_jitter)
+    if settings.band_dropout:
+        x = drop_bands(x, drops, settings.band_dropout)
+    return x, label
+
+
+@cache
+def make_eval_step(task: Task) -> Callable[..., Float32[Array, "n *yx k"]]:
+    """Return ``logits(variables, image)``, jitted, under the running statistics."""
+
+    def logits(variables: Any, image: Array) -> Array:
+        x = normalised(task, image)
+        return resnet.apply_eval(task.net, variables, x, dtype=task.dtype)
+
+    return jax.jit(logits)

@@ -1,0 +1,37 @@
+"""Train a tiny network in a process of its own: ``-m tests.cases.train_script FOLDER MODEL STEP``.
+
+The process kills itself after STEP steps; 0 lets it end.
+"""
+
+import dataclasses
+import os
+import signal
+import sys
+from pathlib import Path
+
+import jax
+
+from osm4eo_xr.models.model import save_model
+from osm4eo_xr.training.data_parallel import place_batch
+from osm4eo_xr.training.fit import train
+from tests.cases.train_case import TINY, holed_samples
+
+SHORT = dataclasses.replace(TINY, epochs=2, batch=32, checkpoint_every=2, band_jitter=0.1)
+"""Three steps an epoch, with a checkpoint after the second and the third of each."""
+
+
+def main(folder: Path, out: Path, kill_at: int) -> None:
+    """Train, and print on how many devices a batch lies."""
+
+    def progress(done: int, _: int) -> None:
+        if done == kill_at:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    samples = holed_samples()
+    batch = place_batch(samples["image"].to_numpy()[:32])
+    print(jax.local_device_count(), batch.sharding.shard_shape(batch.shape)[0])  # noqa: T201
+    save_model(train(samples, SHORT, folder=folder, progress=progress), out)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]))

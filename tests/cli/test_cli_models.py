@@ -1,0 +1,126 @@
+"""The commands that classify and that keep models, as a user calls them."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pystac
+import pytest
+import rasterio
+from pystac.validation.local_validator import get_local_schema_cache
+from typer.testing import CliRunner
+
+from osm4eo_xr.cli.app import app
+from osm4eo_xr.errors import InputError
+from osm4eo_xr.imagery.scenes import open_scene
+from osm4eo_xr.inference.prediction import classify, read_throughput
+from osm4eo_xr.models.model import JSON_FILE, load_model, save_model
+from osm4eo_xr.rasters.cog import write_cog
+from tests.cases import keras_case
+from tests.inference.test_classify import WINDOW, make_model, make_scene
+
+
+def run(*arguments: object) -> str:
+    """Run the command; return what it printed."""
+    result = CliRunner().invoke(app, [str(a) for a in arguments], env={"COLUMNS": "200"})
+    if result.exception is not None:
+        raise result.exception
+    return result.output
+
+
+@pytest.fixture(scope="module")
+def scene_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_cog(make_scene((90, 130)), tmp_path_factory.mktemp("scene") / "scene.tif")
+
+
+def test_classify_writes_all_maps_from_one_pass(scene_file: Path, tmp_path: Path) -> None:
+    model = save_model(make_model(), tmp_path / "model")
+    files = {n: tmp_path / f"{n}.tif" for n in ("probabilities", "confidence", "margin")}
+    read_throughput(reset=True)
+    options = [part for name, path in files.items() for part in (f"--{name}", path)]
+    out = tmp_path / "classes.tif"
+    said = run("classify", scene_file, "--model", model, "--out", out, *options)
+    assert read_throughput().pixels == 90 * 130
+    assert "11,700 pixels" in said
+    assert "1 compilations" in said
+    assert not list(tmp_path.glob(".*"))
+    names = ["classes", *files]
+    expected = classify(open_scene(scene_file), load_model(model), outputs=names).compute()
+    for name, path in {"classes": out, **files}.items():
+        with rasterio.open(path) as file:
+            np.testing.assert_array_equal(file.read().squeeze(), expected[name].values)
+
+
+def test_classify_takes_the_originals_centre(scene_file: Path, tmp_path: Path) -> None:
+    model = save_model(make_model(WINDOW), tmp_path / "model")
+    small = tmp_path / "small.tif"
+    write_cog(open_scene(scene_file).isel(y=slice(24), x=slice(40)), small)
+    maps = []
+    for centre in ("original-train", "5", "original-predict"):
+        out = tmp_path / f"{centre}.tif"
+        run("classify", small, "--model", model, "--out", out, "--centre", centre)
+        with rasterio.open(out) as file:
+            maps.append(file.read(1))
+    np.testing.assert_array_equal(maps[0], maps[1])
+    assert (maps[0] != maps[2]).any()
+
+
+def test_keras_network_becomes_a_model_that_is_shown_and_verified(tmp_path: Path) -> None:
+    folder = tmp_path / "models" / "original"
+    assert str(folder) in run("models", "import-keras", keras_case.MODEL_FILE, "--out", folder)
+    listed = run("models", "list", tmp_path)
+    assert "window" in listed
+    assert load_model(folder).digest[:12] in listed
+    assert "rows r-6 … r+5" in run("models", "show", folder)
+    assert "13 finite logits" in run("models", "verify", folder)
+
+
+def test_damage_is_found_and_does_not_hide_other_models(tmp_path: Path) -> None:
+    good, bad = (save_model(make_model(), tmp_path / name) for name in ("good", "bad"))
+    record = json.loads((bad / JSON_FILE).read_text())
+    (bad / JSON_FILE).write_text(json.dumps({**record, "digest": "0" * 64}))
+    with pytest.raises(InputError, match="states digest 000000000000"):
+        run("models", "verify", bad)
+    (bad / JSON_FILE).write_text(json.dumps({**record, "receptive_field": 7}))
+    with pytest.raises(InputError, match="receptive_field is 7, the layers give 41"):
+        run("models", "show", bad)
+    assert good.name in run("models", "list", tmp_path)
+    with pytest.raises(InputError, match="no folder"):
+        run("models", "list", tmp_path / "none")
+
+
+@pytest.mark.parametrize("kind", ["dense", "window"])
+def test_stac_item_is_valid(tmp_path: Path, kind: str) -> None:
+    folder = tmp_path / "model"
+    if kind == "dense":
+        save_model(make_model(), folder)
+    else:
+        run("models", "import-keras", keras_case.MODEL_FILE, "--out", folder)
+    printed = json.loads(run("models", "show", folder, "--stac"))
+    item = pystac.Item.from_dict(printed)
+    check_core_schema(printed)
+    described = item.ext.mlm
+    assert described.input[0].bands == ["blue", "green", "red", "nir"]
+    assert described.input[0].input.shape == [-1, *([-1, -1] if kind == "dense" else [12, 12]), 4]
+    assert [c.value for c in described.output[0].classes or ()] == list(
+        load_model(folder).class_ids
+    )
+    assert described.hyperparameters is not None
+    assert described.hyperparameters.to_dict()["depth"] == 11
+    asset = item.assets["weights"]
+    assert "mlm:model" in (asset.roles or [])
+    assert (folder / asset.href).is_file()
+    assert [b["name"] for b in asset.extra_fields["eo:bands"]] == ["blue", "green", "red", "nir"]
+
+
+def check_core_schema(item: dict) -> None:
+    """Validate against STAC's own schemas, from pystac, without a network."""
+    jsonschema = pytest.importorskip("jsonschema")
+    referencing = pytest.importorskip("referencing")
+    draft7 = referencing.jsonschema.DRAFT7
+    schemas = get_local_schema_cache()
+    registry = referencing.Registry().with_resources(
+        (uri, referencing.Resource(schema, draft7)) for uri, schema in schemas.items()
+    )
+    core = next(schema for uri, schema in schemas.items() if uri.endswith("/item.json"))
+    jsonschema.Draft7Validator(core, registry=registry).validate(item)

@@ -1,0 +1,107 @@
+"""Options of the commands that make labels, samples, models and layers."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import geopandas as gpd
+import numpy as np
+import pytest
+import rasterio
+import shapely
+from typer.testing import CliRunner
+
+import osm4eo_xr as oxr
+from osm4eo_xr.cli.app import app
+from osm4eo_xr.demo import demo_osm_path, demo_scene_paths
+
+
+def run(*arguments: object) -> str:
+    result = CliRunner().invoke(app, [str(a) for a in arguments])
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Make labels of the demo's place with everything beside them, and samples of them."""
+    folder = tmp_path_factory.mktemp("steps")
+    scene = demo_scene_paths()
+    with rasterio.open(scene[0]) as source:
+        left, bottom, right, top = source.bounds
+    middle = (left + right) / 2
+    halves = [shapely.box(left, bottom, middle, top), shapely.box(middle, bottom, right, top)]
+    countries = gpd.GeoDataFrame({"ISO_A3": ["DEU", "POL"]}, geometry=halves, crs="EPSG:32633")
+    countries.to_file(folder / "countries.gpkg")
+    run(
+        *("labels", demo_osm_path(), "--like", scene[0], "--out", folder / "labels.tif"),
+        *("--polygons", folder / "areas", "--claims", folder / "claims.tif"),
+        *("--report", folder / "report.json", "--picture", folder / "report.png"),
+        *("--boundary", folder / "countries.gpkg", "--country", "DE"),
+    )
+    bands = [arg for path in scene for arg in ("--scene", path)]
+    run(
+        *("samples", *bands, "--labels", folder / "labels.tif", "--out", folder / "s.zarr"),
+        *("--per-class", 8, "--patch", 12, "--block", 800, "--gap", 240, "--seed", 3),
+    )
+    return folder
+
+
+def read(path: Path) -> Any:
+    with rasterio.open(path) as source:
+        return source.read(1)
+
+
+def test_labels_leave_polygons_claims_report_and_picture(made: Path) -> None:
+    labels, claims = read(made / "labels.tif"), read(made / "claims.tif")
+    np.testing.assert_array_equal(labels > 0, claims > 0)
+    assert len(oxr.open_landuse(made / "areas")) == len(oxr.read_landuse(demo_osm_path()))
+    assert (made / "report.png").stat().st_size > 10_000
+
+
+def test_the_report_is_about_the_country_alone(made: Path) -> None:
+    report = json.loads((made / "report.json").read_text())
+    half = gpd.read_file(made / "countries.gpkg").to_crs("EPSG:3035").area.iloc[0]
+    assert report["area_km2"] == pytest.approx(half / 1e6, rel=0.01)
+
+
+def test_labels_of_kept_polygons_are_those_of_the_extract(made: Path, tmp_path: Path) -> None:
+    out = tmp_path / "again.tif"
+    run("labels", made / "areas", "--like", demo_scene_paths()[0], "--out", out)
+    np.testing.assert_array_equal(read(out), read(made / "labels.tif"))
+
+
+def test_samples_take_their_options(made: Path) -> None:
+    drawn = oxr.open_samples(made / "s.zarr")
+    assert drawn["image"].shape[1:] == (12, 12, len(demo_scene_paths()))
+    centres = drawn["label"][:, 6, 6].to_numpy()  # the drawn pixels
+    assert np.bincount(centres[centres > 0]).max() <= 8
+    assert set(drawn["split"].to_numpy()) == {0, 1, 2}
+
+
+def test_train_takes_its_options_and_scores_what_was_held_out(made: Path) -> None:
+    out = run(
+        *("train", made / "s.zarr", "--out", made / "model", "--depth", 11, "--kernel", 3),
+        *("--mode", "window", "--window", 12, "--epochs", 2, "--batch", 16, "--accumulate", 2),
+        *("--loss", "generalised", "--class-weights", "balanced", "--optimizer", "nadam"),
+        *("--label-smoothing", 0.1, "--band-jitter", 0.1, "--band-dropout", 0.1),
+        *("--run", made / "run", "--seed", 1),
+    )
+    assert "overall" in out.lower()
+    model = oxr.load_model(made / "model")
+    told = model.training["settings"]
+    assert (told["loss"], told["optimizer"], told["accumulate"]) == ("generalised", "nadam", 2)
+    assert json.loads((made / "run" / "test.json").read_text())
+    assert (made / "run" / "confusion.png").is_file()
+
+
+def test_polygons_of_a_layer_of_corine_codes_have_their_class(made: Path, tmp_path: Path) -> None:
+    raster, shapes = tmp_path / "two.tif", tmp_path / "shapes.gpkg"
+    layers = ("--layer", "forest", "--layer", "water", "--codes", "clc")
+    run("extract", made / "labels.tif", *layers, "--out", raster, "--vector", shapes)
+    traced, pixels = gpd.read_file(shapes), read(raster)
+    for value, slug in ((31, "forest"), (5, "water")):
+        rows = traced[traced["slug"] == slug]
+        assert set(rows["value"]) == {value}
+        assert rows["area"].sum() == (pixels == value).sum() * 100
+    assert set(traced["slug"]) == {"forest", "water"}

@@ -1,0 +1,379 @@
+"""Clusters on this machine: settings, environment, processes."""
+
+import dataclasses
+import os
+import sys
+from pathlib import Path
+from typing import Any, cast
+
+import dask.array as da
+import dask.config
+import numpy as np
+import pytest
+import xarray as xr
+from dask.base import annotate
+from distributed import Worker
+
+from osm4eo_xr import InputError, open_cluster
+from osm4eo_xr.cluster.clusters import plan_processes, visible_gpus
+from osm4eo_xr.cluster.device_tasks import device_annotations
+from osm4eo_xr.cluster.jobs import job_scripts
+from osm4eo_xr.cluster.site import BatchSite, JobWorkers, LocalSite, LocalWorkers
+from osm4eo_xr.cluster.site_file import load_site, site_from_dict, site_names
+from osm4eo_xr.cluster.worker import (
+    environment_here,
+    expand_variables,
+    own_device,
+    worker_environment,
+)
+from osm4eo_xr.grid import georeference, target_geobox
+
+GIB = 1024**3
+
+Places = list[tuple[str, str]]
+
+
+def _look_inside() -> dict[str, Any]:
+    """Run in a worker: what stood before jax was imported and what jax made of it."""
+    before = "jax" in sys.modules
+    import jax
+
+    return {
+        "jax_was_imported": before,
+        "platform": jax.devices()[0].platform,
+        "environment": dict(os.environ),
+        "pid": os.getpid(),
+    }
+
+
+@pytest.mark.parametrize("name", site_names())
+def test_every_site_file_is_valid(name: str) -> None:
+    site = load_site(name)
+    assert site.name == name
+    assert site.title
+    assert dataclasses.is_dataclass(site)
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        site.title = "other"  # pyright: ignore[reportAttributeAccessIssue] # frozen is the point
+
+
+def test_overrides_win_and_sections_merge() -> None:
+    site = load_site("local", cpu={"threads": 3}, gdal_cache="64 MiB")
+    assert isinstance(site, LocalSite)
+    assert site.cpu == LocalWorkers(threads=3)
+    assert site.gdal_cache == 64 * 1024**2
+    assert site.gpu == LocalWorkers()
+
+
+@pytest.mark.parametrize(
+    ("tree", "message"),
+    [
+        ({"kind": "condor"}, "kind 'condor'; give one of local, slurm, pbs, moab"),
+        ({"kind": "local", "scrach": "here"}, "unknown key scrach; did you mean scratch?"),
+        ({"kind": "local", "cpu": {"thread": 2}}, "unknown key cpu.thread; did you mean cpu.thr"),
+        ({"kind": "local", "cpu": {"threads": "two"}}, "cpu.threads: 'two'; give a whole number"),
+        ({"kind": "local", "cpu": {"threads": 0}}, "threads: 0; give at least 1"),
+        ({"kind": "local", "cpu": {"memory": "lots"}}, "cpu.memory: 'lots'; give text like"),
+        ({"kind": "local", "title": None}, "title is empty"),
+        ({"kind": "local", "cpu": 4}, "cpu: 4; give a section"),
+        ({"kind": "local", "cpu": None, "gpu": None}, "neither gpu nor cpu workers"),
+        ({"kind": "slurm"}, "neither gpu nor cpu jobs"),
+        ({"kind": "slurm", "gpu": {"jobs": 1}}, "gpu jobs with gpus: 0"),
+        ({"kind": "slurm", "cpu": {"gpus": 1}}, "cpu jobs with gpus: 1"),
+        ({"kind": "slurm", "gpu": {"gpus": 4}}, "processes: 1 with gpus: 4"),
+        ({"kind": "slurm", "cpu": {"walltime": "00:05:00"}}, "leaves no time to work"),
+        ({"kind": "slurm", "cpu": {"walltime": "soon"}}, "cpu.walltime: 'soon'"),
+        ({"kind": "slurm", "cpu": {"directives": "-A x"}}, "cpu.directives: '-A x'; give a list"),
+        ({"kind": "slurm", "cpu": {}, "python": 3}, "python: 3; give text"),
+        ({"kind": "slurm", "cpu": {"jobs": 4, "maximum_jobs": 2}}, "maximum_jobs: 2; give at le"),
+    ],
+)
+def test_wrong_settings_are_named(tree: dict[str, object], message: str) -> None:
+    with pytest.raises(InputError) as caught:
+        site_from_dict(tree, source="my.yaml")
+    text = str(caught.value)
+    assert text.startswith("my.yaml: ")
+    assert message in text
+    assert "\n" not in text
+
+
+def test_a_missing_or_broken_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no cluster 'moon'; give one of .*local"):
+        load_site("moon")
+    with pytest.raises(InputError, match=r"no cluster '.*none\.yaml'"):
+        load_site(tmp_path / "none.yaml")
+    broken = tmp_path / "broken.yaml"
+    broken.write_text("kind: [local")
+    with pytest.raises(InputError, match=r"broken\.yaml is not a YAML file"):
+        load_site(broken)
+    broken.write_text("local")
+    with pytest.raises(InputError, match=r"broken\.yaml holds no settings"):
+        load_site(str(broken))
+
+
+def test_times_are_read_in_every_form() -> None:
+    for text in ("02:00:00", "2 h", "120 min", 7200, "7200"):
+        site = site_from_dict({"kind": "slurm", "cpu": {"walltime": text}})
+        assert isinstance(site, BatchSite)
+        assert site.cpu is not None
+        assert site.cpu.walltime == 7200
+        assert site.cpu.walltime_text == "02:00:00"
+    assert JobWorkers(walltime=100 * 3600 + 61).walltime_text == "100:01:01"
+
+
+def _script(name: str, kind: str, **overrides: Any) -> list[str]:
+    site = load_site(name, **overrides)
+    assert isinstance(site, BatchSite)
+    return job_scripts(site)[kind].splitlines()
+
+
+def test_pbs_scripts_speak_the_language_of_qsub() -> None:
+    # PBS Professional's reference guide: one chunk with -l select, the wall time a job-wide -l
+    script = _script("pbs-gpu", "gpu", account="forest", gpu={"queue": "gpuq"}, logs="/shared/logs")
+    assert script[0].startswith("#!")
+    assert [line for line in script if line.startswith("#PBS")] == [
+        "#PBS -N osm4eo-gpu",
+        "#PBS -q gpuq",
+        "#PBS -A forest",
+        "#PBS -l select=1:ncpus=8:ngpus=1:mem=61036mb",
+        "#PBS -l walltime=04:00:00",
+        "#PBS -o /shared/logs/",
+        "#PBS -j oe",
+    ]
+    cpu = _script("pbs-gpu", "cpu", cpu={"memory": "1.5 GiB", "directives": ["-l place=free"]})
+    assert "#PBS -l select=1:ncpus=8:mem=1536mb" in cpu
+    assert "#PBS -l place=free" in cpu
+    assert not any("gpu" in line.lower() for line in cpu)
+
+
+def test_moab_scripts_speak_the_language_of_msub() -> None:
+    # Moab passes Torque's node specification on: nodes=N:ppn=C:gpus=G, then mem for the job
+    script = _script("moab-gpu", "gpu", logs="/shared/logs")
+    assert [line for line in script if line.startswith("#PBS")] == [
+        "#PBS -N osm4eo-gpu",
+        "#PBS -q gpu",
+        "#PBS -l nodes=1:ppn=8:gpus=1,mem=61036mb",
+        "#PBS -l walltime=04:00:00",
+        "#PBS -o /shared/logs/",
+        "#PBS -j oe",
+    ]
+    own = "nodes=1:ppn=8:gpus=1:default,pmem=7gb"
+    assert f"#PBS -l {own}" in _script("moab-gpu", "gpu", gpu={"resources": own})
+
+
+def test_worker_lines_hold_device_lifetime_and_environment() -> None:
+    script = _script("slurm-gpu", "gpu", gdal_cache="100 MiB", interface="ib0")
+    worker = script[-1]
+    for option in ("--resources GPU=1", "--lifetime 13980s", "--lifetime-stagger 120s", "--nanny"):
+        assert option in worker
+    for option in ("--death-timeout 120", "--interface ib0", '"${TMPDIR:-/tmp}"', "--nthreads 8"):
+        assert option in worker
+    assert "#SBATCH --gres=gpu:1" in script
+    before = script[: script.index(worker)]
+    assert 'export GDAL_CACHEMAX="100"' in before
+    assert 'export JAX_PLATFORMS="cuda,cpu"' in before
+    assert "GPU=1" not in _script("slurm-gpu", "cpu")[-1]
+    assert "#SBATCH --gres=gpu:1" not in _script("helix", "gpu")  # the site names a type of GPU
+    assert "#SBATCH --gres=gpu:A100:1" in _script("helix", "gpu")
+
+
+def test_two_cores_become_one_process_of_two_threads() -> None:
+    (plan,) = plan_processes(LocalSite(), 2, 8 * GIB, [])
+    assert (plan.name, plan.threads, plan.gpu) == ("cpu-0", 2, None)
+    assert plan.memory <= 8 * GIB
+
+
+def test_each_gpu_gets_a_process_and_the_other_cores_work_too() -> None:
+    plans = plan_processes(LocalSite(), 16, 128 * GIB, ["0", "1"])
+    assert [(p.name, p.threads, p.gpu) for p in plans] == [
+        ("gpu-0", 4, "0"),
+        ("gpu-1", 4, "1"),
+        ("cpu-0", 4, None),
+        ("cpu-1", 4, None),
+    ]
+    assert sum(p.memory for p in plans) <= 128 * GIB
+
+
+def test_one_core_with_a_gpu_still_works() -> None:
+    plans = plan_processes(LocalSite(), 1, 8 * GIB, ["0"])
+    assert [(p.name, p.threads) for p in plans] == [("gpu-0", 2)]
+
+
+def test_more_gpu_processes_than_gpus_are_refused() -> None:
+    with pytest.raises(InputError, match="this machine shows 1 GPUs"):
+        plan_processes(LocalSite(gpu=LocalWorkers(processes=2)), 8, GIB, ["0"])
+    with pytest.raises(InputError, match="no GPU found and no cpu workers"):
+        plan_processes(LocalSite(cpu=None), 8, GIB, [])
+
+
+def test_visible_gpus_follow_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,5")
+    assert visible_gpus() == ["2", "5"]
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")
+    assert visible_gpus() == []
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
+    monkeypatch.setenv("PATH", "")
+    assert visible_gpus() == []
+
+
+@pytest.mark.parametrize(
+    ("visible", "name", "own"),
+    [
+        ("0,1,2,3", "gpu-7-2", "2"),
+        ("4,6", "gpu-0-1", "6"),
+        ("3", "gpu-5", "3"),
+        ("GPU-a,GPU-b", "gpu-1-0", "GPU-a"),
+        ("", "gpu-1-0", ""),
+    ],
+)
+def test_processes_of_a_job_share_its_gpus_out(visible: str, name: str, own: str) -> None:
+    assert own_device(visible, name) == own
+
+
+def _own_environment() -> dict[str, str]:
+    return {k: v for k, v in os.environ.items() if k != "__DASK_PARENT_PID"}  # dask's own mark
+
+
+def test_the_environment_stands_before_jax_and_is_each_processs_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,5")
+    before = _own_environment()
+    with open_cluster(
+        "local",
+        scratch=str(tmp_path),
+        gdal_cache="64 MiB",
+        gpu={"processes": 2, "threads": 1},
+        cpu=None,
+        environment={"GDAL_HTTP_MAX_RETRY": 7, "JAX_PLATFORMS": "cpu"},
+    ) as client:
+        assert _own_environment() == before
+        seen = cast("dict[str, Any]", client.run(_look_inside))
+        assert any(tmp_path.iterdir())
+        assert dask.config.get("distributed.scheduler.allowed-failures") == 10
+    assert len({s["pid"] for s in seen.values()}) == 2
+    assert {s["environment"]["CUDA_VISIBLE_DEVICES"] for s in seen.values()} == {"3", "5"}
+    for inside in seen.values():
+        assert not inside["jax_was_imported"]
+        assert inside["platform"] == "cpu"
+        environment = inside["environment"]
+        assert environment["GDAL_CACHEMAX"] == "64"
+        assert environment["GDAL_NUM_THREADS"] == "1"
+        assert environment["GDAL_HTTP_MAX_RETRY"] == "7"
+        assert environment["NPROC"] == environment["NUMBA_NUM_THREADS"] == "1"
+        assert environment["OMP_NUM_THREADS"] == "1"
+    assert not any(tmp_path.iterdir())
+    assert _own_environment() == before
+
+
+def test_a_killed_worker_process_comes_back_and_the_sum_is_right(tmp_path: Path) -> None:
+    with open_cluster("local", scratch=str(tmp_path), cpu={"threads": 2}, gpu=None) as client:
+        before = cast("dict[str, int]", client.run(os.getpid))
+        total = da.ones((2000, 2000), chunks=100).map_blocks(_slowly).sum().persist()
+        os.kill(next(iter(before.values())), 9)
+        assert float(total.compute()) == 2000 * 2000
+        assert set(cast("dict[str, int]", client.run(os.getpid)).values()).isdisjoint(
+            before.values()
+        )
+
+
+def _slowly(block: object) -> object:
+    import time
+
+    time.sleep(0.005)
+    return block
+
+
+def test_device_tasks_go_to_gpu_workers_only(tmp_path: Path) -> None:
+    # imported here: workers import this module, and must not have imported jax by that
+    from osm4eo_xr.inference.prediction import classify
+    from osm4eo_xr.models.model import load_model
+    from osm4eo_xr.rasters.cog import write_cog
+    from tests.cases.country_case import tiny_model
+
+    assert device_annotations() == {}
+    environment = {"CUDA_VISIBLE_DEVICES": "0", "JAX_PLATFORMS": "cpu"}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CUDA_VISIBLE_DEVICES", "0")
+        with open_cluster(
+            "local",
+            gpu={"threads": 2, "memory": "1 GB"},
+            cpu={"processes": 1, "threads": 1, "memory": "1 GB"},
+            environment=environment,
+        ) as client:
+            with annotate(**device_annotations()):
+                device = client.map(_where, range(12), pure=False)
+            anywhere = client.map(_where, range(12, 36), pure=False)
+            on_device = set(cast("Places", client.gather(device)))
+            names = {name for name, _ in cast("Places", client.gather(anywhere))}
+            model = load_model(tiny_model(tmp_path / "model"))
+            classes = classify(_small_scene(), model, tile=64)
+            write_cog(classes, tmp_path / "map.tif")
+            inference = cast("dict[str, tuple[str, str]]", client.run(_inference_here))
+    assert {name for name, _ in on_device} == {"gpu-0"}
+    assert len({thread for _, thread in on_device}) == 1
+    assert all(thread.startswith("device") for _, thread in on_device)
+    assert names == {"gpu-0", "cpu-0"}
+    assert dict(inference.values()) == {"gpu-0": "6 by device_0", "cpu-0": "0 by "}
+
+
+def _small_scene() -> xr.DataArray:
+    pixels = np.random.default_rng(0).random((4, 128, 192), np.float32) / 4
+    grid = target_geobox((4_320_000, 3_210_000, 4_321_920, 3_211_280))
+    coords: Any = {"band": ["blue", "green", "red", "nir"]}
+    lazy = da.from_array(pixels).rechunk((4, 50, 70))
+    return georeference(lazy, grid, dims=("band", "y", "x"), coords=coords)
+
+
+def _inference_here(dask_worker: Worker) -> tuple[str, str]:
+    """Run in a worker: how many blocks were classified, and which device threads there are."""
+    import threading
+
+    from osm4eo_xr.inference.throughput import LEDGER
+
+    threads = sorted(t.name for t in threading.enumerate() if t.name.startswith("device"))
+    return str(dask_worker.name), f"{LEDGER.read().blocks} by {' '.join(threads)}"
+
+
+def _where(_number: int) -> tuple[str, str]:
+    import threading
+    import time
+
+    from distributed import get_worker
+
+    time.sleep(0.05)
+    return str(get_worker().name), threading.current_thread().name
+
+
+def test_a_scratch_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    wrong = tmp_path / "file" / "scratch"
+    with (
+        pytest.raises(InputError, match="scratch folder .*file/scratch of cluster 'local'"),
+        open_cluster("local", scratch=str(wrong)),
+    ):
+        pass
+
+
+def test_cpu_workers_of_a_gpu_site_leave_the_gpu_alone() -> None:
+    assert worker_environment(LocalSite(), 4, gpu=False)["JAX_PLATFORMS"] == "cpu"
+    on_gpu = worker_environment(LocalSite(), 4, gpu=True)
+    assert on_gpu["JAX_PLATFORMS"] == "cuda,cpu"
+    assert on_gpu["XLA_PYTHON_CLIENT_MEM_FRACTION"] == "0.85"
+
+
+def test_variables_are_put_in_as_bash_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOMEWHERE", "/scratch")
+    monkeypatch.delenv("NOWHERE", raising=False)
+    assert expand_variables("${SOMEWHERE:-/tmp}/a") == "/scratch/a"
+    assert expand_variables("${NOWHERE:-/here}$SOMEWHERE") == "/here/scratch"
+
+
+def test_the_callers_jax_platforms_win_over_ours_and_the_sites_over_both(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("JAX_PLATFORMS", "rocm")
+    monkeypatch.setenv("PLACE", "/disk")
+    assert environment_here(LocalSite(), 4, gpu=True)["JAX_PLATFORMS"] == "rocm"
+    site = LocalSite(environment={"JAX_PLATFORMS": "cpu", "TMPDIR": "$PLACE/tmp"})
+    stated = environment_here(site, 4, gpu=True)
+    assert (stated["JAX_PLATFORMS"], stated["TMPDIR"]) == ("cpu", "/disk/tmp")

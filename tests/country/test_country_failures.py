@@ -1,0 +1,43 @@
+"""A country run that meets a bad tile: what is finished, what is said, how it goes on."""
+
+from pathlib import Path
+
+import pytest
+import rasterio
+
+from osm4eo_xr.cli.app import main
+from osm4eo_xr.country.run import run_country
+from tests.cases.country_case import MODEL, make_country
+
+
+@pytest.mark.parametrize("last", [2, 9])
+def test_a_corrupt_tile_is_named_when_the_others_are_finished(
+    last: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    country = make_country(tmp_path / "land", edge=60, overlap=12, learn=MODEL)
+    bad = country.parent / "tiles" / "T01.tif"
+    with rasterio.open(bad, "r+") as file:
+        profile, pixels, names = dict(file.profile), file.read(), file.descriptions
+    with rasterio.open(
+        bad, "w", **{**profile, "compress": "deflate", "interleave": "band"}
+    ) as file:
+        file.write(pixels)
+        file.descriptions = names
+    whole = bad.read_bytes()
+    tenth = len(whole) // 10  # a header that is well, pixels of one or all bands that are not
+    bad.write_bytes(whole[:tenth] + bytes((last - 1) * tenth) + whole[last * tenth :])
+    monkeypatch.setattr("sys.argv", ["osm4eo-xr", "run", str(country)])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 1
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert f"1 of 9 tiles cannot be read: T01 ({bad}" in said
+    assert "replace the files and run again" in said
+    out = country.parent / "result"
+    assert len(list((out / "classified").glob("T??.tif"))) == 8
+    assert not (out / "mosaic.tif").exists()
+    bad.write_bytes(whole)
+    made: list[str] = []
+    run_country(country, watch=lambda piece, *_: made.append(piece))
+    assert [p for p in dict.fromkeys(made) if p.startswith("classified")] == ["classified T01"]
+    assert (out / "water.tif").exists()

@@ -1,0 +1,146 @@
+"""Inside a worker: no second compilation, blocks that overlap, a cache of programs, no forks."""
+
+import os
+import threading
+from pathlib import Path
+from typing import Literal
+
+import dask.array as da
+import jax
+import numpy as np
+import pytest
+from jax.experimental.compilation_cache import compilation_cache
+
+from osm4eo_xr.errors import InputError
+from osm4eo_xr.inference import winograd_engine, worker
+from osm4eo_xr.inference.prediction import classify
+from osm4eo_xr.inference.program import Plan
+from osm4eo_xr.inference.worker import JaxEngine, ModelSource, classify_block
+from osm4eo_xr.models.record import Normalisation
+from tests.inference.test_classify import DENSE, chunked, make_model, make_scene
+
+COMPILED: list[str] = []
+HITS: list[str] = []
+jax.monitoring.register_event_duration_secs_listener(
+    lambda event, *_, **__: COMPILED.append(event) if "backend_compile" in event else None
+)
+jax.monitoring.register_event_listener(
+    lambda event, **_: HITS.append(event) if event.endswith("cache_hits") else None
+)
+
+
+@pytest.mark.parametrize("engine", ["jax", "onnx", "winograd"])
+def test_xla_compiles_for_the_first_block_only(engine: Literal["jax", "onnx", "winograd"]) -> None:
+    if engine == "onnx":
+        pytest.importorskip("onnxruntime")
+    apart = {"jax": 0.3, "onnx": 0.4, "winograd": 0.5}[engine]
+    scale = Normalisation(offset=(0.1,) * 4, scale=(apart,) * 4)
+    fresh, scene = make_model(normalisation=scale), make_scene()
+    COMPILED.clear()
+    first = classify(scene, fresh, tile=64, engine=engine)[:64, :64].compute()
+    assert COMPILED
+    COMPILED.clear()
+    for size in (37, 64, 150):
+        again = classify(chunked(scene, size, size), fresh, tile=64, engine=engine).compute()
+        np.testing.assert_array_equal(again[:64, :64], first)
+    assert not COMPILED
+
+
+def test_one_engine_of_a_process_keeps_the_memory_of_its_network() -> None:
+    model, scene = make_model(), make_scene()
+    first = classify(scene, model, tile=64, engine="winograd").values
+    for tile in (96, 64):
+        again = classify(scene, model, tile=tile, engine="winograd").values
+        np.testing.assert_array_equal(again, first)
+        assert len(winograd_engine._held) == 1
+
+
+def test_programs_come_from_the_cache_the_second_time(tmp_path: Path) -> None:
+    plan = Plan(DENSE, tuple(range(1, 13)), ("classes",), 32, 32, 0, 0, "float32", "jax")
+    names = ("min_compile_time_secs", "min_entry_size_bytes")
+    before = {
+        f"jax_persistent_cache_{n}": getattr(jax.config, f"jax_persistent_cache_{n}") for n in names
+    }
+    jax.config.update("jax_compilation_cache_dir", str(tmp_path))
+    compilation_cache.reset_cache()
+    try:
+        JaxEngine(make_model(), plan)
+        assert any(tmp_path.iterdir())
+        HITS.clear()
+        JaxEngine(make_model(), plan)
+        assert HITS
+    finally:
+        for name, value in {**before, "jax_compilation_cache_dir": None}.items():
+            jax.config.update(name, value)
+        compilation_cache.reset_cache()
+
+
+class Reads:
+    """Counts the blocks whose reading began, and lets others wait for a number of them."""
+
+    def __init__(self) -> None:
+        self.begun = 0
+        self.changed = threading.Condition()
+
+    def read(self, block_id: tuple[int, ...]) -> np.ndarray:
+        del block_id
+        with self.changed:
+            self.begun += 1
+            self.changed.notify_all()
+        return np.zeros((4, 64, 64), np.float32)
+
+    def wait_for(self, number: int) -> bool:
+        with self.changed:
+            return self.changed.wait_for(lambda: self.begun >= number, timeout=30)
+
+
+class SlowEngine:
+    """Computes until the reading of the next block has begun, or gives up."""
+
+    def __init__(self, reads: Reads, blocks: int) -> None:
+        self.reads, self.blocks = reads, blocks
+        self.overlapped: list[bool] = []
+
+    def stage(self, block: np.ndarray, _offset: np.ndarray, _scale: np.ndarray) -> np.ndarray:
+        return block
+
+    def compute(self, staged: np.ndarray) -> np.ndarray:
+        next_one = min(len(self.overlapped) + 2, self.blocks)
+        self.overlapped.append(self.reads.wait_for(next_one))
+        return staged
+
+    def fetch(self, computed: np.ndarray) -> np.ndarray:
+        return computed[:1].astype(np.uint8)
+
+
+def test_next_block_is_read_while_one_computes(monkeypatch: pytest.MonkeyPatch) -> None:
+    blocks, reads = 4, Reads()
+    engine = SlowEngine(reads, blocks)
+    monkeypatch.setattr(worker, "_engine", lambda *_: engine)
+    plan = Plan(DENSE, tuple(range(1, 13)), ("classes",), 64, 64, 0, 0)
+    chunks = ((4,), (64,) * blocks, (64,))
+    scene = da.map_blocks(reads.read, chunks=chunks, dtype=np.float32, meta=np.empty((0, 0, 0)))
+    scaling = (np.zeros(4), np.ones(4))
+    source = ModelSource("none", None)
+    classes = da.map_blocks(
+        classify_block, scene, source, None, plan, scaling, (64 * blocks, 64), dtype=np.uint8,
+        chunks=((1,), *chunks[1:]), meta=np.empty((0, 0, 0), np.uint8),
+    )  # fmt: skip
+    classes.compute(scheduler="threads", num_workers=2)
+    assert engine.overlapped == [True] * blocks
+
+
+def test_a_process_keeps_few_programs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker, "_engines", {})
+    monkeypatch.setattr(worker, "_build", lambda *_: object())
+    monkeypatch.setattr(ModelSource, "load", lambda *_: None)
+    plan = Plan(DENSE, tuple(range(1, 13)), ("classes",), 64, 64, 0, 0)
+    kept = [worker._engine(ModelSource(str(n), None), None, plan) for n in range(6)]
+    assert list(worker._engines.values()) == kept[-worker.MOST_ENGINES :]
+    assert worker._engine(ModelSource("5", None), None, plan) is kept[5]
+
+
+def test_a_forked_process_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker, "_process", os.getppid())
+    with pytest.raises(InputError, match="start workers with the method 'spawn'"):
+        classify(make_scene(), make_model(), tile=64).compute()

@@ -1,0 +1,210 @@
+import itertools
+from pathlib import Path
+from typing import Any
+
+import dask.array as da
+import geopandas as gpd
+import numpy as np
+import pytest
+import shapely
+import xarray as xr
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from rasterio.features import geometry_mask
+
+from osm4eo_xr.errors import InputError
+from osm4eo_xr.grid import geobox_of, georeference, target_geobox
+from osm4eo_xr.maps.boundary import country_boundary
+from osm4eo_xr.maps.country_mosaic import mosaic
+
+LEFT, TOP = 4_320_000, 3_210_000
+
+
+def tile(
+    row: int, column: int, pixels: np.ndarray, chunks: Any = 40, name: str | None = None
+) -> xr.DataArray:
+    """Place pixels so that their upper left one is at row, column of the country."""
+    height, width = pixels.shape
+    left, top = LEFT + 10 * column, TOP - 10 * row
+    geobox = target_geobox((left, top - 10 * height, left + 10 * width, top))
+    attrs = {"nodata": 0, **({"tile": name} if name else {})}
+    return georeference(da.from_array(pixels, chunks=chunks), geobox, attrs=attrs)
+
+
+def three(chunks: Any = 40, seed: int = 0) -> list[xr.DataArray]:
+    """Three overlapping tiles, none of whose pixels is no data for sure."""
+    rng = np.random.default_rng(seed)
+    places = [(0, 0), (60, 30), (20, 70)]
+    return [
+        tile(y, x, rng.integers(0, 4, (100, 110)).astype(np.uint8), chunks, f"T{k}")
+        for k, (y, x) in enumerate(places)
+    ]
+
+
+def reference(tiles: list[xr.DataArray]) -> np.ndarray:
+    """Vote pixel by pixel, in plain Python, on the union of the tiles."""
+    boxes = [geobox_of(t) for t in tiles]
+    top = max(b.boundingbox.top for b in boxes)
+    left = min(b.boundingbox.left for b in boxes)
+    votes: dict[tuple[int, int], list[int]] = {}
+    for box, t in zip(boxes, tiles, strict=True):
+        row, column = (
+            round((top - box.boundingbox.top) / 10),
+            round((box.boundingbox.left - left) / 10),
+        )
+        for (y, x), value in np.ndenumerate(t.values):
+            votes.setdefault((row + y, column + x), []).append(int(value))
+    shape = tuple(max(k[axis] for k in votes) + 1 for axis in (0, 1))
+    out = np.zeros(shape, np.uint8)
+    for place, given_values in votes.items():
+        values = [v for v in given_values if v]
+        if values:
+            out[place] = max(values, key=lambda v: (values.count(v), -values.index(v)))
+    return out
+
+
+def test_majority_then_lowest_tile_id_equals_plain_votes() -> None:
+    tiles = three()
+    joined = mosaic(tiles, chunks=64)
+    np.testing.assert_array_equal(joined.values, reference(tiles))
+    assert joined.dtype == np.uint8
+    assert joined.attrs == {"nodata": 0}
+    assert geobox_of(joined).boundingbox[0] == LEFT
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_order_of_tiles_does_not_matter(named: bool) -> None:
+    tiles = three()
+    if not named:
+        tiles = [t.drop_attrs(deep=False) for t in tiles]
+    expected = mosaic(tiles, chunks=50)
+    for order in itertools.permutations(tiles):
+        np.testing.assert_array_equal(mosaic(list(order), chunks=50), expected)
+
+
+@settings(max_examples=12)
+@given(st.integers(7, 130), st.integers(7, 130), st.integers(16, 300), st.integers(0, 99))
+def test_any_chunking_gives_the_same_map(y: int, x: int, out: int, seed: int) -> None:
+    outline = shapely.Point(LEFT + 800, TOP - 800).buffer(600)
+    expected = mosaic(three(-1, seed), outline, chunks=1000).values
+    np.testing.assert_array_equal(mosaic(three((y, x), seed), outline, chunks=out), expected)
+
+
+def test_first_takes_the_order_given() -> None:
+    a, b = (tile(0, 0, np.full((4, 4), v, np.uint8)) for v in (3, 5))
+    assert (mosaic({"z": a, "a": b}, rule="first") == 3).all()
+    assert (mosaic({"a": b, "z": a}, rule="first") == 5).all()
+    assert (mosaic({"z": a, "a": b}) == 5).all()
+
+
+def test_confidence_decides_and_nan_loses() -> None:
+    maps = {k: tile(0, 0, np.full((2, 3), v, np.uint8)) for k, v in (("a", 3), ("b", 5))}
+    a = np.array([[0.9, 0.2, 0.5], [np.nan, np.nan, 0.1]], np.float32)
+    b = np.array([[0.1, 0.8, 0.5], [0.1, np.nan, np.nan]], np.float32)
+    sure = {"b": maps["b"].copy(data=da.from_array(b)), "a": maps["a"].copy(data=da.from_array(a))}
+    joined = mosaic(maps, confidence=sure)
+    np.testing.assert_array_equal(joined, [[3, 5, 3], [5, 3, 3]])
+
+
+def test_no_data_of_one_tile_is_filled_by_another() -> None:
+    holes = np.array([[0, 3], [3, 0]], np.uint8)
+    joined = mosaic({"a": tile(0, 0, holes), "b": tile(0, 0, np.full((2, 2), 7, np.uint8))})
+    np.testing.assert_array_equal(joined, [[7, 3], [3, 7]])
+
+
+def test_boundary_file_in_degrees_clips_by_pixel_centres(tmp_path: Path) -> None:
+    tiles = three()
+    shape = shapely.Polygon(
+        [(LEFT + 55, TOP - 33), (LEFT + 1505, TOP - 313), (LEFT + 711, TOP - 1411)]
+    )
+    path = tmp_path / "boundary.gpkg"
+    gpd.GeoDataFrame(geometry=[shape], crs=3035).to_crs(4326).to_file(path)
+    whole, clipped = mosaic(tiles, chunks=37), mosaic(tiles, path, chunks=37)
+    back = gpd.read_file(path).to_crs(3035).geometry
+    box = geobox_of(whole)
+    outside = geometry_mask(back, out_shape=box.shape, transform=box.affine)
+    np.testing.assert_array_equal(clipped, np.where(outside, 0, whole))
+    assert 0 < outside.mean() < 1
+
+
+def test_a_country_is_clipped_by_its_name(data_dir: Path) -> None:
+    boundaries = next((data_dir / "boundaries").rglob("*.shp"))
+    box = target_geobox((4_280_000, 2_650_000, 4_320_000, 2_690_000))  # Liechtenstein's corner
+    full = georeference(da.full(tuple(box.shape), np.uint8(7), chunks=1000), box)
+    joined = mosaic([full], boundaries, country="Austria")
+    frame = gpd.read_file(boundaries).to_crs(3035)
+    outline = frame.loc[frame["ADM0_A3"] == "AUT"].geometry
+    outside = geometry_mask(outline, out_shape=tuple(box.shape), transform=box.affine)
+    np.testing.assert_array_equal(joined, np.where(outside, 0, 7))
+    assert 0.1 < outside.mean() < 0.9
+    for country in ("FR", "UK", "ETO"):  # rows with gaps or traps among their codes
+        assert len(country_boundary(country, boundaries)) == 1
+    for country in ("LIE", "liechtenstein"):  # not in the table of countries
+        assert country_boundary(country, boundaries)["ADM0_A3"].tolist() == ["LIE"]
+    with pytest.raises(InputError, match="no row for 'Atlantis'"):
+        country_boundary("Atlantis", boundaries)
+    with pytest.raises(InputError, match="needs boundary="):
+        mosaic([full], country="Austria")
+
+
+def test_given_geobox_cuts_and_pads() -> None:
+    tiles = three()
+    box = target_geobox((LEFT - 200, TOP - 700, LEFT + 500, TOP + 100))
+    joined = mosaic(tiles, geobox=box, chunks=33)
+    assert geobox_of(joined) == box
+    np.testing.assert_array_equal(joined[10:, 20:], reference(tiles)[:70, :50])
+    assert not joined[:10].any()
+
+
+@pytest.mark.usefixtures("no_compute")
+def test_mosaic_is_lazy_and_tasks_are_only_where_data_is() -> None:
+    pixels = da.zeros((1000, 1000), dtype=np.uint8, chunks=500)
+    tiles = []
+    for k in range(400):
+        left, top = LEFT + 10 * 5000 * (k % 20), TOP - 10 * 5000 * (k // 20)
+        box = target_geobox((left, top - 10_000, left + 10_000, top))
+        tiles.append(georeference(pixels, box, attrs={"tile": str(k)}))
+    joined = mosaic(tiles, chunks=1000)
+    assert joined.shape == (96_000, 96_000)
+    name = joined.data.name
+    layer = joined.data.dask.layers[name]
+    busy = [task for task in layer.values() if task[0] is not np.zeros]
+    assert len(layer) == 96 * 96
+    assert len(busy) == 400
+
+
+@pytest.mark.parametrize(
+    ("tiles", "options", "message"),
+    [
+        ([], {}, "no class map"),
+        ([three()[0], three()[0]], {}, "two tiles are called T0"),
+        ([three()[0].astype(np.int32)], {}, "expected .* uint8"),
+        (three(), {"rule": "confidence"}, "needs a confidence"),
+        (three(), {"confidence": three()[:2]}, "give one each"),
+        (three(), {"boundary": "nowhere.gpkg"}, "cannot read boundary nowhere.gpkg"),
+        (three(), {"boundary": shapely.box(0, 0, 10, 10)}, "do not overlap"),
+        (three(), {"boundary": shapely.Point(LEFT, TOP)}, "no polygon"),
+    ],
+)
+def test_wrong_input_is_named(tiles: Any, options: Any, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        mosaic(tiles, **options)
+
+
+def test_tiles_on_another_grid_are_refused() -> None:
+    other = target_geobox((LEFT + 5, TOP - 100, LEFT + 105, TOP))
+    shifted = georeference(
+        da.zeros((10, 10), dtype=np.uint8),
+        type(other)((10, 10), other.affine @ other.affine.translation(0.5, 0), other.crs),
+    )
+    with pytest.raises(InputError, match="one grid"):
+        mosaic({"a": three()[0], "b": shifted})
+
+
+def test_worker_processes_give_the_same_map() -> None:
+    from distributed import Client
+
+    tiles, outline = three(), shapely.Point(LEFT + 800, TOP - 800).buffer(600)
+    expected = mosaic(tiles, outline, chunks=50).values
+    with Client(n_workers=1, threads_per_worker=1, dashboard_address=None):
+        np.testing.assert_array_equal(mosaic(tiles, outline, chunks=50).compute(), expected)

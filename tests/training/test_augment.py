@@ -1,0 +1,54 @@
+"""Augmentation leaves classes as they are."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from osm4eo_xr.training.augment import drop_bands, jitter, turn
+
+RNG = np.random.default_rng(0)
+IMAGE = RNG.normal(0, 1, (200, 5, 5, 3)).astype(np.float32)
+LABEL = RNG.integers(0, 200, (200, 5, 5)).astype(np.uint8)
+KEY = jax.random.key(4)
+
+
+def eight(x: np.ndarray) -> list[np.ndarray]:
+    """Return numpy's turns and flips of one sample."""
+    return [np.rot90(y, k) for y in (x, x[::-1]) for k in range(4)]
+
+
+def test_samples_are_seen_in_all_eight_turns_and_labels_with_them() -> None:
+    image, label = turn(jnp.asarray(IMAGE), jnp.asarray(LABEL), KEY)
+    seen = []
+    for k in range(len(IMAGE)):
+        which = [np.array_equal(image[k], y) for y in eight(IMAGE[k])]
+        assert sum(which) == 1
+        assert np.array_equal(label[k], eight(LABEL[k])[which.index(True)])
+        seen.append(which.index(True))
+    assert np.bincount(seen, minlength=8).min() > 10
+
+
+def test_labels_of_whole_windows_stay() -> None:
+    _, label = turn(jnp.asarray(IMAGE), jnp.asarray(LABEL[:, 0, 0]), KEY)
+    assert np.array_equal(label, LABEL[:, 0, 0])
+
+
+def test_jitter_is_one_gain_and_shift_per_sample_and_band() -> None:
+    found = np.asarray(jitter(jnp.asarray(IMAGE), KEY, 0.1))
+    gains = []
+    for k in range(0, 200, 5):
+        for band in range(3):
+            x, y = IMAGE[k, ..., band].ravel(), found[k, ..., band].ravel()
+            gain, shift = np.polyfit(x, y, 1)
+            np.testing.assert_allclose(gain * x + shift, y, atol=1e-4)
+            gains.append((gain - 1, shift))
+    assert np.allclose(np.std(gains, axis=0), 0.1, atol=0.03)
+    assert np.allclose(np.mean(gains, axis=0), 0.0, atol=0.03)
+
+
+def test_dropped_bands_are_zero_as_often_as_asked() -> None:
+    found = np.asarray(drop_bands(jnp.asarray(IMAGE), KEY, 0.3))
+    gone = (found == 0).all(axis=(1, 2))
+    assert abs(gone.mean() - 0.3) < 0.06
+    kept = np.broadcast_to(~gone[:, None, None], found.shape)
+    assert np.array_equal(found[kept], IMAGE[kept])

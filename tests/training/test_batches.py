@@ -1,0 +1,147 @@
+"""The way of samples to the device: orders, whole batches, reading ahead."""
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+import xarray as xr
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from osm4eo_xr.samples.store import STORE_CHUNK
+from osm4eo_xr.training.batches import (
+    Prefetch,
+    Windows,
+    epoch_order,
+    ordered_batches,
+    train_batches,
+)
+
+SIZE = 300
+
+
+@pytest.fixture(scope="module")
+def numbered() -> xr.Dataset:
+    """Samples whose pixels hold their own number."""
+    number = np.arange(2 * SIZE)
+    image = np.broadcast_to(number[:, None, None, None], (2 * SIZE, 4, 4, 2)).astype(np.float32)
+    label = np.broadcast_to(number[:, None, None] % 200, (2 * SIZE, 4, 4)).astype(np.uint8).copy()
+    label[:, 2, 2] = 7
+    dims = ("sample", "y", "x")
+    return xr.Dataset({"image": ((*dims, "band"), image), "label": (dims, label)})
+
+
+def windows(samples: xr.Dataset, *, memory: int = 2**30, window: int | None = None) -> Windows:
+    return Windows(samples, np.arange(0, 2 * SIZE, 2), window, memory=memory)
+
+
+@given(st.integers(1, 1000), st.integers(1, 500), st.integers(0, 99))
+def test_an_epoch_shows_every_sample_once(size: int, group: int, epoch: int) -> None:
+    order = np.concatenate(epoch_order(size, seed=1, epoch=epoch, group=group))
+    assert np.array_equal(np.sort(order), np.arange(size))
+
+
+def test_epochs_differ_and_repeat() -> None:
+    first, again, second = (
+        np.concatenate(epoch_order(500, seed=1, epoch=epoch, group=500)) for epoch in (0, 0, 1)
+    )
+    assert np.array_equal(first, again)
+    assert (first == second).mean() < 0.05
+
+
+def test_a_group_reads_whole_chunks_of_the_store() -> None:
+    for group in epoch_order(1000, seed=0, epoch=0, group=130):
+        chunks, counts = np.unique(group // STORE_CHUNK, return_counts=True)
+        whole = np.minimum(STORE_CHUNK, 1000 - chunks * STORE_CHUNK)
+        assert np.array_equal(counts, whole)
+
+
+@settings(max_examples=20)
+@given(batch=st.integers(1, 90), memory=st.sampled_from([1, 20_000, 2**30]))
+def test_batches_are_whole_and_hold_what_they_name(
+    numbered: xr.Dataset, batch: int, memory: int
+) -> None:
+    seen: list[int] = []
+    for image, label, positions in train_batches(
+        windows(numbered, memory=memory), batch, seed=3, epoch=2
+    ):
+        assert image.shape == (batch, 4, 4, 2)
+        assert np.array_equal(image[:, 0, 0, 0].astype(int), positions)
+        assert np.array_equal(label[:, 0, 0], positions % 200)
+        seen += positions.tolist()
+    assert len(seen) == len(set(seen)) == SIZE - SIZE % batch
+    assert all(position % 2 == 0 for position in seen)
+
+
+@settings(max_examples=20)
+@given(skip=st.integers(0, 12), memory=st.sampled_from([1, 20_000, 2**30]))
+def test_a_resumed_epoch_meets_the_batches_it_has_not_seen(
+    numbered: xr.Dataset, skip: int, memory: int
+) -> None:
+    def order(skip: int) -> list[list[int]]:
+        found = train_batches(windows(numbered, memory=memory), 25, seed=1, epoch=0, skip=skip)
+        return [positions.tolist() for _, _, positions in found]
+
+    assert order(skip) == order(0)[skip:]
+
+
+def test_windows_are_cut_around_the_drawn_pixel(numbered: xr.Dataset) -> None:
+    numbered = numbered.copy(deep=True)
+    numbered["image"][:, 2, 2] = -1.0
+    image, label = windows(numbered, window=2).read(np.array([4, 1]))
+    assert image.shape == (2, 2, 2, 2)
+    assert (label == 7).all()
+    assert (image[:, 1, 1] == -1.0).all()
+    assert image[:, 0, 0, 0].tolist() == [8.0, 2.0]
+
+
+def test_the_last_batch_in_order_is_filled_with_unlabelled_samples(numbered: xr.Dataset) -> None:
+    batches = list(ordered_batches(windows(numbered), 128))
+    assert [len(image) for image, _, _ in batches] == [128, 128, 128]
+    image, label, positions = batches[-1]
+    rest = SIZE - 256
+    assert len(positions) == rest
+    assert (image[rest:] == 0).all()
+    assert (label[rest:] == 0).all()
+    assert np.concatenate([p for _, _, p in batches]).tolist() == list(range(0, 2 * SIZE, 2))
+
+
+def test_prefetch_counts_the_time_without_a_batch() -> None:
+    def slow() -> Iterator[int]:
+        for k in range(3):
+            time.sleep(0.05)
+            yield k
+
+    with Prefetch(slow(), lambda item: item + 10) as ahead:
+        assert list(ahead) == [10, 11, 12]
+    assert ahead.waited > 0.1
+
+
+def test_prefetch_hides_loading_behind_the_step() -> None:
+    def slow() -> Iterator[int]:
+        for k in range(6):
+            time.sleep(0.02)
+            yield k
+
+    start = time.perf_counter()
+    with Prefetch(slow(), lambda item: item) as ahead:
+        for _ in ahead:
+            time.sleep(0.05)
+    assert ahead.waited < 0.5 * (time.perf_counter() - start)
+
+
+def test_an_error_of_reading_reaches_the_loop() -> None:
+    def broken() -> Iterator[Any]:
+        yield 1
+        raise OSError("the disk is gone")
+
+    with pytest.raises(OSError, match="the disk is gone"), Prefetch(broken(), int) as ahead:
+        list(ahead)
+
+
+def test_leaving_early_ends_the_thread() -> None:
+    with Prefetch(iter(range(1000)), int) as ahead:
+        next(iter(ahead))
+    assert not ahead._thread.is_alive()

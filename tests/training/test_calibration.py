@@ -1,0 +1,58 @@
+"""Calibration error beside scikit-learn's bins, and the temperature that undoes overconfidence."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.special import softmax
+from sklearn.calibration import calibration_curve
+from sklearn.metrics import log_loss
+
+from osm4eo_xr.training.calibration import BINS, calibration_bins, expected_error, fit_temperature
+
+
+def drawn(temperature: float, n: int = 20_000) -> tuple[np.ndarray, np.ndarray]:
+    """Return logits ``temperature`` times too sure, and labels."""
+    rng = np.random.default_rng(0)
+    logits = rng.normal(0, 2, (n, 4))
+    edges = softmax(logits, axis=-1).cumsum(axis=-1)
+    index = (rng.random((n, 1)) > edges).sum(axis=-1)
+    return (logits * temperature).astype(np.float32), np.minimum(index, 3)
+
+
+def test_the_error_is_that_of_scikit_learns_bins() -> None:
+    logits, index = drawn(2.5, 3000)
+    p = softmax(logits.astype(float), axis=-1)
+    confidence, right = p.max(axis=-1), p.argmax(axis=-1) == index
+    share, mean = calibration_curve(right, confidence, n_bins=BINS)
+    counts = np.histogram(confidence, np.linspace(0, 1, BINS + 1))[0]
+    expected = np.average(np.abs(share - mean), weights=counts[counts > 0])
+    assert expected_error(calibration_bins(logits, index)) == pytest.approx(expected, abs=1e-9)
+
+
+@given(st.integers(1, 299))
+def test_bins_of_parts_add_up(cut: int) -> None:
+    logits, index = drawn(1.5, 300)
+    parts = calibration_bins(logits[:cut], index[:cut]) + calibration_bins(
+        logits[cut:], index[cut:]
+    )
+    np.testing.assert_allclose(parts, calibration_bins(logits, index))
+
+
+@pytest.mark.parametrize("temperature", [0.4, 1.0, 3.0])
+def test_the_temperature_is_found_and_calibrates(temperature: float) -> None:
+    logits, index = drawn(temperature)
+    found = fit_temperature(logits, index)
+    assert found == pytest.approx(temperature, rel=0.04)
+    assert expected_error(calibration_bins(logits / np.float32(found), index)) < 0.015
+    losses = [
+        log_loss(index, softmax(logits.astype(float) / t, axis=-1))
+        for t in (found * 0.97, found, found * 1.03)
+    ]
+    assert losses[1] == min(losses)
+
+
+def test_without_predictions_nothing_is_known() -> None:
+    nothing = np.zeros((0, 4), np.float32), np.zeros(0, np.int64)
+    assert np.isnan(expected_error(calibration_bins(*nothing)))
+    assert fit_temperature(*nothing) == 1.0

@@ -1,0 +1,245 @@
+"""Training learns, repeats itself, stops early, starts from other models, names what is wrong."""
+
+import dataclasses
+from collections.abc import Iterator
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+import xarray as xr
+
+from osm4eo_xr.accuracy.held_out import evaluate
+from osm4eo_xr.errors import InputError
+from osm4eo_xr.legend import Legend
+from osm4eo_xr.models.model import Model, model_from_bytes, model_to_bytes
+from osm4eo_xr.networks.resnet import init
+from osm4eo_xr.training.fit import _class_weights, train
+from osm4eo_xr.training.loop import Fit, batch_of
+from osm4eo_xr.training.settings import TrainSettings
+from osm4eo_xr.training.status import Status
+from osm4eo_xr.training.step import Task, fresh_state, make_train_step, optimizer
+from osm4eo_xr.training.transfer import starting_variables
+from tests.cases.train_case import TINY, holed_samples, kept_programs, small_legend
+
+
+@pytest.fixture(scope="module", autouse=True)
+def programs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    with kept_programs(tmp_path_factory.mktemp("programs")):
+        yield
+
+
+@pytest.fixture(scope="module")
+def samples() -> xr.Dataset:
+    return holed_samples()
+
+
+@pytest.fixture(scope="module")
+def learned(samples: xr.Dataset) -> tuple[Model, list[Status], list[tuple[int, int]]]:
+    """A model of a few epochs, and what was said meanwhile."""
+    seen: list[Status] = []
+    steps: list[tuple[int, int]] = []
+    model = train(samples, TINY, watch=seen.append, progress=lambda *n: steps.append(n))
+    return model, seen, steps
+
+
+def weights(model: Model) -> list[np.ndarray]:
+    return jax.tree.leaves(model.variables)
+
+
+def test_a_dense_network_learns_what_spectra_tell(learned: Any, samples: xr.Dataset) -> None:
+    report = evaluate(learned[0], samples, "test")
+    assert report.overall_accuracy > 0.9
+    history = learned[0].training["history"]
+    assert history[-1]["loss"] < 0.5 * history[0]["loss"]
+    assert [row["epoch"] for row in history] == [1, 2, 3, 4, 5]
+    assert all(np.isfinite(leaf).all() for leaf in weights(learned[0]))
+
+
+def test_a_window_network_learns_too(samples: xr.Dataset) -> None:
+    settings = dataclasses.replace(TINY, mode="window", window=8, epochs=8)
+    model = train(samples, settings)
+    assert evaluate(model, samples, "test").overall_accuracy > 0.8
+    assert model.centre == 4
+
+
+def test_the_best_epoch_by_validation_is_kept(learned: Any, samples: xr.Dataset) -> None:
+    training = learned[0].training
+    scores = [row["validation_accuracy"] for row in training["history"]]
+    assert training["best_epoch"] == 1 + int(np.argmax(scores))
+    assert evaluate(learned[0], samples, "validation").overall_accuracy == pytest.approx(
+        max(scores), abs=2e-3
+    )
+
+
+def test_the_same_seed_gives_the_same_weights(learned: Any, samples: xr.Dataset) -> None:
+    assert all(map(np.array_equal, weights(learned[0]), weights(train(samples, TINY))))
+
+
+def test_the_run_says_where_it_stands(learned: Any) -> None:
+    _, seen, steps = learned
+    assert steps == [(k + 1, len(steps)) for k in range(len(steps))]
+    assert [status.step for status in seen] == [n for n, _ in steps]
+    assert all(0 <= s.accuracy <= 1 and s.samples_per_second > 0 for s in seen)
+    assert seen[-1].seconds_left == 0
+    assert seen[0].seconds_left > 0
+
+
+def test_the_share_of_time_without_a_batch_is_recorded(learned: Any) -> None:
+    assert all(0 <= row["waiting"] <= 1 for row in learned[0].training["history"])
+
+
+def test_probabilities_are_calibrated_and_classes_stay(learned: Any, samples: xr.Dataset) -> None:
+    model = learned[0]
+    calibration = model.training["calibration"]
+    factor = np.float32(calibration["temperature"])
+    params = dict(model.variables["params"])
+    params["head"] = {name: leaf * factor for name, leaf in params["head"].items()}
+    raw = dataclasses.replace(model, variables={**model.variables, "params": params})
+    before, after = (evaluate(m, samples, "validation") for m in (raw, model))
+    assert calibration["ece_before"] == pytest.approx(before.calibration["ece"], abs=1e-3)
+    assert calibration["ece"] == pytest.approx(after.calibration["ece"], abs=1e-3)
+    assert np.abs(before.counts - after.counts).sum() <= 2
+    again = model_from_bytes(model_to_bytes(model))
+    assert again.training["calibration"] == calibration
+
+
+def test_training_ends_when_validation_no_longer_gains(
+    samples: xr.Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    accuracy = iter([0.5, 0.7, 0.6, 0.7, 0.9])
+    monkeypatch.setattr(
+        Fit,
+        "_scores",
+        lambda *_: {"validation_loss": 1.0, "validation_accuracy": next(accuracy)},
+    )
+    training = train(samples, dataclasses.replace(TINY, epochs=5, patience=2)).training
+    assert [row["validation_accuracy"] for row in training["history"]] == [0.5, 0.7, 0.6, 0.7]
+    assert training["best_epoch"] == 2
+
+
+def test_a_loss_that_is_no_number_names_its_batch(learned: Any, samples: xr.Dataset) -> None:
+    broken = samples.copy(deep=True)
+    broken["image"][17] = 3e38
+    assert broken["split"][17] == 0
+    place = f"17 (tile tile0, easting {float(broken['easting'][17]):.0f}, northing "
+    with pytest.raises(InputError) as caught:
+        train(broken, TINY, start=learned[0])
+    assert "the loss of step" in str(caught.value)
+    assert place in str(caught.value)
+
+
+def test_another_countrys_model_is_a_head_start(learned: Any, samples: xr.Dataset) -> None:
+    slow = dataclasses.replace(TINY, epochs=1, learning_rate=1e-5)
+    warm = train(samples, slow, start=learned[0])
+    assert warm.training["history"][0]["validation_accuracy"] > 0.9
+    assert warm.normalisation == learned[0].normalisation
+
+
+def test_the_head_is_fresh_where_the_classes_differ(learned: Any) -> None:
+    legend, (model, *_) = small_legend(), learned
+    fewer = Legend("two", legend.classes[:2])
+    kept = starting_variables(model.net, 0, legend, model)["params"]
+    moved = starting_variables(TINY.net(bands=4, classes=2), 0, fewer, model)["params"]
+    assert np.array_equal(kept["head"]["kernel"], model.variables["params"]["head"]["kernel"])
+    assert moved["head"]["kernel"].shape[-1] == 2
+    for params in (kept, moved):
+        body = {name: part for name, part in params.items() if name != "head"}
+        own = {name: model.variables["params"][name] for name in body}
+        assert all(map(np.array_equal, jax.tree.leaves(body), jax.tree.leaves(own)))
+
+
+def test_a_model_that_does_not_fit_is_refused(learned: Any, samples: xr.Dataset) -> None:
+    wider = dataclasses.replace(TINY, width=8)
+    with pytest.raises(InputError, match="width 4, the settings say 8"):
+        train(samples, wider, start=learned[0])
+    with pytest.raises(InputError, match="no band 'blue'"):
+        train(samples.sel(band=["green", "red", "nir"]), TINY, start=learned[0])
+    with pytest.raises(InputError, match="takes reflectance"):
+        train(samples.assign_attrs(units="dn"), TINY, start=learned[0])
+
+
+def test_parts_of_a_batch_add_up_to_its_gradient(samples: xr.Dataset) -> None:
+    """Two equal parts have the statistics of the whole, so the steps have to be equal."""
+    image = np.repeat(samples["image"].to_numpy()[:8], 2, axis=0)
+    label = np.repeat(samples["label"].to_numpy()[:8], 2, axis=0)
+    after = []
+    for accumulate in (1, 2):
+        task = small_task(accumulate=accumulate, flips=False, batch=16, clip=0.0)
+        state = fresh_state(task, init(task.net, jax.random.key(0)))
+        after.append(make_train_step(task)(state, jnp.asarray(image), jnp.asarray(label)))
+    for name in ("loss", "weight", "correct", "labelled"):
+        np.testing.assert_allclose(after[0][1][name], after[1][1][name], rtol=1e-5)
+    moments = [jax.tree.leaves(state["opt"][0].mu) for state, _ in after]
+    for whole, parts in zip(*moments, strict=True):
+        np.testing.assert_allclose(whole, parts, rtol=2e-3, atol=1e-5)
+
+
+def small_task(**changes: Any) -> Task:
+    settings = dataclasses.replace(TINY, **changes)
+    net = settings.net(bands=4, classes=3)
+    three = (1.0, 1.0, 1.0)
+    return Task(net, settings, (1, 5, 12), (0.1,) * 4, (0.05,) * 4, three, settings.batch, 10)
+
+
+def test_balanced_weights_count_classes_alike() -> None:
+    counts = np.array([900, 100, 0])
+    found = _class_weights(dataclasses.replace(TINY, class_weights="balanced"), counts)
+    np.testing.assert_allclose(np.array(found) * counts, [500, 500, 0])
+    assert _class_weights(TINY, counts) == (1.0, 1.0, 1.0)
+
+
+def test_schedules_are_those_of_the_settings() -> None:
+    """A single weight under a constant gradient shows the rate of each step."""
+
+    def rates(settings: TrainSettings, steps: int) -> np.ndarray:
+        rule = optimizer(settings, steps)
+        params = {"bias": jnp.zeros((1,), jnp.float32)}
+        opt, found = rule.init(params), []
+        for _ in range(steps):
+            with jax.numpy_dtype_promotion("standard"):
+                updates, opt = rule.update({"bias": jnp.ones((1,), jnp.float32)}, opt, params)
+            found.append(-float(np.asarray(optax.tree_utils.tree_get(updates, "bias"))[0]))
+        return np.array(found)
+
+    cosine = rates(TrainSettings(warmup=0.2, learning_rate=0.1, clip=0.0), 50)
+    assert int(cosine.argmax()) == 10
+    assert cosine[10] == pytest.approx(0.1, rel=1e-3)
+    assert (np.diff(cosine[:11]) > 0).all()
+    assert (np.diff(cosine[10:]) < 0).all()
+    nadam = rates(TrainSettings(optimizer="nadam", learning_rate=0.01, clip=0.0), 100)
+    settled = nadam[[39, 59, 79, 89, 99]]
+    np.testing.assert_allclose(settled / settled[0], [1, 1e-1, 1e-2, 1e-3, 5e-4], rtol=0.05)
+    assert settled[0] == pytest.approx(0.01, rel=0.05)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"epochs": 0}, "epochs is 0; give 1 or more"),
+        ({"depth": 12}, "depth 12 is not 9 n"),
+        ({"optimizer": "sgd"}, "optimizer 'sgd' is unknown; give adamw, nadam"),
+        ({"label_smoothing": 1.0}, "label_smoothing is 1.0; give 0 to below 1"),
+        ({"accumulate": 3, "batch": 16}, "accumulate is 3; give a divisor of 16"),
+        ({"learning_rate": 0.0}, "learning_rate is 0.0; give more than 0"),
+    ],
+)
+def test_settings_out_of_range_are_named(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        TrainSettings(**changes)
+
+
+def test_small_sets_make_small_batches() -> None:
+    assert batch_of(64, 1, 1000) == 64
+    assert batch_of(64, 4, 30) == 28
+    with pytest.raises(InputError, match="3 training samples are fewer"):
+        batch_of(64, 4, 3)
+
+
+def test_samples_without_the_legends_classes_are_refused(samples: xr.Dataset) -> None:
+    classes = tuple(dataclasses.replace(c, id=c.id + 40) for c in small_legend().classes)
+    other = Legend("other", classes)
+    with pytest.raises(InputError, match="no training sample has a class of legend 'other'"):
+        train(samples, TINY, legend=other)
