@@ -46,7 +46,7 @@ from .models.keras_import import import_keras as import_keras
 from .models.model import Model as Model
 from .models.model import load_model as load_model
 from .models.model import save_model as save_model
-from .models.record import Normalisation as Normalisation
+from .models.record import Normalization as Normalization
 from .networks.settings import NetSettings as NetSettings
 from .osm.landuse import read_landuse as read_landuse
 from .osm.landuse import unclaimed_tags as unclaimed_tags
@@ -71,7 +71,7 @@ __all__ = [
     "Legend",
     "Model",
     "NetSettings",
-    "Normalisation",
+    "Normalization",
     "TrainSettings",
     "__version__",
     "agreement",

@@ -28,10 +28,10 @@ __all__ = [
 ]
 
 TARGET_CRS = "EPSG:3035"
-"""ETRS89-extended / LAEA Europe: equal area, metres; the grid of all products."""
+"""ETRS89-extended / LAEA Europe: equal area, meters; the grid of all products."""
 
 TARGET_RESOLUTION = 10.0
-"""Pixel size in metres."""
+"""Pixel size in meters."""
 
 _PIXEL_TOLERANCE = 1e-3  # of a pixel; file headers round their transforms
 
@@ -55,7 +55,7 @@ def target_geobox(
     bounds_crs, crs : str
         CRS of the bounds and of the grid.
     resolution : float
-        Pixel size in units of ``crs`` (metres for EPSG:3035).
+        Pixel size in units of ``crs`` (meters for EPSG:3035).
 
     Raises
     ------
@@ -103,7 +103,7 @@ def georeference(
     """Wrap an array whose last two axes lie on ``geobox`` as a DataArray with CRS and coordinates.
 
     The spatial dims are always called y and x, also for a geographic CRS; coordinates are pixel
-    centres.
+    centers.
 
     Raises
     ------
@@ -124,7 +124,7 @@ def georeference(
 
 
 def spatial_coords(geobox: GeoBox) -> dict[str, xr.DataArray]:
-    """Return y, x and spatial_ref coordinates of a grid (pixel centres)."""
+    """Return y, x and spatial_ref coordinates of a grid (pixel centers)."""
     from odc.geo.xr import xr_coords
 
     coords = xr_coords(geobox, dims=("y", "x"))

@@ -1,4 +1,4 @@
-"""The legend: land-use classes, their CORINE codes, names and colours, and their OSM tags."""
+"""The legend: land-use classes, their CORINE codes, names and colors, and their OSM tags."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from osm4eo_xr.errors import InputError
 from osm4eo_xr.settings_io import read_toml
 
 NO_DATA = 0
-"""Class id of unlabelled or missing pixels in every class raster."""
+"""Class id of unlabeled or missing pixels in every class raster."""
 
 Geometry = Literal["area", "line", "point"]
 
@@ -59,7 +59,7 @@ class LandUseClass:
 
     @property
     def hex_color(self) -> str:
-        """The colour as ``#rrggbb``."""
+        """The color as ``#rrggbb``."""
         return "#{:02x}{:02x}{:02x}".format(*self.color)
 
 
@@ -76,7 +76,7 @@ class TagRule:
     exclude : tuple of (str, str)
         Tags that take an object out of the rule.
     width : float
-        Metres: the width of lines, the diameter of points; 0 for areas.
+        Meters: the width of lines, the diameter of points; 0 for areas.
     source : str
         Where the rule comes from.
     require : tuple of (str, str)
@@ -256,7 +256,7 @@ def default_legend(*, coastal: bool = False) -> Legend:
     ----------
     coastal : bool
         Add coastal wetlands (CLC 42) as class 13. Without it salt marshes, tidal flats and
-        mangroves stay unlabelled.
+        mangroves stay unlabeled.
     """
     text = files("osm4eo_xr").joinpath("legend.toml").read_text(encoding="utf-8")
     tree = tomllib.loads(text)
@@ -295,12 +295,12 @@ def _read_rules(table: dict[str, Any], ids: dict[str, int], source: str) -> list
         raise InputError(f"{where} has class {slug!r}; give one of {', '.join(ids)}")
     width = table.get("width", 0.0)
     if not isinstance(width, int | float) or width < 0:
-        raise InputError(f"{where} has width {width!r}; give metres, 0 or more")
+        raise InputError(f"{where} has width {width!r}; give meters, 0 or more")
     geometry = table.get("geometry", "line" if width else "area")
     if geometry not in get_args(Geometry) or (geometry == "area") is (width > 0):
         raise InputError(
             f"{where} has geometry {geometry!r} and width {width!r}; give lines and points a "
-            f"width in metres and areas none"
+            f"width in meters and areas none"
         )
     given = {
         "exclude": tuple(_split_tag(tag, where) for tag in table.get("exclude", [])),

@@ -22,7 +22,7 @@ from osm4eo_xr.legend import NO_DATA, Legend, default_legend
 _TRUE_COLOR = ("red", "green", "blue")
 _DARK = 0.5  # share of a row above which a cell's number is written in white
 _DPI = 150
-_LIFT = 0.75  # exponent of the tones of a true-colour picture
+_LIFT = 0.75  # exponent of the tones of a true-color picture
 
 
 def quicklook(
@@ -39,7 +39,7 @@ def quicklook(
     Parameters
     ----------
     scene : DataArray (band, y, x), float32 reflectance
-        Drawn in true colour; NaN = no data.
+        Drawn in true color; NaN = no data.
     labels, class_map : DataArray (y, x), uint8, optional
         0 = no data, drawn white.
     legend : Legend, optional
@@ -103,12 +103,12 @@ def label_figure(
     title: str = "",
     pixels: int = 1400,
 ) -> Figure:
-    """Draw labels in the legend's colours beside the share of the area that each class has.
+    """Draw labels in the legend's colors beside the share of the area that each class has.
 
     Parameters
     ----------
     labels : DataArray (y, x), uint8
-        0 = unlabelled, drawn white.
+        0 = unlabeled, drawn white.
     report : mapping
         From ``label_report``.
     legend : Legend, optional
@@ -135,8 +135,8 @@ def label_figure(
     for row, share in enumerate(shares):
         right.text(share, row, f" {share:.2f}", va="center", fontsize=7)
     right.set_xlabel("share of the area / %", fontsize=8)
-    open_share, conflicts = 1 - report["labelled"], report["conflicts"]
-    right.set_title(f"unlabelled {open_share:.1%}, conflicts {conflicts:.1%}", fontsize=9)
+    open_share, conflicts = 1 - report["labeled"], report["conflicts"]
+    right.set_title(f"unlabeled {open_share:.1%}, conflicts {conflicts:.1%}", fontsize=9)
     right.spines[["top", "right"]].set_visible(False)
     figure.suptitle(title)
     return figure
@@ -168,7 +168,7 @@ def _stretch(image: Float32[np.ndarray, "y x 3"]) -> UInt8[np.ndarray, "y x 3"]:
 
 
 def draw_legend(axis: Axes, legend: Legend | None = None) -> None:
-    """Fill an axis with the names and colours of a legend."""
+    """Fill an axis with the names and colors of a legend."""
     legend = legend or default_legend()
     axis.set_axis_off()
     patches = [
@@ -269,12 +269,12 @@ def _show_classes(
 
 
 def _show(axis: Axes, image: Any, extent: tuple[float, ...], **style: Any) -> None:
-    """Draw a raster with kilometre coordinates."""
+    """Draw a raster with kilometer coordinates."""
     left, bottom, right, top = extent
     axis.imshow(image, extent=(left, right, bottom, top), interpolation="nearest", **style)
-    kilometres = FuncFormatter(lambda v, _: f"{v / 1000:.0f}")
-    axis.xaxis.set_major_formatter(kilometres)
-    axis.yaxis.set_major_formatter(kilometres)
+    kilometers = FuncFormatter(lambda v, _: f"{v / 1000:.0f}")
+    axis.xaxis.set_major_formatter(kilometers)
+    axis.yaxis.set_major_formatter(kilometers)
     axis.xaxis.set_major_locator(MaxNLocator(4))
     axis.yaxis.set_major_locator(MaxNLocator(5))
     axis.tick_params(labelsize=7)

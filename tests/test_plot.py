@@ -34,7 +34,7 @@ def colors_in(path: Path) -> set[tuple[int, ...]]:
     return {color for n, color in found if n > 400 and isinstance(color, tuple)}
 
 
-def test_quicklook_draws_every_class_in_its_colour(tmp_path: Path) -> None:
+def test_quicklook_draws_every_class_in_its_color(tmp_path: Path) -> None:
     quicklook(scene(), classes(), classes(), title="Made up").savefig(tmp_path / "map.png")
     assert {c.color for c in default_legend().classes} <= colors_in(tmp_path / "map.png")
 
@@ -44,7 +44,7 @@ def test_quicklook_thins_before_it_computes(tmp_path: Path) -> None:
     assert (tmp_path / "small.png").stat().st_size > 10_000
 
 
-def test_true_colour_is_red_green_blue_and_white_where_nothing_is() -> None:
+def test_true_color_is_red_green_blue_and_white_where_nothing_is() -> None:
     image = true_color(scene())
     assert image.shape == (200, 300, 3)
     assert (image[:20] == 255).all()

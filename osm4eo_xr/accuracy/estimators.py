@@ -235,7 +235,7 @@ def assess(
     class_map : DataArray (y, x), uint8
         0 = no data; may be lazy, chunks are compared one by one.
     reference : GeoDataFrame, DataArray or path
-        Points with a class each; or labels (y, x) uint8 on the map's grid, 0 = unlabelled; or
+        Points with a class each; or labels (y, x) uint8 on the map's grid, 0 = unlabeled; or
         the path of a vector file of points or of a GeoTIFF of labels. Points may be on any CRS.
     legend : Legend, optional
         By default the twelve classes of OSMlanduse.

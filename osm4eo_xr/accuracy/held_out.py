@@ -10,7 +10,7 @@ import xarray as xr
 
 from osm4eo_xr.accuracy.estimators import AccuracyReport, confusion_counts
 from osm4eo_xr.training.calibration import BINS, calibration_bins, expected_error
-from osm4eo_xr.training.scoring import index_of, labelled_logits, windows_of
+from osm4eo_xr.training.scoring import index_of, labeled_logits, windows_of
 from osm4eo_xr.training.settings import TrainSettings
 from osm4eo_xr.training.step import Task
 
@@ -27,7 +27,7 @@ def evaluate(
     samples: xr.Dataset,
     split: Literal["train", "validation", "test"] = "test",
     *,
-    pixels: Literal["all", "centre"] = "all",
+    pixels: Literal["all", "center"] = "all",
     progress: Callable[[int, int], None] | None = None,
 ) -> AccuracyReport:
     """Compare a model with the labels of one split.
@@ -40,8 +40,8 @@ def evaluate(
         As ``draw_samples`` or ``open_samples`` returns it; its bands include the model's.
     split : {"train", "validation", "test"}
         Which samples.
-    pixels : {"all", "centre"}
-        Dense models: all labelled pixels of the windows, or the drawn pixel of each only. Window
+    pixels : {"all", "center"}
+        Dense models: all labeled pixels of the windows, or the drawn pixel of each only. Window
         models always know the drawn pixel only.
     progress : callable, optional
         Called as ``progress(samples done, samples in all)``.
@@ -57,13 +57,13 @@ def evaluate(
     InputError
         If the split is empty or unknown, or the samples lack a band of the model.
     """
-    centred = model.net.mode == "window"
-    window, centre = (model.net.window, model.centre) if centred else (None, None)
-    windows = windows_of(samples, split, bands=model.bands, window=window, centre=centre)
+    centerd = model.net.mode == "window"
+    window, center = (model.net.window, model.center) if centerd else (None, None)
+    windows = windows_of(samples, split, bands=model.bands, window=window, center=center)
     task = _task_of(model)
     counts, missing, bins = np.zeros((len(model.legend.ids),) * 2, np.int64), 0, np.zeros((3, BINS))
     done = 0
-    for logits, label in labelled_logits(task, model.variables, windows, _BATCH, pixels=pixels):
+    for logits, label in labeled_logits(task, model.variables, windows, _BATCH, pixels=pixels):
         found = np.asarray(model.class_ids, np.uint8)[logits.argmax(axis=-1)]
         more, more_missing = confusion_counts(label, found, model.legend)
         counts, missing = counts + more, missing + more_missing
@@ -83,7 +83,7 @@ def _task_of(model: Model) -> Task:
         net=model.net,
         settings=TrainSettings(),
         class_ids=model.class_ids,
-        offset=model.normalisation.offset,
-        scale=model.normalisation.scale,
+        offset=model.normalization.offset,
+        scale=model.normalization.scale,
         weights=ones,
     )

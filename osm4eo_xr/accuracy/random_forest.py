@@ -24,12 +24,12 @@ def random_forest_report(
     trees: int = 200,
     pixels: int = 50_000,
     split: str = "test",
-    centre: bool = False,
+    center: bool = False,
 ) -> AccuracyReport:
-    """Train a random forest on the training windows' labelled pixels and score one split.
+    """Train a random forest on the training windows' labeled pixels and score one split.
 
-    The forest sees the same labelled ground as the network and is scored on the same pixels; it
-    knows nothing of a pixel's neighbours.
+    The forest sees the same labeled ground as the network and is scored on the same pixels; it
+    knows nothing of a pixel's neighbors.
 
     Parameters
     ----------
@@ -40,26 +40,26 @@ def random_forest_report(
     trees : int
         Trees of the forest.
     pixels : int
-        Training pixels at most, drawn from the distinct labelled ones; more take longer.
+        Training pixels at most, drawn from the distinct labeled ones; more take longer.
     split : {"train", "validation", "test"}
         What is scored.
-    centre : bool
+    center : bool
         Score the drawn pixel of each window only.
 
     Raises
     ------
     InputError
-        If the training split or the scored one has no labelled pixel.
+        If the training split or the scored one has no labeled pixel.
     """
     legend = legend_from_dict(json.loads(samples.attrs["legend"]), source="samples")
     spectra, label = _training_pixels(samples, pixels, seed)
     forest = RandomForestClassifier(trees, n_jobs=-1, random_state=seed)
     forest.fit(spectra, label)
-    return _score(forest, samples, split, legend, centre=centre)
+    return _score(forest, samples, split, legend, center=center)
 
 
 def _training_pixels(samples: xr.Dataset, pixels: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return spectra and labels of distinct labelled pixels."""
+    """Return spectra and labels of distinct labeled pixels."""
     part = _of_split(samples, "train")
     label = part["label"].values
     rows, cols = _ground(part)
@@ -84,19 +84,19 @@ def _ground(part: xr.Dataset) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _score(
-    forest: RandomForestClassifier, samples: xr.Dataset, split: str, legend: Legend, *, centre: bool
+    forest: RandomForestClassifier, samples: xr.Dataset, split: str, legend: Legend, *, center: bool
 ) -> AccuracyReport:
     """Count the forest's classes against the labels."""
     part = _of_split(samples, split)
     label = part["label"].values
-    if centre:
+    if center:
         middle = label.shape[1] // 2
         label, image = label[:, middle, middle], part["image"][:, middle, middle].values
     else:
         image = part["image"].values
-    labelled = label > 0
-    found = forest.predict(image[labelled]).astype(np.uint8)
-    counts, missing = confusion_counts(label[labelled], found, legend)
+    labeled = label > 0
+    found = forest.predict(image[labeled]).astype(np.uint8)
+    counts, missing = confusion_counts(label[labeled], found, legend)
     return AccuracyReport(counts, legend, missing, name=f"random forest, {split}")
 
 

@@ -70,7 +70,7 @@ def _compare_rasters(
     if not same_grid(a, b):
         raise InputError(
             f"{name} and the class map are on different grids ({crs_name(b.crs)}, "
-            f"{b.resolution.x:g} and {crs_name(a.crs)}, {a.resolution.x:g}); rasterise "
+            f"{b.resolution.x:g} and {crs_name(a.crs)}, {a.resolution.x:g}); rasterize "
             f"the labels with like=the map"
         )
     row = round((b.affine.f - a.affine.f) / a.affine.e)
@@ -115,7 +115,7 @@ def _compare_points(
     others = sorted({str(kind) for kind in points.geom_type} - {"Point"})
     if others:
         raise InputError(
-            f"{name} holds a {others[0]}; give points, or rasterise polygons to labels"
+            f"{name} holds a {others[0]}; give points, or rasterize polygons to labels"
         )
     geobox = geobox_of(class_map)
     placed = points.geometry.to_crs(str(geobox.crs))

@@ -89,7 +89,7 @@ def classify(
     margin: Annotated[
         Path | None, typer.Option(help="Also write the greatest less the second (0-250).")
     ] = None,
-    centre: Annotated[
+    center: Annotated[
         str | None,
         typer.Option(help="Window models: original-train (r-5 … r+6), original-predict or 0-11."),
     ] = None,
@@ -102,7 +102,7 @@ def classify(
     from osm4eo_xr.models.model import load_model
     from osm4eo_xr.rasters.cog_set import write_maps
 
-    how: Any = {"engine": engine, "centre": int(centre) if centre and centre.isdigit() else centre}
+    how: Any = {"engine": engine, "center": int(center) if center and center.isdigit() else center}
     asked = {
         "classes": out,
         "confidence": confidence,
@@ -124,14 +124,14 @@ def sieve(
     class_map: ClassMap,
     out: Out,
     size: Annotated[int, typer.Option(help="Smallest region that is kept, in pixels.")] = 64,
-    connectivity: Annotated[int, typer.Option(help="4 or 8 neighbours.")] = 8,
+    connectivity: Annotated[int, typer.Option(help="4 or 8 neighbors.")] = 8,
     protect: Annotated[
         list[str] | None,
         typer.Option("--protect", help="Class to keep whatever its size, by name, id or clc:NN."),
     ] = None,
     legend: LegendFile = None,
 ) -> None:
-    """Merge regions below a size into their largest neighbour, exactly as GDAL does.
+    """Merge regions below a size into their largest neighbor, exactly as GDAL does.
 
     The file is read twice and never held whole. Its no-data pixels (0 if it names none) stay.
     """

@@ -89,7 +89,7 @@ def sample_table(counts: pd.DataFrame) -> Table:
             drawn = [str(rows.loc[rows["split"] == split, "drawn"].sum()) for split in splits]
             table.add_row(str(slug), *drawn, str(rows["shortfall"].sum()))
         else:
-            table.add_row(str(slug), *["-"] * len(splits), "no labelled pixel")
+            table.add_row(str(slug), *["-"] * len(splits), "no labeled pixel")
     return table
 
 

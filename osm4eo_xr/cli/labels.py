@@ -30,7 +30,7 @@ def labels(
     out: Out,
     legend: LegendFile = None,
     edge: Annotated[
-        Literal["center", "ignore"], typer.Option(help="ignore leaves mixed pixels unlabelled.")
+        Literal["center", "ignore"], typer.Option(help="ignore leaves mixed pixels unlabeled.")
     ] = "center",
     min_area: Annotated[float, typer.Option(min=0, help="Smallest polygon, m².")] = 0.0,
     polygons: Annotated[

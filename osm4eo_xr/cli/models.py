@@ -96,7 +96,7 @@ def import_keras(
 
 def _facts(model: Model) -> dict[str, str]:
     """Return what people ask of a model."""
-    net, normal = model.net, model.normalisation
+    net, normal = model.net, model.normalization
     scaling = "scene range to -1 … 1"
     if normal.kind == "fixed":
         pairs = zip(model.bands, normal.offset, normal.scale, strict=True)
@@ -106,7 +106,7 @@ def _facts(model: Model) -> dict[str, str]:
         "network": f"ResNet v2, depth {net.depth}, {net.mode}, {net.kernel}x{net.kernel} kernels",
         "bands": ", ".join(model.bands),
         "unit": model.units,
-        "normalisation": scaling,
+        "normalization": scaling,
         "classes": ", ".join(
             f"{i} {model.legend.by_id[i].slug}" for i in model.class_ids if i in model.legend.by_id
         ),
@@ -114,7 +114,7 @@ def _facts(model: Model) -> dict[str, str]:
         "SHA-256": model.digest,
     }
     if net.mode == "window":
-        before = int(model.centre or 0)
+        before = int(model.center or 0)
         facts["window"] = f"rows r-{before} … r+{net.window - before - 1}"
     score = model.training.get("best_epoch")
     return facts if score is None else {**facts, "best epoch": str(score)}

@@ -23,9 +23,9 @@ def samples(
     out: Out,
     per_class: Annotated[int, typer.Option(min=1, help="Samples per class.")] = 5000,
     patch: Annotated[int, typer.Option(min=1, help="Edge of a window in pixels.")] = 32,
-    block: Annotated[float, typer.Option(help="Edge of a spatial block in metres.")] = 1600.0,
+    block: Annotated[float, typer.Option(help="Edge of a spatial block in meters.")] = 1600.0,
     gap: Annotated[
-        float | None, typer.Option(help="Metres between splits; a window's edge if left out.")
+        float | None, typer.Option(help="Meters between splits; a window's edge if left out.")
     ] = None,
     seed: Seed = 0,
     legend: LegendFile = None,
@@ -71,7 +71,7 @@ def train(
     ] = "adamw",
     learning_rate: Annotated[float, typer.Option(help="Highest rate, per step.")] = 2e-3,
     loss: Annotated[
-        Literal["cross_entropy", "generalised", "bootstrap"],
+        Literal["cross_entropy", "generalized", "bootstrap"],
         typer.Option(help="The latter two bear wrong labels better."),
     ] = "cross_entropy",
     class_weights: Annotated[

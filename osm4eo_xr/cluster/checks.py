@@ -140,7 +140,7 @@ def _check_devices(place: str, *, wants_gpu: bool) -> Finding:
 def _check_memory(place: str) -> Finding:
     from distributed.system import MEMORY_LIMIT
 
-    text = f"{MEMORY_LIMIT / _GIB:.1f} GiB for this process and its neighbours"
+    text = f"{MEMORY_LIMIT / _GIB:.1f} GiB for this process and its neighbors"
     if MEMORY_LIMIT >= _LEAST_MEMORY:
         return Finding(place, "memory", "ok", text)
     return Finding(place, "memory", "note", text, "4 GiB or more; else keep to small scenes")

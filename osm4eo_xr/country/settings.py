@@ -210,7 +210,7 @@ class Sieving:
     size : int
         Smallest region that is kept, in pixels.
     connectivity : {4, 8}
-        Neighbours of a pixel.
+        Neighbors of a pixel.
     when : {"after", "before", "never"}
         After the mosaic (no seams between tiles), before it (tile by tile), or never.
     protected : tuple of str

@@ -39,13 +39,13 @@ def _valid(cube: np.ndarray, y: int, x: int, times: np.ndarray) -> int:
 
 
 @njit(nogil=True, cache=True)
-def _nearest(cube: np.ndarray, y: int, x: int, chosen: np.ndarray, centre: np.ndarray) -> int:
-    """Return the observation closest to ``centre``, the earliest of equals."""
+def _nearest(cube: np.ndarray, y: int, x: int, chosen: np.ndarray, center: np.ndarray) -> int:
+    """Return the observation closest to ``center``, the earliest of equals."""
     best, least = chosen[0], np.inf
     for t in chosen:
         distance = 0.0
         for b in range(cube.shape[1]):
-            distance += (cube[t, b, y, x] - centre[b]) ** 2
+            distance += (cube[t, b, y, x] - center[b]) ** 2
         if distance < least:
             best, least = t, distance
     return best
@@ -73,7 +73,7 @@ def medians(cube: np.ndarray, pick: bool) -> tuple[np.ndarray, np.ndarray]:  # n
     counts = np.zeros((height, width), np.uint16)
     chosen = np.empty(times, np.intp)
     values = np.empty(times, np.float64)
-    centre = np.empty(bands, np.float64)
+    center = np.empty(bands, np.float64)
     for y in range(height):
         for x in range(width):
             count = _valid(cube, y, x, chosen)
@@ -83,12 +83,12 @@ def medians(cube: np.ndarray, pick: bool) -> tuple[np.ndarray, np.ndarray]:  # n
             for b in range(bands):
                 for i in range(count):
                     values[i] = cube[chosen[i], b, y, x]
-                centre[b] = _median(values, count)
+                center[b] = _median(values, count)
             if not pick:
                 for b in range(bands):
-                    out[b, y, x] = centre[b]
+                    out[b, y, x] = center[b]
                 continue
-            best = _nearest(cube, y, x, chosen[:count], centre)
+            best = _nearest(cube, y, x, chosen[:count], center)
             for b in range(bands):
                 out[b, y, x] = cube[best, b, y, x]
     return out, counts

@@ -24,7 +24,7 @@ CLASS_BAND = "scl"
 _METADATA = re.compile(r"(^|/)MTD_MSIL(1C|2A)\.xml$")
 _IMAGE = re.compile(
     r"(?:^|/)GRANULE/(?P<granule>[^/]+)/IMG_DATA/(?:R\d\dm/)?[^/]*?"
-    r"_(?P<band>B\w\w|SCL)(?:_(?P<metres>\d\d)m)?\.jp2$"
+    r"_(?P<band>B\w\w|SCL)(?:_(?P<meters>\d\d)m)?\.jp2$"
 )
 _TILE = re.compile(r"_T(\d\d[A-Z]{3})_")
 _FIRST_BASELINE = (4, 0)
@@ -189,7 +189,7 @@ def _images(names: list[str], prefix: str) -> dict[tuple[str, str], str]:
         tile = match and _TILE.search(f"_{match['granule']}_")
         if match and tile:
             key = tile[1], match["band"].upper()
-            candidate = int(match["metres"] or 0), prefix + name
+            candidate = int(match["meters"] or 0), prefix + name
             finest[key] = min(finest.get(key, candidate), candidate)
     return {key: path for key, (_, path) in finest.items()}
 

@@ -179,7 +179,7 @@ def open_safe_classes(
     chunks: int = 1024,
     tile: str | None = None,
 ) -> xr.DataArray:
-    """Open the scene classification (SCL) of a level-2A product, lazily, by nearest neighbour.
+    """Open the scene classification (SCL) of a level-2A product, lazily, by nearest neighbor.
 
     Parameters are those of ``open_safe``; "native" is the classification's own 20 m grid.
 

@@ -72,7 +72,7 @@ def stack_items(
     -------
     DataArray
         (time, band, y, x) float32 reflectance, NaN = no data; ordered by date and id, with the
-        coordinate ``item`` (time) of ids. Coordinates are pixel centres.
+        coordinate ``item`` (time) of ids. Coordinates are pixel centers.
 
     Raises
     ------
@@ -113,7 +113,7 @@ def stack_classes(
     chunks: int | None = None,
     allow_missing: bool = False,
 ) -> xr.DataArray:
-    """Stack the items' scene classification (SCL) on a grid, lazily, by nearest neighbour.
+    """Stack the items' scene classification (SCL) on a grid, lazily, by nearest neighbor.
 
     Parameters are those of ``stack_items``; ``asset`` is the classification's key in any case.
 

@@ -15,7 +15,7 @@ from osm4eo_xr.inference.program import Plan, layers, prepare
 
 
 class HostEngine(ABC):
-    """Normalisation and outputs are those of the jax engine; the network is a subclass's."""
+    """Normalization and outputs are those of the jax engine; the network is a subclass's."""
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
@@ -28,7 +28,7 @@ class HostEngine(ABC):
         offset: Float32[np.ndarray, " b"],
         scale: Float32[np.ndarray, " b"],
     ) -> Any:
-        """Normalise a block, and note where it has data."""
+        """Normalize a block, and note where it has data."""
         x, valid = self._prepare(block, offset, scale)
         return np.asarray(x), valid
 
@@ -43,7 +43,7 @@ class HostEngine(ABC):
 
     @abstractmethod
     def _logits(self, x: Float32[np.ndarray, "b p q"]) -> Float32[np.ndarray, "k y x"]:
-        """Return the logits of a normalised block, in memory of their own."""
+        """Return the logits of a normalized block, in memory of their own."""
 
 
 def threads() -> int:

@@ -48,7 +48,7 @@ class OnnxEngine(HostEngine):
     def _windows(self, x: Float32[np.ndarray, "b p q"]) -> Float32[np.ndarray, "k y x"]:
         """Run the window network on the window around each pixel."""
         plan, window = self._plan, self._plan.net.window
-        first = plan.margin - plan.centre
+        first = plan.margin - plan.center
         views = np.lib.stride_tricks.sliding_window_view(x, (window, window), axis=(1, 2))
         views = views[:, first : first + plan.rows, first : first + plan.cols]
         rows, cols = np.divmod(np.arange(plan.rows * plan.cols), plan.cols)

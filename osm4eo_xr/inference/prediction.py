@@ -3,7 +3,7 @@
 The scene is cut into equal blocks that depend on its size alone, whatever its chunks are. Each is
 read with the network's halo, computed by one compiled program and cropped, so the map shows no
 seams and is the same, pixel for pixel, for every chunking. Outside the scene, and where any band
-is missing, the network sees the model's neutral value: 0 after normalisation.
+is missing, the network sees the model's neutral value: 0 after normalization.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def classify(
     tile: int | None = ...,
     dtype: Literal["auto", "float32", "bfloat16"] = ...,
     engine: EngineName = ...,
-    centre: Literal["original-train", "original-predict"] | int | None = ...,
+    center: Literal["original-train", "original-predict"] | int | None = ...,
 ) -> xr.DataArray: ...
 @overload
 def classify(
@@ -63,7 +63,7 @@ def classify(
     tile: int | None = ...,
     dtype: Literal["auto", "float32", "bfloat16"] = ...,
     engine: EngineName = ...,
-    centre: Literal["original-train", "original-predict"] | int | None = ...,
+    center: Literal["original-train", "original-predict"] | int | None = ...,
 ) -> xr.Dataset: ...
 def classify(
     scene: xr.DataArray,
@@ -73,7 +73,7 @@ def classify(
     tile: int | None = None,
     dtype: Literal["auto", "float32", "bfloat16"] = "auto",
     engine: EngineName = "auto",
-    centre: Literal["original-train", "original-predict"] | int | None = None,
+    center: Literal["original-train", "original-predict"] | int | None = None,
 ) -> xr.DataArray | xr.Dataset:
     """Classify a scene; lazy.
 
@@ -100,7 +100,7 @@ def classify(
         or 5x5 kernels, and ONNX Runtime for others where the ``onnx`` extra is installed; else
         jax. All workers of a run should have the same: the engines' logits differ in the last
         digits.
-    centre : int, "original-train" or "original-predict", optional
+    center : int, "original-train" or "original-predict", optional
         Window mode: index of the classified pixel along each axis of a window, in place of the
         model's. The original trained on rows r-5 … r+6 of its 12-pixel windows (index 5) and
         predicted on r-6 … r+5 (index 6); columns alike.
@@ -110,18 +110,18 @@ def classify(
     DataArray or Dataset
         Classes: (y, x) uint8, the model's class ids, 0 = no data. The others: uint8, 0-250 for
         0-1, 255 = no data; probabilities are (class, y, x). attrs hold the model's name and
-        digest and, in window mode, the centre.
+        digest and, in window mode, the center.
 
     Raises
     ------
     InputError
         If the scene has no grid, lacks a band, or is in another unit than the model takes; if
-        a dense model is given a centre.
+        a dense model is given a center.
     """
     names = _check_outputs(outputs)
     geobox = geobox_of(scene)
     data = _bands(scene, model)
-    middle = _centre(model, centre)
+    middle = _center(model, center)
     margin = model.footprint_at(middle).halo
     tiles = _tiles(data, model, margin, tile)
     plan = _plan(model, names, tiles, margin, middle, dtype, engine)
@@ -129,7 +129,7 @@ def classify(
     result = _label(layers, names, model, geobox)
     if model.net.mode == "window":
         for each in result.values():
-            each.attrs["centre"] = middle
+            each.attrs["center"] = middle
     return result["classes"] if isinstance(outputs, str) else result
 
 
@@ -206,18 +206,18 @@ def _bands(scene: xr.DataArray, model: Model) -> da.Array:
     return da.asarray(picked).astype(np.float32)
 
 
-def _centre(model: Model, centre: str | int | None) -> int:
+def _center(model: Model, center: str | int | None) -> int:
     """Return the index of the classified pixel in a window."""
-    own, window = int(model.centre or 0), model.net.window
-    if centre is None:
+    own, window = int(model.center or 0), model.net.window
+    if center is None:
         return own
     if model.net.mode != "window":
-        raise InputError(f"centre {centre!r} is for window models, this one is dense; leave it out")
+        raise InputError(f"center {center!r} is for window models, this one is dense; leave it out")
     named = {"original-train": window // 2 - 1, "original-predict": window // 2}
-    index = named.get(centre, -1) if isinstance(centre, str) else centre
+    index = named.get(center, -1) if isinstance(center, str) else center
     if not 0 <= index < window:
         raise InputError(
-            f"centre {centre!r} is unknown; give original-train, original-predict or 0 to "
+            f"center {center!r} is unknown; give original-train, original-predict or 0 to "
             f"{window - 1}"
         )
     return index
@@ -239,7 +239,7 @@ def _plan(
     outputs: tuple[str, ...],
     tiles: Tiles,
     margin: int,
-    centre: int,
+    center: int,
     dtype: str,
     engine: str,
 ) -> Plan:
@@ -263,7 +263,7 @@ def _plan(
         rows=tiles.rows,
         cols=tiles.cols,
         margin=margin,
-        centre=centre,
+        center=center,
         dtype=dtype,
         engine=engine,
     )
@@ -289,8 +289,8 @@ def _still_there(model: Model) -> bool:
 
 def _scaling(data: da.Array, model: Model) -> Any:
     """Offset and scale per band, from the model or from the scene's range."""
-    if model.normalisation.kind == "fixed":
-        return model.normalisation.offset, model.normalisation.scale
+    if model.normalization.kind == "fixed":
+        return model.normalization.offset, model.normalization.scale
     return dask.delayed(_scaling_of_range)(  # pyright: ignore[reportPrivateImportUsage] - as above
         da.nanmin(data), da.nanmax(data), len(model.bands)
     )

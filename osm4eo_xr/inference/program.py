@@ -35,7 +35,7 @@ class Plan:
         Pixels of a block of the map.
     margin : int
         Pixels around it that are read with it.
-    centre : int
+    center : int
         Window mode: index of the classified pixel along each axis of a window.
     dtype : str
         In which the layers compute: ``"float32"``, ``"bfloat16"``, or ``"auto"`` for what the
@@ -50,7 +50,7 @@ class Plan:
     rows: int
     cols: int
     margin: int
-    centre: int
+    center: int
     dtype: str = "auto"
     engine: str = "auto"
 
@@ -88,9 +88,9 @@ def predict(
         Folded parameters.
     block : array
         Scene in its unit, margin included; not finite in any band = no data, which enters the
-        network as 0, the middle of the normalised range, and leaves it as no data.
+        network as 0, the middle of the normalized range, and leaves it as no data.
     offset, scale : array
-        Normalisation per band, in the scene's unit.
+        Normalization per band, in the scene's unit.
     """
     x, valid = prepare(plan, block, offset, scale)
     run = _dense if plan.net.mode == "dense" else _windows
@@ -125,7 +125,7 @@ def _windows(
     plan: Plan, params: Mapping[str, Any], x: Float32[Array, "p q b"]
 ) -> Float32[Array, "y x k"]:
     """Run the window network on the window around each pixel, a row of pixels at a time."""
-    first = plan.margin - plan.centre
+    first = plan.margin - plan.center
     window = plan.net.window
     columns = first + jnp.arange(plan.cols)[:, None] + jnp.arange(window)[None]
 

@@ -86,7 +86,7 @@ def burn(shapes: Shapes, box: GeoBox, edge: Edge) -> UInt8[np.ndarray, "y x"]:
 
 
 def count_classes(shapes: Shapes, box: GeoBox) -> UInt8[np.ndarray, "y x"]:
-    """Return how many classes have a polygon over the centre of each pixel of a block."""
+    """Return how many classes have a polygon over the center of each pixel of a block."""
     out = np.zeros(tuple(box.shape), np.uint8)
     for class_id in np.unique(shapes.class_id):
         polygons = shapes.geometry[shapes.class_id == class_id]

@@ -53,9 +53,9 @@ def rasterize_labels(
 ) -> xr.DataArray:
     """Burn land-use polygons into a class raster.
 
-    A pixel takes the class of the polygon that holds its centre; where several do, the class with
+    A pixel takes the class of the polygon that holds its center; where several do, the class with
     the lowest priority number of the legend wins (or of the rule, where it has one of its own).
-    Equal, for any chunks and partitions, to one call of GDAL's rasteriser over the whole grid with
+    Equal, for any chunks and partitions, to one call of GDAL's rasterizer over the whole grid with
     the polygons in that order.
 
     Parameters
@@ -68,7 +68,7 @@ def rasterize_labels(
     legend : Legend, optional
         Classes and priorities; OSMlanduse's by default.
     edge : {"center", "ignore"}
-        "ignore" leaves pixels unlabelled that the outline of their class, or of one that wins over
+        "ignore" leaves pixels unlabeled that the outline of their class, or of one that wins over
         it, goes through: their light is mixed. Areas of a rule with a priority of its own count as
         a class of their own there.
     min_area : float
@@ -77,7 +77,7 @@ def rasterize_labels(
     Returns
     -------
     DataArray
-        (y, x), uint8, lazy; 0 = unlabelled.
+        (y, x), uint8, lazy; 0 = unlabeled.
 
     Raises
     ------
@@ -109,7 +109,7 @@ def count_claims(
     Returns
     -------
     DataArray
-        (y, x), uint8, lazy: classes with a polygon that holds the pixel's centre; 0 = none.
+        (y, x), uint8, lazy: classes with a polygon that holds the pixel's center; 0 = none.
 
     Raises
     ------
@@ -133,7 +133,7 @@ def read_labels(
     Parameters
     ----------
     path : str or Path
-        Single-band raster of class ids or CORINE codes; 0 = unlabelled.
+        Single-band raster of class ids or CORINE codes; 0 = unlabeled.
     codes : {"id", "clc"}
         What its values are. CORINE codes (those of the legend: 11 … 41 and 5) become ids.
     legend : Legend, optional
@@ -144,7 +144,7 @@ def read_labels(
     Returns
     -------
     DataArray
-        (y, x), uint8 class ids, lazy; 0 = unlabelled.
+        (y, x), uint8 class ids, lazy; 0 = unlabeled.
 
     Raises
     ------

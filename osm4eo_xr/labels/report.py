@@ -21,7 +21,7 @@ from osm4eo_xr.legend import NO_DATA, Legend, default_legend
 from osm4eo_xr.osm.areas import Problems, Tally
 from osm4eo_xr.osm.partitions import Landuse
 
-EU_LABELLED = 0.618
+EU_LABELED = 0.618
 """Share of the EU's area that OpenStreetMap labels (Schultz, Li et al. 2025, Scientific Data)."""
 
 _MOST = 255  # claims counted apart; a legend has fewer classes
@@ -36,7 +36,7 @@ def label_report(
     boundary: gpd.GeoDataFrame | str | Path | None = None,
     unclaimed: dict[str, int] | None = None,
 ) -> dict[str, Any]:
-    """Say how much of a place is labelled with what, and what could not be used.
+    """Say how much of a place is labeled with what, and what could not be used.
 
     Parameters
     ----------
@@ -48,15 +48,15 @@ def label_report(
         OSMlanduse's by default.
     boundary : GeoDataFrame or path, optional
         Polygons of the place, or a vector file of them; all shares are of the pixels whose
-        centres it holds. All pixels by default.
+        centers it holds. All pixels by default.
     unclaimed : dict, optional
         Objects by tag, from ``unclaimed_tags``.
 
     Returns
     -------
     dict
-        Plain JSON types. ``area_km2``, ``labelled`` (share, beside the EU's ``labelled_eu``),
-        ``left_out`` (share that is claimed and unlabelled, by ``edge="ignore"``), ``conflicts``
+        Plain JSON types. ``area_km2``, ``labeled`` (share, beside the EU's ``labeled_eu``),
+        ``left_out`` (share that is claimed and unlabeled, by ``edge="ignore"``), ``conflicts``
         (share that more than one class claims), ``classes`` (id, slug, km2, share each), ``tags``
         (class, areas, km2 by tag), ``broken``, ``repaired`` and ``duplicates`` (count and objects)
         and ``unclaimed``.
@@ -76,8 +76,8 @@ def label_report(
     tags, problems = _contents(polygons)
     report: dict[str, Any] = {
         "area_km2": total * pixel,
-        "labelled": float(1 - known[NO_DATA] / total),
-        "labelled_eu": EU_LABELLED,
+        "labeled": float(1 - known[NO_DATA] / total),
+        "labeled_eu": EU_LABELED,
         "left_out": float(counts[1:, NO_DATA].sum() / total),
         "conflicts": float(counts[2:].sum() / total),
         "classes": [

@@ -18,7 +18,7 @@ from osm4eo_xr.osm.areas import project
 if TYPE_CHECKING:
     from osm4eo_xr.osm.areas import Bounds
 
-_CACHED = 8  # partitions in memory; neighbouring blocks read the same
+_CACHED = 8  # partitions in memory; neighboring blocks read the same
 
 
 class Source(Protocol):

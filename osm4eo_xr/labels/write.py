@@ -58,7 +58,7 @@ def write_labels(
     osm : str or Path
         ``.osm.pbf``, ``.osm``, ``.osm.gz`` or ``.osm.bz2``.
     path : str or Path
-        The GeoTIFF to write (uint8, 0 = unlabelled); an existing file is replaced.
+        The GeoTIFF to write (uint8, 0 = unlabeled); an existing file is replaced.
     like : GeoBox
         Its grid, as from ``read_grid``.
     legend, edge, min_area

@@ -65,7 +65,7 @@ def mosaic(
         0 = no data. A tile's id is its key in a mapping, else ``attrs["tile"]``, else its place
         (from north to south, then west to east).
     boundary : path, GeoDataFrame or geometry, optional
-        Polygons in any CRS (a bare geometry in the tiles' CRS); pixels whose centre lies outside
+        Polygons in any CRS (a bare geometry in the tiles' CRS); pixels whose center lies outside
         become no data.
     geobox : GeoBox, optional
         Extent of the result, on the tiles' grid; by default the smallest that covers all tiles.

@@ -175,7 +175,7 @@ def fraction(
     class_map : DataArray (y, x), uint8
         Class ids, 0 = no data.
     resolution : float
-        Cell size in units of the CRS (metres), a whole multiple of the pixel size. Cell edges lie
+        Cell size in units of the CRS (meters), a whole multiple of the pixel size. Cell edges lie
         on whole multiples of it.
     legend : Legend, optional
         By default the twelve classes of OSMlanduse.

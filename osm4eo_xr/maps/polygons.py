@@ -40,7 +40,7 @@ def to_vector(
     legend : Legend, optional
         By default the twelve classes of OSMlanduse.
     simplify : float
-        Tolerance in units of the CRS (metres); topology between neighbours is kept. 0 keeps the
+        Tolerance in units of the CRS (meters); topology between neighbors is kept. 0 keeps the
         outline of the pixels.
     progress : callable, optional
         Called as ``progress(done, total)`` after each chunk.

@@ -21,7 +21,7 @@ from osm4eo_xr.errors import InputError
 from osm4eo_xr.imagery.bands import METHOD_BANDS
 from osm4eo_xr.legend import Legend, default_legend
 from osm4eo_xr.models.model import Model
-from osm4eo_xr.models.record import Normalisation
+from osm4eo_xr.models.record import Normalization
 from osm4eo_xr.networks.fold_batch_norm import EPSILON
 from osm4eo_xr.networks.settings import STRIDE, STRIDES, NetSettings
 
@@ -70,7 +70,7 @@ def import_keras(
         net=net,
         variables=variables,
         bands=tuple(bands or _BANDS[net.bands]),
-        normalisation=Normalisation(kind="scene range"),
+        normalization=Normalization(kind="scene range"),
         legend=legend,
         class_ids=(0, *legend.ids) if background else legend.ids,
         name="osmlanduse window network",
@@ -212,7 +212,7 @@ class _Walk:
         return layer
 
     def norm(self, name: str, path: tuple[str, ...]) -> str:
-        """Take a rectifier and the normalisation before it; return what that normalises."""
+        """Take a rectifier and the normalization before it; return what that normalizes."""
         below = self.take(name, "Activation", activation="relu").inputs[0]
         layer = self.take(below, "BatchNormalization", epsilon=EPSILON, center=True, scale=True)
         arrays = {_NORM[key]: value for key, value in self.weights[below].items()}

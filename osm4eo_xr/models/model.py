@@ -1,4 +1,4 @@
-"""A trained model: network, weights, bands, normalisation, legend and how it came about.
+"""A trained model: network, weights, bands, normalization, legend and how it came about.
 
 On disk it is a folder with ``weights.safetensors`` and ``model.json``; see ``save_model``.
 """
@@ -23,7 +23,7 @@ from safetensors.numpy import load, load_file, save
 
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.legend import Legend, default_legend
-from osm4eo_xr.models.record import Normalisation, check_derived, from_json, to_json
+from osm4eo_xr.models.record import Normalization, check_derived, from_json, to_json
 from osm4eo_xr.networks import resnet
 from osm4eo_xr.networks.footprint import Footprint
 from osm4eo_xr.networks.settings import footprint_of
@@ -51,7 +51,7 @@ class Model:
         ``params`` and ``batch_stats``, nested dicts of float32 arrays.
     bands : tuple of str
         Common names of the input bands, in the network's order.
-    normalisation : Normalisation
+    normalization : Normalization
         From the scene's unit to the network's input, per band.
     legend : Legend
         Classes of the map.
@@ -59,7 +59,7 @@ class Model:
         Value in the class map for each logit; by default the legend's ids in order.
     units : str
         Unit of the scenes that the model takes: ``"reflectance"`` (1) or ``"digital number"``.
-    centre : int
+    center : int
         Window mode: index of the classified pixel along each axis of a window. By default half
         the window, so a 12-pixel window holds rows r-6 … r+5.
     training : mapping
@@ -73,11 +73,11 @@ class Model:
     net: NetSettings
     variables: Mapping[str, Any]
     bands: tuple[str, ...]
-    normalisation: Normalisation
+    normalization: Normalization
     legend: Legend = field(default_factory=default_legend)
     class_ids: tuple[int, ...] = ()
     units: str = "reflectance"
-    centre: int | None = None
+    center: int | None = None
     training: Mapping[str, Any] = field(default_factory=dict)
     name: str = "osm4eo_xr"
     path: Path | None = None
@@ -85,8 +85,8 @@ class Model:
     def __post_init__(self) -> None:
         object.__setattr__(self, "bands", tuple(self.bands))
         object.__setattr__(self, "class_ids", tuple(self.class_ids) or self.legend.ids)
-        if self.centre is None:
-            object.__setattr__(self, "centre", self.net.window // 2)
+        if self.center is None:
+            object.__setattr__(self, "center", self.net.window // 2)
         object.__setattr__(self, "variables", _as_numpy(self.variables))
         _check_counts(self)
         _check_variables(self)
@@ -94,12 +94,12 @@ class Model:
     @cached_property
     def footprint(self) -> Footprint:
         """Input pixels behind an output cell along one axis, with halo and stride."""
-        return self.footprint_at(int(self.centre or 0))
+        return self.footprint_at(int(self.center or 0))
 
-    def footprint_at(self, centre: int) -> Footprint:
+    def footprint_at(self, center: int) -> Footprint:
         """Return the footprint for another classified pixel; dense models have but one."""
         if self.net.mode == "window":
-            return Footprint(before=centre, after=self.net.window - centre - 1, stride=1)
+            return Footprint(before=center, after=self.net.window - center - 1, stride=1)
         return footprint_of(self.net)
 
     @property
@@ -119,7 +119,7 @@ class Model:
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 over what decides the model's maps: weights, bands, scaling, legend, centre."""
+        """SHA-256 over what decides the model's maps: weights, bands, scaling, legend, center."""
         record = to_json(self)
         deciding = {key: record[key] for key in sorted(_DECIDING)}
         text = json.dumps(deciding, sort_keys=True).encode()
@@ -130,10 +130,10 @@ _DECIDING = (
     "mlm:hyperparameters",
     "bands",
     "units",
-    "normalisation",
+    "normalization",
     "legend",
     "class_ids",
-    "centre",
+    "center",
 )
 
 
@@ -266,9 +266,9 @@ def _check_counts(model: Model) -> None:
         )
     if len(set(model.bands)) != len(model.bands):
         raise InputError(f"bands {model.bands} name one twice; name each band once")
-    if len(model.normalisation.offset) not in (0, model.net.bands):
+    if len(model.normalization.offset) not in (0, model.net.bands):
         raise InputError(
-            f"normalisation for {len(model.normalisation.offset)} bands, the network has "
+            f"normalization for {len(model.normalization.offset)} bands, the network has "
             f"{model.net.bands}; give one offset and scale per band"
         )
     if len(model.class_ids) != model.net.classes:
@@ -283,8 +283,8 @@ def _check_counts(model: Model) -> None:
             f"model name {model.name!r} must begin with a letter and hold at least three letters, "
             f"digits, spaces, dots, dashes or underscores"
         )
-    if not 0 <= int(model.centre or 0) < model.net.window:
-        raise InputError(f"centre {model.centre} lies outside a window of {model.net.window}")
+    if not 0 <= int(model.center or 0) < model.net.window:
+        raise InputError(f"center {model.center} lies outside a window of {model.net.window}")
 
 
 def _check_variables(model: Model) -> None:

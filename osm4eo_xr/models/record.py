@@ -29,7 +29,7 @@ UNITS = ("reflectance", "digital number")
 
 
 @dataclass(frozen=True)
-class Normalisation:
+class Normalization:
     """From the scene's unit to the network's input: ``(value - offset) / scale`` per band.
 
     Attributes
@@ -50,17 +50,17 @@ class Normalisation:
         object.__setattr__(self, "scale", tuple(float(v) for v in self.scale))
         if self.kind not in ("fixed", "scene range"):
             raise InputError(
-                f"normalisation kind {self.kind!r} is unknown; give 'fixed' or 'scene range'"
+                f"normalization kind {self.kind!r} is unknown; give 'fixed' or 'scene range'"
             )
         if self.kind == "scene range" and (self.offset or self.scale):
-            raise InputError("normalisation by scene range takes no offset and no scale")
+            raise InputError("normalization by scene range takes no offset and no scale")
         if self.kind == "fixed" and not 0 < len(self.offset) == len(self.scale):
             raise InputError(
-                f"normalisation has {len(self.offset)} offsets and {len(self.scale)} scales; "
+                f"normalization has {len(self.offset)} offsets and {len(self.scale)} scales; "
                 f"give one of each per band"
             )
         if not np.isfinite((*self.offset, *self.scale)).all() or min(self.scale, default=1.0) <= 0:
-            raise InputError("normalisation needs finite offsets and finite scales above 0")
+            raise InputError("normalization needs finite offsets and finite scales above 0")
 
 
 def to_json(model: Model) -> dict[str, Any]:
@@ -70,10 +70,10 @@ def to_json(model: Model) -> dict[str, Any]:
         **mlm_fields(model),
         "bands": list(model.bands),
         "units": model.units,
-        "normalisation": dataclasses.asdict(model.normalisation),
+        "normalization": dataclasses.asdict(model.normalization),
         "legend": model.legend.to_dict(),
         "class_ids": list(model.class_ids),
-        "centre": model.centre,
+        "center": model.center,
         "receptive_field": model.receptive_field,
         "stride": model.stride,
         "training": dict(model.training),
@@ -100,11 +100,11 @@ def from_json(record: dict[str, Any]) -> dict[str, Any]:
     return {
         "net": _settings(NetSettings, record, "mlm:hyperparameters"),
         "bands": _names(record, "bands"),
-        "normalisation": _settings(Normalisation, record, "normalisation"),
+        "normalization": _settings(Normalization, record, "normalization"),
         "legend": _legend(record),
         "class_ids": _integers(record, "class_ids"),
         "units": units,
-        "centre": _field(record, "centre", int),
+        "center": _field(record, "center", int),
         "training": _field(record, "training", dict),
         "name": _field(record, "mlm:name", str),
     }

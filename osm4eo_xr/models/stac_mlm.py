@@ -82,7 +82,7 @@ def stac_item(model: Model) -> dict[str, Any]:
             },
             "record": {
                 "href": "./model.json",
-                "title": "Network, bands, normalisation, legend and training record",
+                "title": "Network, bands, normalization, legend and training record",
                 "type": "application/json",
                 "roles": ["metadata"],
             },
@@ -93,7 +93,7 @@ def stac_item(model: Model) -> dict[str, Any]:
 def _input(model: Model, *, dense: bool) -> dict[str, Any]:
     """Describe what the network takes."""
     edge = -1 if dense else model.net.window
-    normal = model.normalisation
+    normal = model.normalization
     scaling: dict[str, Any] = {
         "value_scaling": [
             {"type": "z-score", "mean": offset, "stddev": scale}
@@ -120,7 +120,7 @@ def _output(model: Model, task: str, *, dense: bool) -> dict[str, Any]:
     """Describe what the network gives: logits, in the order of the classes."""
     space = ([-1, -1], ["height", "width"]) if dense else ([], [])
     return {
-        "name": "logits per pixel" if dense else "logits of the pixel at the centre index",
+        "name": "logits per pixel" if dense else "logits of the pixel at the center index",
         "tasks": [task],
         "result": {
             "shape": [-1, *space[0], model.net.classes],

@@ -57,7 +57,7 @@ def conv2d(
 def _as_matrix_product(
     x: Float[Array, "n y x c"], kernel: Float[Array, "k k c d"]
 ) -> Float[Array, "n y x d"]:
-    """Gather each pixel's neighbourhood, then multiply once."""
+    """Gather each pixel's neighborhood, then multiply once."""
     width, _, inputs, outputs = kernel.shape
     rows, cols = x.shape[1:3]
     reach = width // 2

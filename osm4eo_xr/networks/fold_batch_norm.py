@@ -1,4 +1,4 @@
-"""Batch normalisation worked into the convolutions, for inference."""
+"""Batch normalization worked into the convolutions, for inference."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from typing import Any
 import numpy as np
 
 EPSILON = 1e-3
-"""Added to the variance in batch normalisation, as Keras has it."""
+"""Added to the variance in batch normalization, as Keras has it."""
 
 _CONV_BEFORE = {"stem_norm": "stem", "norm2": "conv1", "norm3": "conv2"}
 
 
 def fold(variables: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the parameters of the same network without batch normalisation.
+    """Return the parameters of the same network without batch normalization.
 
-    A normalisation right after a convolution moves into its kernel and bias; one after a sum
+    A normalization right after a convolution moves into its kernel and bias; one after a sum
     becomes a scale and a bias per channel. Worked out in float64, returned in float32.
 
     Parameters
@@ -51,7 +51,7 @@ def _fold(params: Mapping[str, Any], stats: Mapping[str, Any]) -> dict[str, Any]
 
 
 def _affine(norm: Mapping[str, Any], stats: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray]:
-    """Scale and bias that equal a normalisation under its running statistics."""
+    """Scale and bias that equal a normalization under its running statistics."""
     variance = np.asarray(stats["var"], np.float64)
     scale = np.asarray(norm["scale"], np.float64) / np.sqrt(variance + EPSILON)
     return scale, np.asarray(norm["bias"], np.float64) - np.asarray(stats["mean"]) * scale

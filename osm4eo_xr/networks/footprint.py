@@ -41,7 +41,7 @@ class Span:
     last: int
 
     def convolved(self, kernel: int, times: int = 1) -> Span:
-        """Return the inputs of ``times`` centred convolutions of odd width at stride 1."""
+        """Return the inputs of ``times`` centerd convolutions of odd width at stride 1."""
         reach = (kernel // 2) * times
         return Span(self.first - reach, self.last + reach)
 
@@ -50,7 +50,7 @@ class Span:
         return Span(self.first * stride, self.last * stride)
 
     def upsampled(self, factor: int) -> Span:
-        """Return the inputs of nearest-neighbour upsampling by ``factor``."""
+        """Return the inputs of nearest-neighbor upsampling by ``factor``."""
         return Span(self.first // factor, self.last // factor)
 
     def joined(self, other: Span) -> Span:

@@ -17,7 +17,7 @@ _OPSET = 17
 def export_onnx(settings: NetSettings, folded: Mapping[str, Any]) -> bytes:
     """Return the network as an ONNX model.
 
-    The graph takes ``x`` (n, band, y, x) float32, normalised, and gives ``logits``: (n, class, y,
+    The graph takes ``x`` (n, band, y, x) float32, normalized, and gives ``logits``: (n, class, y,
     x) in dense mode, (n, class) in window mode.
 
     Parameters
@@ -102,7 +102,7 @@ class _Graph:
     def affine(self, x: str, path: tuple[str, ...]) -> str:
         """Add scale and bias per channel, then rectify.
 
-        Written as a normalisation with mean 0 and variance 1, which ONNX Runtime keeps in the
+        Written as a normalization with mean 0 and variance 1, which ONNX Runtime keeps in the
         blocked layout of its convolutions; a product and a sum would leave that layout.
         """
         layer = self._layer(path)

@@ -51,7 +51,7 @@ class Conv(nn.Module):
 
 
 class Affine(nn.Module):
-    """Scale and shift per channel: batch normalisation with its statistics worked in."""
+    """Scale and shift per channel: batch normalization with its statistics worked in."""
 
     @nn.compact
     def __call__(self, x: Float[Array, "n y x c"]) -> Float[Array, "n y x c"]:
@@ -89,17 +89,17 @@ class Bottleneck(nn.Module):
 
 @dataclass(frozen=True)
 class Norms:
-    """How batch normalisation is done: with the batch's statistics, running ones, or folded."""
+    """How batch normalization is done: with the batch's statistics, running ones, or folded."""
 
     how: Literal["train", "eval", "folded"]
     momentum: float
 
     def activated(self, x: Array, name: str) -> Array:
-        """Normalise and rectify a sum, which no convolution could take over."""
+        """Normalize and rectify a sum, which no convolution could take over."""
         return nn.relu(Affine(name=name)(x) if self.how == "folded" else self._norm(x, name))
 
     def after_conv(self, x: Array, name: str) -> Array:
-        """Normalise and rectify what a convolution gave; folded, it is in the kernel already."""
+        """Normalize and rectify what a convolution gave; folded, it is in the kernel already."""
         return nn.relu(x if self.how == "folded" else self._norm(x, name))
 
     def _norm(self, x: Array, name: str) -> Array:
@@ -237,7 +237,7 @@ def apply_train(
     variables : mapping
         ``params`` and ``batch_stats``.
     x : array
-        Normalised images, channels last; y and x are multiples of 4 (dense) or the window.
+        Normalized images, channels last; y and x are multiples of 4 (dense) or the window.
     dtype : dtype
         In which the layers compute: float32 or bfloat16. Logits and statistics are float32.
 

@@ -49,7 +49,7 @@ class NetSettings:
     decoder : int
         Channels of the decoder; used in dense mode only.
     momentum : float
-        Share of the running statistics that batch normalisation keeps per training step.
+        Share of the running statistics that batch normalization keeps per training step.
     """
 
     bands: int
@@ -92,8 +92,8 @@ def footprint_of(settings: NetSettings) -> Footprint:
     """Return which input pixels an output cell depends on, worked out from the layers.
 
     In window mode the cell is the pixel that the window is for, and the reach depends on the
-    centre convention, which belongs to the model; the numbers here are those of a window whose
-    centre pixel is at index ``window // 2``.
+    center convention, which belongs to the model; the numbers here are those of a window whose
+    center pixel is at index ``window // 2``.
     """
     if settings.mode == "window":
         before = settings.window // 2

@@ -103,7 +103,7 @@ class WinogradNetwork:
         Parameters
         ----------
         block : array
-            Normalised, margin included.
+            Normalized, margin included.
         """
         self._scene.fill(block)
         with self._blas.limit(limits=1, user_api="blas"):
@@ -249,7 +249,7 @@ class _Stage:
 
 
 def _layers_of(folded: Mapping[str, Any], path: str = "") -> dict[str, Layer]:
-    """Return each convolution by its path, with the normalisation that comes before it."""
+    """Return each convolution by its path, with the normalization that comes before it."""
     before = {"conv1": "norm1"} | {f"lateral{k}": f"out_norm{k}" for k in range(len(STRIDES))}
     found: dict[str, Layer] = {}
     for name, layer in folded.items():

@@ -1,4 +1,4 @@
-"""Rows of a scan → columns: lines and points get their width, every area its square metres."""
+"""Rows of a scan → columns: lines and points get their width, every area its square meters."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ class Areas:
 
 @dataclass(frozen=True)
 class Tally:
-    """Areas of one tag: their class, number and square metres."""
+    """Areas of one tag: their class, number and square meters."""
 
     class_id: int
     count: int
@@ -192,7 +192,7 @@ def _widened(metric: np.ndarray, width: np.ndarray) -> np.ndarray:
 
 
 def project(geometry: np.ndarray, crs: str = EQUAL_AREA, *, inverse: bool = False) -> np.ndarray:
-    """Take geometries from degrees to metres of a CRS, or back."""
+    """Take geometries from degrees to meters of a CRS, or back."""
     way = TransformDirection.INVERSE if inverse else TransformDirection.FORWARD
     projected = geometry.copy()
     xy = shapely.get_coordinates(projected)

@@ -110,7 +110,7 @@ def write_landuse(
         As for ``read_landuse``.
     folder : str or Path
         Takes a file per cell that has areas, and the index ``_landuse.json``. An area belongs to
-        the cell that holds the centre of its box.
+        the cell that holds the center of its box.
     cell : float
         Edge of a cell, degrees.
     progress : callable, optional

@@ -28,7 +28,7 @@ BOX = ("xmin", "ymin", "xmax", "ymax")
 
 @dataclass(frozen=True)
 class Partition:
-    """One file of areas whose boxes have their centres in one cell.
+    """One file of areas whose boxes have their centers in one cell.
 
     Attributes
     ----------
@@ -60,7 +60,7 @@ class Landuse:
     partitions : tuple of Partition
         In order of file name.
     tags : dict
-        Class, number and square metres of the areas of each tag.
+        Class, number and square meters of the areas of each tag.
     problems : Problems
         What could not be used as it is.
     """

@@ -37,7 +37,7 @@ _RECORD = np.dtype(
 
 @dataclass(frozen=True)
 class Cell:
-    """Areas whose boxes have their centres in one cell of the grid.
+    """Areas whose boxes have their centers in one cell of the grid.
 
     Attributes
     ----------
@@ -153,7 +153,7 @@ class Spool:
         return [os.pread(file, size, start) for size, start in places]
 
     def tallies(self) -> dict[str, Tally]:
-        """Return class, number and square metres of the areas of each tag."""
+        """Return class, number and square meters of the areas of each tag."""
         codes, n = self.records["tag"], len(self.tags)
         first = np.unique(codes, return_index=True)[1]
         areas = np.bincount(codes, self.records["area"], n).tolist()

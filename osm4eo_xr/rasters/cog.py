@@ -1,4 +1,4 @@
-"""Any lazy raster → a valid Cloud-Optimized GeoTIFF with names and colours."""
+"""Any lazy raster → a valid Cloud-Optimized GeoTIFF with names and colors."""
 
 from __future__ import annotations
 
@@ -53,9 +53,9 @@ def write_cog(
     path : str or Path
         The GeoTIFF to write; an existing file is replaced.
     legend : Legend, optional
-        Names and colours of the classes; by default those in the attrs.
+        Names and colors of the classes; by default those in the attrs.
     compression : {"zstd", "deflate"}
-        Lossless compression; quantities are predicted from their neighbours first, classes not.
+        Lossless compression; quantities are predicted from their neighbors first, classes not.
     progress : callable, optional
         Called as ``progress(done, total)`` after each block.
 
@@ -104,7 +104,7 @@ def _chunk_size(chunks: tuple[int, ...] | None) -> int:
 
 
 def _categories(raster: xr.DataArray, legend: Legend | None) -> tuple[Category, ...]:
-    """Return value, name and colour of each class; nothing for quantities."""
+    """Return value, name and color of each class; nothing for quantities."""
     attrs = raster.attrs
     if legend is None and "flag_values" not in attrs:
         return ()
@@ -230,7 +230,7 @@ def _fill(files: LevelFiles, data: da.Array, layout: Layout, progress: Progress 
 def _bands_of_rows(levels: da.Array) -> list[tuple[int, int]]:
     """Cut the rows of blocks into bands whose graphs have at most ``MOST_TASKS`` tasks.
 
-    Neighbouring bands read the rows between them twice, hence a tenth in reserve.
+    Neighboring bands read the rows between them twice, hence a tenth in reserve.
     """
     rows = levels.numblocks[1]
     bands = min(math.ceil(1.1 * len(levels.__dask_graph__()) / MOST_TASKS), rows)

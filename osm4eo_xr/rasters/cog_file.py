@@ -43,7 +43,7 @@ class Contents:
 
 
 def colors_of(categories: tuple[Category, ...]) -> tuple[tuple[int, tuple[int, int, int]], ...]:
-    """Return the colours that a GeoTIFF's table of 256 has room for."""
+    """Return the colors that a GeoTIFF's table of 256 has room for."""
     return tuple((c.value, c.color) for c in categories if c.value < _MAX_COLORS)
 
 

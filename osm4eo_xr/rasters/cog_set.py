@@ -34,7 +34,7 @@ def write_maps(
     paths : mapping of str to Path
         File for each map's name.
     legend : Legend
-        Names and colours of the class map, names of the bands of probabilities.
+        Names and colors of the class map, names of the bands of probabilities.
     watch : callable
         Called as ``watch(piece, done, total)``.
 

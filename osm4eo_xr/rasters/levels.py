@@ -56,10 +56,10 @@ class Layout:
     classes : bool
         Whether pixels are classes (overviews by mode) or quantities (by mean).
     colors : tuple of (int, (int, int, int))
-        Colour of each class value, red, green, blue 0-255.
+        Color of each class value, red, green, blue 0-255.
     compiled : bool
         Whether classes are shrunk by compiled kernels. They are faster where many pixels differ
-        from their neighbours, and take 0.5 s and 140 MB to load.
+        from their neighbors, and take 0.5 s and 140 MB to load.
     """
 
     geobox: GeoBox

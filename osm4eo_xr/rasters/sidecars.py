@@ -91,7 +91,7 @@ def sidecars_of(raster: Path) -> tuple[Path, ...]:
 
 
 def write_style(raster: Path, categories: tuple[Category, ...]) -> Path:
-    """Write a QGIS style that colours and names the classes, as QGIS loads it beside a raster."""
+    """Write a QGIS style that colors and names the classes, as QGIS loads it beside a raster."""
     root = ET.Element("qgis", version="3.22.0", styleCategories="Symbology")
     pipe = ET.SubElement(root, "pipe")
     attributes = {"type": "paletted", "band": "1", "opacity": "1", "alphaBand": "-1"}

@@ -1,7 +1,7 @@
 """Scene and labels → a stratified, spatially split sample set.
 
 The ground is cut into square blocks on the grid's own CRS. Each block belongs to training,
-validation or test, whatever tile it is seen in. Per tile, class and split the labelled pixels with
+validation or test, whatever tile it is seen in. Per tile, class and split the labeled pixels with
 the least hash of (seed, row, column) are drawn, each with a window around it; windows of different
 splits are at least ``gap`` apart.
 """
@@ -69,7 +69,7 @@ def draw_samples(
     legend: Legend | None = None,
     names: Sequence[str] | None = None,
 ) -> xr.Dataset:
-    """Draw windows around labelled pixels, per class, from spatial blocks that are kept apart.
+    """Draw windows around labeled pixels, per class, from spatial blocks that are kept apart.
 
     The labels and the scene's no-data are read to choose the pixels; the windows stay lazy. The
     draw does not depend on chunks, and ground seen in two overlapping tiles is in one split.
@@ -79,7 +79,7 @@ def draw_samples(
     scene : DataArray or sequence of DataArray
         Dims (band, y, x), float32, NaN = no data; one per tile, all on one CRS and pixel size.
     labels : DataArray or sequence of DataArray
-        Dims (y, x), uint8, 0 = unlabelled; one per scene, on its grid.
+        Dims (y, x), uint8, 0 = unlabeled; one per scene, on its grid.
     per_class : int
         Pixels to draw per class and tile, divided among the splits by ``fractions``.
     seed : int
@@ -87,7 +87,7 @@ def draw_samples(
     patch : int
         Edge of a window in pixels; the drawn pixel is at index ``patch // 2`` of both axes.
     block : float
-        Edge of a spatial block in units of the CRS (metres for EPSG:3035).
+        Edge of a spatial block in units of the CRS (meters for EPSG:3035).
     gap : float, optional
         Least distance between windows of different splits, in units of the CRS; by default the
         edge of a window, which is what one prediction on a sample can see.
@@ -103,7 +103,7 @@ def draw_samples(
     Dataset
         image (sample, y, x, band) float32 and label (sample, y, x) uint8, lazy; split (sample)
         uint8: 0 train, 1 validation, 2 test; tile (sample) int16, index into ``attrs["tiles"]``;
-        easting, northing (sample) float64: centre of the drawn pixel. A label is 0 where the image
+        easting, northing (sample) float64: center of the drawn pixel. A label is 0 where the image
         has no data; in validation and test also where another sample counts the pixel, so that
         every pixel of a tile is scored once. Samples are in order of split, then of ground.
 
@@ -130,7 +130,7 @@ def draw_samples(
 def sample_counts(samples: xr.Dataset) -> pd.DataFrame:
     """Return wanted and drawn samples per tile, class and split, with the shortfall.
 
-    Columns tile, class_id, class, split, wanted, drawn, shortfall; classes without any labelled
+    Columns tile, class_id, class, split, wanted, drawn, shortfall; classes without any labeled
     pixel are listed too.
     """
     return pd.DataFrame(json.loads(samples.attrs["counts"]))
@@ -164,7 +164,7 @@ def _tile(name: str, scene: xr.DataArray, labels: xr.DataArray) -> _Tile:
     if not same_grid(a, b):
         raise InputError(
             f"scene and labels of {name} are on different grids ({crs_name(a.crs)}, "
-            f"{a.resolution.x} and {crs_name(b.crs)}, {b.resolution.x}); rasterise "
+            f"{a.resolution.x} and {crs_name(b.crs)}, {b.resolution.x}); rasterize "
             f"the labels with like=scene"
         )
     (top_a, left_a), (top_b, left_b) = _origin(a), _origin(b)
@@ -319,7 +319,7 @@ def _check_drawn(drawn: Sequence[Drawn], legend: Legend) -> None:
     found = np.unique(np.concatenate([part.label for part in drawn]))
     if not found.size:
         raise InputError(
-            "no labelled pixel has a whole window of valid pixels inside one block; "
+            "no labeled pixel has a whole window of valid pixels inside one block; "
             "check that the labels cover the scene, or give a smaller patch or gap"
         )
     unknown = sorted(set(found.tolist()) - set(legend.ids))

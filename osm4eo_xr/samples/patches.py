@@ -29,7 +29,7 @@ def patch_samples(
     legend: Legend,
     units: str = "1",
 ) -> xr.Dataset:
-    """Wrap labelled patches as a sample set, to be learned in window mode with their edge.
+    """Wrap labeled patches as a sample set, to be learned in window mode with their edge.
 
     Parameters
     ----------

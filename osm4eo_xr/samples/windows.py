@@ -35,7 +35,7 @@ class Owners:
     """Gives each held-out pixel to one sample, so that scores count it once.
 
     Windows of validation or test samples overlap each other. A pixel belongs to the sample whose
-    window is centred nearest (Chebyshev distance; of equals, one and always the same), and a drawn
+    window is centerd nearest (Chebyshev distance; of equals, one and always the same), and a drawn
     pixel always to its own sample.
     """
 
@@ -43,11 +43,11 @@ class Owners:
         self.patch = patch
         self.split, self.row, self.col = drawn.split, drawn.row, drawn.col
         self.members = {s: np.nonzero(drawn.split == s)[0] for s in np.unique(drawn.split) if s}
-        # Even windows are centred half a pixel before the drawn pixel. With half of that, a
+        # Even windows are centerd half a pixel before the drawn pixel. With half of that, a
         # window's pixels are nearer to it than others, and drawn pixels nearest to themselves.
         lean = 0.0 if patch % 2 else 0.25
-        self.centres = np.stack([drawn.row, drawn.col], axis=1) - lean
-        self.trees = {s: KDTree(self.centres[i]) for s, i in self.members.items()}
+        self.centers = np.stack([drawn.row, drawn.col], axis=1) - lean
+        self.trees = {s: KDTree(self.centers[i]) for s, i in self.members.items()}
 
     def keep_own(self, labels: UInt8[np.ndarray, "n p q"], first: int) -> np.ndarray:
         """Zero what other samples own; ``labels[0]`` is that of sample ``first``."""

@@ -1,7 +1,7 @@
-"""What a block of the raster tells its neighbours, and what comes back.
+"""What a block of the raster tells its neighbors, and what comes back.
 
 A block is a chunk or a rectangle of chunks. A region that touches an open side of the block, one
-beyond which the raster goes on, is an *outer* region: its size may grow and its neighbours are
+beyond which the raster goes on, is an *outer* region: its size may grow and its neighbors are
 not all known. Everything else, an *inner* region, has its final size, and can matter outside only
 where the chain of an outer region leads through it.
 """
@@ -113,7 +113,7 @@ class Links:
 
 @dataclass(frozen=True)
 class Border:
-    """What a block tells its neighbours.
+    """What a block tells its neighbors.
 
     Attributes
     ----------
@@ -130,7 +130,7 @@ class Border:
         Whether the region stays whatever its size.
     links : Links
         Of every region below the threshold: all that join it to outer regions, by their first
-        place, and the one to its biggest inner neighbour.
+        place, and the one to its biggest inner neighbor.
     """
 
     row: int

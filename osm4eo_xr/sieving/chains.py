@@ -13,10 +13,10 @@ _DONE = 2
 
 @njit(nogil=True, cache=True)
 def biggest_links(a: Any, b: Any, size: Any, asks: Any) -> Any:
-    """Return for each region that asks its link to the biggest neighbour (int64, -1 for none).
+    """Return for each region that asks its link to the biggest neighbor (int64, -1 for none).
 
     Links ``a[i]``-``b[i]`` stand in scan order and the first wins among equals. A region of size 0
-    is nobody's neighbour.
+    is nobody's neighbor.
     """
     best = np.full(size.size, NONE, np.int64)
     best_size = np.zeros(size.size, size.dtype)
@@ -30,7 +30,7 @@ def biggest_links(a: Any, b: Any, size: Any, asks: Any) -> Any:
 
 @njit(nogil=True, cache=True)
 def mark_chains(best: Any, begin: Any) -> Any:
-    """Return which regions are met on the chains of biggest neighbours from ``begin`` (bool)."""
+    """Return which regions are met on the chains of biggest neighbors from ``begin`` (bool)."""
     met = np.zeros(best.size, np.bool_)
     for i in range(best.size):
         if begin[i]:

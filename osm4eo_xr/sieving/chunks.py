@@ -13,7 +13,7 @@ from osm4eo_xr.sieving.borders import Border, Fates, Links, Rule, Sides, number_
 from osm4eo_xr.sieving.chains import follow_chains, mark_chains
 from osm4eo_xr.sieving.kernels import (
     NONE,
-    biggest_neighbours,
+    biggest_neighbors,
     border_links,
     cut_runs,
     join_runs,
@@ -134,7 +134,7 @@ def finish_chunk(
     target = np.where(stays, regions.value.astype(np.int64), NONE)
     target[outer] = fates.target
     known = outer | stays
-    best, _ = biggest_neighbours(regions.runs, size, ~known, rule.diagonal)
+    best, _ = biggest_neighbors(regions.runs, size, ~known, rule.diagonal)
     follow_chains(best, target, known)
     out = paint_runs(*regions.runs, regions.run_value, target)
     return out.view(regions.dtype.newbyteorder("=")).astype(regions.dtype, copy=False)
@@ -184,7 +184,7 @@ def _links_told(
     ``asks`` says which regions are below the threshold.
     """
     outer = regions.outer
-    best, key = _inner_neighbours(regions, asks, rule.diagonal)
+    best, key = _inner_neighbors(regions, asks, rule.diagonal)
     told = outer | mark_chains(best, outer & asks)
     have = np.flatnonzero(told & (best != NONE))
     inner = Links(have.astype(np.int32), best[have].astype(np.int32), key[have])
@@ -195,10 +195,10 @@ def _links_told(
     return told, Links(links.a, links.b, key)
 
 
-def _inner_neighbours(
+def _inner_neighbors(
     regions: Regions, asks: np.ndarray, diagonal: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return the biggest inner neighbour of every region on a chain, and the key of its link.
+    """Return the biggest inner neighbor of every region on a chain, and the key of its link.
 
     Chains begin at outer regions that ask and go on through those that ask. Most are short, so
     they are followed link by link; what is left after some rounds is settled for all regions.
@@ -208,7 +208,7 @@ def _inner_neighbours(
     key = np.empty(asks.size, np.int64)
     asking, waiting = asks & regions.outer, asks.copy()
     for rounds_left in reversed(range(_ROUNDS)):
-        found, at = biggest_neighbours(regions.runs, inner_size, asking, diagonal)
+        found, at = biggest_neighbors(regions.runs, inner_size, asking, diagonal)
         best[asking], key[asking] = found[asking], at[asking]
         waiting &= ~asking
         met = np.zeros_like(asking)

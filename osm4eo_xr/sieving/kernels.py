@@ -1,4 +1,4 @@
-"""Compiled kernels of the sieve that touch pixels: runs, regions and neighbours of one chunk.
+"""Compiled kernels of the sieve that touch pixels: runs, regions and neighbors of one chunk.
 
 A chunk is cut into runs, the maximal pieces of a row with one value. Runs of all rows stand in one
 array: run ``i`` covers the columns ``start[i]`` to ``start[i + 1] - 1``, row ``y`` holds the runs
@@ -18,7 +18,7 @@ SATURATION = 2**31 - 1
 """Region sizes stop growing here, as GDAL's do (pixels)."""
 
 NONE = -1
-"""No region, no neighbour, no new value."""
+"""No region, no neighbor, no new value."""
 
 LAST_KEY = 2**63 - 1
 """Later than any link."""
@@ -127,7 +127,7 @@ def join_runs(value: Any, label: Any, diagonal: int, first: Any, start: Any) -> 
     """Replace each run's own number in ``label`` by its region's; return the count of regions.
 
     Regions are numbered in scan order of their first pixels. ``diagonal`` is 1 for 8 and 0 for
-    4 neighbours.
+    4 neighbors.
     """
     for y in range(1, first.size - 1):
         width = start[first[y] - 1]
@@ -180,7 +180,7 @@ def meeting(later: int, earlier: int, start: Any, diagonal: int) -> int:
 
 
 @njit(nogil=True, cache=True, inline="always")
-def neighbours_of_run(
+def neighbors_of_run(
     i: int, y: int, above: int, below: int, runs: Any, diagonal: int, weight: Any, least: int,
     region: Any, key: Any, n: int,
 ) -> int:  # fmt: skip
@@ -224,14 +224,14 @@ def neighbours_of_run(
 
 
 @njit(nogil=True, cache=True)
-def neighbours_of_row(
+def neighbors_of_row(
     y: int, runs: Any, asks: Any, diagonal: int, weight: Any, least: Any, asker: Any, region: Any,
     key: Any,
 ) -> int:  # fmt: skip
-    """Write the neighbours of all runs of row ``y`` whose region asks; return their number.
+    """Write the neighbors of all runs of row ``y`` whose region asks; return their number.
 
     ``asker`` is the region that asks and ``least`` the least weight it asks for, at least 1; see
-    ``neighbours_of_run`` for the others.
+    ``neighbors_of_run`` for the others.
     """
     first, start, label = runs
     n = 0
@@ -247,7 +247,7 @@ def neighbours_of_row(
         if y + 2 < first.size:
             while start[below + 1] <= left:
                 below += 1
-        end = neighbours_of_run(
+        end = neighbors_of_run(
             i, y, above, below, runs, diagonal, weight, least[label[i]], region, key, n
         )
         for k in range(n, end):
@@ -258,30 +258,30 @@ def neighbours_of_row(
 
 @njit(nogil=True, cache=True)
 def row_buffers(width: int) -> Any:
-    """Return room for what ``neighbours_of_row`` writes."""
-    room = 8 * width + 8  # a run has two neighbours beside it, and touches its length + 2 per row
+    """Return room for what ``neighbors_of_row`` writes."""
+    room = 8 * width + 8  # a run has two neighbors beside it, and touches its length + 2 per row
     return np.empty(room, np.int32), np.empty(room, np.int32), np.empty(room, np.int64)
 
 
 @njit(nogil=True, cache=True)
-def biggest_neighbours(runs: Any, size: Any, asks: Any, diagonal: int) -> Any:
-    """Return the biggest neighbour of each region that asks, and the key of their first link.
+def biggest_neighbors(runs: Any, size: Any, asks: Any, diagonal: int) -> Any:
+    """Return the biggest neighbor of each region that asks, and the key of their first link.
 
     Parameters
     ----------
     runs : tuple
         ``first``, ``start``, ``label``.
     size : int32 array
-        Size of each region; a region of size 0 is nobody's neighbour.
+        Size of each region; a region of size 0 is nobody's neighbor.
     asks : bool array
         Whether the region wants to know.
 
     Returns
     -------
     best : int32 array
-        Number of the biggest neighbour, the first met in scan order among equals; -1 for none.
+        Number of the biggest neighbor, the first met in scan order among equals; -1 for none.
     best_key : int64 array
-        Key of the first link between the two (see ``neighbours_of_run``).
+        Key of the first link between the two (see ``neighbors_of_run``).
     """
     first, start, _ = runs
     asker, region, key = row_buffers(start[first[1] - 1])
@@ -289,7 +289,7 @@ def biggest_neighbours(runs: Any, size: Any, asks: Any, diagonal: int) -> Any:
     best_size = np.ones(size.size, np.int32)
     best_key = np.full(size.size, LAST_KEY, np.int64)
     for y in range(first.size - 1):
-        n = neighbours_of_row(y, runs, asks, diagonal, size, best_size, asker, region, key)
+        n = neighbors_of_row(y, runs, asks, diagonal, size, best_size, asker, region, key)
         for i in range(n):
             a, b = asker[i], region[i]
             if size[b] > best_size[a] or (size[b] == best_size[a] and key[i] < best_key[a]):
@@ -306,7 +306,7 @@ def border_links(runs: Any, asks: Any, border: Any, diagonal: int) -> Any:
     a, b : int32 arrays
         The region that asks and the other.
     key : int64 array
-        See ``neighbours_of_run``.
+        See ``neighbors_of_run``.
     """
     first, start, _ = runs
     asker, region, key = row_buffers(start[first[1] - 1])
@@ -314,7 +314,7 @@ def border_links(runs: Any, asks: Any, border: Any, diagonal: int) -> Any:
     weight, least = border.astype(np.int32), np.ones(border.size, np.int32)
     count = 0
     for y in range(first.size - 1):
-        n = neighbours_of_row(y, runs, asks, diagonal, weight, least, asker, region, key)
+        n = neighbors_of_row(y, runs, asks, diagonal, weight, least, asker, region, key)
         if count + n > a.size:
             more = np.empty(a.size, np.int32)
             a, b = np.append(a, more), np.append(b, more)

@@ -1,10 +1,10 @@
-"""The sieve: small regions of a class map go to their largest neighbour, exactly as in GDAL.
+"""The sieve: small regions of a class map go to their largest neighbor, exactly as in GDAL.
 
 A region is a connected set of pixels of one value; masked pixels belong to none. Its biggest
-neighbour is the adjacent region of most pixels (sizes saturate at 2**31 - 1), among equals the one
+neighbor is the adjacent region of most pixels (sizes saturate at 2**31 - 1), among equals the one
 whose adjacency comes first in scan order: pixel by pixel in rows, and at each its links to the
 pixel above, above left, above right, left. A region of at least ``size`` pixels stays. A smaller
-one follows the chain biggest neighbour of biggest neighbour … to the first region of at least
+one follows the chain biggest neighbor of biggest neighbor … to the first region of at least
 ``size`` pixels and takes its value; where the chain ends or closes on itself before, it stays.
 
 The raster is sieved chunk by chunk in three phases: each chunk tells the regions on its border
@@ -59,7 +59,7 @@ def sieve(
     protected: Iterable[int] = (),
     reread: bool = False,
 ) -> xr.DataArray:
-    """Give regions below ``size`` pixels to their largest neighbour.
+    """Give regions below ``size`` pixels to their largest neighbor.
 
     Equal bit for bit to ``rasterio.features.sieve`` (GDAL's sieve filter), for any chunks.
 
@@ -77,7 +77,7 @@ def sieve(
     nodata : int or None
         Value of pixels that belong to no region and do not change.
     protected : iterable of int
-        Classes whose regions stay whatever their size. They take in smaller neighbours like
+        Classes whose regions stay whatever their size. They take in smaller neighbors like
         regions of at least ``size`` pixels do.
     reread : bool
         Compute the input's chunks a second time for the last phase, in place of holding their

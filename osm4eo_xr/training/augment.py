@@ -44,6 +44,6 @@ def jitter(x: Float32[Array, "n y x b"], key: Array, deviation: float) -> Float3
 def drop_bands(
     x: Float32[Array, "n y x b"], key: Array, probability: float
 ) -> Float32[Array, "n y x b"]:
-    """Hide bands of samples: 0 is the middle of the normalised range, as for no data."""
+    """Hide bands of samples: 0 is the middle of the normalized range, as for no data."""
     n, _, _, bands = x.shape
     return jnp.where(jax.random.bernoulli(key, probability, (n, 1, 1, bands)), 0.0, x)

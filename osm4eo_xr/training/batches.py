@@ -62,7 +62,7 @@ class Windows:
         Which of them.
     window : int, optional
         Cut windows of this edge around the drawn pixel and label each with its class.
-    centre : int, optional
+    center : int, optional
         Index of the drawn pixel along both axes of such a window; by default half the edge.
     memory : int
         Bytes up to which all windows are held.
@@ -71,7 +71,7 @@ class Windows:
     samples: xr.Dataset
     positions: np.ndarray
     window: int | None = None
-    centre: int | None = None
+    center: int | None = None
     memory: int = IN_MEMORY
     _held: tuple[np.ndarray, np.ndarray] | None = field(default=None, repr=False)
 
@@ -82,7 +82,7 @@ class Windows:
     def before(self) -> int:
         """First row and column of a window within its sample."""
         window = self.window or 0
-        return self.samples.sizes["y"] // 2 - (window // 2 if self.centre is None else self.centre)
+        return self.samples.sizes["y"] // 2 - (window // 2 if self.center is None else self.center)
 
     @property
     def sample_bytes(self) -> int:
@@ -111,11 +111,11 @@ class Windows:
         ascending, back = np.unique(index, return_inverse=True)
         picked = self.samples[["image", "label"]].isel(sample=self.positions[ascending])
         if self.window:
-            return self._centred(picked, back)
+            return self._centerd(picked, back)
         picked = picked.compute()
         return picked["image"].values[back], picked["label"].values[back]
 
-    def _centred(self, picked: xr.Dataset, back: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def _centerd(self, picked: xr.Dataset, back: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Cut the windows out; in a sample the drawn pixel is at half the edge."""
         middle = picked.sizes["y"] // 2
         part = slice(self.before, self.before + (self.window or 0))
@@ -159,7 +159,7 @@ def train_batches(
 def ordered_batches(
     windows: Windows, batch: int
 ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """Yield (image, label, position) in order; the last batch is filled up with unlabelled ones."""
+    """Yield (image, label, position) in order; the last batch is filled up with unlabeled ones."""
     for first in range(0, len(windows), batch):
         index = np.arange(first, min(first + batch, len(windows)))
         image, label = windows.read(index)

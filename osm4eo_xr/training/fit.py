@@ -14,7 +14,7 @@ import xarray as xr
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.legend import Legend, legend_from_dict
 from osm4eo_xr.models.model import Model, load_model
-from osm4eo_xr.models.record import Normalisation
+from osm4eo_xr.models.record import Normalization
 from osm4eo_xr.training.checkpoints import RunFolder, digest_arrays
 from osm4eo_xr.training.loop import Fit, batch_of
 from osm4eo_xr.training.scoring import windows_of
@@ -43,7 +43,7 @@ DEMO_SETTINGS = TrainSettings(
 the time there is, scored better than depth 29 with fewer passes."""
 
 _SPREAD = 1.349  # quartile range of a normal distribution over its standard deviation
-_NORMALISED_BY = 512  # training windows whose pixels give the statistics
+_NORMALIZED_BY = 512  # training windows whose pixels give the statistics
 
 
 def train(
@@ -71,7 +71,7 @@ def train(
         TensorBoard and ``curves.png``. A run that was stopped continues there, with the same
         weights as one that was not; one that has ended is read.
     start : Model or path, optional
-        Model to start from instead of random weights, with its bands and normalisation. Its head
+        Model to start from instead of random weights, with its bands and normalization. Its head
         is made afresh where the classes differ.
     progress : callable, optional
         Called as ``progress(steps done, steps in all)``.
@@ -96,7 +96,7 @@ def train(
     bands = start.bands if start else tuple(str(b) for b in samples["band"].values)
     cut: dict[str, Any] = {"bands": bands}
     if settings.mode == "window":
-        cut |= {"window": settings.window, "centre": start.centre if start else None}
+        cut |= {"window": settings.window, "center": start.center if start else None}
     learn = windows_of(samples, "train", **cut)
     check = windows_of(samples, "validation", **cut)
     task = _task(settings, learn, legend, start)
@@ -132,7 +132,7 @@ def _facts(
 
 
 def _task(settings: TrainSettings, learn: Windows, legend: Legend, start: Model | None) -> Task:
-    """Work out shapes, normalisation and class weights."""
+    """Work out shapes, normalization and class weights."""
     image, label = _look(learn)
     counts = np.bincount(label.ravel(), minlength=256)[list(legend.ids)]
     if not counts.sum():
@@ -141,7 +141,7 @@ def _task(settings: TrainSettings, learn: Windows, legend: Legend, start: Model 
             f"labels were made with"
         )
     if start:
-        offset, scale = start.normalisation.offset, start.normalisation.scale
+        offset, scale = start.normalization.offset, start.normalization.scale
     else:
         offset, scale = robust_statistics(image)
     batch = batch_of(settings.batch, settings.accumulate, len(learn))
@@ -159,7 +159,7 @@ def _task(settings: TrainSettings, learn: Windows, legend: Legend, start: Model 
 
 def _look(learn: Windows) -> tuple[np.ndarray, np.ndarray]:
     """Read evenly spaced training windows, from which statistics are taken."""
-    index = np.unique(np.linspace(0, len(learn) - 1, _NORMALISED_BY).astype(np.int64))
+    index = np.unique(np.linspace(0, len(learn) - 1, _NORMALIZED_BY).astype(np.int64))
     return learn.read(index)
 
 
@@ -197,11 +197,11 @@ def _model(fit: Fit, samples: xr.Dataset, legend: Legend, bands: tuple[str, ...]
         net=task.net,
         variables=variables,
         bands=bands,
-        normalisation=Normalisation(offset=task.offset, scale=task.scale),
+        normalization=Normalization(offset=task.offset, scale=task.scale),
         legend=legend,
         class_ids=task.class_ids,
         units=_units(samples),
-        centre=fit.learn.centre,
+        center=fit.learn.center,
         training={
             "settings": dataclasses.asdict(task.settings),
             "history": fit.history,

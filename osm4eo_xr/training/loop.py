@@ -16,7 +16,7 @@ from osm4eo_xr.errors import InputError
 from osm4eo_xr.training.batches import Prefetch, Windows, train_batches
 from osm4eo_xr.training.calibration import calibration_bins, expected_error, fit_temperature
 from osm4eo_xr.training.data_parallel import device_count, place_batch, place_state
-from osm4eo_xr.training.scoring import index_of, labelled_logits
+from osm4eo_xr.training.scoring import index_of, labeled_logits
 from osm4eo_xr.training.status import Status, Totals, batch_origin
 from osm4eo_xr.training.step import State, Task, fresh_state, make_train_step
 
@@ -172,7 +172,7 @@ class Fit:
 
     def _scores(self, variables: Mapping[str, Any]) -> dict[str, float]:
         loss = right = total = 0.0
-        for logits, label in labelled_logits(self.task, variables, self.check, self.task.batch):
+        for logits, label in labeled_logits(self.task, variables, self.check, self.task.batch):
             index = index_of(label, self.task.class_ids)
             known = index >= 0
             log_p = log_softmax(logits[known], axis=-1)
@@ -189,7 +189,7 @@ class Fit:
         probabilities and the same classes.
         """
         best, logits, index = self.best or {}, [], []
-        for some, label in labelled_logits(self.task, best, self.check, self.task.batch):
+        for some, label in labeled_logits(self.task, best, self.check, self.task.batch):
             at = index_of(label, self.task.class_ids)
             logits.append(some[at >= 0])
             index.append(at[at >= 0])

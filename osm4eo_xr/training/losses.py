@@ -1,6 +1,6 @@
 """Losses per pixel, unreduced: arrays only; 0 where ``where`` is false.
 
-Generalised cross entropy after Zhang & Sabuncu 2018 (arXiv:1805.07836), "hard" bootstrapping
+Generalized cross entropy after Zhang & Sabuncu 2018 (arXiv:1805.07836), "hard" bootstrapping
 after Reed et al. 2014 (arXiv:1412.6596). Both follow wrong labels less than cross entropy does.
 """
 
@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float32, Int32
 
-GENERALISED_Q = 0.7
+GENERALIZED_Q = 0.7
 """Between cross entropy (0) and mean absolute error (1)."""
 
 BOOTSTRAP_BETA = 0.8
@@ -44,12 +44,12 @@ def cross_entropy(
     return jnp.where(where, loss, 0.0)
 
 
-def generalised_cross_entropy(
+def generalized_cross_entropy(
     logits: Float32[Array, "*n k"],
     index: Int32[Array, "*n"],
     *,
     where: Bool[Array, "*n"],
-    q: float = GENERALISED_Q,
+    q: float = GENERALIZED_Q,
 ) -> Float32[Array, "*n"]:
     """Return (1 - p^q) / q; parameters as for ``cross_entropy``, ``q`` above 0 and at most 1."""
     log_p = _pick(jax.nn.log_softmax(logits), index)

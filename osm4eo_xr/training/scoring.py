@@ -22,7 +22,7 @@ def windows_of(
     *,
     bands: tuple[str, ...],
     window: int | None = None,
-    centre: int | None = None,
+    center: int | None = None,
 ) -> Windows:
     """Return the windows of one split, in the bands of a model.
 
@@ -42,14 +42,14 @@ def windows_of(
         raise InputError(f"the samples have no band {missing[0]!r}, only {', '.join(have)}")
     if tuple(have) != tuple(bands):
         samples = samples.sel(band=list(bands))
-    windows = Windows(samples, positions, window, centre)
+    windows = Windows(samples, positions, window, center)
     edge, before = samples.sizes["y"], windows.before
     if window and not 0 <= before <= edge - window:
         raise InputError(f"samples of {edge} pixels do not hold windows of {window}")
     return windows
 
 
-def labelled_logits(
+def labeled_logits(
     task: Task,
     variables: Mapping[str, Any],
     windows: Windows,
@@ -57,10 +57,10 @@ def labelled_logits(
     *,
     pixels: str = "all",
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yield the logits (n, class) and labels (n,) of the labelled pixels, batch by batch."""
+    """Yield the logits (n, class) and labels (n,) of the labeled pixels, batch by batch."""
     predict = make_eval_step(task)
     for image, label, _ in ordered_batches(windows, batch):
-        truth = _keep_centre(label) if pixels == "centre" and label.ndim > 1 else label
+        truth = _keep_center(label) if pixels == "center" and label.ndim > 1 else label
         logits = np.asarray(predict(dict(variables), place_batch(image)))
         yield logits[truth > 0], truth[truth > 0]
 
@@ -72,7 +72,7 @@ def index_of(label: np.ndarray, class_ids: tuple[int, ...]) -> np.ndarray:
     return table[label]
 
 
-def _keep_centre(label: np.ndarray) -> np.ndarray:
+def _keep_center(label: np.ndarray) -> np.ndarray:
     """Leave the drawn pixel only."""
     middle = label.shape[1] // 2
     kept = np.zeros_like(label)

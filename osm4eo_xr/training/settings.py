@@ -9,7 +9,7 @@ from osm4eo_xr.errors import InputError
 from osm4eo_xr.networks.settings import NetSettings
 
 OPTIMIZERS = ("adamw", "nadam")
-LOSSES = ("cross_entropy", "generalised", "bootstrap")
+LOSSES = ("cross_entropy", "generalized", "bootstrap")
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class TrainSettings:
     width : int
         Filters of the stem.
     mode : {"dense", "window"}
-        One class per pixel, or per window (that of its centre pixel).
+        One class per pixel, or per window (that of its center pixel).
     window : int
         Edge of a window in pixels, a multiple of 4; used in window mode only.
     kernel : int
@@ -48,16 +48,16 @@ class TrainSettings:
         Share of the steps over which AdamW's rate rises from 0.
     clip : float
         Largest norm of a gradient; 0 leaves it as it is.
-    loss : {"cross_entropy", "generalised", "bootstrap"}
-        What is minimised over labelled pixels; the last two bear wrong labels (see ``_losses``).
+    loss : {"cross_entropy", "generalized", "bootstrap"}
+        What is minimized over labeled pixels; the last two bear wrong labels (see ``_losses``).
     label_smoothing : float
         Share of each label that is spread over all classes, 0 to below 1; cross entropy only.
     class_weights : {"none", "balanced"}
-        Whether the loss counts every labelled pixel alike or every class alike.
+        Whether the loss counts every labeled pixel alike or every class alike.
     flips : bool
         Show samples in all eight flips and quarter turns.
     band_jitter : float
-        Standard deviation of a random gain and shift per band and sample, in normalised units.
+        Standard deviation of a random gain and shift per band and sample, in normalized units.
     band_dropout : float
         Probability with which a band of a sample is hidden, 0 to below 1.
     accumulate : int
@@ -86,7 +86,7 @@ class TrainSettings:
     weight_decay: float = 1e-2
     warmup: float = 0.1
     clip: float = 1.0
-    loss: Literal["cross_entropy", "generalised", "bootstrap"] = "cross_entropy"
+    loss: Literal["cross_entropy", "generalized", "bootstrap"] = "cross_entropy"
     label_smoothing: float = 0.0
     class_weights: Literal["none", "balanced"] = "none"
     flips: bool = True

@@ -22,7 +22,7 @@ class Status:
     step, steps : int
         Steps done, of all.
     loss, accuracy : float
-        Per labelled pixel, mean of this epoch so far.
+        Per labeled pixel, mean of this epoch so far.
     samples_per_second : float
         In this epoch.
     seconds_left : float
@@ -46,18 +46,18 @@ class Totals:
     loss: float = 0.0
     weight: float = 0.0
     correct: float = 0.0
-    labelled: float = 0.0
+    labeled: float = 0.0
 
     def add(self, sums: Mapping[str, float]) -> None:
         """Add one step."""
-        for name in ("loss", "weight", "correct", "labelled"):
+        for name in ("loss", "weight", "correct", "labeled"):
             setattr(self, name, getattr(self, name) + float(sums[name]))
 
     def means(self) -> dict[str, float]:
-        """Return loss and accuracy per labelled pixel."""
+        """Return loss and accuracy per labeled pixel."""
         return {
             "loss": self.loss / max(self.weight, 1e-6),
-            "accuracy": self.correct / max(self.labelled, 1.0),
+            "accuracy": self.correct / max(self.labeled, 1.0),
         }
 
 

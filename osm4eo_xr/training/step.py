@@ -19,7 +19,7 @@ from osm4eo_xr.training.augment import drop_bands, jitter, turn
 from osm4eo_xr.training.losses import (
     bootstrap_cross_entropy,
     cross_entropy,
-    generalised_cross_entropy,
+    generalized_cross_entropy,
 )
 from osm4eo_xr.training.settings import TrainSettings  # noqa: TC001
 
@@ -42,7 +42,7 @@ class Task:
     class_ids : tuple of int
         Class id of each logit.
     offset, scale : tuple of float
-        Normalisation per band, in the samples' unit.
+        Normalization per band, in the samples' unit.
     weights : tuple of float
         Weight of each class in the loss.
     batch : int
@@ -109,7 +109,7 @@ def fresh_state(task: Task, variables: Mapping[str, Any]) -> State:
 def make_train_step(task: Task) -> Callable[..., tuple[State, dict[str, Array]]]:
     """Return ``step(state, image, label) -> (state, sums)``, jitted; the state is given away.
 
-    ``sums`` holds the step's weighted loss, its weight, and its correct and labelled pixels.
+    ``sums`` holds the step's weighted loss, its weight, and its correct and labeled pixels.
     """
     settings = task.settings
     rule = optimizer(settings, task.steps)
@@ -120,7 +120,7 @@ def make_train_step(task: Task) -> Callable[..., tuple[State, dict[str, Array]]]
 
     def step(state: State, image: Array, label: Array) -> tuple[State, dict[str, Array]]:
         key = jax.random.fold_in(jax.random.key(settings.seed), state["step"])
-        x, label = _augmented(settings, normalised(task, image), label, key)
+        x, label = _augmented(settings, normalized(task, image), label, key)
         if parts == 1:
             grads, (stats, sums) = gradient(state["params"], state["batch_stats"], x, label)
         else:
@@ -150,7 +150,7 @@ def _accumulated(
         ), None
 
     zeros = jax.tree.map(jnp.zeros_like, state["params"])
-    sums = {name: jnp.zeros((), jnp.float32) for name in ("loss", "weight", "correct", "labelled")}
+    sums = {name: jnp.zeros((), jnp.float32) for name in ("loss", "weight", "correct", "labeled")}
     (grads, stats, sums), _ = jax.lax.scan(add, (zeros, state["batch_stats"], sums), (x, label))
     return grads, stats, sums
 
@@ -172,7 +172,7 @@ def _loss(task: Task, params: Any, stats: Any, x: Array, label: Array) -> Any:
         "loss": total,
         "weight": weight.sum(),
         "correct": hit.sum(dtype=jnp.float32),
-        "labelled": where.sum(dtype=jnp.float32),
+        "labeled": where.sum(dtype=jnp.float32),
     }
     return total, (stats, sums)
 
@@ -183,8 +183,8 @@ def _pixel_loss(
     index: Int32[Array, "*n"],
     where: Bool[Array, "*n"],
 ) -> Float32[Array, "*n"]:
-    if settings.loss == "generalised":
-        return generalised_cross_entropy(logits, index, where=where)
+    if settings.loss == "generalized":
+        return generalized_cross_entropy(logits, index, where=where)
     if settings.loss == "bootstrap":
         return bootstrap_cross_entropy(logits, index, where=where)
     return cross_entropy(logits, index, where=where, smoothing=settings.label_smoothing)
@@ -200,7 +200,7 @@ def indices(
     return jnp.maximum(index, 0), index >= 0
 
 
-def normalised(task: Task, image: Float32[Array, "n y x b"]) -> Float32[Array, "n y x b"]:
+def normalized(task: Task, image: Float32[Array, "n y x b"]) -> Float32[Array, "n y x b"]:
     """Return the network's input; no data becomes 0, as in classification."""
     shape = (1, 1, 1, -1)
     offset = jnp.asarray(task.offset, jnp.float32).reshape(shape)
@@ -225,7 +225,7 @@ def make_eval_step(task: Task) -> Callable[..., Float32[Array, "n *yx k"]]:
     """Return ``logits(variables, image)``, jitted, under the running statistics."""
 
     def logits(variables: Any, image: Array) -> Array:
-        x = normalised(task, image)
+        x = normalized(task, image)
         return resnet.apply_eval(task.net, variables, x, dtype=task.dtype)
 
     return jax.jit(logits)

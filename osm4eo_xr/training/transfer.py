@@ -54,10 +54,10 @@ def check_start(start: Model, net: NetSettings, units: str) -> None:
                 f"the model to start from has {field.name} {own!r}, the settings say {wanted!r}; "
                 f"give {field.name} {own!r}"
             )
-    if start.normalisation.kind != "fixed":
+    if start.normalization.kind != "fixed":
         raise InputError(
             "the model to start from scales by each scene's range, which samples do not know; "
-            "start from a model with fixed normalisation"
+            "start from a model with fixed normalization"
         )
     if start.units != units:
         raise InputError(

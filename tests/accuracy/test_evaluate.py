@@ -14,7 +14,7 @@ from osm4eo_xr.accuracy.held_out import evaluate
 from osm4eo_xr.accuracy.random_forest import random_forest_report
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.models.model import Model
-from osm4eo_xr.models.record import Normalisation
+from osm4eo_xr.models.record import Normalization
 from osm4eo_xr.networks.resnet import apply_eval, init
 from osm4eo_xr.networks.settings import NetSettings
 from osm4eo_xr.samples.store import read_split
@@ -28,7 +28,7 @@ def samples() -> xr.Dataset:
 
 def model(mode: Any = "dense") -> Model:
     net = NetSettings(len(BANDS), 3, depth=11, width=4, kernel=3, decoder=4, mode=mode, window=4)
-    scale = Normalisation(offset=(0.1,) * 4, scale=(0.05,) * 4)
+    scale = Normalization(offset=(0.1,) * 4, scale=(0.05,) * 4)
     return Model(net, init(net, jax.random.key(0)), BANDS, scale, legend=small_legend())
 
 
@@ -67,10 +67,10 @@ def test_every_held_out_sample_counts_in_window_mode(samples: xr.Dataset) -> Non
     assert evaluate(model("window"), samples, "test").total == len(read_split(samples, 2))
 
 
-def test_the_centre_alone_is_the_drawn_pixel(samples: xr.Dataset) -> None:
-    report = evaluate(model(), samples, "validation", pixels="centre")
-    centre = samples["label"][read_split(samples, 1), 4, 4].to_numpy()
-    assert report.counts.sum(axis=1).tolist() == [(centre == c).sum() for c in CLASSES]
+def test_the_center_alone_is_the_drawn_pixel(samples: xr.Dataset) -> None:
+    report = evaluate(model(), samples, "validation", pixels="center")
+    center = samples["label"][read_split(samples, 1), 4, 4].to_numpy()
+    assert report.counts.sum(axis=1).tolist() == [(center == c).sum() for c in CLASSES]
 
 
 def test_progress_counts_samples(samples: xr.Dataset) -> None:
@@ -113,7 +113,7 @@ def test_a_forest_learns_from_training_samples_only(samples: xr.Dataset) -> None
     mixed = samples.copy(deep=True)
     held_out = samples["split"].to_numpy() > 0
     mixed["label"][held_out] = np.where(mixed["label"][held_out] > 0, 5, 0)
-    scores = forest(mixed, centre=True)
+    scores = forest(mixed, center=True)
     assert scores.counts[0].sum() == scores.counts[2].sum() == 0
     assert scores.total == len(read_split(samples, 2))
     assert 0.1 < scores.overall_accuracy < 0.9

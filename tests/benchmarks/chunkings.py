@@ -69,10 +69,10 @@ def chunkings(scene: xr.DataArray) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def whole_pass(scene: xr.DataArray, model: Any) -> np.ndarray:
-    """Classify the padded scene at once, with batch normalisation as in training."""
+    """Classify the padded scene at once, with batch normalization as in training."""
     data = scene.values
     valid = np.isfinite(data).all(axis=0)
-    normal = model.normalisation
+    normal = model.normalization
     offset, scale = (np.float32(v).reshape(-1, 1, 1) for v in (normal.offset, normal.scale))
     x = np.where(valid, (data - offset) / scale, 0)
     halo, rows, cols = model.footprint.halo, scene.sizes["y"], scene.sizes["x"]

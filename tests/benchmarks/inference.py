@@ -41,7 +41,7 @@ from osm4eo_xr.inference.winograd_engine import WinogradEngine
 from osm4eo_xr.inference.worker import Engine, JaxEngine, run_block
 from osm4eo_xr.models.keras_import import import_keras
 from osm4eo_xr.models.model import Model
-from osm4eo_xr.models.record import Normalisation
+from osm4eo_xr.models.record import Normalization
 from osm4eo_xr.networks import resnet
 from osm4eo_xr.networks.fold_batch_norm import fold
 from osm4eo_xr.networks.resnet import init
@@ -50,7 +50,7 @@ from osm4eo_xr.rasters.cog import write_cog
 from tests.cases import keras_case
 
 BANDS = ("blue", "green", "red", "nir")
-FIXED = Normalisation((0.0,) * 4, (1.0,) * 4)
+FIXED = Normalization((0.0,) * 4, (1.0,) * 4)
 ROW = 64  # windows of a row in window mode
 KERAS_ROW = 512  # and in the original's procedure, so that a call's overhead counts for little
 
@@ -70,7 +70,7 @@ def main() -> None:
         net=NetSettings(bands=4, classes=12),
         variables=init(NetSettings(bands=4, classes=12), jax.random.key(0)),
         bands=BANDS,
-        normalisation=FIXED,
+        normalization=FIXED,
     )
     original = original_procedure(network) if network else None
     for model in (dense, window):
@@ -230,7 +230,7 @@ def torch_network(
     if plan.net.mode == "dense":
         x = block[None]
     else:
-        first = margin - plan.centre
+        first = margin - plan.center
         views = np.lib.stride_tricks.sliding_window_view(block, (12, 12), axis=(1, 2))
         views = views[:, first : first + plan.rows, first : first + plan.cols]
         x = views.transpose(1, 2, 0, 3, 4).reshape(-1, 4, 12, 12)

@@ -2,7 +2,7 @@
 
     python tests/benchmarks/learners.py [--first 0] [--seeds 3] [--window-epochs 12]
 
-Each seed draws other blocks and other samples. Two tables: all labelled pixels of the test windows
+Each seed draws other blocks and other samples. Two tables: all labeled pixels of the test windows
 (which the window network does not predict), and the drawn pixel of each (which all three do).
 """
 
@@ -39,14 +39,14 @@ def reports(samples: xr.Dataset, seed: int, window_epochs: int) -> Iterator[Row]
     dense = oxr.train(samples, dense_settings)
     seconds = time.perf_counter() - start
     yield "all", "dense network", oxr.evaluate(dense, samples), seconds
-    yield "drawn", "dense network", oxr.evaluate(dense, samples, pixels="centre"), seconds
+    yield "drawn", "dense network", oxr.evaluate(dense, samples, pixels="center"), seconds
     start = time.perf_counter()
     window = oxr.train(samples, window_settings)
     seconds = time.perf_counter() - start
     yield "drawn", "window network", oxr.evaluate(window, samples), seconds
     for pixels in ("all", "drawn"):
         start = time.perf_counter()
-        forest = oxr.random_forest_report(samples, seed=seed, centre=pixels == "drawn")
+        forest = oxr.random_forest_report(samples, seed=seed, center=pixels == "drawn")
         yield pixels, "random forest", forest, time.perf_counter() - start
 
 

@@ -56,7 +56,7 @@ def tile(band: str, edge: int) -> np.ndarray:
     rng = np.random.default_rng(0)
     pad = [(0, max(edge - n, 0)) for n in values.shape]
     values = np.pad(values, pad, mode="symmetric")[:edge, :edge]
-    noise = rng.integers(0, 24, values.shape, np.uint16)  # what quantisation took away
+    noise = rng.integers(0, 24, values.shape, np.uint16)  # what quantization took away
     return values + noise
 
 

@@ -13,7 +13,7 @@ from osm4eo_xr.demo import demo_osm_path
 from osm4eo_xr.grid import geobox_of
 from osm4eo_xr.imagery.scenes import open_scene
 from osm4eo_xr.models.model import Model, save_model
-from osm4eo_xr.models.record import Normalisation
+from osm4eo_xr.models.record import Normalization
 from osm4eo_xr.networks.resnet import init
 from osm4eo_xr.networks.settings import NetSettings
 
@@ -93,8 +93,8 @@ def tiny_model(path: Path) -> Path:
     """Save a network with random weights that maps the scene to several classes."""
     net = NetSettings(bands=len(BANDS), classes=12, depth=11, width=4)
     variables = init(net, jax.random.key(3))
-    scale = Normalisation(offset=(0.12, 0.1, 0.09, 0.2), scale=(0.02, 0.02, 0.03, 0.07))
-    return save_model(Model(net, variables, bands=BANDS, normalisation=scale), path)
+    scale = Normalization(offset=(0.12, 0.1, 0.09, 0.2), scale=(0.02, 0.02, 0.03, 0.07))
+    return save_model(Model(net, variables, bands=BANDS, normalization=scale), path)
 
 
 def make_country(folder: Path, *, edge: int = 200, overlap: int = 40, learn: str = LEARN) -> Path:

@@ -9,11 +9,11 @@ from rasterio.transform import from_origin
 
 from osm4eo_xr.imagery.bands import SENTINEL2_BANDS
 
-METRES: dict[str, int] = {
+METERS: dict[str, int] = {
     **dict.fromkeys(("B05", "B06", "B07", "B8A", "B11", "B12"), 20),
     **dict.fromkeys(("B01", "B09", "B10"), 60),
 }
-EDGE = 2400  # metres
+EDGE = 2400  # meters
 LEFT, TOP = 600_000, 5_500_020
 
 _PRODUCT = """<?xml version="1.0" encoding="UTF-8" standalone="no"?>
@@ -65,9 +65,9 @@ _OFFSETS = {
 }
 
 
-def numbers_of(band: str, metres: int) -> np.ndarray:
+def numbers_of(band: str, meters: int) -> np.ndarray:
     """Digital numbers of a band: another level in each band, another number in each pixel."""
-    edge = EDGE // metres
+    edge = EDGE // meters
     base = 1500 + 200 * list(SENTINEL2_BANDS).index(band)
     return (base + np.arange(edge * edge).reshape(edge, edge) % 3001).astype(np.uint16)
 
@@ -79,7 +79,7 @@ def classes_of() -> np.ndarray:
     return classes
 
 
-def write_jp2(path: Path, values: np.ndarray, metres: int, left: int = LEFT) -> None:
+def write_jp2(path: Path, values: np.ndarray, meters: int, left: int = LEFT) -> None:
     """Write a lossless JP2 at the products' place."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with rasterio.open(
@@ -91,7 +91,7 @@ def write_jp2(path: Path, values: np.ndarray, metres: int, left: int = LEFT) -> 
         count=1,
         dtype=values.dtype,
         crs="EPSG:32633",
-        transform=from_origin(left, TOP, metres, metres),
+        transform=from_origin(left, TOP, meters, meters),
         QUALITY=100,
         REVERSIBLE="YES",
     ) as sink:
@@ -116,15 +116,15 @@ def write_safe(
         granule = safe / "GRANULE" / f"L{level}_T{tile}_A033710_20230820T095146"
         stem = f"T{tile}_20230820T094549"
         for band in bands:
-            own, left = METRES.get(band, 10), LEFT + 100_000 * i
+            own, left = METERS.get(band, 10), LEFT + 100_000 * i
             if level == "1C":
                 write_jp2(
                     granule / "IMG_DATA" / f"{stem}_{band}.jp2", numbers_of(band, own), own, left
                 )
                 continue
-            for metres in (m for m in (10, 20, 60) if m >= own and band != "B10"):
-                path = granule / "IMG_DATA" / f"R{metres}m" / f"{stem}_{band}_{metres}m.jp2"
-                write_jp2(path, numbers_of(band, metres), metres, left)
+            for meters in (m for m in (10, 20, 60) if m >= own and band != "B10"):
+                path = granule / "IMG_DATA" / f"R{meters}m" / f"{stem}_{band}_{meters}m.jp2"
+                write_jp2(path, numbers_of(band, meters), meters, left)
         if level == "2A":
             write_jp2(granule / "IMG_DATA" / "R20m" / f"{stem}_SCL_20m.jp2", classes_of(), 20)
         write_jp2(granule / "QI_DATA" / f"MSK_QUALIT_{bands[0]}.jp2", classes_of(), 20)

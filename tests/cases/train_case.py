@@ -27,7 +27,7 @@ def box(rows: int, cols: int, top: int = 0, left: int = 0) -> GeoBox:
 
 
 def ground(rows: int = 120, cols: int = 150, *, seed: int = 0) -> np.ndarray:
-    """Return fields of 10 pixels of three classes; a tenth of the pixels is unlabelled."""
+    """Return fields of 10 pixels of three classes; a tenth of the pixels is unlabeled."""
     rng = np.random.default_rng(seed)
     fields = rng.choice(CLASSES, (-(-rows // 10), -(-cols // 10))).astype(np.uint8)
     labels = fields.repeat(10, axis=0).repeat(10, axis=1)[:rows, :cols]

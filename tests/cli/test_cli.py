@@ -190,10 +190,10 @@ def test_wrong_usage_exits_with_2(run: Run, class_map: Path) -> None:
 
 def test_extract_sieve_and_mosaic_chain(run: Run, tmp_path: Path, class_map: Path) -> None:
     sieved, joined, water = (tmp_path / f"{n}.tif" for n in ("sieved", "mosaic", "water"))
-    neighbour = write_raster(tmp_path / "east.tif", left=4_400_480)
+    neighbor = write_raster(tmp_path / "east.tif", left=4_400_480)
     for arguments in (
         ("sieve", class_map, "--size", "4", "--out", sieved),
-        ("mosaic", sieved, neighbour, "--out", joined),
+        ("mosaic", sieved, neighbor, "--out", joined),
         ("extract", joined, "--layer", "water", "--out", water),
     ):
         result = run(*arguments)

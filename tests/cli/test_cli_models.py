@@ -51,14 +51,14 @@ def test_classify_writes_all_maps_from_one_pass(scene_file: Path, tmp_path: Path
             np.testing.assert_array_equal(file.read().squeeze(), expected[name].values)
 
 
-def test_classify_takes_the_originals_centre(scene_file: Path, tmp_path: Path) -> None:
+def test_classify_takes_the_originals_center(scene_file: Path, tmp_path: Path) -> None:
     model = save_model(make_model(WINDOW), tmp_path / "model")
     small = tmp_path / "small.tif"
     write_cog(open_scene(scene_file).isel(y=slice(24), x=slice(40)), small)
     maps = []
-    for centre in ("original-train", "5", "original-predict"):
-        out = tmp_path / f"{centre}.tif"
-        run("classify", small, "--model", model, "--out", out, "--centre", centre)
+    for center in ("original-train", "5", "original-predict"):
+        out = tmp_path / f"{center}.tif"
+        run("classify", small, "--model", model, "--out", out, "--center", center)
         with rasterio.open(out) as file:
             maps.append(file.read(1))
     np.testing.assert_array_equal(maps[0], maps[1])

@@ -74,8 +74,8 @@ def test_labels_of_kept_polygons_are_those_of_the_extract(made: Path, tmp_path: 
 def test_samples_take_their_options(made: Path) -> None:
     drawn = oxr.open_samples(made / "s.zarr")
     assert drawn["image"].shape[1:] == (12, 12, len(demo_scene_paths()))
-    centres = drawn["label"][:, 6, 6].to_numpy()  # the drawn pixels
-    assert np.bincount(centres[centres > 0]).max() <= 8
+    centers = drawn["label"][:, 6, 6].to_numpy()  # the drawn pixels
+    assert np.bincount(centers[centers > 0]).max() <= 8
     assert set(drawn["split"].to_numpy()) == {0, 1, 2}
 
 
@@ -83,14 +83,14 @@ def test_train_takes_its_options_and_scores_what_was_held_out(made: Path) -> Non
     out = run(
         *("train", made / "s.zarr", "--out", made / "model", "--depth", 11, "--kernel", 3),
         *("--mode", "window", "--window", 12, "--epochs", 2, "--batch", 16, "--accumulate", 2),
-        *("--loss", "generalised", "--class-weights", "balanced", "--optimizer", "nadam"),
+        *("--loss", "generalized", "--class-weights", "balanced", "--optimizer", "nadam"),
         *("--label-smoothing", 0.1, "--band-jitter", 0.1, "--band-dropout", 0.1),
         *("--run", made / "run", "--seed", 1),
     )
     assert "overall" in out.lower()
     model = oxr.load_model(made / "model")
     told = model.training["settings"]
-    assert (told["loss"], told["optimizer"], told["accumulate"]) == ("generalised", "nadam", 2)
+    assert (told["loss"], told["optimizer"], told["accumulate"]) == ("generalized", "nadam", 2)
     assert json.loads((made / "run" / "test.json").read_text())
     assert (made / "run" / "confusion.png").is_file()
 

@@ -26,7 +26,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]
 
 
 @pytest.mark.parametrize("name", PRODUCTS)
-def test_products_are_valid_cogs_with_colours_and_names(demo: Any, name: str) -> None:
+def test_products_are_valid_cogs_with_colors_and_names(demo: Any, name: str) -> None:
     path = demo[0] / name
     valid, errors, _ = cog_validate(path)
     assert valid, errors

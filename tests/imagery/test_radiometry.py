@@ -1,4 +1,4 @@
-"""Numbers: band names, scaling, statistics and normalisation."""
+"""Numbers: band names, scaling, statistics and normalization."""
 
 from typing import Any
 

@@ -123,7 +123,7 @@ def test_native_grid_keeps_pixels_and_brings_20_m_bands_onto_it(brandenburg: lis
     with rasterio.open(rededge) as source:
         coarse = source.read(1) * 1e-4
     averaged = values[1].values.reshape(384, 2, 768, 2).mean(axis=(1, 3))
-    assert np.abs(averaged - coarse)[2:-2, 2:-2].mean() < 0.002  # centred: no half-pixel shift
+    assert np.abs(averaged - coarse)[2:-2, 2:-2].mean() < 0.002  # centerd: no half-pixel shift
 
 
 @settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture])

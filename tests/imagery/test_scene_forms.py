@@ -165,14 +165,14 @@ def test_scaled_floats_and_fill_values_of_a_store(tmp_path: Path) -> None:
     np.testing.assert_allclose(scene[1], NUMBERS[1] * 2e-4 - 0.1, atol=1e-6)
 
 
-def test_sixty_metres_come_onto_ten(tmp_path: Path) -> None:
+def test_sixty_meters_come_onto_ten(tmp_path: Path) -> None:
     rows, cols = np.mgrid[:20, :30]
     values = {60: 2000 + 120 * cols + 60 * rows, 10: 2000 + 20 * np.mgrid[:120, :180][1]}
     paths = []
-    for name, metres in (("B01", 60), ("B08", 10)):
+    for name, meters in (("B01", 60), ("B08", 10)):
         paths.append(tmp_path / f"{name}.tif")
-        numbers = values[metres].astype(np.uint16)
-        place = {"transform": from_origin(LEFT, TOP, metres, metres), "crs": "EPSG:32633"}
+        numbers = values[meters].astype(np.uint16)
+        place = {"transform": from_origin(LEFT, TOP, meters, meters), "crs": "EPSG:32633"}
         shape = {"height": numbers.shape[0], "width": numbers.shape[1]}
         with rasterio.open(
             paths[-1], "w", driver="GTiff", count=1, dtype="uint16", **place, **shape

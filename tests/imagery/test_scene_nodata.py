@@ -14,7 +14,7 @@ from osm4eo_xr.imagery.lossy_nodata import SLACK
 EDGE = 256  # pixels at 10 m
 LAND = {"B02": 900, "B03": 1000, "B04": 900, "B08": 3200, "B11": 2400}
 LAKE = {"B02": 420, "B03": 380, "B04": 120, "B08": 0, "B11": 0}
-METRES = {"B11": 20}
+METERS = {"B11": 20}
 
 
 def wedge_of(edge: int) -> np.ndarray:
@@ -36,8 +36,8 @@ def lossy(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     rng = np.random.default_rng(3)
     paths = []
     for band, land in LAND.items():
-        metres = METRES.get(band, 10)
-        edge = EDGE * 10 // metres
+        meters = METERS.get(band, 10)
+        edge = EDGE * 10 // meters
         numbers = rng.normal(land, 150, (edge, edge)).clip(200)
         numbers[lake_of(edge)] = LAKE[band] + rng.integers(0, 8, int(lake_of(edge).sum()))
         numbers[wedge_of(edge)] = 0
@@ -51,7 +51,7 @@ def lossy(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
             count=1,
             dtype="uint16",
             crs="EPSG:32633",
-            transform=from_origin(330_000, 5_822_040, metres, metres),
+            transform=from_origin(330_000, 5_822_040, meters, meters),
             QUALITY=35,
             REVERSIBLE="NO",
             BLOCKXSIZE=64,

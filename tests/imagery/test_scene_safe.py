@@ -13,7 +13,7 @@ from osm4eo_xr.errors import InputError
 from osm4eo_xr.grid import geobox_of
 from osm4eo_xr.imagery.bands import METHOD_BANDS, SENTINEL2_BANDS
 from osm4eo_xr.imagery.clouds import CLOUD_CLASSES
-from tests.cases.safe_case import EDGE, LEFT, METRES, TOP, classes_of, numbers_of, write_safe
+from tests.cases.safe_case import EDGE, LEFT, METERS, TOP, classes_of, numbers_of, write_safe
 
 UNEVEN = {i: -1000 - 10 * i for i in range(13)}  # a swapped band would show
 
@@ -66,7 +66,7 @@ def test_of_each_band_the_finest_file_is_read(level_2a: Path) -> None:
     for band, name in SENTINEL2_BANDS.items():
         if band == "B10":
             continue
-        own = METRES.get(band, 10)
+        own = METERS.get(band, 10)
         scene = oxr.open_safe(level_2a, bands=[band], geobox="native")
         assert abs(geobox_of(scene).resolution.x) == own
         add = UNEVEN[list(SENTINEL2_BANDS).index(band)]

@@ -20,7 +20,7 @@ from osm4eo_xr.grid import georeference, target_geobox
 from osm4eo_xr.inference import worker
 from osm4eo_xr.inference.prediction import classify, read_throughput
 from osm4eo_xr.models.model import Model, save_model
-from osm4eo_xr.models.record import Normalisation
+from osm4eo_xr.models.record import Normalization
 from osm4eo_xr.networks import resnet
 from osm4eo_xr.networks.settings import NetSettings
 from tests.networks.test_resnet import random_variables
@@ -38,7 +38,7 @@ def make_model(net: NetSettings = DENSE, **changes: object) -> Model:
         "net": net,
         "variables": random_variables(net, seed=2 if net.mode == "window" else 0),
         "bands": BANDS,
-        "normalisation": Normalisation(offset=(0.05, 0.1, 0.15, 0.2), scale=(0.1,) * 4),
+        "normalization": Normalization(offset=(0.05, 0.1, 0.15, 0.2), scale=(0.1,) * 4),
     }
     return Model(**{**fields, **changes})
 
@@ -63,7 +63,7 @@ def chunked(scene: xr.DataArray, rows: Any, cols: Any) -> xr.DataArray:
 
 def scaling(model: Model) -> tuple[np.ndarray, np.ndarray]:
     """Offset and scale per band, shaped (band, 1, 1)."""
-    normal = model.normalisation
+    normal = model.normalization
     offset, scale = (np.asarray(v, np.float32) for v in (normal.offset, normal.scale))
     return offset.reshape(-1, 1, 1), scale.reshape(-1, 1, 1)
 
@@ -135,7 +135,7 @@ def test_no_data_stays_where_it_is(model: Model, expected: np.ndarray) -> None:
 
 def test_one_compilation_serves_every_block() -> None:
     read_throughput(reset=True)
-    fresh = make_model(normalisation=Normalisation(offset=(0.1,) * 4, scale=(0.2,) * 4))
+    fresh = make_model(normalization=Normalization(offset=(0.1,) * 4, scale=(0.2,) * 4))
     for size in (50, 64, 150):
         classify(chunked(make_scene(), size, size), fresh, tile=64).compute()
     seen = read_throughput()
@@ -177,27 +177,27 @@ def test_all_outputs_come_from_one_pass(model: Model, expected: np.ndarray) -> N
     assert list(found["class"].values) == list(model.class_ids)
 
 
-def test_window_mode_classifies_the_pixel_at_the_centre_index() -> None:
+def test_window_mode_classifies_the_pixel_at_the_center_index() -> None:
     scene = make_scene((24, 40))
     maps = []
     conventions: Any = {5: "original-train", 6: "original-predict"}
-    for centre, said in conventions.items():
-        model = make_model(WINDOW, centre=centre)
+    for center, said in conventions.items():
+        model = make_model(WINDOW, center=center)
         maps.append(by_windows(scene, model))
         found = classify(chunked(scene, 7, 11), model, tile=16)
         np.testing.assert_array_equal(found, maps[-1])
-        for same in (centre, said):
-            by_name = classify(scene, make_model(WINDOW, centre=0), tile=16, centre=same)
+        for same in (center, said):
+            by_name = classify(scene, make_model(WINDOW, center=0), tile=16, center=same)
             np.testing.assert_array_equal(by_name, maps[-1])
-            assert by_name.attrs["centre"] == centre
+            assert by_name.attrs["center"] == center
     assert len(np.unique(maps[0])) > 4
     assert (maps[0] != maps[1]).any()
 
 
-@pytest.mark.parametrize("centre", ["middle", 12, -1])
-def test_an_unknown_centre_is_refused(centre: Any) -> None:
-    with pytest.raises(InputError, match=f"centre {centre!r} is unknown"):
-        classify(make_scene(), make_model(WINDOW), centre=centre)
+@pytest.mark.parametrize("center", ["middle", 12, -1])
+def test_an_unknown_center_is_refused(center: Any) -> None:
+    with pytest.raises(InputError, match=f"center {center!r} is unknown"):
+        classify(make_scene(), make_model(WINDOW), center=center)
 
 
 def by_windows(scene: xr.DataArray, model: Model) -> np.ndarray:
@@ -206,8 +206,8 @@ def by_windows(scene: xr.DataArray, model: Model) -> np.ndarray:
     valid = np.isfinite(data).all(axis=0)
     offset, scale = scaling(model)
     x = np.where(valid, (data - offset) / scale, 0)
-    centre = int(model.centre or 0)
-    x = np.pad(x, ((0, 0), (centre, 11 - centre), (centre, 11 - centre))).transpose(1, 2, 0)
+    center = int(model.center or 0)
+    x = np.pad(x, ((0, 0), (center, 11 - center), (center, 11 - center))).transpose(1, 2, 0)
     rows, cols = (int(n) for n in valid.shape)
     windows = [x[r : r + 12, c : c + 12] for r in range(rows) for c in range(cols)]
     apply = jax.jit(resnet.apply_eval, static_argnums=0)
@@ -257,11 +257,11 @@ def test_scene_range_maps_the_whole_scene_to_minus_one_to_one() -> None:
     scene = make_scene()
     low, high = float(scene.min()), float(scene.max())
     half = (high - low) / 2
-    fixed = Normalisation(offset=(low + half,) * 4, scale=(half,) * 4)
-    by_range = make_model(normalisation=Normalisation(kind="scene range"))
+    fixed = Normalization(offset=(low + half,) * 4, scale=(half,) * 4)
+    by_range = make_model(normalization=Normalization(kind="scene range"))
     np.testing.assert_array_equal(
         classify(chunked(scene, 50, 60), by_range, tile=64).values,
-        classify(scene, make_model(normalisation=fixed), tile=64).values,
+        classify(scene, make_model(normalization=fixed), tile=64).values,
     )
 
 
@@ -276,7 +276,7 @@ def test_scene_range_maps_the_whole_scene_to_minus_one_to_one() -> None:
         (lambda s: s, {"outputs": "margin"}, "comes in a Dataset"),
         (lambda s: s, {"tile": -1}, "tile is -1"),
         (lambda s: s, {"dtype": "int8"}, "dtype 'int8' is unknown"),
-        (lambda s: s, {"centre": 5}, "centre 5 is for window models"),
+        (lambda s: s, {"center": 5}, "center 5 is for window models"),
         (lambda s: s, {"engine": "torch"}, "engine 'torch' is unknown"),
         (lambda s: s, {"engine": "onnx", "dtype": "bfloat16"}, "computes in float32"),
     ],
@@ -299,7 +299,7 @@ def test_tasks_carry_a_saved_models_path_and_not_its_weights(tmp_path: Path) -> 
     model = dataclasses.replace(make_model(), path=save_model(make_model(), tmp_path / "m"))
     lazy = classify(chunked(make_scene(), 64, 64), model, tile=64)
     assert not any("model-" in str(key) for key in lazy.data.dask)
-    save_model(make_model(normalisation=Normalisation((0,) * 4, (1,) * 4)), tmp_path / "m")
+    save_model(make_model(normalization=Normalization((0,) * 4, (1,) * 4)), tmp_path / "m")
     worker._engines.clear()
     with pytest.raises(InputError, match="the map was planned with"):
         lazy.compute()

@@ -16,7 +16,7 @@ from osm4eo_xr.inference import winograd_engine, worker
 from osm4eo_xr.inference.prediction import classify
 from osm4eo_xr.inference.program import Plan
 from osm4eo_xr.inference.worker import JaxEngine, ModelSource, classify_block
-from osm4eo_xr.models.record import Normalisation
+from osm4eo_xr.models.record import Normalization
 from tests.inference.test_classify import DENSE, chunked, make_model, make_scene
 
 COMPILED: list[str] = []
@@ -34,8 +34,8 @@ def test_xla_compiles_for_the_first_block_only(engine: Literal["jax", "onnx", "w
     if engine == "onnx":
         pytest.importorskip("onnxruntime")
     apart = {"jax": 0.3, "onnx": 0.4, "winograd": 0.5}[engine]
-    scale = Normalisation(offset=(0.1,) * 4, scale=(apart,) * 4)
-    fresh, scene = make_model(normalisation=scale), make_scene()
+    scale = Normalization(offset=(0.1,) * 4, scale=(apart,) * 4)
+    fresh, scene = make_model(normalization=scale), make_scene()
     COMPILED.clear()
     first = classify(scene, fresh, tile=64, engine=engine)[:64, :64].compute()
     assert COMPILED

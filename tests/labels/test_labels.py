@@ -99,9 +99,9 @@ def test_any_chunking_gives_the_same_claims_and_pure_pixels(
         np.testing.assert_array_equal(found.to_numpy(), whole.to_numpy())
 
 
-def test_claims_are_the_classes_over_each_centre(polygons: gpd.GeoDataFrame) -> None:
+def test_claims_are_the_classes_over_each_center(polygons: gpd.GeoDataFrame) -> None:
     like, wider = grid(), polygons.to_crs("EPSG:3035")
-    wider["geometry"] = wider.buffer(30)  # so that neighbours overlap
+    wider["geometry"] = wider.buffer(30)  # so that neighbors overlap
     expected = np.zeros(like.shape, np.uint8)
     for class_id in wider["class_id"].unique():
         expected += burnt_by_gdal(wider.loc[wider["class_id"] == class_id], like) > 0
@@ -129,7 +129,7 @@ def test_ignored_edges_are_the_mixed_pixels() -> None:
     np.testing.assert_array_equal(found, expected)
 
 
-def test_neighbours_of_one_class_have_no_edge_between_them() -> None:
+def test_neighbors_of_one_class_have_no_edge_between_them() -> None:
     left, right = shapely.box(-20, -20, 53, 120), shapely.box(53, -20, 120, 120)
     labels = rasterize_labels(frame((8, left), (8, right)), grid((0, 0, 100, 100)), edge="ignore")
     assert (labels == 8).all()
@@ -210,7 +210,7 @@ def test_ids_are_read_as_they_are(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("nodata", [-9999, 255, 70_000])
-def test_no_data_of_the_file_is_unlabelled(tmp_path: Path, nodata: int) -> None:
+def test_no_data_of_the_file_is_unlabeled(tmp_path: Path, nodata: int) -> None:
     values = np.array([[nodata, 5], [0, 41]], np.int32)
     labels = read_labels(write(tmp_path / "l.tif", values, nodata=nodata), codes="clc")
     assert labels.values.tolist() == [[0, 12], [0, 11]]

@@ -77,7 +77,7 @@ def test_the_report_counts_pixels_tags_and_problems(tmp_path: Path) -> None:
     report = label_report(labels, claims, landuse, unclaimed={"natural=valley": 3})
     found, claimed = labels.to_numpy(), claims.to_numpy()
     assert report["area_km2"] == pytest.approx(2.3 * 1.7)
-    assert report["labelled"] == pytest.approx((found > 0).mean())
+    assert report["labeled"] == pytest.approx((found > 0).mean())
     assert report["left_out"] == pytest.approx(((claimed > 0) & (found == 0)).mean())
     assert report["left_out"] > 0
     assert report["conflicts"] == pytest.approx((claimed > 1).mean())
@@ -102,10 +102,10 @@ def test_a_boundary_limits_the_report() -> None:
     like = raster(np.zeros((10, 10), np.uint8))
     labels, claims = rasterize_labels(square, like), count_claims(square, like)
     square["tag"], square["area"] = "landuse=forest", 5000.0
-    assert label_report(labels, claims, square)["labelled"] == 0.5
+    assert label_report(labels, claims, square)["labeled"] == 0.5
     assert label_report(labels, claims + labels.clip(max=1), square)["conflicts"] == 0.5
     half = gpd.GeoDataFrame(geometry=[shapely.box(0, 0, 80, 100)], crs=3035)
-    assert label_report(labels, claims, square, boundary=half)["labelled"] == 50 / 80
+    assert label_report(labels, claims, square, boundary=half)["labeled"] == 50 / 80
     far = gpd.GeoDataFrame(geometry=[shapely.box(900, 0, 980, 100)], crs=3035)
     with pytest.raises(InputError, match="do not overlap"):
         label_report(labels, claims, square, boundary=far)

@@ -116,7 +116,7 @@ def test_vector_has_names_areas_and_skips_other_land_of_a_mask() -> None:
     assert frame.crs == "EPSG:3035"
 
 
-def test_simplified_neighbours_still_fit_together() -> None:
+def test_simplified_neighbors_still_fit_together() -> None:
     raster = smooth_map().copy(data=uniform_filter(smooth_map().to_numpy(), 15) + 1)
     exact, simple = to_vector(raster), to_vector(raster, simplify=20)
     assert simple.geometry.is_valid.all()

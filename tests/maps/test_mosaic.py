@@ -112,7 +112,7 @@ def test_no_data_of_one_tile_is_filled_by_another() -> None:
     np.testing.assert_array_equal(joined, [[7, 3], [3, 7]])
 
 
-def test_boundary_file_in_degrees_clips_by_pixel_centres(tmp_path: Path) -> None:
+def test_boundary_file_in_degrees_clips_by_pixel_centers(tmp_path: Path) -> None:
     tiles = three()
     shape = shapely.Polygon(
         [(LEFT + 55, TOP - 33), (LEFT + 1505, TOP - 313), (LEFT + 711, TOP - 1411)]

@@ -36,7 +36,7 @@ def test_imported_network_gives_the_logits_of_keras(tmp_path: Path) -> None:
     assert again.digest == model.digest
     assert again.class_ids == tuple(range(13))
     assert again.bands == ("blue", "green", "red", "nir")
-    assert (again.net.depth, again.net.mode, again.centre) == (11, "window", 6)
+    assert (again.net.depth, again.net.mode, again.center) == (11, "window", 6)
 
 
 @pytest.mark.parametrize(("depth", "bands"), [(11, 10), (20, 4)])

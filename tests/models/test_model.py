@@ -10,7 +10,7 @@ import pytest
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.legend import default_legend
 from osm4eo_xr.models.model import JSON_FILE, WEIGHTS_FILE, Model, load_model, save_model
-from osm4eo_xr.models.record import Normalisation
+from osm4eo_xr.models.record import Normalization
 from osm4eo_xr.networks.resnet import init
 from osm4eo_xr.networks.settings import NetSettings
 
@@ -23,7 +23,7 @@ def tiny_model(seed: int = 0, **changes: object) -> Model:
         "net": NET,
         "variables": init(NET, jax.random.key(seed)),
         "bands": ("red", "nir"),
-        "normalisation": Normalisation(offset=(0.1, 0.2), scale=(0.05, 0.1)),
+        "normalization": Normalization(offset=(0.1, 0.2), scale=(0.05, 0.1)),
         "training": {"epochs": 3},
     }
     return Model(**{**fields, **changes})
@@ -33,7 +33,7 @@ def test_what_is_saved_is_what_is_loaded(tmp_path: Path) -> None:
     model = tiny_model()
     loaded = load_model(save_model(model, tmp_path / "models" / "one"))
     assert jax.tree.all(jax.tree.map(np.array_equal, loaded.variables, model.variables))
-    for name in ("net", "bands", "normalisation", "legend", "class_ids", "centre", "digest"):
+    for name in ("net", "bands", "normalization", "legend", "class_ids", "center", "digest"):
         assert getattr(loaded, name) == getattr(model, name)
     assert loaded.training == {"epochs": 3}
     assert loaded.path == tmp_path / "models" / "one"
@@ -45,8 +45,8 @@ def test_digest_follows_what_decides_the_map() -> None:
     assert tiny_model(training={}, name="other").digest == model.digest
     assert tiny_model(seed=1).digest != model.digest
     assert tiny_model(bands=("nir", "red")).digest != model.digest
-    changed = Normalisation(offset=(0.1, 0.2), scale=(0.05, 0.11))
-    assert tiny_model(normalisation=changed).digest != model.digest
+    changed = Normalization(offset=(0.1, 0.2), scale=(0.05, 0.11))
+    assert tiny_model(normalization=changed).digest != model.digest
 
 
 def test_saving_replaces_a_model_and_nothing_else(tmp_path: Path) -> None:
@@ -69,10 +69,10 @@ def test_saving_replaces_a_model_and_nothing_else(tmp_path: Path) -> None:
         ("units", "furlongs", "units 'furlongs' are unknown"),
         ("class_ids", [1, 2], "2 class ids for 12 logits"),
         ("class_ids", [*range(1, 12), 99], "class id 99 is not in legend"),
-        ("centre", 12, "centre 12 lies outside"),
-        ("normalisation", {"offset": [0, 0], "kind": "fixed"}, "'normalisation' lacks 'scale'"),
+        ("center", 12, "center 12 lies outside"),
+        ("normalization", {"offset": [0, 0], "kind": "fixed"}, "'normalization' lacks 'scale'"),
         (
-            "normalisation",
+            "normalization",
             {"offset": [0, 0], "scale": [1, 0], "kind": "fixed"},
             "finite scales above 0",
         ),
@@ -91,7 +91,7 @@ def test_a_wrong_field_is_named(tmp_path: Path, key: str, value: object, message
 
 
 @pytest.mark.parametrize(
-    "key", ["units", "bands", "legend", "training", "mlm:name", "centre", "class_ids"]
+    "key", ["units", "bands", "legend", "training", "mlm:name", "center", "class_ids"]
 )
 def test_a_missing_field_is_named(tmp_path: Path, key: str) -> None:
     path = save_model(tiny_model(), tmp_path / "m")

@@ -49,7 +49,7 @@ def test_dense_gives_one_logit_vector_per_pixel() -> None:
     assert logits.dtype == jnp.float32
 
 
-def test_train_mode_normalises_by_the_batch_and_moves_the_statistics() -> None:
+def test_train_mode_normalizes_by_the_batch_and_moves_the_statistics() -> None:
     variables = resnet.init(TINY, jax.random.key(0))
     x = 5.0 + 3.0 * images(4, 16, 16, 3)
     logits, stats = TRAIN(TINY, variables, x)

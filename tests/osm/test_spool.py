@@ -76,8 +76,8 @@ def test_every_area_has_one_cell_and_lies_in_its_bounds() -> None:
         for cell in spool.cells:
             boxes = shapely.bounds(areas.geometry[cell.members])
             assert cell.bounds == (*boxes[:, :2].min(axis=0), *boxes[:, 2:].max(axis=0))
-            centres = (boxes[:, :2] + boxes[:, 2:]) / 2 - (cell.west, cell.south)
-            assert ((centres >= 0) & (centres < 0.5)).all()
+            centers = (boxes[:, :2] + boxes[:, 2:]) / 2 - (cell.west, cell.south)
+            assert ((centers >= 0) & (centers < 0.5)).all()
         corners = [(cell.south, cell.west) for cell in spool.cells]
         assert corners == sorted(set(corners))
         assert spool.bounds == tuple(shapely.total_bounds(areas.geometry))

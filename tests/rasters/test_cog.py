@@ -47,7 +47,7 @@ def levels_of(path: Path) -> dict[int, np.ndarray]:
     return found
 
 
-def test_cog_is_valid_and_holds_pixels_grid_colours_and_no_data(tmp_path: Path) -> None:
+def test_cog_is_valid_and_holds_pixels_grid_colors_and_no_data(tmp_path: Path) -> None:
     raster = class_map(1500, 1300)
     path = write_cog(raster, tmp_path / "map.tif")
     assert cog_validate(path, strict=True)[0]

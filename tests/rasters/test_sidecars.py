@@ -27,7 +27,7 @@ def written(tmp_path: Path) -> Path:
     return write_cog(raster, tmp_path / "map.tif")
 
 
-def test_style_names_and_colours_every_class(written: Path) -> None:
+def test_style_names_and_colors_every_class(written: Path) -> None:
     text = written.with_suffix(".qml").read_text()
     assert text.startswith("<!DOCTYPE qgis")
     entries = ET.fromstring(text).findall("pipe/rasterrenderer/colorPalette/paletteEntry")  # noqa: S314 - just written by us
@@ -36,7 +36,7 @@ def test_style_names_and_colours_every_class(written: Path) -> None:
     ]
 
 
-def test_layers_keep_names_and_colours_under_other_codes(written: Path) -> None:
+def test_layers_keep_names_and_colors_under_other_codes(written: Path) -> None:
     root = ET.parse(written.with_name("water.qml")).getroot()  # noqa: S314 - just written by us
     entries = root.findall("pipe/rasterrenderer/colorPalette/paletteEntry")
     found = [(e.get("value"), e.get("color")) for e in entries]

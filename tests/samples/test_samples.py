@@ -134,9 +134,9 @@ def test_every_cell_has_its_blocks_of_each_split(seed: int, row: int, col: int) 
 
 
 def least_distance(samples: xr.Dataset) -> float:
-    """Return the least ground distance in metres between windows of different splits.
+    """Return the least ground distance in meters between windows of different splits.
 
-    Windows are squares of one size, so two are apart by what their centres are apart along the
+    Windows are squares of one size, so two are apart by what their centers are apart along the
     further axis, less an edge.
     """
     ends = np.stack([samples["easting"].to_numpy(), samples["northing"].to_numpy()], axis=1)
@@ -209,8 +209,8 @@ def test_held_out_ground_is_scored_once_and_all_of_it(whole: xr.Dataset) -> None
         grid = box(ROWS, COLS)
         top, left = round(-grid.affine.f / 10), round(grid.affine.c / 10)
         i, j = (ground_of - (top, left)).reshape(-1, 2).T.astype(int)
-        labelled = (LABELS > 0) & np.isfinite(SCENE).all(axis=0)
-        assert len(seen) == len(set(zip(i[labelled[i, j]], j[labelled[i, j]], strict=True)))
+        labeled = (LABELS > 0) & np.isfinite(SCENE).all(axis=0)
+        assert len(seen) == len(set(zip(i[labeled[i, j]], j[labeled[i, j]], strict=True)))
 
 
 def test_quotas_are_met_and_shortfalls_reported() -> None:
@@ -225,9 +225,9 @@ def test_quotas_are_met_and_shortfalls_reported() -> None:
     assert (table.query("class_id in (1, 5)")["shortfall"] == 0).all()
     assert table.query("class_id == 12")["drawn"].sum() <= 16
     assert (table.query("class_id == 7")["drawn"] == 0).all()
-    centre = found["label"][:, 3, 3].to_numpy()
+    center = found["label"][:, 3, 3].to_numpy()
     for class_id, drawn in table.groupby("class_id")["drawn"].sum().items():
-        assert (centre == class_id).sum() == drawn
+        assert (center == class_id).sum() == drawn
 
 
 def test_opening_reads_no_window(tmp_path: Path, whole: xr.Dataset) -> None:
@@ -309,7 +309,7 @@ def test_other_files_are_not_replaced(tmp_path: Path, whole: xr.Dataset) -> None
         ({"fractions": (0.0, 0.5, 0.5)}, "fractions"),
         ({"block": 100.0}, "too small for windows of 60"),
         ({"names": ["a", "b"]}, "2 names for 1 tiles"),
-        ({"patch": 130, "block": 4000.0}, "no labelled pixel"),
+        ({"patch": 130, "block": 4000.0}, "no labeled pixel"),
     ],
 )
 def test_wrong_arguments_are_named(change: dict[str, Any], message: str) -> None:

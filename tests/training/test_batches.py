@@ -97,7 +97,7 @@ def test_windows_are_cut_around_the_drawn_pixel(numbered: xr.Dataset) -> None:
     assert image[:, 0, 0, 0].tolist() == [8.0, 2.0]
 
 
-def test_the_last_batch_in_order_is_filled_with_unlabelled_samples(numbered: xr.Dataset) -> None:
+def test_the_last_batch_in_order_is_filled_with_unlabeled_samples(numbered: xr.Dataset) -> None:
     batches = list(ordered_batches(windows(numbered), 128))
     assert [len(image) for image, _, _ in batches] == [128, 128, 128]
     image, label, positions = batches[-1]

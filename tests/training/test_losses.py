@@ -12,7 +12,7 @@ import pytest
 from osm4eo_xr.training.losses import (
     bootstrap_cross_entropy,
     cross_entropy,
-    generalised_cross_entropy,
+    generalized_cross_entropy,
 )
 
 RNG = np.random.default_rng(0)
@@ -20,7 +20,7 @@ LOGITS = jnp.asarray(RNG.normal(0, 3, (40, 6, 5)).astype(np.float32))
 INDEX = jnp.asarray(RNG.integers(0, 5, (40, 6)).astype(np.int32))
 ALL = jnp.ones((40, 6), bool)
 CHOSEN = jax.nn.one_hot(INDEX, 5)
-LOSSES = (cross_entropy, generalised_cross_entropy, bootstrap_cross_entropy)
+LOSSES = (cross_entropy, generalized_cross_entropy, bootstrap_cross_entropy)
 
 
 def close(found: Any, expected: Any, tolerance: float = 1e-5) -> None:
@@ -39,19 +39,19 @@ def test_bootstrapping_is_cross_entropy_with_the_likeliest_class_mixed_in() -> N
     close(bootstrap_cross_entropy(LOGITS, INDEX, where=ALL, beta=0.7), expected)
 
 
-def test_generalised_cross_entropy_lies_between_its_two_ends() -> None:
+def test_generalized_cross_entropy_lies_between_its_two_ends() -> None:
     p = (jax.nn.softmax(LOGITS) * CHOSEN).sum(axis=-1)
-    close(generalised_cross_entropy(LOGITS, INDEX, where=ALL, q=1.0), 1.0 - p)
+    close(generalized_cross_entropy(LOGITS, INDEX, where=ALL, q=1.0), 1.0 - p)
     close(
-        generalised_cross_entropy(LOGITS, INDEX, where=ALL, q=1e-4),
+        generalized_cross_entropy(LOGITS, INDEX, where=ALL, q=1e-4),
         optax.softmax_cross_entropy(LOGITS, CHOSEN),
         1e-2,
     )
-    close(generalised_cross_entropy(LOGITS, INDEX, where=ALL, q=0.7), (1.0 - p**0.7) / 0.7)
+    close(generalized_cross_entropy(LOGITS, INDEX, where=ALL, q=0.7), (1.0 - p**0.7) / 0.7)
 
 
 @pytest.mark.parametrize("loss", LOSSES)
-def test_unlabelled_pixels_cost_nothing_and_teach_nothing(loss: Callable[..., Any]) -> None:
+def test_unlabeled_pixels_cost_nothing_and_teach_nothing(loss: Callable[..., Any]) -> None:
     where = jnp.asarray(RNG.random((40, 6)) < 0.5)
     expected = jnp.where(where, loss(LOGITS, INDEX, where=ALL), 0.0)
     close(loss(LOGITS, INDEX, where=where), expected)
@@ -69,8 +69,8 @@ def test_extreme_logits_give_numbers(loss: Callable[..., Any]) -> None:
         assert np.isfinite(np.asarray(loss(logits, index, where=jnp.ones(1, bool)))).all()
 
 
-def test_generalised_cross_entropy_bears_wrong_labels_better() -> None:
-    """Two overlapping classes, 40 % of one class labelled as the other: a linear classifier."""
+def test_generalized_cross_entropy_bears_wrong_labels_better() -> None:
+    """Two overlapping classes, 40 % of one class labeled as the other: a linear classifier."""
     rng = np.random.default_rng(1)
     truth = rng.integers(0, 2, 4000).astype(np.int32)
     x = (rng.normal(0, 1.0, (4000, 2)) + 1.5 * truth[:, None]).astype(np.float32)
@@ -87,4 +87,4 @@ def test_generalised_cross_entropy_bears_wrong_labels_better() -> None:
             w = step(w)
         return float((np.asarray(jnp.asarray(x) @ w[:2] + w[2:]).argmax(axis=-1) == truth).mean())
 
-    assert accuracy(generalised_cross_entropy) > accuracy(cross_entropy) + 0.02
+    assert accuracy(generalized_cross_entropy) > accuracy(cross_entropy) + 0.02

@@ -62,7 +62,7 @@ def test_a_window_network_learns_too(samples: xr.Dataset) -> None:
     settings = dataclasses.replace(TINY, mode="window", window=8, epochs=8)
     model = train(samples, settings)
     assert evaluate(model, samples, "test").overall_accuracy > 0.8
-    assert model.centre == 4
+    assert model.center == 4
 
 
 def test_the_best_epoch_by_validation_is_kept(learned: Any, samples: xr.Dataset) -> None:
@@ -135,7 +135,7 @@ def test_another_countrys_model_is_a_head_start(learned: Any, samples: xr.Datase
     slow = dataclasses.replace(TINY, epochs=1, learning_rate=1e-5)
     warm = train(samples, slow, start=learned[0])
     assert warm.training["history"][0]["validation_accuracy"] > 0.9
-    assert warm.normalisation == learned[0].normalisation
+    assert warm.normalization == learned[0].normalization
 
 
 def test_the_head_is_fresh_where_the_classes_differ(learned: Any) -> None:
@@ -170,7 +170,7 @@ def test_parts_of_a_batch_add_up_to_its_gradient(samples: xr.Dataset) -> None:
         task = small_task(accumulate=accumulate, flips=False, batch=16, clip=0.0)
         state = fresh_state(task, init(task.net, jax.random.key(0)))
         after.append(make_train_step(task)(state, jnp.asarray(image), jnp.asarray(label)))
-    for name in ("loss", "weight", "correct", "labelled"):
+    for name in ("loss", "weight", "correct", "labeled"):
         np.testing.assert_allclose(after[0][1][name], after[1][1][name], rtol=1e-5)
     moments = [jax.tree.leaves(state["opt"][0].mu) for state, _ in after]
     for whole, parts in zip(*moments, strict=True):
