@@ -83,14 +83,16 @@ def test_a_run_stopped_at_any_step_ends_with_the_same_weights(
     assert scores(resumed) == scores(whole)
 
 
-def script(*arguments: Any, programs: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+def script(
+    *arguments: Any, programs: Path, module: str = "train_script", **environment: str
+) -> subprocess.CompletedProcess[str]:
     env = {
         **os.environ,
         "JAX_COMPILATION_CACHE_DIR": str(programs),
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
         **environment,
     }
-    command = [sys.executable, "-m", "tests.cases.train_script", *map(str, arguments)]
+    command = [sys.executable, "-m", f"tests.cases.{module}", *map(str, arguments)]
     return subprocess.run(
         command, env=env, capture_output=True, text=True, check=False, cwd=Path(__file__).parents[2]
     )
@@ -106,33 +108,35 @@ def test_a_killed_process_is_resumed_to_the_same_weights(
     assert equal(train(samples, SHORT, folder=folder), whole)
 
 
-def test_two_devices_give_the_weights_of_one(tmp_path: Path, whole: Model, programs: Path) -> None:
+def test_two_devices_give_the_gradients_of_one(tmp_path: Path, programs: Path) -> None:
+    """One step: sums in another order differ by rounding, which Adam would make whole steps."""
+    found = []
+    for devices in (1, 2):
+        flags = f"--xla_force_host_platform_device_count={devices}"
+        file = tmp_path / f"{devices}.npz"
+        ended = script(file, module="step_script", programs=programs, XLA_FLAGS=flags)
+        assert ended.returncode == 0, ended.stderr
+        assert ended.stdout.split() == [str(devices), str(32 // devices)]
+        found.append(dict(np.load(file)))
+    one, two = found
+    moments = [name for name in one if "mu" in name]
+    assert len(moments) > 20
+    assert one.keys() == two.keys()
+    largest = max(float(np.abs(one[name]).max()) for name in moments)
+    assert largest > 1e-3
+    for name in one:
+        np.testing.assert_allclose(
+            two[name], one[name], rtol=1e-4, atol=1e-5 * largest, err_msg=name
+        )
+
+
+def test_two_devices_train_to_the_end(tmp_path: Path, whole: Model, programs: Path) -> None:
     flags = "--xla_force_host_platform_device_count=2"
     ended = script(tmp_path / "run", tmp_path / "model", 0, programs=programs, XLA_FLAGS=flags)
     assert ended.returncode == 0, ended.stderr
     assert ended.stdout.split() == ["2", "16"]
-    found, expected = flat(load_model(tmp_path / "model")), flat(whole)
-    for name in filter(has_effect, expected):
-        np.testing.assert_allclose(found[name], expected[name], atol=2e-4, err_msg=name)
-    losses = [
-        [row["loss"] for row in model.training["history"]]
-        for model in (load_model(tmp_path / "model"), whole)
-    ]
-    np.testing.assert_allclose(*losses, rtol=1e-4)
-
-
-def flat(model: Model) -> dict[str, np.ndarray]:
-    """Return the parameters by their paths."""
-    leaves = jax.tree_util.tree_leaves_with_path(model.variables["params"])
-    return {jax.tree_util.keystr(path, simple=True, separator="."): leaf for path, leaf in leaves}
-
-
-def has_effect(name: str) -> bool:
-    """Whether a parameter has a gradient: batch statistics take away what a bias before them adds.
-
-    The gradient of such a bias is rounding error, which Adam scales up to whole steps.
-    """
-    return not name.endswith("bias") or "norm" in name or name.startswith("head")
+    first = [m.training["history"][0] for m in (load_model(tmp_path / "model"), whole)]
+    assert first[0]["loss"] == pytest.approx(first[1]["loss"], rel=1e-2)
 
 
 def test_an_ended_run_is_read_not_repeated(run: Path, whole: Model, samples: xr.Dataset) -> None:
