@@ -123,8 +123,11 @@ class LevelFiles:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        for file in self._files:
-            file.close()
+        # Where one task failed, threads may still be writing: none may meet a file half closed.
+        with self._lock:
+            files, self._files = self._files, []
+            for file in files:
+                file.close()
 
     def _create(self, scale: int) -> Any:
         layout = self._layout
@@ -149,7 +152,10 @@ class LevelFiles:
         )
 
     def write(self, row: int, column: int, levels: list[Num[np.ndarray, "band h w"]]) -> None:
-        """Write a block, whose upper left pixel is given, and its overviews, if there are any."""
+        """Write a block, whose upper left pixel is given, and its overviews, if there are any.
+
+        What comes after the files are closed belongs to a raster that has failed and is dropped.
+        """
         with self._lock:
             for file, scale, data in zip(self._files, self._scales, levels, strict=False):
                 _, height, width = data.shape

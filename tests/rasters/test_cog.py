@@ -1,3 +1,5 @@
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
@@ -20,7 +22,7 @@ from osm4eo_xr.errors import InputError
 from osm4eo_xr.grid import georeference, target_geobox
 from osm4eo_xr.legend import default_legend
 from osm4eo_xr.rasters.cog import _bands_of_rows, write_cog
-from osm4eo_xr.rasters.levels import Layout, shrink_block
+from osm4eo_xr.rasters.levels import Layout, LevelFiles, shrink_block
 from osm4eo_xr.rasters.overview_modes import modes
 from osm4eo_xr.rasters.overviews import _halve, _mode, shrink, shrink_all
 
@@ -284,6 +286,29 @@ def test_failure_midway_leaves_nothing_and_keeps_the_old_file(tmp_path: Path) ->
         write_cog(broken, path)
     assert [p.name for p in tmp_path.iterdir()] == ["map.tif"]
     assert path.read_bytes() == b"old"
+
+
+def test_blocks_that_come_while_or_after_files_are_closed_are_dropped(tmp_path: Path) -> None:
+    """A failed task leaves others writing; closing under them crashed GDAL now and then."""
+    layout = Layout(class_map(600, 600).odc.geobox, "uint8", ("",), 0, classes=True)
+    levels = shrink_block(np.ones((1, 512, 512), np.uint8), layout)
+    for attempt in range(20):
+        (folder := tmp_path / str(attempt)).mkdir()
+        started = threading.Event()
+
+        def write_on(files: LevelFiles, started: threading.Event = started) -> int:
+            for _ in range(50):
+                files.write(0, 0, levels)
+                started.set()
+            return len(levels)
+
+        with ThreadPoolExecutor(2) as threads:
+            with LevelFiles(folder, layout) as files:
+                writing = [threads.submit(write_on, files) for _ in range(2)]
+                assert started.wait(60)
+            assert [w.result() for w in writing] == [len(levels)] * 2
+        with rasterio.open(folder / "1.tif") as written:
+            assert (written.read(1)[:512, :512] == 1).all()
 
 
 def test_overviews_beyond_one_tile_per_block_are_made_from_the_level_before(
