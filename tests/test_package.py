@@ -8,6 +8,8 @@ import pytest
 
 import osm4eo_xr
 
+pytestmark = pytest.mark.steps
+
 
 def test_every_public_name_resolves() -> None:
     for name in osm4eo_xr.__all__:

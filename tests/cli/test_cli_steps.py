@@ -15,6 +15,8 @@ import osm4eo_xr as oxr
 from osm4eo_xr.cli.app import app
 from osm4eo_xr.demo import demo_osm_path, demo_scene_paths
 
+pytestmark = pytest.mark.steps
+
 
 def run(*arguments: object) -> str:
     result = CliRunner().invoke(app, [str(a) for a in arguments])

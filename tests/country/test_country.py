@@ -63,6 +63,7 @@ def read(path: Path) -> np.ndarray:
         return file.read(1)
 
 
+@pytest.mark.steps
 def test_products_agree_with_each_other(undisturbed: tuple[Path, dict[str, bytes]]) -> None:
     out = undisturbed[0].parent / "result"
     joined, sieved, water = (read(out / f"{n}.tif") for n in ("mosaic", "sieved", "water"))

@@ -18,6 +18,8 @@ import osm4eo_xr as oxr
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.grid import geobox_of, georeference, target_geobox
 
+pytestmark = pytest.mark.steps
+
 LEFT, TOP = 330_000, 5_822_040
 GRID = GeoBox((60, 80), from_origin(LEFT, TOP, 10, 10), "EPSG:32633")
 NUMBERS = (1600 + np.arange(2 * 60 * 80)).reshape(2, 60, 80).astype(np.uint16)
