@@ -28,6 +28,7 @@ PROBABILITY_NO_DATA = 255
 """No data in probabilities, confidence and margin."""
 
 _MAX_ID = 249  # probabilities are scaled to 0-250 and 255 marks no data, so ids stay below
+_SHOWN = 16  # classes in a repr
 
 
 @dataclass(frozen=True)
@@ -125,6 +126,14 @@ class Legend:
     classes: tuple[LandUseClass, ...]
     rules: tuple[TagRule, ...] = field(default=(), compare=False)
     source: str = field(default="", compare=False)
+
+    def __repr__(self) -> str:
+        """List the classes, 16 at most."""
+        shown = self.classes[:_SHOWN]
+        lines = [f"  {c.id:>3}  CLC {c.clc:<3}  {c.hex_color}  {c.slug}" for c in shown]
+        more = len(self.classes) - len(shown)
+        head = f"<Legend {self.name!r}: {len(self.classes)} classes, {len(self.rules)} tag rules>"
+        return "\n".join([head, *lines, *([f"  and {more} more"] if more else [])])
 
     def __post_init__(self) -> None:
         if not self.classes:

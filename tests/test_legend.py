@@ -1,10 +1,27 @@
 import copy
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from osm4eo_xr.errors import InputError
-from osm4eo_xr.legend import default_legend, legend_from_dict, load_legend
+from osm4eo_xr.legend import Legend, default_legend, legend_from_dict, load_legend
+
+
+def test_a_legend_says_its_classes_in_twenty_lines_at_most() -> None:
+    legend = default_legend()
+    lines = repr(legend).splitlines()
+    assert len(lines) == 13
+    assert lines[12].split() == ["12", "CLC", "5", legend.find("water").hex_color, "water"]
+    many = Legend(
+        "many",
+        tuple(
+            replace(legend.classes[0], id=k, clc=str(k), slug=f"c{k}", name=f"C{k}")
+            for k in range(1, 40)
+        ),
+    )
+    assert len(repr(many).splitlines()) == 18
+    assert repr(many).endswith("and 23 more")
 
 
 def test_default_legend_has_the_twelve_classes_of_osmlanduse() -> None:

@@ -70,6 +70,10 @@ class AccuracyReport:
         missing = self.missing + other.missing
         return AccuracyReport(self.counts + other.counts, self.legend, missing, name=self.name)
 
+    def __repr__(self) -> str:
+        """Give the scores over all classes."""
+        return f"<AccuracyReport {self.name!r}: {self._summary()}>"
+
     @cached_property
     def total(self) -> int:
         """Pixels or points that were compared."""

@@ -189,13 +189,13 @@ class Country:
         day: str = "",
         progress: Progress | None = None,
         *,
-        model: str = "",
+        digest: str = "",
         classes: bool = True,
     ) -> None:
         """Write a product with the legend, the model's hash and the day it shows."""
         path.parent.mkdir(exist_ok=True)
         day = day or self.settings.date
-        about = {"datetime": f"{day}T00:00:00Z" if day else "", "model": model}
+        about = {"datetime": f"{day}T00:00:00Z" if day else "", "digest": digest}
         attrs = {k: v for k, v in raster.attrs.items() if k not in about}
         raster = raster.drop_attrs(deep=False).assign_attrs(attrs)
         write_cog(

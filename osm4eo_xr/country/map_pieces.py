@@ -81,7 +81,7 @@ def _make_classified(run: Country, tile: Tile, path: Path, progress: Progress | 
         for name, raster in made.items():
             main = name == "classes"
             target = path if main else _beside(run, tile, name)
-            kind = {"model": model.digest, "classes": main}
+            kind = {"digest": model.digest, "classes": main}
             run.write(raster, target, tile.date, progress if main else None, **kind)
 
 
@@ -193,4 +193,4 @@ def _write(
     from osm4eo_xr.rasters.open import open_raster
 
     raster = lazy(open_raster)
-    run.write(raster, path, day, progress, model=run.model_digest(), classes=classes)
+    run.write(raster, path, day, progress, digest=run.model_digest(), classes=classes)

@@ -91,6 +91,20 @@ class Model:
         _check_counts(self)
         _check_variables(self)
 
+    def __repr__(self) -> str:
+        """Say in a few lines what the network is, what it takes and what it gives."""
+        size = sum(leaf.size for leaf in _flatten(self.variables).values())
+        where = f", of {self.path}" if self.path else ""
+        return (
+            f"<Model {self.name!r}{where}>\n"
+            f"  network  {self.net.mode}, depth {self.net.depth}, width {self.net.width}, "
+            f"kernel {self.net.kernel}; {size:,} numbers\n"
+            f"  takes    {', '.join(self.bands)} ({self.units})\n"
+            f"  gives    {len(self.class_ids)} classes of legend {self.legend.name!r}\n"
+            f"  sees     {self.receptive_field} pixels\n"
+            f"  SHA-256  {self.digest}"
+        )
+
     @cached_property
     def footprint(self) -> Footprint:
         """Input pixels behind an output cell along one axis, with halo and stride."""

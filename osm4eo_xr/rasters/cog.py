@@ -64,7 +64,8 @@ def write_cog(
     Path
         The file written. Beside it lie ``PATH.aux.xml`` (class names and attribute table for
         GDAL), for classes a QGIS style (``.qml``), and, where ``attrs["datetime"]`` says when the
-        ground was seen (RFC 3339), a STAC item (``.stac.json``) that carries ``attrs["model"]``.
+        ground was seen (RFC 3339), a STAC item (``.stac.json``) that carries ``attrs["digest"]``,
+        the hash of the model that made the map.
 
     Raises
     ------
@@ -78,7 +79,7 @@ def write_cog(
         categories=_categories(raster, legend),
         tags=_tags(raster),
         datetime=str(raster.attrs.get("datetime", "")),
-        model=str(raster.attrs.get("model", "")),
+        digest=str(raster.attrs.get("digest", "")),
     )
     layout = _layout(raster, blocks, contents.categories)
     with new_cog(path, layout, contents, compression) as levels:

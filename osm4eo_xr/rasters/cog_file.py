@@ -32,14 +32,14 @@ class Contents:
         GDAL's metadata.
     datetime : str
         When the ground was seen (RFC 3339); empty where that is not known.
-    model : str
+    digest : str
         Hash of the model that made the map, or empty.
     """
 
     categories: tuple[Category, ...] = ()
     tags: dict[str, str] = field(default_factory=dict)
     datetime: str = ""
-    model: str = ""
+    digest: str = ""
 
 
 def colors_of(categories: tuple[Category, ...]) -> tuple[tuple[int, tuple[int, int, int]], ...]:
@@ -76,8 +76,8 @@ def _sidecars(whole: Path, contents: Contents) -> list[Path]:
     if contents.categories:
         made.append(write_style(whole, contents.categories))
     if contents.datetime:
-        when, model = contents.datetime, contents.model
-        made.append(write_item(whole, contents.categories, datetime=when, model=model))
+        when, digest = contents.datetime, contents.digest
+        made.append(write_item(whole, contents.categories, datetime=when, digest=digest))
     return made
 
 

@@ -122,7 +122,7 @@ _STAC_EXTENSIONS = {
 
 
 def write_item(
-    raster: Path, categories: tuple[Category, ...], *, datetime: str, model: str = ""
+    raster: Path, categories: tuple[Category, ...], *, datetime: str, digest: str = ""
 ) -> Path:
     """Write a STAC 1.1 item of one asset.
 
@@ -134,7 +134,7 @@ def write_item(
         Classes of its first band, if it holds classes.
     datetime : str
         When the ground was seen, RFC 3339 in UTC.
-    model : str
+    digest : str
         Hash of the model that made the map, if any.
     """
     with rasterio.open(raster) as file:
@@ -151,8 +151,8 @@ def write_item(
             properties["proj:wkt2"] = file.crs.to_wkt(version="WKT2_2019")
         bands = [_stac_band(file, k, categories) for k in range(file.count)]
         size = file.transform.a
-    if model:
-        properties["processing:lineage"] = f"land use classified by the model with SHA-256 {model}"
+    if digest:
+        properties["processing:lineage"] = f"land use classified by the model with SHA-256 {digest}"
     box = shapely.geometry.shape(ring).bounds
     item = {
         "type": "Feature",

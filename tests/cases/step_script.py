@@ -5,6 +5,7 @@ The file gets what Adam holds after the step: its first moments, a tenth of the 
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
@@ -36,7 +37,7 @@ def main(out: Path) -> None:
     batch = place_batch(image)
     print(jax.local_device_count(), batch.sharding.shard_shape(batch.shape)[0])  # noqa: T201
     state, sums = make_train_step(task)(place_state(state), batch, place_batch(label))
-    leaves = {
+    leaves: dict[str, Any] = {
         jax.tree_util.keystr(path): np.asarray(leaf)
         for path, leaf in jax.tree_util.tree_leaves_with_path({"opt": state["opt"], "sums": sums})
         if "mu" in jax.tree_util.keystr(path) or "sums" in jax.tree_util.keystr(path)

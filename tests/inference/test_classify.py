@@ -1,6 +1,7 @@
 """Inference: no seams, one compilation, no data kept apart, models that reach their workers."""
 
 import dataclasses
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Literal
@@ -9,6 +10,7 @@ import dask.array as da
 import jax
 import numpy as np
 import pytest
+import rasterio
 import xarray as xr
 from dask import config
 from distributed import Client, LocalCluster
@@ -23,6 +25,7 @@ from osm4eo_xr.models.model import Model, save_model
 from osm4eo_xr.models.record import Normalization
 from osm4eo_xr.networks import resnet
 from osm4eo_xr.networks.settings import NetSettings
+from osm4eo_xr.rasters.cog import write_cog
 from tests.networks.test_resnet import random_variables
 
 BANDS = ("blue", "green", "red", "nir")
@@ -328,3 +331,15 @@ def test_spawned_workers_give_the_same_map_with_one_compilation_each(
     assert seen.blocks == 2 * 12
     with config.set(scheduler="synchronous"):
         np.testing.assert_array_equal(classify(make_scene(), model, tile=64), expected)
+
+
+def test_a_written_map_names_the_hash_of_its_model(tmp_path: Path) -> None:
+    model = make_model(name="Hesse")
+    classes = classify(chunked(make_scene(), 128, 128), model).assign_attrs(
+        datetime="2024-06-01T00:00:00Z"
+    )
+    write_cog(classes, tmp_path / "map.tif")
+    item = json.loads((tmp_path / "map.stac.json").read_text())
+    assert item["properties"]["processing:lineage"].endswith(f"model with SHA-256 {model.digest}")
+    with rasterio.open(tmp_path / "map.tif") as file:
+        assert (file.tags()["model"], file.tags()["digest"]) == ("Hesse", model.digest)

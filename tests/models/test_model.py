@@ -29,6 +29,21 @@ def tiny_model(seed: int = 0, **changes: object) -> Model:
     return Model(**{**fields, **changes})
 
 
+def test_a_model_says_in_a_few_lines_what_it_is(tmp_path: Path) -> None:
+    model = tiny_model()
+    text = repr(load_model(save_model(model, tmp_path / "m")))
+    assert len(text) < 700
+    assert len(text.splitlines()) <= 20
+    for word in (
+        model.digest,
+        model.name,
+        ", ".join(model.bands),
+        model.legend.name,
+        str(tmp_path),
+    ):
+        assert word in text
+
+
 def test_what_is_saved_is_what_is_loaded(tmp_path: Path) -> None:
     model = tiny_model()
     loaded = load_model(save_model(model, tmp_path / "models" / "one"))
