@@ -1,1 +1,11 @@
-"""The ``osm4eo-xr`` command: parse, call, print."""
+"""The ``osm4eo-xr`` command: parse, call, print.
+
+What others may use:
+
+- ``app``: ``app`` and ``main``: the command, and the commands that make maps
+- ``labels``: commands that prepare labels and composites
+- ``training``: commands that draw samples and train
+- ``models``: the ``models`` commands
+- ``options``: options that several commands share
+- ``console``: tables, bars and the one line of an error
+"""

@@ -1,1 +1,9 @@
-"""Scene and model to lazy maps: the only crossing from dask to compiled programs."""
+"""Scene and model to lazy maps: the only crossing from dask to compiled programs.
+
+What others may use:
+
+- ``prediction``: ``classify``, ``read_throughput``: a scene's lazy maps, and what they took
+- ``program``: ``Plan`` and ``predict``: from a block to its layers, in jax
+- ``worker``: ``Engine``, ``classify_block``: a block in a worker process
+- ``throughput``: ``Throughput``: counts of inference that add up
+"""

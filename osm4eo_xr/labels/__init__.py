@@ -1,1 +1,8 @@
-"""Land-use areas as class rasters."""
+"""Land-use areas as class rasters.
+
+What others may use:
+
+- ``rasterize``: ``rasterize_labels``, ``count_claims``, ``read_labels``: lazy class rasters
+- ``write``: ``write_labels``: an extract straight to a label raster on disk
+- ``report``: ``label_report``: what the labels of a place are worth
+"""

@@ -1,1 +1,11 @@
-"""What a network computes: arrays only."""
+"""What a network computes: arrays only.
+
+What others may use:
+
+- ``settings``: ``NetSettings``, ``EngineName``: the shape of the network
+- ``footprint``: which input pixels an output pixel depends on
+- ``resnet``: the network in Flax
+- ``fold_batch_norm``: batch normalization folded into the convolutions
+- ``onnx_export``: the folded network as an ONNX graph
+- ``winograd``: the folded dense network on kernels for CPUs
+"""

@@ -1,1 +1,9 @@
-"""Imagery and labels as stratified, spatially split sample sets."""
+"""Imagery and labels as stratified, spatially split sample sets.
+
+What others may use:
+
+- ``draw``: ``draw_samples``, ``sample_counts``: a stratified, spatially split sample set
+- ``patches``: ``patch_samples``: patches of one class each
+- ``store``: ``open_samples``, ``write_samples``: sample sets as Zarr
+- ``spatial_split``: ``SPLITS``, and the blocks that keep splits apart
+"""

@@ -1,1 +1,11 @@
-"""Samples to a trained model."""
+"""Samples to a trained model.
+
+What others may use:
+
+- ``fit``: ``train``: samples to a model
+- ``settings``: ``TrainSettings``: how it is trained
+- ``losses``: losses per pixel, unreduced
+- ``calibration``: calibration error and temperature
+- ``scoring``: logits and labels of a split, batch by batch
+- ``checkpoints``: a run on disk, from which training resumes
+"""
