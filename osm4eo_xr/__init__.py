@@ -6,4 +6,8 @@ when the name is first used. ``__init__.pyi`` lists the names.
 
 import lazy_loader
 
+from osm4eo_xr.node import prepare_environment
+
+prepare_environment()
+
 __getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -13,6 +13,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
+from osm4eo_xr.node import IGNORED_VARIABLES
+
 _PACKAGES = ("osm4eo-xr", "dask", "distributed", "jax", "rasterio")
 _DRIVERS = {
     "JP2OpenJPEG": "Sentinel-2's own files (.jp2)",
@@ -72,6 +74,7 @@ def look_around(place: str, scratch: str, *, wants_gpu: bool = False) -> list[Fi
         _check_devices(place, wants_gpu=wants_gpu),
         _check_memory(place),
         _check_drivers(place),
+        *_note_variables(place),
     ]
     return [*findings, _check_scratch(place, Path(scratch))] if scratch else findings
 
@@ -118,8 +121,10 @@ def _check_devices(place: str, *, wants_gpu: bool) -> Finding:
         import jax
 
         devices = jax.devices()
-    except (ImportError, RuntimeError) as error:
-        text = f"jax finds no device: {' '.join(str(error).split())[:200]}"
+    except (ImportError, RuntimeError, AssertionError) as error:
+        why = " ".join(str(error).split())[:200]
+        stated = os.environ.get("JAX_PLATFORMS")
+        text = f"jax finds no device: {why or f'none of JAX_PLATFORMS={stated}'}"
         advice = 'pip install "osm4eo-xr[cuda]" on GPU nodes, or set JAX_PLATFORMS=cpu'
         return Finding(place, "devices", "wrong", text, advice)
     found = ", ".join(f"{d.platform}:{d.device_kind}" for d in devices)
@@ -158,6 +163,15 @@ def _check_drivers(place: str) -> Finding:
         return Finding(place, "GDAL drivers", "ok", f"{text}: {', '.join(_DRIVERS)}")
     advice = "pip install --force-reinstall rasterio (its wheel has them); unset GDAL_SKIP"
     return Finding(place, "GDAL drivers", "wrong", f"{text} lacks {', '.join(missing)}", advice)
+
+
+def _note_variables(place: str) -> list[Finding]:
+    """Tell which variables of another GDAL or PROJ are left out."""
+    if not IGNORED_VARIABLES:
+        return []
+    found = ", ".join(f"{name}={value}" for name, value in IGNORED_VARIABLES.items())
+    text = f"{found} of another installation ignored; rasterio and pyproj bring their own data"
+    return [Finding(place, "GDAL and PROJ data", "note", text, "nothing need be done")]
 
 
 def _check_scratch(place: str, folder: Path) -> Finding:
