@@ -11,6 +11,7 @@ import rasterio
 
 import osm4eo_xr
 from osm4eo_xr.cluster.checks import look_around
+from osm4eo_xr.node import IGNORED_VARIABLES
 
 PACKAGE = Path(osm4eo_xr.__file__).parent
 FOREIGN = ("PROJ_DATA", "PROJ_LIB", "GDAL_DATA")
@@ -60,7 +61,7 @@ def test_data_of_another_installation_does_not_stop_a_sieve(
 
 
 def test_doctor_notes_the_variables_it_ignores(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(osm4eo_xr.node.IGNORED_VARIABLES, "PROJ_LIB", "/apps/gdal/share/proj")
+    monkeypatch.setitem(IGNORED_VARIABLES, "PROJ_LIB", "/apps/gdal/share/proj")
     (note,) = [f for f in look_around("here", "") if f.check == "GDAL and PROJ data"]
     assert note.state == "note"
     assert "PROJ_LIB=/apps/gdal/share/proj of another installation ignored" in note.found
