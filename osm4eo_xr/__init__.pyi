@@ -5,11 +5,15 @@ from .accuracy.estimators import AccuracyReport as AccuracyReport
 from .accuracy.estimators import assess as assess
 from .accuracy.held_out import evaluate as evaluate
 from .accuracy.random_forest import random_forest_report as random_forest_report
+from .catalogs.stac import composite_items as composite_items
+from .catalogs.stac import stack_classes as stack_classes
+from .catalogs.stac import stack_items as stack_items
 from .cluster.allocation import open_allocation as open_allocation
 from .cluster.clusters import dashboard_url as dashboard_url
 from .cluster.clusters import open_cluster as open_cluster
 from .cluster.device_tasks import device_annotations as device_annotations
 from .cluster.site_file import load_site as load_site
+from .cogs.cog import write_cog as write_cog
 from .countries import find_country as find_country
 from .country.run import plan_country as plan_country
 from .country.run import run_country as run_country
@@ -21,9 +25,6 @@ from .imagery.scene_grid import read_grid as read_grid
 from .imagery.scenes import open_safe as open_safe
 from .imagery.scenes import open_safe_classes as open_safe_classes
 from .imagery.scenes import open_scene as open_scene
-from .imagery.stac import composite_items as composite_items
-from .imagery.stac import stack_classes as stack_classes
-from .imagery.stac import stack_items as stack_items
 from .imagery.statistics import band_statistics as band_statistics
 from .inference.prediction import classify as classify
 from .inference.prediction import read_throughput as read_throughput
@@ -53,7 +54,6 @@ from .osm.landuse import unclaimed_tags as unclaimed_tags
 from .osm.landuse import write_landuse as write_landuse
 from .osm.partitions import open_landuse as open_landuse
 from .plot import quicklook as quicklook
-from .rasters.cog import write_cog as write_cog
 from .rasters.open import open_probabilities as open_probabilities
 from .rasters.open import open_raster as open_raster
 from .samples.draw import draw_samples as draw_samples

@@ -96,11 +96,11 @@ def classify(
     engine: Annotated[str, typer.Option(help="auto, jax, onnx (extra onnx) or winograd.")] = "auto",
 ) -> None:
     """Classify a scene with a trained model."""
+    from osm4eo_xr.cogs.cog_set import write_maps
     from osm4eo_xr.imagery.scenes import open_scene
     from osm4eo_xr.inference.prediction import classify as predict
     from osm4eo_xr.inference.prediction import read_throughput
     from osm4eo_xr.models.model import load_model
-    from osm4eo_xr.rasters.cog_set import write_maps
 
     how: Any = {"engine": engine, "center": int(center) if center and center.isdigit() else center}
     asked = {
@@ -135,7 +135,7 @@ def sieve(
 
     The file is read twice and never held whole. Its no-data pixels (0 if it names none) stay.
     """
-    from osm4eo_xr.rasters.cog import write_cog
+    from osm4eo_xr.cogs.cog import write_cog
     from osm4eo_xr.rasters.open import open_raster
     from osm4eo_xr.sieving.lazy_sieve import sieve as sieve_map
     from osm4eo_xr.sieving.lazy_sieve import watch_borders

@@ -118,10 +118,10 @@ def composite(
     dilation: Annotated[int, typer.Option(help="Pixels by which clouds grow.")] = 2,
 ) -> None:
     """Make one cloudless scene of STAC items; its last band counts the clear observations."""
+    from osm4eo_xr.catalogs.stac import composite_items
     from osm4eo_xr.grid import target_geobox
     from osm4eo_xr.imagery.clouds import with_observations
     from osm4eo_xr.imagery.scene_grid import read_grid
-    from osm4eo_xr.imagery.stac import composite_items
 
     if (like is None) == (bbox is None):
         raise InputError("give the grid: either --like RASTER or --bbox WEST SOUTH EAST NORTH")

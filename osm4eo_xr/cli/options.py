@@ -25,7 +25,7 @@ Seed = Annotated[int, typer.Option("--seed", help="Seed of every random choice."
 
 def write_raster(raster: xr.DataArray, path: Path, legend: Legend | None) -> None:
     """Write a raster as COG behind a progress bar and say where it is."""
-    from osm4eo_xr.rasters.cog import write_cog
+    from osm4eo_xr.cogs.cog import write_cog
 
     with progress_bar(path.name) as progress:
         write_cog(raster, path, legend=legend, progress=progress)

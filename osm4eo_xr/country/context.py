@@ -14,12 +14,12 @@ import xarray as xr
 from odc.geo.geobox import GeoBox
 
 from osm4eo_xr._version import __version__
+from osm4eo_xr.cogs.cog import write_cog
 from osm4eo_xr.countries import find_country
 from osm4eo_xr.country.ledger import Ledger, key_of
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.grid import geobox_of, target_geobox
 from osm4eo_xr.legend import Legend, default_legend, load_legend
-from osm4eo_xr.rasters.cog import write_cog
 
 if TYPE_CHECKING:
     from osm4eo_xr.country.settings import CountrySettings, SceneFiles

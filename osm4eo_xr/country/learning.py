@@ -29,7 +29,7 @@ def scene_pieces(run: Country) -> list[Piece]:
 
 def _items_hash(run: Country, tile: Tile) -> str:
     """Return a hash over a tile's STAC items and those of their assets that are local files."""
-    from osm4eo_xr.imagery.items import read_items
+    from osm4eo_xr.catalogs.items import read_items
 
     items = read_items(run.base / tile.source.stac)
     links = {a["href"] for item in items for a in item["assets"].values()}
@@ -38,7 +38,7 @@ def _items_hash(run: Country, tile: Tile) -> str:
 
 
 def _make_scene(run: Country, tile: Tile, progress: Progress | None) -> None:
-    from osm4eo_xr.imagery.stac import composite_items
+    from osm4eo_xr.catalogs.stac import composite_items
 
     source, box = tile.source, run.boxes[tile.id]
     made = composite_items(

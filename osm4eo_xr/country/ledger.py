@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from osm4eo_xr.cogs.sidecars import sidecars_of
 from osm4eo_xr.errors import InputError
-from osm4eo_xr.rasters.sidecars import sidecars_of
 
 LEDGER_FILE = "ledger.json"
 

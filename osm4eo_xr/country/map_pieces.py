@@ -70,9 +70,9 @@ def _classified(run: Country, tile: Tile, learned: str) -> Piece:
 
 
 def _make_classified(run: Country, tile: Tile, path: Path, progress: Progress | None) -> None:
+    from osm4eo_xr.cogs.cog_set import one_pass
     from osm4eo_xr.inference.prediction import classify
     from osm4eo_xr.models.model import load_model
-    from osm4eo_xr.rasters.cog_set import one_pass
 
     model, settings = load_model(run.model_path), run.settings.classify
     how: Any = {"engine": settings.engine, "dtype": settings.dtype}

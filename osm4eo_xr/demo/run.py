@@ -17,6 +17,7 @@ from rich.table import Table
 from osm4eo_xr.accuracy.held_out import evaluate
 from osm4eo_xr.accuracy.random_forest import random_forest_report
 from osm4eo_xr.cluster.clusters import open_cluster
+from osm4eo_xr.cogs.cog import write_cog
 from osm4eo_xr.demo import attribution, demo_osm_path, demo_scene_paths
 from osm4eo_xr.imagery.scenes import open_scene
 from osm4eo_xr.inference.prediction import classify, read_throughput
@@ -28,7 +29,6 @@ from osm4eo_xr.models.model import Model, load_model, save_model
 from osm4eo_xr.osm.landuse import read_landuse
 from osm4eo_xr.plot import quicklook
 from osm4eo_xr.progress import ERR, OUT, progress_bar
-from osm4eo_xr.rasters.cog import write_cog
 from osm4eo_xr.rasters.open import open_raster
 from osm4eo_xr.samples.draw import draw_samples
 from osm4eo_xr.samples.store import open_samples, write_samples

@@ -1,9 +1,8 @@
-"""Satellite products as lazy cubes of reflectance: files, SAFE, STAC, clouds, composites.
+"""Satellite products as lazy cubes of reflectance: files, SAFE, clouds, composites.
 
 What others may use:
 
 - ``scenes``: ``open_scene``, ``open_safe``, ``open_safe_classes``: products to lazy scenes
-- ``stac``: ``stack_items``, ``stack_classes``, ``composite_items``: STAC items to lazy cubes
 - ``clouds``: ``mask_clouds``, ``composite``: clouds out, many observations to one
 - ``scene_grid``: ``read_grid``: a scene's grid from the headers of its files
 - ``statistics``: ``band_statistics``: robust statistics from counts that add up

@@ -18,14 +18,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import shapely
 
+from osm4eo_xr.cogs.cog_file import Contents, colors_of, new_cog
+from osm4eo_xr.cogs.levels import Layout, LevelFiles, shrink_block
+from osm4eo_xr.cogs.sidecars import categories_of
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.labels.burn import CHUNK, Edge, Shapes, burn, check_edge, check_overlap, ranks
 from osm4eo_xr.legend import NO_DATA, Legend, default_legend
 from osm4eo_xr.osm.extract import spool_landuse
 from osm4eo_xr.osm.passes import Progress
-from osm4eo_xr.rasters.cog_file import Contents, colors_of, new_cog
-from osm4eo_xr.rasters.levels import Layout, LevelFiles, shrink_block
-from osm4eo_xr.rasters.sidecars import categories_of
 
 if TYPE_CHECKING:
     from odc.geo.geobox import GeoBox

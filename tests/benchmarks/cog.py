@@ -56,7 +56,7 @@ def write(writer: str, source: str, target: str) -> None:
     from odc.geo.cog import save_cog_with_dask
     from rio_cogeo.cogeo import cog_translate
 
-    from osm4eo_xr.rasters.cog import write_cog
+    from osm4eo_xr.cogs.cog import write_cog
     from osm4eo_xr.rasters.open import open_raster
 
     before = peak_memory()

@@ -33,6 +33,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from osm4eo_xr.cli.console import print_throughput
+from osm4eo_xr.cogs.cog import write_cog
 from osm4eo_xr.grid import georeference, target_geobox
 from osm4eo_xr.inference.onnx_engine import OnnxEngine
 from osm4eo_xr.inference.prediction import classify, read_throughput
@@ -46,7 +47,6 @@ from osm4eo_xr.networks import resnet
 from osm4eo_xr.networks.fold_batch_norm import fold
 from osm4eo_xr.networks.resnet import init
 from osm4eo_xr.networks.settings import NetSettings
-from osm4eo_xr.rasters.cog import write_cog
 from tests.cases import keras_case
 
 BANDS = ("blue", "green", "red", "nir")

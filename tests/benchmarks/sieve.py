@@ -107,8 +107,8 @@ def by_array(way: str, source: str, size: int, connectivity: int) -> dict[str, A
 
 def by_file(source: str, target: str, size: int, connectivity: int) -> dict[str, Any]:
     """Sieve from a GeoTIFF to a COG."""
+    from osm4eo_xr.cogs.cog import write_cog
     from osm4eo_xr.legend import default_legend
-    from osm4eo_xr.rasters.cog import write_cog
     from osm4eo_xr.rasters.open import open_raster
 
     def work() -> Path:

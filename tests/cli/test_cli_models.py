@@ -11,11 +11,11 @@ from pystac.validation.local_validator import get_local_schema_cache
 from typer.testing import CliRunner
 
 from osm4eo_xr.cli.app import app
+from osm4eo_xr.cogs.cog import write_cog
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.imagery.scenes import open_scene
 from osm4eo_xr.inference.prediction import classify, read_throughput
 from osm4eo_xr.models.model import JSON_FILE, load_model, save_model
-from osm4eo_xr.rasters.cog import write_cog
 from tests.cases import keras_case
 from tests.inference.test_classify import WINDOW, make_model, make_scene
 

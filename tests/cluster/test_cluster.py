@@ -285,9 +285,9 @@ def _slowly(block: object) -> object:
 
 def test_device_tasks_go_to_gpu_workers_only(tmp_path: Path) -> None:
     # imported here: workers import this module, and must not have imported jax by that
+    from osm4eo_xr.cogs.cog import write_cog
     from osm4eo_xr.inference.prediction import classify
     from osm4eo_xr.models.model import load_model
-    from osm4eo_xr.rasters.cog import write_cog
     from tests.cases.country_case import tiny_model
 
     assert device_annotations() == {}

@@ -17,6 +17,7 @@ from distributed import Client, LocalCluster
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from osm4eo_xr.cogs.cog import write_cog
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.grid import georeference, target_geobox
 from osm4eo_xr.inference import worker
@@ -25,7 +26,6 @@ from osm4eo_xr.models.model import Model, save_model
 from osm4eo_xr.models.record import Normalization
 from osm4eo_xr.networks import resnet
 from osm4eo_xr.networks.settings import NetSettings
-from osm4eo_xr.rasters.cog import write_cog
 from tests.networks.test_resnet import random_variables
 
 BANDS = ("blue", "green", "red", "nir")

@@ -11,6 +11,7 @@ import rasterio
 from odc.geo.geobox import GeoBox
 from rio_cogeo.cogeo import cog_validate
 
+from osm4eo_xr.cogs.cog import write_cog
 from osm4eo_xr.demo import demo_osm_path, demo_scene_paths
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.grid import target_geobox
@@ -19,7 +20,6 @@ from osm4eo_xr.labels.rasterize import rasterize_labels
 from osm4eo_xr.labels.write import write_labels
 from osm4eo_xr.legend import default_legend
 from osm4eo_xr.osm.landuse import write_landuse
-from osm4eo_xr.rasters.cog import write_cog
 
 HEAVY = ("dask.array", "geopandas", "numba", "pandas", "pyarrow", "xarray")
 

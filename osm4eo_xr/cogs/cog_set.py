@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import dask
 import dask.array as da
 
-from osm4eo_xr.rasters.cog import write_cog
-from osm4eo_xr.rasters.cog_file import workplace
+from osm4eo_xr.cogs.cog import write_cog
+from osm4eo_xr.cogs.cog_file import workplace
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -13,10 +13,7 @@ from odc.geo.geobox import GeoBox
 from rasterio.enums import Resampling
 from rasterio.errors import RasterioIOError
 
-from osm4eo_xr.errors import InputError
-from osm4eo_xr.grid import georeference
-from osm4eo_xr.imagery.clouds import block_side, composite, mask_clouds
-from osm4eo_xr.imagery.items import (
+from osm4eo_xr.catalogs.items import (
     Items,
     asked_band,
     asset_keys,
@@ -26,6 +23,9 @@ from osm4eo_xr.imagery.items import (
     touching,
     when,
 )
+from osm4eo_xr.errors import InputError
+from osm4eo_xr.grid import georeference
+from osm4eo_xr.imagery.clouds import block_side, composite, mask_clouds
 from osm4eo_xr.imagery.offsets import item_scaling
 from osm4eo_xr.rasters.files import GDAL_OPTIONS
 

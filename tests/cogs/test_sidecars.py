@@ -9,10 +9,10 @@ import pystac
 import pytest
 import shapely
 
+from osm4eo_xr.cogs.cog import write_cog
 from osm4eo_xr.grid import georeference, target_geobox
 from osm4eo_xr.legend import default_legend
 from osm4eo_xr.maps.layers import extract_layer
-from osm4eo_xr.rasters.cog import write_cog
 
 BOX = target_geobox((4_320_000, 3_210_000, 4_330_000, 3_216_000))
 

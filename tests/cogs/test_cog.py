@@ -18,13 +18,13 @@ from rasterio.enums import Compression, Resampling
 from rasterio.io import MemoryFile
 from rio_cogeo.cogeo import cog_validate
 
+from osm4eo_xr.cogs.cog import _bands_of_rows, write_cog
+from osm4eo_xr.cogs.levels import Layout, LevelFiles, shrink_block
+from osm4eo_xr.cogs.overview_modes import modes
+from osm4eo_xr.cogs.overviews import _halve, _mode, shrink, shrink_all
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.grid import georeference, target_geobox
 from osm4eo_xr.legend import default_legend
-from osm4eo_xr.rasters.cog import _bands_of_rows, write_cog
-from osm4eo_xr.rasters.levels import Layout, LevelFiles, shrink_block
-from osm4eo_xr.rasters.overview_modes import modes
-from osm4eo_xr.rasters.overviews import _halve, _mode, shrink, shrink_all
 
 
 def grid(height: int, width: int) -> GeoBox:
@@ -235,9 +235,7 @@ def test_worker_processes_give_the_same_bytes_and_keep_no_block(
 ) -> None:
     from distributed import Client
 
-    monkeypatch.setattr(
-        "osm4eo_xr.rasters.cog.MOST_TASKS", 20
-    )  # several graphs, one after the other
+    monkeypatch.setattr("osm4eo_xr.cogs.cog.MOST_TASKS", 20)  # several graphs, one after the other
     expected = write_cog(class_map(1600, 1500, chunks=-1), tmp_path / "a.tif").read_bytes()
     calls: list[tuple[int, int]] = []
     with Client(n_workers=2, threads_per_worker=1, dashboard_address=None) as client:
@@ -255,7 +253,7 @@ def test_worker_processes_give_the_same_bytes_and_keep_no_block(
 def test_rows_are_cut_so_that_no_graph_passes_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     levels = da.zeros((1, 40, 30), chunks=(1, 1, 1)).map_blocks(np.negative)
     assert _bands_of_rows(levels) == [(0, 40)]
-    monkeypatch.setattr("osm4eo_xr.rasters.cog.MOST_TASKS", 500)
+    monkeypatch.setattr("osm4eo_xr.cogs.cog.MOST_TASKS", 500)
     bands = _bands_of_rows(levels)
     assert [first for first, _ in bands] == [0, *(last for _, last in bands[:-1])]
     assert bands[-1][1] == 40
@@ -314,7 +312,7 @@ def test_blocks_that_come_while_or_after_files_are_closed_are_dropped(tmp_path: 
 def test_overviews_beyond_one_tile_per_block_are_made_from_the_level_before(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("osm4eo_xr.rasters.levels.DEEPEST", 2)
+    monkeypatch.setattr("osm4eo_xr.cogs.levels.DEEPEST", 2)
     raster = class_map(1700, 2100)
     found = levels_of(write_cog(raster, tmp_path / "map.tif"))
     half = shrink(raster.values[None], 2, classes=True, nodata=0)

@@ -14,7 +14,7 @@ import rasterio
 from rasterio.enums import ColorInterp
 from rasterio.windows import Window
 
-from osm4eo_xr.rasters.overview_modes import modes
+from osm4eo_xr.cogs.overview_modes import modes
 
 if TYPE_CHECKING:
     from jaxtyping import Num
@@ -99,7 +99,7 @@ def _shrunk(
         none = None if layout.nodata is None else int(layout.nodata)
         bands = [modes(band, scales, none) for band in block]
         return [np.stack(level) for level in zip(*bands, strict=True)]
-    from osm4eo_xr.rasters.overviews import shrink_all
+    from osm4eo_xr.cogs.overviews import shrink_all
 
     return shrink_all(block, scales, classes=layout.classes, nodata=layout.nodata)
 

@@ -12,9 +12,9 @@ from pathlib import Path
 import rasterio
 import rasterio.shutil
 
+from osm4eo_xr.cogs.levels import BLOCK, Layout, LevelFiles
+from osm4eo_xr.cogs.sidecars import Category, sidecars_of, write_aux, write_item, write_style
 from osm4eo_xr.errors import InputError
-from osm4eo_xr.rasters.levels import BLOCK, Layout, LevelFiles
-from osm4eo_xr.rasters.sidecars import Category, sidecars_of, write_aux, write_item, write_style
 
 _CACHE = 16_000_000  # bytes, 64 tiles of bytes; GDAL would take 5 % of the machine's memory
 _MAX_COLORS = 256

@@ -14,12 +14,12 @@ import numpy as np
 import xarray as xr
 from dask.delayed import delayed
 
+from osm4eo_xr.cogs.cog_file import Contents, colors_of, new_cog
+from osm4eo_xr.cogs.levels import BLOCK, GDAL_TYPES, Layout, LevelFiles, shrink_block
+from osm4eo_xr.cogs.sidecars import Category
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.grid import geobox_of
 from osm4eo_xr.legend import Legend, default_legend
-from osm4eo_xr.rasters.cog_file import Contents, colors_of, new_cog
-from osm4eo_xr.rasters.levels import BLOCK, GDAL_TYPES, Layout, LevelFiles, shrink_block
-from osm4eo_xr.rasters.sidecars import Category
 
 Progress = Callable[[int, int], None]
 

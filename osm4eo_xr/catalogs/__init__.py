@@ -1,0 +1,7 @@
+"""STAC items as lazy cubes of reflectance.
+
+What others may use:
+
+- ``stac``: ``stack_items``, ``stack_classes``, ``composite_items``: STAC items to lazy cubes
+- ``items``: ``read_items``: items of a file, and what each says of its assets
+"""
