@@ -4,10 +4,21 @@
 when the name is first used. ``__init__.pyi`` lists the names.
 """
 
+from importlib import import_module
+from typing import Any
+
 import lazy_loader
 
 from osm4eo_xr.node import prepare_environment
 
 prepare_environment()
 
-__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+_resolve, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first used, and give rasters their ``.oxr`` with it."""
+    value = _resolve(name)
+    if name in __all__ and name != "__version__":
+        import_module("osm4eo_xr.accessor")
+    return value

@@ -56,6 +56,12 @@ def find_country(name: str) -> Country:
     ------
     InputError
         If no country of the table answers to it.
+
+    Examples
+    --------
+    >>> import osm4eo_xr as oxr
+    >>> oxr.find_country("germany").iso3
+    'DEU'
     """
     wanted = name.strip().casefold()
     for attribute in ("code", "iso", "iso3", "name"):

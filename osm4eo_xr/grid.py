@@ -61,6 +61,13 @@ def target_geobox(
     ------
     InputError
         If the bounds are empty or not finite.
+
+    Examples
+    --------
+    >>> import osm4eo_xr as oxr
+    >>> box = oxr.target_geobox((4321003, 3210000, 4321040, 3210028))
+    >>> box.shape.yx, tuple(box.boundingbox)
+    ((3, 4), (4321000.0, 3210000.0, 4321040.0, 3210030.0))
     """
     left, bottom, right, top = bounds
     if not (all(map(math.isfinite, bounds)) and left < right and bottom < top):

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal, cast, get_args
 
 from osm4eo_xr.errors import InputError
+from osm4eo_xr.html_table import html_table
 from osm4eo_xr.settings_io import read_toml
 
 NO_DATA = 0
@@ -134,6 +135,16 @@ class Legend:
         more = len(self.classes) - len(shown)
         head = f"<Legend {self.name!r}: {len(self.classes)} classes, {len(self.rules)} tag rules>"
         return "\n".join([head, *lines, *([f"  and {more} more"] if more else [])])
+
+    def _repr_html_(self) -> str:
+        """Show the classes in their colors, with the number of tag rules that lead to each."""
+        rules = Counter(r.class_id for r in self.rules)
+        return html_table(
+            f"Legend {self.name}",
+            [[c.id, c.clc, c.slug, c.name, rules[c.id]] for c in self.classes],
+            header=("id", "CLC", "layer", "name", "tag rules"),
+            colors=[c.hex_color for c in self.classes],
+        )
 
     def __post_init__(self) -> None:
         if not self.classes:

@@ -81,10 +81,17 @@ def quicklook(
 
 
 def class_figure(
-    class_map: xr.DataArray, *, legend: Legend | None = None, title: str = ""
+    class_map: xr.DataArray,
+    *,
+    legend: Legend | None = None,
+    title: str = "",
+    pixels: int = 1400,
 ) -> Figure:
-    """Draw one class map (y, x), uint8, 0 = no data, with its legend."""
-    legend = legend or default_legend()
+    """Draw one class map (y, x), uint8, 0 = no data, with its legend.
+
+    A map with a longer edge than ``pixels`` is thinned before it is computed.
+    """
+    legend, class_map = legend or default_legend(), _thin(class_map, pixels)
     height, width = class_map.shape
     across = min(9.0, 7.0 * width / height)
     figure = _figure((across + 3.0, max(across * height / width, 2.8) + 0.6))

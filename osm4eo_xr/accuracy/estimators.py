@@ -17,6 +17,7 @@ import numpy as np
 from jaxtyping import Int64, UInt8
 
 from osm4eo_xr.errors import InputError
+from osm4eo_xr.html_table import html_table
 from osm4eo_xr.legend import Legend, default_legend
 
 if TYPE_CHECKING:
@@ -73,6 +74,20 @@ class AccuracyReport:
     def __repr__(self) -> str:
         """Give the scores over all classes."""
         return f"<AccuracyReport {self.name!r}: {self._summary()}>"
+
+    def _repr_html_(self) -> str:
+        """Show the scores over all classes and those of each."""
+        scores = (self.producers_accuracy, self.users_accuracy, self.f1)
+        rows = [
+            [c.name, *(_percent(score[k]) for score in scores), int(self.counts[k].sum())]
+            for k, c in enumerate(self.legend.classes)
+        ]
+        return html_table(
+            f"{self.name or 'Accuracy'}: {self._summary()}",
+            rows,
+            header=("class", "producer's", "user's", "F1", "reference"),
+            colors=[c.hex_color for c in self.legend.classes],
+        )
 
     @cached_property
     def total(self) -> int:

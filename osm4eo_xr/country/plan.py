@@ -11,6 +11,7 @@ import xarray as xr
 from odc.geo.geobox import GeoBox
 
 from osm4eo_xr.grid import TARGET_CRS, georeference, target_geobox
+from osm4eo_xr.html_table import html_table
 
 if TYPE_CHECKING:
     from osm4eo_xr.country.context import Country, Opener, Piece
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 _CHUNK = 1024  # pixels; edge of the blocks that tiles are classified in
 _MAP_CHUNK = 2048  # pixels; edge of the blocks that maps are opened in
+_SHOWN = 16  # pieces in a repr
 _PER_BLOCK = 2  # tasks that shrink a block of a raster and write it
 _PER_CLASSIFIED = 4  # tasks that read a block, add its margin, classify it and crop it
 
@@ -67,10 +69,33 @@ class Plan:
     pieces: tuple[PlannedPiece, ...]
     device_hours: float
 
+    def __repr__(self) -> str:
+        """Sum up what is to do, and list the first pieces of it."""
+        todo = self.todo
+        head = (
+            f"<Plan: {len(self.tiles)} tiles, {len(self.pieces)} pieces, {len(todo)} to make; "
+            f"{self.device_hours:.3g} device hours>"
+        )
+        lines = [f"  {p.name}: {p.chunks:,} chunks, {p.tasks:,} tasks" for p in todo[:_SHOWN]]
+        more = len(todo) - len(lines)
+        return "\n".join([head, *lines, *([f"  and {more} more"] if more else [])])
+
+    def _repr_html_(self) -> str:
+        """Show the pieces that are to be made."""
+        return html_table(
+            repr(self).partition("\n")[0].strip("<>"),
+            [[p.name, p.chunks, p.tasks, _mega(p.read), _mega(p.written)] for p in self.todo],
+            header=("piece", "chunks", "tasks", "read / MB", "written / MB"),
+        )
+
     @property
     def todo(self) -> tuple[PlannedPiece, ...]:
         """Pieces that are not whole yet."""
         return tuple(p for p in self.pieces if not p.done)
+
+
+def _mega(size: int) -> float:
+    return round(size / 1e6, 1)
 
 
 def plan_pieces(run: Country, ledger: Ledger, pieces: list[Piece]) -> Plan:

@@ -69,6 +69,20 @@ def extract_layer(
     InputError
         If the legend has no such class, the map is neither a class map nor probabilities, or the
         threshold is missing or out of range.
+
+    Examples
+    --------
+    >>> import numpy as np, osm4eo_xr as oxr
+    >>> from osm4eo_xr.grid import georeference
+    >>> classes = np.array([[12, 1], [0, 12]], dtype="uint8")
+    >>> box = oxr.target_geobox((4321000, 3210000, 4321020, 3210020))
+    >>> class_map = georeference(classes, box, attrs={"nodata": 0})
+    >>> oxr.extract_layer(class_map, "water").values
+    array([[12,  0],
+           [ 0, 12]], dtype=uint8)
+    >>> oxr.extract_layer(class_map, "water", codes="mask").values
+    array([[  1,   0],
+           [255,   1]], dtype=uint8)
     """
     _check_map(class_map, threshold)
     if codes not in get_args(Codes):

@@ -22,6 +22,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, load_file, save
 
 from osm4eo_xr.errors import InputError
+from osm4eo_xr.html_table import html_table
 from osm4eo_xr.legend import Legend, default_legend
 from osm4eo_xr.models.record import Normalization, check_derived, from_json, to_json
 from osm4eo_xr.networks import resnet
@@ -103,6 +104,19 @@ class Model:
             f"  gives    {len(self.class_ids)} classes of legend {self.legend.name!r}\n"
             f"  sees     {self.receptive_field} pixels\n"
             f"  SHA-256  {self.digest}"
+        )
+
+    def _repr_html_(self) -> str:
+        """Show what the representation says, and the classes in their colors."""
+        facts = [line.strip().partition("  ") for line in repr(self).splitlines()[1:]]
+        classes = [c for c in self.legend.classes if c.id in self.class_ids]
+        return html_table(
+            f"Model {self.name}", [[name, value.strip()] for name, _, value in facts]
+        ) + html_table(
+            "Classes",
+            [[c.id, c.slug, c.name] for c in classes],
+            header=("id", "layer", "name"),
+            colors=[c.hex_color for c in classes],
         )
 
     @cached_property

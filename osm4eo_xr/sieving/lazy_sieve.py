@@ -93,6 +93,18 @@ def sieve(
     ------
     InputError
         If the map is not a two-dimensional integer raster, or an argument is out of range.
+
+    Examples
+    --------
+    A single pixel goes to its largest neighbor:
+
+    >>> import numpy as np, osm4eo_xr as oxr
+    >>> from osm4eo_xr.grid import georeference
+    >>> classes = np.full((4, 4), 5, dtype="uint8")
+    >>> classes[1, 1] = 12
+    >>> box = oxr.target_geobox((4321000, 3210000, 4321040, 3210040))
+    >>> oxr.sieve(georeference(classes, box), size=2).values[1]
+    array([5, 5, 5, 5], dtype=uint8)
     """
     rule = rule_of(class_map, size, connectivity, nodata, protected)
     where = mask_of(mask, class_map)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import Field, dataclass, fields
 from typing import Any, Literal
 
 from osm4eo_xr.errors import InputError
+from osm4eo_xr.html_table import html_table
 from osm4eo_xr.networks.settings import NetSettings
 
 OPTIMIZERS = ("adamw", "nadam")
@@ -97,6 +98,24 @@ class TrainSettings:
     validate_every: int = 1
     patience: int = 0
     checkpoint_every: int = 500
+
+    def __repr__(self) -> str:
+        """Name the settings that differ from the defaults; evaluates to an equal object."""
+        changed = [f"{f.name}={v!r}" for f, v in self._values() if v != f.default]
+        return f"TrainSettings({', '.join(changed)})"
+
+    def _repr_html_(self) -> str:
+        """Show every setting, its value and the default."""
+        return html_table(
+            "TrainSettings",
+            [
+                [f.name, v, "" if v == f.default else f"default {f.default}"]
+                for f, v in self._values()
+            ],
+        )
+
+    def _values(self) -> list[tuple[Field[Any], Any]]:
+        return [(f, getattr(self, f.name)) for f in fields(self)]
 
     def __post_init__(self) -> None:
         self.net(bands=1, classes=1)
