@@ -10,21 +10,24 @@ import pytest
 from hypothesis import settings
 from jaxtyping import install_import_hook
 
+from tests.cases import shapes
+
 # Strict promotion turns silent float64 or broadcast mistakes in our kernels into errors. Set in
 # the environment so that worker processes which the tests start inherit it.
 os.environ.setdefault("JAX_NUMPY_DTYPE_PROMOTION", "strict")
 os.environ.setdefault("JAX_NUMPY_RANK_PROMOTION", "raise")
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 
-# Numeric cores state their shapes in jaxtyping annotations; the tests check them at run time.
-CHECKED_MODULES = [
-    "osm4eo_xr.inference.program",
-    "osm4eo_xr.sieving.borders",
-    "osm4eo_xr.sieving.chunks",
-    "osm4eo_xr.sieving.merging",
-    "osm4eo_xr.networks.resnet",
-]
-install_import_hook(CHECKED_MODULES, "beartype.beartype")
+# Numeric cores state their shapes in jaxtyping annotations; the tests check them at run time, in
+# every module that states them but two kinds: numba compiles its kernels from the plain source, and
+# what the labels command starts with imports jaxtyping for type checkers only.
+_PACKAGE = Path(__file__).parents[1] / "osm4eo_xr"
+CHECKED_MODULES = sorted(
+    ".".join(("osm4eo_xr", *path.relative_to(_PACKAGE).with_suffix("").parts))
+    for path in _PACKAGE.rglob("*.py")
+    if "\nfrom jaxtyping import" in (text := path.read_text()) and "import numba" not in text
+)
+install_import_hook(CHECKED_MODULES, f"{shapes.__name__}.check_shapes")
 
 settings.register_profile("default", deadline=None, print_blob=True)
 settings.load_profile("default")

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
+
+Weights = Array | np.ndarray
+"""Numbers of a model: on a device, or as they were read from its file."""
 
 _SMALL_MAP = 4  # pixels; up to this size XLA's CPU convolution is slower than one matrix product
 
 
 def conv2d(
     x: Float[Array, "n y x c"],
-    kernel: Float[Array, "k k c d"],
-    bias: Float[Array, " d"],
+    kernel: Float[Weights, "k k c d"],
+    bias: Float[Weights, " d"],
     *,
     stride: int = 1,
 ) -> Float[Array, "n p q d"]:
@@ -55,7 +59,7 @@ def conv2d(
 
 
 def _as_matrix_product(
-    x: Float[Array, "n y x c"], kernel: Float[Array, "k k c d"]
+    x: Float[Array, "n y x c"], kernel: Float[Weights, "k k c d"]
 ) -> Float[Array, "n y x d"]:
     """Gather each pixel's neighborhood, then multiply once."""
     width, _, inputs, outputs = kernel.shape
