@@ -23,7 +23,16 @@ from osm4eo_xr.cli.console import (
     print_plan,
     print_throughput,
 )
-from osm4eo_xr.cli.options import LegendFile, Out, Seed, read_legend, read_outline, write_raster
+from osm4eo_xr.cli.options import (
+    LegendFile,
+    Out,
+    Overwrite,
+    Seed,
+    read_legend,
+    read_outline,
+    write_raster,
+)
+from osm4eo_xr.cli.outputs import RASTER, REPORT, VECTOR, Asked, outputs
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.progress import OUT, piece_bars, progress_bar
 
@@ -94,6 +103,7 @@ def classify(
         typer.Option(help="Window models: original-train (r-5 … r+6), original-predict or 0-11."),
     ] = None,
     engine: Annotated[str, typer.Option(help="auto, jax, onnx (extra onnx) or winograd.")] = "auto",
+    overwrite: Overwrite = False,
 ) -> None:
     """Classify a scene with a trained model."""
     from osm4eo_xr.cogs.cog_set import write_maps
@@ -109,13 +119,13 @@ def classify(
         "margin": margin,
         "probabilities": probabilities,
     }
-    paths = {name: path for name, path in asked.items() if path}
-    trained = load_model(model)
-    maps = predict(open_scene(scene), trained, outputs=list(paths), **how)
-    with piece_bars() as watch:
-        written = write_maps(maps, paths, legend=trained.legend, watch=watch)
-    for path in written:
-        OUT.print(str(path), soft_wrap=True, highlight=False)
+    files: Asked = [(path, RASTER) for path in asked.values()]
+    with outputs(files, [*scene, model], overwrite=overwrite) as place:
+        paths = {name: place(path) for name, path in asked.items() if path}
+        trained = load_model(model)
+        maps = predict(open_scene(scene), trained, outputs=list(paths), **how)
+        with piece_bars() as watch:
+            write_maps(maps, paths, legend=trained.legend, watch=watch)
     print_throughput(read_throughput())
 
 
@@ -130,6 +140,7 @@ def sieve(
         typer.Option("--protect", help="Class to keep whatever its size, by name, id or clc:NN."),
     ] = None,
     legend: LegendFile = None,
+    overwrite: Overwrite = False,
 ) -> None:
     """Merge regions below a size into their largest neighbor, exactly as GDAL does.
 
@@ -140,18 +151,18 @@ def sieve(
     from osm4eo_xr.sieving.lazy_sieve import sieve as sieve_map
     from osm4eo_xr.sieving.lazy_sieve import watch_borders
 
-    classes, opened = read_legend(legend), open_raster(class_map)
-    sieved = sieve_map(
-        opened,
-        size=size,
-        connectivity=connectivity,
-        nodata=opened.attrs["nodata"],
-        protected=[classes.find(name).id for name in protect or ()],
-        reread=True,
-    )
-    with piece_bars() as watch, watch_borders(partial(watch, f"borders in {class_map.name}")):
-        write_cog(sieved, out, legend=classes, progress=partial(watch, out.name))
-    OUT.print(str(out), soft_wrap=True, highlight=False)
+    with outputs([(out, RASTER)], [class_map, legend], overwrite=overwrite) as place:
+        classes, opened = read_legend(legend), open_raster(class_map)
+        sieved = sieve_map(
+            opened,
+            size=size,
+            connectivity=connectivity,
+            nodata=opened.attrs["nodata"],
+            protected=[classes.find(name).id for name in protect or ()],
+            reread=True,
+        )
+        with piece_bars() as watch, watch_borders(partial(watch, f"borders in {class_map.name}")):
+            write_cog(sieved, place(out), legend=classes, progress=partial(watch, out.name))
 
 
 @app.command()
@@ -168,14 +179,17 @@ def mosaic(
         str | None, typer.Option(help="Who wins where maps overlap: majority or first.")
     ] = None,
     legend: LegendFile = None,
+    overwrite: Overwrite = False,
 ) -> None:
     """Join class maps of tiles into one map."""
     from osm4eo_xr.maps.country_mosaic import mosaic as join
     from osm4eo_xr.rasters.open import open_raster
 
-    outline = read_outline(boundary, country)
-    joined = join([open_raster(path) for path in class_maps], outline, rule=rule)
-    write_raster(joined, out, read_legend(legend))
+    inputs = [*class_maps, boundary, legend]
+    with outputs([(out, RASTER)], inputs, overwrite=overwrite) as place:
+        outline = read_outline(boundary, country)
+        joined = join([open_raster(path) for path in class_maps], outline, rule=rule)
+        write_raster(joined, place(out), read_legend(legend))
 
 
 @app.command()
@@ -193,24 +207,25 @@ def extract(
     ] = None,
     simplify: Annotated[float, typer.Option(min=0, help="Tolerance of polygons, m.")] = 0.0,
     legend: LegendFile = None,
+    overwrite: Overwrite = False,
 ) -> None:
     """Extract one or several layers, for example water, from a class map."""
     from osm4eo_xr.maps.layers import extract_layer
-    from osm4eo_xr.maps.polygons import check_vector_path, to_vector, write_vector
+    from osm4eo_xr.maps.polygons import to_vector, write_vector
     from osm4eo_xr.rasters.open import open_probabilities, open_raster
 
-    if vector is not None:
-        check_vector_path(vector)
-    classes = read_legend(legend)
-    opened = open_raster(class_map) if threshold is None else open_probabilities(class_map)
-    how: Any = {"codes": codes, "min_area": min_area, "threshold": threshold}
-    picked = extract_layer(opened, layer, legend=classes, **how)
-    write_raster(picked, out, classes)
-    if vector is not None:
-        written = open_raster(out).assign_attrs(picked.attrs)
-        with progress_bar(vector.name) as progress:
-            shapes = to_vector(written, legend=classes, simplify=simplify, progress=progress)
-        OUT.print(str(write_vector(shapes, vector)), soft_wrap=True, highlight=False)
+    asked: Asked = [(out, RASTER), (vector, VECTOR)]
+    with outputs(asked, [class_map, legend], overwrite=overwrite) as place:
+        classes = read_legend(legend)
+        opened = open_raster(class_map) if threshold is None else open_probabilities(class_map)
+        how: Any = {"codes": codes, "min_area": min_area, "threshold": threshold}
+        picked = extract_layer(opened, layer, legend=classes, **how)
+        write_raster(picked, place(out), classes)
+        if vector is not None:
+            written = open_raster(place(out)).assign_attrs(picked.attrs)
+            with progress_bar(vector.name) as progress:
+                shapes = to_vector(written, legend=classes, simplify=simplify, progress=progress)
+            write_vector(shapes, place(vector))
 
 
 @app.command()
@@ -219,14 +234,17 @@ def assess(
     points: Annotated[Path, typer.Option("--points", help="Vector file with reference classes.")],
     out: Out,
     legend: LegendFile = None,
+    overwrite: Overwrite = False,
 ) -> None:
     """Compare a class map with reference points and write the scores as JSON."""
     from osm4eo_xr.accuracy.estimators import assess as compare
     from osm4eo_xr.rasters.open import open_raster
 
-    report = compare(open_raster(class_map), points, legend=read_legend(legend))
-    OUT.print(report)
-    report.save(out)
+    inputs = [class_map, points, legend]
+    with outputs([(out, REPORT)], inputs, overwrite=overwrite) as place:
+        report = compare(open_raster(class_map), points, legend=read_legend(legend))
+        OUT.print(report)
+        report.save(place(out))
 
 
 @app.command()

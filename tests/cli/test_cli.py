@@ -107,7 +107,8 @@ def test_missing_input_is_named(run: Run, command: str, tmp_path: Path, class_ma
         "classify": ["--model", tmp_path / "no-model"],
         "assess": ["--points", class_map],
     }[command]
-    result = run(command, missing, *extra, "--out", tmp_path / "out.tif")
+    out = tmp_path / ("out.json" if command == "assess" else "out.tif")
+    result = run(command, missing, *extra, "--out", out)
     assert_refused(result, "no-model" if command == "classify" else "missing.tif")
     assert not (tmp_path / "out.tif").exists()
 
