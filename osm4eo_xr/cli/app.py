@@ -6,7 +6,6 @@ Every command imports the step it needs when it runs, so ``--help`` answers at o
 from __future__ import annotations
 
 import os
-import signal
 import sys
 from functools import partial
 from pathlib import Path
@@ -17,12 +16,12 @@ import typer
 from osm4eo_xr._version import __version__
 from osm4eo_xr.cli import labels, models, training
 from osm4eo_xr.cli.console import (
-    print_error,
     print_findings,
     print_note,
     print_plan,
     print_throughput,
 )
+from osm4eo_xr.cli.failures import report_failure
 from osm4eo_xr.cli.options import (
     LegendFile,
     Out,
@@ -33,7 +32,7 @@ from osm4eo_xr.cli.options import (
     write_raster,
 )
 from osm4eo_xr.cli.outputs import RASTER, REPORT, VECTOR, Asked, outputs
-from osm4eo_xr.errors import InputError
+from osm4eo_xr.cli.signals import ended_by_signals, on_signal_stays
 from osm4eo_xr.progress import OUT, piece_bars, progress_bar
 
 app = typer.Typer(
@@ -49,21 +48,18 @@ ModelFolder = Annotated[Path, typer.Option("--model", help="Folder of a trained 
 SceneFiles = Annotated[list[Path], typer.Argument(help="A multi-band raster, or a file per band.")]
 
 
-_ENDED_BY_SIGTERM = 128 + signal.SIGTERM  # as shells say it
-
-
 def main() -> None:
-    """Run the command line; bad input ends with one line and exit code 1, wrong usage with 2."""
+    """Run the command line; bad input ends with one line and exit code 1, wrong usage with 2.
+
+    A signal ends it with 143 (SIGTERM) or 130 (SIGINT), an error that nobody foresaw with 70.
+    """
     # Arrow's own pool keeps what it once had; land use is read before a map needs its memory.
     os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
-    try:
-        app()
-    except InputError as error:
-        print_error(error)
-        sys.exit(1)
-    except OSError as error:
-        print_error(f"{error.strerror or error}: {error.filename}" if error.filename else error)
-        sys.exit(1)
+    with ended_by_signals():
+        try:
+            app()
+        except Exception as error:  # noqa: BLE001 - no traceback at the command line
+            sys.exit(report_failure(error))
 
 
 @app.command()
@@ -71,6 +67,7 @@ def demo(out: Out = Path("osm4eo-demo"), seed: Seed = 0) -> None:
     """Go the whole way, from OpenStreetMap to a water layer, on the data in the package."""
     from osm4eo_xr.demo.run import run_demo
 
+    on_signal_stays(f"finished pieces stay in {out}; run the same command again to go on")
     run_demo(out, seed=seed)
 
 
@@ -265,8 +262,7 @@ def run(
         print_plan(plan_country(country))
         _print_scripts(cluster or read_country(country).cluster)
         return
-    # A batch system ends a job with SIGTERM first: time to give the worker jobs back.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(_ENDED_BY_SIGTERM))
+    on_signal_stays("finished pieces stay; run the same command again to go on")
     with piece_bars() as watch:
         out = run_country(country, cluster=cluster, watch=watch)
     OUT.print(str(out), soft_wrap=True, highlight=False)

@@ -10,6 +10,7 @@ import typer
 from osm4eo_xr.cli.console import print_note, sample_table, training_bar
 from osm4eo_xr.cli.options import LegendFile, Out, Overwrite, Seed, read_legend
 from osm4eo_xr.cli.outputs import MODEL, RUN, SAMPLES, check_outputs
+from osm4eo_xr.cli.signals import on_signal_stays
 from osm4eo_xr.progress import OUT, progress_bar
 
 if TYPE_CHECKING:
@@ -125,6 +126,7 @@ def train(
         seed=seed,
     )
     opened = open_samples(samples)
+    on_signal_stays(f"checkpoints stay in {folder}; run the same command again to go on")
     with training_bar() as watch:
         model = fit(opened, settings, folder=folder, start=init, watch=watch)
     OUT.print(f"model in {save_model(model, out)}", soft_wrap=True, highlight=False)

@@ -181,7 +181,9 @@ def test_sieve_protects_classes_and_keeps_the_file_s_no_data(run: Run, tmp_path:
     with rasterio.open(out) as src:
         assert src.nodata == 255
         np.testing.assert_array_equal(src.read(1), values)
-    assert_refused(run("sieve", source, "--protect", "lava", "--out", out), "lava", "water")
+    assert_refused(
+        run("sieve", source, "--protect", "lava", "--out", out, "--overwrite"), "lava", "water"
+    )
 
 
 def test_wrong_usage_exits_with_2(run: Run, class_map: Path) -> None:
