@@ -21,7 +21,7 @@ WORKER_SETUP = "osm4eo_xr.cluster.worker"
 
 
 def dask_setup(worker: Worker) -> None:
-    """Leave Ctrl-C to the parent; give the process its own GPU and the one thread that may use it."""
+    """Leave Ctrl-C to the parent; give the process its GPU and the one thread that uses it."""
     if multiprocessing.parent_process() is not None:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
     if "GPU" not in worker.state.total_resources:
