@@ -6,7 +6,6 @@ Scores after Congalton & Green 2019, "Assessing the Accuracy of Remotely Sensed 
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -17,6 +16,7 @@ import numpy as np
 from jaxtyping import Int64, UInt8
 
 from osm4eo_xr.errors import InputError
+from osm4eo_xr.files import replace_text
 from osm4eo_xr.html_table import html_table
 from osm4eo_xr.legend import Legend, default_legend
 
@@ -167,9 +167,7 @@ class AccuracyReport:
         """Write ``to_dict()`` as JSON; the file appears whole."""
         path = Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
-        fresh = path.with_name(f".{path.name}-{os.getpid()}")
-        fresh.write_text(json.dumps(self.to_dict(), indent=1) + "\n", encoding="utf-8")
-        return fresh.replace(path)
+        return replace_text(path, json.dumps(self.to_dict(), indent=1) + "\n")
 
     def table(self) -> Table:
         """Return the scores per class as a rich table."""

@@ -6,7 +6,6 @@ Every command imports the step it needs when it runs, so ``--help`` answers at o
 from __future__ import annotations
 
 import os
-import signal
 import sys
 from functools import partial
 from pathlib import Path
@@ -17,14 +16,23 @@ import typer
 from osm4eo_xr._version import __version__
 from osm4eo_xr.cli import labels, models, training
 from osm4eo_xr.cli.console import (
-    print_error,
     print_findings,
     print_note,
     print_plan,
     print_throughput,
 )
-from osm4eo_xr.cli.options import LegendFile, Out, Seed, read_legend, read_outline, write_raster
-from osm4eo_xr.errors import InputError
+from osm4eo_xr.cli.failures import report_failure
+from osm4eo_xr.cli.options import (
+    LegendFile,
+    Out,
+    Overwrite,
+    Seed,
+    read_legend,
+    read_outline,
+    write_raster,
+)
+from osm4eo_xr.cli.outputs import RASTER, REPORT, VECTOR, Asked, outputs
+from osm4eo_xr.cli.signals import ended_by_signals, on_signal_stays
 from osm4eo_xr.progress import OUT, piece_bars, progress_bar
 
 app = typer.Typer(
@@ -40,21 +48,18 @@ ModelFolder = Annotated[Path, typer.Option("--model", help="Folder of a trained 
 SceneFiles = Annotated[list[Path], typer.Argument(help="A multi-band raster, or a file per band.")]
 
 
-_ENDED_BY_SIGTERM = 128 + signal.SIGTERM  # as shells say it
-
-
 def main() -> None:
-    """Run the command line; bad input ends with one line and exit code 1, wrong usage with 2."""
+    """Run the command line; bad input ends with one line and exit code 1, wrong usage with 2.
+
+    A signal ends it with 143 (SIGTERM) or 130 (SIGINT), an error that nobody foresaw with 70.
+    """
     # Arrow's own pool keeps what it once had; land use is read before a map needs its memory.
     os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
-    try:
-        app()
-    except InputError as error:
-        print_error(error)
-        sys.exit(1)
-    except OSError as error:
-        print_error(f"{error.strerror or error}: {error.filename}" if error.filename else error)
-        sys.exit(1)
+    with ended_by_signals():
+        try:
+            app()
+        except Exception as error:  # noqa: BLE001 - no traceback at the command line
+            sys.exit(report_failure(error))
 
 
 @app.command()
@@ -62,6 +67,7 @@ def demo(out: Out = Path("osm4eo-demo"), seed: Seed = 0) -> None:
     """Go the whole way, from OpenStreetMap to a water layer, on the data in the package."""
     from osm4eo_xr.demo.run import run_demo
 
+    on_signal_stays(f"finished pieces stay in {out}; run the same command again to go on")
     run_demo(out, seed=seed)
 
 
@@ -94,6 +100,7 @@ def classify(
         typer.Option(help="Window models: original-train (r-5 … r+6), original-predict or 0-11."),
     ] = None,
     engine: Annotated[str, typer.Option(help="auto, jax, onnx (extra onnx) or winograd.")] = "auto",
+    overwrite: Overwrite = False,
 ) -> None:
     """Classify a scene with a trained model."""
     from osm4eo_xr.cogs.cog_set import write_maps
@@ -109,13 +116,13 @@ def classify(
         "margin": margin,
         "probabilities": probabilities,
     }
-    paths = {name: path for name, path in asked.items() if path}
-    trained = load_model(model)
-    maps = predict(open_scene(scene), trained, outputs=list(paths), **how)
-    with piece_bars() as watch:
-        written = write_maps(maps, paths, legend=trained.legend, watch=watch)
-    for path in written:
-        OUT.print(str(path), soft_wrap=True, highlight=False)
+    files: Asked = [(path, RASTER) for path in asked.values()]
+    with outputs(files, [*scene, model], overwrite=overwrite) as place:
+        paths = {name: place(path) for name, path in asked.items() if path}
+        trained = load_model(model)
+        maps = predict(open_scene(scene), trained, outputs=list(paths), **how)
+        with piece_bars() as watch:
+            write_maps(maps, paths, legend=trained.legend, watch=watch)
     print_throughput(read_throughput())
 
 
@@ -130,6 +137,7 @@ def sieve(
         typer.Option("--protect", help="Class to keep whatever its size, by name, id or clc:NN."),
     ] = None,
     legend: LegendFile = None,
+    overwrite: Overwrite = False,
 ) -> None:
     """Merge regions below a size into their largest neighbor, exactly as GDAL does.
 
@@ -140,18 +148,18 @@ def sieve(
     from osm4eo_xr.sieving.lazy_sieve import sieve as sieve_map
     from osm4eo_xr.sieving.lazy_sieve import watch_borders
 
-    classes, opened = read_legend(legend), open_raster(class_map)
-    sieved = sieve_map(
-        opened,
-        size=size,
-        connectivity=connectivity,
-        nodata=opened.attrs["nodata"],
-        protected=[classes.find(name).id for name in protect or ()],
-        reread=True,
-    )
-    with piece_bars() as watch, watch_borders(partial(watch, f"borders in {class_map.name}")):
-        write_cog(sieved, out, legend=classes, progress=partial(watch, out.name))
-    OUT.print(str(out), soft_wrap=True, highlight=False)
+    with outputs([(out, RASTER)], [class_map, legend], overwrite=overwrite) as place:
+        classes, opened = read_legend(legend), open_raster(class_map)
+        sieved = sieve_map(
+            opened,
+            size=size,
+            connectivity=connectivity,
+            nodata=opened.attrs["nodata"],
+            protected=[classes.find(name).id for name in protect or ()],
+            reread=True,
+        )
+        with piece_bars() as watch, watch_borders(partial(watch, f"borders in {class_map.name}")):
+            write_cog(sieved, place(out), legend=classes, progress=partial(watch, out.name))
 
 
 @app.command()
@@ -168,14 +176,17 @@ def mosaic(
         str | None, typer.Option(help="Who wins where maps overlap: majority or first.")
     ] = None,
     legend: LegendFile = None,
+    overwrite: Overwrite = False,
 ) -> None:
     """Join class maps of tiles into one map."""
     from osm4eo_xr.maps.country_mosaic import mosaic as join
     from osm4eo_xr.rasters.open import open_raster
 
-    outline = read_outline(boundary, country)
-    joined = join([open_raster(path) for path in class_maps], outline, rule=rule)
-    write_raster(joined, out, read_legend(legend))
+    inputs = [*class_maps, boundary, legend]
+    with outputs([(out, RASTER)], inputs, overwrite=overwrite) as place:
+        outline = read_outline(boundary, country)
+        joined = join([open_raster(path) for path in class_maps], outline, rule=rule)
+        write_raster(joined, place(out), read_legend(legend))
 
 
 @app.command()
@@ -193,24 +204,25 @@ def extract(
     ] = None,
     simplify: Annotated[float, typer.Option(min=0, help="Tolerance of polygons, m.")] = 0.0,
     legend: LegendFile = None,
+    overwrite: Overwrite = False,
 ) -> None:
     """Extract one or several layers, for example water, from a class map."""
     from osm4eo_xr.maps.layers import extract_layer
-    from osm4eo_xr.maps.polygons import check_vector_path, to_vector, write_vector
+    from osm4eo_xr.maps.polygons import to_vector, write_vector
     from osm4eo_xr.rasters.open import open_probabilities, open_raster
 
-    if vector is not None:
-        check_vector_path(vector)
-    classes = read_legend(legend)
-    opened = open_raster(class_map) if threshold is None else open_probabilities(class_map)
-    how: Any = {"codes": codes, "min_area": min_area, "threshold": threshold}
-    picked = extract_layer(opened, layer, legend=classes, **how)
-    write_raster(picked, out, classes)
-    if vector is not None:
-        written = open_raster(out).assign_attrs(picked.attrs)
-        with progress_bar(vector.name) as progress:
-            shapes = to_vector(written, legend=classes, simplify=simplify, progress=progress)
-        OUT.print(str(write_vector(shapes, vector)), soft_wrap=True, highlight=False)
+    asked: Asked = [(out, RASTER), (vector, VECTOR)]
+    with outputs(asked, [class_map, legend], overwrite=overwrite) as place:
+        classes = read_legend(legend)
+        opened = open_raster(class_map) if threshold is None else open_probabilities(class_map)
+        how: Any = {"codes": codes, "min_area": min_area, "threshold": threshold}
+        picked = extract_layer(opened, layer, legend=classes, **how)
+        write_raster(picked, place(out), classes)
+        if vector is not None:
+            written = open_raster(place(out)).assign_attrs(picked.attrs)
+            with progress_bar(vector.name) as progress:
+                shapes = to_vector(written, legend=classes, simplify=simplify, progress=progress)
+            write_vector(shapes, place(vector))
 
 
 @app.command()
@@ -219,14 +231,17 @@ def assess(
     points: Annotated[Path, typer.Option("--points", help="Vector file with reference classes.")],
     out: Out,
     legend: LegendFile = None,
+    overwrite: Overwrite = False,
 ) -> None:
     """Compare a class map with reference points and write the scores as JSON."""
     from osm4eo_xr.accuracy.estimators import assess as compare
     from osm4eo_xr.rasters.open import open_raster
 
-    report = compare(open_raster(class_map), points, legend=read_legend(legend))
-    OUT.print(report)
-    report.save(out)
+    inputs = [class_map, points, legend]
+    with outputs([(out, REPORT)], inputs, overwrite=overwrite) as place:
+        report = compare(open_raster(class_map), points, legend=read_legend(legend))
+        OUT.print(report)
+        report.save(place(out))
 
 
 @app.command()
@@ -247,8 +262,7 @@ def run(
         print_plan(plan_country(country))
         _print_scripts(cluster or read_country(country).cluster)
         return
-    # A batch system ends a job with SIGTERM first: time to give the worker jobs back.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(_ENDED_BY_SIGTERM))
+    on_signal_stays("finished pieces stay; run the same command again to go on")
     with piece_bars() as watch:
         out = run_country(country, cluster=cluster, watch=watch)
     OUT.print(str(out), soft_wrap=True, highlight=False)

@@ -7,9 +7,17 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from osm4eo_xr.cli.options import LegendFile, Out, read_legend, read_outline, write_raster
+from osm4eo_xr.cli.options import (
+    LegendFile,
+    Out,
+    Overwrite,
+    read_legend,
+    read_outline,
+    write_raster,
+)
+from osm4eo_xr.cli.outputs import AREAS, PICTURE, RASTER, REPORT, Asked, outputs
 from osm4eo_xr.errors import InputError
-from osm4eo_xr.progress import OUT, progress_bar
+from osm4eo_xr.progress import progress_bar
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -27,6 +35,7 @@ def labels(
     like: Annotated[
         list[Path], typer.Option("--like", help="Scene or raster whose grid the labels take.")
     ],
+    *,
     out: Out,
     legend: LegendFile = None,
     edge: Annotated[
@@ -45,32 +54,44 @@ def labels(
         Path | None, typer.Option(help="Vector file of the place that the report is about.")
     ] = None,
     country: Annotated[str | None, typer.Option(help="Only this country's rows of it.")] = None,
+    overwrite: Overwrite = False,
 ) -> None:
     """Turn OpenStreetMap land use into a class raster on a scene's grid."""
     from osm4eo_xr.imagery.scene_grid import read_grid
 
-    classes, outline, grid = read_legend(legend), read_outline(boundary, country), read_grid(like)
-    how: Any = {"legend": classes, "min_area": min_area}
-    if not osm.is_dir() and not (polygons or claims or report or picture):
-        from osm4eo_xr.labels.write import write_labels
+    asked: Asked = [
+        (polygons, AREAS),
+        (out, RASTER),
+        (claims, RASTER),
+        (report, REPORT),
+        (picture, PICTURE),
+    ]
+    with outputs(asked, [osm, *like, legend, boundary], overwrite=overwrite) as place:
+        classes, outline = read_legend(legend), read_outline(boundary, country)
+        grid = read_grid(like)
+        how: Any = {"legend": classes, "min_area": min_area}
+        if not osm.is_dir() and not (polygons or claims or report or picture):
+            from osm4eo_xr.labels.write import write_labels
 
-        bars: Any = {"reading": progress_bar(osm.name), "writing": progress_bar(out.name)}
-        write_labels(osm, out, grid, edge=edge, **how, **bars)
-        OUT.print(str(out), soft_wrap=True, highlight=False)
-        return
-    from osm4eo_xr.labels.rasterize import count_claims, rasterize_labels
-    from osm4eo_xr.osm.landuse import partitions_of
-
-    with partitions_of(osm, polygons, classes, progress_bar(osm.name)) as areas:
-        write_raster(rasterize_labels(areas, grid, edge=edge, **how), out, classes)
-        if not (claims or report or picture):
+            bars: Any = {"reading": progress_bar(osm.name), "writing": progress_bar(out.name)}
+            write_labels(osm, place(out), grid, edge=edge, **how, **bars)
             return
-        claimed = count_claims(areas, grid, **how)
-        if claims is not None:
-            write_raster(claimed, claims, None)
-        if report is not None or picture is not None:
-            found = _report_labels(osm, out, claimed, areas, classes, outline)
-            _save_report(found, out, report, picture, classes)
+        from osm4eo_xr.labels.rasterize import count_claims, rasterize_labels
+        from osm4eo_xr.osm.landuse import partitions_of
+
+        kept = None if polygons is None else place(polygons)
+        with partitions_of(osm, kept, classes, progress_bar(osm.name)) as areas:
+            write_raster(rasterize_labels(areas, grid, edge=edge, **how), place(out), classes)
+            if not (claims or report or picture):
+                return
+            claimed = count_claims(areas, grid, **how)
+            if claims is not None:
+                write_raster(claimed, place(claims), None)
+            if report is not None or picture is not None:
+                found = _report_labels(osm, place(out), claimed, areas, classes, outline)
+                _save_report(
+                    found, place(out), report and place(report), picture and place(picture), classes
+                )
 
 
 def agree(
@@ -84,20 +105,23 @@ def agree(
         Path | None, typer.Option(help="Also write where each of its pixels is from.")
     ] = None,
     legend: LegendFile = None,
+    overwrite: Overwrite = False,
 ) -> None:
     """Compare labels with a predicted map pixel by pixel, and merge the two."""
     from osm4eo_xr.labels.rasterize import read_labels
     from osm4eo_xr.maps.known_ground import agreement, merge_known
     from osm4eo_xr.rasters.open import open_raster
 
-    classes = read_legend(legend)
-    known, predicted = read_labels(labels, legend=classes), open_raster(class_map)
-    write_raster(agreement(known, predicted), out, None)
-    final = merge_known(known, predicted)
-    if merged is not None:
-        write_raster(final["classes"], merged, classes)
-    if provenance is not None:
-        write_raster(final["provenance"], provenance, None)
+    asked: Asked = [(out, RASTER), (merged, RASTER), (provenance, RASTER)]
+    with outputs(asked, [labels, class_map, legend], overwrite=overwrite) as place:
+        classes = read_legend(legend)
+        known, predicted = read_labels(labels, legend=classes), open_raster(class_map)
+        write_raster(agreement(known, predicted), place(out), None)
+        final = merge_known(known, predicted)
+        if merged is not None:
+            write_raster(final["classes"], place(merged), classes)
+        if provenance is not None:
+            write_raster(final["provenance"], place(provenance), None)
 
 
 def composite(
@@ -116,6 +140,7 @@ def composite(
         Literal["medoid", "median", "best"], typer.Option(help="How to choose from the dates.")
     ] = "medoid",
     dilation: Annotated[int, typer.Option(help="Pixels by which clouds grow.")] = 2,
+    overwrite: Overwrite = False,
 ) -> None:
     """Make one cloudless scene of STAC items; its last band counts the clear observations."""
     from osm4eo_xr.catalogs.stac import composite_items
@@ -125,13 +150,14 @@ def composite(
 
     if (like is None) == (bbox is None):
         raise InputError("give the grid: either --like RASTER or --bbox WEST SOUTH EAST NORTH")
-    if bbox:
-        grid = target_geobox(bbox, bounds_crs="EPSG:4326", resolution=resolution)
-    else:
-        grid = read_grid(like or [])
-    names = [name.strip() for name in bands.split(",")]
-    made = composite_items(catalog, grid, names, method=method, dilation=dilation)
-    write_raster(with_observations(made), out, None)
+    with outputs([(out, RASTER)], [catalog, *(like or [])], overwrite=overwrite) as place:
+        if bbox:
+            grid = target_geobox(bbox, bounds_crs="EPSG:4326", resolution=resolution)
+        else:
+            grid = read_grid(like or [])
+        names = [name.strip() for name in bands.split(",")]
+        made = composite_items(catalog, grid, names, method=method, dilation=dilation)
+        write_raster(with_observations(made), place(out), None)
 
 
 def _report_labels(
@@ -159,7 +185,6 @@ def _save_report(
     from osm4eo_xr.rasters.open import open_raster
 
     if report is not None:
-        OUT.print(str(save_report(found, report)), soft_wrap=True, highlight=False)
+        save_report(found, report)
     if picture is not None:
         label_figure(open_raster(labels), found, legend=legend).savefig(picture)
-        OUT.print(str(picture), soft_wrap=True, highlight=False)

@@ -10,6 +10,8 @@ import typer
 from rich.table import Table
 
 from osm4eo_xr.cli.console import print_error
+from osm4eo_xr.cli.options import Out, Overwrite  # noqa: TC001 - typer reads them
+from osm4eo_xr.cli.outputs import MODEL, check_outputs
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.progress import OUT
 
@@ -79,17 +81,19 @@ def verify(model: ModelPath) -> None:
 @app.command("import-keras")
 def import_keras(
     file: Annotated[Path, typer.Argument(help="Network of the original, saved by Keras (.h5).")],
-    out: Annotated[Path, typer.Option("--out", help="Folder to write.")],
+    out: Out,
     band: Annotated[
         list[str] | None, typer.Option("--band", help="Common name of each input, in order.")
     ] = None,
     legend: Annotated[Path | None, typer.Option("--legend", help="Legend as TOML.")] = None,
+    overwrite: Overwrite = False,
 ) -> None:
     """Make a model folder of a network that the original system trained."""
     from osm4eo_xr.legend import load_legend
     from osm4eo_xr.models.keras_import import import_keras as read
     from osm4eo_xr.models.model import save_model
 
+    check_outputs([(out, MODEL)], [file, legend], overwrite=overwrite)
     model = read(file, bands=band, legend=load_legend(legend) if legend else None)
     OUT.print(f"model in {save_model(model, out)}", soft_wrap=True, highlight=False)
 

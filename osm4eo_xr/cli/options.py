@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from osm4eo_xr.errors import InputError
-from osm4eo_xr.progress import OUT, progress_bar
+from osm4eo_xr.progress import progress_bar
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -20,16 +20,16 @@ LegendFile = Annotated[
     Path | None, typer.Option("--legend", help="Legend as TOML; OSMlanduse's twelve if left out.")
 ]
 Out = Annotated[Path, typer.Option("--out", help="File or folder to write.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace files that exist.")]
 Seed = Annotated[int, typer.Option("--seed", help="Seed of every random choice.")]
 
 
 def write_raster(raster: xr.DataArray, path: Path, legend: Legend | None) -> None:
-    """Write a raster as COG behind a progress bar and say where it is."""
+    """Write a raster as COG behind a progress bar."""
     from osm4eo_xr.cogs.cog import write_cog
 
     with progress_bar(path.name) as progress:
         write_cog(raster, path, legend=legend, progress=progress)
-    OUT.print(str(path), soft_wrap=True, highlight=False)
 
 
 def read_outline(boundary: Path | None, country: str | None) -> Path | GeoDataFrame | None:

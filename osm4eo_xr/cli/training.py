@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from osm4eo_xr.cli.console import print_note, sample_table, training_bar
-from osm4eo_xr.cli.options import LegendFile, Out, Seed, read_legend
+from osm4eo_xr.cli.options import LegendFile, Out, Overwrite, Seed, read_legend
+from osm4eo_xr.cli.outputs import MODEL, RUN, SAMPLES, check_outputs
+from osm4eo_xr.cli.signals import on_signal_stays
 from osm4eo_xr.progress import OUT, progress_bar
 
 if TYPE_CHECKING:
@@ -29,6 +31,7 @@ def samples(
     ] = None,
     seed: Seed = 0,
     legend: LegendFile = None,
+    overwrite: Overwrite = False,
 ) -> None:
     """Draw stratified training samples, spatially split, into a Zarr store."""
     from osm4eo_xr.imagery.scenes import open_scene
@@ -36,6 +39,7 @@ def samples(
     from osm4eo_xr.samples.draw import draw_samples, sample_counts
     from osm4eo_xr.samples.store import write_samples
 
+    check_outputs([(out, SAMPLES)], [*scene, labels, legend], overwrite=overwrite)
     drawn = draw_samples(
         open_scene(scene),
         read_labels(labels),
@@ -91,6 +95,7 @@ def train(
         typer.Option("--run", help="Folder of checkpoints and history; OUT.run if left out."),
     ] = None,
     seed: Seed = 0,
+    overwrite: Overwrite = False,
 ) -> None:
     """Train the residual network and save it as a model folder; a stopped run is continued."""
     from osm4eo_xr.models.model import save_model
@@ -98,6 +103,9 @@ def train(
     from osm4eo_xr.training.fit import train as fit
     from osm4eo_xr.training.settings import TrainSettings
 
+    folder = run or out.with_name(f"{out.name}.run")
+    check_outputs([(out, MODEL)], [samples, init], overwrite=overwrite)
+    check_outputs([(out, MODEL), (folder, RUN)], [samples, init], overwrite=True)  # goes on there
     settings = TrainSettings(
         depth=depth,
         width=width,
@@ -117,7 +125,8 @@ def train(
         patience=patience,
         seed=seed,
     )
-    opened, folder = open_samples(samples), run or out.with_name(f"{out.name}.run")
+    opened = open_samples(samples)
+    on_signal_stays(f"checkpoints stay in {folder}; run the same command again to go on")
     with training_bar() as watch:
         model = fit(opened, settings, folder=folder, start=init, watch=watch)
     OUT.print(f"model in {save_model(model, out)}", soft_wrap=True, highlight=False)

@@ -7,7 +7,6 @@ import os
 import re
 import shutil
 import subprocess
-import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -25,7 +24,9 @@ from osm4eo_xr.cluster.local_processes import SpawnedWorker, SpawnTurns
 from osm4eo_xr.cluster.site import BatchSite, LocalSite, LocalWorkers, Site
 from osm4eo_xr.cluster.site_file import load_site
 from osm4eo_xr.cluster.worker import WORKER_SETUP, environment_here, expand_variables
+from osm4eo_xr.endings import last_duty
 from osm4eo_xr.errors import InputError
+from osm4eo_xr.files import scratch_folder
 
 __all__ = ["dashboard_url", "open_cluster"]
 
@@ -199,6 +200,7 @@ def _local_client(site: LocalSite) -> Iterator[Client]:
                 f"cluster {site.name!r}: a worker process did not start: "
                 f"{' '.join(str(error).split())}; run osm4eo-xr doctor"
             ) from None
+        stack.enter_context(last_duty(cluster.close))
         client = stack.enter_context(Client(cluster))
         client.wait_for_workers(len(plans), timeout=site.start_timeout)
         yield client
@@ -243,15 +245,13 @@ def _process_spec(
 def _scratch_folder(site: Site) -> Iterator[str]:
     """Make a folder for spilled data; it goes when the cluster closes."""
     parent = Path(expand_variables(site.scratch)).expanduser()
-    try:
-        parent.mkdir(parents=True, exist_ok=True)
-        folder = tempfile.TemporaryDirectory(
-            prefix="osm4eo-xr-", dir=parent, ignore_cleanup_errors=True
-        )
-    except OSError as error:
-        raise InputError(
-            f"scratch folder {parent} of cluster {site.name!r} cannot be used: {error.strerror}; "
-            f"set scratch to a folder on a local disk"
-        ) from None
-    with folder as path:
-        yield path
+    with ExitStack() as stack:
+        try:
+            parent.mkdir(parents=True, exist_ok=True)
+            folder = stack.enter_context(scratch_folder("osm4eo-xr-", parent))
+        except OSError as error:
+            raise InputError(
+                f"scratch folder {parent} of cluster {site.name!r} cannot be used: "
+                f"{error.strerror}; set scratch to a folder on a local disk"
+            ) from None
+        yield str(folder)

@@ -20,6 +20,7 @@ from distributed.core import Status
 from tornado.ioloop import PeriodicCallback
 
 from osm4eo_xr.cluster.worker import WORKER_SETUP, worker_environment
+from osm4eo_xr.endings import last_duty
 from osm4eo_xr.errors import InputError
 
 if TYPE_CHECKING:
@@ -148,9 +149,12 @@ class JobPool:
         Path(self.site.logs).mkdir(parents=True, exist_ok=True)
         first = next(iter(self.site.groups))
         scheduler = {"dashboard_address": self.site.dashboard}
-        with _cluster_class(self.site)(
-            **job_options(self.site, first), scheduler_options=scheduler
-        ) as cluster:
+        with (
+            _cluster_class(self.site)(
+                **job_options(self.site, first), scheduler_options=scheduler
+            ) as cluster,
+            last_duty(cluster.close),
+        ):
             self._cluster = cluster
             self._submit_first()
             watch = PeriodicCallback(self._tend, _TEND_EVERY * 1000)

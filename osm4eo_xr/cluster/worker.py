@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import re
+import signal
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
@@ -19,7 +21,9 @@ WORKER_SETUP = "osm4eo_xr.cluster.worker"
 
 
 def dask_setup(worker: Worker) -> None:
-    """Give the process its own GPU and the one thread that may use it."""
+    """Leave Ctrl-C to the parent; give the process its GPU and the one thread that uses it."""
+    if multiprocessing.parent_process() is not None:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
     if "GPU" not in worker.state.total_resources:
         return
     visible = os.environ.get("CUDA_VISIBLE_DEVICES", "")

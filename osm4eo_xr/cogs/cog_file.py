@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -14,7 +12,7 @@ import rasterio.shutil
 
 from osm4eo_xr.cogs.levels import BLOCK, Layout, LevelFiles
 from osm4eo_xr.cogs.sidecars import Category, sidecars_of, write_aux, write_item, write_style
-from osm4eo_xr.errors import InputError
+from osm4eo_xr.files import put, real_place, workplace
 
 _CACHE = 16_000_000  # bytes, 64 tiles of bytes; GDAL would take 5 % of the machine's memory
 _MAX_COLORS = 256
@@ -55,8 +53,7 @@ def new_cog(
 
     Nothing is changed there when filling them fails.
     """
-    if not path.parent.is_dir():
-        raise InputError(f"no folder {path.parent} to write {path.name} into; make it first")
+    path = real_place(path)
     with workplace(path) as folder, rasterio.Env(GDAL_CACHEMAX=_CACHE):
         with LevelFiles(folder, layout) as levels:
             yield levels
@@ -67,7 +64,7 @@ def new_cog(
         for old in set(sidecars_of(path)) - {path.with_name(p.name) for p in beside}:
             old.unlink(missing_ok=True)
         for file in (*beside, whole):
-            file.replace(path.with_name(file.name))
+            put(file, path.with_name(file.name))
 
 
 def _sidecars(whole: Path, contents: Contents) -> list[Path]:
@@ -100,13 +97,3 @@ def _assemble(source: Path, target: Path, layout: Layout, compression: str) -> P
         if file.tags(ns="IMAGE_STRUCTURE").get("LAYOUT") != "COG":
             raise RuntimeError(f"{target.name} came out as a GeoTIFF that is no COG")
     return target
-
-
-@contextmanager
-def workplace(path: Path) -> Iterator[Path]:
-    """Give a hidden folder beside ``path``, on the same file system, gone afterwards."""
-    folder = Path(tempfile.mkdtemp(prefix=f".{path.name}.part-", dir=path.parent))
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)

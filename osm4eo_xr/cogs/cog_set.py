@@ -12,7 +12,7 @@ import dask
 import dask.array as da
 
 from osm4eo_xr.cogs.cog import write_cog
-from osm4eo_xr.cogs.cog_file import workplace
+from osm4eo_xr.files import workplace
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -84,7 +84,7 @@ def _attribute_table(categories: tuple[Category, ...]) -> ET.Element:
 
 def sidecars_of(raster: Path) -> tuple[Path, ...]:
     """Return the places of all side-cars that a GeoTIFF may have; other files have none."""
-    if raster.suffix != ".tif":
+    if raster.suffix.lower() not in (".tif", ".tiff"):
         return ()
     aux = raster.with_name(f"{raster.name}.aux.xml")
     return aux, raster.with_suffix(".qml"), raster.with_suffix(".stac.json")

@@ -13,6 +13,7 @@ from typing import Any
 
 from osm4eo_xr.cogs.sidecars import sidecars_of
 from osm4eo_xr.errors import InputError
+from osm4eo_xr.files import replace_text
 
 LEDGER_FILE = "ledger.json"
 
@@ -93,10 +94,8 @@ class Ledger:
 
     def save(self) -> None:
         """Write the ledger beside its place and rename it."""
-        part = self._path.with_name(f".{LEDGER_FILE}.part")
         tree = {"pieces": self._pieces, "inputs": self._inputs}
-        part.write_text(json.dumps(tree, indent=1, sort_keys=True), encoding="utf-8")
-        part.replace(self._path)
+        replace_text(self._path, json.dumps(tree, indent=1, sort_keys=True))
 
     def inputs(self) -> dict[str, str]:
         """SHA-256 of each input file of this run, by its path from the ledger's folder."""

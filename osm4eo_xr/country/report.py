@@ -20,6 +20,7 @@ from odc.geo.geobox import GeoBox
 
 from osm4eo_xr._version import __version__
 from osm4eo_xr.country.scores import ACCURACY_FILE
+from osm4eo_xr.files import replace_text
 from osm4eo_xr.grid import geobox_of, georeference
 from osm4eo_xr.plot import class_figure, confusion_matrix, training_curves
 
@@ -53,14 +54,8 @@ _FOOTER = (
 def write_report(run: Country, pieces: list[Piece], inputs: dict[str, str]) -> None:
     """Write ``report.json`` and ``report.html`` into the run's folder, each whole."""
     report = _collect(run, pieces, inputs)
-    _write(run.out / "report.json", json.dumps(report, indent=1))
-    _write(run.out / "report.html", _page(run, report))
-
-
-def _write(path: Path, text: str) -> None:
-    part = path.with_name(f".{path.name}.part-text")
-    part.write_text(text, encoding="utf-8")
-    part.replace(path)
+    replace_text(run.out / "report.json", json.dumps(report, indent=1))
+    replace_text(run.out / "report.html", _page(run, report))
 
 
 def _collect(run: Country, pieces: list[Piece], inputs: dict[str, str]) -> dict[str, Any]:

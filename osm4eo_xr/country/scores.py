@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from osm4eo_xr.country.context import Country, Piece, Progress
+from osm4eo_xr.files import replace_text
 
 ACCURACY_FILE = "accuracy.json"
 
@@ -44,9 +45,7 @@ def _make(run: Country, samples: Path | None, path: Path, progress: Progress | N
         scores |= _of_samples(run, samples, progress)
     if run.settings.accuracy.points:
         scores |= _of_points(run)
-    part = path.with_name(f".{path.name}.part")
-    part.write_text(json.dumps(scores, indent=1), encoding="utf-8")
-    part.replace(path)
+    replace_text(path, json.dumps(scores, indent=1))
 
 
 def _of_samples(run: Country, path: Path, progress: Progress | None) -> dict[str, Any]:

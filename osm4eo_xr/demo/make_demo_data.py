@@ -25,6 +25,7 @@ from osmium.osm.mutable import Node, Relation, Way
 
 from osm4eo_xr.demo import demo_osm_path, demo_scene_paths
 from osm4eo_xr.errors import InputError
+from osm4eo_xr.files import replaced
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -103,17 +104,18 @@ class OsmBuilder:
 
     def write(self, path: Path) -> None:
         """Write a sorted ``.osm.pbf``, whole or not at all."""
-        part = path.with_name(f"part-{path.name}")
         header = Header()
         header.set("generator", "osm4eo_xr make_demo_data")
-        with osmium.SimpleWriter(str(part), header=header, overwrite=True) as writer:
+        with (
+            replaced(path) as part,
+            osmium.SimpleWriter(str(part), header=header, overwrite=True) as writer,
+        ):
             for (lon, lat), node_id in self.nodes.items():
                 writer.add_node(Node(id=node_id, version=1, location=(lon / 1e7, lat / 1e7)))
             for way in self.ways:
                 writer.add_way(way)
             for relation in self.relations:
                 writer.add_relation(relation)
-        part.replace(path)
 
 
 def take(wheel: Path, member: str, digest: str) -> bytes:

@@ -15,6 +15,7 @@ from dask.delayed import delayed
 from jaxtyping import Bool, Int64, UInt8
 
 from osm4eo_xr.errors import InputError
+from osm4eo_xr.files import replace_text
 from osm4eo_xr.grid import geobox_of
 from osm4eo_xr.labels.rasterize import rasterize_labels
 from osm4eo_xr.legend import NO_DATA, Legend, default_legend
@@ -95,12 +96,7 @@ def label_report(
 
 def save_report(report: dict[str, Any], path: str | Path) -> Path:
     """Write a report as JSON, whole or not at all."""
-    path = Path(path)
-    if not path.parent.is_dir():
-        raise InputError(f"no folder {path.parent} to write {path.name} into; make it first")
-    part = path.with_name(f".{path.name}.part")
-    part.write_text(json.dumps(report, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    return part.replace(path)
+    return replace_text(path, json.dumps(report, indent=2, ensure_ascii=False) + "\n")
 
 
 def _count(

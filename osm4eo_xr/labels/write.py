@@ -12,7 +12,6 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,6 +21,7 @@ from osm4eo_xr.cogs.cog_file import Contents, colors_of, new_cog
 from osm4eo_xr.cogs.levels import Layout, LevelFiles, shrink_block
 from osm4eo_xr.cogs.sidecars import categories_of
 from osm4eo_xr.errors import InputError
+from osm4eo_xr.files import scratch_folder
 from osm4eo_xr.labels.burn import CHUNK, Edge, Shapes, burn, check_edge, check_overlap, ranks
 from osm4eo_xr.legend import NO_DATA, Legend, default_legend
 from osm4eo_xr.osm.extract import spool_landuse
@@ -95,11 +95,11 @@ def write_labels(
     contents = Contents(categories, {"legend": legend.name})
     with (
         new_cog(path, layout, contents) as levels,
-        TemporaryDirectory(prefix="osm4eo-areas-") as scratch,
+        scratch_folder("osm4eo-areas-") as scratch,
     ):
         place: Any = {"crs": str(like.crs), "cell": CHUNK * max(map(abs, like.resolution.xy))}
         with reading or nullcontext() as tell:
-            spool, _ = spool_landuse(Path(osm), Path(scratch), legend, **place, progress=tell)
+            spool, _ = spool_landuse(Path(osm), scratch, legend, **place, progress=tell)
         with spool, writing or nullcontext() as tell:
             check_overlap(spool.bounds, spool.near(_around(like)).size > 0, like)
             priority = {c.id: c.priority for c in legend.classes}

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import dask.array as da
 import dask.base
@@ -17,6 +16,7 @@ import xarray as xr
 from affine import Affine
 
 from osm4eo_xr.errors import InputError
+from osm4eo_xr.files import replaced
 from osm4eo_xr.grid import geobox_of
 from osm4eo_xr.legend import NO_DATA, Legend, default_legend
 from osm4eo_xr.maps.layers import MASK_NO_DATA
@@ -93,15 +93,13 @@ def write_vector(polygons: gpd.GeoDataFrame, path: str | Path) -> Path:
         If the file's ending is another one or its folder does not exist.
     """
     path = check_vector_path(path)
-    with TemporaryDirectory(prefix=f".{path.name}.part-", dir=path.parent) as folder:
-        part = Path(folder) / path.name
+    with replaced(path) as part:
         if path.suffix == ".parquet":
             polygons.to_parquet(part)
         else:
             # GDAL would stamp the hour of writing into the file.
             with _option("OGR_CURRENT_DATE", "1970-01-01T00:00:00.000Z"):
                 polygons.to_file(part, driver="GPKG", layer=path.stem)
-        part.replace(path)
     return path
 
 

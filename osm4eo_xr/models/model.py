@@ -7,10 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
-import shutil
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -22,6 +19,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, load_file, save
 
 from osm4eo_xr.errors import InputError
+from osm4eo_xr.files import replaced
 from osm4eo_xr.html_table import html_table
 from osm4eo_xr.legend import Legend, default_legend
 from osm4eo_xr.models.record import Normalization, check_derived, from_json, to_json
@@ -192,16 +190,12 @@ def save_model(model: Model, path: str | Path) -> Path:
     if path.exists() and not (path.is_dir() and _only_a_model(path)):
         raise InputError(f"{path} exists and is not a model folder; give another path")
     path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
-    try:
-        fresh.chmod(0o755)
+    with replaced(path) as fresh:
+        fresh.mkdir()
         (fresh / WEIGHTS_FILE).write_bytes(model.weights)
         record = {**to_json(model), "sha256": hashlib.sha256(model.weights).hexdigest()}
         record["digest"] = model.digest
         (fresh / JSON_FILE).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-        _replace_folder(fresh, path)
-    finally:
-        shutil.rmtree(fresh, ignore_errors=True)
     return path
 
 
@@ -272,17 +266,6 @@ def read_record(path: str | Path) -> dict[str, Any]:
 def _only_a_model(path: Path) -> bool:
     """Whether a folder is empty or holds nothing but a model's files."""
     return {entry.name for entry in path.iterdir()} <= {WEIGHTS_FILE, JSON_FILE}
-
-
-def _replace_folder(fresh: Path, path: Path) -> None:
-    """Put ``fresh`` in the place of ``path``."""
-    if path.exists():
-        old = Path(tempfile.mkdtemp(prefix=f".{path.name}-old-", dir=path.parent))
-        os.replace(path, old / "model")  # noqa: PTH105 - replaces, where Path.rename would not
-        os.replace(fresh, path)  # noqa: PTH105
-        shutil.rmtree(old)
-    else:
-        os.replace(fresh, path)  # noqa: PTH105
 
 
 def _check_counts(model: Model) -> None:

@@ -6,13 +6,11 @@ An object whose tags fall under several rules takes the class that wins on overl
 
 from __future__ import annotations
 
-import shutil
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import osmium
@@ -21,6 +19,7 @@ import osmium.osm
 import shapely
 
 from osm4eo_xr.errors import InputError
+from osm4eo_xr.files import replaced, scratch_folder, workplace
 from osm4eo_xr.legend import Legend, default_legend
 from osm4eo_xr.osm.areas import OSM_CRS, Areas, Bounds, Problems, join, to_areas
 from osm4eo_xr.osm.extract import nothing_in, readable, spool_landuse
@@ -131,8 +130,7 @@ def write_landuse(
     """
     path, folder, legend = Path(path), Path(folder), legend or default_legend()
     _check_target(folder, cell)
-    with TemporaryDirectory(prefix=f".{folder.name}.part-", dir=folder.parent) as temporary:
-        scratch, whole = Path(temporary), Path(temporary) / "whole"
+    with workplace(folder) as scratch, replaced(folder) as whole:
         whole.mkdir()
         spool, problems = spool_landuse(
             path, scratch, legend, bbox=bbox, cell=cell, progress=progress
@@ -141,9 +139,6 @@ def write_landuse(
             found = tuple(write_partitions(spool, whole))
             tags = spool.tallies()
         write_index(Landuse(whole, legend.name, cell, found, tags, problems))
-        if folder.exists():
-            shutil.rmtree(folder)
-        whole.replace(folder)
     return open_landuse(folder)
 
 
@@ -161,8 +156,8 @@ def partitions_of(
     if path.is_dir():
         yield open_landuse(path)
         return
-    with TemporaryDirectory(prefix="osm4eo-areas-") as temporary:
-        target = Path(temporary) / "areas" if folder is None else folder
+    with scratch_folder("osm4eo-areas-") as temporary:
+        target = temporary / "areas" if folder is None else folder
         with progress as tell:
             made = write_landuse(path, target, legend, progress=tell)
         yield made

@@ -8,7 +8,6 @@ per possible id, which is more than a gigabyte where the ids of an extract are s
 from __future__ import annotations
 
 import os
-import tempfile
 from array import array
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -23,6 +22,7 @@ import osmium.io
 import osmium.osm
 from osmium.index import LocationTable, create_map
 
+from osm4eo_xr.files import scratch_folder
 from osm4eo_xr.osm.rules import Rules, is_untagged
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ class Passes:
             self.locations = create_map("sparse_mmap_array")
             yield
             return
-        with tempfile.TemporaryDirectory(prefix="osm4eo-nodes-", dir=scratch) as folder:
+        with scratch_folder("osm4eo-nodes-", scratch) as folder:
             self.locations = create_map(f"sparse_file_array,{folder}/nodes")
             yield
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +9,7 @@ import numpy as np
 import xarray as xr
 
 from osm4eo_xr.errors import InputError
+from osm4eo_xr.files import replaced
 
 STORE_CHUNK = 64
 """Samples per chunk: 2.6 MB of image at 32 x 32 pixels and 10 bands."""
@@ -46,15 +44,8 @@ def write_samples(
     if path.exists():
         _check_replaceable(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
-    try:
-        fresh = folder / "samples.zarr"
+    with replaced(path) as fresh:
         _write(samples, fresh, progress)
-        if path.exists():
-            os.replace(path, folder / "old")  # noqa: PTH105 - replaces, where rename would not
-        os.replace(fresh, path)  # noqa: PTH105
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
     return path
 
 

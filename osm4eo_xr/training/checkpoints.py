@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ import pandas as pd
 from tensorboardX import SummaryWriter
 
 from osm4eo_xr.errors import InputError
+from osm4eo_xr.files import replace_text, replaced
 
 _KEPT = 2  # checkpoints: should the newest be damaged, there is another
 
@@ -87,8 +87,10 @@ class RunFolder:
     def write_history(self, history: Sequence[Mapping[str, Any]]) -> None:
         """Write a row per epoch as CSV and Parquet."""
         table = pd.DataFrame(list(history))
-        with_replaced(self.path / "history.csv", lambda path: table.to_csv(path, index=False))
-        with_replaced(self.path / "history.parquet", table.to_parquet)
+        with replaced(self.path / "history.csv") as part:
+            table.to_csv(part, index=False)
+        with replaced(self.path / "history.parquet") as part:
+            table.to_parquet(part)
 
     def draw_curves(self, history: Sequence[Mapping[str, Any]]) -> None:
         """Draw losses and accuracies over the epochs."""
@@ -97,23 +99,14 @@ class RunFolder:
         names = ("loss", "validation_loss", "accuracy", "validation_accuracy")
         curves = {name: [row.get(name, np.nan) for row in history] for name in names}
         figure = training_curves(curves, title=self.path.stem)
-        with_replaced(self.path / "curves.png", lambda path: figure.savefig(path, format="png"))
+        with replaced(self.path / "curves.png") as part:
+            figure.savefig(part)
 
     def close(self) -> None:
         """End writing."""
         if self._scalars is not None:
             self._scalars.close()
         self._checkpoints.close()
-
-
-def with_replaced(path: Path, write: Any) -> None:
-    """Let ``write`` make a file beside ``path`` and put it in its place."""
-    fresh = path.with_name(f".{path.name}-{os.getpid()}")
-    try:
-        write(fresh)
-        fresh.replace(path)
-    finally:
-        fresh.unlink(missing_ok=True)
 
 
 def digest_arrays(*arrays: np.ndarray) -> str:
@@ -139,8 +132,7 @@ def _claim(path: Path, facts: Mapping[str, Any]) -> None:
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
         raise InputError(f"{path} exists and is not a training run; give another folder")
     path.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(facts, indent=1) + "\n"
-    with_replaced(note, lambda fresh: fresh.write_text(text, "utf-8"))
+    replace_text(note, json.dumps(facts, indent=1) + "\n")
 
 
 def _difference(name: str, held: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:

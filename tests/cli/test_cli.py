@@ -107,7 +107,8 @@ def test_missing_input_is_named(run: Run, command: str, tmp_path: Path, class_ma
         "classify": ["--model", tmp_path / "no-model"],
         "assess": ["--points", class_map],
     }[command]
-    result = run(command, missing, *extra, "--out", tmp_path / "out.tif")
+    out = tmp_path / ("out.json" if command == "assess" else "out.tif")
+    result = run(command, missing, *extra, "--out", out)
     assert_refused(result, "no-model" if command == "classify" else "missing.tif")
     assert not (tmp_path / "out.tif").exists()
 
@@ -180,7 +181,9 @@ def test_sieve_protects_classes_and_keeps_the_file_s_no_data(run: Run, tmp_path:
     with rasterio.open(out) as src:
         assert src.nodata == 255
         np.testing.assert_array_equal(src.read(1), values)
-    assert_refused(run("sieve", source, "--protect", "lava", "--out", out), "lava", "water")
+    assert_refused(
+        run("sieve", source, "--protect", "lava", "--out", out, "--overwrite"), "lava", "water"
+    )
 
 
 def test_wrong_usage_exits_with_2(run: Run, class_map: Path) -> None:

@@ -1,0 +1,71 @@
+"""How a command ends that fails: one line, whichever library the error is from."""
+
+from __future__ import annotations
+
+import tempfile
+import traceback
+from pathlib import Path
+
+from osm4eo_xr._version import __version__
+from osm4eo_xr.cli.console import print_error
+from osm4eo_xr.errors import InputError
+from osm4eo_xr.files import full_disk
+
+FAILED = 1
+UNFORESEEN = 70  # EX_SOFTWARE of sysexits.h
+
+# Packages whose errors tell of files: what they say is fit to be read.
+_READERS = {"rasterio", "pyogrio", "pyarrow", "osmium", "_osmium", "zarr", "numcodecs", "pyproj"}
+
+
+def report_failure(error: Exception) -> int:
+    """Print the one line of an error and return the exit code.
+
+    Returns
+    -------
+    int
+        1 for input, files and disks; 70 for what nobody foresaw, whose traceback is saved.
+    """
+    if isinstance(error, InputError):
+        print_error(error)
+    elif full_disk(error):
+        print_error(f"the disk is full: {_place(error)}make room, or write elsewhere")
+    elif isinstance(error, OSError) and error.filename:
+        print_error(f"{error.strerror or error}: {error.filename}")
+    elif isinstance(error, OSError) or _of_a_reader(error):
+        print_error(error)
+    else:
+        print_error(
+            f"unforeseen {type(error).__name__}: {error}; this is a mistake of osm4eo-xr "
+            f"{__version__}, please report it{_saved(error)}"
+        )
+        return UNFORESEEN
+    return FAILED
+
+
+def _place(error: BaseException) -> str:
+    """Name the folder that is full, if any error of the chain knows it."""
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, OSError) and isinstance(seen.filename, str):
+            path = Path(seen.filename)
+            return f"no space left in {path if path.is_dir() else path.parent}; "
+        seen = seen.__cause__ or seen.__context__
+    return ""
+
+
+def _of_a_reader(error: Exception) -> bool:
+    return any(kind.__module__.partition(".")[0] in _READERS for kind in type(error).__mro__)
+
+
+def _saved(error: Exception) -> str:
+    """Save an error's traceback in the temporary folder and say where."""
+    text = "".join(traceback.format_exception(error))
+    try:
+        with tempfile.NamedTemporaryFile(
+            "w", prefix="osm4eo-xr-", suffix=".traceback.txt", delete=False, encoding="utf-8"
+        ) as file:
+            file.write(f"osm4eo_xr {__version__}\n{text}")
+    except OSError:
+        return f" with these lines:\n{text}"
+    return f" with {file.name}"

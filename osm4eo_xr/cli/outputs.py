@@ -1,0 +1,216 @@
+"""What a command writes: refused if it would eat an input, then put in place all at once."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from osm4eo_xr.errors import InputError
+from osm4eo_xr.files import put, real_place, workplace
+from osm4eo_xr.progress import OUT
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One kind of output.
+
+    Attributes
+    ----------
+    name : str
+        What it is, with its article.
+    suffixes : tuple of str
+        How a file of it ends; a folder may also have no suffix.
+    marker : str
+        The file that tells a folder of this kind; empty for files.
+    """
+
+    name: str
+    suffixes: tuple[str, ...] = ()
+    marker: str = ""
+
+
+RASTER = Kind("a GeoTIFF", (".tif", ".tiff"))
+VECTOR = Kind("a file of polygons", (".gpkg", ".parquet"))
+REPORT = Kind("a JSON report", (".json",))
+PICTURE = Kind("a picture", (".png", ".jpg", ".pdf", ".svg"))
+AREAS = Kind("a folder of land use", marker="_landuse.json")
+SAMPLES = Kind("a sample set", (".zarr",), marker="zarr.json")
+MODEL = Kind("a model folder", marker="model.json")
+RUN = Kind("a training run", marker="run.json")
+
+Asked = Sequence[tuple[Path | None, Kind]]
+
+_FORMATS = {*RASTER.suffixes, *VECTOR.suffixes, *REPORT.suffixes, *PICTURE.suffixes}
+_FORMATS |= {".zarr", ".nc", ".pbf", ".osm", ".jp2", ".vrt", ".toml", ".h5", ".zip"}
+# What GDAL, QGIS and shapefiles keep beside a file: behind its name, or instead of its suffix.
+_BEHIND = (".aux.xml", ".ovr", ".msk")
+_REFERENCE = re.compile(r'"href"\s*:\s*"([^"]+)"|>([^<>]+)</Source(?:Filename|Dataset)>')
+_INSTEAD = (".qml", ".stac.json", ".tfw", ".prj", ".shx", ".dbf", ".cpg")
+
+
+@contextmanager
+def outputs(
+    asked: Asked, inputs: Iterable[Path | None], *, overwrite: bool
+) -> Iterator[Callable[[Path], Path]]:
+    """Check a command's outputs and yield a function that says where each is to be written.
+
+    When the block ends all of them take their places and are named on standard output; after an
+    error none does.
+
+    Raises
+    ------
+    InputError
+        As ``check_outputs``.
+    """
+    check_outputs(asked, inputs, overwrite=overwrite)
+    paths = [path for path, _ in asked if path is not None]
+    with ExitStack() as stack:
+        parts = {p: stack.enter_context(workplace(p)) / real_place(p).name for p in paths}
+        yield parts.__getitem__
+        made = {path: part for path, part in parts.items() if part.exists()}
+        for path, part in made.items():
+            _settle(part, real_place(path))
+    for path in made:
+        OUT.print(str(path), soft_wrap=True, highlight=False)
+
+
+def _settle(part: Path, path: Path) -> None:
+    """Put a whole output and what lies beside it in place; side files of an older one go."""
+    beside = [entry for entry in part.parent.iterdir() if entry != part]
+    if part.suffix.lower() in RASTER.suffixes:
+        fresh = {entry.name for entry in beside}
+        for old in side_files(path):
+            if old.name not in fresh:
+                old.unlink(missing_ok=True)
+    for entry in (*beside, part):
+        put(entry, path.with_name(entry.name))
+
+
+def side_files(raster: Path) -> tuple[Path, ...]:
+    """Return the places of all files that are written beside a raster."""
+    from osm4eo_xr.cogs.sidecars import sidecars_of
+
+    return sidecars_of(raster)
+
+
+def check_outputs(asked: Asked, inputs: Iterable[Path | None], *, overwrite: bool) -> None:
+    """Refuse outputs that cannot be written, eat an input or each other, or replace a file.
+
+    Parameters
+    ----------
+    asked : sequence of (Path or None, Kind)
+        What is to be written; None where it is not asked for.
+    inputs : iterable of Path or None
+        Files and folders that the command reads.
+    overwrite : bool
+        Whether other existing files may be replaced.
+
+    Raises
+    ------
+    InputError
+        If a path has the suffix of another format, is a folder where a file is due or the other
+        way round, is an input or one of its side files (by inode or real path), or exists.
+    """
+    wanted = [(path, kind) for path, kind in asked if path is not None]
+    read = [path for path in inputs if path is not None]
+    for path, kind in wanted:
+        _check_form(path, kind)
+    _check_apart(wanted)
+    for path, kind in wanted:
+        there = [file for file in _written(path, kind) if file.exists()]
+        if there:
+            _check_no_input(path, there, read)
+        if not overwrite:
+            _check_free(path, kind, there)
+
+
+def _check_form(path: Path, kind: Kind) -> None:
+    """Refuse a name or a thing in its place that is not of the kind."""
+    suffix = path.suffix.lower()
+    if not kind.marker:
+        if path.is_dir():
+            raise InputError(f"{path} is a folder, {kind.name} is due; give the name of a file")
+        if suffix not in kind.suffixes:
+            raise InputError(f"{path} is to be {kind.name}; end it in {' or '.join(kind.suffixes)}")
+        if path.exists() and not path.is_file():
+            raise InputError(f"{path} is not a file that can be replaced; give another name")
+        return
+    if suffix in _FORMATS - set(kind.suffixes) or path.is_file():
+        raise InputError(f"{path} is to be {kind.name}; give the name of a folder")
+    if path.is_dir() and any(path.iterdir()) and not (path / kind.marker).is_file():
+        raise InputError(f"{path} exists and is not {kind.name}; give another folder")
+
+
+def _check_apart(wanted: Sequence[tuple[Path, Kind]]) -> None:
+    """Refuse outputs that would replace each other or each other's side files."""
+    places = [{p.resolve() for p in _written(path, kind)} for path, kind in wanted]
+    for k, (path, _) in enumerate(wanted):
+        for other, taken in zip(wanted[:k], places[:k], strict=True):
+            if any(_within(a, b) or _within(b, a) for a in places[k] for b in taken):
+                raise InputError(f"{path} and {other[0]} would replace each other; name them apart")
+
+
+def _check_no_input(path: Path, there: list[Path], read: list[Path]) -> None:
+    """Refuse to write over what the command reads."""
+    for source in read:
+        for held in _read_with(source):
+            if any(_eats(file, held) for file in there):
+                beside = "" if held == source else f" ({held.name})"
+                raise InputError(
+                    f"{path} would replace {source}{beside}, which this command reads; "
+                    f"give another name"
+                )
+
+
+def _check_free(path: Path, kind: Kind, there: list[Path]) -> None:
+    """Refuse to replace what exists; an empty folder may be filled."""
+    for file in there:
+        if not (kind.marker and file.is_dir() and not any(file.iterdir())):
+            beside = "" if file.name == real_place(path).name else f" ({file.name} beside it)"
+            raise InputError(f"{path} exists already{beside}; give another name or --overwrite")
+
+
+def _written(path: Path, kind: Kind) -> tuple[Path, ...]:
+    real = real_place(path)
+    return (real, *(side_files(real) if kind is RASTER else ()))
+
+
+def _read_with(path: Path) -> list[Path]:
+    """Return an input, what lies beside it, and the files that it refers to."""
+    beside = [path.with_name(path.name + end) for end in _BEHIND if path.name]
+    beside += [path.with_suffix(end) for end in _INSTEAD if path.name]
+    return [path, *(p for p in beside if p.exists()), *_referred(path, set())]
+
+
+def _referred(path: Path, seen: set[Path]) -> Iterator[Path]:
+    """Yield the files that a VRT or a STAC document refers to, through others like it."""
+    if path.suffix.lower() not in (".vrt", ".json", ".geojson") or path.resolve() in seen:
+        return
+    seen.add(path.resolve())
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return  # the step that needs it says what is wrong with it
+    for name in _REFERENCE.findall(text):
+        target = path.parent / "".join(name).removeprefix("file://")
+        if target.is_file():
+            yield target
+            yield from _referred(target, seen)
+
+
+def _eats(file: Path, source: Path) -> bool:
+    """Whether replacing an existing file or folder takes an input or a part of it away."""
+    if not source.exists():
+        return False
+    return (
+        file.samefile(source)
+        or _within(source.resolve(), file.resolve())
+        or (source.is_dir() and _within(file.resolve(), source.resolve()))
+    )
+
+
+def _within(path: Path, folder: Path) -> bool:
+    return path == folder or folder in path.parents

@@ -1,0 +1,179 @@
+"""Files and folders that appear whole: written beside their place, renamed when done.
+
+What is in the making lies in a hidden folder ``.NAME.part-HOST-PID-RANDOM`` beside its place, so
+that a later process can tell what a dead one left from what a living one still writes.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import socket
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from osm4eo_xr.errors import InputError
+
+_PART = ".part-"
+_LOST_RACES = 50  # attempts to remove a folder into which another thread still writes
+_NO_ROOM = 2**16  # bytes free; a library that fails to write with less has met a full disk
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+_FULL_TEXTS = ("no space left on device", "disk quota exceeded", "disk is full")
+
+_unfinished: dict[Path, int] = {}  # folders in the making → process that makes them
+
+
+@contextmanager
+def replaced(path: str | Path) -> Iterator[Path]:
+    """Yield where to write a file or folder that takes its place when the block ends.
+
+    An error in the block leaves things as they were. A symlink stays one: what it points to is
+    replaced.
+
+    Raises
+    ------
+    InputError
+        If the folder that ``path`` is to lie in does not exist.
+    OSError
+        With ``errno.ENOSPC`` and the folder's name if the disk is full, whichever library met it.
+    """
+    path = real_place(path)
+    with workplace(path) as folder:
+        part = folder / path.name
+        yield part
+        put(part, path)
+
+
+def replace_text(path: str | Path, text: str) -> Path:
+    """Write a text file (UTF-8), whole or not at all; raises as ``replaced``."""
+    with replaced(path) as part:
+        part.write_text(text, encoding="utf-8")
+    return Path(path)
+
+
+@contextmanager
+def workplace(path: str | Path) -> Iterator[Path]:
+    """Yield a hidden folder beside ``path``, on the same file system; it is gone afterwards.
+
+    What dead processes of this host left beside ``path`` is removed first. Raises as ``replaced``.
+    """
+    path = real_place(path)
+    if not path.parent.is_dir():
+        raise InputError(f"no folder {path.parent} to write {path.name} into; make it first")
+    sweep(path)
+    owner = f"{socket.gethostname()}-{os.getpid()}-"
+    with _passing_folder(f".{path.name}{_PART}{owner}", path.parent) as folder:
+        yield folder
+
+
+@contextmanager
+def scratch_folder(prefix: str, parent: str | Path | None = None) -> Iterator[Path]:
+    """Yield a folder for what only this process needs, by default in ``TMPDIR``; it goes after."""
+    with _passing_folder(prefix, None if parent is None else Path(parent)) as folder:
+        yield folder
+
+
+@contextmanager
+def _passing_folder(prefix: str, parent: Path | None) -> Iterator[Path]:
+    folder = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
+    _unfinished[folder] = os.getpid()
+    try:
+        yield folder
+    except Exception as error:
+        if _named_full(error) or not _is_full(error, folder):
+            raise
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder.parent)) from error
+    finally:
+        _remove(folder)
+        _unfinished.pop(folder, None)
+
+
+def real_place(path: str | Path) -> Path:
+    """Return the place that a symlink points to; other paths stay as they are."""
+    path = Path(path)
+    return path.resolve() if path.is_symlink() else path
+
+
+def put(part: Path, path: Path) -> None:
+    """Rename a whole file or folder to its place; a folder there is swapped for it."""
+    if not (part.is_dir() and path.is_dir()):
+        os.replace(part, path)  # noqa: PTH105 - replaces, where Path.rename would not
+        return
+    # Not among the parts: if the process dies between the renames, this is the only version.
+    old = Path(tempfile.mkdtemp(prefix=f".{path.name}.old-", dir=path.parent))
+    before = old / path.name
+    path.rename(before)
+    try:
+        part.rename(path)
+    except OSError:
+        before.rename(path)
+        raise
+    finally:
+        _remove(old)
+
+
+def sweep(path: Path) -> None:
+    """Remove what processes of this host that are dead left of ``path`` in the making."""
+    prefix = f".{path.name}{_PART}"
+    for entry in list(path.parent.iterdir()):
+        if entry.name.startswith(prefix) and _is_orphan(entry.name.removeprefix(prefix)):
+            _remove(entry)
+
+
+def _is_orphan(owner: str) -> bool:
+    """Whether HOST-PID-RANDOM names a process of this host that is no more."""
+    host, _, rest = owner.rpartition("-")[0].rpartition("-")
+    if host != socket.gethostname() or not rest.isdigit():
+        return False
+    try:
+        os.kill(int(rest), 0)
+    except ProcessLookupError:
+        return True
+    except OSError:  # it lives and is somebody else's
+        return False
+    return False
+
+
+def remove_unfinished() -> None:
+    """Remove all that this process has in the making; for a process about to end."""
+    for folder, owner in list(_unfinished.items()):
+        if owner == os.getpid():
+            _remove(folder)
+
+
+def _remove(folder: Path) -> None:
+    """Remove a folder, also while other threads still write into it."""
+    for _ in range(_LOST_RACES):
+        if not folder.is_dir():
+            break
+        shutil.rmtree(folder, ignore_errors=True)
+    with suppress(OSError):
+        folder.unlink(missing_ok=True)
+
+
+def full_disk(error: BaseException) -> bool:
+    """Whether an error, or one that it came from, says that a disk or quota is full."""
+    seen: BaseException | None = error
+    while seen is not None:
+        if getattr(seen, "errno", None) in _FULL:
+            return True
+        if any(text in str(seen).lower() for text in _FULL_TEXTS):
+            return True
+        seen = seen.__cause__ or seen.__context__
+    return False
+
+
+def _named_full(error: BaseException) -> bool:
+    """Whether an error says already which place is full."""
+    return isinstance(error, OSError) and error.errno in _FULL and error.filename is not None
+
+
+def _is_full(error: BaseException, folder: Path) -> bool:
+    """Whether an error tells that the disk of a folder is full, if only by the disk itself."""
+    if isinstance(error, InputError) or not folder.is_dir():
+        return False
+    room = shutil.disk_usage(folder).free
+    return room < _NO_ROOM or (full_disk(error) and room < 2**24)

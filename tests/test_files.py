@@ -1,0 +1,144 @@
+import errno
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from osm4eo_xr.errors import InputError
+from osm4eo_xr.files import full_disk, remove_unfinished, replace_text, replaced, workplace
+
+
+def _names(folder: Path) -> list[str]:
+    return sorted(p.name for p in folder.iterdir())
+
+
+def test_a_file_appears_whole_or_not_at_all(tmp_path):
+    path = tmp_path / "a.json"
+    assert replace_text(path, "first") == path
+    with replaced(path) as part:
+        part.write_text("second")
+        assert path.read_text() == "first"
+    assert path.read_text() == "second"
+    with pytest.raises(RuntimeError, match="broken off"):
+        _break_off(path)
+    assert (path.read_text(), _names(tmp_path)) == ("second", ["a.json"])
+
+
+def _break_off(path: Path) -> None:
+    with replaced(path) as part:
+        part.write_text("half")
+        raise RuntimeError("broken off")
+
+
+def test_a_folder_takes_the_place_of_another(tmp_path):
+    path = tmp_path / "model"
+    for text in ("old", "new"):
+        with replaced(path) as part:
+            part.mkdir()
+            (part / text).write_text(text)
+    assert (_names(path), _names(tmp_path)) == (["new"], ["model"])
+
+
+def test_a_symlink_stays_one(tmp_path):
+    (tmp_path / "far").mkdir()
+    link = tmp_path / "latest.json"
+    link.symlink_to(tmp_path / "far" / "2024.json")
+    replace_text(link, "here")
+    assert link.is_symlink()
+    assert (tmp_path / "far" / "2024.json").read_text() == "here"
+
+
+def test_a_missing_folder_is_named(tmp_path):
+    with pytest.raises(InputError, match="no folder .*nowhere to write a.json into"):
+        replace_text(tmp_path / "nowhere" / "a.json", "")
+
+
+def _dead_process() -> int:
+    with subprocess.Popen([sys.executable, "-c", ""]) as process:
+        process.wait()
+        return process.pid
+
+
+def test_only_what_the_dead_left_is_swept(tmp_path):
+    host = socket.gethostname()
+    dead = _dead_process()
+    left = [
+        f".a.tif.part-{host}-{dead}-swept",
+        f".a.tif.part-{host}-{os.getppid()}-lives",
+        f".a.tif.part-other-{host}-{dead}-elsewhere",
+        ".a.tif.part-unknown",
+        ".a.tif.old-kept",
+        f".b.tif.part-{host}-{dead}-another",
+    ]
+    for name in left:
+        (tmp_path / name).mkdir()
+    replace_text(tmp_path / "a.tif", "")
+    assert _names(tmp_path) == sorted([*left[1:], "a.tif"])
+
+
+def test_all_in_the_making_is_removed_while_threads_write(tmp_path):
+    stop = threading.Event()
+
+    def write(folder: Path) -> None:
+        number = 0
+        while not stop.is_set():
+            number += 1
+            try:
+                (folder / str(number)).write_text("")
+            except FileNotFoundError:
+                return
+
+    with workplace(tmp_path / "a.tif") as folder:
+        thread = threading.Thread(target=write, args=(folder,))
+        thread.start()
+        remove_unfinished()
+        assert _names(tmp_path) == []
+        stop.set()
+        thread.join()
+
+
+@pytest.mark.parametrize(
+    "error", [OSError(errno.EDQUOT, "?"), ValueError("database or DISK is full")]
+)
+def test_a_full_disk_is_known_by_number_and_by_text(error):
+    outer = RuntimeError("write failed")
+    outer.__cause__ = error
+    assert full_disk(outer)
+    assert not full_disk(ValueError("space"))
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    place = tmp_path / "small"
+    place.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(place)]
+    if (
+        os.geteuid()
+        or shutil.which("mount") is None
+        or subprocess.run(mount, check=False).returncode
+    ):
+        pytest.skip("only root mounts a small disk")
+    yield place
+    subprocess.run(["umount", str(place)], check=True)
+
+
+def _fill(path: Path) -> None:
+    try:
+        path.write_bytes(b"1" * 1_000_000)
+    except OSError:
+        raise RuntimeError("a library's own words") from None
+
+
+def test_a_full_disk_is_named_whatever_the_library_says(small_disk):
+    with (
+        pytest.raises(OSError, match="No space left") as raised,
+        replaced(small_disk / "a") as part,
+    ):
+        _fill(part)
+    assert (raised.value.errno, raised.value.filename) == (errno.ENOSPC, str(small_disk))
+    assert _names(small_disk) == []
