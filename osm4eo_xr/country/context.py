@@ -20,6 +20,7 @@ from osm4eo_xr.country.ledger import Ledger, key_of
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.grid import geobox_of, target_geobox
 from osm4eo_xr.legend import Legend, default_legend, load_legend
+from osm4eo_xr.names import check_name
 
 if TYPE_CHECKING:
     from osm4eo_xr.country.settings import CountrySettings, SceneFiles
@@ -229,7 +230,7 @@ def _find_tiles(settings: CountrySettings, base: Path) -> list[Tile]:
             tiles.append(Tile(scene.tile, tuple(files), day, scene))
         else:
             tiles += [Tile(f.stem, (f,), day, scene) for f in files]
-    ids = [t.id for t in tiles]
+    ids = [check_name(t.id, "tile id") for t in tiles]
     twice = sorted({i for i in ids if ids.count(i) > 1})
     if twice:
         raise InputError(f"two tiles are called {twice[0]!r}; give each [[scenes]] its own tile id")

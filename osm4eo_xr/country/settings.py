@@ -7,6 +7,7 @@ from datetime import date
 from typing import Literal
 
 from osm4eo_xr.errors import InputError
+from osm4eo_xr.names import check_name
 from osm4eo_xr.networks.settings import EngineName  # noqa: TC001 - read from the hints
 from osm4eo_xr.training.settings import TrainSettings
 
@@ -61,6 +62,8 @@ class SceneFiles:
         one = bool(self.files) != bool(self.stac)
         _check(one, "scenes.files", self.files, "paths or globs, or else stac = a catalog")
         _check_date(self.date, "scenes.date")
+        if self.tile:
+            check_name(self.tile, "scenes.tile")
         if self.stac:
             _check(bool(self.tile), "scenes.tile", self.tile, "an id, as the scene has stac")
             four = len(self.bounds) == 4  # noqa: PLR2004 - west, south, east, north
