@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import geopandas as gpd
 import xarray as xr
@@ -28,6 +28,25 @@ if TYPE_CHECKING:
 Progress = Callable[[int, int], None]
 Opener = Callable[[Path], xr.DataArray]
 
+Kind = Literal[
+    "scene",
+    "land use",
+    "labels",
+    "samples",
+    "model",
+    "classified",
+    "sieved",
+    "mosaic",
+    "layer",
+    "vector",
+    "fractions",
+    "accuracy",
+    "report",
+]
+"""What a piece of a run may be."""
+
+_OF_TILES = ("scene", "labels", "classified", "sieved")
+
 
 @dataclass(frozen=True)
 class Tile:
@@ -45,8 +64,10 @@ class Piece:
 
     Attributes
     ----------
-    name : str
-        Name in the ledger and the plan.
+    kind : str
+        What is made.
+    of : str
+        Tile or layer that it is made of; nothing if it is one for the whole country.
     key : str
         Hash over all it depends on.
     outputs : tuple of Path
@@ -61,7 +82,8 @@ class Piece:
         Bytes, estimated, for the plan.
     """
 
-    name: str
+    kind: Kind
+    of: str
     key: str
     outputs: tuple[Path, ...]
     make: Callable[[Progress | None], object] = field(repr=False)
@@ -69,6 +91,16 @@ class Piece:
     pixels: int = 0
     read: int = 0
     written: int = 0
+
+    @property
+    def name(self) -> str:
+        """Name in the ledger and the plan."""
+        return f"{self.kind} {self.of}".rstrip()
+
+    @property
+    def tile(self) -> str:
+        """Id of the tile that it shows; nothing if it shows the whole country."""
+        return self.of if self.kind in _OF_TILES else ""
 
 
 class Country:

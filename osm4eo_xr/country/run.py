@@ -22,8 +22,6 @@ __all__ = ["plan_country", "run_country"]
 
 Watch = Callable[[str, int, int], None]
 
-_TILE = "classified "  # how the names of tiles' pieces begin
-
 
 @dataclass(frozen=True)
 class _Pieces:
@@ -46,7 +44,7 @@ class _Pieces:
         """Return maps and accuracy; before the model is made, with keys that nothing has."""
         learned = self.run.model_digest() if self.is_learned else "a model that is still to come"
         maps, final = map_pieces(self.run, learned)
-        samples = next((p for p in self.first if p.name == "samples"), None)
+        samples = next((p for p in self.first if p.kind == "samples"), None)
         return [*maps, *accuracy_pieces(self.run, samples, learned, final)]
 
 
@@ -119,14 +117,14 @@ def _open(path: str | Path, *, hashing: bool = True) -> _Pieces:
 def _make_all(todo: list[Piece], ledger: Ledger, watch: Watch | None) -> None:
     """Make pieces; tiles that cannot be read do not hold up the other tiles."""
     bad: dict[str, str] = {}
-    tiles = [p for p in todo if p.name.startswith(_TILE)]
+    tiles = [p for p in todo if p.kind == "classified"]
     for piece in tiles:
         try:
             _make(piece, ledger, watch)
         except OSError as error:
             if error.errno is not None:  # of the disk, say full; GDAL's reading errors have none
                 raise
-            bad[piece.name.removeprefix(_TILE)] = " ".join(str(error).split())
+            bad[piece.of] = " ".join(str(error).split())
     if bad:
         reasons = "; ".join(f"{tile} ({reason})" for tile, reason in bad.items())
         raise InputError(
@@ -173,7 +171,7 @@ def _report(run: Country, pieces: list[Piece], ledger: Ledger, watch: Watch | No
         write_report(run, pieces, ledger.inputs())
 
     if not ledger.is_whole("report", key):
-        _make(Piece("report", key, files, make), ledger, watch)
+        _make(Piece("report", "", key, files, make), ledger, watch)
 
 
 def _cluster(name: str) -> Any:

@@ -1,0 +1,41 @@
+"""What the pieces of a country run are called, where they lie and what they are planned to take."""
+
+from pathlib import Path
+
+import pytest
+
+from osm4eo_xr.country.run import plan_country
+from tests.cases.country_case import MODEL, make_country
+
+
+@pytest.fixture(scope="module")
+def country(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A country file with a model, nothing of which is made."""
+    return make_country(
+        tmp_path_factory.mktemp("pieces") / "here", edge=60, overlap=12, learn=MODEL
+    )
+
+
+def changed(country: Path, *changes: tuple[str, str]) -> Path:
+    """Return a country file beside another, changed in some places."""
+    text = country.read_text()
+    for old, new in changes:
+        assert old in text
+        text = text.replace(old, new)
+    other = country.with_name("changed.toml")
+    other.write_text(text)
+    return other
+
+
+MANY = 'files = "tiles/*.tif" }'
+NAMED = 'files = "tiles/T00.tif", tile = "A west" }, { files = "tiles/T2*.tif" }'
+BEFORE = ("size = 20", 'size = 20\nwhen = "before"')
+
+
+def test_a_tile_with_a_space_in_its_name_has_its_own_grid(
+    country: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("osm4eo_xr.country.plan._MAP_CHUNK", 32)
+    plan = plan_country(changed(country, (MANY, NAMED), BEFORE))
+    chunks = {p.name: p.chunks for p in plan.pieces}
+    assert chunks["sieved A west"] == chunks["sieved T20"] == 4  # 60 pixels in blocks of 32
