@@ -29,6 +29,7 @@ class Ledger:
         self._pieces: dict[str, dict[str, Any]] = {}
         self._inputs: dict[str, dict[str, Any]] = {}
         self._used: set[str] = set()
+        self._read: set[Path] = set()
         self.read()
 
     def read(self) -> None:
@@ -56,6 +57,7 @@ class Ledger:
             raise InputError(f"no file {path}; correct its path in the country file")
         stamp, name = _stamp(path), os.path.relpath(path, self._folder)
         known = self._inputs.get(name)
+        self._read.add(path.resolve())
         if known is None and not self._hashing:
             return "not read yet"
         if known is None or known["stamp"] != stamp:
@@ -63,6 +65,10 @@ class Ledger:
             self._inputs[name] = known
         self._used.add(name)
         return known["sha256"]
+
+    def reads(self, path: Path) -> bool:
+        """Whether a file is an input of this run."""
+        return path.resolve() in self._read
 
     def is_whole(self, piece: str, key: str) -> bool:
         """Whether a piece was made from exactly this and all its files are as they were left."""

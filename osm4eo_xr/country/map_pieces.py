@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from osm4eo_xr.country.context import Country, Opener, Piece, Progress, Tile
 from osm4eo_xr.country.learning import scene_hash
+from osm4eo_xr.names import check_name
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -131,7 +132,7 @@ def _join(run: Country, maps: dict[str, Path], opened: Opener) -> xr.DataArray:
 def _layer(run: Country, layer: Layer, final: Piece) -> list[Piece]:
     """Return the layer's raster and, if asked for, its polygons."""
     classes = sorted((run.legend.find(c) for c in layer.classes), key=lambda c: c.id)
-    name = "-".join(c.slug for c in classes)
+    name = check_name(layer.name or "-".join(c.slug for c in classes), "layer name")
     path, total = run.out / f"{name}.tif", run.total()
     key = run.key_of("layer", final.key, dataclasses.asdict(layer))
     lazy = partial(_extract, run, layer)

@@ -45,7 +45,9 @@ class _Pieces:
         learned = self.run.model_digest() if self.is_learned else "a model that is still to come"
         maps, final = map_pieces(self.run, learned)
         samples = next((p for p in self.first if p.kind == "samples"), None)
-        return [*maps, *accuracy_pieces(self.run, samples, learned, final)]
+        rest = [*maps, *accuracy_pieces(self.run, samples, learned, final)]
+        _check_outputs([*self.first, *rest], self.ledger)
+        return rest
 
 
 def plan_country(path: str | Path) -> Plan:
@@ -94,7 +96,8 @@ def run_country(
     run.out.mkdir(parents=True, exist_ok=True)
     with only_run(run.out):
         ledger.read()
-        todo = pieces.todo(pieces.first) or pieces.todo(pieces.rest())
+        rest = pieces.rest()  # also where all is still to come: two pieces of one file end here
+        todo = pieces.todo(pieces.first) or pieces.todo(rest)
         ledger.save()
         with _cluster(cluster or run.settings.cluster) if todo else nullcontext():
             for piece in pieces.todo(pieces.first):
@@ -112,6 +115,24 @@ def _open(path: str | Path, *, hashing: bool = True) -> _Pieces:
     ledger = Ledger(out, hashing=hashing)
     run = Country(settings, base, ledger, out)
     return _Pieces(run, ledger, [*scene_pieces(run), *learning_pieces(run)])
+
+
+def _check_outputs(pieces: list[Piece], ledger: Ledger) -> None:
+    """Refuse a file that two pieces would write, and one that the run reads."""
+    makers: dict[Path, Piece] = {}
+    for piece in pieces:
+        for output in piece.outputs:
+            other = makers.setdefault(output, piece)
+            if other is not piece:
+                raise InputError(
+                    f"{other.name!r} and {piece.name!r} would both write {output}; give one of "
+                    f"them another name (name in [[layers]], tile in [[scenes]]) or leave it out"
+                )
+            if ledger.reads(output):
+                raise InputError(
+                    f"{piece.name!r} would write {output}, which the run reads; set out in the "
+                    f"country file to another folder"
+                )
 
 
 def _make_all(todo: list[Piece], ledger: Ledger, watch: Watch | None) -> None:

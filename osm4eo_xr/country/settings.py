@@ -245,6 +245,8 @@ class Layer:
         Smallest patch, m².
     simplify : float
         Tolerance of the polygons' outlines, m.
+    name : str
+        Of its files; left out, the slugs of its classes, joined by dashes.
     """
 
     classes: tuple[str, ...]
@@ -252,11 +254,14 @@ class Layer:
     vector: Literal["", "gpkg", "parquet"] = ""
     min_area: float = 0.0
     simplify: float = 0.0
+    name: str = ""
 
     def __post_init__(self) -> None:
         _check(bool(self.classes), "layers.classes", self.classes, "at least one class")
         _check(self.min_area >= 0, "layers.min_area", self.min_area, "m², 0 or more")
         _check(self.simplify >= 0, "layers.simplify", self.simplify, "m, 0 or more")
+        if self.name:
+            check_name(self.name, "layers.name")
 
 
 @dataclass(frozen=True)

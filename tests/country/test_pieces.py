@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from osm4eo_xr.country.run import plan_country
+from osm4eo_xr.errors import InputError
 from tests.cases.country_case import MODEL, make_country
 
 
@@ -39,3 +40,36 @@ def test_a_tile_with_a_space_in_its_name_has_its_own_grid(
     plan = plan_country(changed(country, (MANY, NAMED), BEFORE))
     chunks = {p.name: p.chunks for p in plan.pieces}
     assert chunks["sieved A west"] == chunks["sieved T20"] == 4  # 60 pixels in blocks of 32
+
+
+def test_layers_of_one_class_have_files_of_their_own_or_are_refused(country: Path) -> None:
+    masks = ("[[layers]]", '[[layers]]\nclasses = ["water"]\ncodes = "mask"\n{}\n\n[[layers]]')
+    old, twice = masks
+    with pytest.raises(InputError, match=r"'layer water' and 'layer water' would both write .*wat"):
+        plan_country(changed(country, (old, twice.format(""))))
+    plan = plan_country(changed(country, (old, twice.format('name = "water mask"'))))
+    assert [p.name for p in plan.pieces if p.name.startswith("layer")] == [
+        "layer water mask",
+        "layer water",
+    ]
+    with pytest.raises(InputError, match=r"layers\.name '\.\./x' is a path"):
+        plan_country(changed(country, (old, twice.format('name = "../x"'))))
+
+
+def test_a_layer_called_as_the_mosaic_is_refused(country: Path) -> None:
+    named = ('vector = "gpkg"', 'name = "mosaic"')
+    with pytest.raises(InputError, match=r"'mosaic' and 'layer mosaic' would both write"):
+        plan_country(changed(country, named))
+
+
+def test_a_product_never_replaces_an_input(country: Path) -> None:
+    inside = ('name = "Havelland in nine tiles"', 'name = "x"\nout = "."')
+    folder = country.with_name("classified")
+    folder.mkdir()
+    (country.parent / "tiles" / "T00.tif").rename(folder / "T00.tif")
+    one = (MANY, 'files = "classified/T00.tif" }')
+    try:
+        with pytest.raises(InputError, match=r"'classified T00' would write .*, which the run"):
+            plan_country(changed(country, inside, one))
+    finally:
+        (folder / "T00.tif").rename(country.parent / "tiles" / "T00.tif")
