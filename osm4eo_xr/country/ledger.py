@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import fcntl
+import glob
 import hashlib
 import json
 import os
+import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from osm4eo_xr.cogs.sidecars import sidecars_of
+from osm4eo_xr.country.ledger_file import LEDGER_FILE, read_tree, set_aside, write_tree
 from osm4eo_xr.errors import InputError
-
-LEDGER_FILE = "ledger.json"
 
 _READ_AT_ONCE = 1 << 20
 
@@ -30,12 +31,23 @@ class Ledger:
         self._inputs: dict[str, dict[str, Any]] = {}
         self._used: set[str] = set()
         self._read: set[Path] = set()
-        self.read()
+        self._begun: dict[str, list[str]] = {}
+        self._take_up(read_tree(self._path))
 
     def read(self) -> None:
-        """Take up what the file says; another run may have written it meanwhile."""
-        tree = _read(self._path)
+        """Take up what the file says; another run may have written it meanwhile.
+
+        A file that is no ledger is renamed, so that somebody can look at it, and all is made again.
+        """
+        tree = read_tree(self._path)
+        if tree is None:
+            set_aside(self._path)
+        self._take_up(tree)
+
+    def _take_up(self, tree: dict[str, Any] | None) -> None:
+        tree = tree or {}
         self._pieces = tree.get("pieces", {})
+        self._begun = tree.get("begun", {})
         self._inputs = tree.get("inputs", {}) | {k: self._inputs[k] for k in self._used}
 
     def fingerprint(self, path: Path) -> str:
@@ -83,6 +95,22 @@ class Ledger:
             return False
         return _stamp(path) == seen["stamp"] or sha256(path) == seen["sha256"]
 
+    def begin(self, piece: str, outputs: Sequence[Path]) -> None:
+        """Enter what a piece is about to write, so that a later run knows its left-overs."""
+        self._begun[piece] = [self._name_of(output) for output in outputs]
+        self.save()
+
+    def sweep(self) -> None:
+        """Remove what a run that was killed left half-made; nobody else works in the folder."""
+        for names in self._begun.values():
+            for name in names:
+                _remove_remains(self._folder / name)
+        self._begun = {}
+
+    def _name_of(self, output: Path) -> str:
+        """Return a product's path from the ledger's folder, which it never leaves."""
+        return str(output.relative_to(self._folder))
+
     def record(self, piece: str, key: str, outputs: Sequence[Path]) -> None:
         """Enter a finished piece with the hashes of its files."""
         files = [
@@ -90,19 +118,15 @@ class Ledger:
         ]
         self._pieces[piece] = {
             "key": key,
-            "files": {
-                str(f.relative_to(self._folder)): {"stamp": _stamp(f), "sha256": sha256(f)}
-                for f in files
-            },
+            "files": {self._name_of(f): {"stamp": _stamp(f), "sha256": sha256(f)} for f in files},
         }
+        self._begun.pop(piece, None)
         self.save()
 
     def save(self) -> None:
         """Write the ledger beside its place and rename it."""
-        part = self._path.with_name(f".{LEDGER_FILE}.part")
-        tree = {"pieces": self._pieces, "inputs": self._inputs}
-        part.write_text(json.dumps(tree, indent=1, sort_keys=True), encoding="utf-8")
-        part.replace(self._path)
+        tree = {"pieces": self._pieces, "begun": self._begun, "inputs": self._inputs}
+        write_tree(tree, self._path)
 
     def inputs(self) -> dict[str, str]:
         """SHA-256 of each input file of this run, by its path from the ledger's folder."""
@@ -137,6 +161,16 @@ def only_run(folder: Path) -> Iterator[None]:
         yield
 
 
+def _remove_remains(output: Path) -> None:
+    """Remove what stands beside a product under the names that its writer gives to parts."""
+    name = glob.escape(output.name)
+    for part in (*output.parent.glob(f".{name}.part*"), *output.parent.glob(f".{name}-*")):
+        if part.is_dir() and not part.is_symlink():
+            shutil.rmtree(part)
+        else:
+            part.unlink(missing_ok=True)
+
+
 def _files_in(folder: Path) -> list[Path]:
     return sorted(p for p in folder.rglob("*") if p.is_file())
 
@@ -148,12 +182,3 @@ def _with_sidecars(path: Path) -> list[Path]:
 def _stamp(path: Path) -> list[int]:
     status = path.stat()
     return [status.st_size, status.st_mtime_ns]
-
-
-def _read(path: Path) -> dict[str, Any]:
-    """Read a ledger; one that cannot be read counts as empty, so all is made again."""
-    try:
-        tree = json.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, json.JSONDecodeError):
-        return {}
-    return tree if isinstance(tree, dict) else {}

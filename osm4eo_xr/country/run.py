@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -96,6 +95,7 @@ def run_country(
     run.out.mkdir(parents=True, exist_ok=True)
     with only_run(run.out):
         ledger.read()
+        ledger.sweep()
         rest = pieces.rest()  # also where all is still to come: two pieces of one file end here
         todo = pieces.todo(pieces.first) or pieces.todo(rest)
         ledger.save()
@@ -161,7 +161,7 @@ def _make(piece: Piece, ledger: Ledger, watch: Watch | None) -> None:
     """Make a piece and enter it; the ledger never names what is not whole."""
     for output in piece.outputs:
         output.parent.mkdir(parents=True, exist_ok=True)
-        _remove_remains(output)
+    ledger.begin(piece.name, piece.outputs)
     if watch is None:
         piece.make(None)
     else:
@@ -170,15 +170,6 @@ def _make(piece: Piece, ledger: Ledger, watch: Watch | None) -> None:
     ledger.record(piece.name, piece.key, piece.outputs)
     if watch is not None:
         watch(piece.name, 1, 1)
-
-
-def _remove_remains(output: Path) -> None:
-    """Remove what a killed run left half-made; nobody else works here, the folder is locked."""
-    for part in output.parent.glob(f".{output.name}*"):
-        if part.is_dir():
-            shutil.rmtree(part)
-        else:
-            part.unlink(missing_ok=True)
 
 
 def _report(run: Country, pieces: list[Piece], ledger: Ledger, watch: Watch | None) -> None:
