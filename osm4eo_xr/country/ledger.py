@@ -21,12 +21,24 @@ _READ_AT_ONCE = 1 << 20
 
 
 class Ledger:
-    """Records of finished pieces in ``ledger.json``, replaced whole after each entry."""
+    """Records of finished pieces in ``ledger.json``, replaced whole after each entry.
 
-    def __init__(self, folder: Path, *, hashing: bool = True) -> None:
+    Parameters
+    ----------
+    folder : Path
+        The folder of the results.
+    hashing : bool
+        Read input files that no run has read yet.
+    verify : bool
+        Trust no file's size and time: read each input and product once and compare its hash.
+    """
+
+    def __init__(self, folder: Path, *, hashing: bool = True, verify: bool = False) -> None:
         self._path = folder / LEDGER_FILE
         self._folder = folder
         self._hashing = hashing
+        self._verify = verify
+        self._hashes: dict[Path, tuple[list[int], str]] = {}
         self._pieces: dict[str, dict[str, Any]] = {}
         self._inputs: dict[str, dict[str, Any]] = {}
         self._used: set[str] = set()
@@ -72,8 +84,8 @@ class Ledger:
         self._read.add(path.resolve())
         if known is None and not self._hashing:
             return "not read yet"
-        if known is None or known["stamp"] != stamp:
-            known = {"stamp": stamp, "sha256": sha256(path)}
+        if known is None or not self._trusts(known, stamp):
+            known = {"stamp": stamp, "sha256": self._hash(path, stamp)}
             self._inputs[name] = known
         self._used.add(name)
         return known["sha256"]
@@ -93,7 +105,18 @@ class Ledger:
         path = self._folder / name
         if not path.is_file():
             return False
-        return _stamp(path) == seen["stamp"] or sha256(path) == seen["sha256"]
+        stamp = _stamp(path)
+        return self._trusts(seen, stamp) or self._hash(path, stamp) == seen["sha256"]
+
+    def _trusts(self, seen: dict[str, Any], stamp: list[int]) -> bool:
+        return not self._verify and seen["stamp"] == stamp
+
+    def _hash(self, path: Path, stamp: list[int]) -> str:
+        """Return a file's SHA-256; read once by this ledger, unless its size or time changes."""
+        known = self._hashes.get(path)
+        if known is None or known[0] != stamp:
+            known = self._hashes[path] = (stamp, sha256(path))
+        return known[1]
 
     def begin(self, piece: str, outputs: Sequence[Path]) -> None:
         """Enter what a piece is about to write, so that a later run knows its left-overs."""

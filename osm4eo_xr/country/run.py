@@ -49,20 +49,31 @@ class _Pieces:
         return rest
 
 
-def plan_country(path: str | Path) -> Plan:
+def plan_country(path: str | Path, *, verify: bool = False) -> Plan:
     """Work out what ``run_country`` would do; reads settings, metadata and input hashes only.
+
+    Parameters
+    ----------
+    path : str or Path
+        The country file.
+    verify : bool
+        Also read every product and input, and count what differs from its recorded hash as to do.
 
     Raises
     ------
     InputError
         If the country file or one of its inputs cannot be used.
     """
-    pieces = _open(path, hashing=False)
+    pieces = _open(path, hashing=False, verify=verify)
     return plan_pieces(pieces.run, pieces.ledger, [*pieces.first, *pieces.rest()])
 
 
 def run_country(
-    path: str | Path, *, cluster: str | None = None, watch: Watch | None = None
+    path: str | Path,
+    *,
+    cluster: str | None = None,
+    watch: Watch | None = None,
+    verify: bool = False,
 ) -> Path:
     """Make everything that a country file asks for, as far as it is not whole already.
 
@@ -78,6 +89,9 @@ def run_country(
         Name or file of a cluster, instead of the one in the country file.
     watch : callable, optional
         Called as ``watch(piece, done, total)``.
+    verify : bool
+        Read every product and input again and remake what differs from its recorded hash; without
+        it a file whose size and time are as they were left counts as whole.
 
     Returns
     -------
@@ -90,7 +104,7 @@ def run_country(
         If the country file or one of its inputs cannot be used, or another run holds the folder.
         Tiles that cannot be read are named when all others are finished.
     """
-    pieces = _open(path)
+    pieces = _open(path, verify=verify)
     run, ledger = pieces.run, pieces.ledger
     run.out.mkdir(parents=True, exist_ok=True)
     with only_run(run.out):
@@ -108,11 +122,11 @@ def run_country(
     return run.out
 
 
-def _open(path: str | Path, *, hashing: bool = True) -> _Pieces:
+def _open(path: str | Path, *, hashing: bool = True, verify: bool = False) -> _Pieces:
     """Read a country file and list what its run makes first."""
     settings, base = read_country(path), Path(path).resolve().parent
     out = base / settings.out
-    ledger = Ledger(out, hashing=hashing)
+    ledger = Ledger(out, hashing=hashing, verify=verify)
     run = Country(settings, base, ledger, out)
     return _Pieces(run, ledger, [*scene_pieces(run), *learning_pieces(run)])
 

@@ -70,6 +70,19 @@ def test_a_ledger_is_read_back(written: Path, caplog: pytest.LogCaptureFixture) 
     assert caplog.messages == []
 
 
+def test_verifying_notices_a_flipped_byte_of_unchanged_size_and_time(written: Path) -> None:
+    path = written / "map.tif"
+    status = path.stat()
+    path.write_bytes(b"pixelS")
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    quick, thorough = Ledger(written), Ledger(written, verify=True)
+    assert quick.is_whole("map", "key")
+    assert not thorough.is_whole("map", "key")
+    assert quick.fingerprint(path) != thorough.fingerprint(path)
+    thorough.record("map", "key", [path])
+    assert thorough.is_whole("map", "key")
+
+
 def test_only_left_overs_of_what_was_begun_are_swept(written: Path) -> None:
     ours = [written / ".other.tif.part-1", written / ".other.tif-abc"]
     theirs = [written / n for n in (".map.tif.part-1", ".other.tiffany", "other.tif", ".o.part")]
