@@ -76,7 +76,8 @@ def _labels(run: Country) -> list[Piece]:
     work = partial(_make_landuse, run, extract, areas)
     pieces = [Piece("land use", "", ground, (areas,), work, None, 0, size, size)]
     for tile, path in zip(run.tiles, run.label_paths(), strict=True):
-        key = run.key_of("labels", ground, str(run.boxes[tile.id]), tile.date)
+        how = (tile.date, settings.edge, settings.min_area)
+        key = run.key_of("labels", ground, str(run.boxes[tile.id]), how)
         pixels, work = run.pixels_of(tile), partial(_make_labels, run, areas, tile, path)
         pieces.append(Piece("labels", tile.id, key, (path,), work, None, pixels, pixels, pixels))
     return pieces
@@ -93,7 +94,9 @@ def _make_labels(
 ) -> None:
     from osm4eo_xr.labels.rasterize import rasterize_labels
 
-    burnt = rasterize_labels(areas, run.open_scene(tile), legend=run.legend)
+    settings, scene = run.settings.labels, run.open_scene(tile)
+    how: Any = {"edge": settings.edge, "min_area": settings.min_area} if settings else {}
+    burnt = rasterize_labels(areas, scene, legend=run.legend, **how)
     run.write(burnt, path, tile.date, progress)
 
 
@@ -124,6 +127,7 @@ def _make_samples(run: Country, path: Path, progress: Progress | None) -> None:
         per_class=settings.per_class,
         patch=settings.patch,
         block=settings.block,
+        gap=settings.gap if settings.gap >= 0 else None,
         fractions=(settings.fractions[0], settings.fractions[1], settings.fractions[2]),
         seed=run.settings.seed,
         legend=run.legend,

@@ -82,13 +82,21 @@ class LabelFiles:
         Class rasters that cover the tiles, one per tile, in the order of the tiles.
     codes : {"id", "clc"}
         What the rasters hold: class ids or CORINE codes.
+    edge : {"center", "ignore"}
+        A pixel has the class of its center; "ignore" leaves pixels unlabeled that an outline of
+        the land use goes through.
+    min_area : float
+        Smallest area of ``osm`` that becomes labels, m².
     """
 
     osm: str = ""
     rasters: tuple[str, ...] = ()
     codes: Literal["id", "clc"] = "id"
+    edge: Literal["center", "ignore"] = "center"
+    min_area: float = 0.0
 
     def __post_init__(self) -> None:
+        _check(self.min_area >= 0, "labels.min_area", self.min_area, "m², 0 or more")
         one = bool(self.osm) != bool(self.rasters)
         _check(one, "labels", (self.osm, *self.rasters), "either osm or rasters")
 
@@ -126,12 +134,15 @@ class Sampling:
         Edge of the spatial blocks that are split, m.
     fractions : tuple of float
         Shares of training, validation and test.
+    gap : float
+        Least distance between windows of different splits, m; -1 is the edge of a window.
     """
 
     per_class: int = 5000
     patch: int = 32
     block: float = 1600.0
     fractions: tuple[float, ...] = (0.6, 0.2, 0.2)
+    gap: float = -1.0
 
     def __post_init__(self) -> None:
         _check(self.per_class > 0, "samples.per_class", self.per_class, "a positive number")

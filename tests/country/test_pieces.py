@@ -5,7 +5,9 @@ from pathlib import Path
 import pytest
 
 from osm4eo_xr.country.run import plan_country
+from osm4eo_xr.country.settings_file import read_country
 from osm4eo_xr.errors import InputError
+from osm4eo_xr.training.fit import DEMO_SAMPLES, DEMO_SETTINGS
 from tests.cases.country_case import MODEL, make_country
 
 
@@ -73,3 +75,41 @@ def test_a_product_never_replaces_an_input(country: Path) -> None:
             plan_country(changed(country, inside, one))
     finally:
         (folder / "T00.tif").rename(country.parent / "tiles" / "T00.tif")
+
+
+def test_the_demos_own_settings_can_be_given_in_a_country_file(tmp_path: Path) -> None:
+    path = tmp_path / "c.toml"
+    path.write_text(DEMO)
+    settings = read_country(path)
+    assert settings.train == DEMO_SETTINGS
+    samples = settings.samples
+    assert (samples.per_class, samples.patch, samples.fractions) == tuple(DEMO_SAMPLES.values())
+    assert samples.gap == 240
+    labels = settings.labels
+    assert labels is not None
+    assert (labels.edge, labels.min_area) == ("ignore", 500)
+
+
+DEMO = """
+name = "x"
+scenes = [{ files = "*.tif" }]
+
+[labels]
+osm = "x.osm.pbf"
+edge = "ignore"
+min_area = 500
+
+[samples]
+per_class = 400
+patch = 32
+fractions = [0.6, 0.1, 0.3]
+gap = 240
+
+[train]
+depth = 11
+kernel = 3
+epochs = 12
+batch = 16
+weight_decay = 0.05
+validate_every = 3
+"""
