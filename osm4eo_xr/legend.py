@@ -12,6 +12,7 @@ from typing import Any, Literal, cast, get_args
 
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.html_table import html_table
+from osm4eo_xr.names import check_name
 from osm4eo_xr.settings_io import read_toml
 
 NO_DATA = 0
@@ -158,6 +159,7 @@ class Legend:
                     f"each class needs its own"
                 )
         for c in self.classes:
+            check_name(c.slug, f"legend {self.name!r}: slug")
             if not NO_DATA < c.id <= _MAX_ID:
                 raise InputError(
                     f"legend {self.name!r}: class {c.name!r} has id {c.id}; use 1 to {_MAX_ID}"

@@ -14,6 +14,7 @@ from shapely.geometry import box
 
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.imagery.bands import SENTINEL2_BANDS, common_name
+from osm4eo_xr.names import check_name
 
 Items = (
     str
@@ -76,6 +77,7 @@ def _plain(item: pystac.Item | Mapping[str, Any]) -> dict[str, Any]:
     """Return an item as JSON with absolute hrefs."""
     if isinstance(item, Mapping):
         item = pystac.Item.from_dict(dict(item), preserve_dict=True)
+    check_name(item.id, "STAC item id")
     tree = item.to_dict(include_self_link=False, transform_hrefs=False)
     for key, asset in item.assets.items():
         href = asset.get_absolute_href() or asset.href

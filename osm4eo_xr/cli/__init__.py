@@ -7,5 +7,6 @@ What others may use:
 - ``training``: commands that draw samples and train
 - ``models``: the ``models`` commands
 - ``options``: options that several commands share
+- ``setting_options``: a settings class as options of a command
 - ``console``: tables, bars and the one line of an error
 """

@@ -253,18 +253,21 @@ def run(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only say what would be done and submitted.")
     ] = False,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Read every product again; remake what differs.")
+    ] = False,
 ) -> None:
     """Make all maps of a country file; what is whole already is kept."""
     from osm4eo_xr.country.run import plan_country, run_country
     from osm4eo_xr.country.settings_file import read_country
 
     if dry_run:
-        print_plan(plan_country(country))
+        print_plan(plan_country(country, verify=verify))
         _print_scripts(cluster or read_country(country).cluster)
         return
     on_signal_stays("finished pieces stay; run the same command again to go on")
     with piece_bars() as watch:
-        out = run_country(country, cluster=cluster, watch=watch)
+        out = run_country(country, cluster=cluster, watch=watch, verify=verify)
     OUT.print(str(out), soft_wrap=True, highlight=False)
 
 

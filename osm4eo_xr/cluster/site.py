@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import ClassVar
 
 from osm4eo_xr.errors import InputError
+from osm4eo_xr.names import check_name
 
 MIB = 1024**2
 
@@ -145,6 +146,8 @@ class Site:
     start_timeout: int = 120
 
     def __post_init__(self) -> None:
+        if self.name:
+            check_name(self.name, "cluster name")
         _at_least("gdal_cache", self.gdal_cache, 16 * MIB, "bytes")
         _at_least("gdal_threads", self.gdal_threads, 1)
         _at_least("allowed_failures", self.allowed_failures, 0)

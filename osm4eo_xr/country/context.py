@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import geopandas as gpd
 import xarray as xr
@@ -20,12 +20,32 @@ from osm4eo_xr.country.ledger import Ledger, key_of
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.grid import geobox_of, target_geobox
 from osm4eo_xr.legend import Legend, default_legend, load_legend
+from osm4eo_xr.names import check_name
 
 if TYPE_CHECKING:
     from osm4eo_xr.country.settings import CountrySettings, SceneFiles
 
 Progress = Callable[[int, int], None]
 Opener = Callable[[Path], xr.DataArray]
+
+Kind = Literal[
+    "scene",
+    "land use",
+    "labels",
+    "samples",
+    "model",
+    "classified",
+    "sieved",
+    "mosaic",
+    "layer",
+    "vector",
+    "fractions",
+    "accuracy",
+    "report",
+]
+"""What a piece of a run may be."""
+
+_OF_TILES = ("scene", "labels", "classified", "sieved")
 
 
 @dataclass(frozen=True)
@@ -44,8 +64,10 @@ class Piece:
 
     Attributes
     ----------
-    name : str
-        Name in the ledger and the plan.
+    kind : str
+        What is made.
+    of : str
+        Tile or layer that it is made of; nothing if it is one for the whole country.
     key : str
         Hash over all it depends on.
     outputs : tuple of Path
@@ -60,7 +82,8 @@ class Piece:
         Bytes, estimated, for the plan.
     """
 
-    name: str
+    kind: Kind
+    of: str
     key: str
     outputs: tuple[Path, ...]
     make: Callable[[Progress | None], object] = field(repr=False)
@@ -68,6 +91,16 @@ class Piece:
     pixels: int = 0
     read: int = 0
     written: int = 0
+
+    @property
+    def name(self) -> str:
+        """Name in the ledger and the plan."""
+        return f"{self.kind} {self.of}".rstrip()
+
+    @property
+    def tile(self) -> str:
+        """Id of the tile that it shows; nothing if it shows the whole country."""
+        return self.of if self.kind in _OF_TILES else ""
 
 
 class Country:
@@ -229,7 +262,7 @@ def _find_tiles(settings: CountrySettings, base: Path) -> list[Tile]:
             tiles.append(Tile(scene.tile, tuple(files), day, scene))
         else:
             tiles += [Tile(f.stem, (f,), day, scene) for f in files]
-    ids = [t.id for t in tiles]
+    ids = [check_name(t.id, "tile id") for t in tiles]
     twice = sorted({i for i in ids if ids.count(i) > 1})
     if twice:
         raise InputError(f"two tiles are called {twice[0]!r}; give each [[scenes]] its own tile id")

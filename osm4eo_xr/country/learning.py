@@ -21,9 +21,7 @@ def scene_pieces(run: Country) -> list[Piece]:
             key = run.key_of("scene", _items_hash(run, tile), dataclasses.asdict(tile.source))
             pixels, work = run.pixels_of(tile), partial(_make_scene, run, tile)
             size = 16 * pixels
-            pieces.append(
-                Piece(f"scene {tile.id}", key, tile.files, work, None, pixels, size, size)
-            )
+            pieces.append(Piece("scene", tile.id, key, tile.files, work, None, pixels, size, size))
     return pieces
 
 
@@ -76,11 +74,12 @@ def _labels(run: Country) -> list[Piece]:
     extract, areas = run.base / settings.osm, run.out / "landuse"
     ground, size = run.key_of("land use", run.hash_of(extract)), extract.stat().st_size
     work = partial(_make_landuse, run, extract, areas)
-    pieces = [Piece("land use", ground, (areas,), work, None, 0, size, size)]
+    pieces = [Piece("land use", "", ground, (areas,), work, None, 0, size, size)]
     for tile, path in zip(run.tiles, run.label_paths(), strict=True):
-        key = run.key_of("labels", ground, str(run.boxes[tile.id]), tile.date)
+        how = (tile.date, settings.edge, settings.min_area)
+        key = run.key_of("labels", ground, str(run.boxes[tile.id]), how)
         pixels, work = run.pixels_of(tile), partial(_make_labels, run, areas, tile, path)
-        pieces.append(Piece(f"labels {tile.id}", key, (path,), work, None, pixels, pixels, pixels))
+        pieces.append(Piece("labels", tile.id, key, (path,), work, None, pixels, pixels, pixels))
     return pieces
 
 
@@ -95,7 +94,9 @@ def _make_labels(
 ) -> None:
     from osm4eo_xr.labels.rasterize import rasterize_labels
 
-    burnt = rasterize_labels(areas, run.open_scene(tile), legend=run.legend)
+    settings, scene = run.settings.labels, run.open_scene(tile)
+    how: Any = {"edge": settings.edge, "min_area": settings.min_area} if settings else {}
+    burnt = rasterize_labels(areas, scene, legend=run.legend, **how)
     run.write(burnt, path, tile.date, progress)
 
 
@@ -110,7 +111,7 @@ def _samples(run: Country, labels: list[Piece]) -> Piece:
     path = run.out / "samples.zarr"
     read = sum(run.bytes_of(t) for t in run.tiles) + run.total()
     work = partial(_make_samples, run, path)
-    return Piece("samples", key, (path,), work, None, run.total(), read)
+    return Piece("samples", "", key, (path,), work, None, run.total(), read)
 
 
 def _make_samples(run: Country, path: Path, progress: Progress | None) -> None:
@@ -126,6 +127,7 @@ def _make_samples(run: Country, path: Path, progress: Progress | None) -> None:
         per_class=settings.per_class,
         patch=settings.patch,
         block=settings.block,
+        gap=settings.gap if settings.gap >= 0 else None,
         fractions=(settings.fractions[0], settings.fractions[1], settings.fractions[2]),
         seed=run.settings.seed,
         legend=run.legend,
@@ -139,7 +141,7 @@ def _model(run: Country, samples: Piece) -> Piece:
     key = run.key_of("model", samples.key, settings, run.settings.seed)
     path = run.out / "model"
     work = partial(_make_model, run, samples.outputs[0], path)
-    return Piece("model", key, (path,), work)
+    return Piece("model", "", key, (path,), work)
 
 
 def _make_model(run: Country, samples: Path, path: Path, progress: Progress | None) -> None:

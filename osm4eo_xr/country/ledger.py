@@ -3,39 +3,63 @@
 from __future__ import annotations
 
 import fcntl
+import glob
 import hashlib
 import json
 import os
+import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from osm4eo_xr.cogs.sidecars import sidecars_of
+from osm4eo_xr.country.ledger_file import LEDGER_FILE, read_tree, set_aside, write_tree
 from osm4eo_xr.errors import InputError
-from osm4eo_xr.files import replace_text
-
-LEDGER_FILE = "ledger.json"
 
 _READ_AT_ONCE = 1 << 20
 
 
 class Ledger:
-    """Records of finished pieces in ``ledger.json``, replaced whole after each entry."""
+    """Records of finished pieces in ``ledger.json``, replaced whole after each entry.
 
-    def __init__(self, folder: Path, *, hashing: bool = True) -> None:
+    Parameters
+    ----------
+    folder : Path
+        The folder of the results.
+    hashing : bool
+        Read input files that no run has read yet.
+    verify : bool
+        Trust no file's size and time: read each input and product once and compare its hash.
+    """
+
+    def __init__(self, folder: Path, *, hashing: bool = True, verify: bool = False) -> None:
         self._path = folder / LEDGER_FILE
         self._folder = folder
         self._hashing = hashing
+        self._verify = verify
+        self._hashes: dict[Path, tuple[list[int], str]] = {}
         self._pieces: dict[str, dict[str, Any]] = {}
         self._inputs: dict[str, dict[str, Any]] = {}
         self._used: set[str] = set()
-        self.read()
+        self._read: set[Path] = set()
+        self._begun: dict[str, list[str]] = {}
+        self._take_up(read_tree(self._path))
 
     def read(self) -> None:
-        """Take up what the file says; another run may have written it meanwhile."""
-        tree = _read(self._path)
+        """Take up what the file says; another run may have written it meanwhile.
+
+        A file that is no ledger is renamed, so that somebody can look at it, and all is made again.
+        """
+        tree = read_tree(self._path)
+        if tree is None:
+            set_aside(self._path)
+        self._take_up(tree)
+
+    def _take_up(self, tree: dict[str, Any] | None) -> None:
+        tree = tree or {}
         self._pieces = tree.get("pieces", {})
+        self._begun = tree.get("begun", {})
         self._inputs = tree.get("inputs", {}) | {k: self._inputs[k] for k in self._used}
 
     def fingerprint(self, path: Path) -> str:
@@ -57,13 +81,18 @@ class Ledger:
             raise InputError(f"no file {path}; correct its path in the country file")
         stamp, name = _stamp(path), os.path.relpath(path, self._folder)
         known = self._inputs.get(name)
+        self._read.add(path.resolve())
         if known is None and not self._hashing:
             return "not read yet"
-        if known is None or known["stamp"] != stamp:
-            known = {"stamp": stamp, "sha256": sha256(path)}
+        if known is None or not self._trusts(known, stamp):
+            known = {"stamp": stamp, "sha256": self._hash(path, stamp)}
             self._inputs[name] = known
         self._used.add(name)
         return known["sha256"]
+
+    def reads(self, path: Path) -> bool:
+        """Whether a file is an input of this run."""
+        return path.resolve() in self._read
 
     def is_whole(self, piece: str, key: str) -> bool:
         """Whether a piece was made from exactly this and all its files are as they were left."""
@@ -76,7 +105,34 @@ class Ledger:
         path = self._folder / name
         if not path.is_file():
             return False
-        return _stamp(path) == seen["stamp"] or sha256(path) == seen["sha256"]
+        stamp = _stamp(path)
+        return self._trusts(seen, stamp) or self._hash(path, stamp) == seen["sha256"]
+
+    def _trusts(self, seen: dict[str, Any], stamp: list[int]) -> bool:
+        return not self._verify and seen["stamp"] == stamp
+
+    def _hash(self, path: Path, stamp: list[int]) -> str:
+        """Return a file's SHA-256; read once by this ledger, unless its size or time changes."""
+        known = self._hashes.get(path)
+        if known is None or known[0] != stamp:
+            known = self._hashes[path] = (stamp, sha256(path))
+        return known[1]
+
+    def begin(self, piece: str, outputs: Sequence[Path]) -> None:
+        """Enter what a piece is about to write, so that a later run knows its left-overs."""
+        self._begun[piece] = [self._name_of(output) for output in outputs]
+        self.save()
+
+    def sweep(self) -> None:
+        """Remove what a run that was killed left half-made; nobody else works in the folder."""
+        for names in self._begun.values():
+            for name in names:
+                _remove_remains(self._folder / name)
+        self._begun = {}
+
+    def _name_of(self, output: Path) -> str:
+        """Return a product's path from the ledger's folder, which it never leaves."""
+        return str(output.relative_to(self._folder))
 
     def record(self, piece: str, key: str, outputs: Sequence[Path]) -> None:
         """Enter a finished piece with the hashes of its files."""
@@ -85,17 +141,15 @@ class Ledger:
         ]
         self._pieces[piece] = {
             "key": key,
-            "files": {
-                str(f.relative_to(self._folder)): {"stamp": _stamp(f), "sha256": sha256(f)}
-                for f in files
-            },
+            "files": {self._name_of(f): {"stamp": _stamp(f), "sha256": sha256(f)} for f in files},
         }
+        self._begun.pop(piece, None)
         self.save()
 
     def save(self) -> None:
         """Write the ledger beside its place and rename it."""
-        tree = {"pieces": self._pieces, "inputs": self._inputs}
-        replace_text(self._path, json.dumps(tree, indent=1, sort_keys=True))
+        tree = {"pieces": self._pieces, "begun": self._begun, "inputs": self._inputs}
+        write_tree(tree, self._path)
 
     def inputs(self) -> dict[str, str]:
         """SHA-256 of each input file of this run, by its path from the ledger's folder."""
@@ -130,6 +184,16 @@ def only_run(folder: Path) -> Iterator[None]:
         yield
 
 
+def _remove_remains(output: Path) -> None:
+    """Remove what stands beside a product under the names that its writer gives to parts."""
+    name = glob.escape(output.name)
+    for part in (*output.parent.glob(f".{name}.part*"), *output.parent.glob(f".{name}-*")):
+        if part.is_dir() and not part.is_symlink():
+            shutil.rmtree(part)
+        else:
+            part.unlink(missing_ok=True)
+
+
 def _files_in(folder: Path) -> list[Path]:
     return sorted(p for p in folder.rglob("*") if p.is_file())
 
@@ -141,12 +205,3 @@ def _with_sidecars(path: Path) -> list[Path]:
 def _stamp(path: Path) -> list[int]:
     status = path.stat()
     return [status.st_size, status.st_mtime_ns]
-
-
-def _read(path: Path) -> dict[str, Any]:
-    """Read a ledger; one that cannot be read counts as empty, so all is made again."""
-    try:
-        tree = json.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, json.JSONDecodeError):
-        return {}
-    return tree if isinstance(tree, dict) else {}

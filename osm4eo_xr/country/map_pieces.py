@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from osm4eo_xr.country.context import Country, Opener, Piece, Progress, Tile
 from osm4eo_xr.country.learning import scene_hash
+from osm4eo_xr.names import check_name
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -30,13 +31,13 @@ def map_pieces(run: Country, learned: str) -> tuple[list[Piece], Piece]:
     parts = list(made)
     if run.settings.sieve.when == "before":
         parts = [
-            _sieved(run, f"sieved {t.id}", p, run.out / "sieved" / f"{t.id}.tif", t.date)
+            _sieved(run, t.id, p, run.out / "sieved" / f"{t.id}.tif", t.date)
             for t, p in zip(run.tiles, parts, strict=True)
         ]
         made += parts
     made.append(_mosaic(run, parts))
     if run.settings.sieve.when == "after":
-        made.append(_sieved(run, "sieved", made[-1], run.final_map, run.settings.date))
+        made.append(_sieved(run, "", made[-1], run.final_map, run.settings.date))
     final = made[-1]
     for layer in run.settings.layers:
         made += _layer(run, layer, final)
@@ -66,7 +67,7 @@ def _classified(run: Country, tile: Tile, learned: str) -> Piece:
     pixels, size = run.pixels_of(tile), run.bytes_of(tile)
     work = partial(_make_classified, run, tile, path)
     layers = len(names) + (len(run.legend.ids) - 1) * settings.probabilities
-    return Piece(f"classified {tile.id}", key, outputs, work, None, pixels, size, pixels * layers)
+    return Piece("classified", tile.id, key, outputs, work, None, pixels, size, pixels * layers)
 
 
 def _make_classified(run: Country, tile: Tile, path: Path, progress: Progress | None) -> None:
@@ -85,11 +86,13 @@ def _make_classified(run: Country, tile: Tile, path: Path, progress: Progress | 
             run.write(raster, target, tile.date, progress if main else None, **kind)
 
 
-def _sieved(run: Country, name: str, source: Piece, path: Path, day: str) -> Piece:
+def _sieved(run: Country, tile: str, source: Piece, path: Path, day: str) -> Piece:
     key = run.key_of("sieve", source.key, dataclasses.asdict(run.settings.sieve))
     lazy = partial(_sieve, run, source.outputs[0])
     work = partial(_write, run, lazy, path, day)
-    return Piece(name, key, (path,), work, lazy, source.pixels, source.written, source.written)
+    return Piece(
+        "sieved", tile, key, (path,), work, lazy, source.pixels, source.written, source.written
+    )
 
 
 def _sieve(run: Country, source: Path, opened: Opener) -> xr.DataArray:
@@ -112,7 +115,7 @@ def _mosaic(run: Country, parts: list[Piece]) -> Piece:
     path, total = run.out / "mosaic.tif", run.total()
     lazy = partial(_join, run, maps)
     work = partial(_write, run, lazy, path, run.settings.date)
-    return Piece("mosaic", key, (path,), work, lazy, total, total, total)
+    return Piece("mosaic", "", key, (path,), work, lazy, total, total, total)
 
 
 def _join(run: Country, maps: dict[str, Path], opened: Opener) -> xr.DataArray:
@@ -129,18 +132,18 @@ def _join(run: Country, maps: dict[str, Path], opened: Opener) -> xr.DataArray:
 def _layer(run: Country, layer: Layer, final: Piece) -> list[Piece]:
     """Return the layer's raster and, if asked for, its polygons."""
     classes = sorted((run.legend.find(c) for c in layer.classes), key=lambda c: c.id)
-    name = "-".join(c.slug for c in classes)
+    name = check_name(layer.name or "-".join(c.slug for c in classes), "layer name")
     path, total = run.out / f"{name}.tif", run.total()
     key = run.key_of("layer", final.key, dataclasses.asdict(layer))
     lazy = partial(_extract, run, layer)
     work = partial(_write, run, lazy, path, run.settings.date)
-    pieces = [Piece(f"layer {name}", key, (path,), work, lazy, total, total, total)]
+    pieces = [Piece("layer", name, key, (path,), work, lazy, total, total, total)]
     if layer.vector:
         # QGIS would take the raster's style, NAME.qml, for polygons called NAME.
         shapes = run.out / f"{name}_polygons.{layer.vector}"
         trace = partial(_make_vector, run, layer, path, shapes)
         vector = run.key_of("vector", key)
-        pieces.append(Piece(f"vector {name}", vector, (shapes,), trace, None, total, total))
+        pieces.append(Piece("vector", name, vector, (shapes,), trace, None, total, total))
     return pieces
 
 
@@ -171,7 +174,7 @@ def _fraction(run: Country, cell: float, final: Piece) -> Piece:
     lazy = partial(_share, run, cell)
     work = partial(_write, run, lazy, path, run.settings.date, classes=False)
     total = run.total()
-    return Piece(f"fractions {cell:g} m", key, (path,), work, lazy, total, total)
+    return Piece("fractions", f"{cell:g} m", key, (path,), work, lazy, total, total)
 
 
 def _share(run: Country, cell: float, opened: Opener) -> xr.DataArray:

@@ -115,7 +115,7 @@ def plan_pieces(run: Country, ledger: Ledger, pieces: list[Piece]) -> Plan:
     to_classify = sum(
         p.pixels
         for p, line in zip(pieces, lines, strict=True)
-        if p.name.startswith("classified ") and not line.done
+        if p.kind == "classified" and not line.done
     )
     hours = to_classify / run.settings.classify.pixels_per_second / 3600
     return Plan(tuple(t.id for t in run.tiles), lines, hours)
@@ -135,7 +135,7 @@ def _line(piece: Piece, opened: Opener, *, done: bool) -> PlannedPiece:
 def _stand_ins(run: Country, pieces: list[Piece]) -> Opener:
     """Return an opener of empty maps in the places of those that are not made yet."""
     whole = _union(list(run.boxes.values()))
-    tiles = {output: run.boxes[t.id] for t in run.tiles for output in _outputs_of(t.id, pieces)}
+    tiles = {output: run.boxes[p.tile] for p in pieces if p.tile for output in p.outputs}
 
     def opened(path: Path) -> xr.DataArray:
         box = tiles.get(path, whole)
@@ -143,11 +143,6 @@ def _stand_ins(run: Country, pieces: list[Piece]) -> Opener:
         return georeference(empty, box, attrs={"nodata": 0})
 
     return opened
-
-
-def _outputs_of(tile: str, pieces: list[Piece]) -> list[Path]:
-    """Return the maps that show one tile."""
-    return [o for p in pieces if p.name.split()[-1] == tile for o in p.outputs]
 
 
 def _union(boxes: list[GeoBox]) -> GeoBox:

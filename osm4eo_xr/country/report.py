@@ -90,7 +90,7 @@ def _model_record(run: Country) -> tuple[str, dict[str, Any]]:
 
 def _accuracy(run: Country, pieces: list[Piece]) -> dict[str, Any]:
     """Return the scores that this run's accuracy piece wrote, if it has one."""
-    if not any(p.name == "accuracy" for p in pieces):
+    if not any(p.kind == "accuracy" for p in pieces):
         return {}
     return json.loads((run.out / ACCURACY_FILE).read_text(encoding="utf-8"))
 

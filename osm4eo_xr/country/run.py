@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -21,8 +20,6 @@ from osm4eo_xr.errors import InputError
 __all__ = ["plan_country", "run_country"]
 
 Watch = Callable[[str, int, int], None]
-
-_TILE = "classified "  # how the names of tiles' pieces begin
 
 
 @dataclass(frozen=True)
@@ -46,24 +43,37 @@ class _Pieces:
         """Return maps and accuracy; before the model is made, with keys that nothing has."""
         learned = self.run.model_digest() if self.is_learned else "a model that is still to come"
         maps, final = map_pieces(self.run, learned)
-        samples = next((p for p in self.first if p.name == "samples"), None)
-        return [*maps, *accuracy_pieces(self.run, samples, learned, final)]
+        samples = next((p for p in self.first if p.kind == "samples"), None)
+        rest = [*maps, *accuracy_pieces(self.run, samples, learned, final)]
+        _check_outputs([*self.first, *rest], self.ledger)
+        return rest
 
 
-def plan_country(path: str | Path) -> Plan:
+def plan_country(path: str | Path, *, verify: bool = False) -> Plan:
     """Work out what ``run_country`` would do; reads settings, metadata and input hashes only.
+
+    Parameters
+    ----------
+    path : str or Path
+        The country file.
+    verify : bool
+        Also read every product and input, and count what differs from its recorded hash as to do.
 
     Raises
     ------
     InputError
         If the country file or one of its inputs cannot be used.
     """
-    pieces = _open(path, hashing=False)
+    pieces = _open(path, hashing=False, verify=verify)
     return plan_pieces(pieces.run, pieces.ledger, [*pieces.first, *pieces.rest()])
 
 
 def run_country(
-    path: str | Path, *, cluster: str | None = None, watch: Watch | None = None
+    path: str | Path,
+    *,
+    cluster: str | None = None,
+    watch: Watch | None = None,
+    verify: bool = False,
 ) -> Path:
     """Make everything that a country file asks for, as far as it is not whole already.
 
@@ -79,6 +89,9 @@ def run_country(
         Name or file of a cluster, instead of the one in the country file.
     watch : callable, optional
         Called as ``watch(piece, done, total)``.
+    verify : bool
+        Read every product and input again and remake what differs from its recorded hash; without
+        it a file whose size and time are as they were left counts as whole.
 
     Returns
     -------
@@ -91,12 +104,14 @@ def run_country(
         If the country file or one of its inputs cannot be used, or another run holds the folder.
         Tiles that cannot be read are named when all others are finished.
     """
-    pieces = _open(path)
+    pieces = _open(path, verify=verify)
     run, ledger = pieces.run, pieces.ledger
     run.out.mkdir(parents=True, exist_ok=True)
     with only_run(run.out):
         ledger.read()
-        todo = pieces.todo(pieces.first) or pieces.todo(pieces.rest())
+        ledger.sweep()
+        rest = pieces.rest()  # also where all is still to come: two pieces of one file end here
+        todo = pieces.todo(pieces.first) or pieces.todo(rest)
         ledger.save()
         with _cluster(cluster or run.settings.cluster) if todo else nullcontext():
             for piece in pieces.todo(pieces.first):
@@ -107,26 +122,44 @@ def run_country(
     return run.out
 
 
-def _open(path: str | Path, *, hashing: bool = True) -> _Pieces:
+def _open(path: str | Path, *, hashing: bool = True, verify: bool = False) -> _Pieces:
     """Read a country file and list what its run makes first."""
     settings, base = read_country(path), Path(path).resolve().parent
     out = base / settings.out
-    ledger = Ledger(out, hashing=hashing)
+    ledger = Ledger(out, hashing=hashing, verify=verify)
     run = Country(settings, base, ledger, out)
     return _Pieces(run, ledger, [*scene_pieces(run), *learning_pieces(run)])
+
+
+def _check_outputs(pieces: list[Piece], ledger: Ledger) -> None:
+    """Refuse a file that two pieces would write, and one that the run reads."""
+    makers: dict[Path, Piece] = {}
+    for piece in pieces:
+        for output in piece.outputs:
+            other = makers.setdefault(output, piece)
+            if other is not piece:
+                raise InputError(
+                    f"{other.name!r} and {piece.name!r} would both write {output}; give one of "
+                    f"them another name (name in [[layers]], tile in [[scenes]]) or leave it out"
+                )
+            if ledger.reads(output):
+                raise InputError(
+                    f"{piece.name!r} would write {output}, which the run reads; set out in the "
+                    f"country file to another folder"
+                )
 
 
 def _make_all(todo: list[Piece], ledger: Ledger, watch: Watch | None) -> None:
     """Make pieces; tiles that cannot be read do not hold up the other tiles."""
     bad: dict[str, str] = {}
-    tiles = [p for p in todo if p.name.startswith(_TILE)]
+    tiles = [p for p in todo if p.kind == "classified"]
     for piece in tiles:
         try:
             _make(piece, ledger, watch)
         except OSError as error:
             if error.errno is not None:  # of the disk, say full; GDAL's reading errors have none
                 raise
-            bad[piece.name.removeprefix(_TILE)] = " ".join(str(error).split())
+            bad[piece.of] = " ".join(str(error).split())
     if bad:
         reasons = "; ".join(f"{tile} ({reason})" for tile, reason in bad.items())
         raise InputError(
@@ -142,7 +175,7 @@ def _make(piece: Piece, ledger: Ledger, watch: Watch | None) -> None:
     """Make a piece and enter it; the ledger never names what is not whole."""
     for output in piece.outputs:
         output.parent.mkdir(parents=True, exist_ok=True)
-        _remove_remains(output)
+    ledger.begin(piece.name, piece.outputs)
     if watch is None:
         piece.make(None)
     else:
@@ -151,15 +184,6 @@ def _make(piece: Piece, ledger: Ledger, watch: Watch | None) -> None:
     ledger.record(piece.name, piece.key, piece.outputs)
     if watch is not None:
         watch(piece.name, 1, 1)
-
-
-def _remove_remains(output: Path) -> None:
-    """Remove what a killed run left half-made; nobody else works here, the folder is locked."""
-    for part in output.parent.glob(f".{output.name}*"):
-        if part.is_dir():
-            shutil.rmtree(part)
-        else:
-            part.unlink(missing_ok=True)
 
 
 def _report(run: Country, pieces: list[Piece], ledger: Ledger, watch: Watch | None) -> None:
@@ -173,7 +197,7 @@ def _report(run: Country, pieces: list[Piece], ledger: Ledger, watch: Watch | No
         write_report(run, pieces, ledger.inputs())
 
     if not ledger.is_whole("report", key):
-        _make(Piece("report", key, files, make), ledger, watch)
+        _make(Piece("report", "", key, files, make), ledger, watch)
 
 
 def _cluster(name: str) -> Any:

@@ -36,7 +36,7 @@ def accuracy_pieces(run: Country, samples: Piece | None, learned: str, final: Pi
     key = run.key_of("accuracy", held_out, points, dataclasses.asdict(settings))
     path = run.out / ACCURACY_FILE
     store = samples.outputs[0] if samples else None
-    return [Piece("accuracy", key, (path,), partial(_make, run, store, path))]
+    return [Piece("accuracy", "", key, (path,), partial(_make, run, store, path))]
 
 
 def _make(run: Country, samples: Path | None, path: Path, progress: Progress | None) -> None:

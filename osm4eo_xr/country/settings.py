@@ -7,6 +7,7 @@ from datetime import date
 from typing import Literal
 
 from osm4eo_xr.errors import InputError
+from osm4eo_xr.names import check_name
 from osm4eo_xr.networks.settings import EngineName  # noqa: TC001 - read from the hints
 from osm4eo_xr.training.settings import TrainSettings
 
@@ -61,6 +62,8 @@ class SceneFiles:
         one = bool(self.files) != bool(self.stac)
         _check(one, "scenes.files", self.files, "paths or globs, or else stac = a catalog")
         _check_date(self.date, "scenes.date")
+        if self.tile:
+            check_name(self.tile, "scenes.tile")
         if self.stac:
             _check(bool(self.tile), "scenes.tile", self.tile, "an id, as the scene has stac")
             four = len(self.bounds) == 4  # noqa: PLR2004 - west, south, east, north
@@ -79,13 +82,21 @@ class LabelFiles:
         Class rasters that cover the tiles, one per tile, in the order of the tiles.
     codes : {"id", "clc"}
         What the rasters hold: class ids or CORINE codes.
+    edge : {"center", "ignore"}
+        A pixel has the class of its center; "ignore" leaves pixels unlabeled that an outline of
+        the land use goes through.
+    min_area : float
+        Smallest area of ``osm`` that becomes labels, m².
     """
 
     osm: str = ""
     rasters: tuple[str, ...] = ()
     codes: Literal["id", "clc"] = "id"
+    edge: Literal["center", "ignore"] = "center"
+    min_area: float = 0.0
 
     def __post_init__(self) -> None:
+        _check(self.min_area >= 0, "labels.min_area", self.min_area, "m², 0 or more")
         one = bool(self.osm) != bool(self.rasters)
         _check(one, "labels", (self.osm, *self.rasters), "either osm or rasters")
 
@@ -123,12 +134,15 @@ class Sampling:
         Edge of the spatial blocks that are split, m.
     fractions : tuple of float
         Shares of training, validation and test.
+    gap : float
+        Least distance between windows of different splits, m; -1 is the edge of a window.
     """
 
     per_class: int = 5000
     patch: int = 32
     block: float = 1600.0
     fractions: tuple[float, ...] = (0.6, 0.2, 0.2)
+    gap: float = -1.0
 
     def __post_init__(self) -> None:
         _check(self.per_class > 0, "samples.per_class", self.per_class, "a positive number")
@@ -242,6 +256,8 @@ class Layer:
         Smallest patch, m².
     simplify : float
         Tolerance of the polygons' outlines, m.
+    name : str
+        Of its files; left out, the slugs of its classes, joined by dashes.
     """
 
     classes: tuple[str, ...]
@@ -249,11 +265,14 @@ class Layer:
     vector: Literal["", "gpkg", "parquet"] = ""
     min_area: float = 0.0
     simplify: float = 0.0
+    name: str = ""
 
     def __post_init__(self) -> None:
         _check(bool(self.classes), "layers.classes", self.classes, "at least one class")
         _check(self.min_area >= 0, "layers.min_area", self.min_area, "m², 0 or more")
         _check(self.simplify >= 0, "layers.simplify", self.simplify, "m, 0 or more")
+        if self.name:
+            check_name(self.name, "layers.name")
 
 
 @dataclass(frozen=True)

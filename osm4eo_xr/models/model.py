@@ -23,6 +23,7 @@ from osm4eo_xr.files import replaced
 from osm4eo_xr.html_table import html_table
 from osm4eo_xr.legend import Legend, default_legend
 from osm4eo_xr.models.record import Normalization, check_derived, from_json, to_json
+from osm4eo_xr.names import check_name
 from osm4eo_xr.networks import resnet
 from osm4eo_xr.networks.footprint import Footprint
 from osm4eo_xr.networks.settings import footprint_of
@@ -289,7 +290,7 @@ def _check_counts(model: Model) -> None:
     strange = [i for i in model.class_ids if i != 0 and i not in model.legend.by_id]
     if strange:
         raise InputError(f"class id {strange[0]} is not in legend {model.legend.name!r}")
-    if not _NAME.fullmatch(model.name):
+    if not _NAME.fullmatch(check_name(model.name, "model name")):
         raise InputError(
             f"model name {model.name!r} must begin with a letter and hold at least three letters, "
             f"digits, spaces, dots, dashes or underscores"

@@ -14,6 +14,7 @@ import shapely
 from pyproj import CRS
 
 from osm4eo_xr.errors import InputError
+from osm4eo_xr.names import check_name
 from osm4eo_xr.osm.areas import OSM_CRS, Areas, Bounds, Problems, Tally
 from osm4eo_xr.osm.spool import bounds_of, meeting
 
@@ -112,7 +113,10 @@ def open_landuse(folder: str | Path) -> Landuse:
         raise InputError(
             f"{folder / INDEX} is {tree.get('format')!r}, not {FORMAT!r}; write the folder again"
         )
-    parts = (Partition(p["file"], p["areas"], tuple(p["bounds"])) for p in tree["partitions"])
+    parts = (
+        Partition(check_name(p["file"], "partition file"), p["areas"], tuple(p["bounds"]))
+        for p in tree["partitions"]
+    )
     tags = {tag: Tally(**tally) for tag, tally in tree["tags"].items()}
     problems = Problems(**tree["problems"])
     return Landuse(folder, tree["legend"], tree["cell"], tuple(parts), tags, problems)

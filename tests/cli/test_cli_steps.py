@@ -1,5 +1,6 @@
 """Options of the commands that make labels, samples, models and layers."""
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -9,11 +10,14 @@ import numpy as np
 import pytest
 import rasterio
 import shapely
+from typer.main import get_command
 from typer.testing import CliRunner
 
 import osm4eo_xr as oxr
 from osm4eo_xr.cli.app import app
 from osm4eo_xr.demo import demo_osm_path, demo_scene_paths
+from osm4eo_xr.training.fit import DEMO_SAMPLES, DEMO_SETTINGS
+from osm4eo_xr.training.settings import TrainSettings
 
 pytestmark = pytest.mark.steps
 
@@ -95,6 +99,58 @@ def test_train_takes_its_options_and_scores_what_was_held_out(made: Path) -> Non
     assert (told["loss"], told["optimizer"], told["accumulate"]) == ("generalized", "nadam", 2)
     assert json.loads((made / "run" / "test.json").read_text())
     assert (made / "run" / "confusion.png").is_file()
+
+
+DEMO = (
+    *("--depth", 11, "--kernel", 3, "--epochs", 1, "--batch", 16),
+    *("--weight-decay", 0.05, "--validate-every", 3),
+)
+
+
+def test_the_demos_own_settings_can_be_given_as_options(made: Path, tmp_path: Path) -> None:
+    run("train", made / "s.zarr", "--out", tmp_path / "model", *DEMO)
+    told = oxr.load_model(tmp_path / "model").training["settings"]
+    assert told == dataclasses.asdict(dataclasses.replace(DEMO_SETTINGS, epochs=1))
+    bands = [arg for path in demo_scene_paths() for arg in ("--scene", path)]
+    shares = ("--fractions", *DEMO_SAMPLES["fractions"], "--patch", DEMO_SAMPLES["patch"])
+    out = tmp_path / "s.zarr"
+    run(
+        "samples", *bands, "--labels", made / "labels.tif", "--out", out, "--per-class", 10, *shares
+    )
+    drawn = oxr.open_samples(out)
+    counts = np.bincount(drawn["split"].to_numpy(), minlength=3)
+    assert counts[2] > 1.5 * counts[1]
+
+
+def test_every_setting_of_a_training_is_an_option_with_help() -> None:
+    command = get_command(app).commands["train"]  # pyright: ignore[reportAttributeAccessIssue]
+    options = {p.name: p for p in command.params}
+    for field in dataclasses.fields(TrainSettings):
+        assert options[field.name].default == field.default
+        assert options[field.name].help.endswith(".")
+    misspelt = CliRunner().invoke(app, ["train", "s.zarr", "--out", "m", "--kernal", "3"])
+    assert misspelt.exit_code == 2
+    assert "--kernel" in misspelt.output
+    wrong = CliRunner().invoke(app, ["train", "s.zarr", "--out", "m", "--depth", "30"])
+    assert "depth 30 is not 9 n + 2" in str(wrong.exception)
+
+
+def test_samples_are_counted_by_the_classes_of_the_legend(made: Path, tmp_path: Path) -> None:
+    path = tmp_path / "legend.toml"
+    rows = [
+        f'[[class]]\nid = {i}\nclc = {i}\nslug = "c{i}"\nname = "Class {i}"\n'
+        f"color = [{i}, 0, 0]\npriority = {i}\n"
+        for i in range(1, 14)
+    ]
+    path.write_text('name = "others"\n' + "\n".join(rows))
+    bands = [arg for scene in demo_scene_paths() for arg in ("--scene", scene)]
+    drawn = ("--labels", made / "labels.tif", "--out", tmp_path / "s.zarr", "--per-class", 6)
+    said = run("samples", *bands, *drawn, "--patch", 12, "--legend", path)
+    assert "c13" in said
+    assert "forest" not in said
+    samples = oxr.open_samples(tmp_path / "s.zarr")
+    assert json.loads(samples.attrs["legend"])["name"] == "others"
+    assert set(oxr.sample_counts(samples)["class"]) == {f"c{i}" for i in range(1, 14)}
 
 
 def test_polygons_of_a_layer_of_corine_codes_have_their_class(made: Path, tmp_path: Path) -> None:

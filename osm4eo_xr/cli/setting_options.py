@@ -1,0 +1,61 @@
+"""Options of a command that are the fields of a settings class, with the help of its docstring."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import inspect
+import re
+import typing
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import typer
+
+_FIELD = re.compile(r"^(\w+) : .*\n((?:[ \t]+.*\n?)+)", re.MULTILINE)
+
+
+def with_settings(settings: type) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command an option per field of a frozen dataclass, in place of one ``settings``.
+
+    The command takes ``settings``, keyword only; on the command line stand the class's fields, with
+    their types and defaults, and the first sentence that its docstring says of each.
+    """
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        given = inspect.signature(command, eval_str=True).parameters.values()
+        kept, options = [p for p in given if p.name != "settings"], _options(settings)
+
+        @functools.wraps(command)
+        def parsed(**values: Any) -> None:
+            chosen = {o.name: values.pop(o.name) for o in options}
+            command(**values, settings=settings(**chosen))
+
+        signature = inspect.Signature([*kept, *options])
+        parsed.__signature__ = signature  # pyright: ignore[reportAttributeAccessIssue]
+        parsed.__annotations__ = {p.name: p.annotation for p in [*kept, *options]}
+        del parsed.__wrapped__  # or its signature would be read
+        return parsed
+
+    return decorate
+
+
+def _options(settings: type) -> list[inspect.Parameter]:
+    """Return a parameter per field."""
+    hints, said = typing.get_type_hints(settings), _help(settings)
+    return [
+        inspect.Parameter(
+            f.name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=f.default,
+            annotation=Annotated[hints[f.name], typer.Option(help=said.get(f.name, ""))],
+        )
+        for f in dataclasses.fields(settings)
+    ]
+
+
+def _help(settings: type) -> dict[str, str]:
+    """Return the first sentence about each field in a class's docstring."""
+    text = inspect.cleandoc(settings.__doc__ or "")
+    paragraphs = {m[1]: " ".join(m[2].split()) for m in _FIELD.finditer(text)}
+    return {name: re.split(r"(?<=\.)\s", said)[0] for name, said in paragraphs.items()}

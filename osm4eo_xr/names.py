@@ -1,0 +1,59 @@
+"""Names that become paths: of tiles, layers, classes, sites."""
+
+from __future__ import annotations
+
+import unicodedata
+
+from osm4eo_xr.errors import InputError
+
+_LONGEST = 200  # bytes; file systems take 255, and endings such as _confidence.tif.aux.xml follow
+_HIDDEN = ("Cc", "Cf", "Cs", "Zl", "Zp")  # control, format and separator characters of Unicode
+
+
+def check_name(name: object, what: str) -> str:
+    """Return a name that can be a file's name; refuse what would be a path or an option.
+
+    Parameters
+    ----------
+    name : object
+        The name, as a file or a caller gave it.
+    what : str
+        What it names, for the message ("tile id").
+
+    Returns
+    -------
+    str
+        The same name.
+
+    Raises
+    ------
+    InputError
+        If it is not text, is empty or too long, begins with ``.`` or ``-``, holds a slash of
+        either kind or a control character, or begins or ends with a space.
+
+    Examples
+    --------
+    >>> check_name("A west", "tile id")
+    'A west'
+    """
+    if not isinstance(name, str):
+        raise InputError(f"{what} {name!r} is not text; give a name in quotes")
+    fault = _fault(name)
+    if fault:
+        raise InputError(f"{what} {name!r} {fault}; give a plain name such as 'A west'")
+    return name
+
+
+def _fault(name: str) -> str:
+    """Say what is wrong with a name, or nothing."""
+    faults = {
+        "is empty": not name,
+        "holds a character that cannot be seen": any(
+            unicodedata.category(c) in _HIDDEN for c in name
+        ),
+        "is a path": "/" in name or "\\" in name,
+        f"begins with {name[:1]!r}": name.startswith((".", "-")),
+        "begins or ends with a space": name != name.strip(),
+        f"is longer than {_LONGEST} bytes": len(name.encode(errors="replace")) > _LONGEST,
+    }
+    return next((fault for fault, holds in faults.items() if holds), "")

@@ -1,0 +1,104 @@
+"""The ledger of a run: what it trusts, what it sets aside, what it sweeps."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from osm4eo_xr.country.ledger import Ledger
+
+
+@pytest.fixture
+def written(tmp_path: Path) -> Path:
+    """A folder with a product and the ledger that knows it."""
+    (tmp_path / "map.tif").write_bytes(b"pixels")
+    ledger = Ledger(tmp_path)
+    ledger.fingerprint(tmp_path / "map.tif")
+    ledger.begin("other", [tmp_path / "other.tif"])
+    ledger.record("map", "key", [tmp_path / "map.tif"])
+    return tmp_path
+
+
+def changed(folder: Path, **changes: Any) -> bytes:
+    return json.dumps(json.loads((folder / "ledger.json").read_text()) | changes).encode()
+
+
+SEEN = {"stamp": [1, 2], "sha256": "x"}
+BAD: dict[str, Any] = {
+    "binary": b"\xff\xfe\x00\x01" * 99,
+    "half": b'{"version": 1, "pieces": {"map": {"ke',
+    "empty": b"",
+    "deep": b"[" * 100_000,
+    "list": b"[1, 2]",
+    "another version": {"version": 2},
+    "pieces of text": {"pieces": "map"},
+    "piece without key": {"pieces": {"map": {"files": {}}}},
+    "files as list": {"pieces": {"map": {"key": "k", "files": ["map.tif"]}}},
+    "stamp of text": {"pieces": {"map": {"key": "k", "files": {"a": {**SEEN, "stamp": "x"}}}}},
+    "path above": {"pieces": {"map": {"key": "k", "files": {"../a": SEEN}}}},
+    "absolute path": {"begun": {"map": ["/etc/passwd"]}},
+    "input of a number": {"inputs": {"a": 3}},
+}
+
+
+@pytest.mark.parametrize("kind", BAD)
+def test_what_is_no_ledger_is_set_aside_with_a_line(
+    written: Path, kind: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    given = BAD[kind]
+    text = given if isinstance(given, bytes) else changed(written, **given)
+    (written / "ledger.json").write_bytes(text)
+    ledger = Ledger(written)
+    assert (written / "ledger.json").exists()  # a plan moves nothing
+    ledger.read()
+    aside = [p for p in written.iterdir() if p.name.startswith("ledger.json.set-aside-")]
+    assert [p.read_bytes() for p in aside] == [text]
+    assert not (written / "ledger.json").exists()
+    assert not ledger.is_whole("map", "key")
+    (line,) = caplog.messages
+    assert aside[0].name in line
+    assert "\n" not in line
+
+
+def test_a_ledger_is_read_back(written: Path, caplog: pytest.LogCaptureFixture) -> None:
+    ledger = Ledger(written)
+    ledger.read()
+    assert ledger.is_whole("map", "key")
+    assert not ledger.is_whole("map", "another key")
+    assert caplog.messages == []
+
+
+def test_verifying_notices_a_flipped_byte_of_unchanged_size_and_time(written: Path) -> None:
+    path = written / "map.tif"
+    status = path.stat()
+    path.write_bytes(b"pixelS")
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    quick, thorough = Ledger(written), Ledger(written, verify=True)
+    assert quick.is_whole("map", "key")
+    assert not thorough.is_whole("map", "key")
+    assert quick.fingerprint(path) != thorough.fingerprint(path)
+    thorough.record("map", "key", [path])
+    assert thorough.is_whole("map", "key")
+
+
+def test_only_left_overs_of_what_was_begun_are_swept(written: Path) -> None:
+    ours = [written / ".other.tif.part-1", written / ".other.tif-abc"]
+    theirs = [written / n for n in (".map.tif.part-1", ".other.tiffany", "other.tif", ".o.part")]
+    for path in (*ours, *theirs):
+        path.mkdir()
+        (path / "file").touch()
+    outside = written.parent / "kept"
+    outside.mkdir()
+    (written / ".other.tif.part-link").symlink_to(outside)
+    ledger = Ledger(written)
+    ledger.sweep()
+    assert not any(p.exists() for p in ours)
+    assert all(p.exists() for p in (*theirs, outside))
+    assert not os.path.lexists(written / ".other.tif.part-link")
+
+
+def test_no_product_lies_outside_the_folder(written: Path) -> None:
+    with pytest.raises(ValueError, match="not in the subpath"):
+        Ledger(written / "below").begin("map", [written / "map.tif"])

@@ -1,0 +1,115 @@
+"""What the pieces of a country run are called, where they lie and what they are planned to take."""
+
+from pathlib import Path
+
+import pytest
+
+from osm4eo_xr.country.run import plan_country
+from osm4eo_xr.country.settings_file import read_country
+from osm4eo_xr.errors import InputError
+from osm4eo_xr.training.fit import DEMO_SAMPLES, DEMO_SETTINGS
+from tests.cases.country_case import MODEL, make_country
+
+
+@pytest.fixture(scope="module")
+def country(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A country file with a model, nothing of which is made."""
+    return make_country(
+        tmp_path_factory.mktemp("pieces") / "here", edge=60, overlap=12, learn=MODEL
+    )
+
+
+def changed(country: Path, *changes: tuple[str, str]) -> Path:
+    """Return a country file beside another, changed in some places."""
+    text = country.read_text()
+    for old, new in changes:
+        assert old in text
+        text = text.replace(old, new)
+    other = country.with_name("changed.toml")
+    other.write_text(text)
+    return other
+
+
+MANY = 'files = "tiles/*.tif" }'
+NAMED = 'files = "tiles/T00.tif", tile = "A west" }, { files = "tiles/T2*.tif" }'
+BEFORE = ("size = 20", 'size = 20\nwhen = "before"')
+
+
+def test_a_tile_with_a_space_in_its_name_has_its_own_grid(
+    country: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("osm4eo_xr.country.plan._MAP_CHUNK", 32)
+    plan = plan_country(changed(country, (MANY, NAMED), BEFORE))
+    chunks = {p.name: p.chunks for p in plan.pieces}
+    assert chunks["sieved A west"] == chunks["sieved T20"] == 4  # 60 pixels in blocks of 32
+
+
+def test_layers_of_one_class_have_files_of_their_own_or_are_refused(country: Path) -> None:
+    masks = ("[[layers]]", '[[layers]]\nclasses = ["water"]\ncodes = "mask"\n{}\n\n[[layers]]')
+    old, twice = masks
+    with pytest.raises(InputError, match=r"'layer water' and 'layer water' would both write .*wat"):
+        plan_country(changed(country, (old, twice.format(""))))
+    plan = plan_country(changed(country, (old, twice.format('name = "water mask"'))))
+    assert [p.name for p in plan.pieces if p.name.startswith("layer")] == [
+        "layer water mask",
+        "layer water",
+    ]
+    with pytest.raises(InputError, match=r"layers\.name '\.\./x' is a path"):
+        plan_country(changed(country, (old, twice.format('name = "../x"'))))
+
+
+def test_a_layer_called_as_the_mosaic_is_refused(country: Path) -> None:
+    named = ('vector = "gpkg"', 'name = "mosaic"')
+    with pytest.raises(InputError, match=r"'mosaic' and 'layer mosaic' would both write"):
+        plan_country(changed(country, named))
+
+
+def test_a_product_never_replaces_an_input(country: Path) -> None:
+    inside = ('name = "Havelland in nine tiles"', 'name = "x"\nout = "."')
+    folder = country.with_name("classified")
+    folder.mkdir()
+    (country.parent / "tiles" / "T00.tif").rename(folder / "T00.tif")
+    one = (MANY, 'files = "classified/T00.tif" }')
+    try:
+        with pytest.raises(InputError, match=r"'classified T00' would write .*, which the run"):
+            plan_country(changed(country, inside, one))
+    finally:
+        (folder / "T00.tif").rename(country.parent / "tiles" / "T00.tif")
+
+
+def test_the_demos_own_settings_can_be_given_in_a_country_file(tmp_path: Path) -> None:
+    path = tmp_path / "c.toml"
+    path.write_text(DEMO)
+    settings = read_country(path)
+    assert settings.train == DEMO_SETTINGS
+    samples = settings.samples
+    assert (samples.per_class, samples.patch, samples.fractions) == tuple(DEMO_SAMPLES.values())
+    assert samples.gap == 240
+    labels = settings.labels
+    assert labels is not None
+    assert (labels.edge, labels.min_area) == ("ignore", 500)
+
+
+DEMO = """
+name = "x"
+scenes = [{ files = "*.tif" }]
+
+[labels]
+osm = "x.osm.pbf"
+edge = "ignore"
+min_area = 500
+
+[samples]
+per_class = 400
+patch = 32
+fractions = [0.6, 0.1, 0.3]
+gap = 240
+
+[train]
+depth = 11
+kernel = 3
+epochs = 12
+batch = 16
+weight_decay = 0.05
+validate_every = 3
+"""
