@@ -25,6 +25,7 @@ from osm4eo_xr.cli.console import (
 )
 from osm4eo_xr.cli.options import LegendFile, Out, Seed, read_legend, read_outline, write_raster
 from osm4eo_xr.errors import InputError
+from osm4eo_xr.node import raise_open_files
 from osm4eo_xr.progress import OUT, piece_bars, progress_bar
 
 app = typer.Typer(
@@ -47,6 +48,7 @@ def main() -> None:
     """Run the command line; bad input ends with one line and exit code 1, wrong usage with 2."""
     # Arrow's own pool keeps what it once had; land use is read before a map needs its memory.
     os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
+    raise_open_files()
     try:
         app()
     except InputError as error:

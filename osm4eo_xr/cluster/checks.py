@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import shutil
 import sys
 import tempfile
@@ -26,6 +27,7 @@ _GIB = 1024**3
 _LEAST_MEMORY = 4 * _GIB
 _LEAST_SCRATCH = 2 * _GIB
 _PROBE = 64 * 1024**2  # bytes written to measure a disk
+_FEW_FILES = 4096
 _SLOW_DISK = 100e6  # bytes per second
 
 
@@ -74,6 +76,7 @@ def look_around(place: str, scratch: str, *, wants_gpu: bool = False) -> list[Fi
         _check_devices(place, wants_gpu=wants_gpu),
         _check_memory(place),
         _check_drivers(place),
+        *_note_open_files(place),
         *_note_variables(place),
     ]
     return [*findings, _check_scratch(place, Path(scratch))] if scratch else findings
@@ -163,6 +166,15 @@ def _check_drivers(place: str) -> Finding:
         return Finding(place, "GDAL drivers", "ok", f"{text}: {', '.join(_DRIVERS)}")
     advice = "pip install --force-reinstall rasterio (its wheel has them); unset GDAL_SKIP"
     return Finding(place, "GDAL drivers", "wrong", f"{text} lacks {', '.join(missing)}", advice)
+
+
+def _note_open_files(place: str) -> list[Finding]:
+    """Tell that a map of many tiles may need more open files than the system allows."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if most == resource.RLIM_INFINITY or most >= _FEW_FILES:
+        return []
+    text = f"at most {most} at a time; a class map of many tiles may need more"
+    return [Finding(place, "open files", "note", text, "ask for a higher hard limit (ulimit -Hn)")]
 
 
 def _note_variables(place: str) -> list[Finding]:

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from osm4eo_xr.cluster.device_tasks import DEVICE_EXECUTOR
+from osm4eo_xr.node import raise_open_files
 
 if TYPE_CHECKING:
     from distributed import Worker
@@ -19,7 +20,8 @@ WORKER_SETUP = "osm4eo_xr.cluster.worker"
 
 
 def dask_setup(worker: Worker) -> None:
-    """Give the process its own GPU and the one thread that may use it."""
+    """Give the process its files, its own GPU and the one thread that may use it."""
+    raise_open_files()
     if "GPU" not in worker.state.total_resources:
         return
     visible = os.environ.get("CUDA_VISIBLE_DEVICES", "")

@@ -1,4 +1,4 @@
-"""Nodes as they are: variables that point to another installation's data."""
+"""Nodes as they are: foreign variables, limits, folders that nobody may write, no device."""
 
 import os
 import subprocess
@@ -29,20 +29,27 @@ def _run(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+def _limited(kind: str, soft: int, hard: int) -> str:
+    return f"import resource as r; r.setrlimit(r.RLIMIT_{kind}, ({soft}, {hard}))\n"
+
+
 def _command(*arguments: str) -> str:
     return f"import sys; sys.argv[1:] = {list(arguments)}\nimport osm4eo_xr.cli.app as a; a.main()"
 
 
-@pytest.fixture
-def class_map(tmp_path: Path) -> Path:
-    path = tmp_path / "map.tif"
-    profile = {"driver": "GTiff", "width": 64, "height": 64, "count": 1, "dtype": "uint8"}
-    place = {"crs": "EPSG:32633", "transform": rasterio.Affine(10, 0, 5e5, 0, -10, 5e6)}
-    with rasterio.open(path, "w", **profile, **place) as file:
-        values = np.ones((64, 64), np.uint8)
+def _write_map(path: Path, column: int = 0, size: int = 64) -> Path:
+    profile = {"driver": "GTiff", "width": size, "height": size, "count": 1, "dtype": "uint8"}
+    corner = rasterio.Affine(10, 0, 5e5 + 10 * column, 0, -10, 5e6)
+    with rasterio.open(path, "w", **profile, crs="EPSG:32633", transform=corner) as file:
+        values = np.ones((size, size), np.uint8)
         values[5, 5] = 2
         file.write(values, 1)
     return path
+
+
+@pytest.fixture
+def class_map(tmp_path: Path) -> Path:
+    return _write_map(tmp_path / "map.tif")
 
 
 @pytest.mark.parametrize("name", FOREIGN)
@@ -71,3 +78,26 @@ def test_the_import_stays_light() -> None:
     heavy = "{'numpy', 'jax', 'numba', 'rasterio', 'pyproj', 'tempfile'}"
     done = _run(f"import osm4eo_xr, sys; print({heavy} & set(sys.modules))", PROJ_LIB="/none")
     assert done.stdout.strip() == "set()", done.stderr
+
+
+def test_a_command_raises_its_limit_of_open_files() -> None:
+    shown = "\nimport atexit; atexit.register(lambda: print(r.getrlimit(r.RLIMIT_NOFILE)))\n"
+    done = _run(_limited("NOFILE", 64, 3000) + shown + _command("--version"))
+    assert "(3000, 3000)" in done.stdout, done.stderr
+
+
+def test_doctor_notes_a_low_limit_of_open_files_also_of_its_workers() -> None:
+    done = _run(_limited("NOFILE", 256, 3000) + _command("doctor"))
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("open files: at most 3000 at a time") == 2, done.stdout
+
+
+def test_more_tiles_are_joined_than_files_may_be_open_before(tmp_path: Path) -> None:
+    for k in range(300):
+        _write_map(tmp_path / f"{k}.tif", column=k * 16, size=16)
+    files = [str(tmp_path / f"{k}.tif") for k in range(300)]
+    out = tmp_path / "out.tif"
+    done = _run(_limited("NOFILE", 100, 3000) + _command("mosaic", *files, "--out", str(out)))
+    assert done.returncode == 0, done.stderr[-500:]
+    with rasterio.open(out) as file:
+        assert file.width == 300 * 16
