@@ -1,16 +1,27 @@
 """The node a process runs on: what its environment would break, put right before it is read.
 
 Runs with the package's import, before GDAL, PROJ, numba and jax are loaded, and imports none of
-them.
+them. What was loaded before is told as well.
 """
 
+import hashlib
 import os
 import resource
+import sys
 from importlib.util import find_spec
 from pathlib import Path
 
+PROGRAMS_VARIABLE = "JAX_COMPILATION_CACHE_DIR"
+"""Names the folder of the programs that jax compiled; empty for none."""
+
+KERNELS_VARIABLE = "NUMBA_CACHE_DIR"
+"""Names the folder of the kernels that numba compiled."""
+
 IGNORED_VARIABLES: dict[str, str] = {}
 """Variables of another GDAL or PROJ that this process leaves out, and what they said."""
+
+OWN_KERNELS = "osm4eo-xr-numba-"
+"""How a folder of kernels begins that goes when its process ends."""
 
 _MOST_FILES = 65536
 """Open files that a process asks for; some tools walk through all that are allowed."""
@@ -25,13 +36,109 @@ _FOREIGN = {"PROJ_DATA": _PROJ_DATA, "PROJ_LIB": _PROJ_DATA, "GDAL_DATA": _GDAL_
 
 
 def prepare_environment() -> None:
-    """Leave out variables that point to another installation's data, if ours has its own.
+    """Put right what GDAL, PROJ, numba and jax will read; processes started here inherit it."""
+    _leave_out_foreign_data()
+    _keep_programs()
+    _keep_kernels()
 
-    Processes that this one starts inherit it.
-    """
+
+def user_cache() -> Path | None:
+    """Return the user's folder of caches, there or not yet; None without a home."""
+    folder = Path(os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser())
+    return folder if folder.is_absolute() else None
+
+
+def may_write(folder: Path) -> bool:
+    """Tell whether files can be made in a folder, or in it once it is made."""
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    return folder.is_dir() and os.access(folder, os.W_OK | os.X_OK)
+
+
+def _leave_out_foreign_data() -> None:
+    """Leave out variables that point to another installation's data, if ours has its own."""
     for name, needed in _FOREIGN.items():
         if name in os.environ and all(_has(wheel, path) for wheel, path in needed.items()):
             IGNORED_VARIABLES[name] = os.environ.pop(name)
+
+
+def _keep_programs() -> None:
+    """Let jax keep what it compiles below the user's cache folder, unless another is named.
+
+    Nodes of several CPU types may share a home, and jax does not tell their programs apart, so each
+    type has its folder; a folder of ours that a job inherits from the node it was sent from gives
+    way to this node's.
+    """
+    cache = user_cache()
+    ours = cache / "osm4eo_xr" / "jax" if cache else None
+    named = os.environ.get(PROGRAMS_VARIABLE)
+    if named is not None and Path(named).parent != ours:
+        return
+    os.environ.pop(PROGRAMS_VARIABLE, None)
+    if ours is None or not may_write(ours):
+        return
+    settings = {
+        PROGRAMS_VARIABLE: str(ours / cpu_type()),
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": 0.0,
+        "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": -1,
+    }
+    for name, value in settings.items():
+        os.environ.setdefault(name, str(value))
+        if "jax" in sys.modules:
+            sys.modules["jax"].config.update(name.lower(), value)
+
+
+def cpu_type() -> str:
+    """Return a name for the kind of CPU here: equal names run each other's machine code."""
+    told = []
+    try:
+        with Path("/proc/cpuinfo").open(encoding="utf-8", errors="replace") as lines:
+            for line in lines:
+                if line.startswith(("model name", "flags", "Features", "CPU part")):
+                    told.append(line)
+                if not line.strip():
+                    break
+    except OSError:
+        told.append(os.uname().nodename)
+    digest = hashlib.sha256("".join(told).encode()).hexdigest()
+    return f"{os.uname().machine}-{digest[:8]}"
+
+
+def _keep_kernels() -> None:
+    """Give numba a folder of this process's own where it finds none to write its kernels to."""
+    beside, cache = Path(__file__).parent / "sieving" / "__pycache__", user_cache()
+    if _serves(os.environ.get(KERNELS_VARIABLE)) or may_write(beside):
+        return
+    if cache is not None and may_write(cache / "numba"):
+        return
+    import atexit
+    import shutil
+    import tempfile
+
+    try:
+        folder = tempfile.mkdtemp(prefix=OWN_KERNELS)
+    except OSError:
+        return
+    os.environ[KERNELS_VARIABLE] = folder
+    if "numba" in sys.modules:
+        sys.modules["numba"].config.CACHE_DIR = folder
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    sys.stderr.write(
+        f"note: kernels are compiled anew by each run: neither {beside} nor a cache folder of the "
+        f"user can be written; set {KERNELS_VARIABLE} to a folder of yours\n"
+    )
+
+
+def _serves(kernels: str | None) -> bool:
+    """Tell whether a named folder takes kernels; one of ours must be there and be this user's.
+
+    A job inherits the name from the node it was sent from, and anyone may have made it here.
+    """
+    if not kernels or not may_write(Path(kernels)):
+        return False
+    folder = Path(kernels)
+    mine = folder.is_dir() and folder.stat().st_uid == os.getuid()
+    return mine or not folder.name.startswith(OWN_KERNELS)
 
 
 def raise_open_files() -> int:

@@ -15,6 +15,7 @@ from jaxtyping import install_import_hook
 os.environ.setdefault("JAX_NUMPY_DTYPE_PROMOTION", "strict")
 os.environ.setdefault("JAX_NUMPY_RANK_PROMOTION", "raise")
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
+os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", "")  # tests count what is compiled
 
 # Numeric cores state their shapes in jaxtyping annotations; the tests check them at run time.
 CHECKED_MODULES = [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import resource
 import shutil
 import sys
@@ -14,7 +15,13 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
-from osm4eo_xr.node import IGNORED_VARIABLES
+from osm4eo_xr.node import (
+    IGNORED_VARIABLES,
+    KERNELS_VARIABLE,
+    OWN_KERNELS,
+    PROGRAMS_VARIABLE,
+    may_write,
+)
 
 _PACKAGES = ("osm4eo-xr", "dask", "distributed", "jax", "rasterio")
 _DRIVERS = {
@@ -76,6 +83,7 @@ def look_around(place: str, scratch: str, *, wants_gpu: bool = False) -> list[Fi
         _check_devices(place, wants_gpu=wants_gpu),
         _check_memory(place),
         _check_drivers(place),
+        _check_caches(place),
         *_note_open_files(place),
         *_note_variables(place),
     ]
@@ -166,6 +174,21 @@ def _check_drivers(place: str) -> Finding:
         return Finding(place, "GDAL drivers", "ok", f"{text}: {', '.join(_DRIVERS)}")
     advice = "pip install --force-reinstall rasterio (its wheel has them); unset GDAL_SKIP"
     return Finding(place, "GDAL drivers", "wrong", f"{text} lacks {', '.join(missing)}", advice)
+
+
+def _check_caches(place: str) -> Finding:
+    """Check that what is compiled is found again by the next run."""
+    programs = os.environ.get(PROGRAMS_VARIABLE)
+    lost = []
+    if not programs or not (re.match(r"\w+://", programs) or may_write(Path(programs))):
+        lost.append(f"jax's programs (set {PROGRAMS_VARIABLE})")
+    if Path(os.environ.get(KERNELS_VARIABLE, "")).name.startswith(OWN_KERNELS):
+        lost.append(f"numba's kernels (set {KERNELS_VARIABLE})")
+    if not lost:
+        return Finding(place, "compiled code", "ok", f"kept in {programs}")
+    advice = "set it to a folder of yours that all nodes see, or make the home writable"
+    text = f"no folder keeps {' and '.join(lost)}: each run compiles anew"
+    return Finding(place, "compiled code", "note", text, advice)
 
 
 def _note_open_files(place: str) -> list[Finding]:

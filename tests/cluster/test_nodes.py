@@ -1,8 +1,10 @@
 """Nodes as they are: foreign variables, limits, folders that nobody may write, no device."""
 
 import os
+import shutil
 import subprocess
 import sys
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,22 +13,38 @@ import rasterio
 
 import osm4eo_xr
 from osm4eo_xr.cluster.checks import look_around
-from osm4eo_xr.node import IGNORED_VARIABLES
+from osm4eo_xr.node import IGNORED_VARIABLES, PROGRAMS_VARIABLE, cpu_type
 
 PACKAGE = Path(osm4eo_xr.__file__).parent
 FOREIGN = ("PROJ_DATA", "PROJ_LIB", "GDAL_DATA")
 
 
-def _run(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    root = str(PACKAGE.parent)
+def _run(
+    code: str,
+    environment: Mapping[str, str] | None = None,
+    *,
+    root: Path = PACKAGE.parent,
+    before: Sequence[str] = (),
+) -> subprocess.CompletedProcess[str]:
+    """Run code in a fresh process; variables that are empty are left out."""
+    variables = {**os.environ, "PYTHONPATH": str(root), **(environment or {})}
     return subprocess.run(
-        [sys.executable, "-c", code],
+        [*before, sys.executable, "-c", code],
         capture_output=True,
         text=True,
         check=False,
-        env={**os.environ, "PYTHONPATH": root, **environment},
+        env={name: value for name, value in variables.items() if value},
         cwd=root,
     )
+
+
+def _may_not_override() -> list[str]:
+    """Return the command before ours under which root, too, may not write what is read-only."""
+    if os.getuid() != 0:
+        return []
+    if shutil.which("setpriv") is None:
+        pytest.skip("needs setpriv, or a user who is not root")
+    return ["setpriv", "--bounding-set=-all", "--inh-caps=-all"]
 
 
 def _limited(kind: str, soft: int, hard: int) -> str:
@@ -59,7 +77,7 @@ def test_data_of_another_installation_does_not_stop_a_sieve(
     (tmp_path / "empty").mkdir()
     out = tmp_path / "out.tif"
     code = _command("sieve", str(class_map), "--out", str(out))
-    done = _run(code, **{name: str(tmp_path / "empty")})
+    done = _run(code, {name: str(tmp_path / "empty")})
     assert done.returncode == 0, done.stderr
     assert name not in done.stderr
     with rasterio.open(out) as file:
@@ -76,7 +94,7 @@ def test_doctor_notes_the_variables_it_ignores(monkeypatch: pytest.MonkeyPatch) 
 
 def test_the_import_stays_light() -> None:
     heavy = "{'numpy', 'jax', 'numba', 'rasterio', 'pyproj', 'tempfile'}"
-    done = _run(f"import osm4eo_xr, sys; print({heavy} & set(sys.modules))", PROJ_LIB="/none")
+    done = _run(f"import osm4eo_xr, sys; print({heavy} & set(sys.modules))", {"PROJ_LIB": "/none"})
     assert done.stdout.strip() == "set()", done.stderr
 
 
@@ -101,3 +119,87 @@ def test_more_tiles_are_joined_than_files_may_be_open_before(tmp_path: Path) -> 
     assert done.returncode == 0, done.stderr[-500:]
     with rasterio.open(out) as file:
         assert file.width == 300 * 16
+
+
+@pytest.fixture
+def read_only(tmp_path: Path) -> Iterator[Path]:
+    """A copy of the package, and a home, that nobody may write."""
+    root = tmp_path / "installed"
+    shutil.copytree(PACKAGE, root / "osm4eo_xr", ignore=shutil.ignore_patterns("__pycache__"))
+    (root / "home").mkdir()
+    folders = [root, *(p for p in root.rglob("*") if p.is_dir())]
+    for folder in folders:
+        folder.chmod(0o555)
+    yield root
+    for folder in folders:
+        folder.chmod(0o755)
+
+
+def test_an_installation_that_nobody_may_write_sieves(
+    class_map: Path, read_only: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "tmp").mkdir()
+    where = {"HOME": str(read_only / "home"), "TMPDIR": str(tmp_path / "tmp")}
+    code = _command("sieve", str(class_map), "--out", str(tmp_path / "out.tif"))
+    done = _run(code, where, root=read_only, before=_may_not_override())
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("kernels are compiled anew by each run") == 1, done.stderr
+    assert list((tmp_path / "tmp").iterdir()) == []
+    assert (tmp_path / "out.tif").exists()
+
+
+@pytest.mark.parametrize("home", ["home", ""])
+def test_python_compiles_in_an_installation_that_nobody_may_write(
+    home: str, read_only: Path
+) -> None:
+    code = """if True:
+        import numba  # first, as a notebook may
+        import numpy as np, osm4eo_xr
+        from osm4eo_xr.sieving.kernels import unite_pairs
+        print(unite_pairs(3, np.array([0]), np.array([2]))[1])
+    """
+    where = {"HOME": str(read_only / home) if home else "", "XDG_CACHE_HOME": ""}
+    if not home:
+        where["XDG_CACHE_HOME"] = "/proc/nowhere"  # root's own home may be written
+    done = _run(code, where, root=read_only, before=_may_not_override())
+    assert done.stdout.strip() == "2", done.stderr
+    assert done.stderr.count("set NUMBA_CACHE_DIR to a folder of yours") == 1
+
+
+def test_doctor_says_that_nothing_compiled_is_kept(read_only: Path) -> None:
+    code = """if True:
+        from osm4eo_xr.cluster.checks import look_around
+        print([f"{f.state}: {f.found}" for f in look_around("", "") if f.check == "compiled code"])
+    """
+    where = {"HOME": str(read_only / "home"), "XDG_CACHE_HOME": "", PROGRAMS_VARIABLE: ""}
+    done = _run(code, where, root=read_only, before=_may_not_override())
+    assert "note: no folder keeps jax's programs (set JAX_COMPILATION" in done.stdout, done.stderr
+    assert "and numba's kernels (set NUMBA_CACHE_DIR)" in done.stdout
+
+
+_COMPILE = """if True:
+    import osm4eo_xr, jax
+    hits = []
+    jax.monitoring.register_event_listener(lambda event, **_: hits.append(event))
+    jax.jit(lambda x: x * 3 + 1)(2.0)
+    print(sum(event.endswith("cache_hits") for event in hits), jax.config.jax_compilation_cache_dir)
+"""
+
+
+def test_what_jax_compiled_is_kept_for_each_type_of_cpu(tmp_path: Path) -> None:
+    where = {"XDG_CACHE_HOME": str(tmp_path), PROGRAMS_VARIABLE: ""}
+    first, second = (_run(_COMPILE, where).stdout.split() for _ in range(2))
+    folder = tmp_path / "osm4eo_xr" / "jax" / cpu_type()
+    assert first == ["0", str(folder)]
+    assert int(second[0]) > 0
+    assert list(folder.iterdir())
+
+
+def test_a_folder_of_another_type_of_cpu_is_not_inherited_but_a_named_one_is(
+    tmp_path: Path,
+) -> None:
+    ours = tmp_path / "osm4eo_xr" / "jax"
+    show = f"import osm4eo_xr, os; print(os.environ['{PROGRAMS_VARIABLE}'])"
+    for named, used in ((ours / "riscv-1", ours / cpu_type()), (tmp_path / "x", tmp_path / "x")):
+        done = _run(show, {"XDG_CACHE_HOME": str(tmp_path), PROGRAMS_VARIABLE: str(named)})
+        assert done.stdout.strip() == str(used), done.stderr
