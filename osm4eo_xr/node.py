@@ -18,7 +18,19 @@ KERNELS_VARIABLE = "NUMBA_CACHE_DIR"
 """Names the folder of the kernels that numba compiled."""
 
 IGNORED_VARIABLES: dict[str, str] = {}
-"""Variables of another GDAL or PROJ that this process leaves out, and what they said."""
+"""Variables that this process leaves out, and what they said: of another GDAL or PROJ, and a
+``TMPDIR`` that does not exist."""
+
+_LEAST_ADDRESSES = 16 * 1024**3
+_STARVED = (
+    "failed to map segment",
+    "shared object",
+    "can't start new thread",
+    "Cannot allocate memory",
+    "RESOURCE_EXHAUSTED",
+    "bad_alloc",
+)
+"""What libraries say when they get no memory, other than by a ``MemoryError``."""
 
 OWN_KERNELS = "osm4eo-xr-numba-"
 """How a folder of kernels begins that goes when its process ends."""
@@ -38,6 +50,7 @@ _FOREIGN = {"PROJ_DATA": _PROJ_DATA, "PROJ_LIB": _PROJ_DATA, "GDAL_DATA": _GDAL_
 def prepare_environment() -> None:
     """Put right what GDAL, PROJ, numba and jax will read; processes started here inherit it."""
     _leave_out_foreign_data()
+    _leave_out_missing_folder()
     _keep_programs()
     _keep_kernels()
 
@@ -60,6 +73,17 @@ def _leave_out_foreign_data() -> None:
     for name, needed in _FOREIGN.items():
         if name in os.environ and all(_has(wheel, path) for wheel, path in needed.items()):
             IGNORED_VARIABLES[name] = os.environ.pop(name)
+
+
+def _leave_out_missing_folder() -> None:
+    """Leave out a folder of temporary files that is not there, and say so."""
+    folder = os.environ.get("TMPDIR")
+    if folder and not Path(folder).is_dir():
+        IGNORED_VARIABLES["TMPDIR"] = os.environ.pop("TMPDIR")
+        sys.stderr.write(
+            f"note: TMPDIR={folder} does not exist; temporary files go to the system's folder, "
+            f"mostly /tmp\n"
+        )
 
 
 def _keep_programs() -> None:
@@ -152,6 +176,47 @@ def raise_open_files() -> int:
         return _MOST_FILES if soft == resource.RLIM_INFINITY else soft
     resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
     return wanted
+
+
+def explain(error: BaseException) -> str | None:
+    """Return in a line what a node lacks, if an error of a library comes from that; else None."""
+    if isinstance(error, RuntimeError | AssertionError) and _has_no_device():
+        return (
+            f"jax finds no device of JAX_PLATFORMS={os.environ.get('JAX_PLATFORMS')} here; set "
+            f'JAX_PLATFORMS=cpu, or pip install "osm4eo-xr[cuda]" on a node with a GPU; '
+            f"osm4eo-xr doctor says more"
+        )
+    starved = isinstance(error, MemoryError) or any(sign in str(error) for sign in _STARVED)
+    if starved and (limit := address_limit()) is not None:
+        return f"out of memory: {limit}"
+    if isinstance(error, MemoryError):
+        return "out of memory; use smaller chunks, fewer threads or a node with more memory"
+    return None
+
+
+def address_limit() -> str | None:
+    """Return in a line that addresses are limited to less than a run reserves; None if not.
+
+    jax, numba and GDAL reserve far more than they use, and some end the process when refused.
+    """
+    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    if limit == resource.RLIM_INFINITY or limit >= _LEAST_ADDRESSES:
+        return None
+    return (
+        f"ulimit -v allows {limit / 1024**3:.1f} GiB of addresses, and a run reserves more than it "
+        f"uses; set ulimit -v unlimited, or ask for 16 GiB or more in the batch job"
+    )
+
+
+def _has_no_device() -> bool:
+    """Tell whether jax, in use here, has no device of the platform that the user states."""
+    if "jax" not in sys.modules or not os.environ.get("JAX_PLATFORMS"):
+        return False
+    try:
+        sys.modules["jax"].devices()
+    except (RuntimeError, AssertionError):
+        return True
+    return False
 
 
 def _has(package: str, path: str) -> bool:

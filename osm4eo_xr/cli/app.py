@@ -5,6 +5,7 @@ Every command imports the step it needs when it runs, so ``--help`` answers at o
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import sys
@@ -25,7 +26,7 @@ from osm4eo_xr.cli.console import (
 )
 from osm4eo_xr.cli.options import LegendFile, Out, Seed, read_legend, read_outline, write_raster
 from osm4eo_xr.errors import InputError
-from osm4eo_xr.node import raise_open_files
+from osm4eo_xr.node import address_limit, explain, raise_open_files
 from osm4eo_xr.progress import OUT, piece_bars, progress_bar
 
 app = typer.Typer(
@@ -49,13 +50,23 @@ def main() -> None:
     # Arrow's own pool keeps what it once had; land use is read before a map needs its memory.
     os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
     raise_open_files()
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # names beyond a locale's letters must not end us
+    if (limit := address_limit()) is not None:
+        print_note(limit)
     try:
         app()
     except InputError as error:
         print_error(error)
         sys.exit(1)
-    except OSError as error:
-        print_error(f"{error.strerror or error}: {error.filename}" if error.filename else error)
+    except (OSError, ImportError, RuntimeError, AssertionError, MemoryError) as error:
+        why = explain(error)
+        if why is None and isinstance(error, OSError):
+            why = f"{error.strerror or error}: {error.filename}" if error.filename else str(error)
+        if why is None:
+            raise
+        print_error(why)
         sys.exit(1)
 
 

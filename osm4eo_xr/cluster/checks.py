@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import re
 import resource
@@ -20,6 +21,7 @@ from osm4eo_xr.node import (
     KERNELS_VARIABLE,
     OWN_KERNELS,
     PROGRAMS_VARIABLE,
+    address_limit,
     may_write,
 )
 
@@ -85,6 +87,8 @@ def look_around(place: str, scratch: str, *, wants_gpu: bool = False) -> list[Fi
         _check_drivers(place),
         _check_caches(place),
         *_note_open_files(place),
+        *_check_addresses(place),
+        *_check_semaphores(place),
         *_note_variables(place),
     ]
     return [*findings, _check_scratch(place, Path(scratch))] if scratch else findings
@@ -176,6 +180,26 @@ def _check_drivers(place: str) -> Finding:
     return Finding(place, "GDAL drivers", "wrong", f"{text} lacks {', '.join(missing)}", advice)
 
 
+def _check_addresses(place: str) -> list[Finding]:
+    """Tell that addresses are limited."""
+    limit = address_limit()
+    if limit is None:
+        return []
+    text, _, advice = limit.rpartition("; ")
+    return [Finding(place, "address space", "wrong", text, advice)]
+
+
+def _check_semaphores(place: str) -> list[Finding]:
+    """Check that processes can be started that talk to each other, which needs /dev/shm."""
+    try:
+        multiprocessing.get_context("spawn").Lock()
+    except OSError as error:
+        text = f"no semaphores: {error.strerror}; worker processes cannot start"
+        advice = "mount /dev/shm (containers: --shm-size 1g, or --ipc host); threads work without"
+        return [Finding(place, "/dev/shm", "wrong", text, advice, needed_to_start=True)]  # noqa: S108
+    return []
+
+
 def _check_caches(place: str) -> Finding:
     """Check that what is compiled is found again by the next run."""
     programs = os.environ.get(PROGRAMS_VARIABLE)
@@ -201,12 +225,19 @@ def _note_open_files(place: str) -> list[Finding]:
 
 
 def _note_variables(place: str) -> list[Finding]:
-    """Tell which variables of another GDAL or PROJ are left out."""
-    if not IGNORED_VARIABLES:
-        return []
-    found = ", ".join(f"{name}={value}" for name, value in IGNORED_VARIABLES.items())
+    """Tell which variables are left out."""
+    foreign = dict(IGNORED_VARIABLES)
+    missing = foreign.pop("TMPDIR", None)
+    notes = []
+    if missing:
+        text = f"TMPDIR={missing} does not exist; {tempfile.gettempdir()} is used"
+        advice = "make the folder or set TMPDIR to one on the node's own disk"
+        notes.append(Finding(place, "temporary files", "note", text, advice))
+    if not foreign:
+        return notes
+    found = ", ".join(f"{name}={value}" for name, value in foreign.items())
     text = f"{found} of another installation ignored; rasterio and pyproj bring their own data"
-    return [Finding(place, "GDAL and PROJ data", "note", text, "nothing need be done")]
+    return [*notes, Finding(place, "GDAL and PROJ data", "note", text, "nothing need be done")]
 
 
 def _check_scratch(place: str, folder: Path) -> Finding:

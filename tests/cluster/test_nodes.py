@@ -203,3 +203,95 @@ def test_a_folder_of_another_type_of_cpu_is_not_inherited_but_a_named_one_is(
     for named, used in ((ours / "riscv-1", ours / cpu_type()), (tmp_path / "x", tmp_path / "x")):
         done = _run(show, {"XDG_CACHE_HOME": str(tmp_path), PROGRAMS_VARIABLE: str(named)})
         assert done.stdout.strip() == str(used), done.stderr
+
+
+@pytest.mark.parametrize("call", ["jax.devices()", "jax.device_put(1.0)", "jax.jit(abs)(1)"])
+def test_no_device_of_the_stated_platform_is_one_line(call: str) -> None:
+    code = f"""if True:
+        import osm4eo_xr.cli.app as app
+        @app.app.command("compute")
+        def compute() -> None:
+            import jax
+            {call}
+        import sys
+        sys.argv[1:] = ["compute"]
+        app.main()
+    """
+    done = _run(code, {"JAX_PLATFORMS": "cuda"})
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1, done.stderr
+    assert "jax finds no device of JAX_PLATFORMS=cuda here; set JAX_PLATFORMS=cpu" in done.stderr
+
+
+def test_doctor_survives_a_platform_without_device() -> None:
+    done = _run(_command("doctor", "--cluster", "pbs-gpu"), {"JAX_PLATFORMS": "cuda"})
+    assert done.returncode == 1
+    assert "jax finds no device" in done.stdout, done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_folder_of_temporary_files_that_is_not_there_is_told_and_left(
+    class_map: Path, tmp_path: Path
+) -> None:
+    gone = tmp_path / "gone"
+    code = _command("sieve", str(class_map), "--out", str(tmp_path / "out.tif"))
+    done = _run(code, {"TMPDIR": str(gone)})
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count(f"TMPDIR={gone} does not exist") == 1
+    look = "from osm4eo_xr.cluster.checks import look_around as l; print(*l('', ''), sep='\\n')"
+    done = _run(look, {"TMPDIR": str(gone)})
+    assert f"TMPDIR={gone} does not exist; /tmp is used" in done.stdout, done.stderr
+    assert not gone.exists()
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
+def test_names_beyond_the_letters_of_a_locale_are_shown(encoding: str) -> None:
+    code = """if True:
+        import sys, osm4eo_xr.cli.app as app
+        from osm4eo_xr.progress import OUT
+        @app.app.command("name")
+        def name() -> None:
+            OUT.print("W\\xe4lder \\u2192 \\u0141\\u0105ki")
+        sys.argv[1:] = ["name"]
+        app.main()
+    """
+    c_locale = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    done = _run(code, {**c_locale, "PYTHONIOENCODING": encoding})
+    assert done.returncode == 0, done.stderr
+    assert "lder ? ??ki" in done.stdout
+
+
+def test_a_limit_of_addresses_is_told_before_and_when_it_is_met() -> None:
+    code = """if True:
+        import osm4eo_xr.cli.app as app
+        @app.app.command("fill")
+        def fill() -> None:
+            bytearray(2**33)
+        import sys
+        sys.argv[1:] = ["fill"]
+        app.main()
+    """
+    done = _run(_limited("AS", 2**32, 2**32) + code)
+    assert done.returncode == 1
+    note, error = done.stderr.splitlines()
+    assert "note: ulimit -v allows 4.0 GiB of addresses" in note
+    assert "error: out of memory: ulimit -v allows 4.0 GiB" in error
+    assert error.endswith("set ulimit -v unlimited, or ask for 16 GiB or more in the batch job")
+
+
+def test_doctor_sees_a_limit_of_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("resource.getrlimit", lambda _: (2**33, 2**33))
+    (found,) = [f for f in look_around("here", "") if f.check == "address space"]
+    assert found.state == "wrong"
+    assert "ulimit -v allows 8.0 GiB" in found.found
+
+
+def test_doctor_sees_that_processes_get_no_semaphores(class_map: Path, tmp_path: Path) -> None:
+    before = ["unshare", "-m", "sh", "-c", 'mount -t tmpfs -o ro tmpfs /dev/shm && exec "$@"', "-"]
+    if subprocess.run([*before, "true"], capture_output=True, check=False).returncode != 0:
+        pytest.skip("only root may hide /dev/shm from a process")
+    done = _run(_command("doctor"), before=before)
+    assert done.returncode == 1
+    assert "no semaphores: Read-only file system; worker" in done.stdout, done.stderr
+    code = _command("sieve", str(class_map), "--out", str(tmp_path / "out.tif"))
+    assert _run(code, before=before).returncode == 0
