@@ -16,7 +16,7 @@ from typing import Annotated, Any
 import typer
 
 from osm4eo_xr._version import __version__
-from osm4eo_xr.cli import labels, models, training
+from osm4eo_xr.cli import labels, models, training, warm
 from osm4eo_xr.cli.console import (
     print_error,
     print_findings,
@@ -84,6 +84,7 @@ for command in (
     labels.composite,
     training.samples,
     training.train,
+    warm.warm,
 ):
     app.command()(command)
 

@@ -244,8 +244,7 @@ def test_a_folder_of_temporary_files_that_is_not_there_is_told_and_left(
     assert not gone.exists()
 
 
-@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
-def test_names_beyond_the_letters_of_a_locale_are_shown(encoding: str) -> None:
+def test_names_beyond_the_letters_of_a_locale_are_shown() -> None:
     code = """if True:
         import sys, osm4eo_xr.cli.app as app
         from osm4eo_xr.progress import OUT
@@ -256,7 +255,7 @@ def test_names_beyond_the_letters_of_a_locale_are_shown(encoding: str) -> None:
         app.main()
     """
     c_locale = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
-    done = _run(code, {**c_locale, "PYTHONIOENCODING": encoding})
+    done = _run(code, {**c_locale, "PYTHONIOENCODING": "ascii"})
     assert done.returncode == 0, done.stderr
     assert "lder ? ??ki" in done.stdout
 
