@@ -38,16 +38,9 @@ def warm() -> None:
 
 
 def _sieve() -> None:
-    """Sieve a map of several chunks, so that borders are joined too."""
-    import dask.array as da
-    import numpy as np
-    import xarray as xr
+    from osm4eo_xr.sieving.lazy_sieve import compile_ahead
 
-    from osm4eo_xr.sieving.lazy_sieve import sieve
-
-    values = np.random.default_rng(0).integers(1, 4, (_SIDE, _SIDE)).astype(np.uint8)
-    classes = xr.DataArray(da.from_array(values, chunks=_SIDE // 2), dims=("y", "x"))
-    sieve(classes).compute()
+    compile_ahead().join()
 
 
 def _overviews() -> None:
