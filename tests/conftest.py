@@ -17,6 +17,7 @@ from tests.cases import shapes
 os.environ.setdefault("JAX_NUMPY_DTYPE_PROMOTION", "strict")
 os.environ.setdefault("JAX_NUMPY_RANK_PROMOTION", "raise")
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
+os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", "")  # tests count what is compiled
 
 # Numeric cores state their shapes in jaxtyping annotations; the tests check them at run time, in
 # every module that states them but two kinds: numba compiles its kernels from the plain source, and

@@ -5,6 +5,7 @@ Every command imports the step it needs when it runs, so ``--help`` answers at o
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from functools import partial
@@ -14,7 +15,7 @@ from typing import Annotated, Any
 import typer
 
 from osm4eo_xr._version import __version__
-from osm4eo_xr.cli import labels, models, training
+from osm4eo_xr.cli import labels, models, training, warm
 from osm4eo_xr.cli.console import (
     print_findings,
     print_note,
@@ -33,6 +34,7 @@ from osm4eo_xr.cli.options import (
 )
 from osm4eo_xr.cli.outputs import RASTER, REPORT, VECTOR, Asked, outputs
 from osm4eo_xr.cli.signals import ended_by_signals, on_signal_stays
+from osm4eo_xr.node import address_limit, raise_open_files
 from osm4eo_xr.progress import OUT, piece_bars, progress_bar
 
 app = typer.Typer(
@@ -55,6 +57,12 @@ def main() -> None:
     """
     # Arrow's own pool keeps what it once had; land use is read before a map needs its memory.
     os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
+    raise_open_files()
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # names beyond a locale's letters must not end us
+    if (limit := address_limit()) is not None:
+        print_note(limit)
     with ended_by_signals():
         try:
             app()
@@ -77,6 +85,7 @@ for command in (
     labels.composite,
     training.samples,
     training.train,
+    warm.warm,
 ):
     app.command()(command)
 

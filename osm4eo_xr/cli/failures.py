@@ -10,6 +10,7 @@ from osm4eo_xr._version import __version__
 from osm4eo_xr.cli.console import print_error
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.files import full_disk
+from osm4eo_xr.node import explain
 
 FAILED = 1
 UNFORESEEN = 70  # EX_SOFTWARE of sysexits.h
@@ -30,6 +31,8 @@ def report_failure(error: Exception) -> int:
         print_error(error)
     elif full_disk(error):
         print_error(f"the disk is full: {_place(error)}make room, or write elsewhere")
+    elif (lack := explain(error)) is not None:
+        print_error(lack)
     elif isinstance(error, OSError) and error.filename:
         print_error(f"{error.strerror or error}: {error.filename}")
     elif isinstance(error, OSError) or _of_a_reader(error):

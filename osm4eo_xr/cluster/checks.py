@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
+import re
+import resource
 import shutil
 import sys
 import tempfile
@@ -13,7 +16,14 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
-from osm4eo_xr.node import IGNORED_VARIABLES
+from osm4eo_xr.node import (
+    IGNORED_VARIABLES,
+    KERNELS_VARIABLE,
+    OWN_KERNELS,
+    PROGRAMS_VARIABLE,
+    address_limit,
+    may_write,
+)
 
 _PACKAGES = ("osm4eo-xr", "dask", "distributed", "jax", "rasterio")
 _DRIVERS = {
@@ -26,6 +36,7 @@ _GIB = 1024**3
 _LEAST_MEMORY = 4 * _GIB
 _LEAST_SCRATCH = 2 * _GIB
 _PROBE = 64 * 1024**2  # bytes written to measure a disk
+_FEW_FILES = 4096
 _SLOW_DISK = 100e6  # bytes per second
 
 
@@ -74,6 +85,10 @@ def look_around(place: str, scratch: str, *, wants_gpu: bool = False) -> list[Fi
         _check_devices(place, wants_gpu=wants_gpu),
         _check_memory(place),
         _check_drivers(place),
+        _check_caches(place),
+        *_note_open_files(place),
+        *_check_addresses(place),
+        *_check_semaphores(place),
         *_note_variables(place),
     ]
     return [*findings, _check_scratch(place, Path(scratch))] if scratch else findings
@@ -165,13 +180,64 @@ def _check_drivers(place: str) -> Finding:
     return Finding(place, "GDAL drivers", "wrong", f"{text} lacks {', '.join(missing)}", advice)
 
 
-def _note_variables(place: str) -> list[Finding]:
-    """Tell which variables of another GDAL or PROJ are left out."""
-    if not IGNORED_VARIABLES:
+def _check_addresses(place: str) -> list[Finding]:
+    """Tell that addresses are limited."""
+    limit = address_limit()
+    if limit is None:
         return []
-    found = ", ".join(f"{name}={value}" for name, value in IGNORED_VARIABLES.items())
+    text, _, advice = limit.rpartition("; ")
+    return [Finding(place, "address space", "wrong", text, advice)]
+
+
+def _check_semaphores(place: str) -> list[Finding]:
+    """Check that processes can be started that talk to each other, which needs /dev/shm."""
+    try:
+        multiprocessing.get_context("spawn").Lock()
+    except OSError as error:
+        text = f"no semaphores: {error.strerror}; worker processes cannot start"
+        advice = "mount /dev/shm (containers: --shm-size 1g, or --ipc host); threads work without"
+        return [Finding(place, "/dev/shm", "wrong", text, advice, needed_to_start=True)]  # noqa: S108
+    return []
+
+
+def _check_caches(place: str) -> Finding:
+    """Check that what is compiled is found again by the next run."""
+    programs = os.environ.get(PROGRAMS_VARIABLE)
+    lost = []
+    if not programs or not (re.match(r"\w+://", programs) or may_write(Path(programs))):
+        lost.append(f"jax's programs (set {PROGRAMS_VARIABLE})")
+    if Path(os.environ.get(KERNELS_VARIABLE, "")).name.startswith(OWN_KERNELS):
+        lost.append(f"numba's kernels (set {KERNELS_VARIABLE})")
+    if not lost:
+        return Finding(place, "compiled code", "ok", f"kept in {programs}")
+    advice = "set it to a folder of yours that all nodes see, or make the home writable"
+    text = f"no folder keeps {' and '.join(lost)}: each run compiles anew"
+    return Finding(place, "compiled code", "note", text, advice)
+
+
+def _note_open_files(place: str) -> list[Finding]:
+    """Tell that a map of many tiles may need more open files than the system allows."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if most == resource.RLIM_INFINITY or most >= _FEW_FILES:
+        return []
+    text = f"at most {most} at a time; a class map of many tiles may need more"
+    return [Finding(place, "open files", "note", text, "ask for a higher hard limit (ulimit -Hn)")]
+
+
+def _note_variables(place: str) -> list[Finding]:
+    """Tell which variables are left out."""
+    foreign = dict(IGNORED_VARIABLES)
+    missing = foreign.pop("TMPDIR", None)
+    notes = []
+    if missing:
+        text = f"TMPDIR={missing} does not exist; {tempfile.gettempdir()} is used"
+        advice = "make the folder or set TMPDIR to one on the node's own disk"
+        notes.append(Finding(place, "temporary files", "note", text, advice))
+    if not foreign:
+        return notes
+    found = ", ".join(f"{name}={value}" for name, value in foreign.items())
     text = f"{found} of another installation ignored; rasterio and pyproj bring their own data"
-    return [Finding(place, "GDAL and PROJ data", "note", text, "nothing need be done")]
+    return [*notes, Finding(place, "GDAL and PROJ data", "note", text, "nothing need be done")]
 
 
 def _check_scratch(place: str, folder: Path) -> Finding:

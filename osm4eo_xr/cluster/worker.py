@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from osm4eo_xr.cluster.device_tasks import DEVICE_EXECUTOR
+from osm4eo_xr.node import raise_open_files
 
 if TYPE_CHECKING:
     from distributed import Worker
@@ -21,9 +22,10 @@ WORKER_SETUP = "osm4eo_xr.cluster.worker"
 
 
 def dask_setup(worker: Worker) -> None:
-    """Leave Ctrl-C to the parent; give the process its GPU and the one thread that uses it."""
+    """Leave Ctrl-C to the parent; give the process its files, its GPU and the thread that uses it."""
     if multiprocessing.parent_process() is not None:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
+    raise_open_files()
     if "GPU" not in worker.state.total_resources:
         return
     visible = os.environ.get("CUDA_VISIBLE_DEVICES", "")

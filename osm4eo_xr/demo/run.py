@@ -32,7 +32,7 @@ from osm4eo_xr.progress import ERR, OUT, progress_bar
 from osm4eo_xr.rasters.open import open_raster
 from osm4eo_xr.samples.draw import draw_samples
 from osm4eo_xr.samples.store import open_samples, write_samples
-from osm4eo_xr.sieving.lazy_sieve import sieve
+from osm4eo_xr.sieving.lazy_sieve import compile_ahead, sieve
 from osm4eo_xr.training.fit import DEMO_SAMPLES, DEMO_SETTINGS, train
 
 if TYPE_CHECKING:
@@ -110,6 +110,7 @@ def run_demo(
     Sentinel-2 L1C of Havelland, Germany, 2017-02-16, and the OpenStreetMap land use of the place.
     """
     out.mkdir(parents=True, exist_ok=True)
+    compile_ahead()  # done by the time that there is a map to sieve
     demo, legend = _Demo(out, seed), default_legend()
     with demo.step("ten bands of two resolutions → scene"):
         scene = open_scene(demo_scene_paths(), chunks=_CHUNK)[:, window[0], window[1]]

@@ -2,5 +2,6 @@
 
 What others may use:
 
-- ``lazy_sieve``: ``sieve``: small regions of a class map go to their largest neighbor
+- ``lazy_sieve``: ``sieve``: small regions of a class map go to their largest neighbor;
+  ``compile_ahead``
 """

@@ -15,9 +15,10 @@ from rasterio.features import sieve as gdal_sieve
 
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.grid import georeference, target_geobox
+from osm4eo_xr.sieving import kernels
 from osm4eo_xr.sieving.borders import NO_FATES, Rule
 from osm4eo_xr.sieving.chunks import Pixels, Place, Regions, hold_chunk
-from osm4eo_xr.sieving.lazy_sieve import sieve, watch_borders
+from osm4eo_xr.sieving.lazy_sieve import compile_ahead, sieve, watch_borders
 from osm4eo_xr.sieving.merging import merge_borders, settle_borders
 
 _BLOB = 40
@@ -338,3 +339,15 @@ def test_refuses(change: dict[str, Any], message: str) -> None:
         sieve(**arguments)
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_sieve_after_compiling_ahead_compiles_nothing_more() -> None:
+    compile_ahead().join()
+    ready = {k: len(k.signatures) for k in (kernels.cut_runs, kernels.paint_runs)}
+    assert min(ready.values()) > 0
+    values = np.random.default_rng(1).integers(1, 4, (90, 70)).astype(np.uint8)
+    np.testing.assert_array_equal(
+        sieve(raster(values, (40, 40)), size=9).values,
+        by_gdal(values, 9, 8, np.ones_like(values)),
+    )
+    assert ready == {k: len(k.signatures) for k in ready}

@@ -1,0 +1,95 @@
+"""The command that compiles beforehand what runs would compile."""
+
+from __future__ import annotations
+
+import time
+
+from osm4eo_xr.progress import OUT
+
+_SIDE = 128  # pixels of the rasters that are computed
+_BANDS = (
+    "blue",
+    "green",
+    "red",
+    "rededge1",
+    "rededge2",
+    "rededge3",
+    "nir",
+    "nir08",
+    "swir16",
+    "swir22",
+)
+
+
+def warm() -> None:
+    """Compile beforehand what runs compile, so that the first is as quick as the next.
+
+    For images and installations that many share: run it once as the user who may write them.
+    """
+    for name, work in (
+        ("sieve", _sieve),
+        ("overviews", _overviews),
+        ("composites", _composites),
+        ("network", _classify),
+    ):
+        started = time.perf_counter()
+        work()
+        OUT.print(f"{name}: {time.perf_counter() - started:.1f} s", highlight=False)
+
+
+def _sieve() -> None:
+    from osm4eo_xr.sieving.lazy_sieve import compile_ahead
+
+    compile_ahead().join()
+
+
+def _overviews() -> None:
+    """Shrink a block of classes, of few and of many, and one of quantities."""
+    import numpy as np
+
+    from osm4eo_xr.cogs.overviews import shrink_all
+
+    few = np.ones((1, _SIDE, _SIDE), np.uint8)
+    for block, classes in ((few, True), (few * 200, True), (few.astype(np.float32), False)):
+        shrink_all(block, (2, 4, 8), classes=classes, nodata=0)
+
+
+def _composites() -> None:
+    """Compose a small cube in each of the ways."""
+    import numpy as np
+
+    from osm4eo_xr.imagery.composite_kernels import greenest, medians
+
+    cube = np.ones((3, 2, 4, 4), np.float32)
+    for pick in (True, False):
+        medians(cube, pick)
+    greenest(cube, 0, 1)
+
+
+def _classify() -> None:
+    """Classify a small scene with a network of the default shape and random weights."""
+    import dask.array as da
+    import jax
+
+    from osm4eo_xr.grid import georeference, target_geobox
+    from osm4eo_xr.inference.prediction import classify
+    from osm4eo_xr.legend import default_legend
+    from osm4eo_xr.models.model import Model
+    from osm4eo_xr.models.record import Normalization
+    from osm4eo_xr.networks import resnet
+    from osm4eo_xr.networks.settings import NetSettings
+
+    count = len(_BANDS)
+    net = NetSettings(bands=count, classes=len(default_legend().classes))
+    scale = Normalization(offset=(0.1,) * count, scale=(0.1,) * count)
+    variables = resnet.init(net, jax.random.key(0))
+    model = Model(net=net, variables=variables, bands=_BANDS, normalization=scale)
+    pixels = da.full((count, _SIDE, _SIDE), 0.1, dtype="float32", chunks=(count, _SIDE, _SIDE))
+    scene = georeference(
+        pixels,
+        target_geobox((0, 0, _SIDE * 10, _SIDE * 10)),
+        dims=("band", "y", "x"),
+        coords={"band": list(_BANDS)},
+        attrs={"units": "1"},
+    )
+    classify(scene, model).compute()
