@@ -148,3 +148,9 @@ batch = 16
 weight_decay = 0.05
 validate_every = 3
 """
+
+
+def test_a_file_may_begin_with_a_byte_order_mark(tmp_path: Path) -> None:
+    path = tmp_path / "c.toml"
+    path.write_text(DEMO, encoding="utf-8-sig")
+    assert read_country(path).name == "x"
