@@ -18,7 +18,7 @@ def read_toml(path: Path, kind: str) -> dict[str, Any]:
         If it is missing or is not TOML.
     """
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))  # editors may begin with a BOM
     except FileNotFoundError:
         raise InputError(f"no {kind} file {path}; give the path of a TOML file") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

@@ -14,14 +14,23 @@ from osm4eo_xr.grid import TARGET_CRS, georeference, target_geobox
 from osm4eo_xr.html_table import html_table
 
 if TYPE_CHECKING:
-    from osm4eo_xr.country.context import Country, Opener, Piece
+    from osm4eo_xr.country.context import Country, Kind, Opener, Piece
     from osm4eo_xr.country.ledger import Ledger
 
 _CHUNK = 1024  # pixels; edge of the blocks that tiles are classified in
 _MAP_CHUNK = 2048  # pixels; edge of the blocks that maps are opened in
 _SHOWN = 16  # pieces in a repr
 _PER_BLOCK = 2  # tasks that shrink a block of a raster and write it
-_PER_CLASSIFIED = 4  # tasks that read a block, add its margin, classify it and crop it
+
+# Edge of the blocks that a kind of piece is cut into, pixels, and its tasks per block. What is not
+# listed is no work of dask: land use is read and a network learns in one process.
+_BLOCKS: dict[Kind, tuple[int, int]] = {
+    "scene": (_CHUNK, 4 + _PER_BLOCK),  # reads bands, masks clouds, chooses a date, joins
+    "labels": (_CHUNK, 2 + _PER_BLOCK),  # burns, puts it in its place
+    "samples": (_CHUNK, 8),  # reads scene and labels, finds what has data, draws, merges
+    "classified": (_CHUNK, 4 + _PER_BLOCK),  # reads, adds the margin, classifies, crops
+    "vector": (_MAP_CHUNK, 2),  # reads, traces
+}
 
 
 @dataclass(frozen=True)
@@ -35,10 +44,11 @@ class PlannedPiece:
     done : bool
         Whether it is whole already.
     chunks : int
-        Blocks to compute: of ``1024 x 1024`` pixels of tiles, ``2048 x 2048`` of maps.
+        Blocks to compute: of ``1024 x 1024`` pixels of tiles, ``2048 x 2048`` of maps; 0 of what
+        dask does not compute, as the training.
     tasks : int
         Tasks that dask would run: those of the lazy map's own graph where it is a map made of
-        maps, else so many per block.
+        maps, else so many per block as this kind of piece takes.
     read, written : int
         Bytes, estimated: scenes as they lie on disk, maps before compression.
     """
@@ -123,8 +133,9 @@ def plan_pieces(run: Country, ledger: Ledger, pieces: list[Piece]) -> Plan:
 
 def _line(piece: Piece, opened: Opener, *, done: bool) -> PlannedPiece:
     if piece.lazy is None:
-        chunks = -(-piece.pixels // _CHUNK**2)
-        tasks = chunks * (_PER_CLASSIFIED + _PER_BLOCK)
+        edge, per_block = _BLOCKS.get(piece.kind, (_CHUNK, 0))
+        chunks = -(-piece.pixels // edge**2) if per_block else 0
+        tasks = chunks * per_block
     else:
         data: Any = piece.lazy(opened).data
         chunks = int(data.npartitions)

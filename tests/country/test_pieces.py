@@ -3,12 +3,19 @@
 from pathlib import Path
 
 import pytest
+from dask.callbacks import Callback
 
 from osm4eo_xr.country.run import plan_country
 from osm4eo_xr.country.settings_file import read_country
+from osm4eo_xr.demo import demo_osm_path, demo_scene_paths
 from osm4eo_xr.errors import InputError
+from osm4eo_xr.imagery.scenes import open_scene
+from osm4eo_xr.labels.rasterize import rasterize_labels
+from osm4eo_xr.maps.layers import extract_layer
+from osm4eo_xr.maps.polygons import to_vector
+from osm4eo_xr.osm.landuse import read_landuse
 from osm4eo_xr.training.fit import DEMO_SAMPLES, DEMO_SETTINGS
-from tests.cases.country_case import MODEL, make_country
+from tests.cases.country_case import LEARN, MODEL, make_country
 
 
 @pytest.fixture(scope="module")
@@ -77,6 +84,34 @@ def test_a_product_never_replaces_an_input(country: Path) -> None:
         (folder / "T00.tif").rename(country.parent / "tiles" / "T00.tif")
 
 
+class Count(Callback):
+    """Counts the tasks that dask runs on threads of this process."""
+
+    tasks = 0
+
+    def _pretask(self, *_: object) -> None:
+        self.tasks += 1
+
+
+def test_each_kind_of_piece_has_its_own_count_of_tasks(tmp_path: Path) -> None:
+    country = make_country(tmp_path / "land", edge=60, overlap=12, learn=LEARN)
+    plan = {p.name: (p.chunks, p.tasks) for p in plan_country(country).pieces}
+    counts = {"classified T00": 6, "labels T00": 4, "samples": 8, "vector water": 2}
+    assert {name: plan[name] for name in counts} == {k: (1, n) for k, n in counts.items()}
+    assert plan["land use"] == plan["model"] == plan["accuracy"] == (0, 0)
+
+
+def test_labels_and_polygons_run_the_tasks_that_are_planned() -> None:
+    scene = open_scene(demo_scene_paths(), chunks=512)[:1].compute()
+    areas = read_landuse(demo_osm_path())
+    with Count() as burning:
+        labels = rasterize_labels(areas, scene.chunk(y=512, x=512)).compute()
+    assert burning.tasks == 2 * 8 + 1  # two a block, and one for all
+    with Count() as tracing:
+        to_vector(extract_layer(labels.chunk(y=512, x=512), "water"))
+    assert tracing.tasks == 2 * 8
+
+
 def test_the_demos_own_settings_can_be_given_in_a_country_file(tmp_path: Path) -> None:
     path = tmp_path / "c.toml"
     path.write_text(DEMO)
@@ -113,3 +148,9 @@ batch = 16
 weight_decay = 0.05
 validate_every = 3
 """
+
+
+def test_a_file_may_begin_with_a_byte_order_mark(tmp_path: Path) -> None:
+    path = tmp_path / "c.toml"
+    path.write_text(DEMO, encoding="utf-8-sig")
+    assert read_country(path).name == "x"
