@@ -201,7 +201,7 @@ class Scan:
         for relation, rules in sorted(found.items()):
             if len(rules) > 1:
                 tags = ", ".join(sorted(rule.tag for rule in rules))
-                reason = f"it has no tags and its outer ways differ ({tags})"
+                reason = f"its tags name no ground and its outer ways differ ({tags})"
                 self._note(self.broken, "relation", relation, reason)
         return {relation: rules.pop() for relation, rules in found.items() if len(rules) == 1}
 
