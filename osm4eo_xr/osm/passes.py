@@ -23,6 +23,7 @@ import osmium.io
 import osmium.osm
 from osmium.index import LocationTable, create_map
 
+from osm4eo_xr.osm.edits import check_id
 from osm4eo_xr.osm.rules import Rules, is_old_style
 
 if TYPE_CHECKING:
@@ -140,7 +141,9 @@ class Relations:
             self.untagged.add(relation.id)
         else:
             return True
+        check_id(relation.id)
         for member in relation.members:
+            check_id(member.ref)
             if member.type == "w" and member.role != "inner":
                 self._ways.append(member.ref)
                 self._marks[member.ref % _MARKS] = True
