@@ -123,8 +123,8 @@ class Scan:
                 rule = self.rules.best(self.rules.matches(area.tags), "area")
         else:
             kind, rule = "relation", self._relations.rule.get(osm_id)
-        if rule is None:
-            return
+        if rule is None or (kind == "relation" and osm_id in self._made):
+            return  # no land, or the relation is twice in the file, as where extracts were joined
         try:
             wkb = self._factory.create_multipolygon(area)
         except RuntimeError:  # libosmium hands out areas without rings where they are wrong

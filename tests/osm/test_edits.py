@@ -135,6 +135,26 @@ def test_ways_out_of_order_are_refused_with_the_command(tmp_path: Path) -> None:
         read_landuse(osm.write(path))
 
 
+@pytest.mark.parametrize("tags", [MULTI | FOREST, MULTI])
+def test_a_relation_that_is_twice_in_a_file_counts_once(
+    tmp_path: Path, tags: dict[str, str]
+) -> None:
+    osm, path = OsmFile(), tmp_path / "a.osm"
+    ring = osm.way(square(0, 0, 30), None if "landuse" in tags else FOREST)
+    osm.relation([(ring, "outer"), (osm.way(square(10, 10, 10)), "inner")], tags)
+    osm.relations *= 2
+    frame = read_landuse(osm.write(path))
+    assert frame[["osm_kind", "osm_id"]].to_numpy().tolist() == [["relation", 900]]
+    assert frame["area"].tolist() == pytest.approx([800 * UNIT], rel=0.01)
+
+
+def test_ways_of_joined_extracts_are_refused_with_the_command(tmp_path: Path) -> None:
+    osm, path = holed(tmp_path)
+    osm.ways.insert(0, osm.ways[0])
+    with pytest.raises(InputError, match="osmium merge A.osm.pbf B.osm.pbf"):
+        read_landuse(osm.write(path))
+
+
 def test_nodes_and_kinds_may_come_in_any_order(tmp_path: Path) -> None:
     osm, path = holed(tmp_path)
     wanted = read_landuse(osm.write(path))
