@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import warnings
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -22,8 +23,17 @@ from osm4eo_xr.cli.console import (
     print_note,
     print_plan,
     print_throughput,
+    show_warning,
 )
-from osm4eo_xr.cli.options import LegendFile, Out, Seed, read_legend, read_outline, write_raster
+from osm4eo_xr.cli.options import (
+    BoundaryLayer,
+    LegendFile,
+    Out,
+    Seed,
+    read_legend,
+    read_outline,
+    write_raster,
+)
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.progress import OUT, piece_bars, progress_bar
 
@@ -47,6 +57,7 @@ def main() -> None:
     """Run the command line; bad input ends with one line and exit code 1, wrong usage with 2."""
     # Arrow's own pool keeps what it once had; land use is read before a map needs its memory.
     os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
+    warnings.showwarning = show_warning
     try:
         app()
     except InputError as error:
@@ -164,6 +175,7 @@ def mosaic(
     country: Annotated[
         str | None, typer.Option("--country", help="Only this country's rows of --boundary.")
     ] = None,
+    boundary_layer: BoundaryLayer = None,
     rule: Annotated[
         str | None, typer.Option(help="Who wins where maps overlap: majority or first.")
     ] = None,
@@ -173,7 +185,7 @@ def mosaic(
     from osm4eo_xr.maps.country_mosaic import mosaic as join
     from osm4eo_xr.rasters.open import open_raster
 
-    outline = read_outline(boundary, country)
+    outline = read_outline(boundary, country, boundary_layer)
     joined = join([open_raster(path) for path in class_maps], outline, rule=rule)
     write_raster(joined, out, read_legend(legend))
 
@@ -216,15 +228,24 @@ def extract(
 @app.command()
 def assess(
     class_map: ClassMap,
-    points: Annotated[Path, typer.Option("--points", help="Vector file with reference classes.")],
+    points: Annotated[
+        Path, typer.Option("--points", help="Vector file or table (lon, lat) with classes.")
+    ],
     out: Out,
+    column: Annotated[
+        str | None, typer.Option(help="Column that holds the class (class_id, class, label, clc).")
+    ] = None,
+    points_layer: Annotated[
+        str, typer.Option("--points-layer", help="Layer of --points, if it has several.")
+    ] = "",
     legend: LegendFile = None,
 ) -> None:
     """Compare a class map with reference points and write the scores as JSON."""
     from osm4eo_xr.accuracy.estimators import assess as compare
     from osm4eo_xr.rasters.open import open_raster
 
-    report = compare(open_raster(class_map), points, legend=read_legend(legend))
+    how: Any = {"legend": read_legend(legend), "column": column, "layer": points_layer}
+    report = compare(open_raster(class_map), points, **how)
     OUT.print(report)
     report.save(out)
 

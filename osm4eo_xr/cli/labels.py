@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from osm4eo_xr.cli.options import LegendFile, Out, read_legend, read_outline, write_raster
+from osm4eo_xr.cli.options import (
+    BoundaryLayer,
+    LegendFile,
+    Out,
+    read_legend,
+    read_outline,
+    write_raster,
+)
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.progress import OUT, progress_bar
 
@@ -28,6 +35,7 @@ def labels(
         list[Path], typer.Option("--like", help="Scene or raster whose grid the labels take.")
     ],
     out: Out,
+    *,
     legend: LegendFile = None,
     edge: Annotated[
         Literal["center", "ignore"], typer.Option(help="ignore leaves mixed pixels unlabeled.")
@@ -45,11 +53,13 @@ def labels(
         Path | None, typer.Option(help="Vector file of the place that the report is about.")
     ] = None,
     country: Annotated[str | None, typer.Option(help="Only this country's rows of it.")] = None,
+    boundary_layer: BoundaryLayer = None,
 ) -> None:
     """Turn OpenStreetMap land use into a class raster on a scene's grid."""
     from osm4eo_xr.imagery.scene_grid import read_grid
 
-    classes, outline, grid = read_legend(legend), read_outline(boundary, country), read_grid(like)
+    classes, outline = read_legend(legend), read_outline(boundary, country, boundary_layer)
+    grid = read_grid(like)
     how: Any = {"legend": classes, "min_area": min_area}
     if not osm.is_dir() and not (polygons or claims or report or picture):
         from osm4eo_xr.labels.write import write_labels
