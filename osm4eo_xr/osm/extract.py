@@ -7,6 +7,8 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import osmium
+
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.osm.areas import OSM_CRS, Bounds, Problems, to_areas
 from osm4eo_xr.osm.edits import as_libosmium_reads
@@ -57,7 +59,7 @@ def readable(path: Path) -> Iterator[Path]:
             yield file
     except InputError:
         raise
-    except (RuntimeError, SyntaxError, KeyError, ValueError) as error:
+    except _UNREADABLE as error:
         advice = next((a for said, a in _ADVICE.items() if said in str(error)), _AGAIN)
         advice = advice.replace("FILE", path.name)
         raise InputError(
@@ -65,6 +67,11 @@ def readable(path: Path) -> Iterator[Path]:
         ) from None
 
 
+# As libosmium and the XML parser put it.
+_UNREADABLE = (
+    *(RuntimeError, SyntaxError, LookupError, ValueError, OverflowError),
+    osmium.InvalidLocationError,
+)
 _AGAIN = "download the extract again"
 _ADVICE = {
     "out of order": "bring it in order with osmium sort FILE -o SORTED.osm.pbf",

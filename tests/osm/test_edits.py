@@ -174,6 +174,9 @@ def test_what_is_no_xml_is_refused(tmp_path: Path) -> None:
     path.write_text('<osm><node lon="9" lat="47"/><way id="-2"></way></osm>')
     with pytest.raises(InputError, match=r"a\.osm cannot be read"):
         read_landuse(path)
+    path.write_text('<osm><node id="1" lon="9 000" lat="47"/><way id="2"></way></osm>')
+    with pytest.raises(InputError, match=r"a\.osm cannot be read"):
+        read_landuse(path)
     (tmp_path / "a.osm.gz").write_bytes(b"not zipped")
     with pytest.raises(InputError, match=r"a\.osm\.gz cannot be read"):
         read_landuse(tmp_path / "a.osm.gz")
