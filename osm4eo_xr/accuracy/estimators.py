@@ -48,6 +48,8 @@ class AccuracyReport:
         temperature; empty for a map.
     name : str
         What was assessed.
+    left_out : int
+        Points without a class or a place; not scored.
     """
 
     counts: Int64[np.ndarray, "k k"]
@@ -55,6 +57,7 @@ class AccuracyReport:
     missing: int = 0
     calibration: Mapping[str, float] = field(default_factory=dict)
     name: str = ""
+    left_out: int = 0
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "counts", np.asarray(self.counts, np.int64))
@@ -68,8 +71,9 @@ class AccuracyReport:
                 f"reports of legends {self.legend.name!r} and {other.legend.name!r} do not add up; "
                 f"assess both with one legend"
             )
-        missing = self.missing + other.missing
-        return AccuracyReport(self.counts + other.counts, self.legend, missing, name=self.name)
+        counts, missing = self.counts + other.counts, self.missing + other.missing
+        left_out = self.left_out + other.left_out
+        return AccuracyReport(counts, self.legend, missing, name=self.name, left_out=left_out)
 
     def __repr__(self) -> str:
         """Give the scores over all classes."""
@@ -139,6 +143,7 @@ class AccuracyReport:
             "legend": self.legend.name,
             "total": self.total,
             "missing": self.missing,
+            "left_out": self.left_out,
             **{name: _plain(getattr(self, name)) for name in _SCORES},
             **{name: _plain(value) for name, value in self.calibration.items()},
             "classes": [self._class_scores(k) for k in range(len(self.legend.ids))],
@@ -199,6 +204,8 @@ class AccuracyReport:
         text = f"{self.total:,} compared"
         if self.missing:
             text += f", {self.missing:,} without data in the map"
+        if self.left_out:
+            text += f", {self.left_out:,} points without class or place left out"
         accuracy, average = _percent(self.overall_accuracy), _percent(self.average_accuracy)
         text += f"; overall accuracy {accuracy}, average {average}, kappa {self.kappa:.3f}"
         return text + "".join(f", {name} {v:.3f}" for name, v in self.calibration.items())
@@ -244,6 +251,7 @@ def assess(
     *,
     legend: Legend | None = None,
     column: str | None = None,
+    layer: str = "",
 ) -> AccuracyReport:
     """Compare a class map with points or with a label raster.
 
@@ -253,12 +261,16 @@ def assess(
         0 = no data; may be lazy, chunks are compared one by one.
     reference : GeoDataFrame, DataArray or path
         Points with a class each; or labels (y, x) uint8 on the map's grid, 0 = unlabeled; or
-        the path of a vector file of points or of a GeoTIFF of labels. Points may be on any CRS.
+        the path of a vector file or table (lon, lat) of points or of a GeoTIFF of labels. Points
+        may be on any CRS.
     legend : Legend, optional
         By default the twelve classes of OSMlanduse.
     column : str, optional
         Column of the points that holds the class: id, slug or name, or its CORINE code in a
-        column ``clc``. By default the first of class_id, class, label, clc.
+        column ``clc``. By default the first of class_id, class, label, clc. Points without a
+        class or a place are left out and counted.
+    layer : str
+        Which of several layers of a vector file.
 
     Raises
     ------
@@ -268,8 +280,10 @@ def assess(
     from osm4eo_xr.accuracy import reference_pairs
 
     legend = legend or default_legend()
-    counts, missing, name = reference_pairs.compare(class_map, reference, legend, column)
-    return AccuracyReport(counts, legend, missing, name=name)
+    counts, missing, left_out, name = reference_pairs.compare(
+        class_map, reference, legend, column, layer
+    )
+    return AccuracyReport(counts, legend, missing, name=name, left_out=left_out)
 
 
 def _check_known(pairs: np.ndarray, legend: Legend) -> None:

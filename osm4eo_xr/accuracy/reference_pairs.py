@@ -6,14 +6,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import shapely
 import xarray as xr
 from dask.base import compute
 from dask.delayed import delayed
 from jaxtyping import UInt8
+from shapely import GeometryType
 
 from osm4eo_xr.accuracy.estimators import confusion_counts
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.grid import crs_name, geobox_of, same_grid
+from osm4eo_xr.legend import NO_DATA
+from osm4eo_xr.vectors import read_vector
 
 if TYPE_CHECKING:
     from geopandas import GeoDataFrame
@@ -27,9 +31,9 @@ _RASTERS = {".tif", ".tiff", ".vrt"}
 
 
 def compare(
-    class_map: xr.DataArray, reference: Any, legend: Legend, column: str | None
-) -> tuple[np.ndarray, int, str]:
-    """Return counts (reference, map), the number without map, and the reference's name."""
+    class_map: xr.DataArray, reference: Any, legend: Legend, column: str | None, layer: str
+) -> tuple[np.ndarray, int, int, str]:
+    """Return counts (reference, map), pairs without map, points left out, the reference's name."""
     if class_map.dims != ("y", "x") or class_map.dtype != np.uint8:
         raise InputError(
             f"the class map is {class_map.dtype} with dims {class_map.dims}; give uint8 (y, x)"
@@ -37,27 +41,20 @@ def compare(
     name = "reference"
     if isinstance(reference, str | Path):
         name = Path(reference).name
-        reference = _open(Path(reference))
+        reference = _open(Path(reference), layer)
     if isinstance(reference, xr.DataArray):
-        return *_compare_rasters(class_map, reference, legend, name), name
+        return *_compare_rasters(class_map, reference, legend, name), 0, name
     return *_compare_points(class_map, reference, legend, column, name), name
 
 
-def _open(path: Path) -> Any:
+def _open(path: Path, layer: str) -> Any:
     """Open a raster lazily, or read a vector file."""
-    if not path.exists():
-        raise InputError(f"no reference {path}; give a vector file of points or a label raster")
-    if path.suffix.lower() in _RASTERS:
+    if path.suffix.lower() in _RASTERS and path.exists():
         from osm4eo_xr.rasters.open import open_raster
 
         return open_raster(path)
-    import geopandas as gpd
-    from pyogrio.errors import DataLayerError, DataSourceError
-
-    try:
-        return gpd.read_parquet(path) if path.suffix == ".parquet" else gpd.read_file(path)
-    except (DataSourceError, DataLayerError, ValueError, OSError) as error:
-        raise InputError(f"{path} is not a vector file of points: {error}") from None
+    option = "accuracy.layer in the country file, or --points-layer"
+    return read_vector(path, "reference points", layer=layer, option=option)
 
 
 def _compare_rasters(
@@ -107,48 +104,66 @@ def _sum_chunks(
 
 def _compare_points(
     class_map: xr.DataArray, points: GeoDataFrame, legend: Legend, column: str | None, name: str
-) -> tuple[np.ndarray, int]:
-    """Count points by the pixel that each lies in."""
-    classes = _classes_of(points, legend, column, name)
+) -> tuple[np.ndarray, int, int]:
+    """Count points by the pixel that each lies in, and those without a class or a place."""
     if points.crs is None:
         raise InputError(f"{name} has no CRS; assign one, for example points.set_crs(3035)")
-    others = sorted({str(kind) for kind in points.geom_type} - {"Point"})
-    if others:
-        raise InputError(
-            f"{name} holds a {others[0]}; give points, or rasterize polygons to labels"
-        )
+    import geopandas as gpd
+
+    classes, places = _classes_of(points, legend, column, name), _places_of(points, name)
+    known = (classes > 0) & ~(shapely.is_missing(places) | shapely.is_empty(places))
+    if not known.any():
+        raise InputError(f"{name} has no point with both a class and a place; give some")
+    classes, where = classes[known], gpd.GeoSeries(places[known], crs=points.crs)
     geobox = geobox_of(class_map)
-    placed = points.geometry.to_crs(str(geobox.crs))
+    placed = where.to_crs(str(geobox.crs))
     col, row = ~geobox.affine * np.stack([placed.x, placed.y])
-    row, col = np.floor(row).astype(np.int64), np.floor(col).astype(np.int64)
     inside = (row >= 0) & (row < geobox.shape[0]) & (col >= 0) & (col < geobox.shape[1])
     if not inside.any():
         raise InputError(f"no point of {name} lies on the class map; give points of its ground")
-    found = np.zeros(len(points), np.uint8)
-    at = {dim: xr.DataArray(index[inside], dims="point") for dim, index in (("y", row), ("x", col))}
+    row, col = (np.floor(index[inside]).astype(np.int64) for index in (row, col))
+    found = np.zeros(len(where), np.uint8)
+    at = {dim: xr.DataArray(index, dims="point") for dim, index in (("y", row), ("x", col))}
     found[inside] = class_map.isel(at).to_numpy()
-    return confusion_counts(classes, found, legend)
+    return *confusion_counts(classes, found, legend), int((~known).sum())
+
+
+def _places_of(points: GeoDataFrame, name: str) -> np.ndarray:
+    """Return the points; a MultiPoint of one is that one."""
+    places: Any = np.array(points.geometry.array, dtype=object)
+    kinds = shapely.get_type_id(places)
+    ones = (kinds == GeometryType.MULTIPOINT) & (shapely.get_num_geometries(places) == 1)
+    places[ones] = shapely.get_geometry(places[ones], 0)
+    kinds = shapely.get_type_id(places)
+    others = np.flatnonzero((kinds != GeometryType.POINT) & (kinds != GeometryType.MISSING))
+    if others.size:
+        raise InputError(
+            f"{name} holds a {places[others[0]].geom_type} in row {others[0]}; give points (those "
+            f"of a MultiPoint one by one), or rasterize polygons to labels"
+        )
+    return places
 
 
 def _classes_of(
     points: GeoDataFrame, legend: Legend, column: str | None, name: str
 ) -> UInt8[np.ndarray, " n"]:
-    """Return the class id of each point."""
+    """Return the class id of each point; 0 = none."""
     wanted = (column,) if column else COLUMNS
     there = [c for c in wanted if c in points.columns]
     if not there:
         have = ", ".join(str(c) for c in points.columns if c != points.geometry.name)
         raise InputError(
             f"{name} has no column {' or '.join(wanted)}; it has {have or 'none'}: "
-            f"name the one that holds the class"
+            f"name the one that holds the class (column)"
         )
-    values = points[there[0]].tolist()
-    empty = [row for row, value in enumerate(values) if value is None or value != value]  # noqa: PLR0124 - NaN
-    if empty:
-        raise InputError(f"{name} has no {there[0]} in row {empty[0]}; give every point a class")
+    given = points[there[0]]
+    values = [v if known else None for v, known in zip(given, given.notna(), strict=True)]
     prefix = "clc:" if there[0] == "clc" else ""
     ids = {}
     for value in set(values):
+        if value is None or not str(value).strip():
+            ids[value] = NO_DATA
+            continue
         plain = int(value) if isinstance(value, float) and value.is_integer() else value
         try:
             ids[value] = legend.find(f"{prefix}{plain}").id

@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import os
 import sys
+import warnings
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -21,9 +22,11 @@ from osm4eo_xr.cli.console import (
     print_note,
     print_plan,
     print_throughput,
+    show_warning,
 )
 from osm4eo_xr.cli.failures import report_failure
 from osm4eo_xr.cli.options import (
+    BoundaryLayer,
     LegendFile,
     Out,
     Overwrite,
@@ -57,6 +60,7 @@ def main() -> None:
     """
     # Arrow's own pool keeps what it once had; land use is read before a map needs its memory.
     os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
+    warnings.showwarning = show_warning
     raise_open_files()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
@@ -181,6 +185,7 @@ def mosaic(
     country: Annotated[
         str | None, typer.Option("--country", help="Only this country's rows of --boundary.")
     ] = None,
+    boundary_layer: BoundaryLayer = None,
     rule: Annotated[
         str | None, typer.Option(help="Who wins where maps overlap: majority or first.")
     ] = None,
@@ -193,7 +198,7 @@ def mosaic(
 
     inputs = [*class_maps, boundary, legend]
     with outputs([(out, RASTER)], inputs, overwrite=overwrite) as place:
-        outline = read_outline(boundary, country)
+        outline = read_outline(boundary, country, boundary_layer)
         joined = join([open_raster(path) for path in class_maps], outline, rule=rule)
         write_raster(joined, place(out), read_legend(legend))
 
@@ -237,8 +242,16 @@ def extract(
 @app.command()
 def assess(
     class_map: ClassMap,
-    points: Annotated[Path, typer.Option("--points", help="Vector file with reference classes.")],
+    points: Annotated[
+        Path, typer.Option("--points", help="Vector file or table (lon, lat) with classes.")
+    ],
     out: Out,
+    column: Annotated[
+        str | None, typer.Option(help="Column that holds the class (class_id, class, label, clc).")
+    ] = None,
+    points_layer: Annotated[
+        str, typer.Option("--points-layer", help="Layer of --points, if it has several.")
+    ] = "",
     legend: LegendFile = None,
     overwrite: Overwrite = False,
 ) -> None:
@@ -248,7 +261,8 @@ def assess(
 
     inputs = [class_map, points, legend]
     with outputs([(out, REPORT)], inputs, overwrite=overwrite) as place:
-        report = compare(open_raster(class_map), points, legend=read_legend(legend))
+        how: Any = {"legend": read_legend(legend), "column": column, "layer": points_layer}
+        report = compare(open_raster(class_map), points, **how)
         OUT.print(report)
         report.save(place(out))
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sys
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.markup import escape
 from rich.progress import (
@@ -16,6 +18,7 @@ from rich.progress import (
 )
 from rich.table import Table
 
+from osm4eo_xr.errors import InputWarning
 from osm4eo_xr.progress import ERR, OUT
 
 if TYPE_CHECKING:
@@ -146,6 +149,14 @@ def print_findings(findings: Sequence[Finding]) -> None:
 def print_note(text: str) -> None:
     """Print a remark on standard error."""
     ERR.print(f"[yellow]note:[/] {escape(text)}", soft_wrap=True, highlight=False)
+
+
+def show_warning(message: Warning | str, category: type[Warning], *where: Any) -> None:
+    """Print our own warnings as notes; others as Python does."""
+    if issubclass(category, InputWarning):
+        print_note(str(message))
+    else:
+        sys.stderr.write(warnings.formatwarning(message, category, *where[:2]))
 
 
 def print_error(message: object) -> None:

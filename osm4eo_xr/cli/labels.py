@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from osm4eo_xr.cli.options import (
+    BoundaryLayer,
     LegendFile,
     Out,
     Overwrite,
@@ -55,6 +56,7 @@ def labels(
     ] = None,
     country: Annotated[str | None, typer.Option(help="Only this country's rows of it.")] = None,
     overwrite: Overwrite = False,
+    boundary_layer: BoundaryLayer = None,
 ) -> None:
     """Turn OpenStreetMap land use into a class raster on a scene's grid."""
     from osm4eo_xr.imagery.scene_grid import read_grid
@@ -67,7 +69,7 @@ def labels(
         (picture, PICTURE),
     ]
     with outputs(asked, [osm, *like, legend, boundary], overwrite=overwrite) as place:
-        classes, outline = read_legend(legend), read_outline(boundary, country)
+        classes, outline = read_legend(legend), read_outline(boundary, country, boundary_layer)
         grid = read_grid(like)
         how: Any = {"legend": classes, "min_area": min_area}
         if not osm.is_dir() and not (polygons or claims or report or picture):

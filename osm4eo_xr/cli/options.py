@@ -21,6 +21,9 @@ LegendFile = Annotated[
 ]
 Out = Annotated[Path, typer.Option("--out", help="File or folder to write.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace files that exist.")]
+BoundaryLayer = Annotated[
+    str | None, typer.Option("--boundary-layer", help="Layer of --boundary, if it has several.")
+]
 Seed = Annotated[int, typer.Option("--seed", help="Seed of every random choice.")]
 
 
@@ -32,15 +35,22 @@ def write_raster(raster: xr.DataArray, path: Path, legend: Legend | None) -> Non
         write_cog(raster, path, legend=legend, progress=progress)
 
 
-def read_outline(boundary: Path | None, country: str | None) -> Path | GeoDataFrame | None:
-    """Return a boundary's file, or one country's rows of it."""
-    if country is None:
+def read_outline(
+    boundary: Path | None, country: str | None, layer: str | None
+) -> Path | GeoDataFrame | None:
+    """Return a boundary's file, or one layer or country's rows of it."""
+    if boundary is None and (country or layer):
+        option = f"--country {country}" if country else f"--boundary-layer {layer}"
+        raise InputError(f"{option} needs --boundary with a vector file; give it")
+    if boundary is None or not (country or layer):
         return boundary
-    if boundary is None:
-        raise InputError(f"--country {country} needs --boundary with a file of countries; give it")
-    from osm4eo_xr.maps.boundary import country_boundary
+    if country:
+        from osm4eo_xr.maps.boundary import country_boundary
 
-    return country_boundary(country, boundary)
+        return country_boundary(country, boundary, layer or "")
+    from osm4eo_xr.vectors import read_vector
+
+    return read_vector(boundary, "boundary", layer=layer or "")
 
 
 def read_legend(path: Path | None) -> Legend:

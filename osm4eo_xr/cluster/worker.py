@@ -22,7 +22,7 @@ WORKER_SETUP = "osm4eo_xr.cluster.worker"
 
 
 def dask_setup(worker: Worker) -> None:
-    """Leave Ctrl-C to the parent; give the process its files, its GPU and the thread that uses it."""
+    """Leave Ctrl-C to the parent; give the process its files, its GPU and one thread for it."""
     if multiprocessing.parent_process() is not None:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
     raise_open_files()

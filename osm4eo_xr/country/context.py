@@ -204,16 +204,17 @@ class Country:
         return [self.out / "labels" / f"{t.id}.tif" for t in self.tiles]
 
     def outline(self) -> gpd.GeoDataFrame | Path | None:
-        """Return the boundary's file, or one country's rows of it."""
+        """Return the boundary's file, or one layer or country's rows of it."""
         from osm4eo_xr.maps.boundary import country_boundary
+        from osm4eo_xr.vectors import read_vector
 
         settings = self.settings.boundary
         if not settings.file:
             return None
         path = self.base / settings.file
-        if not settings.country:
-            return path
-        return country_boundary(find_country(settings.country).code, path)
+        if settings.country:
+            return country_boundary(find_country(settings.country).code, path, settings.layer)
+        return read_vector(path, "boundary", layer=settings.layer) if settings.layer else path
 
     def write(
         self,
@@ -242,7 +243,11 @@ class Country:
 
 def _expand(base: Path, pattern: str) -> list[Path]:
     """Return the files that a path or glob names, in order."""
-    found = sorted(Path(p) for p in glob.glob(str(base / pattern), recursive=True))  # noqa: PTH207 - absolute patterns too
+    if (base / pattern).exists():  # whatever brackets its name has
+        return [base / pattern]
+    # As root, so that brackets in the folder's own name are none of the pattern.
+    names = glob.glob(pattern, root_dir=base, recursive=True)  # noqa: PTH207 - absolute patterns too
+    found = sorted(base / name for name in names)
     if not found:
         raise InputError(f"no file {base / pattern}; check the path or glob in the country file")
     return found

@@ -73,5 +73,6 @@ def _of_points(run: Country) -> dict[str, Any]:
         run.base / settings.points,
         legend=run.legend,
         column=settings.column or None,
+        layer=settings.layer,
     )
     return {"reference points": report.to_dict()}

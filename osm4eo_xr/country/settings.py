@@ -111,13 +111,17 @@ class Boundary:
         Vector file.
     country : str
         Code, ISO code or name; picks that country's polygons from ``file``.
+    layer : str
+        Which of several layers of ``file``.
     """
 
     file: str = ""
     country: str = ""
+    layer: str = ""
 
     def __post_init__(self) -> None:
-        _check(bool(self.file) or not self.country, "boundary.file", self.file, "a vector file")
+        named = self.country or self.layer
+        _check(bool(self.file) or not named, "boundary.file", self.file, "a vector file")
 
 
 @dataclass(frozen=True)
@@ -188,18 +192,20 @@ class Reference:
     Attributes
     ----------
     points : str
-        Vector file of points with a class each, or a label raster.
+        Vector file or table of points with a class each, or a label raster.
     column : str
         Column that holds the class; left out, the first that ``assess`` knows.
+    layer : str
+        Which of several layers of ``points``.
     """
 
     points: str = ""
     column: str = ""
+    layer: str = ""
 
     def __post_init__(self) -> None:
-        _check(
-            bool(self.points) or not self.column, "accuracy.points", self.points, "a vector file"
-        )
+        named = self.column or self.layer
+        _check(bool(self.points) or not named, "accuracy.points", self.points, "a vector file")
 
 
 @dataclass(frozen=True)

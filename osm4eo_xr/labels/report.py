@@ -21,6 +21,7 @@ from osm4eo_xr.labels.rasterize import rasterize_labels
 from osm4eo_xr.legend import NO_DATA, Legend, default_legend
 from osm4eo_xr.osm.areas import Problems, Tally
 from osm4eo_xr.osm.partitions import Landuse
+from osm4eo_xr.vectors import read_vector
 
 EU_LABELED = 0.618
 """Share of the EU's area that OpenStreetMap labels (Schultz, Li et al. 2025, Scientific Data)."""
@@ -109,7 +110,7 @@ def _count(
     parts = [first, second]
     if boundary is not None:
         if not isinstance(boundary, gpd.GeoDataFrame):
-            boundary = gpd.read_file(boundary)
+            boundary = read_vector(boundary, "boundary", option="--boundary-layer")
         ones = {"class_id": np.ones(len(boundary), np.uint8)}
         place = gpd.GeoDataFrame(ones, geometry=boundary.geometry.to_numpy(), crs=boundary.crs)
         parts.append(da.asarray(rasterize_labels(place, labels.copy(data=first)).data) > 0)

@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 import geopandas as gpd
-import pyogrio.errors
+import numpy as np
 import shapely
 from odc.geo.geobox import GeoBox
 from shapely.affinity import affine_transform
 from shapely.geometry.base import BaseGeometry
 
 from osm4eo_xr.countries import find_country
-from osm4eo_xr.errors import InputError
+from osm4eo_xr.errors import InputError, InputWarning
+from osm4eo_xr.osm.repair import polygons_of
+from osm4eo_xr.vectors import read_vector
 
 _COUNTRY_COLUMNS = ("ISO", "ADM0_A3", "CNTR", "NAME", "ADMIN", "SOVEREIGNT")
 
 
-def country_boundary(country: str, boundaries: str | Path) -> gpd.GeoDataFrame:
+OPTION = "boundary.layer in the country file, or --boundary-layer"
+"""How one of several layers is named."""
+
+
+def country_boundary(country: str, boundaries: str | Path, layer: str = "") -> gpd.GeoDataFrame:
     """Return one country's polygons from a file of boundaries.
 
     Parameters
@@ -28,13 +35,15 @@ def country_boundary(country: str, boundaries: str | Path) -> gpd.GeoDataFrame:
     boundaries : path
         Vector file with a column of ISO 3166-1 codes (two or three letters) or English names, as
         Natural Earth and GISCO have.
+    layer : str
+        Which of several layers of the file.
 
     Raises
     ------
     InputError
-        If no row of the file answers to the name.
+        If no row of the file answers to the name, or it has several layers and none is named.
     """
-    frame = _read_vector(boundaries)
+    frame = read_vector(boundaries, "boundary", layer=layer, option=OPTION)
     try:
         known = find_country(country)
         names, title = (known.iso3, known.iso, known.name), f"{known.name} ({known.iso3})"
@@ -53,15 +62,22 @@ def country_boundary(country: str, boundaries: str | Path) -> gpd.GeoDataFrame:
 def read_boundary(
     boundary: str | Path | gpd.GeoDataFrame | BaseGeometry, target: GeoBox
 ) -> BaseGeometry:
-    """Return the boundary as one geometry in pixel units of the target grid."""
+    """Return the boundary as one geometry in pixel units of the target grid.
+
+    Polygons that cross themselves are mended, with a warning.
+    """
     if isinstance(boundary, BaseGeometry):
-        shape = boundary
+        shape = _mended(np.array([boundary]))[0]
     else:
-        frame = boundary if isinstance(boundary, gpd.GeoDataFrame) else _read_vector(boundary)
+        is_frame = isinstance(boundary, gpd.GeoDataFrame)
+        frame = boundary if is_frame else read_vector(boundary, "boundary", option=OPTION)
         if frame.crs is None:
             raise InputError("the boundary has no CRS; set one, for example with .set_crs(4326)")
-        shape = frame.to_crs(str(target.crs)).geometry.union_all()
-    if shape.is_empty or shape.area == 0:
+        sound = frame.set_geometry(_mended(frame.geometry.to_numpy()), crs=frame.crs)
+        placed = sound.to_crs(str(target.crs)).geometry.to_numpy()
+        shape = shapely.union_all(shapely.make_valid(placed))
+    shape = polygons_of(shape)
+    if shape.is_empty:
         raise InputError("the boundary holds no polygon; give an area, not lines or points")
     inverse = ~target.affine
     pixels = affine_transform(shape, inverse.to_shapely())
@@ -71,8 +87,16 @@ def read_boundary(
     return shapely.make_valid(pixels)
 
 
-def _read_vector(path: str | Path) -> gpd.GeoDataFrame:
-    try:
-        return gpd.read_file(path)
-    except (pyogrio.errors.DataSourceError, OSError) as error:
-        raise InputError(f"cannot read boundary {path}: {error}") from None
+def _mended(shapes: np.ndarray) -> np.ndarray:
+    """Return geometries that cover what theirs enclose, and tell which were not sound."""
+    wrong = np.flatnonzero(~shapely.is_valid(shapes) & ~shapely.is_missing(shapes))
+    if not wrong.size:
+        return shapes
+    said = shapely.is_valid_reason(shapes[wrong[0]])
+    warnings.warn(
+        f"the boundary has {wrong.size} invalid polygons of {len(shapes)} (first: {said}); they "
+        f"were mended, look at the map's edge there",
+        InputWarning,
+        stacklevel=3,
+    )
+    return np.asarray(shapely.make_valid(shapes))

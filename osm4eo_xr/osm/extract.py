@@ -7,8 +7,11 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import osmium
+
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.osm.areas import OSM_CRS, Bounds, Problems, to_areas
+from osm4eo_xr.osm.edits import as_libosmium_reads
 from osm4eo_xr.osm.scan import Scan
 from osm4eo_xr.osm.spool import Spool
 
@@ -34,9 +37,9 @@ def spool_landuse(
     Memory holds some thousand areas at a time, however large the extract; node locations of one
     above 300 MB are in that folder too.
     """
-    with ExitStack() as closing, readable(path):
+    with ExitStack() as closing, readable(path) as file:
         spool = closing.enter_context(Spool(scratch, cell))
-        scan = Scan(path, legend, progress, scratch)
+        scan = Scan(file, legend, progress, scratch)
         for rows in scan.batches():
             spool.add(to_areas(rows, bbox, crs))
         if not len(spool):
@@ -47,16 +50,36 @@ def spool_landuse(
 
 
 @contextmanager
-def readable(path: Path) -> Iterator[None]:
-    """Say plainly when a file is missing or damaged."""
+def readable(path: Path) -> Iterator[Path]:
+    """Yield the file to read for an extract; say plainly when it is missing, damaged or none."""
     if not path.is_file():
         raise InputError(f"no OpenStreetMap file {path}; give the path of an .osm.pbf or .osm file")
     try:
-        yield
-    except RuntimeError as error:
+        with as_libosmium_reads(path) as file:
+            yield file
+    except InputError:
+        raise
+    except _UNREADABLE as error:
+        advice = next((a for said, a in _ADVICE.items() if said in str(error)), _AGAIN)
+        advice = advice.replace("FILE", path.name)
         raise InputError(
-            f"{path} cannot be read as OpenStreetMap data ({error}); download the extract again"
+            f"{path} cannot be read as OpenStreetMap data ({error}); {advice}"
         ) from None
+
+
+# As libosmium and the XML parser put it.
+_UNREADABLE = (
+    *(RuntimeError, SyntaxError, LookupError, ValueError, OverflowError),
+    osmium.InvalidLocationError,
+)
+_AGAIN = "download the extract again"
+_ADVICE = {
+    "out of order": "bring it in order with osmium sort FILE -o SORTED.osm.pbf",
+    "twice": "join extracts with osmium merge A.osm.pbf B.osm.pbf -o BOTH.osm.pbf, which keeps one "
+    "of each object",
+    "is negative": "give its objects new ids with osmium sort FILE -o SORTED.osm.pbf and osmium "
+    "renumber SORTED.osm.pbf -o NEW.osm.pbf",
+}
 
 
 def nothing_in(path: Path, legend: Legend, bbox: Bounds | None) -> InputError:

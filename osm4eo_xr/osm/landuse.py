@@ -51,6 +51,7 @@ def read_landuse(
     ----------
     path : str or Path
         ``.osm.pbf``, ``.osm``, ``.osm.gz`` or ``.osm.bz2``, or a folder from ``write_landuse``.
+        XML that an editor saved may hold negative ids in any order; what it deleted is left out.
     legend : Legend, optional
         Its rules say which tags lead to which class; OSMlanduse's by default. A folder keeps the
         classes it was written with.
@@ -74,13 +75,14 @@ def read_landuse(
     Raises
     ------
     InputError
-        If the file is missing, cannot be read or holds no area that the legend names.
+        If the file is missing, cannot be read, holds changes or a history, says that it is not
+        whole (Overpass), is out of order, or holds no area that the legend names.
     """
     path, legend = Path(path), legend or default_legend()
     if path.is_dir():
         return _frame_of_folder(open_landuse(path), bbox)
-    with readable(path):
-        scan = Scan(path, legend, progress)
+    with readable(path) as file:
+        scan = Scan(file, legend, progress)
         parts = [to_areas(rows, bbox) for rows in scan.batches()]
     if not sum(map(len, parts)):
         raise nothing_in(path, legend, bbox)
@@ -185,9 +187,9 @@ def unclaimed_tags(
     legend = legend or default_legend()
     named = {rule.tag for rule in legend.rules}
     counts: Counter[str] = Counter()
-    with readable(Path(path)):
+    with readable(Path(path)) as file:
         kinds = osmium.osm.WAY | osmium.osm.RELATION
-        objects = osmium.FileProcessor(str(path), kinds)
+        objects = osmium.FileProcessor(str(file), kinds)
         for thing in objects.with_filter(osmium.filter.KeyFilter(*_LAND_KEYS)):
             if isinstance(thing, osmium.osm.Way) and not thing.is_closed():
                 continue

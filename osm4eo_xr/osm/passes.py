@@ -23,7 +23,8 @@ import osmium.osm
 from osmium.index import LocationTable, create_map
 
 from osm4eo_xr.files import scratch_folder
-from osm4eo_xr.osm.rules import Rules, is_untagged
+from osm4eo_xr.osm.edits import check_id
+from osm4eo_xr.osm.rules import Rules, is_old_style
 
 if TYPE_CHECKING:
     from osm4eo_xr.legend import TagRule
@@ -115,7 +116,7 @@ class Relations:
     rule : dict
         The rule of each relation that its own tags make land.
     untagged : set
-        Multipolygons without tags of their own, whose outer ways may carry them.
+        Multipolygons whose own tags do not say what they are, as their outer ways' may.
     """
 
     def __init__(self, rules: Rules, progress: _Bytes) -> None:
@@ -132,14 +133,17 @@ class Relations:
         self._count += 1
         if self._count % _REPORT_EVERY == 0:
             self.progress.report()
-        rule = self.rules.best(self.rules.matches(relation.tags), "area")
+        matches = self.rules.matches(relation.tags)
+        rule = self.rules.best(matches, "area")
         if rule is not None:
             self.rule[relation.id] = rule
-        elif relation.tags.get("type") == "multipolygon" and is_untagged(relation.tags):
+        elif not matches and is_old_style(relation):
             self.untagged.add(relation.id)
         else:
             return True
+        check_id(relation.id)
         for member in relation.members:
+            check_id(member.ref)
             if member.type == "w" and member.role != "inner":
                 self._ways.append(member.ref)
                 self._marks[member.ref % _MARKS] = True

@@ -15,6 +15,8 @@ import shapely
 from osmium.index import LocationTable
 from shapely.geometry.base import BaseGeometry
 
+from osm4eo_xr.osm.edits import check_id
+
 _MIN_NODES = 4  # of a closed ring, the first counted twice
 
 
@@ -85,6 +87,9 @@ def _line(nodes: Any) -> _Line:
 def line_points(nodes: Any) -> np.ndarray:
     """Return the places of the nodes that are in the file, (n, 2) degrees."""
     points = [(n.lon, n.lat) for n in nodes if n.location.valid()]
+    if len(points) < len(nodes):
+        for node in nodes:
+            check_id(node.ref)
     return np.array(points, float).reshape(-1, 2)
 
 

@@ -8,10 +8,44 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from osm4eo_xr.legend import Legend, TagRule
 
-IGNORED_KEYS = frozenset(
-    {"type", "created_by", "source", "note", "fixme", "FIXME", "comment", "description", "name"}
+GROUND_KEYS = frozenset(
+    {
+        "aerialway",
+        "aeroway",
+        "amenity",
+        "area:highway",
+        "barrier",
+        "boundary",
+        "building",
+        "building:part",
+        "craft",
+        "emergency",
+        "geological",
+        "golf",
+        "healthcare",
+        "highway",
+        "historic",
+        "indoor",
+        "landcover",
+        "landuse",
+        "leisure",
+        "man_made",
+        "military",
+        "natural",
+        "office",
+        "place",
+        "playground",
+        "power",
+        "public_transport",
+        "railway",
+        "shop",
+        "telecom",
+        "tourism",
+        "waterway",
+    }
 )
-"""Keys that say nothing of the ground; a multipolygon with no others takes its outer ways' tags."""
+"""Keys that say what an object is (OpenStreetMap's map features); others, such as wikidata, ref,
+name:de, website, water or surface, only say more of it."""
 
 
 _NONE: dict[str, list[TagRule]] = {}
@@ -63,6 +97,9 @@ def _holds(rule: TagRule, tags: Any) -> bool:
     return not rule.require or any(tags.get(key) == value for key, value in rule.require)
 
 
-def is_untagged(tags: Any) -> bool:
-    """Whether a relation says nothing of the ground itself, as multipolygons of the old style."""
-    return all(tag.k in IGNORED_KEYS for tag in tags)
+def is_old_style(relation: Any) -> bool:
+    """Whether a multipolygon leaves it to its outer ways to say what it is."""
+    tags = relation.tags
+    if tags.get("type") != "multipolygon":
+        return False
+    return not any(tag.k in GROUND_KEYS for tag in tags)

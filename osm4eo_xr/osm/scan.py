@@ -16,6 +16,7 @@ import osmium.geom
 import shapely
 
 from osm4eo_xr.osm.areas import Problems, Rows
+from osm4eo_xr.osm.edits import check_id, original_id
 from osm4eo_xr.osm.passes import Passes, Progress
 from osm4eo_xr.osm.repair import Rescued, line_points, rescue
 from osm4eo_xr.osm.rules import Rules
@@ -105,10 +106,13 @@ class Scan:
         rows, self._rows = self._rows, Rows()
         return rows
 
+    def _add(self, rule: TagRule, kind: str, osm_id: int, wkb: str | bytes) -> None:
+        self._rows.add(rule, kind, original_id(osm_id), wkb)
+
     def _point(self, node: Any) -> None:
         rule = self.rules.best(self.rules.matches(node.tags), "point")
         if rule is not None:
-            self._rows.add(rule, "node", node.id, self._factory.create_point(node))
+            self._add(rule, "node", node.id, self._factory.create_point(node))
 
     def _area(self, area: Any) -> None:
         """Take an assembled area in."""
@@ -119,8 +123,8 @@ class Scan:
                 rule = self.rules.best(self.rules.matches(area.tags), "area")
         else:
             kind, rule = "relation", self._relations.rule.get(osm_id)
-        if rule is None:
-            return
+        if rule is None or (kind == "relation" and osm_id in self._made):
+            return  # no land, or the relation is twice in the file, as where extracts were joined
         try:
             wkb = self._factory.create_multipolygon(area)
         except RuntimeError:  # libosmium hands out areas without rings where they are wrong
@@ -136,7 +140,7 @@ class Scan:
         elif any(self._may_replace(r, rule) for r in self._relations.of(osm_id)):
             self._held.append(_Held(rule, osm_id, wkb))
             return
-        self._rows.add(rule, kind, osm_id, wkb)
+        self._add(rule, kind, osm_id, wkb)
 
     def _way(self, way: Any) -> None:
         """Take a line of the legend in; note a ring that an area must come from."""
@@ -148,6 +152,7 @@ class Scan:
         if area is None:
             return
         osm_id = way.id
+        check_id(osm_id)
         owners = self._relations.of(osm_id)
         if owners and self._relations.untagged.intersection(owners):
             self._outer_rules[osm_id] = area
@@ -165,7 +170,7 @@ class Scan:
                 return
             self._note(self.repaired, "way", way.id, f"{reason}; the line joins the others")
             wkb = shapely.LineString(points).wkb
-        self._rows.add(rule, "way", way.id, wkb)
+        self._add(rule, "way", way.id, wkb)
 
     def _lost(self) -> Iterator[Rescued]:
         """Read once more what was not assembled."""
@@ -187,9 +192,9 @@ class Scan:
         makers = self._relations.of(held.osm_id)
         owner = next((r for r in makers if self._made.get(r) == held.rule.tag), None)
         if owner is None:
-            self._rows.add(held.rule, "way", held.osm_id, held.wkb)
+            self._add(held.rule, "way", held.osm_id, held.wkb)
         else:
-            reason = f"relation {owner} has it as outer ring, with {held.rule.tag}"
+            reason = f"relation {original_id(owner)} has it as outer ring, with {held.rule.tag}"
             self._note(self.duplicates, "way", held.osm_id, reason)
 
     def _old_style(self) -> dict[int, TagRule]:
@@ -201,7 +206,7 @@ class Scan:
         for relation, rules in sorted(found.items()):
             if len(rules) > 1:
                 tags = ", ".join(sorted(rule.tag for rule in rules))
-                reason = f"it has no tags and its outer ways differ ({tags})"
+                reason = f"its tags name no ground and its outer ways differ ({tags})"
                 self._note(self.broken, "relation", relation, reason)
         return {relation: rules.pop() for relation, rules in found.items() if len(rules) == 1}
 
@@ -211,4 +216,4 @@ class Scan:
 
     @staticmethod
     def _note(problems: list[dict[str, Any]], kind: str, osm_id: int, reason: str) -> None:
-        problems.append({"osm_kind": kind, "osm_id": osm_id, "reason": reason})
+        problems.append({"osm_kind": kind, "osm_id": original_id(osm_id), "reason": reason})

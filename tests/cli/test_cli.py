@@ -1,14 +1,18 @@
 """The command line on wrong input: one clear line, exit code 1 or 2, nothing half-written."""
 
+import json
 import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import geopandas as gpd
 import numpy as np
 import pytest
 import rasterio
+import shapely
+import shapely.affinity
 from rasterio.transform import from_origin
 
 from osm4eo_xr.cli.app import main
@@ -263,3 +267,31 @@ def test_agree_refuses_rasters_on_other_grids(run: Run, tmp_path: Path, class_ma
     far = write_raster(tmp_path / "far.tif", left=3_000_000)
     assert_refused(run("agree", far, class_map, "--out", tmp_path / "out.tif"), "grid")
     assert not (tmp_path / "out.tif").exists()
+
+
+def test_points_and_boundaries_as_they_are_found(run: Run, tmp_path: Path, class_map: Path) -> None:
+    places = gpd.points_from_xy([4_400_005, 4_400_015, 4_400_025], [3_279_995] * 3)
+    points = gpd.GeoDataFrame({"lc": [1, None, 2]}, geometry=places, crs=3035)
+    points.to_file(tmp_path / "p.gpkg", layer="old")
+    points.to_file(tmp_path / "p.gpkg", layer="new")
+    given = ("assess", class_map, "--points", tmp_path / "p.gpkg", "--column", "lc")
+    report = tmp_path / "r.json"
+    assert_refused(run(*given, "--out", report), "2 layers, old, new", "--points-layer")
+    assert not report.exists()
+    assert run(*given, "--points-layer", "new", "--out", report).returncode == 0
+    found = json.loads(report.read_text())
+    assert (found["total"], found["left_out"]) == (2, 1)
+
+    bow = shapely.Polygon([(0, 0), (400, 400), (400, 0), (0, 400)])
+    bow = shapely.affinity.translate(bow, 4_400_000, 3_279_600)
+    gpd.GeoDataFrame(geometry=[bow], crs=3035).to_file(tmp_path / "b.gpkg", layer="bow")
+    gpd.GeoDataFrame(geometry=[bow.envelope], crs=3035).to_file(tmp_path / "b.gpkg", layer="box")
+    out = tmp_path / "m.tif"
+    clip = ("mosaic", class_map, "--boundary", tmp_path / "b.gpkg", "--out", out)
+    assert_refused(run(*clip), "2 layers, bow, box", "--boundary-layer")
+    ended = run(*clip, "--boundary-layer", "bow")
+    assert ended.returncode == 0
+    assert "note: the boundary has 1 invalid polygons of 1" in ended.stderr
+    with rasterio.open(out) as source:
+        assert (source.read(1) > 0).sum() == pytest.approx(40 * 40 / 2, abs=40)
+    assert_refused(run("mosaic", class_map, "--boundary-layer", "bow", "--out", out), "--boundary")

@@ -304,6 +304,17 @@ def test_missing_files_are_named(tmp_path: Path) -> None:
         plan_country(path)
 
 
+def test_brackets_in_a_folder_s_name_are_no_pattern(tmp_path: Path) -> None:
+    folder = tmp_path / "run [2]*"
+    folder.mkdir()
+    path = make_country(folder)
+    tiles = plan_country(path).tiles
+    assert len(tiles) == 9
+    (folder / "tiles" / "T00.tif").rename(folder / "tiles" / "T[0].tif")
+    change(path, "tiles/*.tif", "tiles/T[0].tif")
+    assert set(plan_country(path).tiles) == {"T[0]"}
+
+
 def test_commands_print_the_plan_the_result_and_the_tiles(
     undisturbed: tuple[Path, dict[str, bytes]],
 ) -> None:

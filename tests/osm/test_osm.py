@@ -109,6 +109,39 @@ def test_old_style_multipolygons_take_the_tag_of_their_outer_ways(tmp_path: Path
     assert "its outer ways differ" in frame.attrs["broken"][0]["reason"]
 
 
+@pytest.mark.parametrize(
+    "tag",
+    [
+        {"wikidata": "Q1", "ref": "7", "name:de": "See", "website": "https://a.org"},
+        {"source:date": "2020", "wikipedia": "de:See", "operator": "X", "import_uuid": "1-2"},
+        {"water": "lake", "depth": "3", "boat": "no"},
+    ],
+)
+def test_further_tags_of_an_old_style_multipolygon_do_not_fill_its_holes(
+    tmp_path: Path, tag: dict[str, str]
+) -> None:
+    osm = OsmFile()
+    ring, hole = osm.way(square(0, 0, 30), {"natural": "water"}), osm.way(square(10, 10, 10))
+    relation = osm.relation([(ring, "outer"), (hole, "inner")], MULTI | tag)
+    frame = read_landuse(osm.write(tmp_path / "a.osm"))
+    assert frame[["osm_kind", "osm_id", "tag"]].to_numpy().tolist() == [
+        ["relation", relation, "natural=water"]
+    ]
+    assert frame["area"].tolist() == pytest.approx([800 * UNIT], rel=0.01)
+
+
+@pytest.mark.parametrize("tag", [{"place": "island"}, {"natural": "water", "intermittent": "yes"}])
+def test_a_multipolygon_that_says_what_it_is_leaves_its_ways_alone(
+    tmp_path: Path, tag: dict[str, str]
+) -> None:
+    osm = OsmFile()
+    ring, hole = osm.way(square(0, 0, 30), FOREST), osm.way(square(10, 10, 10))
+    osm.relation([(ring, "outer"), (hole, "inner")], MULTI | tag)
+    frame = read_landuse(osm.write(tmp_path / "a.osm"))
+    assert frame[["osm_kind", "osm_id"]].to_numpy().tolist() == [["way", ring]]
+    assert frame["area"].tolist() == pytest.approx([900 * UNIT], rel=0.01)
+
+
 def test_a_ring_that_crosses_itself_is_mended_and_reported(tmp_path: Path) -> None:
     osm = OsmFile()
     bow = osm.way([(0, 0), (10, 10), (10, 0), (0, 10), (0, 0)], FOREST)

@@ -1,0 +1,138 @@
+"""Vector files and tables → frames with a geometry: one reader for boundaries and points."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from osm4eo_xr.errors import InputError
+
+if TYPE_CHECKING:
+    import geopandas as gpd
+    import pandas as pd
+
+_TABLES = (".csv", ".tsv", ".txt")
+_PLACES = (
+    ("lon", "lat"),
+    ("longitude", "latitude"),
+    ("long", "lat"),
+    ("lng", "lat"),
+    ("th_long", "th_lat"),  # LUCAS: where the point should be, as the grid has it
+    ("x", "y"),
+)
+"""Columns of a table that hold degrees, in the order in which they are looked for."""
+
+
+def read_vector(
+    path: str | Path, what: str, *, layer: str = "", option: str = "layer"
+) -> gpd.GeoDataFrame:
+    """Read a vector file, or a table with columns of longitude and latitude.
+
+    Parameters
+    ----------
+    path : path
+        What GDAL reads, GeoParquet, or a table (.csv, .tsv) with columns such as lon and lat,
+        longitude and latitude, th_long and th_lat (LUCAS), or x and y in degrees.
+    what : str
+        What it holds, for messages.
+    layer : str
+        Which of several layers; may stay empty where only one has geometries.
+    option : str
+        How the caller names a layer, for messages.
+
+    Returns
+    -------
+    GeoDataFrame
+        A table's points are on EPSG:4326; rows without coordinates have no geometry.
+
+    Raises
+    ------
+    InputError
+        If it is missing or cannot be read, has several layers and none is named, or has neither
+        geometries nor coordinates.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise InputError(f"no {what} {path}; give a vector file")
+    try:
+        frame = _read(path, what, layer, option)
+    except InputError:
+        raise
+    except (RuntimeError, ValueError, OSError) as error:  # as GDAL, Arrow and pandas put it
+        raise InputError(f"cannot read {what} {path}: {error}; give a vector file") from None
+    return frame if hasattr(frame, "geom_type") else _placed(frame, f"{what} {path}")
+
+
+def _read(path: Path, what: str, layer: str, option: str) -> Any:
+    import geopandas as gpd
+    import pandas as pd
+
+    if path.suffix.lower() in _TABLES:
+        return pd.read_csv(path, sep=_separator(path))
+    if path.suffix.lower() == ".parquet":
+        try:
+            return gpd.read_parquet(path)
+        except ValueError:  # a table without geometries
+            return pd.read_parquet(path)
+    return gpd.read_file(path, layer=_layer(path, what, layer, option))
+
+
+def _separator(path: Path) -> str:
+    with path.open(encoding="utf-8", errors="replace") as file:
+        head = file.readline()
+    return max(",;\t", key=head.count)
+
+
+def _layer(path: Path, what: str, layer: str, option: str) -> str:
+    """Return the layer that is named, or the only one with geometries."""
+    import pyogrio
+
+    layers = pyogrio.list_layers(path).tolist()
+    # Others are tables, such as the styles that QGIS keeps in a GeoPackage.
+    names = [name for name, kind in layers if kind is not None] or [name for name, _ in layers]
+    if layer and layer not in (known := [name for name, _ in layers]):
+        raise InputError(f"{what} {path} has no layer {layer!r}; it has {', '.join(known)}")
+    if not layer and len(names) > 1:
+        raise InputError(
+            f"{what} {path} has {len(names)} layers, {', '.join(names)}; name one with {option}"
+        )
+    return layer or names[0]
+
+
+def _placed(table: pd.DataFrame, name: str) -> gpd.GeoDataFrame:
+    """Give a table the points that its columns name."""
+    import geopandas as gpd
+
+    columns = {str(column).strip().casefold(): column for column in table.columns}
+    pair = next((p for p in _PLACES if set(p) <= set(columns)), None)
+    if pair is None:
+        have = ", ".join(map(str, table.columns[:12]))
+        raise InputError(
+            f"{name} has no geometries and no columns lon and lat; it has {have or 'none'}: name "
+            f"the columns of longitude and latitude (degrees) so, or give a GeoPackage"
+        )
+    lon, lat = (_numbers(table[columns[p]]) for p in pair)
+    _check_degrees(lon, lat, pair, name)
+    there = np.isfinite(lon) & np.isfinite(lat)
+    points = gpd.GeoSeries.from_xy(lon, lat, crs="EPSG:4326").where(there, None)
+    return gpd.GeoDataFrame(table.reset_index(drop=True), geometry=points)
+
+
+def _numbers(column: Any) -> np.ndarray:
+    """Return a column's numbers, NaN for what is none."""
+    import pandas as pd
+
+    numbers: Any = pd.to_numeric(column, errors="coerce")
+    return np.asarray(numbers, np.float64)
+
+
+def _check_degrees(lon: np.ndarray, lat: np.ndarray, pair: tuple[str, str], name: str) -> None:
+    far = np.flatnonzero((np.abs(lon) > 180) | (np.abs(lat) > 90))  # noqa: PLR2004 - degrees
+    if far.size:
+        x, y = lon[far[0]], lat[far[0]]
+        raise InputError(
+            f"{name}: {pair[0]} {x:g} and {pair[1]} {y:g} in row {far[0]} are no longitude and "
+            f"latitude; give degrees, or a vector file with a CRS"
+        )
