@@ -12,7 +12,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, NoReturn
 
@@ -53,13 +53,19 @@ def ended_by_signals() -> Iterator[None]:
     os.set_blocking(write, False)
     handlers = {number: signal.signal(number, asked) for number in SIGNALS}
     wakeup = signal.set_wakeup_fd(write, warn_on_full_buffer=False)
-    threading.Thread(target=_watch, args=(read,), daemon=True, name="signals").start()
+    hook, sys.unraisablehook = sys.unraisablehook, _silent_on_ended(sys.unraisablehook)
+    threading.Thread(target=_watch, args=(read, asked.over), daemon=True, name="signals").start()
     try:
         yield
-    except Ended as end:
-        _end(end.number)
+    except BaseException as error:
+        done = isinstance(error, SystemExit) and not error.code
+        if asked.number and not done:
+            _end(asked.number)
+        raise
     finally:
+        asked.over.set()
         signal.set_wakeup_fd(wakeup)
+        sys.unraisablehook = hook
         for number, handler in handlers.items():
             signal.signal(number, handler)
         os.close(write)  # the thread reads the end and goes
@@ -69,21 +75,33 @@ class _Asked:
     """The handler: unwinds the main thread, once."""
 
     def __init__(self) -> None:
-        self._done = False
+        self.number = 0
+        self.over = threading.Event()
 
     def __call__(self, number: int, _frame: Any) -> None:
-        if not self._done:
-            self._done = True
+        if not self.number:
+            self.number = number
             raise Ended(number)
 
 
-def _watch(pipe: int) -> None:
+def _silent_on_ended(hook: Callable[[Any], object]) -> Callable[[Any], object]:
+    """Leave out what Python says of an ``Ended`` that a foreign callback swallowed."""
+
+    def report(event: Any) -> None:
+        if not isinstance(event.exc_value, Ended):
+            hook(event)
+
+    return report
+
+
+def _watch(pipe: int, over: threading.Event) -> None:
     """Wait for a signal's number in the pipe; then see to it that the process ends."""
     with os.fdopen(pipe, "rb", buffering=0) as numbers:
         while byte := numbers.read(1):
             if byte[0] not in SIGNALS:
                 continue
-            threading.Event().wait(_FOR_MAIN_THREAD)
+            if over.wait(_FOR_MAIN_THREAD):
+                return
             closing = threading.Thread(target=close_all, daemon=True)
             closing.start()
             closing.join(_FOR_CLOSING)
