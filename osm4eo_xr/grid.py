@@ -22,6 +22,7 @@ __all__ = [
     "crs_name",
     "geobox_of",
     "georeference",
+    "nodata_of",
     "same_grid",
     "spatial_coords",
     "target_geobox",
@@ -121,6 +122,12 @@ def georeference(
         attrs=dict(attrs or {}),
         name=name,
     )
+
+
+def nodata_of(raster: xr.DataArray, default: Any = None) -> Any:
+    """Return a raster's no-data value: ours is called nodata, rioxarray's results' _FillValue."""
+    stated = raster.attrs.get("nodata", raster.attrs.get("_FillValue"))
+    return default if stated is None else stated
 
 
 def spatial_coords(geobox: GeoBox) -> dict[str, xr.DataArray]:

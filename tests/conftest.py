@@ -1,14 +1,15 @@
 """Fixtures and run-time checks that all tests share."""
 
+import builtins
 import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NoReturn
 
 import dask.config
+import jaxtyping
 import pytest
 from hypothesis import settings
-from jaxtyping import install_import_hook
 
 # Strict promotion turns silent float64 or broadcast mistakes in our kernels into errors. Set in
 # the environment so that worker processes which the tests start inherit it.
@@ -24,7 +25,10 @@ CHECKED_MODULES = [
     "osm4eo_xr.sieving.merging",
     "osm4eo_xr.networks.resnet",
 ]
-install_import_hook(CHECKED_MODULES, "beartype.beartype")
+# The modules import jaxtyping for type checkers alone; here its names resolve from anywhere.
+for name in ("Bool", "Float", "Float32", "Int32", "Int64", "Integer", "UInt8", "UInt32"):
+    setattr(builtins, name, getattr(jaxtyping, name))
+jaxtyping.install_import_hook(CHECKED_MODULES, "beartype.beartype")
 
 settings.register_profile("default", deadline=None, print_blob=True)
 settings.load_profile("default")

@@ -9,7 +9,6 @@ import numpy as np
 import xarray as xr
 from dask.base import compute
 from dask.delayed import delayed
-from jaxtyping import UInt8
 
 from osm4eo_xr.accuracy.estimators import confusion_counts
 from osm4eo_xr.errors import InputError
@@ -17,6 +16,7 @@ from osm4eo_xr.grid import crs_name, geobox_of, same_grid
 
 if TYPE_CHECKING:
     from geopandas import GeoDataFrame
+    from jaxtyping import UInt8
 
     from osm4eo_xr.legend import Legend
 
@@ -52,11 +52,10 @@ def _open(path: Path) -> Any:
 
         return open_raster(path)
     import geopandas as gpd
-    from pyogrio.errors import DataLayerError, DataSourceError
 
     try:
         return gpd.read_parquet(path) if path.suffix == ".parquet" else gpd.read_file(path)
-    except (DataSourceError, DataLayerError, ValueError, OSError) as error:
+    except (RuntimeError, ValueError, OSError) as error:
         raise InputError(f"{path} is not a vector file of points: {error}") from None
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import geopandas as gpd
-import pyogrio.errors
 import shapely
 from odc.geo.geobox import GeoBox
 from shapely.affinity import affine_transform
@@ -74,5 +73,5 @@ def read_boundary(
 def _read_vector(path: str | Path) -> gpd.GeoDataFrame:
     try:
         return gpd.read_file(path)
-    except (pyogrio.errors.DataSourceError, OSError) as error:
+    except (RuntimeError, OSError) as error:
         raise InputError(f"cannot read boundary {path}: {error}") from None

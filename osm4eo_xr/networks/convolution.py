@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jax import Array
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
 
 _SMALL_MAP = 4  # pixels; up to this size XLA's CPU convolution is slower than one matrix product
 
