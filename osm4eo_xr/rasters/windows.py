@@ -68,6 +68,14 @@ def span(picked: np.ndarray) -> slice:
     return slice(int(picked.min()), int(picked.max()) + 1) if picked.size else slice(0, 0)
 
 
+def pick(data: np.ndarray, rows: np.ndarray, cols: np.ndarray) -> np.ndarray:
+    """Return rows and columns (…, y, x); all of them in order need no copy."""
+    for axis, wanted in ((-2, rows), (-1, cols)):
+        if not np.array_equal(wanted, np.arange(data.shape[axis])):
+            data = data.take(wanted, axis=axis)
+    return data
+
+
 @dataclass(frozen=True)
 class RasterReader:
     """One band of a file as an array-like (y, x) in its own data type."""
@@ -89,7 +97,7 @@ class RasterReader:
             window = Window.from_slices(row_span, col_span)
             with rasterio.Env(**_PLAIN_OPTIONS):
                 data = read_window(self.path, self.stamp, self.index, window)
-        data = data[rows - row_span.start][:, cols - col_span.start]
+        data = pick(data, rows - row_span.start, cols - col_span.start)
         return data.squeeze(axis=dropped) if dropped else data
 
 
