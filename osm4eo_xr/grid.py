@@ -104,13 +104,15 @@ def georeference(
     """Wrap an array whose last two axes lie on ``geobox`` as a DataArray with CRS and coordinates.
 
     The spatial dims are always called y and x, also for a geographic CRS; coordinates are pixel
-    centers.
+    centers. The raster answers odc-geo's ``.odc`` and rioxarray's ``.rio``; ``attrs["nodata"]`` is
+    what both take for its no-data value.
 
     Raises
     ------
     InputError
         If the array's shape differs from the grid's.
     """
+    import rioxarray  # noqa: F401 - gives rasters their .rio
     import xarray as xr
 
     if tuple(data.shape[-2:]) != tuple(geobox.shape):

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import pytest
 import rasterio
-import rioxarray  # noqa: F401 - gives rasters their .rio
 import xarray as xr
 from rasterio.warp import Resampling, reproject
 from shapely.geometry import Polygon
