@@ -80,10 +80,10 @@ def pick(data: np.ndarray, rows: np.ndarray, cols: np.ndarray) -> np.ndarray:
 class RasterReader:
     """One band of a file as an array-like (y, x) in its own data type.
 
-    ``rioxarray.open_rasterio`` reads a whole map as fast (``tests/benchmarks/opening.py``). It
-    cannot say which file a failed read belongs to, which a run of many tiles has to; it takes
-    GDAL's settings, with them the size of the block cache, from the process alone; and it opens no
-    Zarr store.
+    ``rioxarray.open_rasterio`` opens a map slower and reads it whole faster
+    (``tests/benchmarks/opening.py``). It cannot say which file a failed read belongs to, which a
+    run of many tiles has to; it takes GDAL's settings, with them the size of the block cache, from
+    the process alone; and it opens no Zarr store.
     """
 
     path: str
