@@ -1,4 +1,7 @@
-"""The one error type for bad input, shown as a single line at the command line; and a warning."""
+"""The error types for bad input and missing extras, one line at the command line; a warning."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 
 class InputError(ValueError):
@@ -14,3 +17,31 @@ class InputWarning(UserWarning):
 
     The message is one line that says what was wrong. The command line prints it as a note.
     """
+
+
+class MissingExtraError(InputError):
+    """A step needs packages that the plain installation leaves out."""
+
+
+@contextmanager
+def extra(name: str, step: str) -> Iterator[None]:
+    """Let imports that belong to an extra fail with the command that installs it.
+
+    Parameters
+    ----------
+    name : str
+        The extra in ``pyproject.toml``.
+    step : str
+        What needs it, in words that begin the message.
+
+    Raises
+    ------
+    MissingExtraError
+        If a package is missing.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise MissingExtraError(
+            f'{step} needs {error.name}, which is not installed; pip install "osm4eo-xr[{name}]"'
+        ) from None

@@ -22,6 +22,7 @@ __all__ = [
     "crs_name",
     "geobox_of",
     "georeference",
+    "nodata_of",
     "same_grid",
     "spatial_coords",
     "target_geobox",
@@ -110,13 +111,15 @@ def georeference(
     """Wrap an array whose last two axes lie on ``geobox`` as a DataArray with CRS and coordinates.
 
     The spatial dims are always called y and x, also for a geographic CRS; coordinates are pixel
-    centers.
+    centers. The raster answers odc-geo's ``.odc`` and rioxarray's ``.rio``; ``attrs["nodata"]`` is
+    what both take for its no-data value.
 
     Raises
     ------
     InputError
         If the array's shape differs from the grid's.
     """
+    import rioxarray  # noqa: F401 - gives rasters their .rio
     import xarray as xr
 
     if tuple(data.shape[-2:]) != tuple(geobox.shape):
@@ -128,6 +131,12 @@ def georeference(
         attrs=dict(attrs or {}),
         name=name,
     )
+
+
+def nodata_of(raster: xr.DataArray, default: Any = None) -> Any:
+    """Return a raster's no-data value: ours is called nodata, rioxarray's results' _FillValue."""
+    stated = raster.attrs.get("nodata", raster.attrs.get("_FillValue"))
+    return default if stated is None else stated
 
 
 def spatial_coords(geobox: GeoBox) -> dict[str, xr.DataArray]:

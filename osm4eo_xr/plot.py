@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
-from jaxtyping import Float32, Num, UInt8
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import BoundaryNorm, ListedColormap
@@ -18,6 +17,9 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.grid import geobox_of
 from osm4eo_xr.legend import NO_DATA, Legend, default_legend
+
+if TYPE_CHECKING:
+    from jaxtyping import Float32, Num, UInt8
 
 _TRUE_COLOR = ("red", "green", "blue")
 _DARK = 0.5  # share of a row above which a cell's number is written in white

@@ -67,15 +67,16 @@ def read_vector(
 
 def _read(path: Path, what: str, layer: str, option: str) -> Any:
     import geopandas as gpd
-    import pandas as pd
+    from pyarrow import csv, parquet
 
     if path.suffix.lower() in _TABLES:
-        return pd.read_csv(path, sep=_separator(path))
+        options = csv.ParseOptions(delimiter=_separator(path))
+        return csv.read_csv(path, parse_options=options).to_pandas()
     if path.suffix.lower() == ".parquet":
         try:
             return gpd.read_parquet(path)
         except ValueError:  # a table without geometries
-            return pd.read_parquet(path)
+            return parquet.read_table(path).to_pandas()
     return gpd.read_file(path, layer=_layer(path, what, layer, option))
 
 
@@ -87,9 +88,9 @@ def _separator(path: Path) -> str:
 
 def _layer(path: Path, what: str, layer: str, option: str) -> str:
     """Return the layer that is named, or the only one with geometries."""
-    import pyogrio
+    import geopandas as gpd
 
-    layers = pyogrio.list_layers(path).tolist()
+    layers = gpd.list_layers(path).to_numpy().tolist()
     # Others are tables, such as the styles that QGIS keeps in a GeoPackage.
     names = [name for name, kind in layers if kind is not None] or [name for name, _ in layers]
     if layer and layer not in (known := [name for name, _ in layers]):
@@ -122,10 +123,14 @@ def _placed(table: pd.DataFrame, name: str) -> gpd.GeoDataFrame:
 
 def _numbers(column: Any) -> np.ndarray:
     """Return a column's numbers, NaN for what is none."""
-    import pandas as pd
+    return np.array([_number(value) for value in column], np.float64)
 
-    numbers: Any = pd.to_numeric(column, errors="coerce")
-    return np.asarray(numbers, np.float64)
+
+def _number(value: Any) -> float:
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        return np.nan
 
 
 def _check_degrees(lon: np.ndarray, lat: np.ndarray, pair: tuple[str, str], name: str) -> None:

@@ -1,14 +1,15 @@
 """Fixtures and run-time checks that all tests share."""
 
+import builtins
 import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NoReturn
 
 import dask.config
+import jaxtyping
 import pytest
 from hypothesis import settings
-from jaxtyping import install_import_hook
 
 from tests.cases import shapes
 
@@ -20,15 +21,17 @@ os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", "")  # tests count what is compiled
 
 # Numeric cores state their shapes in jaxtyping annotations; the tests check them at run time, in
-# every module that states them but two kinds: numba compiles its kernels from the plain source, and
-# what the labels command starts with imports jaxtyping for type checkers only.
+# every module that states them and is not compiled from its plain source by numba.
 _PACKAGE = Path(__file__).parents[1] / "osm4eo_xr"
 CHECKED_MODULES = sorted(
     ".".join(("osm4eo_xr", *path.relative_to(_PACKAGE).with_suffix("").parts))
     for path in _PACKAGE.rglob("*.py")
-    if "\nfrom jaxtyping import" in (text := path.read_text()) and "import numba" not in text
+    if "from jaxtyping import" in (text := path.read_text()) and "import numba" not in text
 )
-install_import_hook(CHECKED_MODULES, f"{shapes.__name__}.check_shapes")
+# The modules import jaxtyping for type checkers alone; here its names resolve from anywhere.
+for name in shapes.KINDS:
+    setattr(builtins, name, getattr(jaxtyping, name))
+jaxtyping.install_import_hook(CHECKED_MODULES, f"{shapes.__name__}.check_shapes")
 
 settings.register_profile("default", deadline=None, print_blob=True)
 settings.load_profile("default")

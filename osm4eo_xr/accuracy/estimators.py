@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from jaxtyping import Int64, UInt8
 
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.files import replace_text
@@ -23,6 +22,7 @@ from osm4eo_xr.legend import Legend, default_legend
 if TYPE_CHECKING:
     import xarray as xr
     from geopandas import GeoDataFrame
+    from jaxtyping import Int64, UInt8
     from rich.table import Table
 
 __all__ = ["AccuracyReport", "assess", "confusion_counts"]

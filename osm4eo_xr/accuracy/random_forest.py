@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+from typing import TYPE_CHECKING
 
 import numpy as np
 import xarray as xr
-from sklearn.ensemble import RandomForestClassifier
 
 from osm4eo_xr.accuracy.estimators import AccuracyReport, confusion_counts
-from osm4eo_xr.errors import InputError
+from osm4eo_xr.errors import InputError, extra
 from osm4eo_xr.legend import Legend, legend_from_dict
 from osm4eo_xr.samples.spatial_split import SPLITS
 from osm4eo_xr.samples.store import read_split
+
+if TYPE_CHECKING:
+    from sklearn.ensemble import RandomForestClassifier
 
 __all__ = ["random_forest_report"]
 
@@ -49,8 +52,11 @@ def random_forest_report(
     Raises
     ------
     InputError
-        If the training split or the scored one has no labeled pixel.
+        If the training split or the scored one has no labeled pixel, or the extra ``forest`` is not
+        installed.
     """
+    with extra("forest", "the random forest"):
+        from sklearn.ensemble import RandomForestClassifier
     legend = legend_from_dict(json.loads(samples.attrs["legend"]), source="samples")
     spectra, label = _training_pixels(samples, pixels, seed)
     forest = RandomForestClassifier(trees, n_jobs=-1, random_state=seed)

@@ -10,7 +10,6 @@ import shapely
 import xarray as xr
 from dask.base import compute
 from dask.delayed import delayed
-from jaxtyping import UInt8
 from shapely import GeometryType
 
 from osm4eo_xr.accuracy.estimators import confusion_counts
@@ -21,6 +20,7 @@ from osm4eo_xr.vectors import read_vector
 
 if TYPE_CHECKING:
     from geopandas import GeoDataFrame
+    from jaxtyping import UInt8
 
     from osm4eo_xr.legend import Legend
 

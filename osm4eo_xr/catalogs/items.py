@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
+from urllib.parse import urljoin
 
 import numpy as np
-import pystac
 from odc.geo.geobox import GeoBox
 from shapely.geometry import box
 
@@ -16,14 +17,11 @@ from osm4eo_xr.errors import InputError
 from osm4eo_xr.imagery.bands import SENTINEL2_BANDS, common_name
 from osm4eo_xr.names import check_name
 
-Items = (
-    str
-    | Path
-    | Mapping[str, Any]
-    | pystac.Item
-    | pystac.ItemCollection
-    | Iterable[pystac.Item | Mapping[str, Any]]
-)
+if TYPE_CHECKING:
+    import pystac
+
+Item: TypeAlias = "pystac.Item | Mapping[str, Any]"
+Items: TypeAlias = "str | Path | Item | pystac.ItemCollection | Iterable[Item]"
 
 _REMOTE = ("http://", "https://", "s3://", "gs://", "az://", "/vsi")
 
@@ -42,19 +40,17 @@ def read_items(items: Items) -> list[dict[str, Any]]:
     return sorted(found, key=lambda item: (when(item), item["id"]))
 
 
-def _each(items: Any) -> Iterable[pystac.Item | Mapping[str, Any]]:
+def _each(items: Any) -> Iterable[Item]:
     """Return the single items of anything that holds items."""
     if isinstance(items, str | Path):
-        return _items_of_file(Path(items))
-    if isinstance(items, pystac.Item):
-        return [items]
+        return _items_of_file(Path(items).absolute())
     if isinstance(items, Mapping):
         return items["features"] if items.get("type") == "FeatureCollection" else [items]
-    return items
+    return items if isinstance(items, Iterable) else [items]
 
 
-def _items_of_file(path: Path) -> Iterable[pystac.Item | Mapping[str, Any]]:
-    """Read the items of a local STAC file of any kind."""
+def _items_of_file(path: Path) -> list[Mapping[str, Any]]:
+    """Read the items of a local STAC file of any kind, and of those that a catalog links to."""
     try:
         tree = json.loads(path.read_text(encoding="utf-8"))
     except OSError:
@@ -65,29 +61,42 @@ def _items_of_file(path: Path) -> Iterable[pystac.Item | Mapping[str, Any]]:
         return tree
     kind = tree.get("type")
     if kind in ("Catalog", "Collection"):
-        return pystac.Catalog.from_file(str(path)).get_items(recursive=True)
+        below = [link["href"] for link in tree["links"] if link["rel"] in ("child", "item")]
+        return [i for href in below for i in _items_of_file(Path(_absolute(href, str(path))))]
     if kind == "FeatureCollection":
         return tree["features"]
     if kind == "Feature":
-        return [pystac.Item.from_file(str(path))]
+        others = [link for link in tree.get("links", []) if link["rel"] != "self"]
+        return [tree | {"links": [*others, {"rel": "self", "href": str(path)}]}]
     raise InputError(f"{path} is {kind!r}; expected a STAC catalog, collection or item")
 
 
-def _plain(item: pystac.Item | Mapping[str, Any]) -> dict[str, Any]:
+def _plain(item: Item) -> dict[str, Any]:
     """Return an item as JSON with absolute hrefs."""
-    if isinstance(item, Mapping):
-        item = pystac.Item.from_dict(dict(item), preserve_dict=True)
-    check_name(item.id, "STAC item id")
-    tree = item.to_dict(include_self_link=False, transform_hrefs=False)
-    for key, asset in item.assets.items():
-        href = asset.get_absolute_href() or asset.href
+    tree: dict[str, Any] = (
+        dict(item) if isinstance(item, Mapping) else item.to_dict(transform_hrefs=False)
+    )
+    check_name(tree["id"], "STAC item id")
+    here = [link["href"] for link in tree.get("links", []) if link["rel"] == "self"]
+    tree["assets"] = {key: dict(asset) for key, asset in tree["assets"].items()}
+    for key, asset in tree["assets"].items():
+        href = _absolute(asset["href"], here[0]) if here else asset["href"]
         if not href.startswith(_REMOTE) and not Path(href).is_absolute():
             raise InputError(
-                f"item {item.id}: asset {key} has the relative href {href}; give the catalog's "
+                f"item {tree['id']}: asset {key} has the relative href {href}; give the catalog's "
                 f"path or items with a self link"
             )
-        tree["assets"][key]["href"] = href
+        asset["href"] = href
     return tree
+
+
+def _absolute(href: str, base: str) -> str:
+    """Return where an href of the file or address ``base`` leads."""
+    if href.startswith(_REMOTE) or Path(href).is_absolute():
+        return href
+    if "://" in base:
+        return urljoin(base, href)
+    return os.path.normpath(Path(base).parent / href)
 
 
 def when(item: Mapping[str, Any]) -> str:

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 import numpy as np
-import pystac
 import rasterio
 import xarray as xr
 from odc.geo.geobox import GeoBox
@@ -23,7 +22,7 @@ from osm4eo_xr.catalogs.items import (
     touching,
     when,
 )
-from osm4eo_xr.errors import InputError
+from osm4eo_xr.errors import InputError, extra
 from osm4eo_xr.grid import georeference
 from osm4eo_xr.imagery.clouds import block_side, composite, mask_clouds
 from osm4eo_xr.imagery.offsets import item_scaling
@@ -55,7 +54,7 @@ def stack_items(
     bands : sequence of str
         Common names or Sentinel-2 ids.
     backend : str
-        Which library reads: "stackstac" or "odc" (odc-stac).
+        Which library reads: "stackstac" or "odc" (odc-stac, of the extra ``odc``).
     chunks : int, optional
         Rows and columns per chunk. By default such that one chunk of the whole series stays
         below 128 MB.
@@ -266,7 +265,9 @@ def _with_odc(
     allow_missing: bool,
 ) -> Any:
     """Load with odc-stac, every item as its own time step."""
-    import odc.stac
+    with extra("odc", "backend='odc'"):
+        import odc.stac
+        import pystac
 
     # odc-stac keeps the settings in force at this call; its own would hide .aux.xml sidecars
     with rasterio.Env(**GDAL_OPTIONS):

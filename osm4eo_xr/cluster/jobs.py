@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any
 from dask.utils import import_required
 from distributed import SpecCluster
 from distributed.core import Status
-from tornado.ioloop import PeriodicCallback
 
 from osm4eo_xr.cluster.worker import WORKER_SETUP, worker_environment
 from osm4eo_xr.endings import last_duty
@@ -128,6 +127,7 @@ class JobPool:
         self.submitted = 0
         self._cluster: Any = None
         self._known: dict[str, _JobState] = {}
+        self._over = False
         self._dead_in_a_row = 0
         self._fewer_since: dict[str, float] = {}
 
@@ -157,8 +157,7 @@ class JobPool:
         ):
             self._cluster = cluster
             self._submit_first()
-            watch = PeriodicCallback(self._tend, _TEND_EVERY * 1000)
-            cluster.loop.add_callback(watch.start)
+            cluster.loop.add_callback(cluster.loop.call_later, _TEND_EVERY, self._watch)
             try:
                 yield cluster
             except Exception as error:
@@ -166,7 +165,7 @@ class JobPool:
                     raise
                 raise InputError(self.failure) from error
             finally:
-                cluster.loop.add_callback(watch.stop)
+                self._over = True
 
     def _submit_first(self) -> None:
         """Ask for the first jobs; what the batch system refuses now is the caller's error."""
@@ -183,6 +182,15 @@ class JobPool:
     async def _correct(self) -> None:
         """Let dask submit jobs that are wanted and cancel those that are not."""
         await self._cluster
+
+    async def _watch(self) -> None:
+        """Tend the jobs again and again until the block ends."""
+        if self._over:
+            return
+        try:
+            await self._tend()
+        finally:  # what goes wrong once is logged by the loop
+            self._cluster.loop.call_later(_TEND_EVERY, self._watch)
 
     async def _tend(self) -> None:
         """Look at the jobs once: replace the lost, grow or shrink with the waiting work."""

@@ -11,7 +11,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, TypeVar
 
-import yaml
+import dask.config
 from dask.utils import parse_bytes, parse_timedelta
 
 from osm4eo_xr.cluster.site import (
@@ -77,16 +77,17 @@ def load_site(name_or_yaml: str | Path, **overrides: Any) -> Site:
         If the file is missing or a setting is unknown or wrong; the message names file and key.
     """
     path = _site_path(name_or_yaml)
-    try:
-        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    if not path.is_file():
         raise InputError(
             f"no cluster {str(name_or_yaml)!r}; give one of {', '.join(site_names())} "
             f"or the path of a YAML file"
-        ) from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        reason = " ".join(str(error).split())
-        raise InputError(f"{path} is not a YAML file: {reason}") from None
+        )
+    try:
+        path.open("rb").close()  # dask passes over a file that it may not read
+        tree = next(iter(dask.config.collect_yaml([str(path)])), None)
+    except (ValueError, OSError) as error:
+        reason = " ".join(str(error.__cause__ or error).split())
+        raise InputError(f"{path} is not a YAML file of settings: {reason}") from None
     if not isinstance(tree, dict):
         raise InputError(f"{path} holds no settings; start it with 'kind: slurm' or another kind")
     return site_from_dict(_merged(tree, overrides), name=path.stem, source=str(path))

@@ -18,7 +18,7 @@ from osm4eo_xr.cogs.cog_file import Contents, colors_of, new_cog
 from osm4eo_xr.cogs.levels import BLOCK, GDAL_TYPES, Layout, LevelFiles, shrink_block
 from osm4eo_xr.cogs.sidecars import Category
 from osm4eo_xr.errors import InputError
-from osm4eo_xr.grid import geobox_of
+from osm4eo_xr.grid import geobox_of, nodata_of
 from osm4eo_xr.legend import Legend, default_legend
 
 Progress = Callable[[int, int], None]
@@ -141,7 +141,7 @@ def _layout(raster: xr.DataArray, blocks: Any, categories: tuple[Category, ...])
         )
     if categories and dtype.name not in ("uint8", "uint16"):
         raise InputError(f"classes are {dtype.name}; write them as uint8 or uint16")
-    nodata = raster.attrs.get("nodata", raster.attrs.get("_FillValue"))
+    nodata = nodata_of(raster)
     if nodata is None and dtype.kind == "f":
         nodata = np.nan
     names = _band_names(raster)

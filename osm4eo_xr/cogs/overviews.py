@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numba
 import numpy as np
-from jaxtyping import Num, UInt
+
+if TYPE_CHECKING:
+    from jaxtyping import Num, UInt
 
 _HALF = 2  # scale of the largest overview, which has a kernel of its own
 _COUNTED = 4  # scale whose cells are counted, so that those of larger scales add up

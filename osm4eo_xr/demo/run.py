@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import version
@@ -19,6 +19,7 @@ from osm4eo_xr.accuracy.random_forest import random_forest_report
 from osm4eo_xr.cluster.clusters import open_cluster
 from osm4eo_xr.cogs.cog import write_cog
 from osm4eo_xr.demo import attribution, demo_osm_path, demo_scene_paths
+from osm4eo_xr.errors import MissingExtraError
 from osm4eo_xr.imagery.scenes import open_scene
 from osm4eo_xr.inference.prediction import classify, read_throughput
 from osm4eo_xr.labels.rasterize import rasterize_labels
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
 
 _CHUNK = 512
 _OVERLAP = 64  # pixels that the two tiles of the mosaic step share
-_PACKAGES = ("dask", "distributed", "xarray", "rasterio", "jax", "flax", "optax", "scikit-learn")
+_PACKAGES = ("dask", "distributed", "xarray", "rasterio", "jax", "flax", "optax")
 
 
 @dataclass
@@ -127,12 +128,21 @@ def run_demo(
         country, speed = _map(demo, scene, model)
     with demo.step("accuracy on the held-out blocks"):
         network = evaluate(model, samples, "test")
-        forest = random_forest_report(samples, seed=seed)
+        forest = _forest(samples, seed)
     quicklook(scene, labels, country, legend=legend).savefig(out / "map.png", dpi=110)
     report = _report(demo, settings, network, forest) | {"inference": speed}
     (out / "report.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     _print(demo, network, forest)
     return report
+
+
+def _forest(samples: xr.Dataset, seed: int) -> AccuracyReport | None:
+    """Score the random forest; None, and a hint, without its extra."""
+    try:
+        return random_forest_report(samples, seed=seed)
+    except MissingExtraError as error:
+        ERR.print(str(error), soft_wrap=True, highlight=False, markup=False)
+        return None
 
 
 def _draw(demo: _Demo, scene: xr.DataArray, labels: xr.DataArray, per_class: int) -> xr.Dataset:
@@ -165,19 +175,20 @@ def _map(demo: _Demo, scene: xr.DataArray, model: Model) -> tuple[xr.DataArray, 
 
 
 def _report(
-    demo: _Demo, settings: TrainSettings, network: AccuracyReport, forest: AccuracyReport
+    demo: _Demo, settings: TrainSettings, network: AccuracyReport, forest: AccuracyReport | None
 ) -> dict[str, Any]:
     return {
         "seed": demo.seed,
         "settings": asdict(settings),
-        "test": {"network": network.to_dict(), "random_forest": forest.to_dict()},
+        "test": {"network": network.to_dict()}
+        | ({"random_forest": forest.to_dict()} if forest else {}),
         "seconds": demo.seconds,
         "versions": {name: version(name) for name in ("osm4eo-xr", *_PACKAGES)},
         "attribution": attribution(),
     }
 
 
-def _print(demo: _Demo, network: AccuracyReport, forest: AccuracyReport) -> None:
+def _print(demo: _Demo, network: AccuracyReport, forest: AccuracyReport | None) -> None:
     """Print both reports, the time of each step, what was written and whose data it is."""
     OUT.print(_scores(network, forest))
     steps = ", ".join(f"{name} {seconds:.0f} s" for name, seconds in demo.seconds.items())
@@ -187,23 +198,25 @@ def _print(demo: _Demo, network: AccuracyReport, forest: AccuracyReport) -> None
         OUT.print(str(demo.out / name), soft_wrap=True, highlight=False)
 
 
-def _scores(network: AccuracyReport, forest: AccuracyReport) -> Table:
+def _scores(network: AccuracyReport, forest: AccuracyReport | None) -> Table:
     """Set both reports side by side, in percent."""
-    table = Table(title="Held-out blocks: dense network | random forest, same pixels, %")
+    title = "dense network | random forest, same pixels, %" if forest else "dense network, %"
+    table = Table(title=f"Held-out blocks: {title}")
     table.add_column("class")
     for heading in ("pixels", "overall", "kappa", "producer's", "user's"):
         table.add_column(heading, justify="right")
-    overall = _pair(network.overall_accuracy, forest.overall_accuracy)
-    table.add_row("all", f"{network.total:,}", overall, _pair(network.kappa, forest.kappa))
+    both = [network, forest] if forest else [network]
+    overall = _percent(r.overall_accuracy for r in both)
+    table.add_row("all", f"{network.total:,}", overall, _percent(r.kappa for r in both))
     for k, (c, pixels) in enumerate(
         zip(network.legend.classes, network.counts.sum(axis=1).tolist(), strict=True)
     ):
         if pixels:
-            producers = _pair(network.producers_accuracy[k], forest.producers_accuracy[k])
-            users = _pair(network.users_accuracy[k], forest.users_accuracy[k])
+            producers = _percent(r.producers_accuracy[k] for r in both)
+            users = _percent(r.users_accuracy[k] for r in both)
             table.add_row(c.slug, f"{pixels:,}", "", "", producers, users)
     return table
 
 
-def _pair(network: float, forest: float) -> str:
-    return f"{100 * network:.1f} | {100 * forest:.1f}"
+def _percent(shares: Iterable[float]) -> str:
+    return " | ".join(f"{100 * share:.1f}" for share in shares)

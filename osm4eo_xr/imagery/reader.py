@@ -15,7 +15,7 @@ from osm4eo_xr.imagery.reflectance import Scaling, to_reflectance
 from osm4eo_xr.rasters.files import GDAL_OPTIONS
 from osm4eo_xr.rasters.validity import mask_invalid
 from osm4eo_xr.rasters.warp import Warp  # noqa: TC001 -- field types are read at run time
-from osm4eo_xr.rasters.windows import positions, read_window, span
+from osm4eo_xr.rasters.windows import pick, positions, read_window, span
 
 _CACHED_BLOCKS = 64  # of each band: two rows of a tile's JPEG 2000 blocks are decoded once
 
@@ -138,7 +138,7 @@ class SceneReader:
         row_span, col_span = span(rows), span(cols)
         data = self.read(layers.tolist(), row_span, col_span)
         if data.shape[1:] != (rows.size, cols.size):  # a step, or single positions
-            data = data[:, rows - row_span.start][:, :, cols - col_span.start]
+            data = pick(data, rows - row_span.start, cols - col_span.start)
         return data.squeeze(axis=dropped) if dropped else data
 
     def read(self, layers: list[int], rows: slice, cols: slice) -> np.ndarray:

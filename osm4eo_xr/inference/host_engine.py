@@ -5,13 +5,15 @@ from __future__ import annotations
 import functools
 import os
 from abc import ABC, abstractmethod
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import numpy as np
-from jaxtyping import Float32, UInt8
 
 from osm4eo_xr.inference.program import Plan, layers, prepare
+
+if TYPE_CHECKING:
+    from jaxtyping import Float32, UInt8
 
 
 class HostEngine(ABC):

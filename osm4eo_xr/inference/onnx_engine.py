@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import onnxruntime as ort
-from jaxtyping import Float32
 
 from osm4eo_xr.inference.host_engine import HostEngine, threads
 from osm4eo_xr.networks.fold_batch_norm import fold
 from osm4eo_xr.networks.onnx_export import export_onnx
 
 if TYPE_CHECKING:
+    from jaxtyping import Float32
+
     from osm4eo_xr.inference.program import Plan
     from osm4eo_xr.models.model import Model
 

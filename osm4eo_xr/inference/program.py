@@ -5,15 +5,18 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float32, UInt8
+from jax import Array
 
 from osm4eo_xr.legend import PROBABILITY_NO_DATA, PROBABILITY_SCALE
 from osm4eo_xr.networks import resnet
 from osm4eo_xr.networks.settings import NetSettings  # noqa: TC001 - checked at run time in the tests
+
+if TYPE_CHECKING:
+    from jaxtyping import Bool, Float32, UInt8
 
 OUTPUTS = ("classes", "confidence", "margin", "probabilities")
 """What a forward pass can give, in the order of the layers."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from jaxtyping import Float32
 
 from osm4eo_xr.inference.host_engine import HostEngine, threads
 from osm4eo_xr.networks.fold_batch_norm import fold
@@ -13,6 +12,8 @@ from osm4eo_xr.networks.settings import STRIDE
 from osm4eo_xr.networks.winograd import WinogradNetwork, prepare
 
 if TYPE_CHECKING:
+    from jaxtyping import Float32
+
     from osm4eo_xr.inference.program import Plan
     from osm4eo_xr.models.model import Model
 

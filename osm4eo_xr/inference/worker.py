@@ -12,18 +12,20 @@ import threading
 import time
 from dataclasses import dataclass
 from importlib.util import find_spec
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float32, UInt8
 
-from osm4eo_xr.errors import InputError
+from osm4eo_xr.errors import InputError, extra
 from osm4eo_xr.inference.program import Plan, predict
 from osm4eo_xr.inference.throughput import LEDGER
 from osm4eo_xr.models.model import Model, load_model, model_from_bytes
 from osm4eo_xr.networks.fold_batch_norm import fold
+
+if TYPE_CHECKING:
+    from jaxtyping import Float32, UInt8
 
 
 @dataclass(frozen=True)
@@ -216,8 +218,6 @@ def _engine(source: ModelSource, content: bytes | None, plan: Plan) -> Engine:
 def _build(model: Model, plan: Plan) -> Engine:
     """Compile for the engine that the plan names, or that serves this process best."""
     onnx_is_here = all(find_spec(name) for name in ("onnx", "onnxruntime"))
-    if plan.engine == "onnx" and not onnx_is_here:
-        raise InputError("engine 'onnx' needs packages: pip install 'osm4eo_xr[onnx]'")
     engine = plan.engine
     if engine == "auto":
         on_host = jax.default_backend() == "cpu" and plan.dtype == "float32"
@@ -228,7 +228,8 @@ def _build(model: Model, plan: Plan) -> Engine:
 
         return WinogradEngine(model, plan)
     if engine == "onnx":
-        from osm4eo_xr.inference.onnx_engine import OnnxEngine
+        with extra("onnx", "engine 'onnx'"):
+            from osm4eo_xr.inference.onnx_engine import OnnxEngine
 
         return OnnxEngine(model, plan)
     return JaxEngine(model, plan)

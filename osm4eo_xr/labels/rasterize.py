@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import dask.array as da
 import geopandas as gpd
@@ -14,11 +14,10 @@ import shapely
 import xarray as xr
 from dask.array.core import normalize_chunks
 from dask.delayed import delayed
-from jaxtyping import Integer, UInt8
 from odc.geo.geobox import GeoBox
 
 from osm4eo_xr.errors import InputError
-from osm4eo_xr.grid import TARGET_CRS, geobox_of, georeference
+from osm4eo_xr.grid import TARGET_CRS, geobox_of, georeference, nodata_of
 from osm4eo_xr.labels.burn import (
     CHUNK,
     Edge,
@@ -35,6 +34,9 @@ from osm4eo_xr.legend import NO_DATA, Legend, default_legend
 from osm4eo_xr.osm.areas import OSM_CRS, Bounds
 from osm4eo_xr.osm.partitions import Landuse, open_landuse
 from osm4eo_xr.rasters.open import open_raster
+
+if TYPE_CHECKING:
+    from jaxtyping import Integer, UInt8
 
 _UNKNOWN = 255  # in look-up tables; class ids stay below
 _MARGIN = 0.01  # of a block's edge, for what bends between the corners of its box in degrees
@@ -156,7 +158,7 @@ def read_labels(
     if raster.dtype.kind not in "iu":
         raise InputError(f"{path} holds {raster.dtype}; labels are integers")
     known = {i: i for i in legend.ids} if codes == "id" else legend.clc_to_id
-    empty = int(raster.attrs.get("nodata", NO_DATA))
+    empty = int(nodata_of(raster, NO_DATA))
     table = _look_up_table(known, empty)
     data = raster.data.map_blocks(
         _to_ids,

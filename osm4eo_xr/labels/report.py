@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dask.array as da
 import dask.base
@@ -12,7 +12,6 @@ import geopandas as gpd
 import numpy as np
 import xarray as xr
 from dask.delayed import delayed
-from jaxtyping import Bool, Int64, UInt8
 
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.files import replace_text
@@ -22,6 +21,9 @@ from osm4eo_xr.legend import NO_DATA, Legend, default_legend
 from osm4eo_xr.osm.areas import Problems, Tally
 from osm4eo_xr.osm.partitions import Landuse
 from osm4eo_xr.vectors import read_vector
+
+if TYPE_CHECKING:
+    from jaxtyping import Bool, Int64, UInt8
 
 EU_LABELED = 0.618
 """Share of the EU's area that OpenStreetMap labels (Schultz, Li et al. 2025, Scientific Data)."""

@@ -14,11 +14,11 @@ import geopandas as gpd
 import numpy as np
 import shapely
 import xarray as xr
-from affine import Affine
 from dask.base import tokenize
 from dask.highlevelgraph import HighLevelGraph
 from odc.geo.geobox import GeoBox
 from rasterio.features import geometry_mask
+from rasterio.transform import Affine
 from shapely.geometry.base import BaseGeometry
 
 from osm4eo_xr.errors import InputError

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dask.array as da
 import numpy as np
 import xarray as xr
-from jaxtyping import UInt8
 
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.grid import crs_name, geobox_of, same_grid
 from osm4eo_xr.legend import NO_DATA
+
+if TYPE_CHECKING:
+    from jaxtyping import UInt8
 
 AGREEMENT = ("equal", "different", "predicted_only", "known_only")
 """Meaning of the values 1, 2, … of ``agreement``."""

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import dask.array as da
 import numpy as np
 import xarray as xr
-from jaxtyping import Float32, UInt8
 from odc.geo.geobox import GeoBox
 
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.grid import geobox_of, georeference
 from osm4eo_xr.legend import NO_DATA, LandUseClass, Legend, default_legend
 from osm4eo_xr.maps.probability_layers import OTHER, likeliest
+
+if TYPE_CHECKING:
+    from jaxtyping import Float32, UInt8
 
 Codes = Literal["id", "clc", "mask"]
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numba
 import numpy as np
-from jaxtyping import Float32, UInt8
+
+if TYPE_CHECKING:
+    from jaxtyping import Float32, UInt8
 
 
 def merge(

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 import numpy as np
 import shapely
-from jaxtyping import UInt
 from rasterio.features import shapes
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
+
+if TYPE_CHECKING:
+    from jaxtyping import UInt
 
 Traced = tuple[np.ndarray, np.ndarray]
 

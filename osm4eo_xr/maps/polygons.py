@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,14 +11,13 @@ import dask.array as da
 import dask.base
 import geopandas as gpd
 import numpy as np
-import pyogrio
 import shapely
 import xarray as xr
-from affine import Affine
+from rasterio.transform import Affine
 
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.files import replaced
-from osm4eo_xr.grid import geobox_of
+from osm4eo_xr.grid import geobox_of, nodata_of
 from osm4eo_xr.legend import NO_DATA, Legend, default_legend
 from osm4eo_xr.maps.layers import MASK_NO_DATA
 from osm4eo_xr.maps.polygon_tracing import join, trace
@@ -109,7 +109,7 @@ def _trace_all(
     """Trace chunk after chunk and join what chunk borders have cut."""
     data = da.asarray(layer.data)
     rows, columns = (np.cumsum((0, *c[:-1])).tolist() for c in data.chunks)
-    nodata = int(layer.attrs.get("nodata", NO_DATA))
+    nodata = int(nodata_of(layer, NO_DATA))
     hidden = 0 if nodata == MASK_NO_DATA else nodata
     parts, total = [], len(rows) * len(columns)
     for i, row in enumerate(rows):
@@ -138,10 +138,12 @@ def _slugs(layer: xr.DataArray, legend: Legend) -> dict[int, str]:
 
 @contextmanager
 def _option(name: str, value: str) -> Iterator[None]:
-    """Set an option of the GDAL that writes vectors, for a while."""
-    before = pyogrio.get_gdal_config_option(name)
-    pyogrio.set_gdal_config_options({name: value})
+    """Set an option of the GDAL that writes vectors, for a while: GDAL reads the environment."""
+    before = os.environ.get(name)
+    os.environ[name] = value
     try:
         yield
     finally:
-        pyogrio.set_gdal_config_options({name: before})
+        os.environ.pop(name)
+        if before is not None:
+            os.environ[name] = before

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import dask.array as da
 import numpy as np
 import xarray as xr
-from jaxtyping import Num, UInt8
 
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.grid import geobox_of, georeference
 from osm4eo_xr.legend import NO_DATA, PROBABILITY_NO_DATA, PROBABILITY_SCALE, LandUseClass, Legend
+
+if TYPE_CHECKING:
+    from jaxtyping import Num, UInt8
 
 OTHER = 255
 """Land that is in no class of the layer; above every class id."""

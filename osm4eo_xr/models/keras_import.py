@@ -14,10 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 
-from osm4eo_xr.errors import InputError
+from osm4eo_xr.errors import InputError, extra
 from osm4eo_xr.imagery.bands import METHOD_BANDS
 from osm4eo_xr.legend import Legend, default_legend
 from osm4eo_xr.models.model import Model
@@ -54,7 +53,8 @@ def import_keras(
     Raises
     ------
     InputError
-        If the file is not such a network; the message names the layer.
+        If the file is not such a network; the message names the layer. If the extra ``keras`` is
+        not installed.
     """
     path = Path(path)
     layers, weights = _read(path)
@@ -96,6 +96,8 @@ def _read(path: Path) -> tuple[Graph, Weights]:
     """Read the graph, and each layer's arrays by their short names."""
     if not path.is_file():
         raise InputError(f"no file {path}; give a model that Keras saved as .h5 or .hdf5")
+    with extra("keras", "reading a Keras model"):
+        import h5py
     try:
         with h5py.File(path) as file:
             if "model_config" not in file.attrs or "model_weights" not in file:
@@ -138,7 +140,7 @@ def _weights(group: Any) -> Weights:
     found: Weights = {name: {} for name in group}
 
     def visit(path: str, item: Any) -> None:
-        if isinstance(item, h5py.Dataset):
+        if hasattr(item, "dtype"):  # an array, not a group
             layer, *_, short = path.split("/")
             found[layer][short.partition(":")[0]] = np.asarray(item, np.float32)
 

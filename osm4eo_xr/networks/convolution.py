@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jax import Array
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
 
 Weights = Array | np.ndarray
 """Numbers of a model: on a device, or as they were read from its file."""

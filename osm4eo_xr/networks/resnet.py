@@ -15,18 +15,21 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Float32
+from jax import Array
 
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.networks.convolution import conv2d
 from osm4eo_xr.networks.fold_batch_norm import EPSILON
 from osm4eo_xr.networks.settings import SMOOTH, STRIDE, STRIDES, NetSettings
+
+if TYPE_CHECKING:
+    from jaxtyping import Float, Float32
 
 __all__ = ["ResNet", "apply_eval", "apply_folded", "apply_train", "init"]
 
@@ -175,7 +178,7 @@ def repeat_pixels(x: Float[Array, "n y x c"], factor: int) -> Float[Array, "n p 
     return spread.reshape(n, rows * factor, cols * factor, channels)
 
 
-def init(settings: NetSettings, key: Array) -> dict[str, Any]:
+def init(settings: NetSettings, key: jax.Array) -> dict[str, Any]:
     """Return fresh variables (``params`` and ``batch_stats``, float32).
 
     Kernels are drawn by He et al. 2015 (arXiv:1502.01852): normal, variance 2 / inputs. One draw

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import scipy.linalg  # noqa: F401 - its BLAS serves numba, and must be there to be held to a thread
-from jaxtyping import Float32
 from threadpoolctl import ThreadpoolController
 
 from osm4eo_xr.networks.settings import SMOOTH, STRIDE, STRIDES, NetSettings
@@ -22,6 +21,9 @@ from osm4eo_xr.networks.winograd_kernels import (
     tile_of,
     transform_kernel,
 )
+
+if TYPE_CHECKING:
+    from jaxtyping import Float32
 
 _SPANS = 4  # of rows per thread, so that none waits long for the last
 _VECTOR = 8  # channels; the bands are made up to a multiple of it

@@ -17,9 +17,13 @@ phase. Kernels let go of the GIL and work on a span of rows, so that threads sha
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numba
 import numpy as np
-from jaxtyping import Float32
+
+if TYPE_CHECKING:
+    from jaxtyping import Float32
 
 SET, RECTIFY, ADD = 0, 1, 2
 """What ``mix_rows`` does with its result."""

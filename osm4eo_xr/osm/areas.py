@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import shapely
-from pyproj import Transformer
-from pyproj.enums import TransformDirection
+from odc.geo.crs import CRS
 
 if TYPE_CHECKING:
     from osm4eo_xr.legend import TagRule
@@ -193,16 +192,17 @@ def _widened(metric: np.ndarray, width: np.ndarray) -> np.ndarray:
 
 def project(geometry: np.ndarray, crs: str = EQUAL_AREA, *, inverse: bool = False) -> np.ndarray:
     """Take geometries from degrees to meters of a CRS, or back."""
-    way = TransformDirection.INVERSE if inverse else TransformDirection.FORWARD
     projected = geometry.copy()
     xy = shapely.get_coordinates(projected)
-    xy = np.column_stack(_transformer(crs).transform(xy[:, 0], xy[:, 1], direction=way))
+    xy = np.column_stack(_transformer(crs, inverse=inverse)(xy[:, 0], xy[:, 1]))
     return np.asarray(shapely.set_coordinates(projected, xy))
 
 
 @cache
-def _transformer(crs: str) -> Transformer:
-    return Transformer.from_crs(OSM_CRS, crs, always_xy=True)
+def _transformer(crs: str, *, inverse: bool) -> Callable[..., tuple[Any, Any]]:
+    degrees, meters = CRS(OSM_CRS), CRS(crs)
+    there = (meters, degrees) if inverse else (degrees, meters)
+    return there[0].transformer_to_crs(there[1], always_xy=True)
 
 
 def join(parts: Sequence[Areas]) -> Areas:

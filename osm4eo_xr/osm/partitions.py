@@ -11,7 +11,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import shapely
-from pyproj import CRS
+from odc.geo.crs import CRS
 
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.names import check_name
@@ -148,7 +148,7 @@ def geo_metadata(bounds: Bounds) -> dict[str, str]:
             "geometry": {
                 "encoding": "WKB",
                 "geometry_types": ["MultiPolygon", "Polygon"],
-                "crs": CRS(OSM_CRS).to_json_dict(),
+                "crs": CRS(OSM_CRS).proj.to_json_dict(),
                 "bbox": list(bounds),
                 "covering": {"bbox": {side: ["bbox", side] for side in BOX}},
             }

@@ -14,7 +14,7 @@ import numpy as np
 import xarray as xr
 from odc.geo.geobox import GeoBox
 
-from osm4eo_xr.errors import InputError
+from osm4eo_xr.errors import InputError, extra
 from osm4eo_xr.grid import geobox_of
 from osm4eo_xr.rasters.files import NETCDF
 
@@ -108,6 +108,9 @@ def _open(path: str) -> xr.Dataset:
     if "://" not in path and not Path(path).exists():
         raise InputError(f"no file {path}; give the path of a raster")
     netcdf = Path(path).suffix.casefold() in NETCDF
+    if netcdf:
+        with extra("netcdf", f"reading {path}"):
+            import h5netcdf  # noqa: F401 - xarray's engine for it
     options: Any = {"engine": "h5netcdf" if netcdf else "zarr", "chunks": None}
     if not netcdf and "://" not in path:
         options["consolidated"] = False  # a folder lists its arrays itself

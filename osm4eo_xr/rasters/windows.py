@@ -68,9 +68,23 @@ def span(picked: np.ndarray) -> slice:
     return slice(int(picked.min()), int(picked.max()) + 1) if picked.size else slice(0, 0)
 
 
+def pick(data: np.ndarray, rows: np.ndarray, cols: np.ndarray) -> np.ndarray:
+    """Return rows and columns (…, y, x); all of them in order need no copy."""
+    for axis, wanted in ((-2, rows), (-1, cols)):
+        if not np.array_equal(wanted, np.arange(data.shape[axis])):
+            data = data.take(wanted, axis=axis)
+    return data
+
+
 @dataclass(frozen=True)
 class RasterReader:
-    """One band of a file as an array-like (y, x) in its own data type."""
+    """One band of a file as an array-like (y, x) in its own data type.
+
+    ``rioxarray.open_rasterio`` opens a map slower and reads it whole faster
+    (``tests/benchmarks/opening.py``). It cannot say which file a failed read belongs to, which a
+    run of many tiles has to; it takes GDAL's settings, with them the size of the block cache, from
+    the process alone; and it opens no Zarr store.
+    """
 
     path: str
     stamp: int
@@ -89,7 +103,7 @@ class RasterReader:
             window = Window.from_slices(row_span, col_span)
             with rasterio.Env(**_PLAIN_OPTIONS):
                 data = read_window(self.path, self.stamp, self.index, window)
-        data = data[rows - row_span.start][:, cols - col_span.start]
+        data = pick(data, rows - row_span.start, cols - col_span.start)
         return data.squeeze(axis=dropped) if dropped else data
 
 

@@ -11,11 +11,10 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dask.array as da
 import numpy as np
-import pandas as pd
 import xarray as xr
 from dask.base import compute
 from dask.delayed import Delayed, delayed
@@ -35,6 +34,9 @@ from osm4eo_xr.samples.spatial_split import (
 )
 from osm4eo_xr.samples.store import STORE_CHUNK
 from osm4eo_xr.samples.windows import Owners, cut_images, cut_labels
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = ["draw_samples", "sample_counts"]
 
@@ -133,7 +135,9 @@ def sample_counts(samples: xr.Dataset) -> pd.DataFrame:
     Columns tile, class_id, class, split, wanted, drawn, shortfall; classes without any labeled
     pixel are listed too.
     """
-    return pd.DataFrame(json.loads(samples.attrs["counts"]))
+    rows = json.loads(samples.attrs["counts"])
+    columns = {name: ("row", [row[name] for row in rows]) for name in rows[0]}
+    return xr.Dataset(columns).to_dataframe().rename_axis(None)
 
 
 def _tiles(scene: Any, labels: Any, names: Sequence[str] | None) -> list[_Tile]:

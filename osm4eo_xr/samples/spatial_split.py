@@ -7,9 +7,12 @@ name the same ground in every tile of a grid, whatever its extent and chunks.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-from jaxtyping import Bool, Int, UInt8, UInt64
+
+if TYPE_CHECKING:
+    from jaxtyping import Bool, Int, UInt8, UInt64
 
 SPLITS = ("train", "validation", "test")
 """Names of the values 0, 1 and 2 of ``split``."""

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
-from jaxtyping import Float32, Int, UInt8
 from scipy.spatial import KDTree
 
 from osm4eo_xr.samples.spatial_split import Drawn  # noqa: TC001 - annotations are checked at run time
+
+if TYPE_CHECKING:
+    from jaxtyping import Float32, Int, UInt8
 
 
 def cut_images(

@@ -9,11 +9,14 @@ where the chain of an outer region leads through it.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-from jaxtyping import Bool, Int32, Int64, UInt32
 
 from osm4eo_xr.sieving.kernels import NONE
+
+if TYPE_CHECKING:
+    from jaxtyping import Bool, Int32, Int64, UInt32
 
 
 @dataclass(frozen=True)

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Integer
 
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.sieving.borders import Border, Fates, Links, Rule, Sides, number_told
@@ -22,6 +21,9 @@ from osm4eo_xr.sieving.kernels import (
     paint_runs,
     value_runs,
 )
+
+if TYPE_CHECKING:
+    from jaxtyping import Bool, Integer
 
 _ROUNDS = 8  # links of each chain that are followed one by one
 _ROOM = 2  # bytes that regions may take between the phases, per byte of pixels

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-from jaxtyping import Int32
 
 from osm4eo_xr.sieving.borders import Border, Fates, Links, Rule, Sides, number_told
 from osm4eo_xr.sieving.chains import biggest_links, follow_chains, mark_chains
 from osm4eo_xr.sieving.kernels import NONE, SATURATION, unite_pairs
+
+if TYPE_CHECKING:
+    from jaxtyping import Int32
 
 
 @dataclass(frozen=True)

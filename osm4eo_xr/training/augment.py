@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float32, UInt8
+from jax import Array
+
+if TYPE_CHECKING:
+    from jaxtyping import Bool, Float32, UInt8
 
 
 def turn(

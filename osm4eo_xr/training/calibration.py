@@ -5,12 +5,14 @@ After Guo et al. 2017, "On Calibration of Modern Neural Networks" (arXiv:1706.04
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from jaxtyping import Float32, Float64, Int
 from scipy.optimize import minimize_scalar
 from scipy.special import logsumexp, softmax
+
+if TYPE_CHECKING:
+    from jaxtyping import Float32, Float64, Int
 
 BINS = 15
 """Bins of confidence, equally wide."""

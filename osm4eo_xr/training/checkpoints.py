@@ -7,18 +7,27 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import jax
 import numpy as np
-import orbax.checkpoint as ocp
-import pandas as pd
-from tensorboardX import SummaryWriter
+import pyarrow as pa
+import pyarrow.parquet as pq
+from flax import serialization
+from pyarrow import csv
 
-from osm4eo_xr.errors import InputError
+from osm4eo_xr.errors import InputError, MissingExtraError, extra
 from osm4eo_xr.files import replace_text, replaced
 
+if TYPE_CHECKING:
+    from tensorboardX import SummaryWriter
+
+logger = logging.getLogger(__name__)
+
+_DIGITS = 9  # of a step in a file's name, so that names sort by step
 _KEPT = 2  # checkpoints: should the newest be damaged, there is another
 
 
@@ -41,56 +50,56 @@ class RunFolder:
     def __init__(self, path: Path, facts: Mapping[str, Any]) -> None:
         self.path = Path(path)
         _claim(self.path, facts)
-        self._checkpoints = ocp.CheckpointManager(
-            (self.path / "checkpoints").resolve(),
-            options=ocp.CheckpointManagerOptions(
-                max_to_keep=_KEPT, enable_async_checkpointing=False
-            ),
-        )
+        self._checkpoints = self.path / "checkpoints"
+        self._checkpoints.mkdir(exist_ok=True)
         self._scalars: SummaryWriter | None = None
+        self._says_scalars = True
 
     def restore(self, like: Any) -> tuple[Any, dict[str, Any]] | None:
         """Return the arrays, shaped ``like`` the ones given, and the record of the last checkpoint.
 
         None if there is no checkpoint yet.
         """
-        step = self._checkpoints.latest_step()
-        if step is None:
-            return None
-        parts = self._checkpoints.restore(
-            step,
-            args=ocp.args.Composite(
-                arrays=ocp.args.StandardRestore(like), record=ocp.args.JsonRestore()
-            ),
-        )
-        return parts["arrays"], parts["record"]
+        for path in reversed(self._kept()):
+            try:
+                parts: Any = serialization.msgpack_restore(path.read_bytes())
+                arrays = serialization.from_state_dict(like, parts["arrays"])
+            except (ValueError, KeyError, TypeError) as error:
+                logger.warning("%s cannot be read, taking the one before: %s", path, error)
+                continue
+            return jax.tree.map(_placed_like, like, arrays), json.loads(parts["record"])
+        return None
 
     def save(self, step: int, arrays: Any, record: Mapping[str, Any]) -> None:
         """Write a checkpoint; a run killed meanwhile continues from the one before."""
-        if step in self._checkpoints.all_steps():
-            self._checkpoints.delete(step)
-        self._checkpoints.save(
-            step,
-            args=ocp.args.Composite(
-                arrays=ocp.args.StandardSave(arrays), record=ocp.args.JsonSave(dict(record))
-            ),
-        )
+        parts = {"arrays": serialization.to_state_dict(arrays), "record": json.dumps(dict(record))}
+        content = serialization.msgpack_serialize(parts)
+        path = self._checkpoints / f"{step:0{_DIGITS}}.msgpack"
+        with_replaced(path, lambda fresh: fresh.write_bytes(content))
+        for old in self._kept()[:-_KEPT]:
+            old.unlink()
+
+    def _kept(self) -> list[Path]:
+        """Return the checkpoints from the oldest to the newest."""
+        return sorted(self._checkpoints.glob("[0-9]*.msgpack"))
 
     def log(self, step: int, values: Mapping[str, float | None]) -> None:
         """Write scalars of a step for TensorBoard; later ones of a stopped run are withdrawn."""
-        if self._scalars is None:
-            self._scalars = SummaryWriter(str(self.path / "scalars"), purge_step=step)
+        if self._scalars is None and self._says_scalars:
+            self._scalars = _scalar_writer(self.path / "scalars", step)
+            self._says_scalars = self._scalars is not None
         for name, value in values.items():
-            if value is not None:
+            if value is not None and self._scalars is not None:
                 self._scalars.add_scalar(name, value, step)
 
     def write_history(self, history: Sequence[Mapping[str, Any]]) -> None:
         """Write a row per epoch as CSV and Parquet."""
-        table = pd.DataFrame(list(history))
+        names = list(dict.fromkeys(name for row in history for name in row))
+        table = pa.table({name: [row.get(name) for row in history] for name in names})
         with replaced(self.path / "history.csv") as part:
-            table.to_csv(part, index=False)
+            csv.write_csv(table, part)
         with replaced(self.path / "history.parquet") as part:
-            table.to_parquet(part)
+            pq.write_table(table, part)
 
     def draw_curves(self, history: Sequence[Mapping[str, Any]]) -> None:
         """Draw losses and accuracies over the epochs."""
@@ -106,7 +115,22 @@ class RunFolder:
         """End writing."""
         if self._scalars is not None:
             self._scalars.close()
-        self._checkpoints.close()
+
+
+def _scalar_writer(path: Path, step: int) -> SummaryWriter | None:
+    """Return what writes scalars from a step on; None, and a hint, without the extra."""
+    try:
+        with extra("tensorboard", "writing scalars for TensorBoard"):
+            from tensorboardX import SummaryWriter
+    except MissingExtraError as error:
+        logger.warning("%s; history.csv has the same figures", error)
+        return None
+    return SummaryWriter(str(path), purge_step=step)
+
+
+def _placed_like(old: Any, new: Any) -> Any:
+    """Put a restored array on the devices of the one that it replaces."""
+    return jax.device_put(new, old.sharding) if isinstance(old, jax.Array) else new
 
 
 def digest_arrays(*arrays: np.ndarray) -> str:

@@ -6,9 +6,14 @@ after Reed et al. 2014 (arXiv:1412.6596). Both follow wrong labels less than cro
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float32, Int32
+from jax import Array
+
+if TYPE_CHECKING:
+    from jaxtyping import Bool, Float32, Int32
 
 GENERALIZED_Q = 0.7
 """Between cross entropy (0) and mean absolute error (1)."""

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jaxtyping import Array, Bool, Float32, Int32, UInt8
+from jax import Array
 
 from osm4eo_xr.networks import resnet
 from osm4eo_xr.networks.settings import NetSettings  # noqa: TC001 - checked at run time in the tests
@@ -22,6 +22,9 @@ from osm4eo_xr.training.losses import (
     generalized_cross_entropy,
 )
 from osm4eo_xr.training.settings import TrainSettings  # noqa: TC001
+
+if TYPE_CHECKING:
+    from jaxtyping import Bool, Float32, Int32, UInt8
 
 State = dict[str, Any]
 """``params``, ``batch_stats``, ``opt`` (of the optimizer) and ``step`` (int32)."""

@@ -10,6 +10,12 @@ from typing import Any
 from beartype import beartype
 from jaxtyping import AbstractArray
 
+KINDS = (
+    *("Bool", "Float", "Float32", "Float64", "Int", "Int32", "Int64", "Integer", "Num"),
+    *("UInt", "UInt8", "UInt32", "UInt64"),
+)
+"""Types of jaxtyping that the package states shapes with."""
+
 _SHAPE = re.compile(r"""\[[^\[\]]+, ["'][^"']*["']\]""")  # [Array, "y x"]
 
 
