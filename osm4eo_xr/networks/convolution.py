@@ -53,7 +53,7 @@ def conv2d(
         out = _as_matrix_product(x, kernel)
     else:
         out = jax.lax.conv_general_dilated(
-            x, kernel, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
+            x, jnp.asarray(kernel), (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
         )
     return out + bias.reshape(1, 1, 1, -1)
 
