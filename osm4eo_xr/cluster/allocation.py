@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,10 +11,18 @@ from typing import Any
 
 import dask.config
 from dask_jobqueue.slurm import SLURMRunner
-from distributed import Client
+from distributed import Client, Security, rpc
 
 from osm4eo_xr.cluster.clusters import visible_gpus
 from osm4eo_xr.cluster.device_tasks import device_settings
+from osm4eo_xr.cluster.security import (
+    PROTOCOL,
+    WORKER_PAGES,
+    await_published,
+    dashboard_address,
+    publish,
+    security_of,
+)
 from osm4eo_xr.cluster.site import LocalSite
 from osm4eo_xr.cluster.site_file import load_site
 from osm4eo_xr.cluster.worker import WORKER_SETUP, environment_here, expand_variables
@@ -56,14 +65,49 @@ def open_allocation(name_or_yaml: str | Path = "local", **overrides: Any) -> Ite
             f"{tasks} Slurm tasks, and a scheduler, this program and a worker need one each; "
             f"start it with srun -n {_LEAST_TASKS} or more"
         )
-    options = _worker_options(site)
-    with SLURMRunner(worker_options=options) as runner, Client(runner) as client:
-        client.wait_for_workers(tasks - 2, timeout=site.start_timeout)
-        workers: dict[str, Any] = client.scheduler_info(n_workers=-1)["workers"]
-        has_gpu = any("GPU" in w["resources"] for w in workers.values())
-        with dask.config.set(device_settings(has_gpu=has_gpu)):
-            yield client
-        client.shutdown()
+    with _meeting_place(site) as folder:
+        security = security_of(folder) if site.tls else None
+        with _runner(site, folder, security) as runner, Client(runner, security=security) as client:
+            if security is not None:  # the runner's own connection, which ends all, has no key
+                key = security.get_connection_args("client")
+                runner.scheduler_comm = rpc(runner.scheduler_address, connection_args=key)
+            try:
+                client.wait_for_workers(tasks - 2, timeout=site.start_timeout)
+                workers: dict[str, Any] = client.scheduler_info(n_workers=-1)["workers"]
+                has_gpu = any("GPU" in w["resources"] for w in workers.values())
+                with dask.config.set(device_settings(has_gpu=has_gpu)):
+                    yield client
+            finally:
+                client.shutdown()
+
+
+@contextmanager
+def _meeting_place(site: LocalSite) -> Iterator[Path]:
+    """Share a folder below the working one with the other tasks; the second task removes it.
+
+    The first task makes it. It holds the cluster's key and the scheduler's address.
+    """
+    step = (os.environ.get(f"SLURM_{n}", "0") for n in ("JOB_ID", "STEP_ID", "RESTART_COUNT"))
+    folder = Path(f".osm4eo-xr-{'-'.join(step)}").absolute()
+    first, second = (os.environ["SLURM_PROCID"] == k for k in "01")
+    if first:
+        publish(site, folder)
+    await_published(folder, site.start_timeout)
+    try:
+        yield folder
+    finally:
+        if second:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _runner(site: LocalSite, folder: Path, security: Security | None) -> Any:
+    """Become what this task is for: only the second task comes back from here."""
+    secure = {"security": security, "protocol": PROTOCOL[site.tls]}
+    return SLURMRunner(
+        scheduler_file=str(folder / "scheduler.json"),
+        scheduler_options={**secure, "dashboard_address": dashboard_address(site)},
+        worker_options={**_worker_options(site), **secure, "dashboard_address": WORKER_PAGES},
+    )
 
 
 def _worker_options(site: LocalSite) -> dict[str, Any]:

@@ -21,6 +21,12 @@ from distributed.system import MEMORY_LIMIT
 from osm4eo_xr.cluster.device_tasks import device_settings
 from osm4eo_xr.cluster.jobs import JobPool
 from osm4eo_xr.cluster.local_processes import SpawnedWorker, SpawnTurns
+from osm4eo_xr.cluster.security import (
+    PROTOCOL,
+    WORKER_PAGES,
+    dashboard_address,
+    temporary_security,
+)
 from osm4eo_xr.cluster.site import BatchSite, LocalSite, LocalWorkers, Site
 from osm4eo_xr.cluster.site_file import load_site
 from osm4eo_xr.cluster.worker import WORKER_SETUP, environment_here, expand_variables
@@ -180,20 +186,24 @@ def _dask_settings(site: Site) -> dict[str, Any]:
 def _local_client(site: LocalSite) -> Iterator[Client]:
     """Start the processes of one machine."""
     plans = plan_processes(site, CPU_COUNT, MEMORY_LIMIT, visible_gpus())
+    security = temporary_security(site)
+    secure = {"security": security, "protocol": PROTOCOL[site.tls], "host": "127.0.0.1"}
     scheduler = {
         "cls": Scheduler,
-        "options": {"host": "127.0.0.1", "dashboard_address": site.dashboard},
+        "options": {**secure, "dashboard_address": dashboard_address(site)},
     }
     settings = device_settings(has_gpu=any(p.gpu for p in plans))
     with ExitStack() as stack:
         scratch = stack.enter_context(_scratch_folder(site))
         stack.enter_context(dask.config.set(settings))
         turns = SpawnTurns()
-        workers = {p.name: _process_spec(site, p, scratch, turns) for p in plans}
+        workers = {p.name: _process_spec(site, p, scratch, turns, secure) for p in plans}
         try:
             quiet: Any = logging.WARNING  # a level, though dask's signature says bool
             cluster = stack.enter_context(
-                SpecCluster(workers=workers, scheduler=scheduler, silence_logs=quiet)
+                SpecCluster(
+                    workers=workers, scheduler=scheduler, security=security, silence_logs=quiet
+                )
             )
         except RuntimeError as error:
             raise InputError(
@@ -219,7 +229,7 @@ def _batch_client(site: BatchSite) -> Iterator[Client]:
 
 
 def _process_spec(
-    site: LocalSite, plan: ProcessPlan, scratch: str, turns: SpawnTurns
+    site: LocalSite, plan: ProcessPlan, scratch: str, turns: SpawnTurns, secure: dict[str, Any]
 ) -> dict[str, Any]:
     """Describe one local worker process to dask."""
     environment = environment_here(site, plan.threads, gpu=plan.gpu is not None)
@@ -236,7 +246,8 @@ def _process_spec(
             "resources": {"GPU": 1} if plan.gpu is not None else {},
             "preload": [WORKER_SETUP],
             "silence_logs": logging.WARNING,
-            "host": "127.0.0.1",
+            "dashboard_address": WORKER_PAGES,
+            **secure,
         },
     }
 

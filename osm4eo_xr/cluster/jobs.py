@@ -18,11 +18,14 @@ from dask.utils import import_required
 from distributed import SpecCluster
 from distributed.core import Status
 
+from osm4eo_xr.cluster.security import PROTOCOL, WORKER_PAGES, dashboard_address, shared_security
 from osm4eo_xr.cluster.worker import WORKER_SETUP, worker_environment
 from osm4eo_xr.endings import last_duty
 from osm4eo_xr.errors import InputError
 
 if TYPE_CHECKING:
+    from distributed import Security
+
     from osm4eo_xr.cluster.site import BatchSite, JobWorkers
 
 logger = logging.getLogger(__name__)
@@ -42,6 +45,7 @@ def job_options(site: BatchSite, name: str) -> dict[str, Any]:
         *("--lifetime", f"{site.lifetime_of(group) - site.lifetime_stagger}s"),
         *("--lifetime-stagger", f"{site.lifetime_stagger}s"),
         *("--preload", WORKER_SETUP),
+        *("--dashboard-address", WORKER_PAGES),
         *(("--resources", "GPU=1") if group.gpus else ()),
     ]
     options = {
@@ -69,8 +73,9 @@ def job_options(site: BatchSite, name: str) -> dict[str, Any]:
 def job_scripts(site: BatchSite) -> dict[str, str]:
     """Return the script of each kind of job, as it would be submitted."""
     job = _cluster_class(site).job_cls
+    address = f"{PROTOCOL[site.tls]}SCHEDULER:PORT"
     return {
-        name: job("tcp://SCHEDULER:PORT", name=f"{name}-0", **job_options(site, name)).job_script()
+        name: job(address, name=f"{name}-0", **job_options(site, name)).job_script()
         for name in site.groups
     }
 
@@ -126,6 +131,7 @@ class JobPool:
         self.failure: str | None = None
         self.submitted = 0
         self._cluster: Any = None
+        self._secure: dict[str, Any] = {}
         self._known: dict[str, _JobState] = {}
         self._over = False
         self._dead_in_a_row = 0
@@ -146,13 +152,11 @@ class JobPool:
                 f"no {command} on this machine, which cluster {self.site.name!r} submits jobs "
                 f"with; go to a login node of it or take --cluster local"
             )
-        Path(self.site.logs).mkdir(parents=True, exist_ok=True)
-        first = next(iter(self.site.groups))
-        scheduler = {"dashboard_address": self.site.dashboard}
+        logs = Path(self.site.logs)
+        logs.mkdir(parents=True, exist_ok=True)
         with (
-            _cluster_class(self.site)(
-                **job_options(self.site, first), scheduler_options=scheduler
-            ) as cluster,
+            shared_security(self.site, logs) as security,
+            self._opened(security) as cluster,
             last_duty(cluster.close),
         ):
             self._cluster = cluster
@@ -166,6 +170,14 @@ class JobPool:
                 raise InputError(self.failure) from error
             finally:
                 self._over = True
+
+    def _opened(self, security: Security | None) -> Any:
+        """Return dask-jobqueue's cluster; it has no jobs yet."""
+        self._secure = {"protocol": PROTOCOL[self.site.tls], "security": security}
+        scheduler = {"dashboard_address": dashboard_address(self.site)}
+        first = next(iter(self.site.groups))
+        options = job_options(self.site, first)
+        return _cluster_class(self.site)(**options, **self._secure, scheduler_options=scheduler)
 
     def _submit_first(self) -> None:
         """Ask for the first jobs; what the batch system refuses now is the caller's error."""
@@ -302,7 +314,7 @@ class JobPool:
 
     def _options(self, name: str) -> dict[str, Any]:
         """Return a job's options as the cluster passes them on."""
-        return {**job_options(self.site, name), "protocol": None, "security": None}
+        return {**job_options(self.site, name), **self._secure}
 
     def _wanted(self, name: str, group: JobWorkers) -> int:
         """Jobs of a kind that the waiting tasks justify, within the site's bounds."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -123,7 +124,11 @@ class Site:
     environment : mapping of str
         Further variables of every worker process, set before jax is imported.
     dashboard : str
-        Address of the dask dashboard, ``":8787"`` or ``":0"`` for any free port.
+        Address of the dask dashboard, ``":8787"`` or ``":0"`` for any free port: on the loopback
+        address, unless a host stands before the port.
+    tls : bool
+        Whether the processes speak TLS, with a key made for this cluster. Without, every user who
+        reaches a port of the cluster can run code as its owner.
     interface : str, optional
         Network interface between scheduler and workers, for example ``ib0``.
     allowed_failures : int
@@ -141,6 +146,7 @@ class Site:
     gdal_threads: int = 1
     environment: Mapping[str, str] = field(default_factory=dict, hash=False)
     dashboard: str = ":0"
+    tls: bool = True
     interface: str | None = None
     allowed_failures: int = 10
     start_timeout: int = 120
@@ -152,6 +158,8 @@ class Site:
         _at_least("gdal_threads", self.gdal_threads, 1)
         _at_least("allowed_failures", self.allowed_failures, 0)
         _at_least("start_timeout", self.start_timeout, 1, "seconds")
+        if not re.search(r":\d+$", self.dashboard):
+            raise InputError(f"dashboard: {self.dashboard!r}; give HOST:PORT or :PORT")
         frozen = {str(k): str(v) for k, v in self.environment.items()}
         object.__setattr__(self, "environment", MappingProxyType(frozen))
 

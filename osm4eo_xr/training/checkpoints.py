@@ -75,7 +75,8 @@ class RunFolder:
         parts = {"arrays": serialization.to_state_dict(arrays), "record": json.dumps(dict(record))}
         content = serialization.msgpack_serialize(parts)
         path = self._checkpoints / f"{step:0{_DIGITS}}.msgpack"
-        with_replaced(path, lambda fresh: fresh.write_bytes(content))
+        with replaced(path) as part:
+            part.write_bytes(content)
         for old in self._kept()[:-_KEPT]:
             old.unlink()
 

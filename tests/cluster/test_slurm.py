@@ -1,5 +1,6 @@
 """Clusters on a real Slurm: jobs that are asked for, die, end, and are given back."""
 
+import json
 import os
 import shutil
 import sys
@@ -16,6 +17,7 @@ from distributed import Client
 from osm4eo_xr import InputError, device_annotations, open_cluster
 from osm4eo_xr.country.run import run_country
 from tests.cases.country_case import MODEL, make_country, products
+from tests.cases.intruder import try_to_enter
 from tests.cluster.slurm.controller import LocalSlurm, wait_until, why_not
 
 CLUSTER = Path(__file__).parents[2] / "cluster"
@@ -274,6 +276,47 @@ def test_a_run_inside_one_allocation_submits_nothing(
     assert wait_until(lambda: not slurm.jobs(), 300), _logs(country)
     assert products(country.parent / "result") == calm[1], _logs(country)
     assert int(slurm.submit("--output=/dev/null", "--wrap=true")) == int(job) + 1
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="becomes another user, which takes root")
+def test_another_user_is_refused_by_jobs_and_finds_no_key(
+    slurm: LocalSlurm, settings: dict[str, Any], tmp_path: Path
+) -> None:
+    settings["gpu"]["jobs"] = 1
+    with open_cluster("slurm-gpu", **settings) as client:
+        client.wait_for_workers(1, timeout=120)
+        (folder,) = (tmp_path / "logs").glob(".osm4eo-xr-tls-*")
+        got = try_to_enter(client, folder)
+    assert len(got) == 7  # scheduler, worker and nanny in two ways, and the key
+    assert all(answer.startswith("refused") for answer in got.values()), got
+    assert not folder.exists()
+    assert wait_until(lambda: not slurm.jobs(), 60)
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="becomes another user, which takes root")
+def test_another_user_is_refused_inside_an_allocation(slurm: LocalSlurm, tmp_path: Path) -> None:
+    few = {"threads": 1, "memory": "1 GB"}
+    settings = {"gpu": few, "cpu": few, "environment": {"JAX_PLATFORMS": "cpu"}}
+    site = _site_file(tmp_path, settings | {"scratch": str(tmp_path)}, "local")
+    program = tmp_path / "program.py"
+    program.write_text(
+        "import json, pathlib\n"
+        "from osm4eo_xr import open_allocation\n"
+        "from tests.cases.intruder import try_to_enter\n"
+        f"with open_allocation({str(site)!r}) as client:\n"
+        "    (folder,) = pathlib.Path().glob('.osm4eo-xr-*')\n"
+        "    got = try_to_enter(client, folder.absolute())\n"
+        "pathlib.Path('got.json').write_text(json.dumps(got))\n"
+    )
+    log = tmp_path / "log"
+    run = f"PYTHONPATH={Path(__file__).parents[2]} srun {sys.executable} {program}"
+    size = ("--ntasks=3", "--mem=3G")
+    slurm.submit(*size, f"--chdir={tmp_path}", f"--output={log}", f"--wrap={run}")
+    assert wait_until(lambda: not slurm.jobs(), 280), log.read_text()
+    got = json.loads((tmp_path / "got.json").read_text())
+    assert len(got) == 5  # scheduler and worker in two ways, and the key
+    assert all(answer.startswith("refused") for answer in got.values()), got
+    assert not list(tmp_path.glob(".osm4eo-xr-*"))
 
 
 def test_a_refused_job_is_the_callers_error(slurm: LocalSlurm, settings: dict[str, Any]) -> None:
