@@ -169,7 +169,9 @@ def _read_value(key: str, kind: Any, value: Any) -> Any:
             return parse_bytes(value) if name in _BYTES else _read_seconds(value)
         except (ValueError, TypeError, KeyError, AttributeError):
             raise InputError(f"{key}: {value!r}; give text like '16 GB' or '04:00:00'") from None
-    if wanted == "bool" and not isinstance(value, bool):
+    if wanted == "bool":
+        if isinstance(value, bool):
+            return value
         raise InputError(f"{key}: {value!r}; give true or false")
     for start, accepted, advice in _TYPES:
         if wanted.startswith(start) and (not isinstance(value, accepted) or value is True):
