@@ -87,9 +87,7 @@ def geobox_of(raster: xr.DataArray | xr.Dataset) -> GeoBox:
     InputError
         If it has no CRS or its coordinates are not those of a regular north-up grid.
     """
-    import odc.geo.xr  # noqa: F401 - gives rasters their .odc
-
-    geobox = raster.odc.geobox
+    geobox = odc_of(raster).geobox
     name = getattr(raster, "name", None) or "raster"
     if not isinstance(geobox, GeoBox) or geobox.crs is None:
         raise InputError(
@@ -97,6 +95,13 @@ def geobox_of(raster: xr.DataArray | xr.Dataset) -> GeoBox:
             f'for example with odc.geo: da.odc.assign_crs("EPSG:3035")'
         )
     return geobox
+
+
+def odc_of(raster: xr.DataArray | xr.Dataset) -> Any:
+    """Return a raster's ``.odc``, which is there only once odc-geo's module has been imported."""
+    import odc.geo.xr  # noqa: F401 - gives rasters their .odc
+
+    return raster.odc
 
 
 def georeference(

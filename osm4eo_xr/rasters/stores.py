@@ -15,7 +15,7 @@ import xarray as xr
 from odc.geo.geobox import GeoBox
 
 from osm4eo_xr.errors import InputError, extra
-from osm4eo_xr.grid import geobox_of
+from osm4eo_xr.grid import geobox_of, odc_of
 from osm4eo_xr.rasters.files import NETCDF
 
 if TYPE_CHECKING:
@@ -130,7 +130,7 @@ def _open(path: str) -> xr.Dataset:
 
 def _layers(name: str, variable: xr.DataArray, path: str) -> list[Layer]:
     """Return the bands of one variable; none if it is not a raster."""
-    spatial = variable.odc.spatial_dims
+    spatial = odc_of(variable).spatial_dims
     if spatial is None or variable.ndim not in (_DIMS - 1, _DIMS) or 0 in variable.shape:
         return []
     if tuple(variable.dims[-2:]) != tuple(spatial):

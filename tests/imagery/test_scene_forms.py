@@ -1,5 +1,7 @@
 """One raster in every form that scenes come in: the same pixels at the same places."""
 
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,9 +19,11 @@ from rasterio.warp import reproject
 import osm4eo_xr as oxr
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.grid import geobox_of, georeference, target_geobox
+from osm4eo_xr.imagery.scene_grid import read_grid
 
 pytestmark = pytest.mark.steps
 
+EXTRACT = Path(oxr.__file__).parent / "demo" / "landuse.osm.pbf"
 LEFT, TOP = 330_000, 5_822_040
 GRID = GeoBox((60, 80), from_origin(LEFT, TOP, 10, 10), "EPSG:32633")
 NUMBERS = (1600 + np.arange(2 * 60 * 80)).reshape(2, 60, 80).astype(np.uint16)
@@ -98,6 +102,29 @@ def test_every_form_holds_the_same_pixels(tmp_path: Path, form: Callable[[Path],
     assert (float(scene.x[0]), float(scene.y[0])) == (LEFT + 5, TOP - 5)
     part = oxr.open_scene(path, bands=["B08"], geobox="native")[0, 7:41:3, 50].to_numpy()
     np.testing.assert_array_equal(part, NUMBERS[1, 7:41:3, 50] * np.float32(1e-4))
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_every_form_may_be_the_first_thing_that_a_process_opens(
+    tmp_path: Path, form: Callable[[Path], Any]
+) -> None:
+    """Accessors of xarray are there only once their module is imported, which nobody else did."""
+    paths = form(tmp_path)
+    files = [str(p) for p in (paths if isinstance(paths, list) else [paths])]
+    script = (
+        "import sys\n"
+        "from osm4eo_xr.imagery.scenes import open_scene\n"
+        "scene = open_scene(sys.argv[1:], geobox='native')\n"
+        f"assert scene.shape == {NUMBERS.shape}\n"
+        "assert abs(float(scene[1, 7, 50]) - float(scene[1, 7, 49]) - 1e-4) < 1e-6\n"
+    )
+    subprocess.run([sys.executable, "-c", script, *files], check=True)
+    like = [word for file in files for word in ("--like", file)]
+    out = tmp_path / "labels.tif"
+    command = [sys.executable, "-m", "osm4eo_xr", "labels", str(EXTRACT), *like, "--out", str(out)]
+    subprocess.run(command, check=True)
+    with rasterio.open(out) as labels:
+        assert labels.shape == read_grid(paths).shape.yx
 
 
 def rasterios(grid: GeoBox, method: str) -> np.ndarray:
