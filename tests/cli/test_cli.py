@@ -294,4 +294,7 @@ def test_points_and_boundaries_as_they_are_found(run: Run, tmp_path: Path, class
     assert "note: the boundary has 1 invalid polygons of 1" in ended.stderr
     with rasterio.open(out) as source:
         assert (source.read(1) > 0).sum() == pytest.approx(40 * 40 / 2, abs=40)
-    assert_refused(run("mosaic", class_map, "--boundary-layer", "bow", "--out", out), "--boundary")
+    assert_refused(
+        run("mosaic", class_map, "--boundary-layer", "bow", "--out", tmp_path / "n.tif"),
+        "--boundary",
+    )

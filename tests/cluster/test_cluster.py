@@ -106,7 +106,9 @@ def test_a_missing_or_broken_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"broken\.yaml is not a YAML file"):
         load_site(broken)
     broken.write_text("local")
-    with pytest.raises(InputError, match=r"broken\.yaml holds no settings"):
+    with pytest.raises(
+        InputError, match=r"broken\.yaml is not a YAML file of settings: .* must have a dict"
+    ):
         load_site(str(broken))
 
 

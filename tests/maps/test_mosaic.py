@@ -181,7 +181,7 @@ def test_mosaic_is_lazy_and_tasks_are_only_where_data_is() -> None:
         ([three()[0].astype(np.int32)], {}, "expected .* uint8"),
         (three(), {"rule": "confidence"}, "needs a confidence"),
         (three(), {"confidence": three()[:2]}, "give one each"),
-        (three(), {"boundary": "nowhere.gpkg"}, "cannot read boundary nowhere.gpkg"),
+        (three(), {"boundary": "nowhere.gpkg"}, "no boundary nowhere.gpkg; give a vector file"),
         (three(), {"boundary": shapely.box(0, 0, 10, 10)}, "do not overlap"),
         (three(), {"boundary": shapely.Point(LEFT, TOP)}, "no polygon"),
     ],
