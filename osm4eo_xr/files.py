@@ -18,7 +18,7 @@ from pathlib import Path
 from osm4eo_xr.errors import InputError
 
 _PART = ".part-"
-_LOST_RACES = 50  # attempts to remove a folder into which another thread still writes
+_LOST_RACES = 5  # a file that another thread was just about to open appears after the rename
 _NO_ROOM = 2**16  # bytes free; a library that fails to write with less has met a full disk
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _FULL_TEXTS = ("no space left on device", "disk quota exceeded", "disk is full")
@@ -145,13 +145,19 @@ def remove_unfinished() -> None:
 
 
 def _remove(folder: Path) -> None:
-    """Remove a folder, also while other threads still write into it."""
+    """Remove a folder, also while other threads still write into it by its name."""
+    # Renamed first: a thread that writes faster than its files are removed would win each race.
+    gone = folder.with_name(f"{folder.name}~")
+    try:
+        folder.rename(gone)
+    except OSError:
+        gone = folder
     for _ in range(_LOST_RACES):
-        if not folder.is_dir():
+        if not gone.is_dir():
             break
-        shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(gone, ignore_errors=True)
     with suppress(OSError):
-        folder.unlink(missing_ok=True)
+        gone.unlink(missing_ok=True)
 
 
 def full_disk(error: BaseException) -> bool:

@@ -96,10 +96,12 @@ def test_all_in_the_making_is_removed_while_threads_write(tmp_path):
     with workplace(tmp_path / "a.tif") as folder:
         thread = threading.Thread(target=write, args=(folder,))
         thread.start()
-        remove_unfinished()
-        assert _names(tmp_path) == []
-        stop.set()
-        thread.join()
+        try:
+            remove_unfinished()
+            assert _names(tmp_path) == []
+        finally:
+            stop.set()
+            thread.join()
 
 
 @pytest.mark.parametrize(
