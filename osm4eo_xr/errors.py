@@ -2,14 +2,45 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Self
 
 
 class InputError(ValueError):
-    """Input that cannot be used.
+    """Input that cannot be used: what was given, what was expected, what to do.
 
-    The message is one line that says what was given, what was expected and what to do. The command
-    line prints it without a traceback and exits with code 1.
+    ``str`` composes the one line ``GIVEN; expected EXPECTED; ADVICE`` of the parts that are there,
+    whatever line breaks they hold. The command line prints it without a traceback and exits with
+    code 1.
+
+    Parameters
+    ----------
+    given : str
+        What was given or found, with its name and value.
+    expected : str, optional
+        What can be used instead: a noun phrase.
+    advice : str, optional
+        What to do, in the imperative.
+
+    Examples
+    --------
+    >>> print(InputError("size is 0", expected="1 or more pixels", advice="raise --size"))
+    size is 0; expected 1 or more pixels; raise --size
     """
+
+    def __init__(self, given: str, *, expected: str = "", advice: str = "") -> None:
+        super().__init__(given)  # the other parts are attributes, and travel with it when pickled
+        self.given = given
+        self.expected = expected
+        self.advice = advice
+
+    def __str__(self) -> str:
+        """Return the one line."""
+        expected = self.expected and f"expected {self.expected}"
+        return "; ".join(_joined(part) for part in (self.given, expected, self.advice) if part)
+
+    def within(self, place: object) -> Self:
+        """Return the same error, its ``given`` led by the file or section that it was found in."""
+        return type(self)(f"{place}: {self.given}", expected=self.expected, advice=self.advice)
 
 
 class InputWarning(UserWarning):
@@ -17,6 +48,11 @@ class InputWarning(UserWarning):
 
     The message is one line that says what was wrong. The command line prints it as a note.
     """
+
+
+def _joined(text: str) -> str:
+    """Return the lines of a text as one."""
+    return " ".join(line.strip() for line in text.splitlines())
 
 
 class MissingExtraError(InputError):
@@ -43,5 +79,6 @@ def extra(name: str, step: str) -> Iterator[None]:
         yield
     except ModuleNotFoundError as error:
         raise MissingExtraError(
-            f'{step} needs {error.name}, which is not installed; pip install "osm4eo-xr[{name}]"'
+            f"{step} needs {error.name}, which is not installed",
+            advice=f'pip install "osm4eo-xr[{name}]"',
         ) from None

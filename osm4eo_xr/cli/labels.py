@@ -151,7 +151,10 @@ def composite(
     from osm4eo_xr.imagery.scene_grid import read_grid
 
     if (like is None) == (bbox is None):
-        raise InputError("give the grid: either --like RASTER or --bbox WEST SOUTH EAST NORTH")
+        both = "both --like and --bbox" if bbox else "no grid"
+        raise InputError(
+            f"{both} given", expected="--like RASTER or --bbox WEST SOUTH EAST NORTH, one of them"
+        )
     with outputs([(out, RASTER)], [catalog, *(like or [])], overwrite=overwrite) as place:
         if bbox:
             grid = target_geobox(bbox, bounds_crs="EPSG:4326", resolution=resolution)

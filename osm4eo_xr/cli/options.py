@@ -41,7 +41,7 @@ def read_outline(
     """Return a boundary's file, or one layer or country's rows of it."""
     if boundary is None and (country or layer):
         option = f"--country {country}" if country else f"--boundary-layer {layer}"
-        raise InputError(f"{option} needs --boundary with a vector file; give it")
+        raise InputError(f"{option} without --boundary", advice="add --boundary with a vector file")
     if boundary is None or not (country or layer):
         return boundary
     if country:

@@ -132,16 +132,24 @@ def _check_form(path: Path, kind: Kind) -> None:
     suffix = path.suffix.lower()
     if not kind.marker:
         if path.is_dir():
-            raise InputError(f"{path} is a folder, {kind.name} is due; give the name of a file")
+            raise InputError(
+                f"{path} is a folder", expected=kind.name, advice="give the name of a file"
+            )
         if suffix not in kind.suffixes:
-            raise InputError(f"{path} is to be {kind.name}; end it in {' or '.join(kind.suffixes)}")
+            raise InputError(
+                f"{path} is to be {kind.name}", advice=f"end it in {' or '.join(kind.suffixes)}"
+            )
         if path.exists() and not path.is_file():
-            raise InputError(f"{path} is not a file that can be replaced; give another name")
+            raise InputError(
+                f"{path} is not a regular file",
+                expected="one that can be replaced",
+                advice="give another name",
+            )
         return
     if suffix in _FORMATS - set(kind.suffixes) or path.is_file():
-        raise InputError(f"{path} is to be {kind.name}; give the name of a folder")
+        raise InputError(f"{path} is to be {kind.name}", advice="give the name of a folder")
     if path.is_dir() and any(path.iterdir()) and not (path / kind.marker).is_file():
-        raise InputError(f"{path} exists and is not {kind.name}; give another folder")
+        raise InputError(f"{path} exists and is not {kind.name}", advice="give another folder")
 
 
 def _check_apart(wanted: Sequence[tuple[Path, Kind]]) -> None:
@@ -150,7 +158,9 @@ def _check_apart(wanted: Sequence[tuple[Path, Kind]]) -> None:
     for k, (path, _) in enumerate(wanted):
         for other, taken in zip(wanted[:k], places[:k], strict=True):
             if any(_within(a, b) or _within(b, a) for a in places[k] for b in taken):
-                raise InputError(f"{path} and {other[0]} would replace each other; name them apart")
+                raise InputError(
+                    f"{path} and {other[0]} would replace each other", advice="name them apart"
+                )
 
 
 def _check_no_input(path: Path, there: list[Path], read: list[Path]) -> None:
@@ -160,8 +170,8 @@ def _check_no_input(path: Path, there: list[Path], read: list[Path]) -> None:
             if any(_eats(file, held) for file in there):
                 beside = "" if held == source else f" ({held.name})"
                 raise InputError(
-                    f"{path} would replace {source}{beside}, which this command reads; "
-                    f"give another name"
+                    f"{path} would replace {source}{beside}, which this command reads",
+                    advice="give another name",
                 )
 
 
@@ -170,7 +180,9 @@ def _check_free(path: Path, kind: Kind, there: list[Path]) -> None:
     for file in there:
         if not (kind.marker and file.is_dir() and not any(file.iterdir())):
             beside = "" if file.name == real_place(path).name else f" ({file.name} beside it)"
-            raise InputError(f"{path} exists already{beside}; give another name or --overwrite")
+            raise InputError(
+                f"{path} exists already{beside}", advice="give another name or --overwrite"
+            )
 
 
 def _written(path: Path, kind: Kind) -> tuple[Path, ...]:

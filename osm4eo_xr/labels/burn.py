@@ -103,7 +103,7 @@ def window_of(box: GeoBox, margin: float = 0.0) -> shapely.Geometry:
 def check_edge(edge: str) -> None:
     """Refuse what is no rule for mixed pixels."""
     if edge not in ("center", "ignore"):
-        raise InputError(f"edge is {edge!r}; give center or ignore")
+        raise InputError(f"edge is {edge!r}", expected="center or ignore")
 
 
 def check_overlap(bounds: Any, overlap: bool, geobox: GeoBox) -> None:  # noqa: FBT001
@@ -113,8 +113,8 @@ def check_overlap(bounds: Any, overlap: bool, geobox: GeoBox) -> None:  # noqa: 
         wanted = tuple(round(v) for v in geobox.boundingbox)
         raise InputError(
             f"the polygons (bounds {given}) and the grid (bounds {wanted}, "
-            f"{crs_name(geobox.crs)}) do not overlap; give an OpenStreetMap extract of the scene's "
-            f"place"
+            f"{crs_name(geobox.crs)}) do not overlap",
+            advice="give an OpenStreetMap extract of the scene's place",
         )
 
 

@@ -156,7 +156,7 @@ def read_labels(
     legend = legend or default_legend()
     raster = open_raster(path, chunks=chunks)
     if raster.dtype.kind not in "iu":
-        raise InputError(f"{path} holds {raster.dtype}; labels are integers")
+        raise InputError(f"{path} holds {raster.dtype}", expected="integers")
     known = {i: i for i in legend.ids} if codes == "id" else legend.clc_to_id
     empty = int(nodata_of(raster, NO_DATA))
     table = _look_up_table(known, empty)
@@ -191,8 +191,8 @@ def _to_ids(
         value = block[ids == _UNKNOWN].flat[0]
         known = np.flatnonzero((table != _UNKNOWN) & (table != NO_DATA)).tolist()
         raise InputError(
-            f"{path} holds the value {value}, which is none of {known}; name the "
-            f'codes ("id" or "clc") and the legend it was made with'
+            f"{path} holds the value {value}, which is none of {known}",
+            advice='name the codes ("id" or "clc") and the legend it was made with',
         )
     return ids
 
@@ -244,7 +244,7 @@ def _empty(height: int, width: int) -> da.Array:
 def _carried(polygons: gpd.GeoDataFrame, legend: Legend, geobox: GeoBox, min_area: float) -> Block:
     """Return what gives each block those polygons of a frame that meet it."""
     if polygons.crs is None:
-        raise InputError("the polygons have no CRS; assign one with polygons.set_crs")
+        raise InputError("the polygons have no CRS", advice="assign one with polygons.set_crs")
     _check_classes(set(polygons["class_id"]), legend)
     projected = polygons.to_crs(str(geobox.crs))
     check_overlap(projected.total_bounds, projected.intersects(window_of(geobox)).any(), geobox)
@@ -291,7 +291,10 @@ def _degrees(box: GeoBox) -> Bounds:
 def _check_classes(class_ids: set[int], legend: Legend) -> None:
     unknown = sorted(class_ids - set(legend.ids))
     if unknown:
-        raise InputError(f"class {unknown[0]} of the polygons is not in legend {legend.name!r}")
+        raise InputError(
+            f"class {unknown[0]} of the polygons is not in legend {legend.name!r}",
+            advice="read them with the legend that the labels are to have",
+        )
 
 
 def _grid_of(like: xr.DataArray | GeoBox) -> GeoBox:

@@ -74,7 +74,9 @@ def label_report(
     counts = _count(labels, claims, boundary)
     total = int(counts.sum())
     if not total:
-        raise InputError("the boundary holds no pixel of the labels; give that of the same place")
+        raise InputError(
+            "the boundary holds no pixel of the labels", advice="give that of the same place"
+        )
     known = counts.sum(axis=0)
     pixel = abs(geobox_of(labels).affine.determinant) / 1e6
     tags, problems = _contents(polygons)
@@ -107,7 +109,10 @@ def _count(
 ) -> Int64[np.ndarray, "claims label"]:
     """Count pixels by number of claims and label, chunk by chunk."""
     if labels.shape != claims.shape:
-        raise InputError(f"labels of {labels.shape} and claims of {claims.shape} differ; make both")
+        raise InputError(
+            f"labels of {labels.shape} and claims of {claims.shape} differ",
+            advice="make both on one grid",
+        )
     first, second = da.asarray(labels.data), da.asarray(claims.data).rechunk(labels.chunks)
     parts = [first, second]
     if boundary is not None:

@@ -81,7 +81,9 @@ def write_labels(
     path, legend = Path(path), legend or default_legend()
     check_edge(edge)
     if like.crs is None:
-        raise InputError("the grid has no CRS; give one that has, for example from read_grid")
+        raise InputError(
+            "the grid has no CRS", advice="give one that has, for example from read_grid"
+        )
     categories = categories_of(legend)
     layout = Layout(
         geobox=like,

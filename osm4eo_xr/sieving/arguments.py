@@ -26,19 +26,24 @@ def rule_of(
     """Check the arguments."""
     if not isinstance(class_map, xr.DataArray) or class_map.ndim != 2:  # noqa: PLR2004
         given = getattr(class_map, "dims", type(class_map).__name__)
-        raise InputError(f"sieve takes a DataArray with dims (y, x), not {given}")
+        raise InputError(f"the class map is {given}", expected="a DataArray with dims (y, x)")
     dtype = class_map.dtype
     if dtype.kind not in "iu" or dtype.itemsize > _MAX_BYTES:
         raise InputError(
-            f"sieve takes integers of at most 32 bits, not {dtype}; convert the map first, "
-            f'for example with class_map.astype("uint8")'
+            f"the class map is {dtype}",
+            expected="integers of at most 32 bits",
+            advice='convert the map first, for example with class_map.astype("uint8")',
         )
     if not _is_whole(size) or not 1 <= size <= SATURATION:
-        raise InputError(f"size is {size!r}; give a whole number of pixels, 1 to {SATURATION}")
+        raise InputError(
+            f"size is {size!r}", expected=f"a whole number of pixels, 1 to {SATURATION}"
+        )
     if connectivity not in (4, 8):
-        raise InputError(f"connectivity is {connectivity!r}; give 4 or 8")
+        raise InputError(f"connectivity is {connectivity!r}", expected="4 or 8")
     if nodata is not None and not isinstance(nodata, int | float | np.number):
-        raise InputError(f"nodata is {nodata!r}; give a number, or None if every pixel takes part")
+        raise InputError(
+            f"nodata is {nodata!r}", expected="a number, or None if every pixel takes part"
+        )
     return Rule(
         size=int(size),
         diagonal=int(connectivity == 8),  # noqa: PLR2004
@@ -58,8 +63,8 @@ def _protected_bits(protected: Iterable[int], dtype: np.dtype) -> tuple[int, ...
     bits = [_bits(value, dtype) if _is_whole(value) else None for value in values or ()]
     if values is None or None in bits:
         raise InputError(
-            f"protected is {protected if values is None else values!r}; give a list of classes "
-            f"that {dtype} can hold, for example protected=(12,)"
+            f"protected is {protected if values is None else values!r}",
+            expected=f"a list of classes that {dtype} can hold, for example (12,)",
         )
     return tuple(cast("list[int]", bits))
 
@@ -82,12 +87,14 @@ def mask_of(mask: Any, class_map: xr.DataArray) -> da.Array | None:
     if data.shape != class_map.shape or dims != class_map.dims:
         raise InputError(
             f"the mask has shape {data.shape}, dims {dims}, and the map {class_map.shape}, "
-            f"{class_map.dims}; give a mask of the map's shape"
+            f"{class_map.dims}",
+            expected="a mask of the map's shape",
         )
     if data.dtype.kind not in "biu":
         raise InputError(
-            f"the mask is {data.dtype}; give booleans, True where a pixel takes part, for example "
-            f"mask.notnull()"
+            f"the mask is {data.dtype}",
+            expected="booleans, True where a pixel takes part",
+            advice="give for example mask.notnull()",
         )
     lazy = data if isinstance(data, da.Array) else da.from_array(data, name=False)
     return lazy.astype(bool)

@@ -129,7 +129,8 @@ def finish_chunk(
     if int(outer.sum()) != fates.size.size:
         raise InputError(
             f"the chunk at row {place.row}, column {place.column} gave other values when it was "
-            f"read again; write the class map to a file first and sieve that"
+            "read again",
+            advice="write the class map to a file first and sieve that",
         )
     size[outer] = fates.size
     stays = (size >= rule.size) | regions.protected

@@ -173,12 +173,14 @@ def _is_border(key: Any) -> bool:
 def _sieve_lazily(values: da.Array, mask: da.Array | None, rule: Rule, *, reread: bool) -> da.Array:
     """Build the three phases over chunks without empty ones."""
     if np.isnan(values.shape).any():
-        raise InputError("the map's chunks have unknown sizes; call compute_chunk_sizes() first")
+        raise InputError(
+            "the map's chunks have unknown sizes", advice="call compute_chunk_sizes() first"
+        )
     chunks = tuple(tuple(c for c in axis if c) for axis in values.chunks)
     if max(chunks[0]) * max(chunks[1]) > _MAX_CHUNK:
         raise InputError(
-            f"the map has chunks of {max(chunks[0])} x {max(chunks[1])} pixels; rechunk it, "
-            f"for example with class_map.chunk(2048)"
+            f"the map has chunks of {max(chunks[0])} x {max(chunks[1])} pixels",
+            advice="rechunk it, for example with class_map.chunk(2048)",
         )
     arrays = [values] if mask is None else [values, mask]
     arrays = [a.rechunk(chunks) for a in arrays]  # pyright: ignore[reportArgumentType] # dask's gap

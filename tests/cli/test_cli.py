@@ -239,7 +239,7 @@ def test_composite_writes_a_scene_with_its_counts(run: Run, data_dir: Path, tmp_
 def test_composite_without_a_grid_is_one_line(run: Run, tmp_path: Path) -> None:
     result = run("composite", tmp_path / "catalog.json", "--out", tmp_path / "scene.tif")
     assert result.returncode == 1
-    assert "either --like RASTER or --bbox" in result.stderr
+    assert "no grid given; expected --like RASTER or --bbox" in result.stderr
     assert not (tmp_path / "scene.tif").exists()
 
 

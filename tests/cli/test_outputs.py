@@ -141,7 +141,7 @@ def test_a_symlink_stays_a_symlink(class_map: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "kind", "words"),
     [
-        (".", RASTER, "is a folder, a GeoTIFF is due"),
+        (".", RASTER, "is a folder; expected a GeoTIFF"),
         ("a.png", RASTER, "end it in .tif"),
         ("a", RASTER, "end it in .tif"),
         ("a.tif", REPORT, "end it in .json"),

@@ -313,31 +313,40 @@ def test_protected_classes_stay_and_absorb() -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "message"),
+    ("change", "given", "expected"),
     [
-        ({"size": 0}, "size is 0; give a whole number"),
-        ({"size": 2.5}, "size is 2.5"),
-        ({"size": 2**31}, "1 to 2147483647"),
-        ({"size": True}, "size is True"),
-        ({"connectivity": 6}, "connectivity is 6; give 4 or 8"),
-        ({"nodata": "sea"}, "nodata is 'sea'"),
-        ({"mask": np.ones((3, 4), bool)}, "mask has shape (3, 4), dims ('y', 'x'), and the map"),
-        ({"mask": raster(np.ones((4, 4), bool)).T}, "dims ('x', 'y')"),
-        ({"mask": np.ones((4, 4))}, "the mask is float64; give booleans"),
-        ({"protected": (1, 300)}, "protected is [1, 300]; give a list of classes that uint8 can"),
-        ({"protected": ("water",)}, "protected is ['water']"),
-        ({"protected": 12}, "protected is 12"),
-        ({"class_map": raster(np.zeros((4, 4), np.float32))}, "not float32"),
-        ({"class_map": raster(np.zeros((4, 4), np.int64))}, "not int64"),
-        ({"class_map": raster(np.zeros((4, 4), bool))}, "not bool"),
-        ({"class_map": raster(np.zeros((4, 4), np.uint8)).expand_dims("band")}, "dims (y, x)"),
+        ({"size": 0}, "size is 0", "a whole number of pixels"),
+        ({"size": 2.5}, "size is 2.5", "a whole number"),
+        ({"size": 2**31}, "size is 2147483648", "1 to 2147483647"),
+        ({"size": True}, "size is True", "a whole number"),
+        ({"connectivity": 6}, "connectivity is 6", "4 or 8"),
+        ({"nodata": "sea"}, "nodata is 'sea'", "a number"),
+        (
+            {"mask": np.ones((3, 4), bool)},
+            "mask has shape (3, 4), dims ('y', 'x'), and the map",
+            "of the map's shape",
+        ),
+        ({"mask": raster(np.ones((4, 4), bool)).T}, "dims ('x', 'y')", "of the map's shape"),
+        ({"mask": np.ones((4, 4))}, "the mask is float64", "booleans"),
+        ({"protected": (1, 300)}, "protected is [1, 300]", "classes that uint8 can hold"),
+        ({"protected": ("water",)}, "protected is ['water']", "a list of classes"),
+        ({"protected": 12}, "protected is 12", "a list of classes"),
+        ({"class_map": raster(np.zeros((4, 4), np.float32))}, "is float32", "at most 32 bits"),
+        ({"class_map": raster(np.zeros((4, 4), np.int64))}, "is int64", "at most 32 bits"),
+        ({"class_map": raster(np.zeros((4, 4), bool))}, "is bool", "at most 32 bits"),
+        (
+            {"class_map": raster(np.zeros((4, 4), np.uint8)).expand_dims("band")},
+            "('band', 'y', 'x')",
+            "dims (y, x)",
+        ),
     ],
 )
-def test_refuses(change: dict[str, Any], message: str) -> None:
+def test_refuses(change: dict[str, Any], given: str, expected: str) -> None:
     arguments = {"class_map": raster(np.zeros((4, 4), np.uint8)), **change}
     with pytest.raises(InputError) as caught:
         sieve(**arguments)
-    assert message in str(caught.value)
+    assert given in caught.value.given
+    assert expected in caught.value.expected
     assert "\n" not in str(caught.value)
 
 
