@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from rasterio.errors import RasterioIOError
@@ -15,7 +16,7 @@ from osm4eo_xr.imagery.bands import METHOD_BANDS, common_name
 from osm4eo_xr.imagery.reader import Band, read_bands
 from osm4eo_xr.imagery.reflectance import Scaling, check_numbers, default_scaling, refuse_dim
 from osm4eo_xr.rasters.bands import describe_bands
-from osm4eo_xr.rasters.validity import invalid_values
+from osm4eo_xr.rasters.validity import scene_validity
 
 _ESA_NAME = re.compile(r"_(\d{8})T\d{6}_B\w\w")
 _OFFSET_SINCE = "20220125"  # processing baseline 04.00 adds 1000 to all digital numbers
@@ -34,9 +35,19 @@ def refuse_unknown_offset(files: Sequence[str]) -> None:
             )
 
 
-def bands_of_file(path: str, *, resampling: str, nodata: float | None) -> list[Band]:
-    """Describe all bands of a file; names are raw labels, scaling holds the file's tags."""
+def bands_of_file(
+    path: str, *, resampling: str, nodata: float | None, alpha: bool = False
+) -> list[Band]:
+    """Describe the bands of a file; names are raw labels, scaling holds the file's tags.
+
+    With ``alpha`` a band of that color interpretation is one like the others; without, it says
+    where the others hold data.
+    """
     described = describe_bands(path)
+    if alpha:
+        described = [replace(b, validity=b.validity.without_alpha()) for b in described]
+    else:
+        described = [b for b in described if not b.alpha]
     return [
         Band(
             name=_label(band.labels) or (Path(path).name if len(described) == 1 else ""),
@@ -46,11 +57,8 @@ def bands_of_file(path: str, *, resampling: str, nodata: float | None) -> list[B
             geobox=band.geobox,
             dtype=band.dtype,
             block=band.block,
-            scaling=Scaling(
-                band.scale,
-                band.offset,
-                invalid_values(np.dtype(band.dtype), band.nodata, nodata),
-            ),
+            scaling=Scaling(band.scale, band.offset),
+            validity=scene_validity(band.validity, np.dtype(band.dtype), nodata),
             resampling=resampling,
             lossy=band.lossy,
         )
@@ -61,6 +69,22 @@ def bands_of_file(path: str, *, resampling: str, nodata: float | None) -> list[B
 def _label(labels: Sequence[str]) -> str:
     """Return the first label that names a band, else the first of all, else nothing."""
     return next((label for label in labels if common_name(label)), "".join(labels[:1]))
+
+
+def read_bands_of(
+    files: Sequence[str],
+    *,
+    names: Sequence[str] | None,
+    resampling: str,
+    nodata: float | None,
+) -> list[Band]:
+    """Describe the bands of files; an alpha band is one of them if ``names`` counts it."""
+    how: Any = {"resampling": resampling, "nodata": nodata}
+    found = [b for f in files for b in bands_of_file(f, **how)]
+    if names is not None and len(names) > len(found):
+        every = [b for f in files for b in bands_of_file(f, **how, alpha=True)]
+        found = every if len(every) == len(names) else found
+    return name_bands(found, names)
 
 
 def name_bands(found: list[Band], names: Sequence[str] | None) -> list[Band]:
@@ -110,7 +134,6 @@ def with_scaling(band: Band, scale: float | None, offset: float | None) -> Band:
     scaling = Scaling(
         tags[0] if scale is None else scale,
         (tags[1] if scale is None else 0.0) if offset is None else offset,
-        band.scaling.invalid,
     )
     return replace(band, scaling=scaling)
 

@@ -57,7 +57,7 @@ def with_witnesses(bands: Sequence[Band], found: Sequence[Band]) -> list[Band]:
 
 def _fill(band: Band) -> float | None:
     """Return the no-data value of a lossy band."""
-    stated = (v for v in band.scaling.invalid if v != SATURATED)
+    stated = (v for v in band.validity.values if v != SATURATED)
     return next(stated, None) if band.lossy else None
 
 
@@ -66,9 +66,11 @@ def _judged(band: Band, witnesses: list[Band]) -> Band:
     fill = _fill(band)
     if fill is None or not _NEEDED & {w.name for w in witnesses}:
         return band
-    rest = tuple(v for v in band.scaling.invalid if v != fill)
-    scaling = replace(band.scaling, invalid=rest)
-    return replace(band, scaling=scaling, fill=fill, witnesses=tuple(witnesses))
+    names = ", ".join(w.name for w in witnesses)
+    said = f"within {SLACK:g} of {fill:g} in all of {names} (lossy file)"
+    rest = band.validity.without(fill)
+    rest = replace(rest, sources=(*rest.sources, said))
+    return replace(band, validity=rest, fill=fill, witnesses=tuple(witnesses))
 
 
 def factor(coarse: GeoBox, fine: GeoBox) -> int:

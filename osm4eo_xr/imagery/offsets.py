@@ -33,7 +33,6 @@ from typing import Any
 
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.imagery.reflectance import DN_SCALE, Scaling
-from osm4eo_xr.rasters.validity import SATURATED
 
 OFFSET = -0.1
 """BOA_ADD_OFFSET and RADIO_ADD_OFFSET of -1000 digital numbers, in reflectance."""
@@ -73,11 +72,7 @@ def item_scaling(
     stated = _stated(item["assets"][key])
     if scale is None:
         scale = float(stated.get("scale") or DN_SCALE)
-    nodata = stated.get("nodata")
-    invalid = tuple(
-        {0.0 if not isinstance(nodata, int | float) else float(nodata), float(SATURATED)}
-    )
-    return Scaling(scale, _offset(item, key, stated) if offset is None else offset, invalid)
+    return Scaling(scale, _offset(item, key, stated) if offset is None else offset)
 
 
 def _offset(item: Mapping[str, Any], key: str, stated: Mapping[str, Any]) -> float:
@@ -101,10 +96,10 @@ def _offset(item: Mapping[str, Any], key: str, stated: Mapping[str, Any]) -> flo
 
 
 def _stated(asset: Mapping[str, Any]) -> dict[str, Any]:
-    """Return scale, offset and nodata of an asset's first band, from any version of STAC."""
+    """Return scale and offset of an asset's first band, from any version of STAC."""
     out: dict[str, Any] = {}
     for place in (*asset.get("raster:bands", [])[:1], *asset.get("bands", [])[:1], asset):
-        for name in ("scale", "offset", "nodata"):
+        for name in ("scale", "offset"):
             value = place.get(f"raster:{name}", place.get(name))
             if value is not None:
                 out.setdefault(name, value)

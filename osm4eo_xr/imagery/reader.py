@@ -13,9 +13,9 @@ from rasterio.windows import Window
 from osm4eo_xr.imagery.lossy_nodata import all_of_block, factor, near_fill
 from osm4eo_xr.imagery.reflectance import Scaling, to_reflectance
 from osm4eo_xr.rasters.files import GDAL_OPTIONS
-from osm4eo_xr.rasters.validity import mask_invalid
+from osm4eo_xr.rasters.validity import Validity, mask_invalid
 from osm4eo_xr.rasters.warp import Warp  # noqa: TC001 -- field types are read at run time
-from osm4eo_xr.rasters.windows import pick, positions, read_window, span
+from osm4eo_xr.rasters.windows import pick, positions, read_hidden, read_window, span
 
 _CACHED_BLOCKS = 64  # of each band: two rows of a tile's JPEG 2000 blocks are decoded once
 
@@ -40,6 +40,8 @@ class Band:
         Rows and columns of the file's blocks.
     scaling : Scaling
         Digital numbers to reflectance.
+    validity : Validity
+        Which of its pixels hold data.
     resampling : str
         GDAL's name of the method that brings it onto another grid.
     lossy : bool
@@ -58,6 +60,7 @@ class Band:
     dtype: str
     block: tuple[int, int]
     scaling: Scaling = field(default_factory=Scaling)
+    validity: Validity = field(default_factory=Validity)
     resampling: str = "cubic"
     lossy: bool = False
     fill: float | None = None
@@ -76,7 +79,9 @@ def read_bands(bands: list[Band], rows: slice, cols: slice) -> np.ndarray:
         for (path, stamp), positions in by_path.items():
             numbers = read_window(path, stamp, [bands[i].index for i in positions], window)
             for i, layer in zip(positions, numbers, strict=True):
-                out[i] = mask_invalid(layer, bands[i].scaling.invalid)
+                band = bands[i]
+                hidden = read_hidden(path, stamp, band.index, band.validity, window)
+                out[i] = mask_invalid(layer, band.validity, hidden)
     _drop_fill(out, bands, rows, cols)
     return out
 

@@ -32,13 +32,10 @@ class Scaling:
         Reflectance per digital number (unit 1).
     offset : float
         Reflectance of digital number 0 (unit 1), for example -0.1 from baseline 04.00 on.
-    invalid : tuple of float
-        Digital numbers that are no data. NaN, infinities and floats below -3e38 always are.
     """
 
     scale: float = DN_SCALE
     offset: float = 0.0
-    invalid: tuple[float, ...] = (0.0,)
 
     def __post_init__(self) -> None:
         if not (np.isfinite(self.scale) and self.scale > 0):

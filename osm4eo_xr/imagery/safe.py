@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
+import numpy as np
+
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.imagery.band_files import bands_of_file
 from osm4eo_xr.imagery.bands import SENTINEL2_BANDS, common_name
@@ -140,8 +142,12 @@ def safe_bands(
         if path is not None:
             (band,) = bands_of_file(path, resampling=resampling, nodata=None)
             add = _offset_of(product, band_id) if offset is None else offset
-            scaling = Scaling(1 / product.quantification, add, product.invalid)
-            bands.append(replace(band, name=str(common_name(band_id)), scaling=scaling))
+            scaling = Scaling(1 / product.quantification, add)
+            validity = band.validity.instead(
+                product.invalid, np.dtype(band.dtype), "special value of the product"
+            )
+            name = str(common_name(band_id))
+            bands.append(replace(band, name=name, scaling=scaling, validity=validity))
     if not bands:
         raise InputError(f"{product.name} has no band file (.jp2); download the whole product")
     return bands
@@ -156,7 +162,7 @@ def class_band(product: SafeProduct, *, tile: str | None) -> Band:
             f"of level 2A have one, so open it without mask="
         )
     (band,) = bands_of_file(path, resampling="nearest", nodata=0)
-    return replace(band, name=CLASS_BAND, scaling=Scaling(1.0, 0.0, (0.0,)))
+    return replace(band, name=CLASS_BAND, scaling=Scaling(1.0))
 
 
 def _listing(root: Path) -> tuple[list[str], str]:

@@ -13,11 +13,10 @@ from odc.geo.geobox import GeoBox
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.grid import geobox_of, georeference
 from osm4eo_xr.imagery.band_files import (
-    bands_of_file,
     choose_bands,
     look_at_numbers,
-    name_bands,
     name_files,
+    read_bands_of,
     refuse_unknown_offset,
     with_scaling,
 )
@@ -27,6 +26,7 @@ from osm4eo_xr.imagery.reader import Band, SceneReader
 from osm4eo_xr.imagery.safe import class_band, is_safe, read_product, safe_bands
 from osm4eo_xr.imagery.scene_grid import grid_over
 from osm4eo_xr.rasters.files import PathLike, list_files
+from osm4eo_xr.rasters.validity import in_words
 from osm4eo_xr.rasters.warp import plan_warp, refuse_apart
 from osm4eo_xr.rasters.windows import lazy_array
 
@@ -71,11 +71,12 @@ def open_scene(
         Reflectance is ``DN * scale + offset``. By default the files' scale and offset tags; without
         tags integers are scaled by 1e-4 and floats are reflectance already.
     nodata : float, optional
-        The digital number that is no data. By default the files' tag; integers without one have 0.
-        65535 in uint16, NaN, infinities and floats below -3e38 always are no data. It is taken out
-        before resampling. In lossy files (JPEG 2000) numbers within 20 of it are no data too, but
-        only where blue, green, red and nir agree (the rule of ``imagery.lossy_nodata``), so that
-        the ragged edge of the orbit goes and dark water stays.
+        The digital number that is no data, in the place of what the files state. By default the
+        rule of ``rasters.validity``: tags, CF attributes, masks, ``.msk`` files and alpha bands;
+        integers that state nothing have 0. 65535 in uint16, NaN, infinities and floats below -3e38
+        always are no data. It is taken out before resampling. In lossy files (JPEG 2000) numbers
+        within 20 of it are no data too, but only where blue, green, red and nir agree (the rule of
+        ``imagery.lossy_nodata``), so that the ragged edge of the orbit goes and dark water stays.
     resampling : str
         GDAL's method for bands that are not on the grid: cubic, bilinear, nearest or average.
 
@@ -83,6 +84,7 @@ def open_scene(
     -------
     DataArray
         (band, y, x) float32 reflectance, NaN = no data; chunks of the full band axis.
+        ``attrs["validity"]`` says in words what told which pixels hold data.
 
     Raises
     ------
@@ -102,8 +104,7 @@ def open_scene(
     files = list_files(path)
     if offset is None:
         refuse_unknown_offset(files)
-    found = [b for f in files for b in bands_of_file(f, resampling=resampling, nodata=nodata)]
-    found = name_bands(found, names)
+    found = read_bands_of(files, names=names, resampling=resampling, nodata=nodata)
     chosen = choose_bands(found, bands, where=name_files(files))
     chosen = [with_scaling(b, scale, offset) for b in chosen]
     if scale is None:
@@ -217,7 +218,12 @@ def scene_of_bands(
         target,
         dims=("band", "y", "x"),
         coords={"band": [b.name for b in bands]},
-        attrs={"units": "1", "long_name": "reflectance", "nodata": float("nan")},
+        attrs={
+            "units": "1",
+            "long_name": "reflectance",
+            "nodata": float("nan"),
+            "validity": in_words(b.validity for b in bands),
+        },
         name="reflectance",
     )
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from odc.geo.geobox import GeoBox
 
 from osm4eo_xr.rasters.files import is_store, open_image
 from osm4eo_xr.rasters.stores import ArraySource
+from osm4eo_xr.rasters.validity import Validity, alpha_band, image_validity
 from osm4eo_xr.rasters.windows import stamp_of
 
 
@@ -35,6 +36,10 @@ class RasterBand:
         The stated no-data value.
     lossy : bool
         Whether the file's compression changes numbers.
+    validity : Validity
+        All that the file states about which pixels hold data.
+    alpha : bool
+        Whether it is an alpha band, which says where the others hold data.
     """
 
     labels: tuple[str, ...]
@@ -48,6 +53,8 @@ class RasterBand:
     offset: float = 0.0
     nodata: float | None = None
     lossy: bool = False
+    validity: Validity = field(default_factory=Validity)
+    alpha: bool = False
 
 
 def describe_bands(path: str) -> list[RasterBand]:
@@ -66,6 +73,7 @@ def _bands_of_image(path: str) -> list[RasterBand]:
     with open_image(path) as source:
         grid = GeoBox(source.shape, source.transform, source.crs)
         kept = source.tags(ns="IMAGE_STRUCTURE").get("COMPRESSION_REVERSIBILITY", "")
+        alpha = alpha_band(source)
         return [
             RasterBand(
                 labels=(source.descriptions[i],) if source.descriptions[i] else (),
@@ -79,6 +87,8 @@ def _bands_of_image(path: str) -> list[RasterBand]:
                 offset=source.offsets[i],
                 nodata=source.nodatavals[i],
                 lossy=kept == "LOSSY",
+                validity=image_validity(source, i + 1),
+                alpha=i + 1 == alpha,
             )
             for i in range(source.count)
         ]
@@ -95,11 +105,12 @@ def _bands_of_store(path: str) -> list[RasterBand]:
                 stamp=stamp_of(path),
                 index=i,
                 geobox=layer.geobox,
-                dtype=str(layer.variable.dtype),
+                dtype=str(layer.dtype),
                 block=layer.block,
                 scale=layer.tag("scale_factor") or 1.0,
                 offset=layer.tag("add_offset") or 0.0,
                 nodata=layer.fill,
+                validity=layer.validity,
             )
             for i, layer in enumerate(source.layers, start=1)
         ]

@@ -17,6 +17,7 @@ from odc.geo.geobox import GeoBox
 from osm4eo_xr.errors import InputError, extra
 from osm4eo_xr.grid import geobox_of, odc_of
 from osm4eo_xr.rasters.files import NETCDF
+from osm4eo_xr.rasters.validity import Validity, cf_validity, unsigned_type
 
 if TYPE_CHECKING:
     from rasterio.windows import Window
@@ -54,10 +55,19 @@ class Layer:
         return geobox_of(self.variable)
 
     @property
+    def dtype(self) -> np.dtype[Any]:
+        """The type of its numbers, ``_Unsigned`` heeded."""
+        return unsigned_type(self.variable.attrs, self.variable.dtype)
+
+    @property
+    def validity(self) -> Validity:
+        """What its CF attributes state about which pixels hold data."""
+        return cf_validity(self.variable.attrs, self.dtype)
+
+    @property
     def fill(self) -> float | None:
-        """The stated no-data value."""
-        fill = self.tag("_FillValue")
-        return self.tag("missing_value") if fill is None else fill
+        """The first stated no-data value."""
+        return next(iter(self.validity.values), None)
 
     def tag(self, name: str) -> float | None:
         """Return a numeric CF attribute, for example ``scale_factor``."""
@@ -96,7 +106,9 @@ class ArraySource:
         if not isinstance(index, int):
             return np.stack([self.read(i, window) for i in index])
         rows, cols = window.toslices()
-        return self.layers[index - 1].variable[rows, cols].to_numpy()
+        layer = self.layers[index - 1]
+        numbers = layer.variable[rows, cols].to_numpy()
+        return numbers if numbers.dtype == layer.dtype else numbers.view(layer.dtype)
 
     def close(self) -> None:
         """Close the store."""

@@ -16,6 +16,7 @@ from rasterio.windows import Window
 
 from osm4eo_xr.rasters.files import GDAL_OPTIONS, is_store
 from osm4eo_xr.rasters.stores import ArraySource
+from osm4eo_xr.rasters.validity import Validity  # noqa: TC001 -- field types are read at run time
 
 # Maps are read in whole blocks and without margins: hardly a block is read twice.
 _PLAIN_OPTIONS: dict[str, Any] = GDAL_OPTIONS | {"GDAL_CACHEMAX": 16_000_000}
@@ -53,6 +54,21 @@ def read_window(path: str, stamp: int, index: int | list[int], window: Window) -
         return dataset(path, stamp).read(index, window=window)
     except RasterioIOError as error:
         raise RasterioIOError(f"{path}: {error.__cause__ or error}") from None
+
+
+def read_hidden(
+    path: str, stamp: int, index: int, validity: Validity, window: Window
+) -> np.ndarray | None:
+    """Return where a file's mask or alpha band hides a band's pixels of a window, (y, x) bool."""
+    if not validity.hides:
+        return None
+    source = dataset(path, stamp)
+    hidden = np.zeros((int(window.height), int(window.width)), bool)
+    if validity.mask:
+        hidden |= source.read_masks(index, window=window) == 0
+    if validity.alpha:
+        hidden |= read_window(path, stamp, validity.alpha, window) == 0
+    return hidden
 
 
 def positions(key: Any, shape: tuple[int, ...]) -> tuple[list[np.ndarray], tuple[int, ...]]:
