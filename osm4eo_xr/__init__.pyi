@@ -14,7 +14,6 @@ from .cluster.clusters import open_cluster as open_cluster
 from .cluster.device_tasks import device_annotations as device_annotations
 from .cluster.site_file import load_site as load_site
 from .cogs.cog import write_cog as write_cog
-from .countries import find_country as find_country
 from .country.run import plan_country as plan_country
 from .country.run import run_country as run_country
 from .errors import InputError as InputError
@@ -42,7 +41,6 @@ from .maps.known_ground import merge_known as merge_known
 from .maps.layers import extract_layer as extract_layer
 from .maps.layers import fraction as fraction
 from .maps.polygons import to_vector as to_vector
-from .maps.polygons import write_vector as write_vector
 from .models.keras_import import import_keras as import_keras
 from .models.model import Model as Model
 from .models.model import load_model as load_model
@@ -53,6 +51,10 @@ from .osm.landuse import read_landuse as read_landuse
 from .osm.landuse import unclaimed_tags as unclaimed_tags
 from .osm.landuse import write_landuse as write_landuse
 from .osm.partitions import open_landuse as open_landuse
+from .places.countries import find_country as find_country
+from .places.mgrs import mgrs_geobox as mgrs_geobox
+from .places.outlines import country_boundary as country_boundary
+from .places.tilings import country_tiles as country_tiles
 from .plot import quicklook as quicklook
 from .rasters.open import open_probabilities as open_probabilities
 from .rasters.open import open_raster as open_raster
@@ -64,6 +66,7 @@ from .samples.store import write_samples as write_samples
 from .sieving.lazy_sieve import sieve as sieve
 from .training.fit import train as train
 from .training.settings import TrainSettings as TrainSettings
+from .vectors import write_vector as write_vector
 
 __all__ = [
     "AccuracyReport",
@@ -81,6 +84,8 @@ __all__ = [
     "composite",
     "composite_items",
     "count_claims",
+    "country_boundary",
+    "country_tiles",
     "dashboard_url",
     "default_legend",
     "device_annotations",
@@ -96,6 +101,7 @@ __all__ = [
     "load_site",
     "mask_clouds",
     "merge_known",
+    "mgrs_geobox",
     "mosaic",
     "open_allocation",
     "open_cluster",

@@ -1,17 +1,24 @@
-"""Vector files and tables → frames with a geometry: one reader for boundaries and points."""
+"""Vector files in and out: one reader for boundaries, points and tables, one writer."""
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from osm4eo_xr.errors import InputError
+from osm4eo_xr.files import replaced
 
 if TYPE_CHECKING:
     import geopandas as gpd
     import pandas as pd
+
+VECTOR_SUFFIXES = (".gpkg", ".parquet", ".geojson")
+"""Endings of the vector files that can be written."""
 
 _TABLES = (".csv", ".tsv", ".txt")
 _PLACES = (
@@ -141,3 +148,56 @@ def _check_degrees(lon: np.ndarray, lat: np.ndarray, pair: tuple[str, str], name
             f"{name}: {pair[0]} {x:g} and {pair[1]} {y:g} in row {far[0]} are no longitude and "
             f"latitude; give degrees, or a vector file with a CRS"
         )
+
+
+def check_vector_path(path: str | Path) -> Path:
+    """Refuse a path that ``write_vector`` could not write, before work goes into the rows."""
+    path = Path(path)
+    if path.suffix not in VECTOR_SUFFIXES:
+        endings = ", ".join(VECTOR_SUFFIXES)
+        raise InputError(f"cannot write vectors to {path.name}; end it in one of {endings}")
+    if not path.parent.is_dir():
+        raise InputError(f"no folder {path.parent} to write {path.name} into; make it first")
+    return path
+
+
+def write_vector(rows: gpd.GeoDataFrame, path: str | Path) -> Path:
+    """Write polygons or points as a vector file, whole or not at all.
+
+    Parameters
+    ----------
+    rows : GeoDataFrame
+        With a CRS.
+    path : path
+        GeoPackage (``.gpkg``), GeoParquet (``.parquet``), or GeoJSON (``.geojson``), which is
+        always in degrees (EPSG:4326).
+
+    Raises
+    ------
+    InputError
+        If the file's ending is another one or its folder does not exist.
+    """
+    path = check_vector_path(path)
+    with replaced(path) as part:
+        if path.suffix == ".parquet":
+            rows.to_parquet(part)
+        elif path.suffix == ".geojson":
+            rows.to_file(part, driver="GeoJSON", RFC7946="YES")
+        else:
+            # GDAL would stamp the hour of writing into the file.
+            with _option("OGR_CURRENT_DATE", "1970-01-01T00:00:00.000Z"):
+                rows.to_file(part, driver="GPKG", layer=path.stem)
+    return path
+
+
+@contextmanager
+def _option(name: str, value: str) -> Iterator[None]:
+    """Set an option of the GDAL that writes vectors, for a while: GDAL reads the environment."""
+    before = os.environ.get(name)
+    os.environ[name] = value
+    try:
+        yield
+    finally:
+        os.environ.pop(name)
+        if before is not None:
+            os.environ[name] = before

@@ -4,7 +4,6 @@ import xarray as xr
 from affine import Affine
 from odc.geo.geobox import GeoBox
 
-from osm4eo_xr.countries import countries, find_country
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.grid import geobox_of, georeference, same_grid, target_geobox
 
@@ -53,24 +52,3 @@ def test_same_grid_ignores_extent_but_not_position() -> None:
     shifted = GeoBox(geobox.shape, Affine.translation(3, 0) @ geobox.affine, geobox.crs)
     assert not same_grid(geobox, shifted)
     assert not same_grid(geobox, target_geobox((0, 0, 1000, 1000), resolution=20))
-
-
-def test_country_table_has_28_countries_and_says_where_counts_disagree() -> None:
-    assert len(countries()) == 28
-    assert len({c.code for c in countries()} | {c.iso3 for c in countries()}) == 56
-    differing = {c.name: (c.stated, len(c.tiles)) for c in countries() if c.stated != len(c.tiles)}
-    assert differing == {"Austria": (9, 8), "Czechia": (9, 8)}
-    assert all(len(t) == 3 and t.isdigit() for c in countries() for t in c.tiles)
-    assert all(len(set(c.tiles)) == len(c.tiles) for c in countries())
-    assert {len(find_country(c).tiles) for c in ("DE", "FI", "NL")} == {23, 32, 5}
-
-
-@pytest.mark.parametrize("name", ["ETO", "EE", "est", "estonia"])
-def test_countries_are_found_by_code_iso_code_or_name(name: str) -> None:
-    assert find_country(name).name == "Estonia"
-
-
-def test_codes_of_the_original_come_first() -> None:
-    assert find_country("LI").name == "Lithuania"
-    with pytest.raises(InputError, match="no country 'Atlantis'"):
-        find_country("Atlantis")

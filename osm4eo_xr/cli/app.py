@@ -16,7 +16,7 @@ from typing import Annotated, Any
 import typer
 
 from osm4eo_xr._version import __version__
-from osm4eo_xr.cli import labels, models, training, warm
+from osm4eo_xr.cli import labels, models, places, training, warm
 from osm4eo_xr.cli.console import (
     print_findings,
     print_note,
@@ -89,6 +89,7 @@ for command in (
     labels.composite,
     training.samples,
     training.train,
+    places.tiles,
     warm.warm,
 ):
     app.command()(command)
@@ -222,8 +223,9 @@ def extract(
 ) -> None:
     """Extract one or several layers, for example water, from a class map."""
     from osm4eo_xr.maps.layers import extract_layer
-    from osm4eo_xr.maps.polygons import to_vector, write_vector
+    from osm4eo_xr.maps.polygons import to_vector
     from osm4eo_xr.rasters.open import open_probabilities, open_raster
+    from osm4eo_xr.vectors import write_vector
 
     asked: Asked = [(out, RASTER), (vector, VECTOR)]
     with outputs(asked, [class_map, legend], overwrite=overwrite) as place:
@@ -314,19 +316,6 @@ def doctor(
     print_findings(findings)
     if any(f.state == "wrong" for f in findings):
         raise typer.Exit(1)
-
-
-@app.command()
-def tiles(
-    country: Annotated[str, typer.Argument(help="Code, ISO code or English name.")],
-) -> None:
-    """List the tiles that cover a country."""
-    from osm4eo_xr.countries import find_country
-
-    found = find_country(country)
-    OUT.print(" ".join(found.tiles), highlight=False)
-    if found.stated != len(found.tiles):
-        print_note(f"{found.name}: the original states {found.stated} tiles and lists these")
 
 
 def _print_scripts(cluster: str) -> None:

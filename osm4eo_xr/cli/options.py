@@ -39,15 +39,15 @@ def read_outline(
     boundary: Path | None, country: str | None, layer: str | None
 ) -> Path | GeoDataFrame | None:
     """Return a boundary's file, or one layer or country's rows of it."""
-    if boundary is None and (country or layer):
-        option = f"--country {country}" if country else f"--boundary-layer {layer}"
+    if boundary is None and layer:
+        option = f"--boundary-layer {layer}"
         raise InputError(f"{option} without --boundary", advice="add --boundary with a vector file")
-    if boundary is None or not (country or layer):
-        return boundary
     if country:
-        from osm4eo_xr.maps.boundary import country_boundary
+        from osm4eo_xr.places.outlines import country_boundary
 
         return country_boundary(country, boundary, layer or "")
+    if boundary is None or not layer:
+        return boundary
     from osm4eo_xr.vectors import read_vector
 
     return read_vector(boundary, "boundary", layer=layer or "")

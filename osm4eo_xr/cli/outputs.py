@@ -11,6 +11,7 @@ from pathlib import Path
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.files import put, real_place, workplace
 from osm4eo_xr.progress import OUT
+from osm4eo_xr.vectors import VECTOR_SUFFIXES
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class Kind:
 
 
 RASTER = Kind("a GeoTIFF", (".tif", ".tiff"))
-VECTOR = Kind("a file of polygons", (".gpkg", ".parquet"))
+VECTOR = Kind("a vector file", VECTOR_SUFFIXES)
 REPORT = Kind("a JSON report", (".json",))
 PICTURE = Kind("a picture", (".png", ".jpg", ".pdf", ".svg"))
 AREAS = Kind("a folder of land use", marker="_landuse.json")

@@ -15,7 +15,6 @@ from odc.geo.geobox import GeoBox
 
 from osm4eo_xr._version import __version__
 from osm4eo_xr.cogs.cog import write_cog
-from osm4eo_xr.countries import find_country
 from osm4eo_xr.country.ledger import Ledger, key_of
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.grid import geobox_of, target_geobox
@@ -205,15 +204,15 @@ class Country:
 
     def outline(self) -> gpd.GeoDataFrame | Path | None:
         """Return the boundary's file, or one layer or country's rows of it."""
-        from osm4eo_xr.maps.boundary import country_boundary
+        from osm4eo_xr.places.outlines import country_boundary
         from osm4eo_xr.vectors import read_vector
 
         settings = self.settings.boundary
         if not settings.file:
-            return None
+            return country_boundary(settings.country) if settings.country else None
         path = self.base / settings.file
         if settings.country:
-            return country_boundary(find_country(settings.country).code, path, settings.layer)
+            return country_boundary(settings.country, path, settings.layer)
         return read_vector(path, "boundary", layer=settings.layer) if settings.layer else path
 
     def write(

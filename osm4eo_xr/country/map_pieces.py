@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from osm4eo_xr.country.context import Country, Opener, Piece, Progress, Tile
 from osm4eo_xr.country.learning import scene_hash
 from osm4eo_xr.names import check_name
+from osm4eo_xr.places.countries import EDITION
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -106,7 +107,7 @@ def _sieve(run: Country, source: Path, opened: Opener) -> xr.DataArray:
 
 def _mosaic(run: Country, parts: list[Piece]) -> Piece:
     boundary = run.settings.boundary
-    outline = run.hash_of(boundary.file) if boundary.file else ""
+    outline = run.hash_of(boundary.file) if boundary.file else EDITION
     tiles = [(t.id, p.key) for t, p in zip(run.tiles, parts, strict=True)]
     rule = run.settings.mosaic.rule
     about = (dataclasses.asdict(boundary), outline, rule, run.settings.date)
@@ -158,8 +159,9 @@ def _extract(run: Country, layer: Layer, opened: Opener) -> xr.DataArray:
 def _make_vector(
     run: Country, layer: Layer, raster: Path, path: Path, progress: Progress | None
 ) -> None:
-    from osm4eo_xr.maps.polygons import to_vector, write_vector
+    from osm4eo_xr.maps.polygons import to_vector
     from osm4eo_xr.rasters.open import open_raster
+    from osm4eo_xr.vectors import write_vector
 
     # The file has the pixels; what its values mean is known to the lazy layer it was made from.
     opened = open_raster(raster).assign_attrs(_extract(run, layer, open_raster).attrs)

@@ -110,7 +110,8 @@ class Boundary:
     file : str
         Vector file.
     country : str
-        Code, ISO code or name; picks that country's polygons from ``file``.
+        A name or code as ``find_country`` takes; picks that country's polygons from ``file``, or
+        from Natural Earth's outlines in the package.
     layer : str
         Which of several layers of ``file``.
     """
@@ -120,8 +121,7 @@ class Boundary:
     layer: str = ""
 
     def __post_init__(self) -> None:
-        named = self.country or self.layer
-        _check(bool(self.file) or not named, "boundary.file", self.file, "a vector file")
+        _check(bool(self.file) or not self.layer, "boundary.file", self.file, "a vector file")
 
 
 @dataclass(frozen=True)

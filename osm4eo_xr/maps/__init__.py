@@ -5,6 +5,6 @@ What others may use:
 - ``country_mosaic``: ``mosaic``: tiles as one map of a country
 - ``boundary``: outlines that maps are clipped to
 - ``layers``: ``extract_layer``, ``fraction``: classes of a map alone, and their share of cells
-- ``polygons``: ``to_vector``, ``write_vector``: polygons that chunk borders do not cut
+- ``polygons``: ``to_vector``: polygons that chunk borders do not cut
 - ``known_ground``: ``merge_known``, ``agreement``: OpenStreetMap beside the prediction
 """

@@ -1,4 +1,4 @@
-"""Boundaries that maps are clipped to: polygons of a place, or one country's rows of a file."""
+"""Boundaries that maps are clipped to, in pixels of the map."""
 
 from __future__ import annotations
 
@@ -12,51 +12,10 @@ from odc.geo.geobox import GeoBox
 from shapely.affinity import affine_transform
 from shapely.geometry.base import BaseGeometry
 
-from osm4eo_xr.countries import find_country
 from osm4eo_xr.errors import InputError, InputWarning
 from osm4eo_xr.osm.repair import polygons_of
+from osm4eo_xr.places.outlines import OPTION
 from osm4eo_xr.vectors import read_vector
-
-_COUNTRY_COLUMNS = ("ISO", "ADM0_A3", "CNTR", "NAME", "ADMIN", "SOVEREIGNT")
-
-
-OPTION = "boundary.layer in the country file, or --boundary-layer"
-"""How one of several layers is named."""
-
-
-def country_boundary(country: str, boundaries: str | Path, layer: str = "") -> gpd.GeoDataFrame:
-    """Return one country's polygons from a file of boundaries.
-
-    Parameters
-    ----------
-    country : str
-        Code of the country table, ISO code or English name; for a country that the table lacks,
-        a code or name as the file has it.
-    boundaries : path
-        Vector file with a column of ISO 3166-1 codes (two or three letters) or English names, as
-        Natural Earth and GISCO have.
-    layer : str
-        Which of several layers of the file.
-
-    Raises
-    ------
-    InputError
-        If no row of the file answers to the name, or it has several layers and none is named.
-    """
-    frame = read_vector(boundaries, "boundary", layer=layer, option=OPTION)
-    try:
-        known = find_country(country)
-        names, title = (known.iso3, known.iso, known.name), f"{known.name} ({known.iso3})"
-    except InputError:
-        names, title = (country.strip(),), repr(country)
-    for name in names:
-        for column in frame.columns.drop("geometry"):
-            # Others, such as GADM's or Eurostat's codes of regions, could mean something else.
-            if str(column).upper().startswith(_COUNTRY_COLUMNS):
-                rows = frame.loc[frame[column].astype(str).str.casefold() == name.casefold()]
-                if len(rows):
-                    return gpd.GeoDataFrame(rows)
-    raise InputError(f"{boundaries} has no row for {title}; give another name or file")
 
 
 def read_boundary(

@@ -24,8 +24,9 @@ from shapely.geometry.base import BaseGeometry
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.grid import crs_name, geobox_of, georeference, same_grid
 from osm4eo_xr.legend import NO_DATA
-from osm4eo_xr.maps.boundary import country_boundary, read_boundary
+from osm4eo_xr.maps.boundary import read_boundary
 from osm4eo_xr.maps.overlaps import merge
+from osm4eo_xr.places.outlines import country_boundary
 
 Rule = Literal["majority", "confidence", "first"]
 Tiles = Sequence[xr.DataArray] | Mapping[str, xr.DataArray]
@@ -70,8 +71,8 @@ def mosaic(
     geobox : GeoBox, optional
         Extent of the result, on the tiles' grid; by default the smallest that covers all tiles.
     country : str, optional
-        Code of the country table, ISO code or English name: only this country's rows of the
-        vector file that ``boundary`` names.
+        A name or code as ``find_country`` takes: only this country's rows of the vector file that
+        ``boundary`` names, or without one Natural Earth's outline at 1:50 million.
     confidence : sequence or mapping of DataArray, dims (y, x), optional
         In the same order or with the same keys; higher is surer, NaN counts as none.
     rule : {"majority", "confidence", "first"}, optional
@@ -92,7 +93,7 @@ def mosaic(
         holds no polygon or no such country, or does not meet the grid.
     """
     if country is not None:
-        if not isinstance(boundary, str | Path):
+        if not isinstance(boundary, str | Path | None):
             raise InputError(f"country {country!r} needs boundary= the path of a boundaries file")
         boundary = country_boundary(country, boundary)
     if rule not in (None, *get_args(Rule)):

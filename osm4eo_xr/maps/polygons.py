@@ -1,11 +1,8 @@
-"""A class raster → polygons that chunk borders do not cut, and their files."""
+"""A class raster → polygons that chunk borders do not cut."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Callable
 
 import dask.array as da
 import dask.base
@@ -16,7 +13,6 @@ import xarray as xr
 from rasterio.transform import Affine
 
 from osm4eo_xr.errors import InputError
-from osm4eo_xr.files import replaced
 from osm4eo_xr.grid import geobox_of, nodata_of
 from osm4eo_xr.legend import NO_DATA, Legend, default_legend
 from osm4eo_xr.maps.layers import MASK_NO_DATA
@@ -74,35 +70,6 @@ def to_vector(
     return gpd.GeoDataFrame(columns, geometry=outlines, crs=str(geobox.crs))
 
 
-def check_vector_path(path: str | Path) -> Path:
-    """Refuse a path that ``write_vector`` could not write, before work goes into the polygons."""
-    path = Path(path)
-    if path.suffix not in (".gpkg", ".parquet"):
-        raise InputError(f"cannot write polygons to {path.name}; end it in .gpkg or .parquet")
-    if not path.parent.is_dir():
-        raise InputError(f"no folder {path.parent} to write {path.name} into; make it first")
-    return path
-
-
-def write_vector(polygons: gpd.GeoDataFrame, path: str | Path) -> Path:
-    """Write polygons as GeoPackage (``.gpkg``) or GeoParquet (``.parquet``), whole or not at all.
-
-    Raises
-    ------
-    InputError
-        If the file's ending is another one or its folder does not exist.
-    """
-    path = check_vector_path(path)
-    with replaced(path) as part:
-        if path.suffix == ".parquet":
-            polygons.to_parquet(part)
-        else:
-            # GDAL would stamp the hour of writing into the file.
-            with _option("OGR_CURRENT_DATE", "1970-01-01T00:00:00.000Z"):
-                polygons.to_file(part, driver="GPKG", layer=path.stem)
-    return path
-
-
 def _trace_all(
     layer: xr.DataArray, progress: Callable[[int, int], None] | None
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -134,16 +101,3 @@ def _slugs(layer: xr.DataArray, legend: Legend) -> dict[int, str]:
     if len(values) and len(values) == len(names):
         return {int(v): n for v, n in zip(values, names, strict=True)}
     return {c.id: c.slug for c in legend.classes}
-
-
-@contextmanager
-def _option(name: str, value: str) -> Iterator[None]:
-    """Set an option of the GDAL that writes vectors, for a while: GDAL reads the environment."""
-    before = os.environ.get(name)
-    os.environ[name] = value
-    try:
-        yield
-    finally:
-        os.environ.pop(name)
-        if before is not None:
-            os.environ[name] = before

@@ -8,7 +8,8 @@ import shapely
 
 from osm4eo_xr.errors import InputError, InputWarning
 from osm4eo_xr.grid import target_geobox
-from osm4eo_xr.maps.boundary import country_boundary, read_boundary
+from osm4eo_xr.maps.boundary import read_boundary
+from osm4eo_xr.places.outlines import country_boundary
 
 LEFT, BOTTOM = 4_400_000, 2_700_000
 BOX = target_geobox((LEFT, BOTTOM, LEFT + 1000, BOTTOM + 1000))

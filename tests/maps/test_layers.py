@@ -21,8 +21,9 @@ from osm4eo_xr.errors import InputError
 from osm4eo_xr.grid import geobox_of, georeference, target_geobox
 from osm4eo_xr.legend import default_legend
 from osm4eo_xr.maps.layers import extract_layer, fraction
-from osm4eo_xr.maps.polygons import to_vector, write_vector
+from osm4eo_xr.maps.polygons import to_vector
 from osm4eo_xr.rasters.open import open_probabilities, open_raster
+from osm4eo_xr.vectors import write_vector
 
 
 def class_map() -> xr.DataArray:
@@ -140,7 +141,7 @@ def test_vector_of_an_empty_layer_and_of_wrong_endings(tmp_path: Path) -> None:
     frame = to_vector(extract_layer(smooth_map(), "water"))
     assert len(frame) == 0
     assert len(gpd.read_file(write_vector(frame, tmp_path / "none.gpkg"))) == 0
-    with pytest.raises(InputError, match=r"\.gpkg or \.parquet"):
+    with pytest.raises(InputError, match=r"\.gpkg, \.parquet, \.geojson"):
         write_vector(frame, tmp_path / "water.shp")
 
 

@@ -14,8 +14,8 @@ from rasterio.features import geometry_mask
 
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.grid import geobox_of, georeference, target_geobox
-from osm4eo_xr.maps.boundary import country_boundary
 from osm4eo_xr.maps.country_mosaic import mosaic
+from osm4eo_xr.places.outlines import country_boundary
 
 LEFT, TOP = 4_320_000, 3_210_000
 
@@ -144,7 +144,15 @@ def test_a_country_is_clipped_by_its_name(data_dir: Path) -> None:
     with pytest.raises(InputError, match="no row for 'Atlantis'"):
         country_boundary("Atlantis", boundaries)
     with pytest.raises(InputError, match="needs boundary="):
-        mosaic([full], country="Austria")
+        mosaic([full], outline, country="Austria")
+
+
+def test_a_country_needs_no_file_of_boundaries() -> None:
+    box = target_geobox((4_280_000, 2_650_000, 4_320_000, 2_690_000))  # Liechtenstein's corner
+    full = georeference(da.full(tuple(box.shape), np.uint8(7), chunks=1000), box)
+    outline = country_boundary("LIE").to_crs(3035).geometry
+    outside = geometry_mask(outline, out_shape=tuple(box.shape), transform=box.affine)
+    np.testing.assert_array_equal(mosaic([full], country="LIE"), np.where(outside, 0, 7))
 
 
 def test_given_geobox_cuts_and_pads() -> None:

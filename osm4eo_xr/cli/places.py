@@ -1,0 +1,65 @@
+"""Commands about countries and the tiles that cover them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from osm4eo_xr.cli.console import print_note
+from osm4eo_xr.cli.options import BoundaryLayer, Overwrite  # noqa: TC001 - typer reads them
+from osm4eo_xr.cli.outputs import VECTOR, outputs
+from osm4eo_xr.errors import InputError
+from osm4eo_xr.progress import OUT
+
+
+def tiles(
+    country: Annotated[str, typer.Argument(help="ISO code or name; original:CODE for its codes.")],
+    *,
+    grid: Annotated[
+        Literal["mgrs", "laea", "original"],
+        typer.Option(help="Sentinel-2's tiles, EPSG:3035's of 100 km, or the original's numbers."),
+    ] = "mgrs",
+    out: Annotated[
+        Path | None, typer.Option(help="Also write their ground (.gpkg, .geojson, .parquet).")
+    ] = None,
+    boundary: Annotated[
+        Path | None, typer.Option(help="Vector file finer than Natural Earth's 1:50 million.")
+    ] = None,
+    cut: Annotated[bool, typer.Option("--cut", help="Cut the ground at the boundary.")] = False,
+    boundary_layer: BoundaryLayer = None,
+    overwrite: Overwrite = False,
+) -> None:
+    """List the tiles that cover a country."""
+    if grid == "original":
+        if out is not None or boundary is not None or cut:
+            raise InputError(
+                "the original's tiles are numbers without ground; leave --out, --boundary and "
+                "--cut out, or take --grid mgrs or laea"
+            )
+        _print_original(country)
+        return
+    from osm4eo_xr.places.tilings import country_tiles
+    from osm4eo_xr.vectors import write_vector
+
+    with outputs([(out, VECTOR)], [boundary], overwrite=overwrite) as place:
+        found = country_tiles(
+            country, grid, boundaries=boundary, layer=boundary_layer or "", cut=cut
+        )
+        OUT.print(" ".join(found["tile"]), highlight=False, soft_wrap=True)
+        if out is not None:
+            write_vector(found, place(out))
+
+
+def _print_original(country: str) -> None:
+    """Print the numbers of the original's tiles."""
+    from osm4eo_xr.places.countries import countries, find_country
+
+    found = find_country(country)
+    if not found.tiles:
+        known = ", ".join(c.name for c in countries())
+        raise InputError(f"the original has no tiles of {found.name}; it has {known}")
+    OUT.print(" ".join(found.tiles), highlight=False, soft_wrap=True)
+    if found.stated != len(found.tiles):
+        print_note(f"{found.name}: the original states {found.stated} tiles and lists these")

@@ -1,0 +1,82 @@
+"""Boundaries of countries: Natural Earth's in the package, or rows of a finer file."""
+
+from __future__ import annotations
+
+from importlib.resources import as_file, files
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from osm4eo_xr.errors import InputError
+from osm4eo_xr.places.countries import OUTLINES, find_country
+from osm4eo_xr.vectors import read_vector
+
+if TYPE_CHECKING:
+    import geopandas as gpd
+
+OPTION = "boundary.layer in the country file, or --boundary-layer"
+"""How one of several layers is named."""
+
+_COUNTRY_COLUMNS = ("ISO", "ADM0_A3", "CNTR", "NAME", "ADMIN", "SOVEREIGNT")
+
+
+def country_boundary(
+    country: str, boundaries: str | Path | None = None, layer: str = ""
+) -> gpd.GeoDataFrame:
+    """Return one country's polygons.
+
+    Parameters
+    ----------
+    country : str
+        A name or code as ``find_country`` takes; for a place that it does not know, a code or name
+        as the file has it.
+    boundaries : path, optional
+        Vector file with a column of ISO 3166-1 codes (two or three letters) or English names, as
+        GISCO's and Natural Earth's have. Without it Natural Earth's outlines at 1:50 million,
+        which are a kilometer off in places.
+    layer : str
+        Which of several layers of the file.
+
+    Returns
+    -------
+    GeoDataFrame
+        One row or more; of the package's outlines one, on EPSG:4326, with far-off regions.
+
+    Raises
+    ------
+    InputError
+        If no row answers to the name, or the file has several layers and none is named.
+
+    Examples
+    --------
+    >>> import osm4eo_xr as oxr
+    >>> outline = oxr.country_boundary("Liechtenstein")
+    >>> round(outline.to_crs(3035).area.sum() / 1e6)  # km²; surveyed: 160.5
+    138
+    """
+    if boundaries is None:
+        return _shipped(country)
+    frame = read_vector(boundaries, "boundary", layer=layer, option=OPTION)
+    try:
+        known = find_country(country)
+        names, title = (known.iso3, known.iso, known.name), f"{known.name} ({known.iso3})"
+    except InputError:
+        names, title = (country.strip(),), repr(country)
+    for name in filter(None, names):
+        for column in frame.columns.drop("geometry"):
+            # Others, such as GADM's or Eurostat's codes of regions, could mean something else.
+            if str(column).upper().startswith(_COUNTRY_COLUMNS):
+                rows = frame.loc[frame[column].astype(str).str.casefold() == name.casefold()]
+                if len(rows):
+                    return rows.set_geometry(frame.geometry.name)
+    raise InputError(f"{boundaries} has no row for {title}; give another name or file")
+
+
+def _shipped(country: str) -> gpd.GeoDataFrame:
+    import geopandas as gpd
+
+    known = find_country(country)
+    with as_file(files("osm4eo_xr.places").joinpath(OUTLINES)) as path:
+        frame = gpd.read_parquet(path)
+    own = frame.loc[frame["code"] == known.iso3]
+    rows = own if len(own) else frame.loc[frame["iso3"] == known.iso3]
+    return gpd.GeoDataFrame(rows)
