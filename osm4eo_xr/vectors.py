@@ -155,9 +155,11 @@ def check_vector_path(path: str | Path) -> Path:
     path = Path(path)
     if path.suffix not in VECTOR_SUFFIXES:
         endings = ", ".join(VECTOR_SUFFIXES)
-        raise InputError(f"cannot write vectors to {path.name}; end it in one of {endings}")
+        raise InputError(f"cannot write vectors to {path.name}", expected=f"one of {endings}")
     if not path.parent.is_dir():
-        raise InputError(f"no folder {path.parent} to write {path.name} into; make it first")
+        raise InputError(
+            f"no folder {path.parent} to write {path.name} into", advice="make it first"
+        )
     return path
 
 

@@ -35,8 +35,8 @@ def tiles(
     if grid == "original":
         if out is not None or boundary is not None or cut:
             raise InputError(
-                "the original's tiles are numbers without ground; leave --out, --boundary and "
-                "--cut out, or take --grid mgrs or laea"
+                "the original's tiles are numbers without ground",
+                advice="leave --out, --boundary and --cut out, or take --grid mgrs or laea",
             )
         _print_original(country)
         return
@@ -59,7 +59,7 @@ def _print_original(country: str) -> None:
     found = find_country(country)
     if not found.tiles:
         known = ", ".join(c.name for c in countries())
-        raise InputError(f"the original has no tiles of {found.name}; it has {known}")
+        raise InputError(f"the original has no tiles of {found.name}", expected=f"one of {known}")
     OUT.print(" ".join(found.tiles), highlight=False, soft_wrap=True)
     if found.stated != len(found.tiles):
         print_note(f"{found.name}: the original states {found.stated} tiles and lists these")

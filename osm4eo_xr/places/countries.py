@@ -100,11 +100,11 @@ def find_country(name: str) -> Country:
         found = original.get(wanted.removeprefix(ORIGINAL).strip())
         if found is None:
             known = ", ".join(c.code for c in countries())
-            raise InputError(f"the original has no country {name!r}; it has {known}")
+            raise InputError(f"the original has no country {name!r}", expected=f"one of {known}")
         return found
     found = _by_name(wanted) or original.get(wanted)
     if found is None:
-        raise InputError(f"no country {name!r}; give an ISO code or the English name")
+        raise InputError(f"no country {name!r}", expected="an ISO code or the English name")
     other = original.get(wanted)
     if other is not None and other is not found:
         warnings.warn(

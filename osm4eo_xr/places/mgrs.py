@@ -125,7 +125,9 @@ def mgrs_geobox(tile: str, resolution: float = 10) -> GeoBox:
     square = find_square(tile)
     pixels = round(EDGE / resolution) if resolution > 0 else 0
     if not pixels or pixels * resolution != EDGE:
-        raise InputError(f"pixels of {resolution} m do not fill a tile of {EDGE} m; give 10 or 20")
+        raise InputError(
+            f"pixels of {resolution} m do not fill a tile of {EDGE} m", expected="10, 20 or 60 m"
+        )
     return GeoBox.from_bbox(square.bounds, crs=f"EPSG:{square.epsg}", shape=(pixels, pixels))
 
 
@@ -144,7 +146,8 @@ def find_square(tile: str) -> Square:
                 if low <= column <= high and square.id == name:
                     return square
     raise InputError(
-        f"{tile!r} is no tile of Sentinel-2; an id is like 33UUU: zone, band and two letters"
+        f"{tile!r} is not a tile of Sentinel-2",
+        expected="an id like 33UUU: UTM zone, band and two letters",
     )
 
 

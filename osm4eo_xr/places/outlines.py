@@ -68,7 +68,7 @@ def country_boundary(
                 rows = frame.loc[frame[column].astype(str).str.casefold() == name.casefold()]
                 if len(rows):
                     return rows.set_geometry(frame.geometry.name)
-    raise InputError(f"{boundaries} has no row for {title}; give another name or file")
+    raise InputError(f"{boundaries} has no row for {title}", advice="give another name or file")
 
 
 def _shipped(country: str) -> gpd.GeoDataFrame:

@@ -78,14 +78,16 @@ def country_tiles(
     import geopandas as gpd
 
     if grid not in get_args(Grid):
-        raise InputError(f"grid={grid!r}; choose one of {', '.join(get_args(Grid))}")
+        raise InputError(f"grid={grid!r}", expected=f"one of {', '.join(get_args(Grid))}")
     named = isinstance(country, str)
     frame = country_boundary(country, boundaries, layer) if isinstance(country, str) else country
     outline = _outline(frame)
     rows, shapes = _mgrs(outline) if grid == "mgrs" else _laea(outline)
     if not rows:
         place = country if named else "the polygons"
-        raise InputError(f"no tile of grid {grid!r} touches {place}; check the boundary's place")
+        raise InputError(
+            f"no tile of grid {grid!r} touches {place}", advice="check the boundary's place"
+        )
     tiles = gpd.GeoDataFrame(rows, geometry=shapes, crs=4326)
     inside = tiles.intersection(outline)
     tiles["share"] = (
@@ -101,13 +103,15 @@ def country_tiles(
 def _outline(frame: gpd.GeoDataFrame) -> BaseGeometry:
     """Return the polygons of a frame as one sound geometry in degrees, edges in short pieces."""
     if frame.crs is None:
-        raise InputError("the boundary has no CRS; set one, for example with .set_crs(4326)")
+        raise InputError(
+            "the boundary has no CRS", advice="set one, for example with .set_crs(4326)"
+        )
     short = _STEP if frame.crs.is_geographic else _STEP * 1e5
     shapes = shapely.segmentize(frame.geometry.to_numpy(), short)
     placed = frame.set_geometry(shapes, crs=frame.crs).to_crs(4326).geometry
     outline = shapely.union_all(shapely.make_valid(placed.to_numpy()))
     if outline.is_empty or not outline.area:
-        raise InputError("the boundary holds no polygon; give an area, not lines or points")
+        raise InputError("the boundary holds no polygon", expected="an area, not lines or points")
     return outline
 
 

@@ -35,7 +35,7 @@ def test_an_id_leads_back_to_its_square(square: Square) -> None:
     "name", ["", "33UU", "33UUUU", "00UUU", "61UUU", "33IUU", "33UAU", "33UUZ", "32XLQ", "33 UUU"]
 )
 def test_what_is_no_tile_is_refused(name: str) -> None:
-    with pytest.raises(InputError, match="is no tile of Sentinel-2; an id is like 33UUU"):
+    with pytest.raises(InputError, match="is not a tile of Sentinel-2; expected an id like 33UUU"):
         mgrs_geobox(name)
 
 
