@@ -14,7 +14,7 @@ from functools import cache
 
 import numpy as np
 from odc.geo.geobox import GeoBox
-from pyproj import Transformer
+from rasterio.warp import transform
 
 from osm4eo_xr.errors import InputError
 
@@ -181,16 +181,11 @@ def _ahead(zone: int) -> int:
 @cache
 def _middle(north: bool, column: int, row: int) -> float:  # noqa: FBT001
     """Return the latitude of a square's middle in degrees; it is the same in all zones."""
-    to_degrees = _to_degrees(32631 if north else 32731)
-    return float(to_degrees.transform((column + 0.5) * SQUARE, (row + 0.5) * SQUARE)[1])
+    middle = ([(column + 0.5) * SQUARE], [(row + 0.5) * SQUARE])
+    return transform(f"EPSG:{32631 if north else 32731}", "EPSG:4326", *middle)[1][0]
 
 
 def _band(north: bool, column: int, row: int) -> str:  # noqa: FBT001
     """Return the letter of the latitude band in which a square's middle lies."""
     number = (_middle(north, column, row) + 80) // 8
     return _BANDS[int(np.clip(number, 0, len(_BANDS) - 1))]
-
-
-@cache
-def _to_degrees(epsg: int) -> Transformer:
-    return Transformer.from_crs(epsg, 4326, always_xy=True)
