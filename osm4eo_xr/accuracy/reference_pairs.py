@@ -19,7 +19,7 @@ from osm4eo_xr.legend import NO_DATA
 from osm4eo_xr.vectors import read_vector
 
 if TYPE_CHECKING:
-    from geopandas import GeoDataFrame
+    from geopandas import GeoDataFrame, GeoSeries
     from jaxtyping import UInt8
 
     from osm4eo_xr.legend import Legend
@@ -110,22 +110,45 @@ def _compare_points(
         raise InputError(f"{name} has no CRS; assign one, for example points.set_crs(3035)")
     import geopandas as gpd
 
-    classes, places = _classes_of(points, legend, column, name), _places_of(points, name)
+    chosen = label_column(points, column, name)
+    classes = class_ids(points[chosen], chosen, legend, name)
+    places = _places_of(points, name)
     known = (classes > 0) & ~(shapely.is_missing(places) | shapely.is_empty(places))
     if not known.any():
         raise InputError(f"{name} has no point with both a class and a place; give some")
     classes, where = classes[known], gpd.GeoSeries(places[known], crs=points.crs)
-    geobox = geobox_of(class_map)
-    placed = where.to_crs(str(geobox.crs))
+    found = values_at(class_map, where, name)
+    return *confusion_counts(classes, found, legend), int((~known).sum())
+
+
+def values_at(raster: xr.DataArray, places: GeoSeries, name: str = "the design") -> np.ndarray:
+    """Return the pixel that each point lies in, 0 outside.
+
+    Parameters
+    ----------
+    raster : DataArray (y, x)
+        Lazy or not; only chunks that hold points are read.
+    places : GeoSeries
+        Points, on any CRS.
+    name : str
+        What they are, for messages.
+
+    Raises
+    ------
+    InputError
+        If none lies on the raster.
+    """
+    geobox = geobox_of(raster)
+    placed = places.to_crs(str(geobox.crs))
     col, row = ~geobox.affine * np.stack([placed.x, placed.y])
     inside = (row >= 0) & (row < geobox.shape[0]) & (col >= 0) & (col < geobox.shape[1])
     if not inside.any():
         raise InputError(f"no point of {name} lies on the class map; give points of its ground")
     row, col = (np.floor(index[inside]).astype(np.int64) for index in (row, col))
-    found = np.zeros(len(where), np.uint8)
+    found = np.zeros(len(places), raster.dtype)
     at = {dim: xr.DataArray(index, dims="point") for dim, index in (("y", row), ("x", col))}
-    found[inside] = class_map.isel(at).to_numpy()
-    return *confusion_counts(classes, found, legend), int((~known).sum())
+    found[inside] = raster.isel(at).to_numpy()
+    return found
 
 
 def _places_of(points: GeoDataFrame, name: str) -> np.ndarray:
@@ -144,21 +167,35 @@ def _places_of(points: GeoDataFrame, name: str) -> np.ndarray:
     return places
 
 
-def _classes_of(
-    points: GeoDataFrame, legend: Legend, column: str | None, name: str
-) -> UInt8[np.ndarray, " n"]:
-    """Return the class id of each point; 0 = none."""
+def label_column(points: Any, column: str | None, name: str) -> str:
+    """Return the column of a frame that holds the class: the one that is named, or a usual one.
+
+    Raises
+    ------
+    InputError
+        If there is none.
+    """
     wanted = (column,) if column else COLUMNS
     there = [c for c in wanted if c in points.columns]
     if not there:
-        have = ", ".join(str(c) for c in points.columns if c != points.geometry.name)
+        have = ", ".join(str(c) for c in points.columns if c != "geometry")
         raise InputError(
             f"{name} has no column {' or '.join(wanted)}; it has {have or 'none'}: "
             f"name the one that holds the class (column)"
         )
-    given = points[there[0]]
+    return there[0]
+
+
+def class_ids(given: Any, column: str, legend: Legend, name: str) -> UInt8[np.ndarray, " n"]:
+    """Return the class id of each label of a column; 0 = none.
+
+    Raises
+    ------
+    InputError
+        If the legend does not have one of them.
+    """
     values = [v if known else None for v, known in zip(given, given.notna(), strict=True)]
-    prefix = "clc:" if there[0] == "clc" else ""
+    prefix = "clc:" if column == "clc" else ""
     ids = {}
     for value in set(values):
         if value is None or not str(value).strip():
@@ -168,5 +205,5 @@ def _classes_of(
         try:
             ids[value] = legend.find(f"{prefix}{plain}").id
         except InputError as error:
-            raise InputError(f"{name}, column {there[0]}: {error}") from None
+            raise InputError(f"{name}, column {column}: {error}") from None
     return np.array([ids[value] for value in values], np.uint8)

@@ -258,7 +258,7 @@ def assess(
     overwrite: Overwrite = False,
 ) -> None:
     """Compare a class map with reference points and write the scores as JSON."""
-    from osm4eo_xr.accuracy.estimators import assess as compare
+    from osm4eo_xr.accuracy.assessment import assess as compare
     from osm4eo_xr.rasters.open import open_raster
 
     inputs = [class_map, points, legend]
