@@ -139,7 +139,7 @@ def assess(
     found = read_interpretations(reference, ids, legend, column, layer)
     for given, known in ((labels, _LABELS), (intervals, get_args(Intervals))):
         if given not in known:
-            raise InputError(f"{given!r} is unknown; use {' or '.join(known)}")
+            raise InputError(f"{given!r} is unknown", advice=f"use {' or '.join(known)}")
     rasters = provenance, probabilities
     return _by_design(class_map, design, found, legend, labels, rasters, intervals)
 

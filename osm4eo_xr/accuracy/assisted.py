@@ -104,8 +104,8 @@ def _predictions(
     found = xr.Dataset({"missing": missing, "size": size, "total": total}).compute()
     if int(found["missing"].max()):
         raise InputError(
-            f"{int(found['missing'].max()):,} pixels of the map have no probability; give the "
-            f"probabilities of this map"
+            f"{int(found['missing'].max()):,} pixels of the map have no probability",
+            advice="give the probabilities of this map",
         )
     at_points = [values_at(shares.isel({"class": k}), places) for k in range(len(shares))]
     means = found["total"].to_numpy() / float(found["size"])

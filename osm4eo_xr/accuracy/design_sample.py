@@ -98,7 +98,8 @@ def _clustered(design: SamplingDesign, used: np.ndarray) -> DesignSample:
     drawn = design.points["cluster"].nunique()
     if len(names) < max(drawn, _FEW):
         raise InputError(
-            f"{drawn - len(names)} of {drawn} clusters have no labeled point; label some in each"
+            f"{drawn - len(names)} of {drawn} clusters have no labeled point",
+            advice="label some in each",
         )
     sizes = points["cluster_pixels"].to_numpy(np.int64)[first]
     sample = Clustered(cluster.astype(np.int64), sizes, design.clusters)
@@ -111,8 +112,9 @@ def _check_strata(design: SamplingDesign, codes: np.ndarray) -> None:
         labeled = int((codes == stratum.code).sum())
         if labeled < min(_FEW, stratum.pixels):
             raise InputError(
-                f"stratum {stratum.name} has {labeled} labeled points of {stratum.points}, which "
-                f"tells nothing of its {stratum.pixels:,} pixels; label {_FEW} or more"
+                f"stratum {stratum.name} has {labeled} labeled points of {stratum.points}, "
+                f"which tells nothing of its {stratum.pixels:,} pixels",
+                advice=f"label {_FEW} or more",
             )
 
 
@@ -127,7 +129,9 @@ def _post_stratified(
     while few and rest and sum(hits[k] for k in few) < _FEW:
         few.append(rest.pop(0))
     if not rest and sum(hits.values()) < _FEW:
-        raise InputError(f"{sum(hits.values())} labeled points tell nothing; label {_FEW} or more")
+        raise InputError(
+            f"{sum(hits.values())} labeled points tell nothing", advice=f"label {_FEW} or more"
+        )
     groups = [*([few] if few else []), *([k] for k in rest)]
     index = np.zeros(256, np.int64)
     for g, classes in enumerate(groups):

@@ -74,8 +74,8 @@ class AccuracyReport:
     def __add__(self, other: AccuracyReport) -> AccuracyReport:
         if self.legend != other.legend:
             raise InputError(
-                f"reports of legends {self.legend.name!r} and {other.legend.name!r} do not add up; "
-                f"assess both with one legend"
+                f"reports of legends {self.legend.name!r} and {other.legend.name!r} do not add up",
+                advice="assess both with one legend",
             )
         counts, missing = self.counts + other.counts, self.missing + other.missing
         left_out = self.left_out + other.left_out
@@ -270,8 +270,8 @@ def _check_known(pairs: np.ndarray, legend: Legend) -> None:
         strange = sorted(set(ids.tolist()) - set(known))
         if strange:
             raise InputError(
-                f"the {side} holds class {strange[0]}, which legend {legend.name!r} does not have; "
-                f"give the legend it was made with"
+                f"the {side} holds class {strange[0]}, which legend {legend.name!r} does not have",
+                advice="give the legend it was made with",
             )
 
 

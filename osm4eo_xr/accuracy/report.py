@@ -25,6 +25,14 @@ EXPLANATION = (
     "with the reference labels; the interval holds the true area in 95 of 100 such samples."
 )
 
+_STYLE = """
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 72rem; margin: 2rem auto; padding: 0 1rem;
+  color: #222; }
+table { border-collapse: collapse; margin: 1rem 0; }
+td, th { padding: .25rem .8rem; text-align: left; border-bottom: 1px solid #ddd; }
+td.n { text-align: right; font-variant-numeric: tabular-nums; }
+"""
+
 
 @dataclass(frozen=True, eq=False)
 class DesignReport:
@@ -98,9 +106,11 @@ class DesignReport:
         }
 
     def save(self, path: str | Path) -> Path:
-        """Write ``to_dict()`` as JSON; the file appears whole."""
+        """Write ``to_dict()`` as JSON, or a web page if the name ends in .html, whole."""
         path = Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
+        if path.suffix.lower() == ".html":
+            return replace_text(path, _page(self.to_dict()))
         return replace_text(path, json.dumps(self.to_dict(), indent=1) + "\n")
 
     def table(self) -> Table:
@@ -193,3 +203,13 @@ def _figures_html(figures: Mapping[str, Any]) -> str:
             rows.append(f"<tr><td>{escape(c['slug'])}</td>{cells}</tr>")
     head = "".join(f"<th>{escape(h)}</th>" for h in headings)
     return f"<table><tr>{head}</tr>{''.join(rows)}</table>"
+
+
+def _page(report: Mapping[str, Any]) -> str:
+    """Return a report as a web page."""
+    name = escape(report["name"])
+    return (
+        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{name}</title>'
+        f"<style>{_STYLE}</style></head>\n<body>\n<h1>{name}: accuracy and areas</h1>\n"
+        f"{report_html(report)}\n</body></html>\n"
+    )

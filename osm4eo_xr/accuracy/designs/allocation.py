@@ -115,7 +115,7 @@ def allocate(
     """
     if allocation not in get_args(Allocation):
         known = ", ".join(get_args(Allocation))
-        raise InputError(f"allocation {allocation!r} is unknown; use one of {known}")
+        raise InputError(f"allocation {allocation!r} is unknown", advice=f"use one of {known}")
     spread = np.sqrt(expected * (1 - expected))
     ideal = {"neyman": sizes * spread, "proportional": sizes * 1.0, "equal": np.ones(len(sizes))}
     floor = np.minimum(np.maximum(least, FEWEST), sizes)
@@ -144,13 +144,14 @@ def points_needed(
     """
     for name, error in target.items():
         if name not in _TARGETS:
-            raise InputError(f"target {name!r} is unknown; give {' or '.join(_TARGETS)}")
+            raise InputError(f"target {name!r} is unknown", advice=f"give {' or '.join(_TARGETS)}")
         if not 0 < error < 0.5:  # noqa: PLR2004 - a share's standard error
             raise InputError(
-                f"target {name} {error!r} is no standard error of a share; give for example 0.01"
+                f"target {name} {error!r} is no standard error of a share",
+                advice="give for example 0.01",
             )
     if not target:
-        raise InputError("target is empty; give overall or users, or n")
+        raise InputError("target is empty", advice="give overall or users, or n")
     n = size_for_mean(sizes, expected, target["overall"]) if "overall" in target else 0
     least = np.zeros(len(sizes), np.int64)
     if "users" in target:

@@ -90,14 +90,15 @@ class SamplingDesign:
 
     def __repr__(self) -> str:
         """Say what was drawn."""
-        return f"<SamplingDesign: {self._summary()}>"
+        return f"<SamplingDesign: {self.describe()}>"
 
     def _repr_html_(self) -> str:
         """Show the strata."""
         rows = [[s.name, s.pixels, s.pixels * self.pixel_area / 1e6, s.points] for s in self.strata]
-        return html_table(self._summary(), rows, header=("stratum", "pixels", "km²", "points"))
+        return html_table(self.describe(), rows, header=("stratum", "pixels", "km²", "points"))
 
-    def _summary(self) -> str:
+    def describe(self) -> str:
+        """Say in one line what was drawn."""
         of = f", {len(self.strata)} strata" if self.scheme == "stratified" else ""
         of = f", {self.points['cluster'].nunique()} clusters" if self.clusters else of
         return f"{self.scheme}, {len(self.points):,} points{of}, {self.pixels:,} pixels"
@@ -155,7 +156,9 @@ def write_design(
         If the parent folder is missing, or the scene has no true color.
     """
     if interpreters < 1:
-        raise InputError(f"interpreters {interpreters} is no number of people; give 1 or more")
+        raise InputError(
+            f"interpreters {interpreters} is no number of people", advice="give 1 or more"
+        )
     with replaced(folder) as part:
         part.mkdir()
         (part / DESIGN_FILE).write_text(json.dumps(design.to_dict(), indent=1) + "\n", "utf-8")
@@ -185,7 +188,8 @@ def open_design(folder: str | Path) -> SamplingDesign:
         return SamplingDesign(tree["scheme"], strata, points, *rest)
     except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
         raise InputError(
-            f"{folder} is no sampling design ({error}); give the folder that design-points wrote"
+            f"{folder} is no sampling design ({error})",
+            advice="give the folder that design-points wrote",
         ) from None
 
 

@@ -84,7 +84,7 @@ def read_interpretations(
     primary, alternative = (np.stack([pair[i] for pair in read]) for i in range(2))
     sure, labeled = primary > 0, np.stack([pair[2] for pair in read])
     if not sure.any():
-        raise InputError("no point of the design has a label; fill in the column class")
+        raise InputError("no point of the design has a label", advice="fill in the column class")
     merged = [_vote(primary[:, k], alternative[:, k]) for k in range(len(ids))]
     first, second = np.array(merged, np.uint8).T
     unsure = (first == 0) & labeled.any(axis=0)
@@ -142,15 +142,17 @@ def _places(sheet: pd.DataFrame, ids: np.ndarray, name: str) -> np.ndarray:
     column = next((given[c] for c in _ID_COLUMNS if c in given), None)
     if column is None:
         raise InputError(
-            f"{name} has no column id, which ties labels to the points of the design; keep it in "
-            f"the sheet"
+            f"{name} has no column id, which ties labels to the points of the design",
+            advice="keep it in the sheet",
         )
     index = {int(point): k for k, point in enumerate(ids)}
     rows = [_whole(value) for value in sheet[column]]
     faults = [f"{value}, which the design does not have" for value in rows if value not in index]
     faults += [f"{value} {times} times" for value, times in Counter(rows).items() if times > 1]
     if faults:
-        raise InputError(f"{name} has id {faults[0]}; give a sheet of this design, each point once")
+        raise InputError(
+            f"{name} has id {faults[0]}", advice="give a sheet of this design, each point once"
+        )
     return np.array([index[value] for value in rows], np.int64)
 
 

@@ -115,7 +115,9 @@ def design_points(
     counts = population.counts()
     check_codes(counts, legend)
     if n is None or not 1 <= n <= sum(counts.values()):
-        raise InputError(f"n {n} points of {sum(counts.values()):,} pixels; give 1 or more")
+        raise InputError(
+            f"n {n} points of {sum(counts.values()):,} pixels", advice="give 1 or more"
+        )
     whole = (Stratum(0, "all", sum(counts.values()), n),)
     if scheme == "systematic":
         return _systematic(population, whole[0], seed, made)
@@ -128,11 +130,15 @@ def _check(
 ) -> None:
     """Refuse settings that do not go together."""
     if scheme not in get_args(Scheme):
-        raise InputError(f"scheme {scheme!r} is unknown; use one of {', '.join(get_args(Scheme))}")
+        raise InputError(
+            f"scheme {scheme!r} is unknown", advice=f"use one of {', '.join(get_args(Scheme))}"
+        )
     if (n is None) == (target is None):
         raise InputError("give either n (points) or target (standard errors)")
     if scheme != "stratified" and (target is not None or strata is not None):
-        raise InputError(f"target and strata are for stratified designs, not {scheme}; give n")
+        raise InputError(
+            f"target and strata are for stratified designs, not {scheme}", advice="give n"
+        )
     if least < FEWEST or edge < 1 or each < FEWEST:
         raise InputError(
             f"min_per_stratum {least}, cluster_pixels {edge} and per_cluster {each}: strata and "
@@ -196,8 +202,8 @@ def _sizes(
         floor = np.maximum(floor, more)
     elif n is not None and n < (asked := int(np.minimum(floor, sizes).sum())):
         raise InputError(
-            f"n {n} is less than {len(sizes)} strata of {least} points ask for; give {asked} or "
-            f"more, or a smaller min_per_stratum"
+            f"n {n} is less than {len(sizes)} strata of {least} points ask for",
+            advice=f"give {asked} or more, or a smaller min_per_stratum",
         )
     found = allocate(n or 0, sizes, shares, allocation, floor)
     return dict(zip(counts, found.tolist(), strict=True))
@@ -209,7 +215,8 @@ def _expected(expected: float | Mapping[str, float], names: list[str]) -> Float6
     strange = set(given) - set(names)
     if strange:
         raise InputError(
-            f"expected names {min(strange)!r}, which is no stratum; they are {', '.join(names)}"
+            f"expected names {min(strange)!r}, which is no stratum",
+            advice=f"they are {', '.join(names)}",
         )
     shares = np.array([given.get(name, 0.8) for name in names], np.float64)
     if not ((shares >= 0) & (shares <= 1)).all():
@@ -226,7 +233,9 @@ def _systematic(
     grid = population.class_map.isel(y=slice(top, None, step), x=slice(left, None, step)).to_numpy()
     down, across = np.nonzero(grid != NO_DATA)
     if len(down) < FEWEST:
-        raise InputError(f"a grid of {step} pixels meets {len(down)} pixels with data; give more n")
+        raise InputError(
+            f"a grid of {step} pixels meets {len(down)} pixels with data", advice="give more n"
+        )
     pixels = top + step * down, left + step * across, grid[down, across]
     chance = np.full(len(down), 1 / step**2)
     frame = _frame(population, pixels, np.zeros(len(down), np.int64), chance, seed)
@@ -246,8 +255,9 @@ def _clustered(
     wanted = max(FEWEST, round(whole.points / each))
     if wanted > len(there):
         raise InputError(
-            f"n {whole.points} in clusters of {each} points needs {wanted} clusters, and the map "
-            f"has {len(there)} of {edge} pixels; give smaller clusters or fewer points"
+            f"n {whole.points} in clusters of {each} points needs {wanted} clusters, and "
+            f"the map has {len(there)} of {edge} pixels",
+            advice="give smaller clusters or fewer points",
         )
     rng = np.random.default_rng(seed)
     drawn = np.sort(rng.choice(there, wanted, replace=False))

@@ -140,7 +140,8 @@ def check_map(class_map: xr.DataArray) -> None:
     """
     if class_map.dims != ("y", "x") or class_map.dtype != np.uint8:
         raise InputError(
-            f"the class map is {class_map.dtype} with dims {class_map.dims}; give uint8 (y, x)"
+            f"the class map is {class_map.dtype} with dims {class_map.dims}",
+            advice="give uint8 (y, x)",
         )
     pixel_area(geobox_of(class_map))
 
@@ -156,8 +157,8 @@ def pixel_area(geobox: GeoBox) -> float:
     crs: Any = geobox.crs
     if crs.geographic:
         raise InputError(
-            f"the map is in degrees ({crs_name(crs)}), where pixels differ in area; warp it to an "
-            f"equal-area grid, for example EPSG:3035"
+            f"the map is in degrees ({crs_name(crs)}), where pixels differ in area",
+            advice="warp it to an equal-area grid, for example EPSG:3035",
         )
     meters = float(crs.proj.axis_info[0].unit_conversion_factor)
     return abs(geobox.affine.determinant) * meters**2
@@ -175,8 +176,9 @@ def check_aligned(raster: xr.DataArray, class_map: xr.DataArray, what: str) -> N
     corners = np.allclose(a.boundingbox.bbox, b.boundingbox.bbox, rtol=1e-9)
     if not (same_grid(a, b) and a.shape == b.shape and corners):
         raise InputError(
-            f"the {what} ({tuple(b.shape)}, {crs_name(b.crs)}) is not on the grid of the class map "
-            f"({tuple(a.shape)}, {crs_name(a.crs)}); make it on that grid"
+            f"the {what} ({tuple(b.shape)}, {crs_name(b.crs)}) is not on the grid of the "
+            f"class map ({tuple(a.shape)}, {crs_name(a.crs)})",
+            advice="make it on that grid",
         )
 
 
@@ -193,10 +195,12 @@ def population_of(
     check_map(class_map)
     if strata is None:
         if cross:
-            raise InputError("cross divides a raster of strata by class; give strata")
+            raise InputError("cross divides a raster of strata by class", advice="give strata")
         return Population(class_map)
     if strata.ndim != 2 or strata.dtype != np.uint8:  # noqa: PLR2004 - y and x
-        raise InputError(f"strata are {strata.dtype} {strata.dims}; give uint8 (y, x), 0 = none")
+        raise InputError(
+            f"strata are {strata.dtype} {strata.dims}", advice="give uint8 (y, x), 0 = none"
+        )
     check_aligned(strata, class_map, "raster of strata")
     return Population(class_map, strata, cross)
 
@@ -210,17 +214,17 @@ def check_codes(counts: dict[int, int], legend: Legend) -> None:
         If there is one of these.
     """
     if not counts:
-        raise InputError("the class map has no data anywhere; give a map with classes")
+        raise InputError("the class map has no data anywhere", advice="give a map with classes")
     if _NO_STRATUM in counts:
         raise InputError(
-            f"the raster of strata has no value on {counts[_NO_STRATUM]:,} pixels of the map; "
-            f"give each pixel a stratum, or set the map to 0 there"
+            f"the raster of strata has no value on {counts[_NO_STRATUM]:,} pixels of the map",
+            advice="give each pixel a stratum, or set the map to 0 there",
         )
     strange = sorted({code % 256 for code in counts} - {0, *legend.ids})
     if strange:
         raise InputError(
-            f"the map holds class {strange[0]}, which legend {legend.name!r} does not have; give "
-            f"the legend it was made with"
+            f"the map holds class {strange[0]}, which legend {legend.name!r} does not have",
+            advice="give the legend it was made with",
         )
 
 

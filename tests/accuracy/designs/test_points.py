@@ -1,5 +1,7 @@
 """Points are drawn by the design that was asked for, and any chunking draws the same."""
 
+from typing import Any
+
 import dask.array as da
 import numpy as np
 import pytest
@@ -118,9 +120,8 @@ def test_only_chunks_that_hold_points_are_read_again() -> None:
         reads.append(block_id)
         return block
 
-    lazy = da.from_array(values, chunks=(10, 10)).map_blocks(
-        read, dtype=np.uint8, meta=np.empty((0, 0), np.uint8)
-    )
+    chunked: Any = da.from_array(values).rechunk((10, 10))
+    lazy = chunked.map_blocks(read, dtype=np.uint8, meta=np.empty((0, 0), np.uint8))
     design = design_points(georeference(lazy, BOX), n=10, min_per_stratum=2)
     places = np.stack([design.points.geometry.y, design.points.geometry.x])
     blocks = set(map(tuple, np.floor_divide(np.abs(places.T - (TOP, LEFT)), 100).astype(int)))
