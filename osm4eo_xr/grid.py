@@ -6,12 +6,10 @@ import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from odc.geo.crs import CRS
 from odc.geo.geobox import GeoBox
 from odc.geo.geom import BoundingBox
 
 from osm4eo_xr.errors import InputError
-from osm4eo_xr.geodesy import project_bounds
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Mapping
@@ -36,6 +34,9 @@ TARGET_CRS = "EPSG:3035"
 TARGET_RESOLUTION = 10.0
 """Pixel size in meters."""
 
+_MOST_PIXELS = 2**24
+"""On a side: four times around the Earth in pixels of 10 m; coordinates are held in memory."""
+
 _PIXEL_TOLERANCE = 1e-3  # of a pixel; file headers round their transforms
 
 
@@ -49,14 +50,12 @@ def target_geobox(
     """Return the snapped grid that covers ``bounds``.
 
     Pixel edges lie on whole multiples of ``resolution``, so any two grids of one CRS and
-    resolution share their pixels and tiles fit together without resampling. Edges of the bounds
-    are projected point by point: all ground between them is inside.
+    resolution share their pixels and tiles fit together without resampling.
 
     Parameters
     ----------
     bounds : tuple of float
-        Left, bottom, right, top in units of ``bounds_crs``; in degrees left exceeds right where
-        they cross the antimeridian.
+        Left, bottom, right, top in units of ``bounds_crs``.
     bounds_crs, crs : str
         CRS of the bounds and of the grid.
     resolution : float
@@ -75,16 +74,11 @@ def target_geobox(
     ((3, 4), (4321000.0, 3210000.0, 4321040.0, 3210030.0))
     """
     left, bottom, right, top = bounds
-    wraps = bounds_crs != crs and CRS(bounds_crs).geographic and -180 <= right < left <= 180  # noqa: PLR2004
-    if not (all(map(math.isfinite, bounds)) and (left < right or wraps) and bottom < top):
+    if not (all(map(math.isfinite, bounds)) and left < right and bottom < top):
         raise InputError(f"bounds {bounds} are empty; give left < right and bottom < top")
-    left, bottom, right, top = project_bounds(bounds, bounds_crs, crs)
-    if left >= right:
-        raise InputError(
-            f"bounds {bounds} cross the antimeridian of {crs}",
-            advice="give a crs of that place, or its halves one after the other",
-        )
-    box = BoundingBox(left, bottom, right, top, crs=crs)
+    box = BoundingBox(left, bottom, right, top, crs=bounds_crs)
+    if bounds_crs != crs:
+        box = box.to_crs(crs)
     return GeoBox.from_bbox(box, crs=crs, resolution=resolution, anchor="edge")
 
 
@@ -102,6 +96,38 @@ def geobox_of(raster: xr.DataArray | xr.Dataset) -> GeoBox:
         raise InputError(
             f"{name!s} has no CRS or no regular x/y grid; assign one, "
             f'for example with odc.geo: da.odc.assign_crs("EPSG:3035")'
+        )
+    return geobox
+
+
+def check_grid(geobox: GeoBox, name: object) -> GeoBox:
+    """Return the grid that a file states, if it is a place on the ground.
+
+    Raises
+    ------
+    InputError
+        If the CRS is neither projected nor geographic, the transform is not finite or maps pixels
+        to a line, or a side has more than 2**24 pixels.
+    """
+    crs, affine = geobox.crs, geobox.affine
+    if crs is not None and not (crs.proj.is_projected or crs.proj.is_geographic):
+        raise InputError(
+            f"{name} has the CRS {crs_name(crs)!r}",
+            expected="a projected or geographic one",
+            advice="assign it, for example with gdal_edit.py -a_srs EPSG:3035",
+        )
+    numbers = np.array(affine[:6])
+    if not np.isfinite(numbers).all() or not np.isfinite(area := affine.determinant) or not area:
+        raise InputError(
+            f"{name} has the transform {tuple(affine[:6])}",
+            expected="pixels with a width and a height",
+            advice="assign its place, for example with gdal_edit.py -a_ullr",
+        )
+    if max(geobox.shape) > _MOST_PIXELS:
+        raise InputError(
+            f"{name} claims {geobox.shape[1]:,} x {geobox.shape[0]:,} pixels",
+            expected=f"at most {_MOST_PIXELS:,} on a side",
+            advice="check the file, or cut it with gdal_translate -srcwin",
         )
     return geobox
 

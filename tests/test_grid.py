@@ -3,9 +3,10 @@ import pytest
 import xarray as xr
 from affine import Affine
 from odc.geo.geobox import GeoBox
+from rasterio.crs import CRS
 
 from osm4eo_xr.errors import InputError
-from osm4eo_xr.grid import geobox_of, georeference, same_grid, target_geobox
+from osm4eo_xr.grid import check_grid, geobox_of, georeference, same_grid, target_geobox
 
 
 def test_target_grid_is_snapped_and_covers_the_bounds() -> None:
@@ -52,3 +53,32 @@ def test_same_grid_ignores_extent_but_not_position() -> None:
     shifted = GeoBox(geobox.shape, Affine.translation(3, 0) @ geobox.affine, geobox.crs)
     assert not same_grid(geobox, shifted)
     assert not same_grid(geobox, target_geobox((0, 0, 1000, 1000), resolution=20))
+
+
+@pytest.mark.parametrize(
+    ("crs", "affine", "shape", "given"),
+    [
+        ("EPSG:4978", Affine(10, 0, 0, 0, -10, 0), (4, 5), "CRS 'EPSG:4978'"),
+        ('LOCAL_CS["x",UNIT["metre",1]]', Affine(10, 0, 0, 0, -10, 0), (4, 5), "CRS 'x'"),
+        ("EPSG:3035", Affine(0, 0, 1, 0, 0, 1), (4, 5), "transform (0.0, 0.0"),
+        ("EPSG:3035", Affine(10, 0, 1, 0, 0, 1), (4, 5), "transform (10.0, 0.0"),
+        ("EPSG:3035", Affine(10, 0, np.nan, 0, -10, 1), (4, 5), "transform (10.0, 0.0, nan"),
+        ("EPSG:3035", Affine(1e300, 0, 0, 0, -1e300, 0), (4, 5), "transform (1e+300"),
+        ("EPSG:3035", Affine(10, 0, 0, 0, -10, 0), (1, 2 * 10**9), "2,000,000,000 x 1 pixels"),
+    ],
+)
+def test_grids_that_are_none_are_refused(
+    crs: str, affine: Affine, shape: tuple[int, int], given: str
+) -> None:
+    with pytest.raises(InputError) as caught:
+        check_grid(GeoBox(shape, affine, crs), "a.tif")
+    assert f"a.tif {'claims' if 'pixels' in given else 'has the'} {given}" in caught.value.given
+    assert caught.value.expected
+    assert caught.value.advice
+
+
+@pytest.mark.parametrize("crs", ["EPSG:25832+5783", "EPSG:4326", "EPSG:4979", "EPSG:3035"])
+def test_grids_on_the_ground_pass(crs: str) -> None:
+    place = Affine(0.1, 0.01, 0, 0, 0.1, 0)
+    box = GeoBox((4, 5), place, CRS.from_user_input(crs))  # sheared, south up: still ground
+    assert check_grid(box, "a.tif") is box

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -152,11 +150,10 @@ def print_note(text: str) -> None:
 
 
 def show_warning(message: Warning | str, category: type[Warning], *where: Any) -> None:
-    """Print our own warnings as notes; others as Python does."""
-    if issubclass(category, InputWarning):
-        print_note(str(message))
-    else:
-        sys.stderr.write(warnings.formatwarning(message, category, *where[:2]))
+    """Print a warning as one note; of those that are not ours, say the kind."""
+    del where  # a line of a library's code tells users nothing
+    text = " ".join(str(message).split())
+    print_note(text if issubclass(category, InputWarning) else f"{text} ({category.__name__})")
 
 
 def print_error(message: object) -> None:

@@ -36,7 +36,7 @@ def report_failure(error: Exception) -> int:
     elif isinstance(error, OSError) and error.filename:
         print_error(f"{error.strerror or error}: {error.filename}")
     elif isinstance(error, OSError) or _of_a_reader(error):
-        print_error(error)
+        print_error(str(error) or type(error).__name__)
     else:
         print_error(
             f"unforeseen {type(error).__name__}: {error}; this is a mistake of osm4eo-xr "
@@ -57,8 +57,13 @@ def _place(error: BaseException) -> str:
     return ""
 
 
-def _of_a_reader(error: Exception) -> bool:
-    return any(kind.__module__.partition(".")[0] in _READERS for kind in type(error).__mro__)
+def _of_a_reader(error: BaseException | None) -> bool:
+    """Whether an error, or one that it was raised from, is of a package that reads files."""
+    while error is not None:
+        if any(kind.__module__.partition(".")[0] in _READERS for kind in type(error).__mro__):
+            return True
+        error = error.__cause__
+    return False
 
 
 def _saved(error: Exception) -> str:

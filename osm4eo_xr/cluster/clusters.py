@@ -118,8 +118,8 @@ def plan_processes(site: LocalSite, cores: int, memory: int, gpus: list[str]) ->
     cpu_threads = _threads(site.cpu, max(1, (left or cores) // on_cpu) if on_cpu else 0)
     if not on_gpu + on_cpu:
         raise InputError(
-            f"no GPU found and no cpu workers in cluster {site.name!r}; "
-            f"add a cpu section or go to a machine with a GPU"
+            f"no GPU found and no cpu workers in cluster {site.name!r}",
+            advice="add a cpu section or go to a machine with a GPU",
         )
     share = int(memory * _MEMORY_SHARE) // (on_gpu + on_cpu)
     with_gpu = [
@@ -150,8 +150,8 @@ def _gpu_processes(workers: LocalWorkers | None, gpus: list[str]) -> int:
         return 0
     if workers.processes is not None and workers.processes > len(gpus):
         raise InputError(
-            f"gpu.processes: {workers.processes}, but this machine shows {len(gpus)} GPUs; "
-            f"one process owns one GPU"
+            f"gpu.processes: {workers.processes}, but this machine shows {len(gpus)} GPUs",
+            advice="one process owns one GPU",
         )
     return len(gpus) if workers.processes is None else workers.processes
 
@@ -208,7 +208,8 @@ def _local_client(site: LocalSite) -> Iterator[Client]:
         except RuntimeError as error:
             raise InputError(
                 f"cluster {site.name!r}: a worker process did not start: "
-                f"{' '.join(str(error).split())}; run osm4eo-xr doctor"
+                f"{' '.join(str(error).split())}",
+                advice="run osm4eo-xr doctor",
             ) from None
         stack.enter_context(last_duty(cluster.close))
         client = stack.enter_context(Client(cluster))
@@ -263,6 +264,7 @@ def _scratch_folder(site: Site) -> Iterator[str]:
         except OSError as error:
             raise InputError(
                 f"scratch folder {parent} of cluster {site.name!r} cannot be used: "
-                f"{error.strerror}; set scratch to a folder on a local disk"
+                f"{error.strerror}",
+                advice="set scratch to a folder on a local disk",
             ) from None
         yield str(folder)

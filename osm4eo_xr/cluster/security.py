@@ -107,8 +107,8 @@ def security_of(folder: Path) -> Security:
     if state.st_uid != os.getuid() or state.st_mode & _OPEN_TO_OTHERS:
         raise InputError(
             f"the folder {folder} of the cluster's key is open to other users "
-            f"(owner {state.st_uid}, mode {state.st_mode & 0o777:o}); "
-            f"go to a file system that keeps owner and permissions, or set tls: false"
+            f"(owner {state.st_uid}, mode {state.st_mode & 0o777:o})",
+            advice="go to a file system that keeps owner and permissions, or set tls: false",
         )
     certificate, key = str(folder / _CERTIFICATE), str(folder / _KEY)
     roles = ("client", "scheduler", "worker")
@@ -147,8 +147,8 @@ def await_published(folder: Path, seconds: float) -> None:
         if time.monotonic() > end:
             raise InputError(
                 f"no folder {folder} after {seconds:g} s, so the first task of the allocation has "
-                f"not started or does not see {folder.parent}; start srun in a folder that all "
-                f"nodes share"
+                f"not started or does not see {folder.parent}",
+                advice="start srun in a folder that all nodes share",
             )
         time.sleep(_LOOK_EVERY)
 

@@ -91,8 +91,8 @@ def _with_band_axis(raster: xr.DataArray) -> Any:
     """Return the dask array (band, y, x), its blocks starting at multiples of the COG's tiles."""
     if raster.dims[-2:] != ("y", "x") or raster.ndim not in (2, 3) or 0 in raster.shape:
         raise InputError(
-            f"cannot write a raster with dims {raster.dims} and shape {raster.shape}; "
-            f"expected (y, x) or (band, y, x) with at least one pixel"
+            f"cannot write a raster with dims {raster.dims} and shape {raster.shape}",
+            expected="(y, x) or (band, y, x) with at least one pixel",
         )
     sizes = {d: _chunk_size(raster.chunksizes.get(d)) for d in ("y", "x")}
     data = raster.chunk({**dict.fromkeys(raster.dims[:-2], -1), **sizes}).data
@@ -137,10 +137,11 @@ def _layout(raster: xr.DataArray, blocks: Any, categories: tuple[Category, ...])
     dtype = np.dtype(raster.dtype)
     if dtype.name not in GDAL_TYPES:
         raise InputError(
-            f"cannot write {dtype.name} to a GeoTIFF; convert first, for example .astype('uint8')"
+            f"cannot write {dtype.name} to a GeoTIFF",
+            advice="convert first, for example .astype('uint8')",
         )
     if categories and dtype.name not in ("uint8", "uint16"):
-        raise InputError(f"classes are {dtype.name}; write them as uint8 or uint16")
+        raise InputError(f"classes are {dtype.name}", advice="write them as uint8 or uint16")
     nodata = nodata_of(raster)
     if nodata is None and dtype.kind == "f":
         nodata = np.nan

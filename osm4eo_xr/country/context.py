@@ -171,7 +171,8 @@ class Country:
         if strange:
             raise InputError(
                 f"model {self.model_path} knows class {strange[0]}, which legend "
-                f"{self.legend.name!r} does not have; set legend to the one it was trained with"
+                f"{self.legend.name!r} does not have",
+                advice="set legend to the one it was trained with",
             )
         return model.digest
 
@@ -197,7 +198,8 @@ class Country:
             found = [p for r in labels.rasters for p in _expand(self.base, r)]
             if len(found) != len(self.tiles):
                 raise InputError(
-                    f"{len(found)} label rasters for {len(self.tiles)} tiles; give one per tile"
+                    f"{len(found)} label rasters for {len(self.tiles)} tiles",
+                    advice="give one per tile",
                 )
             return found
         return [self.out / "labels" / f"{t.id}.tif" for t in self.tiles]
@@ -248,7 +250,9 @@ def _expand(base: Path, pattern: str) -> list[Path]:
     names = glob.glob(pattern, root_dir=base, recursive=True)  # noqa: PTH207 - absolute patterns too
     found = sorted(base / name for name in names)
     if not found:
-        raise InputError(f"no file {base / pattern}; check the path or glob in the country file")
+        raise InputError(
+            f"no file {base / pattern}", advice="check the path or glob in the country file"
+        )
     return found
 
 
@@ -269,5 +273,7 @@ def _find_tiles(settings: CountrySettings, base: Path) -> list[Tile]:
     ids = [check_name(t.id, "tile id") for t in tiles]
     twice = sorted({i for i in ids if ids.count(i) > 1})
     if twice:
-        raise InputError(f"two tiles are called {twice[0]!r}; give each [[scenes]] its own tile id")
+        raise InputError(
+            f"two tiles are called {twice[0]!r}", advice="give each [[scenes]] its own tile id"
+        )
     return sorted(tiles, key=lambda t: t.id)

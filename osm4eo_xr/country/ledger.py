@@ -78,7 +78,7 @@ class Ledger:
             parts = [f"{p.relative_to(path)} {self.fingerprint(p)}" for p in files]
             return hashlib.sha256("\n".join(parts).encode()).hexdigest()
         if not path.is_file():
-            raise InputError(f"no file {path}; correct its path in the country file")
+            raise InputError(f"no file {path}", advice="correct its path in the country file")
         stamp, name = _stamp(path), os.path.relpath(path, self._folder)
         known = self._inputs.get(name)
         self._read.add(path.resolve())
@@ -179,7 +179,7 @@ def only_run(folder: Path) -> Iterator[None]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise InputError(
-                f"another run is working in {folder}; wait for it or choose another folder"
+                f"another run is working in {folder}", advice="wait for it or choose another folder"
             ) from None
         yield
 

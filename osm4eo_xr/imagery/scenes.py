@@ -92,6 +92,8 @@ def open_scene(
         If a file cannot be read, has no CRS, bands are unnamed, missing or named twice, the
         numbers cannot be reflectance, or the files and ``geobox`` have no ground in common.
     """
+    if not isinstance(path, str | Path) and len(path) == 1:
+        path = path[0]
     if isinstance(path, str | Path) and is_safe(path):
         if names is not None or scale is not None or nodata is not None:
             raise InputError(

@@ -179,10 +179,11 @@ def _check_outputs(outputs: str | Sequence[str]) -> tuple[str, ...]:
     strange = [name for name in asked if name not in OUTPUTS]
     if strange or not asked:
         raise InputError(
-            f"output {(strange or ['none'])[0]!r} is unknown; give some of {', '.join(OUTPUTS)}"
+            f"output {(strange or ['none'])[0]!r} is unknown",
+            advice=f"give some of {', '.join(OUTPUTS)}",
         )
     if isinstance(outputs, str) and outputs != "classes":
-        raise InputError(f"output {outputs!r} comes in a Dataset; give [{outputs!r}]")
+        raise InputError(f"output {outputs!r} comes in a Dataset", advice=f"give [{outputs!r}]")
     return tuple(name for name in OUTPUTS if name in asked)
 
 
@@ -190,18 +191,20 @@ def _bands(scene: xr.DataArray, model: Model) -> da.Array:
     """Return the model's bands in its order, as a dask array (band, y, x) float32."""
     if scene.dims != ("band", "y", "x") or "band" not in scene.coords:
         raise InputError(
-            f"scene has dims {scene.dims}; expected (band, y, x) with band names as coordinate"
+            f"scene has dims {scene.dims}", expected="(band, y, x) with band names as coordinate"
         )
     present = [str(name) for name in scene["band"].values]
     missing = [name for name in model.bands if name not in present]
     if missing:
         raise InputError(
-            f"scene lacks band {missing[0]!r}; the model takes {', '.join(model.bands)}, "
-            f"the scene has {', '.join(present)}"
+            f"scene lacks band {missing[0]!r}",
+            advice=f"the model takes {', '.join(model.bands)}, the scene has {', '.join(present)}",
         )
     units = _UNITS.get(str(scene.attrs.get("units", model.units)), str(scene.attrs.get("units")))
     if units != model.units:
-        raise InputError(f"scene is in {units!r}, the model takes {model.units!r}; convert it")
+        raise InputError(
+            f"scene is in {units!r}, the model takes {model.units!r}", advice="convert it"
+        )
     picked = scene.isel(band=[present.index(name) for name in model.bands]).data
     return da.asarray(picked).astype(np.float32)
 
@@ -212,13 +215,15 @@ def _center(model: Model, center: str | int | None) -> int:
     if center is None:
         return own
     if model.net.mode != "window":
-        raise InputError(f"center {center!r} is for window models, this one is dense; leave it out")
+        raise InputError(
+            f"center {center!r} is for window models, this one is dense", advice="leave it out"
+        )
     named = {"original-train": window // 2 - 1, "original-predict": window // 2}
     index = named.get(center, -1) if isinstance(center, str) else center
     if not 0 <= index < window:
         raise InputError(
-            f"center {center!r} is unknown; give original-train, original-predict or 0 to "
-            f"{window - 1}"
+            f"center {center!r} is unknown",
+            advice=f"give original-train, original-predict or 0 to {window - 1}",
         )
     return index
 
@@ -227,7 +232,7 @@ def _tiles(data: da.Array, model: Model, least: int, tile: int | None) -> Tiles:
     """Cut the scene into blocks."""
     target = tile or (DENSE_TILE if model.net.mode == "dense" else WINDOW_TILE)
     if target < 1:
-        raise InputError(f"tile is {target} pixels; give 1 or more")
+        raise InputError(f"tile is {target} pixels", advice="give 1 or more")
     step = min(_STEP, -(-target // model.stride) * model.stride)
     return plan_tiles(
         (int(data.shape[1]), int(data.shape[2])), target=target, least=least, step=step
@@ -245,16 +250,21 @@ def _plan(
 ) -> Plan:
     """State what the workers compute."""
     if dtype not in ("auto", "float32", "bfloat16"):
-        raise InputError(f"dtype {dtype!r} is unknown; give auto, float32 or bfloat16")
+        raise InputError(f"dtype {dtype!r} is unknown", advice="give auto, float32 or bfloat16")
     engines = get_args(EngineName)
     if engine not in engines:
-        raise InputError(f"engine {engine!r} is unknown; give one of {', '.join(engines)}")
+        raise InputError(
+            f"engine {engine!r} is unknown", advice=f"give one of {', '.join(engines)}"
+        )
     if engine in ("onnx", "winograd") and dtype == "bfloat16":
-        raise InputError(f"engine {engine!r} computes in float32; give dtype auto or engine jax")
+        raise InputError(
+            f"engine {engine!r} computes in float32", advice="give dtype auto or engine jax"
+        )
     if engine == "winograd" and not model.net.fits_winograd:
         raise InputError(
-            f"engine 'winograd' is for dense networks with kernels of 3 or 5 pixels, this one is "
-            f"in {model.net.mode} mode with {model.net.kernel}; give auto, jax or onnx"
+            "engine 'winograd' is for dense networks with kernels of 3 or 5 pixels, this one is "
+            f"in {model.net.mode} mode with {model.net.kernel}",
+            advice="give auto, jax or onnx",
         )
     return Plan(
         net=model.net,

@@ -32,6 +32,8 @@ Rule = Literal["majority", "confidence", "first"]
 Tiles = Sequence[xr.DataArray] | Mapping[str, xr.DataArray]
 
 _PIXELS = Affine.identity()
+_WIDE = 10**9  # pixels of a grid around tiles that is looked at
+_LEAST_FILLED = 1e-3  # the Azores, Madeira and Portugal fill some per cent of theirs
 
 
 @dataclass(frozen=True)
@@ -89,19 +91,25 @@ def mosaic(
     Raises
     ------
     InputError
-        If no tile is given, tiles do not share a grid, two tiles have one id, or the boundary
-        holds no polygon or no such country, or does not meet the grid.
+        If no tile is given, tiles do not share a grid or fill less than a thousandth of a wide one,
+        two tiles have one id, or the boundary holds no polygon or no such country, or does not
+        meet the grid.
     """
     if country is not None:
         if not isinstance(boundary, str | Path | None):
-            raise InputError(f"country {country!r} needs boundary= the path of a boundaries file")
+            raise InputError(
+                f"country {country!r} with a boundary that is no file",
+                advice="give boundary= the path of a boundaries file, or leave it out",
+            )
         boundary = country_boundary(country, boundary)
     if rule not in (None, *get_args(Rule)):
-        raise InputError(f"rule={rule!r}; choose one of {', '.join(get_args(Rule))}")
+        raise InputError(f"rule={rule!r}", advice=f"choose one of {', '.join(get_args(Rule))}")
     maps, sure = _in_order(class_maps, confidence, ordered=rule != "first")
     rule = rule or ("majority" if sure is None else "confidence")
     if rule == "confidence" and sure is None:
-        raise InputError("rule 'confidence' needs a confidence raster per tile; give confidence=")
+        raise InputError(
+            "rule 'confidence' needs a confidence raster per tile", advice="give confidence="
+        )
     boxes = [geobox_of(m) for m in maps]
     target = _target(boxes, geobox)
     clip = None if boundary is None else read_boundary(boundary, target)
@@ -119,17 +127,21 @@ def _in_order(
     """Return tiles (and their confidences) in order of their ids, or as given."""
     given = _keyed(class_maps)
     if not given:
-        raise InputError("no class map to join; give at least one")
+        raise InputError("no class map to join", advice="give at least one")
     for key, m in given:
         if m.dims != ("y", "x") or m.dtype != np.uint8:
-            raise InputError(f"tile {key} has dims {m.dims} of {m.dtype}; expected (y, x) of uint8")
+            raise InputError(
+                f"tile {key} has dims {m.dims} of {m.dtype}", expected="(y, x) of uint8"
+            )
     sure = None if confidence is None else dict(_keyed(confidence, like=given))
     if sure is not None and set(sure) != {k for k, _ in given}:
-        raise InputError("confidence and class maps name different tiles; give one each")
+        raise InputError("confidence and class maps name different tiles", advice="give one each")
     if ordered:
         name, times = Counter(k for k, _ in given).most_common(1)[0]
         if times > 1:
-            raise InputError(f"two tiles are called {name}; give a mapping of ids to class maps")
+            raise InputError(
+                f"two tiles are called {name}", advice="give a mapping of ids to class maps"
+            )
         given = sorted(given, key=lambda item: item[0])
     return [m for _, m in given], None if sure is None else [sure[k] for k, _ in given]
 
@@ -142,7 +154,9 @@ def _keyed(
         return [(str(k), v) for k, v in tiles.items()]
     if like is not None:
         if len(tiles) != len(like):
-            raise InputError(f"{len(tiles)} confidences for {len(like)} tiles; give one each")
+            raise InputError(
+                f"{len(tiles)} confidences for {len(like)} tiles", advice="give one each"
+            )
         return [(key, v) for (key, _), v in zip(like, tiles, strict=True)]
     return [(str(m.attrs["tile"]) if "tile" in m.attrs else _place(m), m) for m in tiles]
 
@@ -160,8 +174,8 @@ def _target(boxes: list[GeoBox], geobox: GeoBox | None) -> GeoBox:
         if not same_grid(first, box):
             raise InputError(
                 f"tile {k + 1} lies on {crs_name(box.crs)} with pixels of {box.resolution.xy}, "
-                f"shifted or unlike {crs_name(first.crs)} with {first.resolution.xy}; bring tiles "
-                f"onto one grid first"
+                f"shifted or unlike {crs_name(first.crs)} with {first.resolution.xy}",
+                advice="bring tiles onto one grid first",
             )
     if geobox is not None:
         return geobox
@@ -169,7 +183,25 @@ def _target(boxes: list[GeoBox], geobox: GeoBox | None) -> GeoBox:
     top, left = (min(w[axis][0] for w in windows) for axis in (0, 1))
     bottom, right = (max(w[axis][1] for w in windows) for axis in (0, 1))
     affine = first.affine @ first.affine.translation(left, top)
-    return GeoBox((bottom - top, right - left), affine, first.crs)
+    grid = GeoBox((bottom - top, right - left), affine, first.crs)
+    _check_near(boxes, grid)
+    return grid
+
+
+def _check_near(boxes: list[GeoBox], grid: GeoBox) -> None:
+    """Refuse tiles that lie so far apart that one of them must be misplaced."""
+    height, width = grid.shape
+    filled = sum(rows * cols for rows, cols in (box.shape for box in boxes))
+    if height * width > _WIDE and filled < _LEAST_FILLED * height * width:
+        places = [tuple(round(v) for v in box.boundingbox) for box in boxes]
+        far = sorted(range(len(places)), key=lambda k: places[k])
+        raise InputError(
+            f"the tiles cover {filled / (height * width):.4%} of the {width:,} x {height:,} pixels "
+            f"around them: tile {far[0] + 1} lies at {places[far[0]]}, tile {far[-1] + 1} at "
+            f"{places[far[-1]]}",
+            expected="tiles of one country",
+            advice="correct the place of the one that is off, or join those that lie together",
+        )
 
 
 def _window(grid: GeoBox, box: GeoBox) -> tuple[tuple[int, int], tuple[int, int]]:

@@ -121,13 +121,16 @@ def _blockwise(kernel: Callable[..., np.ndarray], *rasters: xr.DataArray) -> Any
 def _check_pair(labels: xr.DataArray, class_map: xr.DataArray) -> None:
     for name, raster in (("labels", labels), ("class map", class_map)):
         if raster.dims != ("y", "x") or raster.dtype != np.uint8:
-            raise InputError(f"the {name} is {raster.dims} of {raster.dtype}; give (y, x) of uint8")
+            raise InputError(
+                f"the {name} is {raster.dims} of {raster.dtype}", advice="give (y, x) of uint8"
+            )
     a, b = geobox_of(labels), geobox_of(class_map)
     aligned = same_grid(a, b) and a.shape == b.shape
     if not aligned or not np.allclose(a.boundingbox.bbox, b.boundingbox.bbox, rtol=1e-9):
         raise InputError(
             f"labels ({a.shape}, {crs_name(a.crs)}) and class map ({b.shape}, "
-            f"{crs_name(b.crs)}) are not on one grid; make the labels with like=class_map"
+            f"{crs_name(b.crs)}) are not on one grid",
+            advice="make the labels with like=class_map",
         )
 
 

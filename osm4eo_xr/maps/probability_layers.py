@@ -52,11 +52,15 @@ def likeliest(
         If a class has no probabilities.
     """
     if "class" not in probabilities.coords:
-        raise InputError("the probabilities name no classes; assign a coordinate 'class' of ids")
+        raise InputError(
+            "the probabilities name no classes", advice="assign a coordinate 'class' of ids"
+        )
     names = [legend.find(str(v)).id for v in probabilities["class"].to_numpy() if str(v) != "0"]
     missing = [c.slug for c in classes if c.id not in names]
     if missing:
-        raise InputError(f"there are no probabilities of {missing[0]}; classify with a model of it")
+        raise InputError(
+            f"there are no probabilities of {missing[0]}", advice="classify with a model of it"
+        )
     ids = [c.id for c in classes]
     data = da.asarray(probabilities.data)
     data = data.rechunk({0: -1})

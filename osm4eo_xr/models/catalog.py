@@ -24,7 +24,7 @@ def find_models(folder: str | Path) -> list[Path]:
     """
     folder = Path(folder)
     if not folder.is_dir():
-        raise InputError(f"no folder {folder}; name one that holds models")
+        raise InputError(f"no folder {folder}", advice="name one that holds models")
     return sorted(file.parent for file in folder.rglob(JSON_FILE) if file.is_file())
 
 
@@ -42,13 +42,16 @@ def verify_model(path: str | Path) -> list[str]:
     if stated != model.digest:
         raise InputError(
             f"{Path(path) / JSON_FILE} states digest {str(stated)[:12]}…, the model has "
-            f"{model.digest[:12]}…; the record was changed, save the model again"
+            f"{model.digest[:12]}…",
+            advice="the record was changed, save the model again",
         )
     edge = model.net.window if model.net.mode == "window" else 4 * model.stride
     x = jnp.zeros((1, edge, edge, model.net.bands), jnp.float32)
     logits = np.asarray(resnet.apply_folded(model.net, fold(model.variables), x))
     if not np.isfinite(logits).all():
-        raise InputError(f"{path}: logits of the neutral input are not finite; train it again")
+        raise InputError(
+            f"{path}: logits of the neutral input are not finite", advice="train it again"
+        )
     return [
         f"weights have SHA-256 {hashlib.sha256(model.weights).hexdigest()}",
         f"record, network and legend fit each other; digest {model.digest}",

@@ -61,10 +61,12 @@ def import_keras(
     try:
         net, variables = _convert(layers, weights)
     except InputError as error:
-        raise InputError(f"{path}: {error}") from None
+        raise error.within(path) from None
+    except _DAMAGE as error:
+        raise _damaged(path, error) from None
     legend = legend or default_legend()
     if bands is None and net.bands not in _BANDS:
-        raise InputError(f"{path} takes {net.bands} bands; name them in order with bands=")
+        raise InputError(f"{path} takes {net.bands} bands", advice="name them in order with bands=")
     background = net.classes == len(legend.ids) + 1
     return Model(
         net=net,
@@ -89,26 +91,40 @@ class _Layer:
 
 
 Weights = dict[str, dict[str, np.ndarray]]
+
+_DAMAGE = (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError)
+"""What h5py raises on damaged files, and Python on a graph that is not as Keras writes it."""
+
 Graph = dict[str, _Layer]
 
 
 def _read(path: Path) -> tuple[Graph, Weights]:
     """Read the graph, and each layer's arrays by their short names."""
     if not path.is_file():
-        raise InputError(f"no file {path}; give a model that Keras saved as .h5 or .hdf5")
+        raise InputError(f"no file {path}", advice="give a model that Keras saved as .h5 or .hdf5")
     with extra("keras", "reading a Keras model"):
         import h5py
     try:
         with h5py.File(path) as file:
-            if "model_config" not in file.attrs or "model_weights" not in file:
-                raise InputError(
-                    f"{path} holds no whole Keras model (its graph or its weights are missing); "
-                    f"save it with model.save"
-                )
-            graph = json.loads(file.attrs["model_config"])  # pyright: ignore[reportArgumentType] - a string there
-            return _layers(graph), _weights(file["model_weights"])
+            if "model_config" in file.attrs and "model_weights" in file:
+                graph = json.loads(file.attrs["model_config"])  # pyright: ignore[reportArgumentType] - a string there
+                return _layers(graph), _weights(file["model_weights"])
     except OSError as error:
-        raise InputError(f"{path} is not an HDF5 file: {error}") from None
+        raise InputError(
+            f"{path} is not an HDF5 file: {error}", advice="give a model that Keras saved as .h5"
+        ) from None
+    except _DAMAGE as error:
+        raise _damaged(path, error) from None
+    raise InputError(
+        f"{path} holds no whole Keras model (its graph or its weights are missing)",
+        advice="save it with model.save",
+    )
+
+
+def _damaged(path: Path, error: Exception) -> InputError:
+    return InputError(
+        f"{path} is damaged ({type(error).__name__}: {error})", advice="save or copy it again"
+    )
 
 
 def _layers(graph: dict[str, Any]) -> Graph:
@@ -167,8 +183,8 @@ def _convert(layers: Graph, weights: Weights) -> tuple[NetSettings, dict[str, An
     window = int(shape[1])
     if list(pool.config["pool_size"]) != [window // STRIDE] * 2:
         raise InputError(
-            f"layer {pool.name!r} pools {pool.config['pool_size']} pixels; windows of {window} "
-            f"pixels need {window // STRIDE}"
+            f"layer {pool.name!r} pools {pool.config['pool_size']} pixels",
+            expected=f"{window // STRIDE} for windows of {window} pixels",
         )
     walk.put(("head",), {"kernel": weights[head.name]["kernel"][None, None]}, head)
     net = NetSettings(
@@ -196,7 +212,7 @@ class _Walk:
         taken = {name for layer in self.layers.values() for name in layer.inputs}
         ends = [name for name in self.layers if name not in taken]
         if len(ends) != 1:
-            raise InputError(f"the graph has {len(ends)} outputs, expected 1")
+            raise InputError(f"the graph has {len(ends)} outputs", expected="1")
         return ends[0]
 
     def take(self, name: str, kind: str, **expected: Any) -> _Layer:
@@ -209,7 +225,7 @@ class _Walk:
         for key, value in expected.items():
             found = layer.config.get(key)
             if found != value:
-                raise InputError(f"layer {name!r} has {key} {found}, expected {value}")
+                raise InputError(f"layer {name!r} has {key} {found}", expected=f"{value}")
         self.seen.add(name)
         return layer
 
@@ -231,7 +247,7 @@ class _Walk:
         )
         if kernel is not None and layer.config["kernel_size"] != [kernel] * 2:
             raise InputError(
-                f"layer {name!r} has kernels of {layer.config['kernel_size']}, expected {kernel}"
+                f"layer {name!r} has kernels of {layer.config['kernel_size']}", expected=f"{kernel}"
             )
         self.put(path, {"kernel": self.weights[name]["kernel"]}, layer)
         return layer
@@ -250,7 +266,7 @@ class _Walk:
         if block == 0:
             shortcut = self.conv(shortcut, (where, "shortcut"), stride=stride).inputs[0]
         if shortcut != x:
-            raise InputError(f"layer {name!r} adds {shortcut!r}, expected {x!r}")
+            raise InputError(f"layer {name!r} adds {shortcut!r}", expected=f"{x!r}")
         return x
 
     def _convolutions_behind(self, name: str) -> int:

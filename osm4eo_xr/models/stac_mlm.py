@@ -56,7 +56,9 @@ def stac_item(model: Model) -> dict[str, Any]:
         If the model was not saved: an item points at files.
     """
     if model.path is None:
-        raise InputError(f"model {model.name!r} is in memory only; save it before describing it")
+        raise InputError(
+            f"model {model.name!r} is in memory only", advice="save it before describing it"
+        )
     return {
         "type": "Feature",
         "stac_version": "1.1.0",

@@ -82,15 +82,17 @@ def _refuse_changes(path: Path) -> None:
         raise _change_file(path)
     if name.endswith(".osh"):
         raise InputError(
-            f"{path} is a history file, with all versions of each object; write one state with "
-            f"osmium time-filter {path.name} 2024-01-01T00:00:00Z -o STATE.osm.pbf and give that"
+            f"{path} is a history file, with all versions of each object",
+            advice="write one state with "
+            f"osmium time-filter {path.name} 2024-01-01T00:00:00Z -o STATE.osm.pbf and give that",
         )
 
 
 def _change_file(path: Path) -> InputError:
     return InputError(
-        f"{path} is a change file, not an extract; apply it with osmium apply-changes "
-        f"EXTRACT.osm.pbf {path.name} -o NEW.osm.pbf and give the new one"
+        f"{path} is a change file, not an extract",
+        advice="apply it with osmium apply-changes "
+        f"EXTRACT.osm.pbf {path.name} -o NEW.osm.pbf and give the new one",
     )
 
 
@@ -127,8 +129,9 @@ def _read_block(file: BinaryIO) -> bytes:
 def _broken_answer(path: Path, text: bytes) -> InputError:
     said = text[len(_REMARK) : text.find(b"<", 1)].decode("utf-8", "replace").strip()
     return InputError(
-        f"{path} says that it is not whole ({said!r}); ask the Overpass server for less ground at "
-        f"a time or give it a longer [timeout:…], and download the answer again"
+        f"{path} says that it is not whole ({said!r})",
+        advice="ask the Overpass server for less ground at "
+        "a time or give it a longer [timeout:…], and download the answer again",
     )
 
 

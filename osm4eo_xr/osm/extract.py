@@ -53,7 +53,9 @@ def spool_landuse(
 def readable(path: Path) -> Iterator[Path]:
     """Yield the file to read for an extract; say plainly when it is missing, damaged or none."""
     if not path.is_file():
-        raise InputError(f"no OpenStreetMap file {path}; give the path of an .osm.pbf or .osm file")
+        raise InputError(
+            f"no OpenStreetMap file {path}", advice="give the path of an .osm.pbf or .osm file"
+        )
     try:
         with as_libosmium_reads(path) as file:
             yield file
@@ -63,7 +65,7 @@ def readable(path: Path) -> Iterator[Path]:
         advice = next((a for said, a in _ADVICE.items() if said in str(error)), _AGAIN)
         advice = advice.replace("FILE", path.name)
         raise InputError(
-            f"{path} cannot be read as OpenStreetMap data ({error}); {advice}"
+            f"{path} cannot be read as OpenStreetMap data ({error})", advice=f"{advice}"
         ) from None
 
 
@@ -85,6 +87,6 @@ _ADVICE = {
 def nothing_in(path: Path, legend: Legend, bbox: Bounds | None) -> InputError:
     """Return the error of an extract without land use."""
     return InputError(
-        f"{path} has no area that legend {legend.name!r} names{' within the bbox' * bool(bbox)}"
-        f"; give an extract with land use, or a legend with rules for its tags"
+        f"{path} has no area that legend {legend.name!r} names{' within the bbox' * bool(bbox)}",
+        advice="give an extract with land use, or a legend with rules for its tags",
     )

@@ -200,11 +200,13 @@ def unclaimed_tags(
 
 def _check_target(folder: Path, cell: float) -> None:
     if not 0 < cell <= 90:  # noqa: PLR2004
-        raise InputError(f"cell is {cell} degrees; give more than 0 and at most 90")
+        raise InputError(f"cell is {cell} degrees", advice="give more than 0 and at most 90")
     if not folder.parent.is_dir():
-        raise InputError(f"no folder {folder.parent} to write {folder.name} into; make it first")
+        raise InputError(
+            f"no folder {folder.parent} to write {folder.name} into", advice="make it first"
+        )
     if folder.exists() and not (folder / INDEX).is_file():
-        raise InputError(f"{folder} is there and has no {INDEX}; give a new folder")
+        raise InputError(f"{folder} is there and has no {INDEX}", advice="give a new folder")
 
 
 def _frame_of_folder(landuse: Landuse, bbox: Bounds | None) -> gpd.GeoDataFrame:
@@ -212,7 +214,10 @@ def _frame_of_folder(landuse: Landuse, bbox: Bounds | None) -> gpd.GeoDataFrame:
     if bbox is not None:
         parts = [p.take(shapely.intersects(p.geometry, shapely.box(*bbox))) for p in parts]
     if not sum(map(len, parts)):
-        raise InputError(f"{landuse.folder} has no area within the bbox {bbox}")
+        raise InputError(
+            f"{landuse.folder} has no area within the bbox {bbox}",
+            advice="give another bbox or folder",
+        )
     return _frame(join(parts), landuse.problems)
 
 

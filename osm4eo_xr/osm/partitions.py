@@ -6,7 +6,9 @@ import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from functools import cached_property
+from operator import index
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -105,21 +107,39 @@ def open_landuse(folder: str | Path) -> Landuse:
         tree = json.loads((folder / INDEX).read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError):
         raise InputError(
-            f"no {INDEX} in {folder}; give a folder that osm4eo-xr labels --polygons wrote"
+            f"no {INDEX} in {folder}", advice="give a folder that osm4eo-xr labels --polygons wrote"
         ) from None
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{folder / INDEX} is damaged ({error}); write it again") from None
-    if tree.get("format") != FORMAT:
         raise InputError(
-            f"{folder / INDEX} is {tree.get('format')!r}, not {FORMAT!r}; write the folder again"
+            f"{folder / INDEX} is damaged ({error})", advice="write it again"
+        ) from None
+    if not isinstance(tree, dict) or tree.get("format") != FORMAT:
+        given = tree.get("format") if isinstance(tree, dict) else tree
+        raise InputError(
+            f"{folder / INDEX} is {given!r}, not {FORMAT!r}", advice="write the folder again"
         )
-    parts = (
-        Partition(check_name(p["file"], "partition file"), p["areas"], tuple(p["bounds"]))
-        for p in tree["partitions"]
-    )
-    tags = {tag: Tally(**tally) for tag, tally in tree["tags"].items()}
-    problems = Problems(**tree["problems"])
-    return Landuse(folder, tree["legend"], tree["cell"], tuple(parts), tags, problems)
+    try:
+        return _landuse_of(folder, tree)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:  # whatever JSON may hold
+        raise InputError(
+            f"{folder / INDEX} is damaged ({type(error).__name__}: {error})",
+            advice="write the folder again",
+        ) from None
+
+
+def _landuse_of(folder: Path, tree: dict[str, Any]) -> Landuse:
+    """Return what an index says; whatever is of another type raises one of Python's errors."""
+    parts = []
+    for entry in tree["partitions"]:
+        west, south, east, north = map(float, entry["bounds"])
+        name = check_name(entry["file"], "partition file")
+        parts.append(Partition(name, index(entry["areas"]), (west, south, east, north)))
+    tags = {
+        tag: Tally(index(t["class_id"]), index(t["count"]), float(t["area"]))
+        for tag, t in tree["tags"].items()
+    }
+    problems = Problems(**{k: [dict(p) for p in found] for k, found in tree["problems"].items()})
+    return Landuse(folder, str(tree["legend"]), float(tree["cell"]), tuple(parts), tags, problems)
 
 
 def write_index(landuse: Landuse) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from odc.geo.geobox import GeoBox
 
+from osm4eo_xr.grid import check_grid
 from osm4eo_xr.rasters.files import is_store, open_image
 from osm4eo_xr.rasters.stores import ArraySource
 from osm4eo_xr.rasters.validity import Validity, alpha_band, image_validity
@@ -71,7 +72,7 @@ def describe_bands(path: str) -> list[RasterBand]:
 def _bands_of_image(path: str) -> list[RasterBand]:
     """Describe the bands of a file that GDAL reads."""
     with open_image(path) as source:
-        grid = GeoBox(source.shape, source.transform, source.crs)
+        grid = check_grid(GeoBox(source.shape, source.transform, source.crs), path)
         kept = source.tags(ns="IMAGE_STRUCTURE").get("COMPRESSION_REVERSIBILITY", "")
         alpha = alpha_band(source)
         return [
@@ -104,7 +105,7 @@ def _bands_of_store(path: str) -> list[RasterBand]:
                 path=path,
                 stamp=stamp_of(path),
                 index=i,
-                geobox=layer.geobox,
+                geobox=check_grid(layer.geobox, path),
                 dtype=str(layer.dtype),
                 block=layer.block,
                 scale=layer.tag("scale_factor") or 1.0,

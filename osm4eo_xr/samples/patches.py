@@ -92,8 +92,8 @@ def _check(
     expected = (len(label), image.shape[1], image.shape[1], len(bands))
     if image.ndim != len(expected) or image.shape != expected:
         raise InputError(
-            f"images of shape {image.shape} for {len(label)} labels and {len(bands)} bands; give "
-            f"square patches (sample, y, x, band), a label and a band name for each"
+            f"images of shape {image.shape} for {len(label)} labels and {len(bands)} bands",
+            advice="give square patches (sample, y, x, band), a label and a band name for each",
         )
     if split.shape != label.shape or (split >= len(SPLITS)).any():
         raise InputError(f"give one split per patch: 0 to {len(SPLITS) - 1} for {SPLITS}")

@@ -64,7 +64,7 @@ def open_samples(path: str | Path) -> xr.Dataset:
     missing = sorted(_VARIABLES - set(map(str, samples.variables)))
     missing += [name for name in ("bands", "legend") if name not in samples.attrs]
     if missing:
-        raise InputError(f"{path} has no {missing[0]!r}; give a set of draw_samples")
+        raise InputError(f"{path} has no {missing[0]!r}", advice="give a set of draw_samples")
     return samples.assign_coords(band=list(samples.attrs["bands"]))
 
 
@@ -92,7 +92,9 @@ def _check_replaceable(path: Path) -> None:
     try:
         open_samples(path)
     except InputError:
-        raise InputError(f"{path} exists and is not a sample set; give another path") from None
+        raise InputError(
+            f"{path} exists and is not a sample set", advice="give another path"
+        ) from None
 
 
 def read_split(samples: xr.Dataset, split: int) -> np.ndarray:

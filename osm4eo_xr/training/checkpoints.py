@@ -150,12 +150,12 @@ def _claim(path: Path, facts: Mapping[str, Any]) -> None:
         differ = [k for k in {**wanted, **held} if held.get(k) != wanted.get(k)]
         if differ:
             raise InputError(
-                f"{path} holds a run with {_difference(differ[0], held, wanted)}; "
-                f"give another folder, or remove this one to start afresh"
+                f"{path} holds a run with {_difference(differ[0], held, wanted)}",
+                advice="give another folder, or remove this one to start afresh",
             )
         return
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
-        raise InputError(f"{path} exists and is not a training run; give another folder")
+        raise InputError(f"{path} exists and is not a training run", advice="give another folder")
     path.mkdir(parents=True, exist_ok=True)
     replace_text(note, json.dumps(facts, indent=1) + "\n")
 

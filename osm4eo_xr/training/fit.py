@@ -137,8 +137,8 @@ def _task(settings: TrainSettings, learn: Windows, legend: Legend, start: Model 
     counts = np.bincount(label.ravel(), minlength=256)[list(legend.ids)]
     if not counts.sum():
         raise InputError(
-            f"no training sample has a class of legend {legend.name!r}; give the legend the "
-            f"labels were made with"
+            f"no training sample has a class of legend {legend.name!r}",
+            advice="give the legend the labels were made with",
         )
     if start:
         offset, scale = start.normalization.offset, start.normalization.scale
@@ -168,7 +168,7 @@ def robust_statistics(image: np.ndarray) -> tuple[tuple[float, ...], tuple[float
     pixels = image.reshape(-1, image.shape[-1])
     pixels = pixels[np.isfinite(pixels).all(axis=1)]
     if not len(pixels):
-        raise InputError("no training window has a pixel with data; check the scene")
+        raise InputError("no training window has a pixel with data", advice="check the scene")
     low, middle, high = np.percentile(pixels, (25, 50, 75), axis=0).astype(np.float32)
     spread = np.maximum((high - low) / _SPREAD, 1e-3 * max(float(np.abs(middle).max()), 1e-6))
     return tuple(map(float, middle)), tuple(map(float, spread))

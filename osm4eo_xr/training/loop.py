@@ -138,8 +138,8 @@ class Fit:
         if not np.isfinite(sums["loss"]):
             raise InputError(
                 f"the loss of step {step} is {sums['loss']}; "
-                f"{batch_origin(self.learn.samples, positions)}: look at these images, or give a "
-                f"smaller learning_rate"
+                f"{batch_origin(self.learn.samples, positions)}",
+                advice="look at these images, or give a smaller learning_rate",
             )
         self._totals.add(sums)
         if self.folder and step % _LOGGED == 0:
@@ -258,12 +258,14 @@ def batch_of(task_batch: int, accumulate: int, size: int) -> int:
     if task_batch % unit:
         raise InputError(
             f"batch {task_batch} does not divide among {device_count()} devices in {accumulate} "
-            f"parts; give a multiple of {unit}"
+            "parts",
+            advice=f"give a multiple of {unit}",
         )
     if size < unit:
         raise InputError(
             f"{size} training samples are fewer than {device_count()} devices with {accumulate} "
-            f"parts each take; draw more, or give a smaller accumulate"
+            "parts each take",
+            advice="draw more, or give a smaller accumulate",
         )
     return min(task_batch, size // unit * unit)
 

@@ -32,10 +32,12 @@ def windows_of(
         If the split is empty or unknown, a band is missing or the windows are too small.
     """
     if split not in SPLITS:
-        raise InputError(f"split {split!r} is unknown; give {', '.join(SPLITS)}")
+        raise InputError(f"split {split!r} is unknown", advice=f"give {', '.join(SPLITS)}")
     positions = read_split(samples, SPLITS.index(split))
     if not len(positions):
-        raise InputError(f"the sample set has no sample in {split}; draw with a share for {split}")
+        raise InputError(
+            f"the sample set has no sample in {split}", advice=f"draw with a share for {split}"
+        )
     have = [str(b) for b in samples["band"].values]
     missing = [b for b in bands if b not in have]
     if missing:

@@ -149,10 +149,12 @@ class TrainSettings:
 def _check(settings: Any, name: str, holds: bool, expected: str) -> None:  # noqa: FBT001 - private
     """Refuse a value that is out of range."""
     if not holds:
-        raise InputError(f"{name} is {getattr(settings, name)!r}; give {expected}")
+        raise InputError(f"{name} is {getattr(settings, name)!r}", advice=f"give {expected}")
 
 
 def _one_of(settings: Any, name: str, known: tuple[str, ...]) -> None:
     """Refuse an unknown word."""
     if getattr(settings, name) not in known:
-        raise InputError(f"{name} {getattr(settings, name)!r} is unknown; give {', '.join(known)}")
+        raise InputError(
+            f"{name} {getattr(settings, name)!r} is unknown", advice=f"give {', '.join(known)}"
+        )

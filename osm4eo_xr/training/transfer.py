@@ -51,16 +51,16 @@ def check_start(start: Model, net: NetSettings, units: str) -> None:
         unused = field.name == ("decoder" if net.mode == "window" else "window")
         if field.name not in ("classes", "momentum") and not unused and own != wanted:
             raise InputError(
-                f"the model to start from has {field.name} {own!r}, the settings say {wanted!r}; "
-                f"give {field.name} {own!r}"
+                f"the model to start from has {field.name} {own!r}, the settings say {wanted!r}",
+                advice=f"give {field.name} {own!r}",
             )
     if start.normalization.kind != "fixed":
         raise InputError(
-            "the model to start from scales by each scene's range, which samples do not know; "
-            "start from a model with fixed normalization"
+            "the model to start from scales by each scene's range, which samples do not know",
+            advice="start from a model with fixed normalization",
         )
     if start.units != units:
         raise InputError(
-            f"the model to start from takes {start.units}, the samples hold {units}; "
-            f"draw the samples from scenes in {start.units}"
+            f"the model to start from takes {start.units}, the samples hold {units}",
+            advice=f"draw the samples from scenes in {start.units}",
         )

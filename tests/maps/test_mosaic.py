@@ -199,6 +199,15 @@ def test_wrong_input_is_named(tiles: Any, options: Any, message: str) -> None:
         mosaic(tiles, **options)
 
 
+def test_a_tile_without_its_place_is_refused_and_not_filled_up_to() -> None:
+    here = tile(0, 0, np.ones((4, 4), np.uint8))
+    far = georeference(here.data, target_geobox((0, 0, 40, 40)))
+    with pytest.raises(InputError) as caught:
+        mosaic([here, far], rule="first")
+    assert "0.0000% of the" in caught.value.given
+    assert "tile 2 lies at (0, 0, 40, 40)" in caught.value.given
+
+
 def test_tiles_on_another_grid_are_refused() -> None:
     other = target_geobox((LEFT + 5, TOP - 100, LEFT + 105, TOP))
     shifted = georeference(

@@ -75,7 +75,7 @@ def edit(tmp_path: Path) -> Callable[[str, str, Any], Path]:
     ("layer", "key", "value", "message"),
     [
         ("batch_normalization", "epsilon", 1e-5, "'batch_normalization' has epsilon 1e-05"),
-        ("conv2d", "padding", "valid", "'conv2d' has padding valid, expected same"),
+        ("conv2d", "padding", "valid", "'conv2d' has padding valid; expected same"),
         ("conv2d_2", "strides", [2, 2], r"'conv2d_2' has strides \[2, 2\]"),
         ("conv2d_3", "kernel_size", [3, 3], r"'conv2d_3' has kernels of \[3, 3\]"),
         ("activation_1", "activation", "elu", "'activation_1' has activation elu"),
