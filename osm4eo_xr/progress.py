@@ -45,7 +45,7 @@ def piece_bars() -> Iterator[Callable[[str, int, int], None]]:
         return
     columns = (
         SpinnerColumn(finished_text="✓"),
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
@@ -75,4 +75,5 @@ class _LogLines:
         if quarter > self.printed.get(piece, 0):
             self.printed[piece] = quarter
             seconds = time.monotonic() - self.start
-            ERR.print(f"{piece}: {done} of {total} after {seconds:.0f} s", highlight=False)
+            line = f"{piece}: {done} of {total} after {seconds:.0f} s"
+            ERR.print(line, highlight=False, markup=False, soft_wrap=True)

@@ -39,9 +39,35 @@ def test_quicklook_draws_every_class_in_its_color(tmp_path: Path) -> None:
     assert {c.color for c in default_legend().classes} <= colors_in(tmp_path / "map.png")
 
 
-def test_quicklook_thins_before_it_computes(tmp_path: Path) -> None:
-    quicklook(scene(), classes(), pixels=40).savefig(tmp_path / "small.png")
-    assert (tmp_path / "small.png").stat().st_size > 10_000
+class Counted:
+    """An array on disk that counts the pixels which are read from it."""
+
+    def __init__(self, pixels: np.ndarray) -> None:
+        self.pixels, self.read = pixels, 0
+        self.shape, self.dtype, self.ndim = pixels.shape, pixels.dtype, pixels.ndim
+
+    def __getitem__(self, at: Any) -> np.ndarray:
+        found = self.pixels[at]
+        self.read += found.size
+        return found
+
+
+def counted(raster: xr.DataArray, chunks: Any) -> tuple[xr.DataArray, Counted]:
+    source = Counted(raster.to_numpy())
+    lazy = da.from_array(source, chunks=chunks)
+    source.read = 0  # of dask's look at the type
+    return raster.copy(data=lazy), source
+
+
+def test_quicklook_reads_only_the_pixels_that_it_draws() -> None:
+    lazy_scene, of_scene = counted(scene(), (3, 96, 104))
+    lazy_classes, of_classes = counted(classes(), (96, 104))
+    figure = quicklook(lazy_scene, lazy_classes, pixels=40)
+    drawn: list[Any] = [axis.images[0].get_array() for axis in figure.axes[:2]]
+    shown = [np.ma.getdata(image) for image in drawn]
+    assert [image.shape for image in shown] == [(25, 38, 3), (25, 38)]  # every eighth pixel
+    assert (of_scene.read, of_classes.read) == (3 * 25 * 38, 25 * 38)
+    np.testing.assert_array_equal(shown[1], classes()[::8, ::8])
 
 
 def test_true_color_is_red_green_blue_and_white_where_nothing_is() -> None:

@@ -1,11 +1,11 @@
 """Inside a worker: no second compilation, blocks that overlap, a cache of programs, no forks."""
 
-import os
 import threading
 from pathlib import Path
 from typing import Literal
 
 import dask.array as da
+import dask.config
 import jax
 import numpy as np
 import pytest
@@ -13,11 +13,13 @@ from jax.experimental.compilation_cache import compilation_cache
 
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.inference import winograd_engine, worker
-from osm4eo_xr.inference.prediction import classify
+from osm4eo_xr.inference.prediction import classify, read_throughput
 from osm4eo_xr.inference.program import Plan
 from osm4eo_xr.inference.worker import JaxEngine, ModelSource, classify_block
+from osm4eo_xr.models.model import Model
 from osm4eo_xr.models.record import Normalization
-from tests.inference.test_classify import DENSE, chunked, make_model, make_scene
+from tests.inference.test_classify import BANDS, DENSE, chunked, make_model, make_scene
+from tests.networks.test_resnet import random_variables
 
 COMPILED: list[str] = []
 HITS: list[str] = []
@@ -130,17 +132,29 @@ def test_next_block_is_read_while_one_computes(monkeypatch: pytest.MonkeyPatch) 
     assert engine.overlapped == [True] * blocks
 
 
-def test_a_process_keeps_few_programs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(worker, "_engines", {})
-    monkeypatch.setattr(worker, "_build", lambda *_: object())
-    monkeypatch.setattr(ModelSource, "load", lambda *_: None)
-    plan = Plan(DENSE, tuple(range(1, 13)), ("classes",), 64, 64, 0, 0)
-    kept = [worker._engine(ModelSource(str(n), None), None, plan) for n in range(6)]
-    assert list(worker._engines.values()) == kept[-worker.MOST_ENGINES :]
-    assert worker._engine(ModelSource("5", None), None, plan) is kept[5]
+def test_a_process_keeps_the_programs_of_the_models_it_used_last() -> None:
+    scene = make_scene((32, 32))
+    models = [make_model(bands=BANDS[n:] + BANDS[:n]) for n in range(4)]
+    models += [make_model(variables=random_variables(DENSE, seed=n)) for n in (7, 8)]
+    assert len({model.digest for model in models}) == len(models) == worker.MOST_ENGINES + 2
+
+    def compiled_for(model: Model) -> int:
+        read_throughput(reset=True)
+        classify(scene, model, tile=32, engine="winograd").compute()
+        assert len(worker._engines) <= worker.MOST_ENGINES
+        return read_throughput().compilations
+
+    assert [compiled_for(model) for model in models] == [1] * len(models)
+    assert [compiled_for(model) for model in models[2:]] == [0] * worker.MOST_ENGINES
+    assert compiled_for(models[0]) == 1
 
 
-def test_a_forked_process_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(worker, "_process", os.getppid())
-    with pytest.raises(InputError, match="start workers with the method 'spawn'"):
-        classify(make_scene(), make_model(), tile=64).compute()
+@pytest.mark.timeout(120)
+@pytest.mark.filterwarnings("ignore:os.fork:RuntimeWarning", "ignore::DeprecationWarning")
+def test_a_forked_process_is_refused() -> None:
+    jax.block_until_ready(jax.numpy.zeros(3) + 1)  # the process that is forked uses jax
+    lazy = classify(make_scene((64, 64)), make_model(), tile=64)
+    forked = {"multiprocessing.context": "fork", "num_workers": 1}
+    refused = pytest.raises(InputError, match="start workers with the method 'spawn'")
+    with dask.config.set(scheduler="processes", **forked), refused:
+        lazy.compute()

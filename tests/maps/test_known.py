@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import dask.array as da
 import geopandas as gpd
@@ -93,8 +94,16 @@ def test_the_report_counts_pixels_tags_and_problems(tmp_path: Path) -> None:
     }
     saved = json.loads(save_report(report, tmp_path / "labels.json").read_text(encoding="utf-8"))
     assert saved == report
-    label_figure(labels, report, title="Havelland").savefig(tmp_path / "labels.png")
-    assert (tmp_path / "labels.png").stat().st_size > 10_000
+    figure = label_figure(labels, report, title="Havelland")
+    picture, bars = figure.axes
+    shown: Any = picture.images[0].get_array()
+    np.testing.assert_array_equal(shown.filled(0), found)
+    drawn: list[Any] = list(bars.patches)
+    shares = [100 * row["share"] for row in report["classes"]]
+    assert [bar.get_width() for bar in drawn] == pytest.approx(shares)
+    assert bars.get_title() == (
+        f"unlabeled {1 - report['labeled']:.1%}, conflicts {report['conflicts']:.1%}"
+    )
 
 
 def test_a_boundary_limits_the_report() -> None:

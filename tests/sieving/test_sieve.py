@@ -2,6 +2,7 @@ import dataclasses
 import os
 import signal
 import time
+from pathlib import Path
 from typing import Any, cast
 
 import dask.array as da
@@ -221,15 +222,17 @@ def test_sizes_saturate_like_gdals() -> None:
         assert fates.size.max() == 2**31 - 1
 
 
-def linger(block: np.ndarray) -> np.ndarray:
-    time.sleep(0.05)
+def hold_back(block: np.ndarray, go: Path, block_info: Any = None) -> np.ndarray:
+    """Give the last chunks when the file ``go`` is there."""
+    while block_info[0]["chunk-location"][0] > 5 and not go.exists():
+        time.sleep(0.01)
     return block
 
 
-def test_runs_on_worker_processes_and_survives_the_death_of_one() -> None:
+def test_runs_on_worker_processes_and_survives_the_death_of_one(tmp_path: Path) -> None:
     values = class_map((480, 480))
-    lazy = raster(values, 60)
-    slow = lazy.copy(data=lazy.data.map_blocks(linger, dtype=np.uint8))
+    lazy, go = raster(values, 60), tmp_path / "go"
+    held = lazy.copy(data=lazy.data.map_blocks(hold_back, go, dtype=np.uint8))
     with (
         LocalCluster(
             n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0"
@@ -237,13 +240,12 @@ def test_runs_on_worker_processes_and_survives_the_death_of_one() -> None:
         Client(started) as client,
     ):
         cluster = cast("Any", started)  # its workers are typed as a coroutine
-        future: Any = client.compute(sieve(slow, 64).data)
-        victim = int(next(iter(cluster.workers.values())).pid)
-        while not any(cast("Any", client.who_has()).values()):
-            time.sleep(0.05)
-        time.sleep(0.8)
-        assert not future.done()
-        os.kill(victim, signal.SIGKILL)
+        future: Any = client.compute(sieve(held, 64).data)
+        victim = next(iter(cluster.workers.values()))
+        while not cast("Any", client.has_what())[victim.worker_address]:
+            time.sleep(0.01)
+        os.kill(int(victim.pid), signal.SIGKILL)  # with borders that the others need
+        go.touch()
         result = future.result(timeout=120)
     np.testing.assert_array_equal(result, by_gdal(values, 64, 8, values != 0))
 

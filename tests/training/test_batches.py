@@ -1,6 +1,6 @@
 """The way of samples to the device: orders, whole batches, reading ahead."""
 
-import time
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from osm4eo_xr.samples.store import STORE_CHUNK
+from osm4eo_xr.training import batches
 from osm4eo_xr.training.batches import (
     Prefetch,
     Windows,
@@ -108,28 +109,53 @@ def test_the_last_batch_in_order_is_filled_with_unlabeled_samples(numbered: xr.D
     assert np.concatenate([p for _, _, p in batches]).tolist() == list(range(0, 2 * SIZE, 2))
 
 
-def test_prefetch_counts_the_time_without_a_batch() -> None:
+class Clock:
+    """A clock that stands still until somebody moves it, and lets others wait for a waiting."""
+
+    def __init__(self) -> None:
+        self.now, self.looks = 0.0, 0
+        self.waits = threading.Semaphore(0)
+
+    def perf_counter(self) -> float:
+        self.looks += 1
+        if self.looks % 2:  # the first look of each pair begins a wait for a batch
+            self.waits.release()
+        return self.now
+
+
+def test_prefetch_counts_the_time_without_a_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock()
+    monkeypatch.setattr(batches, "time", clock)
+
     def slow() -> Iterator[int]:
         for k in range(3):
-            time.sleep(0.05)
+            assert clock.waits.acquire(timeout=30)
+            clock.now += 5.0
             yield k
 
     with Prefetch(slow(), lambda item: item + 10) as ahead:
         assert list(ahead) == [10, 11, 12]
-    assert ahead.waited > 0.1
+    assert ahead.waited == 15.0
 
 
-def test_prefetch_hides_loading_behind_the_step() -> None:
-    def slow() -> Iterator[int]:
-        for k in range(6):
-            time.sleep(0.02)
+def test_batches_are_read_while_a_step_computes_and_not_too_far_ahead() -> None:
+    changed, made, most = threading.Condition(), 0, 12
+
+    def source() -> Iterator[int]:
+        nonlocal made
+        for k in range(most):
+            with changed:
+                made = k + 1
+                changed.notify_all()
             yield k
 
-    start = time.perf_counter()
-    with Prefetch(slow(), lambda item: item) as ahead:
-        for _ in ahead:
-            time.sleep(0.05)
-    assert ahead.waited < 0.5 * (time.perf_counter() - start)
+    furthest = 0
+    with Prefetch(source(), lambda item: item) as ahead:
+        for k, _ in enumerate(ahead):
+            with changed:  # the step waits for the two batches after its own
+                assert changed.wait_for(lambda k=k: made >= min(k + 3, most), timeout=30)
+                furthest = max(furthest, made - (k + 1))
+    assert 2 <= furthest <= 4  # two wait on the device, one is handed over, one is being read
 
 
 def test_an_error_of_reading_reaches_the_loop() -> None:

@@ -1,0 +1,94 @@
+"""Progress: quarters as lines in a log, bars at a terminal."""
+
+import io
+import re
+
+import pytest
+from rich.console import Console
+
+from osm4eo_xr import progress
+from osm4eo_xr.progress import piece_bars, progress_bar
+
+
+@pytest.fixture
+def log(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
+    """What standard error gets in a batch job, which has no terminal."""
+    text = io.StringIO()
+    monkeypatch.setattr(progress, "ERR", Console(file=text, width=200))
+    return text
+
+
+@pytest.fixture
+def screen(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
+    """What a terminal gets."""
+    text = io.StringIO()
+    monkeypatch.setattr(progress, "ERR", Console(file=text, width=200, force_terminal=True))
+    return text
+
+
+def lines(log: io.StringIO) -> list[str]:
+    return [line.rpartition(" after ")[0] for line in log.getvalue().splitlines()]
+
+
+def test_a_log_gets_a_line_per_quarter(log: io.StringIO) -> None:
+    with progress_bar("mosaic") as told:
+        for done in range(11):
+            told(done, 10)
+    assert lines(log) == [
+        "mosaic: 3 of 10",
+        "mosaic: 5 of 10",
+        "mosaic: 8 of 10",
+        "mosaic: 10 of 10",
+    ]
+
+
+def test_pieces_are_told_apart_and_a_long_leap_is_one_line(log: io.StringIO) -> None:
+    with piece_bars() as watch:
+        watch("labels", 1, 2)
+        watch("scene A", 9, 9)
+        watch("labels", 2, 2)
+        watch("labels", 2, 2)
+    assert lines(log) == ["labels: 1 of 2", "scene A: 9 of 9", "labels: 2 of 2"]
+
+
+def test_nothing_to_do_is_no_line_and_no_error(log: io.StringIO) -> None:
+    with progress_bar("empty") as told:
+        told(0, 0)
+    assert log.getvalue() == ""
+
+
+NAMES = ("tile T[/1]", "tile [red]A", "a" * 300)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_line_has_the_name_as_it_is(log: io.StringIO, name: str) -> None:
+    with piece_bars() as watch:
+        watch(name, 1, 1)
+    assert lines(log) == [f"{name}: 1 of 1"]
+
+
+@pytest.mark.parametrize("name", NAMES[:2])
+def test_a_bar_has_the_name_as_it_is(screen: io.StringIO, name: str) -> None:
+    with piece_bars() as watch:
+        watch(name, 1, 1)
+    assert name in screen.getvalue()
+
+
+def test_a_terminal_gets_a_bar_per_piece(screen: io.StringIO) -> None:
+    with piece_bars() as watch:
+        watch("scene A", 1, 4)
+        watch("scene B", 2, 2)
+        watch("scene A", 4, 4)
+    plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", screen.getvalue())
+    ends = [line.strip() for line in plain.splitlines() if "✓" in line][-2:]
+    assert [re.findall(r"scene .|./.", line) for line in ends] == [
+        ["scene A", "4/4"],
+        ["scene B", "2/2"],
+    ]
+
+
+def test_a_bar_names_its_work(screen: io.StringIO) -> None:
+    with progress_bar("reading hessen.osm.pbf") as told:
+        told(30, 60)
+    assert "reading hessen.osm.pbf" in screen.getvalue()
+    assert "30/60" in screen.getvalue()
