@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import tomllib
 from collections import Counter
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
 from functools import cache, cached_property
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Literal, cast, get_args
+from typing import Annotated, Any, Literal
 
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.html_table import html_table
 from osm4eo_xr.names import check_name
-from osm4eo_xr.settings_io import read_toml
+from osm4eo_xr.settings_io import Reads, build, nearest, read_toml
 
 NO_DATA = 0
 """Class id of unlabeled or missing pixels in every class raster."""
@@ -59,6 +60,10 @@ class LandUseClass:
     name: str
     color: tuple[int, int, int]
     priority: int
+
+    def __post_init__(self) -> None:
+        if not all(0 <= v <= 255 for v in self.color):  # noqa: PLR2004 - bytes
+            raise InputError(f"color is {list(self.color)}", expected="three integers 0-255")
 
     @property
     def hex_color(self) -> str:
@@ -212,20 +217,8 @@ class Legend:
 
     def to_dict(self) -> dict[str, Any]:
         """Return name and classes as plain JSON types; ``legend_from_dict`` reads them back."""
-        return {
-            "name": self.name,
-            "classes": [
-                {
-                    "id": c.id,
-                    "clc": c.clc,
-                    "slug": c.slug,
-                    "name": c.name,
-                    "color": list(c.color),
-                    "priority": c.priority,
-                }
-                for c in self.classes
-            ],
-        }
+        classes = [asdict(c) | {"color": list(c.color)} for c in self.classes]
+        return {"name": self.name, "classes": classes}
 
 
 def legend_from_dict(tree: dict[str, Any], *, source: str = "") -> Legend:
@@ -243,12 +236,7 @@ def legend_from_dict(tree: dict[str, Any], *, source: str = "") -> Legend:
     InputError
         If a key is missing, unknown or wrong; the message names the class.
     """
-    tables = tree.get("class", tree.get("classes", []))
-    classes = sorted((_read_class(t, source) for t in tables), key=lambda c: c.id)
-    ids = {c.slug: c.id for c in classes}
-    rules = (rule for table in tree.get("rule", []) for rule in _read_rules(table, ids, source))
-    name = str(tree.get("name", "unnamed"))
-    return Legend(name=name, classes=tuple(classes), rules=tuple(rules), source=source)
+    return _legend(_read(tree, source), source)
 
 
 def load_legend(path: str | Path) -> Legend:
@@ -281,65 +269,91 @@ def default_legend(*, coastal: bool = False) -> Legend:
         mangroves stay unlabeled.
     """
     text = files("osm4eo_xr").joinpath("legend.toml").read_text(encoding="utf-8")
-    tree = tomllib.loads(text)
-    if not coastal:
-        added = {table["slug"] for table in tree["class"] if table.get("optional")}
-        tree["class"] = [table for table in tree["class"] if table["slug"] not in added]
-        tree["rule"] = [table for table in tree["rule"] if table["class"] not in added]
-    return legend_from_dict(tree | {"name": BUILT_IN[coastal]}, source="legend.toml")
+    stated = _read(tomllib.loads(text), "legend.toml")
+    classes = tuple(c for c in stated.classes if coastal or not c.optional)
+    slugs = {c.slug for c in classes}
+    rules = tuple(r for r in stated.rules if r.class_slug in slugs)
+    return _legend(_LegendFile(BUILT_IN[coastal], classes, rules), "legend.toml")
 
 
-def _read_class(table: dict[str, Any], source: str) -> LandUseClass:
-    """Turn one ``[[class]]`` table into a class."""
-    label = table.get("name", table.get("id", "?"))
-    where = f"{source or 'legend'}: class {label!r}"
-    missing = [k for k in ("id", "clc", "slug", "name", "color", "priority") if k not in table]
-    if missing:
-        raise InputError(f"{where} has no {missing[0]!r}; every [[class]] table needs it")
-    color = table["color"]
-    if len(color) != 3 or not all(isinstance(v, int) and 0 <= v <= 255 for v in color):  # noqa: PLR2004
-        raise InputError(f"{where} has color {color!r}; give three integers 0-255")
-    return LandUseClass(
-        id=int(table["id"]),
-        clc=int(table["clc"]),
-        slug=str(table["slug"]),
-        name=str(table["name"]),
-        color=(color[0], color[1], color[2]),
-        priority=int(table["priority"]),
-    )
+@dataclass(frozen=True)
+class _ClassTable(LandUseClass):
+    optional: bool = False  # not among the twelve
 
 
-def _read_rules(table: dict[str, Any], ids: dict[str, int], source: str) -> list[TagRule]:
-    """Turn one ``[[rule]]`` table into a rule per tag."""
-    where = f"{source or 'legend'}: rule for {table.get('tags', '?')}"
-    slug = table.get("class")
-    if slug not in ids:
-        raise InputError(f"{where} has class {slug!r}; give one of {', '.join(ids)}")
-    width = table.get("width", 0.0)
-    if not isinstance(width, int | float) or width < 0:
-        raise InputError(f"{where} has width {width!r}; give meters, 0 or more")
-    geometry = table.get("geometry", "line" if width else "area")
-    if geometry not in get_args(Geometry) or (geometry == "area") is (width > 0):
-        raise InputError(
-            f"{where} has geometry {geometry!r} and width {width!r}; give lines and points a "
-            f"width in meters and areas none"
-        )
-    given = {
-        "exclude": tuple(_split_tag(tag, where) for tag in table.get("exclude", [])),
-        "require": tuple(_split_tag(tag, where) for tag in table.get("require", [])),
-        "width": float(width),
-        "geometry": cast("Geometry", geometry),
-        "priority": int(table.get("priority", 0)),
-        "source": table.get("source", ""),
-    }
-    return [TagRule(*_split_tag(tag, where), ids[slug], **given) for tag in table.get("tags", [])]
-
-
-def _split_tag(tag: str, where: str) -> tuple[str, str]:
-    key, _, value = str(tag).partition("=")
+def _split_tag(tag: str) -> tuple[str, str]:
+    key, _, value = tag.partition("=")
     if not key or not value:
-        raise InputError(f"{where} has tag {tag!r}; write it as key=value")
+        raise ValueError
     return key, value
+
+
+_Tag = Annotated[tuple[str, str], Reads(_split_tag, "a tag, written key=value")]
+
+
+@dataclass(frozen=True)
+class _RuleTable:
+    class_slug: str = field(metadata={"key": "class"})
+    tags: tuple[_Tag, ...]
+    exclude: tuple[_Tag, ...] = ()
+    require: tuple[_Tag, ...] = ()
+    width: float = 0.0
+    geometry: Geometry | None = None
+    priority: int = 0
+    source: str = ""
+
+    def __post_init__(self) -> None:
+        if self.width < 0 or (self.shape == "area") is (self.width > 0):
+            raise InputError(
+                f"geometry is {self.shape!r} and width {self.width:g}",
+                expected="a width of more than 0 m for lines and points, and none for areas",
+            )
+
+    @property
+    def shape(self) -> Geometry:
+        """The geometry, which a width makes a line."""
+        return self.geometry or ("line" if self.width else "area")
+
+
+@dataclass(frozen=True)
+class _LegendFile:
+    name: str = "unnamed"
+    classes: tuple[_ClassTable, ...] = field(default=(), metadata={"key": "class"})
+    rules: tuple[_RuleTable, ...] = field(default=(), metadata={"key": "rule"})
+
+
+def _read(tree: Mapping[str, Any], source: str) -> _LegendFile:
+    """Read the tables; JSON has the classes under ``classes``."""
+    if isinstance(tree, Mapping):
+        tree = {"class" if key == "classes" else key: value for key, value in tree.items()}
+    return build(_LegendFile, tree, source or "legend")
+
+
+def _legend(stated: _LegendFile, source: str) -> Legend:
+    """Make the legend of a file's tables."""
+    names = [f.name for f in fields(LandUseClass)]
+    classes = [LandUseClass(**{n: getattr(c, n) for n in names}) for c in stated.classes]
+    ids = {c.slug: c.id for c in classes}
+    rules = tuple(rule for table in stated.rules for rule in _rules(table, ids, source))
+    try:
+        ordered = tuple(sorted(classes, key=lambda c: c.id))
+        return Legend(name=stated.name, classes=ordered, rules=rules, source=source)
+    except InputError as error:
+        raise (error.within(source) if source else error) from None
+
+
+def _rules(table: _RuleTable, ids: Mapping[str, int], source: str) -> list[TagRule]:
+    """Return a rule per tag."""
+    slug = table.class_slug
+    if slug not in ids:
+        near = nearest(slug, ids)
+        raise InputError(
+            f"{source or 'legend'}: class is {slug!r} in the rule for {table.tags}",
+            expected=f"one of {', '.join(ids)}",
+            advice=near and f"did you mean {near}?",
+        )
+    means = table.exclude, table.width, table.source, table.require, table.shape, table.priority
+    return [TagRule(*tag, ids[slug], *means) for tag in table.tags]
 
 
 def _check_rules(legend: Legend) -> None:

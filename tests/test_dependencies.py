@@ -21,6 +21,7 @@ MOST = 24
 ENGINES = {"zarr", "cryptography"}  # xarray opens stores, distributed makes keys with them
 
 EXTRAS = {
+    "batch": {"dask-jobqueue"},
     "forest": {"scikit-learn"},
     "keras": {"h5py"},
     "netcdf": {"h5netcdf"},
@@ -112,6 +113,7 @@ def test_the_tests_install_every_extra() -> None:
 
 
 STEPS = {
+    "batch": "jobs._cluster_class(SlurmSite(cpu=JobWorkers()))",
     "forest": "oxr.random_forest_report(samples)",
     "keras": "oxr.import_keras(file)",
     "netcdf": "oxr.open_scene(f'{file}.nc')",
@@ -129,6 +131,8 @@ blocked, steps, file = json.loads(sys.argv[1])
 sys.modules.update(dict.fromkeys(blocked))  # as if they were not installed
 import xarray as xr
 import osm4eo_xr as oxr
+from osm4eo_xr.cluster import jobs
+from osm4eo_xr.cluster.site import JobWorkers, SlurmSite
 from osm4eo_xr.inference import worker
 from osm4eo_xr.training.checkpoints import RunFolder
 
@@ -149,7 +153,12 @@ run = RunFolder(Path(f'{file}.run'), {})
 for step in range(2):
     run.log(step, {'loss': 1.0})
 """
-MODULES = {"scikit-learn": "sklearn", "tensorboardx": "tensorboardX", "odc-stac": "odc.stac"}
+MODULES = {
+    "dask-jobqueue": "dask_jobqueue",
+    "scikit-learn": "sklearn",
+    "tensorboardx": "tensorboardX",
+    "odc-stac": "odc.stac",
+}
 
 
 def test_a_missing_extra_is_told_in_one_line_with_the_command_that_installs_it(

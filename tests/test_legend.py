@@ -61,8 +61,11 @@ def test_unknown_layer_lists_the_known_ones() -> None:
     ("change", "message"),
     [
         (lambda t: t["classes"][1].update(id=1), "gives id 1 to more than one class"),
-        (lambda t: t["classes"][1].pop("color"), "'Industrial.*' has no 'color'"),
-        (lambda t: t["classes"][1].update(color=[1, 2]), "three integers"),
+        (
+            lambda t: t["classes"][1].pop("color"),
+            r"class\[1\]\.color is missing.*'Industrial",
+        ),
+        (lambda t: t["classes"][1].update(color=[1, 2]), "list of 3"),
         (lambda t: t["classes"][1].update(id=0), "has id 0"),
         (lambda t: t.update(classes=[]), "has no class"),
     ],
@@ -94,9 +97,12 @@ def test_rules_cover_all_classes_and_name_their_source() -> None:
     ("rules", "message"),
     [
         ([{"class": "a", "tags": ["x=1", "x=1"]}], "tag x=1 is claimed twice, by a and by a"),
-        ([{"class": "lava", "tags": ["x=1"]}], "has class 'lava'"),
-        ([{"class": "a", "tags": ["x"]}], "write it as key=value"),
-        ([{"class": "a", "tags": ["x=1"], "width": -1}], "width -1"),
+        ([{"class": "lava", "tags": ["x=1"]}], "class is 'lava'.*expected one of a"),
+        ([{"class": "a", "tags": ["x"]}], "a tag, written key=value"),
+        (
+            [{"class": "a", "tags": ["x=1"], "width": -1}],
+            "width -1; expected a width of more",
+        ),
     ],
 )
 def test_broken_rules_are_refused(rules: list, message: str) -> None:

@@ -69,7 +69,7 @@ def _item(name: str) -> dict[str, object]:
 @pytest.mark.parametrize(
     ("read", "what"),
     [
-        (lambda name: SceneFiles(files=("a.tif",), tile=name), "scenes.tile"),
+        (lambda name: SceneFiles(files=("a.tif",), tile=name), "tile"),
         (lambda name: legend_from_dict({"class": [_class(name)]}), "legend 'unnamed': slug"),
         (lambda name: read_items(_item(name)), "STAC item id"),
         (lambda name: site_from_dict({"kind": "local", "cpu": {}, "name": name}), "cluster name"),

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import dask.config
-from dask_jobqueue.slurm import SLURMRunner
 from distributed import Client, Security, rpc
 
 from osm4eo_xr.cluster.clusters import visible_gpus
@@ -26,7 +25,7 @@ from osm4eo_xr.cluster.security import (
 from osm4eo_xr.cluster.site import LocalSite
 from osm4eo_xr.cluster.site_file import load_site
 from osm4eo_xr.cluster.worker import WORKER_SETUP, environment_here, expand_variables
-from osm4eo_xr.errors import InputError
+from osm4eo_xr.errors import InputError, extra
 
 _LEAST_TASKS = 3  # scheduler, this program, a worker
 
@@ -102,6 +101,8 @@ def _meeting_place(site: LocalSite) -> Iterator[Path]:
 
 def _runner(site: LocalSite, folder: Path, security: Security | None) -> Any:
     """Become what this task is for: only the second task comes back from here."""
+    with extra("batch", "a cluster of the tasks of a job step"):
+        from dask_jobqueue.slurm import SLURMRunner
     secure = {"security": security, "protocol": PROTOCOL[site.tls]}
     return SLURMRunner(
         scheduler_file=str(folder / "scheduler.json"),

@@ -11,17 +11,17 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dask.utils import import_required
 from distributed import SpecCluster
 from distributed.core import Status
 
 from osm4eo_xr.cluster.security import PROTOCOL, WORKER_PAGES, dashboard_address, shared_security
 from osm4eo_xr.cluster.worker import WORKER_SETUP, worker_environment
 from osm4eo_xr.endings import last_duty
-from osm4eo_xr.errors import InputError
+from osm4eo_xr.errors import InputError, extra
 
 if TYPE_CHECKING:
     from distributed import Security
@@ -105,7 +105,8 @@ def _resources(site: BatchSite, group: JobWorkers) -> str:
 def _cluster_class(site: BatchSite) -> Any:
     """Return dask-jobqueue's cluster class of a site."""
     module, _, name = site.job_class.rpartition(".")
-    return getattr(import_required(module, "dask-jobqueue is needed"), name)
+    with extra("batch", f"a cluster of {site.kind} jobs"):
+        return getattr(import_module(module), name)
 
 
 @dataclass

@@ -6,14 +6,39 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import ClassVar
+from typing import Annotated, Any, ClassVar
+
+from dask.utils import parse_bytes, parse_timedelta
 
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.names import check_name
+from osm4eo_xr.settings_io import Reads
 
 MIB = 1024**2
 
 _SMALLEST_PROCESS = 256 * MIB
+
+
+def _seconds(value: Any) -> int:
+    """Read ``HH:MM:SS``, a number of seconds or text with a unit."""
+    if isinstance(value, str) and value.count(":") == 2:  # noqa: PLR2004
+        hours, minutes, seconds = (int(part) for part in value.split(":"))
+        return hours * 3600 + minutes * 60 + seconds
+    if isinstance(value, str):
+        value = re.sub(r"min$", "minutes", value.strip())
+    return int(parse_timedelta(value, default="seconds"))
+
+
+def _variable(value: Any) -> str:
+    """Read a variable of the environment."""
+    if not isinstance(value, str | int | float):
+        raise TypeError
+    return str(value)
+
+
+Bytes = Annotated[int, Reads(parse_bytes, "bytes, or text like '16 GB'")]
+Seconds = Annotated[int, Reads(_seconds, "seconds, or text like '04:00:00' or '2 min'")]
+Variable = Annotated[str, Reads(_variable, "text or a number")]
 
 
 @dataclass(frozen=True)
@@ -32,7 +57,7 @@ class LocalWorkers:
 
     processes: int | None = None
     threads: int | None = None
-    memory: int | None = None
+    memory: Bytes | None = None
 
     def __post_init__(self) -> None:
         for name in ("processes", "threads"):
@@ -72,9 +97,9 @@ class JobWorkers:
     maximum_jobs: int | None = None
     processes: int = 1
     threads: int = 4
-    memory: int = 16 * 1024 * MIB
+    memory: Bytes = 16 * 1024 * MIB
     gpus: int = 0
-    walltime: int = 4 * 3600
+    walltime: Seconds = 4 * 3600
     queue: str | None = None
     directives: tuple[str, ...] = ()
     resources: str | None = None
@@ -142,14 +167,14 @@ class Site:
     name: str = ""
     title: str = ""
     scratch: str = "${TMPDIR:-/tmp}"
-    gdal_cache: int = 256 * MIB
+    gdal_cache: Bytes = 256 * MIB
     gdal_threads: int = 1
-    environment: Mapping[str, str] = field(default_factory=dict, hash=False)
+    environment: Mapping[str, Variable] = field(default_factory=dict, hash=False)
     dashboard: str = ":0"
     tls: bool = True
     interface: str | None = None
     allowed_failures: int = 10
-    start_timeout: int = 120
+    start_timeout: Seconds = 120
 
     def __post_init__(self) -> None:
         if self.name:
@@ -224,11 +249,11 @@ class BatchSite(Site):
     python: str | None = None
     prologue: tuple[str, ...] = ()
     logs: str = "logs"
-    death_timeout: int = 120
-    lifetime_margin: int = 300
-    lifetime_stagger: int = 120
-    lost_after: int = 30
-    idle_after: int = 120
+    death_timeout: Seconds = 120
+    lifetime_margin: Seconds = 300
+    lifetime_stagger: Seconds = 120
+    lost_after: Seconds = 30
+    idle_after: Seconds = 120
 
     def __post_init__(self) -> None:
         super().__post_init__()

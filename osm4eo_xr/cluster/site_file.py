@@ -2,51 +2,20 @@
 
 from __future__ import annotations
 
-import difflib
 import os
-import re
 from collections.abc import Mapping
-from dataclasses import fields
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import dask.config
-from dask.utils import parse_bytes, parse_timedelta
 
-from osm4eo_xr.cluster.site import (
-    JobWorkers,
-    LocalSite,
-    LocalWorkers,
-    MoabSite,
-    PbsSite,
-    Site,
-    SlurmSite,
-)
+from osm4eo_xr.cluster.site import LocalSite, MoabSite, PbsSite, Site, SlurmSite
 from osm4eo_xr.errors import InputError
-
-T = TypeVar("T")
+from osm4eo_xr.settings_io import build, nearest
 
 _SHORT_NAMES = {"slurm": "slurm-gpu", "pbs": "pbs-gpu", "moab": "moab-gpu"}
 _KINDS: dict[str, type[Site]] = {s.kind: s for s in (LocalSite, SlurmSite, PbsSite, MoabSite)}
-_BYTES = {"memory", "gdal_cache"}
-_SECONDS = {
-    "walltime",
-    "death_timeout",
-    "lifetime_margin",
-    "lifetime_stagger",
-    "lost_after",
-    "idle_after",
-    "start_timeout",
-}
-
-
-_TYPES: tuple[tuple[str, type, str], ...] = (
-    ("int", int, "a whole number"),
-    ("str", str, "text (in quotes if YAML reads it otherwise)"),
-    ("Mapping", Mapping, "a section NAME: value"),
-    ("tuple", list, "a list of texts"),
-)
 
 
 def site_folder() -> Path:
@@ -105,24 +74,14 @@ def site_from_dict(tree: dict[str, Any], *, name: str = "", source: str = "setti
     """
     tree = dict(tree)
     kind = tree.pop("kind", None)
-    if kind not in _KINDS:
-        raise InputError(f"{source}: kind {kind!r}; give one of {', '.join(_KINDS)}")
-    site = _KINDS[kind]
-    workers = LocalWorkers if site is LocalSite else JobWorkers
-    try:
-        for group in ("gpu", "cpu"):
-            if tree.get(group) is not None:
-                tree[group] = _build(workers, _section(group, tree[group]), prefix=f"{group}.")
-        return _build(site, {"name": name, **tree})
-    except InputError as error:
-        raise InputError(f"{source}: {error}") from None
-
-
-def _section(key: str, value: Any) -> Mapping[str, Any]:
-    """Return a section, refusing anything else in its place."""
-    if not isinstance(value, Mapping):
-        raise InputError(f"{key}: {value!r}; give a section of settings or null")
-    return value
+    if str(kind) not in _KINDS:
+        near = nearest(kind, _KINDS)
+        raise InputError(
+            f"{source}: kind is {kind!r}",
+            expected=f"one of {', '.join(_KINDS)}",
+            advice=near and f"did you mean {near}?",
+        )
+    return build(_KINDS[kind], {"name": name, **tree}, source)
 
 
 def _site_path(name_or_yaml: str | Path) -> Path:
@@ -143,47 +102,3 @@ def _merged(tree: dict[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any
         else:
             result[key] = value
     return result
-
-
-def _build(cls: type[T], tree: Mapping[str, Any], prefix: str = "") -> T:
-    """Build a settings object; an unknown key is named with the nearest right one."""
-    known = {f.name: f for f in fields(cls)}  # pyright: ignore[reportArgumentType]
-    for key in tree:
-        if key not in known:
-            near = difflib.get_close_matches(str(key), known, n=1)
-            hint = f"did you mean {prefix}{near[0]}?" if near else f"it has {', '.join(known)}"
-            raise InputError(f"unknown key {prefix}{key}; {hint}")
-    return cls(**{k: _read_value(prefix + k, known[k].type, v) for k, v in tree.items()})
-
-
-def _read_value(key: str, kind: Any, value: Any) -> Any:
-    """Turn one value of a YAML file into what its field holds."""
-    name = key.rpartition(".")[2]
-    wanted = str(kind)
-    if value is None:
-        if "None" in wanted:
-            return None
-        raise InputError(f"{key} is empty; leave it out or give a value")
-    if name in _BYTES or name in _SECONDS:
-        try:
-            return parse_bytes(value) if name in _BYTES else _read_seconds(value)
-        except (ValueError, TypeError, KeyError, AttributeError):
-            raise InputError(f"{key}: {value!r}; give text like '16 GB' or '04:00:00'") from None
-    if wanted == "bool":
-        if isinstance(value, bool):
-            return value
-        raise InputError(f"{key}: {value!r}; give true or false")
-    for start, accepted, advice in _TYPES:
-        if wanted.startswith(start) and (not isinstance(value, accepted) or value is True):
-            raise InputError(f"{key}: {value!r}; give {advice}")
-    return tuple(str(v) for v in value) if wanted.startswith("tuple") else value
-
-
-def _read_seconds(value: Any) -> int:
-    """Read ``HH:MM:SS``, a number of seconds or text with a unit."""
-    if isinstance(value, str) and value.count(":") == 2:  # noqa: PLR2004
-        hours, minutes, seconds = (int(part) for part in value.split(":"))
-        return hours * 3600 + minutes * 60 + seconds
-    if isinstance(value, str):
-        value = re.sub(r"min$", "minutes", value.strip())
-    return int(parse_timedelta(value, default="seconds"))

@@ -14,14 +14,14 @@ from osm4eo_xr.training.settings import TrainSettings
 
 def _check(holds: bool, key: str, value: object, expected: str) -> None:  # noqa: FBT001 - reads as a sentence
     if not holds:
-        raise InputError(f"{key} = {value!r}; expected {expected}")
+        raise InputError(f"{key} = {value!r}", expected=expected)
 
 
 def _check_date(text: str, key: str) -> None:
     try:
         date.fromisoformat(text or "2000-01-01")
     except ValueError:
-        raise InputError(f"{key} = {text!r}; expected a day, YYYY-MM-DD") from None
+        raise InputError(f"{key} = {text!r}", expected="a day, YYYY-MM-DD") from None
 
 
 @dataclass(frozen=True)
@@ -60,14 +60,14 @@ class SceneFiles:
 
     def __post_init__(self) -> None:
         one = bool(self.files) != bool(self.stac)
-        _check(one, "scenes.files", self.files, "paths or globs, or else stac = a catalog")
-        _check_date(self.date, "scenes.date")
+        _check(one, "files", self.files, "paths or globs, or else stac = a catalog")
+        _check_date(self.date, "date")
         if self.tile:
-            check_name(self.tile, "scenes.tile")
+            check_name(self.tile, "tile")
         if self.stac:
-            _check(bool(self.tile), "scenes.tile", self.tile, "an id, as the scene has stac")
+            _check(bool(self.tile), "tile", self.tile, "an id, as the scene has stac")
             four = len(self.bounds) == 4  # noqa: PLR2004 - west, south, east, north
-            _check(four, "scenes.bounds", self.bounds, "west, south, east, north in degrees")
+            _check(four, "bounds", self.bounds, "west, south, east, north in degrees")
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ class LabelFiles:
     min_area: float = 0.0
 
     def __post_init__(self) -> None:
-        _check(self.min_area >= 0, "labels.min_area", self.min_area, "m², 0 or more")
+        _check(self.min_area >= 0, "min_area", self.min_area, "m², 0 or more")
         one = bool(self.osm) != bool(self.rasters)
         _check(one, "labels", (self.osm, *self.rasters), "either osm or rasters")
 
@@ -121,7 +121,7 @@ class Boundary:
     layer: str = ""
 
     def __post_init__(self) -> None:
-        _check(bool(self.file) or not self.layer, "boundary.file", self.file, "a vector file")
+        _check(bool(self.file) or not self.layer, "file", self.file, "a vector file")
 
 
 @dataclass(frozen=True)
@@ -149,11 +149,11 @@ class Sampling:
     gap: float = -1.0
 
     def __post_init__(self) -> None:
-        _check(self.per_class > 0, "samples.per_class", self.per_class, "a positive number")
-        _check(self.patch > 0, "samples.patch", self.patch, "a positive number of pixels")
-        _check(self.block > 0, "samples.block", self.block, "a positive length in m")
+        _check(self.per_class > 0, "per_class", self.per_class, "a positive number")
+        _check(self.patch > 0, "patch", self.patch, "a positive number of pixels")
+        _check(self.block > 0, "block", self.block, "a positive length in m")
         shares = len(self.fractions) == 3 and min(self.fractions) >= 0  # noqa: PLR2004
-        _check(shares, "samples.fractions", self.fractions, "shares of train, validation, test")
+        _check(shares, "fractions", self.fractions, "shares of train, validation, test")
 
 
 @dataclass(frozen=True)
@@ -182,7 +182,7 @@ class Inference:
 
     def __post_init__(self) -> None:
         speed = self.pixels_per_second
-        _check(speed > 0, "classify.pixels_per_second", speed, "a positive number")
+        _check(speed > 0, "pixels_per_second", speed, "a positive number")
 
 
 @dataclass(frozen=True)
@@ -205,7 +205,7 @@ class Reference:
 
     def __post_init__(self) -> None:
         named = self.column or self.layer
-        _check(bool(self.points) or not named, "accuracy.points", self.points, "a vector file")
+        _check(bool(self.points) or not named, "points", self.points, "a vector file")
 
 
 @dataclass(frozen=True)
@@ -243,7 +243,7 @@ class Sieving:
     protected: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        _check(self.size > 0, "sieve.size", self.size, "a positive number of pixels")
+        _check(self.size > 0, "size", self.size, "a positive number of pixels")
 
 
 @dataclass(frozen=True)
@@ -274,11 +274,11 @@ class Layer:
     name: str = ""
 
     def __post_init__(self) -> None:
-        _check(bool(self.classes), "layers.classes", self.classes, "at least one class")
-        _check(self.min_area >= 0, "layers.min_area", self.min_area, "m², 0 or more")
-        _check(self.simplify >= 0, "layers.simplify", self.simplify, "m, 0 or more")
+        _check(bool(self.classes), "classes", self.classes, "at least one class")
+        _check(self.min_area >= 0, "min_area", self.min_area, "m², 0 or more")
+        _check(self.simplify >= 0, "simplify", self.simplify, "m, 0 or more")
         if self.name:
-            check_name(self.name, "layers.name")
+            check_name(self.name, "name")
 
 
 @dataclass(frozen=True)

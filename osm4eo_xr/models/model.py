@@ -224,11 +224,13 @@ def load_model(path: str | Path) -> Model:
         variables = _nest(load_file(weights))
     except SafetensorError as error:
         raise InputError(f"{weights} is not a safetensors file: {error}") from None
+    file = str(path / JSON_FILE)
+    settings = from_json(record, file)
     try:
-        model = Model(variables=variables, path=path, **from_json(record))
-        check_derived(model, record)
+        model = Model(variables=variables, path=path, **settings)
     except InputError as error:
-        raise InputError(f"{path / JSON_FILE}: {error}") from None
+        raise error.within(file) from None
+    check_derived(model, record, file)
     return model
 
 
@@ -241,7 +243,8 @@ def model_to_bytes(model: Model) -> bytes:
 def model_from_bytes(content: bytes) -> Model:
     """Read back what ``model_to_bytes`` wrote."""
     end = 8 + int.from_bytes(content[:8], "little")
-    return Model(variables=_nest(load(content[end:])), **from_json(json.loads(content[8:end])))
+    settings = from_json(json.loads(content[8:end]), "the model that was sent")
+    return Model(variables=_nest(load(content[end:])), **settings)
 
 
 def read_record(path: str | Path) -> dict[str, Any]:

@@ -7,16 +7,17 @@ are what that extension has no word for.
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
 from osm4eo_xr.errors import InputError
-from osm4eo_xr.legend import Legend, legend_from_dict
+from osm4eo_xr.legend import legend_from_dict
 from osm4eo_xr.models.stac_mlm import mlm_fields
-from osm4eo_xr.networks.settings import NetSettings
+from osm4eo_xr.networks.settings import NetSettings  # noqa: TC001 - read from the hints
+from osm4eo_xr.settings_io import build
 
 if TYPE_CHECKING:
     from osm4eo_xr.models.model import Model
@@ -24,8 +25,11 @@ if TYPE_CHECKING:
 FORMAT = 1
 """Version of the layout of ``model.json``."""
 
-UNITS = ("reflectance", "digital number")
+Units = Literal["reflectance", "digital number"]
+UNITS = get_args(Units)
 """Units of scenes that models can take."""
+
+_ADVICE = "save the model again with this version of osm4eo_xr"
 
 
 @dataclass(frozen=True)
@@ -81,95 +85,72 @@ def to_json(model: Model) -> dict[str, Any]:
     }
 
 
-def from_json(record: dict[str, Any]) -> dict[str, Any]:
+def from_json(record: dict[str, Any], source: str) -> dict[str, Any]:
     """Return the keyword arguments of a ``Model`` (all but the weights) from ``model.json``.
 
     Raises
     ------
     InputError
-        If a field is missing or wrong; the message names it.
+        If a key is missing or wrong; the message begins with ``source`` and names the key.
     """
     if record.get("format") != FORMAT:
         raise InputError(
-            f"format is {record.get('format')!r}, expected {FORMAT}; save the model again with "
-            f"this version of osm4eo_xr"
+            f"{source}: format is {record.get('format')!r}", expected=str(FORMAT), advice=_ADVICE
         )
-    units = _field(record, "units", str)
-    if units not in UNITS:
-        raise InputError(f"units {units!r} are unknown; expected one of {', '.join(UNITS)}")
+    stated = _read(record, source)
     return {
-        "net": _settings(NetSettings, record, "mlm:hyperparameters"),
-        "bands": _names(record, "bands"),
-        "normalization": _settings(Normalization, record, "normalization"),
-        "legend": _legend(record),
-        "class_ids": _integers(record, "class_ids"),
-        "units": units,
-        "center": _field(record, "center", int),
-        "training": _field(record, "training", dict),
-        "name": _field(record, "mlm:name", str),
+        "net": stated.net,
+        "bands": stated.bands,
+        "normalization": stated.normalization,
+        "legend": legend_from_dict(stated.legend, source=f"{source}: legend"),
+        "class_ids": stated.class_ids,
+        "units": stated.units,
+        "center": stated.center,
+        "training": stated.training,
+        "name": stated.name,
     }
 
 
-def check_derived(model: Model, record: dict[str, Any]) -> None:
+def check_derived(model: Model, record: dict[str, Any], source: str) -> None:
     """Refuse a record whose receptive field or stride are not those of the layers.
 
     Raises
     ------
     InputError
-        Also if a field is missing, or the versions it was saved with.
+        If they differ; the record was changed or made by another version.
     """
+    stated = _read(record, source)
     for name in ("receptive_field", "stride"):
-        stated, found = _field(record, name, int), getattr(model, name)
-        if stated != found:
+        if getattr(stated, name) != getattr(model, name):
             raise InputError(
-                f"{name} is {stated}, the layers give {found}; the record was changed or made by "
-                f"another version, save the model again"
+                f"{source}: {name} is {getattr(stated, name)}",
+                expected=f"{getattr(model, name)}, as the layers give it",
+                advice=_ADVICE,
             )
-    _field(record, "versions", dict)
 
 
-def _field(record: dict[str, Any], name: str, kind: type) -> Any:
-    """Return a field of the right type."""
-    if name not in record:
-        raise InputError(f"no field {name!r}; save the model again")
-    value = record[name]
-    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
-        raise InputError(f"field {name!r} holds a {type(value).__name__}, expected {kind.__name__}")
-    return value
+@dataclass(frozen=True)
+class _Record:
+    """What is read of ``model.json``."""
+
+    net: NetSettings = field(metadata={"key": "mlm:hyperparameters"})
+    name: str = field(metadata={"key": "mlm:name"})
+    bands: tuple[str, ...]
+    normalization: Normalization
+    legend: dict[str, Any]
+    class_ids: tuple[int, ...]
+    units: Units
+    center: int
+    receptive_field: int
+    stride: int
+    training: dict[str, Any]
+    versions: dict[str, str]
 
 
-def _names(record: dict[str, Any], name: str) -> tuple[str, ...]:
-    """Return a list of strings."""
-    values = _field(record, name, list)
-    if not all(isinstance(value, str) for value in values):
-        raise InputError(f"field {name!r} holds {values}, expected a list of names")
-    return tuple(values)
-
-
-def _integers(record: dict[str, Any], name: str) -> tuple[int, ...]:
-    """Return a list of integers."""
-    values = _field(record, name, list)
-    if not all(isinstance(value, int) and not isinstance(value, bool) for value in values):
-        raise InputError(f"field {name!r} holds {values}, expected a list of integers")
-    return tuple(values)
-
-
-def _settings(kind: type, record: dict[str, Any], name: str) -> Any:
-    """Build a settings dataclass from an object of the same fields."""
-    table = _field(record, name, dict)
-    known = {f.name for f in dataclasses.fields(kind)}
-    strange = sorted(known ^ table.keys())
-    if strange:
-        what = "lacks" if strange[0] in known else "has an unknown"
-        raise InputError(
-            f"field {name!r} {what} {strange[0]!r}; expected {', '.join(sorted(known))}"
-        )
+def _read(record: dict[str, Any], source: str) -> _Record:
+    """Read the keys that matter; the extension's others say the same again."""
+    keys = {f.metadata.get("key", f.name) for f in dataclasses.fields(_Record)}
     try:
-        return kind(**table)
-    except TypeError as error:
-        raise InputError(f"field {name!r} does not describe a {kind.__name__}: {error}") from None
-
-
-def _legend(record: dict[str, Any]) -> Legend:
-    """Read the legend."""
-    return legend_from_dict(_field(record, "legend", dict), source="legend")
+        return build(_Record, {k: v for k, v in record.items() if k in keys}, source, complete=True)
+    except InputError as error:
+        raise InputError(error.given, expected=error.expected, advice=_ADVICE) from None

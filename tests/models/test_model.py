@@ -80,19 +80,23 @@ def test_saving_replaces_a_model_and_nothing_else(tmp_path: Path) -> None:
         ("format", 99, "format is 99"),
         ("bands", ["red"], "1 bands .* for a network of 2"),
         ("bands", ["red", "red"], "name one twice"),
-        ("bands", "red,nir", "field 'bands' holds a str"),
-        ("units", "furlongs", "units 'furlongs' are unknown"),
+        ("bands", "red,nir", "1 bands .* for a network of 2"),
+        ("units", "furlongs", "units is 'furlongs'; expected one of 'reflectance', 'digital"),
         ("class_ids", [1, 2], "2 class ids for 12 logits"),
         ("class_ids", [*range(1, 12), 99], "class id 99 is not in legend"),
         ("center", 12, "center 12 lies outside"),
-        ("normalization", {"offset": [0, 0], "kind": "fixed"}, "'normalization' lacks 'scale'"),
+        (
+            "normalization",
+            {"offset": [0, 0], "kind": "fixed"},
+            "normalization.scale is missing",
+        ),
         (
             "normalization",
             {"offset": [0, 0], "scale": [1, 0], "kind": "fixed"},
             "finite scales above 0",
         ),
         ("legend", {"name": "x", "classes": []}, "has no class"),
-        ("mlm:hyperparameters", {"depth": 29}, "'mlm:hyperparameters' lacks"),
+        ("mlm:hyperparameters", {"depth": 29}, "key mlm:hyperparameters.bands is missing"),
     ],
 )
 def test_a_wrong_field_is_named(tmp_path: Path, key: str, value: object, message: str) -> None:
@@ -113,7 +117,7 @@ def test_a_missing_field_is_named(tmp_path: Path, key: str) -> None:
     record = json.loads((path / JSON_FILE).read_text())
     del record[key]
     (path / JSON_FILE).write_text(json.dumps(record))
-    with pytest.raises(InputError, match=f"no field '{key}'"):
+    with pytest.raises(InputError, match=f"key {key} is missing; save the model again"):
         load_model(path)
 
 
