@@ -35,6 +35,9 @@ _STRIP = 128  # tiles whose transforms are held at a time: they fit the second-l
 
 _f = np.float32
 _kernel = numba.njit(nogil=True, cache=True, fastmath={"contract"})
+_part = numba.njit(
+    nogil=True, cache=True, fastmath={"contract"}, no_cpython_wrapper=True, no_cfunc_wrapper=True
+)
 
 
 def tile_of(width: int) -> int:
@@ -54,7 +57,10 @@ def transform_kernel(kernel: Float32[np.ndarray, "k k c d"]) -> Float32[np.ndarr
     return np.ascontiguousarray(found.reshape(_IN * _IN, *kernel.shape[2:]), np.float32)
 
 
-@_kernel
+# Of convolutions, kernels see flat arrays alone: slices of them stay contiguous, so that one
+# compiled version serves all and uses the processor's vectors.
+
+
 def convolve_rows(
     x: np.ndarray, kernel: np.ndarray, bias: np.ndarray, out: np.ndarray, first: int, last: int
 ) -> None:
@@ -72,61 +78,79 @@ def convolve_rows(
     first, last : int
         Rows of tiles.
     """
-    inputs, tile, across, outputs = x.shape[3], out.shape[1], out.shape[2], out.shape[3]
+    (_, tile, beside, inputs), (across, outputs) = x.shape, out.shape[2:]
     strip = max(1, _STRIP // across)
     seen = np.empty((_IN * _IN, strip * across, inputs), _f)
     product = np.empty((_IN * _IN, strip * across, outputs), _f)
-    upright = np.empty((_IN, tile, x.shape[2] * inputs), _f)
-    half = np.empty((tile, _IN, across * outputs), _f)
-    biases, nothing = np.empty(across * outputs, _f), np.zeros(across * outputs, _f)
-    for k in range(across):
-        biases[k * outputs : (k + 1) * outputs] = bias
+    upright = np.empty(_IN * tile * beside * inputs, _f)
+    half = np.empty(tile * _IN * across * outputs, _f)
+    biases, nothing = np.tile(bias, across), np.zeros(across * outputs, _f)
+    images = x.reshape(-1), out.reshape(-1)
+    sizes = beside * inputs, across * inputs, inputs
+    _convolve(
+        *images, seen, seen.reshape(-1), kernel, product, product.reshape(-1), upright, half,
+        biases, nothing, tile, *sizes, strip, first, last,
+    )  # fmt: skip
+
+
+@_kernel
+def _convolve(  # noqa: PLR0917 - numba takes no keyword-only arguments
+    x: np.ndarray, out: np.ndarray, seen: np.ndarray, seen_flat: np.ndarray, kernel: np.ndarray,
+    product: np.ndarray, product_flat: np.ndarray, upright: np.ndarray, half: np.ndarray,
+    biases: np.ndarray, nothing: np.ndarray, tile: int, row: int, size: int, inputs: int,
+    strip: int, first: int, last: int,
+) -> None:  # fmt: skip
+    """Do what ``convolve_rows`` says, on flat arrays.
+
+    A phase of the input has ``row`` numbers, of which a tile's transforms take ``size``.
+    """
+    edge, none = np.int64(_IN), np.int64(0)  # literals would be compiled for anew
+    given = biases.size
+    plane, plane_given = strip * size, strip * given
     for top in range(first, last, strip):
         rows = min(strip, last - top)
         for s in range(rows):
-            _see(x, tile * (top + s), upright, seen, s, across * inputs)
+            begin = tile * (top + s) * tile * row
+            _to_points(x, begin, tile * row, edge, none, upright, none, tile * row, tile * row)
+            for i in range(_IN):
+                at = _IN * i * plane + s * size
+                _to_points(upright, i * tile * row, row, tile, inputs, seen_flat, at, plane, size)
         for p in range(_IN * _IN):
             np.dot(seen[p], kernel[p], product[p])
         for s in range(rows):
-            _give(product, s, half, nothing, biases, out, tile * (top + s))
+            for j in range(_IN):
+                begin = j * plane_given + s * given
+                _from_points(
+                    product_flat, begin, _IN * plane_given, half, j * given, _IN * given, tile,
+                    nothing, -np.inf,
+                )  # fmt: skip
+            for i in range(tile):
+                at = (tile * (top + s) + i) * tile * given
+                _from_points(half, i * _IN * given, given, out, at, given, tile, biases, 0.0)
 
 
-@_kernel
-def _see(
-    x: np.ndarray, top: int, upright: np.ndarray, seen: np.ndarray, strip: int, size: int
-) -> None:
-    """Transform one row of tiles, first along y, then along x."""
-    tile, inputs = x.shape[1], x.shape[3]
-    d, t = x[top : top + _IN].reshape(_IN, -1), upright.reshape(_IN, -1)
-    _to_points(d[0], d[1], d[2], d[3], d[4], d[5], d[6], d[7], t)
-    for i in range(_IN):
-        line, planes = upright[i], seen[_IN * i : _IN * (i + 1)].reshape(_IN, -1)
-        t = planes[:, strip * size : (strip + 1) * size]
-        a, b = line[:, :size], line[:, inputs : inputs + size]  # and of the next tiles
-        if tile == _FOUR:
-            _to_points(a[0], a[1], a[2], a[3], b[0], b[1], b[2], b[3], t)
-        else:
-            _to_points(a[0], a[1], a[2], a[3], a[4], a[5], b[0], b[1], t)
-
-
-@_kernel
+@_part
 def _to_points(
-    d0: np.ndarray,
-    d1: np.ndarray,
-    d2: np.ndarray,
-    d3: np.ndarray,
-    d4: np.ndarray,
-    d5: np.ndarray,
-    d6: np.ndarray,
-    d7: np.ndarray,
-    t: np.ndarray,
-) -> None:
-    """Take eight pixels d to the eight points t; sums that two points share are made once."""
-    t0, t1, t2, t3, t4, t5, t6, t7 = t[0], t[1], t[2], t[3], t[4], t[5], t[6], t[7]
-    for k in range(d0.size):
+    d: np.ndarray, begin: int, step: int, tile: int, jump: int, t: np.ndarray, at: int, pitch: int,
+    size: int,
+) -> None:  # fmt: skip
+    """Take eight pixels to eight points, for ``size`` numbers each.
+
+    Pixel k begins in ``d`` at ``begin`` + k * ``step`` within a tile of ``tile`` pixels; those of
+    the next tile lie ``jump`` further on. Point k begins in ``t`` at ``at`` + k * ``pitch``.
+    """
+    fifth = begin + (jump if tile == _FOUR else 4 * step)
+    seventh = begin + (6 * step if tile == _IN else jump + (6 - tile) * step)
+    d0, d1, d2, d3 = d[begin:], d[begin + step :], d[begin + 2 * step :], d[begin + 3 * step :]
+    d4, d5, d6, d7 = d[fifth:], d[fifth + step :], d[seventh:], d[seventh + step :]
+    t0, t1, t2, t3 = t[at:], t[at + pitch :], t[at + 2 * pitch :], t[at + 3 * pitch :]
+    t4, t5, t6 = t[at + 4 * pitch :], t[at + 5 * pitch :], t[at + 6 * pitch :]
+    t7 = t[at + 7 * pitch :]
+    for k in range(size):
         a1, a2, a3, a4, a5, a6 = d1[k], d2[k], d3[k], d4[k], d5[k], d6[k]
         t0[k] = a6 - d0[k] + _f(5.25) * (a2 - a4)
         t7[k] = d7[k] - a1 + _f(5.25) * (a3 - a5)
+        # Sums that two points share are made once.
         even, odd = a2 - _f(4.25) * a4 + a6, a1 - _f(4.25) * a3 + a5
         t1[k], t2[k] = even + odd, even - odd
         even, odd = _f(0.25) * a2 - _f(1.25) * a4 + a6, _f(0.5) * a1 - _f(2.5) * a3 + _f(2) * a5
@@ -135,31 +159,21 @@ def _to_points(
         t5[k], t6[k] = even + odd, even - odd
 
 
-@_kernel
-def _give(
-    product: np.ndarray,
-    strip: int,
-    half: np.ndarray,
-    nothing: np.ndarray,
-    biases: np.ndarray,
-    out: np.ndarray,
-    top: int,
-) -> None:
-    """Transform one row of tiles back, first along y, then along x, and finish it."""
-    size = biases.size
-    planes = product.reshape(_IN * _IN, -1)[:, strip * size : (strip + 1) * size]
-    for j in range(_IN):
-        _from_points(planes[j::_IN], half[:, j], nothing, -np.inf)
-    for i in range(len(half)):
-        _from_points(half[i], out[top + i].reshape(len(half), -1), biases, 0.0)
+@_part
+def _from_points(
+    m: np.ndarray, begin: int, step: int, y: np.ndarray, at: int, pitch: int, tile: int,
+    bias: np.ndarray, least: float,
+) -> None:  # fmt: skip
+    """Take eight points to four or six pixels, add the bias, raise what is below ``least``.
 
-
-@_kernel
-def _from_points(m: np.ndarray, y: np.ndarray, bias: np.ndarray, least: float) -> None:
-    """Take eight points m to four or six pixels y, add the bias, raise what is below ``least``."""
-    floor, end = _f(least), _f(1) if len(y) == _FOUR else _f(0)  # infinity is the last pixel's
-    m0, m1, m2, m3, m4, m5, m6, m7 = m[0], m[1], m[2], m[3], m[4], m[5], m[6], m[7]
-    y0, y1, y2, y3 = y[0], y[1], y[2], y[3]
+    Point k begins in ``m`` at ``begin`` + k * ``step``, pixel k in ``y`` at ``at`` + k * ``pitch``.
+    """
+    # Infinity is the last pixel's.
+    floor, end = _f(least), _f(1) if tile == _FOUR else _f(0)
+    m0, m1, m2 = m[begin:], m[begin + step :], m[begin + 2 * step :]
+    m3, m4, m5 = m[begin + 3 * step :], m[begin + 4 * step :], m[begin + 5 * step :]
+    m6, m7 = m[begin + 6 * step :], m[begin + 7 * step :]
+    y0, y1, y2, y3 = y[at:], y[at + pitch :], y[at + 2 * pitch :], y[at + 3 * pitch :]
     for k in range(bias.size):
         s1, t1, s2, t2 = m1[k] + m2[k], m1[k] - m2[k], m3[k] + m4[k], m3[k] - m4[k]
         s3, t3, b = m5[k] + m6[k], m5[k] - m6[k], bias[k]
@@ -167,9 +181,9 @@ def _from_points(m: np.ndarray, y: np.ndarray, bias: np.ndarray, least: float) -
         y1[k] = max(t1 + _f(2) * t2 + _f(0.5) * t3 + b, floor)
         y2[k] = max(s1 + _f(4) * s2 + _f(0.25) * s3 + b, floor)
         y3[k] = max(t1 + _f(8) * t2 + _f(0.125) * t3 + end * m7[k] + b, floor)
-    if len(y) == _FOUR:
+    if tile == _FOUR:
         return
-    y4, y5 = y[4], y[5]
+    y4, y5 = y[at + 4 * pitch :], y[at + 5 * pitch :]
     for k in range(bias.size):
         s, t, b = m1[k] + m2[k], m1[k] - m2[k], bias[k]
         y4[k] = max(s + _f(16) * (m3[k] + m4[k]) + _f(0.0625) * (m5[k] + m6[k]) + b, floor)

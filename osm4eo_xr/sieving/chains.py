@@ -3,54 +3,71 @@
 from typing import Any
 
 import numpy as np
-from numba import njit
 
-from osm4eo_xr.sieving.kernels import NONE
+from osm4eo_xr.sieving.kernels import NONE, kernel
 
 _ON_PATH = 1
 _DONE = 2
 
 
-@njit(nogil=True, cache=True)
 def biggest_links(a: Any, b: Any, size: Any, asks: Any) -> Any:
     """Return for each region that asks its link to the biggest neighbor (int64, -1 for none).
 
-    Links ``a[i]``-``b[i]`` stand in scan order and the first wins among equals. A region of size 0
-    is nobody's neighbor.
+    Links ``a[i]``-``b[i]`` (int32) stand in scan order and the first wins among equals. A region of
+    ``size`` 0 (int64) is nobody's neighbor.
     """
     best = np.full(size.size, NONE, np.int64)
-    best_size = np.zeros(size.size, size.dtype)
-    for i in range(a.size):
-        if asks[a[i]] and size[b[i]] > best_size[a[i]]:
-            best[a[i]], best_size[a[i]] = i, size[b[i]]
-        if asks[b[i]] and size[a[i]] > best_size[b[i]]:
-            best[b[i]], best_size[b[i]] = i, size[a[i]]
+    find_biggest_links(a, b, size, asks, best, np.zeros(size.size, size.dtype))
     return best
 
 
-@njit(nogil=True, cache=True)
+@kernel
+def find_biggest_links(a: Any, b: Any, size: Any, asks: Any, best: Any, best_size: Any) -> None:
+    """Fill what ``biggest_links`` returns, and the sizes of the biggest neighbors."""
+    for i in range(a.size):
+        one = a[i]
+        other = b[i]
+        if asks[one] and size[other] > best_size[one]:
+            best[one] = i
+            best_size[one] = size[other]
+        if asks[other] and size[one] > best_size[other]:
+            best[other] = i
+            best_size[other] = size[one]
+
+
 def mark_chains(best: Any, begin: Any) -> Any:
-    """Return which regions are met on the chains of biggest neighbors from ``begin`` (bool)."""
-    met = np.zeros(best.size, np.bool_)
+    """Return which regions are met on the chains of biggest neighbors from ``begin`` (bool).
+
+    ``best`` (int32) is the next region of each on its chain, -1 at the end.
+    """
+    met = np.zeros(best.size, bool)
+    walk_chains(best, begin, met)
+    return met
+
+
+@kernel
+def walk_chains(best: Any, begin: Any, met: Any) -> None:
+    """Fill what ``mark_chains`` returns."""
     for i in range(best.size):
         if begin[i]:
             j = best[i]
             while j != NONE and not met[j]:
                 met[j] = True
                 j = best[j]
-    return met
 
 
-@njit(nogil=True, cache=True)
 def follow_chains(best: Any, target: Any, known: Any) -> None:
-    """Fill ``target`` of the regions not ``known`` from the end of their chains.
+    """Fill ``target`` (int64) of the regions not ``known`` from the end of their chains.
 
-    A chain that ends without a known region, or closes on itself, gives -1.
+    ``best`` is as in ``mark_chains``. A chain that ends without a known region, or closes on
+    itself, gives -1.
     """
-    state = np.zeros(best.size, np.uint8)
-    for i in range(best.size):
-        if known[i]:
-            state[i] = _DONE
+    fill_targets(best, target, np.where(known, np.uint8(_DONE), np.uint8(0)))
+
+
+@kernel
+def fill_targets(best: Any, target: Any, state: Any) -> None:
+    """Fill ``target`` of the regions whose ``state`` is 0."""
     for i in range(best.size):
         j = i
         while j != NONE and state[j] == 0:

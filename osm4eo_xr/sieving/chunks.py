@@ -12,15 +12,14 @@ from osm4eo_xr.sieving.borders import Border, Fates, Links, Rule, Sides, number_
 from osm4eo_xr.sieving.chains import follow_chains, mark_chains
 from osm4eo_xr.sieving.kernels import (
     NONE,
-    biggest_neighbors,
-    border_links,
     cut_runs,
     join_runs,
     label_row,
+    label_runs,
     measure_regions,
     paint_runs,
-    value_runs,
 )
+from osm4eo_xr.sieving.neighbors import biggest_neighbors, border_links
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Integer
@@ -64,7 +63,7 @@ class Pixels(NamedTuple):
 
 @dataclass(frozen=True)
 class Regions:
-    """A chunk's runs (see ``_sieve_kernels``) and regions: all there is to know of it."""
+    """A chunk's runs (see ``sieving.kernels``) and regions: all there is to know of it."""
 
     runs: tuple[np.ndarray, np.ndarray, np.ndarray]  # first, start, label
     run_value: np.ndarray  # unsigned bit patterns
@@ -147,9 +146,9 @@ def find_regions(pixels: Pixels, rule: Rule, place: Place) -> Regions:
     """Label a chunk."""
     bits, mask = unsigned(pixels.values), pixels.mask
     where = unsigned(NO_MASK if mask is None else mask.astype(np.uint8, copy=False))
-    first, start = cut_runs(bits, where)
-    nodata = -1 if rule.nodata is None else rule.nodata
-    run_value, label = value_runs(bits, where, nodata, first, start)
+    first, start, run_value = cut_runs(bits, where)
+    nodata = NONE if rule.nodata is None else rule.nodata
+    label = label_runs(run_value, where, nodata, first, start)
     count = join_runs(run_value, label, rule.diagonal, first, start)
     size, value = measure_regions(run_value, start, label, count)
     sides = _find_sides(first, start, label, place)
@@ -190,7 +189,7 @@ def _links_told(
     best, key = _inner_neighbors(regions, asks, rule.diagonal)
     told = outer | mark_chains(best, outer & asks)
     have = np.flatnonzero(told & (best != NONE))
-    inner = Links(have.astype(np.int32), best[have].astype(np.int32), key[have])
+    inner = Links(have.astype(np.int32), best[have], key[have])
     open_ended = Links(*border_links(regions.runs, told & asks, outer, rule.diagonal))
     links = Links.concatenate([inner, open_ended])
     first, start, _ = regions.runs
@@ -207,7 +206,7 @@ def _inner_neighbors(
     they are followed link by link; what is left after some rounds is settled for all regions.
     """
     inner_size = np.where(regions.outer, np.int32(0), regions.size)
-    best = np.full(asks.size, NONE, np.int64)
+    best = np.full(asks.size, NONE, np.int32)
     key = np.empty(asks.size, np.int64)
     asking, waiting = asks & regions.outer, asks.copy()
     for rounds_left in reversed(range(_ROUNDS)):

@@ -8,9 +8,9 @@ one follows the chain biggest neighbor of biggest neighbor … to the first regi
 ``size`` pixels and takes its value; where the chain ends or closes on itself before, it stays.
 
 The raster is sieved chunk by chunk in three phases: each chunk tells the regions on its border
-(``_sieve_chunks``), a tree of tasks joins borders to ever larger blocks and hands the fates of
-their regions back down (``_sieve_tree``, ``_sieve_merge``), and each chunk finishes with the fates
-of its own border. The result does not depend on the chunks.
+(``sieving.chunks``), a tree of tasks joins borders to ever larger blocks and hands the fates of
+their regions back down (``sieving.tree``, ``sieving.merging``), and each chunk finishes with the
+fates of its own border. The result does not depend on the chunks.
 """
 
 from __future__ import annotations

@@ -87,9 +87,10 @@ def _saturate(size: np.ndarray) -> np.ndarray:
 
 
 def _other_end(best: np.ndarray, links: Links) -> np.ndarray:
-    """Return the region at the other end of each region's link ``best``, -1 without one."""
-    ends = links.a[best] + links.b[best] - np.arange(best.size) if links.key.size else best
-    return np.where(best == NONE, NONE, ends)
+    """Return the region at the other end of each region's link ``best`` (int32), -1 without one."""
+    own = np.arange(best.size, dtype=np.int32)
+    ends = links.a[best] + links.b[best] - own if links.key.size else best
+    return np.where(best == NONE, NONE, ends).astype(np.int32)
 
 
 def _join(blocks: list[list[Border]], rule: Rule) -> _Joined:
@@ -109,7 +110,6 @@ def _join(blocks: list[list[Border]], rule: Rule) -> _Joined:
         for b, n in zip(flat, offsets, strict=False)
     ]
     links = Links.concatenate([*inside, touching.take(~same)])
-    number = number.astype(np.int32)
     return _Joined(
         number=number,
         sides=_outline(grid).renumber(number),

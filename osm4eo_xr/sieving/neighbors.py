@@ -1,0 +1,186 @@
+"""Compiled kernels of the sieve that find the neighbors of a chunk's regions.
+
+Runs are those of ``osm4eo_xr.sieving.kernels``, which also says how kernels are written. The place
+of a link between two pixels in scan order is its key: 4 * (row * width + column) of the later
+pixel, plus 0, 1, 2 or 3 for the earlier one above, above left, above right or left of it. The order
+of keys decides ties.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from osm4eo_xr.sieving.kernels import NONE, kernel, part
+
+_LAST_KEY = 2**63 - 1  # later than any link
+
+
+@part
+def meeting(later: int, earlier: int, start: Any, diagonal: int) -> int:
+    """Return the place of the first link from a run to one that it touches in the row above."""
+    x = start[later]
+    above = start[earlier]
+    if above > x:
+        return 4 * above - 2 * diagonal  # above right of the pixel before, or straight above
+    return 4 * x + (start[earlier + 1] <= x)
+
+
+@part
+def neighbors_of_row(  # noqa: C901 - written out, it compiles in half the time
+    y: int, first: Any, start: Any, label: Any, asks: Any, diagonal: int, weight: Any, least: Any,
+    asker: Any, region: Any, key: Any, n: int,
+) -> int:  # fmt: skip
+    """Write the neighbors of all runs of row ``y`` whose region asks.
+
+    Entries begin at place ``n``; returned is the place after the last. ``asker`` is the region that
+    asks, ``region`` its neighbor and ``key`` that of the first link between them. Neighbors that
+    weigh less than ``least`` of the region that asks (at least 1), or than one of the same run that
+    is written already, are left out. A neighbor may come more than once.
+    """
+    width = start[first[1] - 1]
+    here = 4 * width * np.int64(y)
+    above = first[y - 1] if y > 0 else 0
+    below = first[y + 1]
+    for i in range(first[y], first[y + 1] - 1):
+        own = label[i]
+        if own == NONE or not asks[own]:
+            continue
+        left = start[i] - diagonal
+        right = start[i + 1] + diagonal
+        right = min(right, width)
+        heaviest = least[own]
+        if y > 0:
+            while start[above + 1] <= left:
+                above += 1
+            j = above
+            while start[j] < right:
+                other = label[j]
+                if NONE != other != own and weight[other] >= heaviest:
+                    heaviest = weight[other]
+                    asker[n] = own
+                    region[n] = other
+                    key[n] = here + meeting(i, j, start, diagonal)
+                    n += 1
+                j += 1
+        for side in range(2):  # the run before, and the run behind
+            x = start[i + side]
+            other = label[i - 1 + 2 * side] if 0 < x < width else NONE
+            if other != NONE and weight[other] >= heaviest:
+                heaviest = weight[other]
+                asker[n] = own
+                region[n] = other
+                key[n] = here + 4 * x + 3
+                n += 1
+        if y + 2 < first.size:
+            while start[below + 1] <= left:
+                below += 1
+            j = below
+            while start[j] < right:
+                other = label[j]
+                if NONE != other != own and weight[other] >= heaviest:
+                    heaviest = weight[other]
+                    asker[n] = own
+                    region[n] = other
+                    key[n] = here + 4 * width + meeting(j, i, start, diagonal)
+                    n += 1
+                j += 1
+    return n
+
+
+def _room(width: int) -> int:
+    """Return the most entries that ``neighbors_of_row`` writes."""
+    return 8 * width + 8  # a run has two neighbors beside it, and touches its length + 2 per row
+
+
+def _buffers(size: int) -> tuple[Any, Any, Any]:
+    """Return room for what ``neighbors_of_row`` writes."""
+    return np.empty(size, np.int32), np.empty(size, np.int32), np.empty(size, np.int64)
+
+
+def biggest_neighbors(runs: Any, size: Any, asks: Any, diagonal: int) -> Any:
+    """Return the biggest neighbor of each region that asks, and the key of their first link.
+
+    Parameters
+    ----------
+    runs : tuple
+        ``first``, ``start``, ``label``.
+    size : int32 array
+        Size of each region; a region of size 0 is nobody's neighbor.
+    asks : bool array
+        Whether the region wants to know.
+    diagonal : int
+        1 for 8 and 0 for 4 neighbors.
+
+    Returns
+    -------
+    best : int32 array
+        Number of the biggest neighbor, the first met in scan order among equals; -1 for none.
+    best_key : int64 array
+        Key of the first link between the two.
+    """
+    first, start, _ = runs
+    buffers = _buffers(_room(start[first[1] - 1]))
+    best, best_size = np.full(size.size, NONE, np.int32), np.ones(size.size, np.int32)
+    best_key = np.full(size.size, _LAST_KEY, np.int64)
+    find_biggest(*runs, size, asks, diagonal, *buffers, best, best_size, best_key)
+    return best, best_key
+
+
+@kernel
+def find_biggest(
+    first: Any, start: Any, label: Any, size: Any, asks: Any, diagonal: int, asker: Any,
+    region: Any, key: Any, best: Any, best_size: Any, best_key: Any,
+) -> None:  # fmt: skip
+    """Fill what ``biggest_neighbors`` returns, and the sizes of the biggest neighbors."""
+    begin = np.int64(0)  # a literal would be a type, and a compilation, of its own
+    for y in range(first.size - 1):
+        n = neighbors_of_row(
+            y, first, start, label, asks, diagonal, size, best_size, asker, region, key, begin
+        )
+        for i in range(n):
+            a = asker[i]
+            b = region[i]
+            if size[b] > best_size[a] or (size[b] == best_size[a] and key[i] < best_key[a]):
+                best[a] = b
+                best_size[a] = size[b]
+                best_key[a] = key[i]
+
+
+def border_links(runs: Any, asks: Any, border: Any, diagonal: int) -> Any:
+    """Return all links of the regions that ask to regions on the border.
+
+    Parameters are those of ``biggest_neighbors``; ``border`` (bool) marks regions.
+
+    Returns
+    -------
+    a, b : int32 arrays
+        The region that asks and the other.
+    key : int64 array
+        Key of the link.
+    """
+    first, start, _ = runs
+    weight, least = border.astype(np.int32), np.ones(border.size, np.int32)
+    room, y, parts = _room(start[first[1] - 1]), 0, []
+    while y < first.size - 1:
+        found = _buffers(4 * room)
+        y, count = collect_links(*runs, asks, diagonal, weight, least, *found, room, y)
+        parts.append([array[:count].copy() for array in found])
+    return [np.concatenate(arrays) for arrays in zip(*parts, strict=True)]
+
+
+@kernel
+def collect_links(
+    first: Any, start: Any, label: Any, asks: Any, diagonal: int, weight: Any, least: Any, a: Any,
+    b: Any, key: Any, room: int, y: int,
+) -> Any:  # fmt: skip
+    """Write the links of row ``y`` and those after it while there is ``room`` for a row more.
+
+    Returned are the first row that is not done and the number of links.
+    """
+    count = np.int64(0)
+    while y < first.size - 1 and count + room <= a.size:
+        count = neighbors_of_row(
+            y, first, start, label, asks, diagonal, weight, least, a, b, key, count
+        )
+        y += 1
+    return y, count
