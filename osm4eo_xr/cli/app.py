@@ -117,10 +117,12 @@ def classify(
     overwrite: Overwrite = False,
 ) -> None:
     """Classify a scene with a trained model."""
+    from osm4eo_xr.background import do_ahead
     from osm4eo_xr.cogs.cog_set import write_maps
     from osm4eo_xr.imagery.scenes import open_scene
     from osm4eo_xr.inference.prediction import classify as predict
     from osm4eo_xr.inference.prediction import read_throughput
+    from osm4eo_xr.inference.worker import compile_inference
     from osm4eo_xr.models.model import load_model
 
     how: Any = {"engine": engine, "center": int(center) if center and center.isdigit() else center}
@@ -134,6 +136,7 @@ def classify(
     with outputs(files, [*scene, model], overwrite=overwrite) as place:
         paths = {name: place(path) for name, path in asked.items() if path}
         trained = load_model(model)
+        do_ahead(partial(compile_inference, trained.net, how["engine"]))
         maps = predict(open_scene(scene), trained, outputs=list(paths), **how)
         with piece_bars() as watch:
             write_maps(maps, paths, legend=trained.legend, watch=watch)
@@ -157,12 +160,14 @@ def sieve(
 
     The file is read twice and never held whole. Its no-data pixels (0 if it names none) stay.
     """
+    from osm4eo_xr.background import do_ahead
     from osm4eo_xr.cogs.cog import write_cog
     from osm4eo_xr.rasters.open import open_raster
+    from osm4eo_xr.sieving.lazy_sieve import compile_sieve, watch_borders
     from osm4eo_xr.sieving.lazy_sieve import sieve as sieve_map
-    from osm4eo_xr.sieving.lazy_sieve import watch_borders
 
     with outputs([(out, RASTER)], [class_map, legend], overwrite=overwrite) as place:
+        do_ahead(compile_sieve)
         classes, opened = read_legend(legend), open_raster(class_map)
         sieved = sieve_map(
             opened,

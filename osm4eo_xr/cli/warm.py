@@ -6,7 +6,7 @@ import time
 
 from osm4eo_xr.progress import OUT
 
-_SIDE = 128  # pixels of the rasters that are computed
+_SIDE = 128  # pixels of the rasters that are shrunk
 _BANDS = (
     "blue",
     "green",
@@ -38,9 +38,9 @@ def warm() -> None:
 
 
 def _sieve() -> None:
-    from osm4eo_xr.sieving.lazy_sieve import compile_ahead
+    from osm4eo_xr.sieving.lazy_sieve import compile_sieve
 
-    compile_ahead().join()
+    compile_sieve()
 
 
 def _overviews() -> None:
@@ -67,27 +67,30 @@ def _composites() -> None:
 
 
 def _classify() -> None:
-    """Classify a small scene with a network of the default shape and random weights."""
+    """Classify one full block with a network of the default shape and random weights.
+
+    Scenes of some thousand pixels are cut into blocks of this size, and programs are kept by size.
+    """
     import dask.array as da
     import jax
 
     from osm4eo_xr.grid import georeference, target_geobox
-    from osm4eo_xr.inference.prediction import classify
+    from osm4eo_xr.inference.prediction import DENSE_TILE, classify
     from osm4eo_xr.legend import default_legend
     from osm4eo_xr.models.model import Model
     from osm4eo_xr.models.record import Normalization
     from osm4eo_xr.networks import resnet
     from osm4eo_xr.networks.settings import NetSettings
 
-    count = len(_BANDS)
+    count, side = len(_BANDS), DENSE_TILE
     net = NetSettings(bands=count, classes=len(default_legend().classes))
     scale = Normalization(offset=(0.1,) * count, scale=(0.1,) * count)
     variables = resnet.init(net, jax.random.key(0))
     model = Model(net=net, variables=variables, bands=_BANDS, normalization=scale)
-    pixels = da.full((count, _SIDE, _SIDE), 0.1, dtype="float32", chunks=(count, _SIDE, _SIDE))
+    pixels = da.full((count, side, side), 0.1, dtype="float32", chunks=(count, side, side))
     scene = georeference(
         pixels,
-        target_geobox((0, 0, _SIDE * 10, _SIDE * 10)),
+        target_geobox((0, 0, side * 10, side * 10)),
         dims=("band", "y", "x"),
         coords={"band": list(_BANDS)},
         attrs={"units": "1"},

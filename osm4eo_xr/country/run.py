@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from osm4eo_xr.background import do_ahead
 from osm4eo_xr.country.context import Country, Piece
 from osm4eo_xr.country.learning import learning_pieces, scene_pieces
 from osm4eo_xr.country.ledger import Ledger, only_run
@@ -20,6 +22,8 @@ from osm4eo_xr.errors import InputError
 __all__ = ["plan_country", "run_country"]
 
 Watch = Callable[[str, int, int], None]
+
+_HERE = ("", "local")  # clusters whose workers find what this process compiles
 
 
 @dataclass(frozen=True)
@@ -113,7 +117,10 @@ def run_country(
         rest = pieces.rest()  # also where all is still to come: two pieces of one file end here
         todo = pieces.todo(pieces.first) or pieces.todo(rest)
         ledger.save()
-        with _cluster(cluster or run.settings.cluster) if todo else nullcontext():
+        where = cluster or run.settings.cluster
+        if where in _HERE:
+            _compile_ahead(run, pieces.todo(rest))
+        with _cluster(where) if todo else nullcontext():
             for piece in pieces.todo(pieces.first):
                 _make(piece, ledger, watch)
             rest = pieces.rest()
@@ -198,6 +205,21 @@ def _report(run: Country, pieces: list[Piece], ledger: Ledger, watch: Watch | No
 
     if not ledger.is_whole("report", key):
         _make(Piece("report", "", key, files, make), ledger, watch)
+
+
+def _compile_ahead(run: Country, maps: list[Piece]) -> None:
+    """Begin to compile what maps still to be made take, while the pieces before them are made."""
+    kinds, works = {p.kind for p in maps}, []
+    if "classified" in kinds:
+        from osm4eo_xr.inference.worker import compile_inference
+
+        works.append(partial(compile_inference, engine=run.settings.classify.engine))
+    if "sieved" in kinds:
+        from osm4eo_xr.sieving.lazy_sieve import compile_sieve
+
+        works.append(compile_sieve)
+    if works:
+        do_ahead(*works)
 
 
 def _cluster(name: str) -> Any:

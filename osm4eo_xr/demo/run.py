@@ -16,12 +16,14 @@ from rich.table import Table
 
 from osm4eo_xr.accuracy.held_out import evaluate
 from osm4eo_xr.accuracy.random_forest import random_forest_report
+from osm4eo_xr.background import do_ahead
 from osm4eo_xr.cluster.clusters import open_cluster
 from osm4eo_xr.cogs.cog import write_cog
 from osm4eo_xr.demo import attribution, demo_osm_path, demo_scene_paths
 from osm4eo_xr.errors import MissingExtraError
 from osm4eo_xr.imagery.scenes import open_scene
 from osm4eo_xr.inference.prediction import classify, read_throughput
+from osm4eo_xr.inference.worker import compile_inference
 from osm4eo_xr.labels.rasterize import rasterize_labels
 from osm4eo_xr.legend import Legend, default_legend
 from osm4eo_xr.maps.country_mosaic import mosaic
@@ -33,7 +35,7 @@ from osm4eo_xr.progress import ERR, OUT, progress_bar
 from osm4eo_xr.rasters.open import open_raster
 from osm4eo_xr.samples.draw import draw_samples
 from osm4eo_xr.samples.store import open_samples, write_samples
-from osm4eo_xr.sieving.lazy_sieve import compile_ahead, sieve
+from osm4eo_xr.sieving.lazy_sieve import compile_sieve, sieve
 from osm4eo_xr.training.fit import DEMO_SAMPLES, DEMO_SETTINGS, train
 
 if TYPE_CHECKING:
@@ -111,7 +113,7 @@ def run_demo(
     Sentinel-2 L1C of Havelland, Germany, 2017-02-16, and the OpenStreetMap land use of the place.
     """
     out.mkdir(parents=True, exist_ok=True)
-    compile_ahead()  # done by the time that there is a map to sieve
+    do_ahead(compile_inference, compile_sieve)  # done by the time that a model is trained
     demo, legend = _Demo(out, seed), default_legend()
     with demo.step("ten bands of two resolutions → scene"):
         scene = open_scene(demo_scene_paths(), chunks=_CHUNK)[:, window[0], window[1]]

@@ -27,6 +27,8 @@ from osm4eo_xr.networks.fold_batch_norm import fold
 if TYPE_CHECKING:
     from jaxtyping import Float32, UInt8
 
+    from osm4eo_xr.networks.settings import EngineName, NetSettings
+
 
 @dataclass(frozen=True)
 class ModelSource:
@@ -215,14 +217,40 @@ def _engine(source: ModelSource, content: bytes | None, plan: Plan) -> Engine:
         return _engines[key]
 
 
+def compile_inference(net: NetSettings | None = None, engine: EngineName = "auto") -> None:
+    """Compile the kernels that classifying takes in this process, if it takes any.
+
+    What is compiled for one model and one size of blocks, ``classify_block`` compiles.
+
+    Parameters
+    ----------
+    net : NetSettings, optional
+        Shape of the network; by default one of those that the kernels are for.
+    engine : str
+        As ``classify`` takes it.
+    """
+    fits = net is None or net.fits_winograd
+    on_host = jax.default_backend() == "cpu"
+    if fits and _engine_name(engine, on_host=on_host, fits_winograd=fits) == "winograd":
+        from osm4eo_xr.networks.winograd import compile_kernels
+
+        compile_kernels()
+
+
+def _engine_name(engine: EngineName, *, on_host: bool, fits_winograd: bool) -> EngineName:
+    """Return the engine that serves this process best where "auto" leaves it open."""
+    if engine != "auto":
+        return engine
+    if not on_host:
+        return "jax"
+    onnx_is_here = all(find_spec(name) for name in ("onnx", "onnxruntime"))
+    return "winograd" if fits_winograd else "onnx" if onnx_is_here else "jax"
+
+
 def _build(model: Model, plan: Plan) -> Engine:
     """Compile for the engine that the plan names, or that serves this process best."""
-    onnx_is_here = all(find_spec(name) for name in ("onnx", "onnxruntime"))
-    engine = plan.engine
-    if engine == "auto":
-        on_host = jax.default_backend() == "cpu" and plan.dtype == "float32"
-        fastest = "winograd" if plan.net.fits_winograd else "onnx" if onnx_is_here else "jax"
-        engine = fastest if on_host else "jax"
+    on_host = jax.default_backend() == "cpu" and plan.dtype == "float32"
+    engine = _engine_name(plan.engine, on_host=on_host, fits_winograd=plan.net.fits_winograd)
     if engine == "winograd":
         from osm4eo_xr.inference.winograd_engine import WinogradEngine
 

@@ -7,5 +7,5 @@ What others may use:
 - ``resnet``: the network in Flax
 - ``fold_batch_norm``: batch normalization folded into the convolutions
 - ``onnx_export``: the folded network as an ONNX graph
-- ``winograd``: the folded dense network on kernels for CPUs
+- ``winograd``: the folded dense network on kernels for CPUs; ``compile_kernels``
 """

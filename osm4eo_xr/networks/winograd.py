@@ -54,6 +54,16 @@ def prepare(net: NetSettings, folded: Mapping[str, Any]) -> dict[str, Layer]:
     return layers | {"stem": stem._replace(weights=np.pad(stem.weights, more))}
 
 
+def compile_kernels() -> None:
+    """Compile the kernels; at once where numba's cache has them."""
+    image, more = (np.zeros((_VECTOR, 4, n, _VECTOR), np.float32) for n in (1, 2))
+    rows = np.zeros((_VECTOR, 1, 4, _VECTOR), np.float32)
+    weights, bias = np.zeros((64, _VECTOR, _VECTOR), np.float32), np.zeros(_VECTOR, np.float32)
+    convolve_rows(more, weights, bias, image, 0, 1)
+    mix_rows(rows, 0, 1, _NOTHING, weights[0], bias, rows.copy(), 0, 4, SET, 0, 1)
+    repeat_rows(rows, 1, rows.copy(), 0, 4, 0, 1)
+
+
 class WinogradNetwork:
     """Computes logits; its working memory is kept from block to block.
 

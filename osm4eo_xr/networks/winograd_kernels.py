@@ -17,7 +17,7 @@ phase. Kernels let go of the GIL and work on a span of rows, so that threads sha
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numba
 import numpy as np
@@ -34,8 +34,9 @@ _POINTS = (0.0, 1.0, -1.0, 2.0, -2.0, 0.5, -0.5)  # and infinity
 _STRIP = 128  # tiles whose transforms are held at a time: they fit the second-level cache
 
 _f = np.float32
-_kernel = numba.njit(nogil=True, cache=True, fastmath={"contract"})
-_part = numba.njit(
+_njit: Any = numba.njit  # typed without some of its options
+_kernel = _njit(nogil=True, cache=True, fastmath={"contract"})
+_part = _njit(
     nogil=True, cache=True, fastmath={"contract"}, no_cpython_wrapper=True, no_cfunc_wrapper=True
 )
 

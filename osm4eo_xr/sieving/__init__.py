@@ -3,5 +3,5 @@
 What others may use:
 
 - ``lazy_sieve``: ``sieve``: small regions of a class map go to their largest neighbor;
-  ``compile_ahead``
+  ``compile_sieve``
 """

@@ -12,8 +12,8 @@ numba's cache watches only the file of the outer one.
 
 from typing import Any
 
+import numba
 import numpy as np
-from numba import njit
 
 SATURATION = 2**31 - 1
 """Region sizes stop growing here, as GDAL's do (pixels)."""
@@ -23,10 +23,12 @@ NONE = -1
 
 _ROWS = 256  # rows of a chunk whose changes are counted at a time, for memory's sake
 
-kernel = njit(nogil=True, cache=True)
+_njit: Any = numba.njit  # typed without some of its options
+
+kernel = _njit(nogil=True, cache=True)
 """Compiles a kernel that Python calls."""
 
-part = njit(nogil=True, cache=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)
+part = _njit(nogil=True, cache=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)
 """Compiles a part that kernels alone call."""
 
 
@@ -101,7 +103,7 @@ def label_runs(value: Any, mask: Any, nodata: int, first: Any, start: Any) -> An
 
 
 @part
-def find_root(parent: Any, i: int) -> int:
+def find_root(parent: Any, i: Any) -> int:
     """Return the root of ``i`` and halve the path to it."""
     while parent[i] != i:
         parent[i] = parent[parent[i]]

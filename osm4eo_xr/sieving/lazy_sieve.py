@@ -17,7 +17,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 import dask.array as da
@@ -145,22 +144,9 @@ def watch_borders(progress: Callable[[int, int], None]) -> Iterator[None]:
         yield
 
 
-def compile_ahead() -> Thread:
-    """Begin to compile the sieve's kernels for maps of uint8, while something else is done.
-
-    Returns
-    -------
-    Thread
-        Ends when all are compiled, or at once where numba's cache has them. A sieve that begins
-        earlier waits for the kernels that it needs.
-    """
-    thread = Thread(target=_sieve_little, name="compile-sieve")
-    thread.start()
-    return thread
-
-
-def _sieve_little() -> None:
-    """Sieve a small map of several chunks, so that borders are joined too."""
+def compile_sieve() -> None:
+    """Compile the sieve's kernels for maps of uint8; at once where numba's cache has them."""
+    # A small map of several chunks, so that borders are joined too.
     values = np.random.default_rng(0).integers(1, 4, (64, 64)).astype(np.uint8)
     chunked = xr.DataArray(values, dims=("y", "x")).chunk(32)
     compute(sieve(chunked).data, scheduler="synchronous")

@@ -18,6 +18,6 @@ def test_what_was_warmed_is_not_compiled_again(tmp_path: Path) -> None:
         names = [line.partition(":")[0] for line in done.stdout.splitlines()]
         assert names == ["sieve", "overviews", "composites", "network"]
         kept.append({p: p.stat().st_mtime_ns for p in tmp_path.rglob("*") if p.is_file()})
-    assert any("cut_runs" in path.name for path in kept[0])
+    assert any("fill_runs" in path.name for path in kept[0])
     assert any("osm4eo_xr/jax" in str(path) for path in kept[0])
     assert kept[0] == kept[1]

@@ -19,7 +19,7 @@ from osm4eo_xr.grid import georeference, target_geobox
 from osm4eo_xr.sieving import kernels
 from osm4eo_xr.sieving.borders import NO_FATES, Rule
 from osm4eo_xr.sieving.chunks import Pixels, Place, Regions, hold_chunk
-from osm4eo_xr.sieving.lazy_sieve import compile_ahead, sieve, watch_borders
+from osm4eo_xr.sieving.lazy_sieve import compile_sieve, sieve, watch_borders
 from osm4eo_xr.sieving.merging import merge_borders, settle_borders
 
 _BLOB = 40
@@ -353,7 +353,7 @@ def test_refuses(change: dict[str, Any], given: str, expected: str) -> None:
 
 
 def test_a_sieve_after_compiling_ahead_compiles_nothing_more() -> None:
-    compile_ahead().join()
+    compile_sieve()
     ready = {k: len(k.signatures) for k in (kernels.fill_runs, kernels.paint)}
     assert min(ready.values()) > 0
     values = np.random.default_rng(1).integers(1, 4, (90, 70)).astype(np.uint8)
