@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import shutil
 import socket
 import tempfile
@@ -22,6 +23,8 @@ _LOST_RACES = 5  # a file that another thread was just about to open appears aft
 _NO_ROOM = 2**16  # bytes free; a library that fails to write with less has met a full disk
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _FULL_TEXTS = ("no space left on device", "disk quota exceeded", "disk is full")
+
+_OWNER = re.compile(r".+-\d+-\w+~?")  # HOST-PID-RANDOM; with ~ while it is removed
 
 _unfinished: dict[Path, int] = {}  # folders in the making → process that makes them
 
@@ -113,6 +116,20 @@ def put(part: Path, path: Path) -> None:
         raise
     finally:
         _remove(old)
+
+
+def is_part(entry: Path, path: Path) -> bool:
+    """Whether an entry has the name of something that this package had in the making for a path."""
+    owner = entry.name.removeprefix(f".{path.name}{_PART}")
+    return owner != entry.name and _OWNER.fullmatch(owner) is not None
+
+
+def remove_part(entry: Path) -> None:
+    """Remove what ``is_part`` told of; of a symlink, the link."""
+    if entry.is_symlink():
+        entry.unlink(missing_ok=True)
+    else:
+        _remove(entry)
 
 
 def sweep(path: Path) -> None:

@@ -208,6 +208,21 @@ def address_limit() -> str | None:
     )
 
 
+def lacks_semaphores() -> str | None:
+    """Return why no processes can be started that talk to each other, as without /dev/shm."""
+    import multiprocessing
+
+    try:
+        multiprocessing.get_context("spawn").Lock()
+    except OSError as error:
+        return error.strerror or str(error)
+    return None
+
+
+SHARED_MEMORY_ADVICE = "mount /dev/shm (containers: --shm-size 1g, or --ipc host)"
+"""What mends what ``lacks_semaphores`` says."""
+
+
 def _has_no_device() -> bool:
     """Tell whether jax, in use here, has no device of the platform that the user states."""
     if "jax" not in sys.modules or not os.environ.get("JAX_PLATFORMS"):

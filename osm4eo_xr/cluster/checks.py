@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import re
 import resource
 import shutil
 import socket
+import ssl
 import sys
 import tempfile
 import time
@@ -22,7 +22,9 @@ from osm4eo_xr.node import (
     KERNELS_VARIABLE,
     OWN_KERNELS,
     PROGRAMS_VARIABLE,
+    SHARED_MEMORY_ADVICE,
     address_limit,
+    lacks_semaphores,
     may_write,
 )
 
@@ -69,7 +71,9 @@ class Finding:
     needed_to_start: bool = False
 
 
-def look_around(place: str, scratch: str, *, wants_gpu: bool = False) -> list[Finding]:
+def look_around(
+    place: str, scratch: str, *, wants_gpu: bool = False, tls: bool = True
+) -> list[Finding]:
     """Return the findings of this process.
 
     Parameters
@@ -80,6 +84,8 @@ def look_around(place: str, scratch: str, *, wants_gpu: bool = False) -> list[Fi
         Folder for spilled data; empty to leave it out.
     wants_gpu : bool
         Whether it is to compute on a GPU.
+    tls : bool
+        Whether it is to speak TLS.
     """
     findings = [
         _check_versions(place),
@@ -87,6 +93,7 @@ def look_around(place: str, scratch: str, *, wants_gpu: bool = False) -> list[Fi
         _check_memory(place),
         _check_drivers(place),
         _check_caches(place),
+        *(_check_tls(place) if tls else []),
         *_note_open_files(place),
         *_check_addresses(place),
         *_check_semaphores(place),
@@ -190,13 +197,12 @@ def _check_addresses(place: str) -> list[Finding]:
 
 def _check_semaphores(place: str) -> list[Finding]:
     """Check that processes can be started that talk to each other, which needs /dev/shm."""
-    try:
-        multiprocessing.get_context("spawn").Lock()
-    except OSError as error:
-        text = f"no semaphores: {error.strerror}; worker processes cannot start"
-        advice = "mount /dev/shm (containers: --shm-size 1g, or --ipc host); threads work without"
-        return [Finding(place, "/dev/shm", "wrong", text, advice, needed_to_start=True)]  # noqa: S108
-    return []
+    why = lacks_semaphores()
+    if why is None:
+        return []
+    text = f"no semaphores: {why}; worker processes cannot start"
+    advice = f"{SHARED_MEMORY_ADVICE}; threads work without"
+    return [Finding(place, "/dev/shm", "wrong", text, advice, needed_to_start=True)]  # noqa: S108
 
 
 def _check_caches(place: str) -> Finding:
@@ -212,6 +218,23 @@ def _check_caches(place: str) -> Finding:
     advice = "set it to a folder of yours that all nodes see, or make the home writable"
     text = f"no folder keeps {' and '.join(lost)}: each run compiles anew"
     return Finding(place, "compiled code", "note", text, advice)
+
+
+def _check_tls(place: str) -> list[Finding]:
+    """Check that keys can be made and used, without which no cluster is opened safely."""
+    from distributed import Security
+
+    try:
+        Security.temporary().get_connection_args("client")
+        found = f"{ssl.OPENSSL_VERSION}, cryptography {version('cryptography')}"
+    except (ImportError, OSError, ValueError, RuntimeError) as error:
+        text = f"no key and certificate can be made: {' '.join(str(error).split())[:200]}"
+        advice = (
+            "pip install --force-reinstall cryptography, see that TMPDIR can be written; or set "
+            "tls: false in the cluster file, on a machine that is yours alone"
+        )
+        return [Finding(place, "TLS", "wrong", text, advice, needed_to_start=True)]
+    return [Finding(place, "TLS", "ok", found)]
 
 
 def _note_open_files(place: str) -> list[Finding]:

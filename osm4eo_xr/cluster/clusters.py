@@ -33,6 +33,7 @@ from osm4eo_xr.cluster.worker import WORKER_SETUP, environment_here, expand_vari
 from osm4eo_xr.endings import last_duty
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.files import scratch_folder
+from osm4eo_xr.node import SHARED_MEMORY_ADVICE, lacks_semaphores
 
 __all__ = ["dashboard_url", "open_cluster"]
 
@@ -185,6 +186,11 @@ def _dask_settings(site: Site) -> dict[str, Any]:
 @contextmanager
 def _local_client(site: LocalSite) -> Iterator[Client]:
     """Start the processes of one machine."""
+    if (why := lacks_semaphores()) is not None:
+        raise InputError(
+            f"cluster {site.name!r} cannot start worker processes: no semaphores ({why}); "
+            f"{SHARED_MEMORY_ADVICE}, or name no cluster and compute in threads"
+        )
     plans = plan_processes(site, CPU_COUNT, MEMORY_LIMIT, visible_gpus())
     security = temporary_security(site)
     secure = {"security": security, "protocol": PROTOCOL[site.tls], "host": "127.0.0.1"}

@@ -52,7 +52,7 @@ def examine(
     site = cluster if isinstance(cluster, Site) else load_site(cluster)
     batch = isinstance(site, BatchSite)
     scratch = "" if batch else site.scratch  # a batch site's scratch exists on its nodes alone
-    findings = look_around("here", expand_variables(scratch))
+    findings = look_around("here", expand_variables(scratch), tls=site.tls)
     findings.append(check_folder("here", "working folder", Path.cwd()))
     if batch:
         findings += _check_submission(site)
@@ -121,4 +121,5 @@ def _look_inside(site: Site, dask_worker: Worker) -> list[Finding]:
     """Run in a worker: what it sees."""
     name = str(dask_worker.name)
     wants_gpu = "GPU" in dask_worker.state.total_resources
-    return look_around(name, expand_variables(site.scratch), wants_gpu=wants_gpu)
+    scratch = expand_variables(site.scratch)
+    return look_around(name, scratch, wants_gpu=wants_gpu, tls=site.tls)

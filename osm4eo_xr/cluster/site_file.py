@@ -53,6 +53,8 @@ def load_site(name_or_yaml: str | Path, **overrides: Any) -> Site:
         )
     try:
         path.open("rb").close()  # dask passes over a file that it may not read
+        # dask's public reader of YAML files. It brings PyYAML for its own configuration; as a
+        # declared dependency of ours it would be one more for this single call.
         tree = next(iter(dask.config.collect_yaml([str(path)])), None)
     except (ValueError, OSError) as error:
         reason = " ".join(str(error.__cause__ or error).split())

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import fcntl
-import glob
 import hashlib
 import json
 import os
-import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +14,7 @@ from typing import Any
 from osm4eo_xr.cogs.sidecars import sidecars_of
 from osm4eo_xr.country.ledger_file import LEDGER_FILE, read_tree, set_aside, write_tree
 from osm4eo_xr.errors import InputError
+from osm4eo_xr.files import is_part, remove_part
 
 _READ_AT_ONCE = 1 << 20
 
@@ -127,7 +126,7 @@ class Ledger:
         """Remove what a run that was killed left half-made; nobody else works in the folder."""
         for names in self._begun.values():
             for name in names:
-                _remove_remains(self._folder / name)
+                _remove_remains(self._folder / name, self._folder)
         self._begun = {}
 
     def _name_of(self, output: Path) -> str:
@@ -184,14 +183,14 @@ def only_run(folder: Path) -> Iterator[None]:
         yield
 
 
-def _remove_remains(output: Path) -> None:
-    """Remove what stands beside a product under the names that its writer gives to parts."""
-    name = glob.escape(output.name)
-    for part in (*output.parent.glob(f".{name}.part*"), *output.parent.glob(f".{name}-*")):
-        if part.is_dir() and not part.is_symlink():
-            shutil.rmtree(part)
-        else:
-            part.unlink(missing_ok=True)
+def _remove_remains(output: Path, folder: Path) -> None:
+    """Remove a product's parts, under the names that writers give them, below the folder alone."""
+    parent = output.parent
+    if not parent.is_dir() or not parent.resolve().is_relative_to(folder.resolve()):
+        return
+    for entry in list(parent.iterdir()):
+        if is_part(entry, output):
+            remove_part(entry)
 
 
 def _files_in(folder: Path) -> list[Path]:

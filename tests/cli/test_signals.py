@@ -16,6 +16,7 @@ from osm4eo_xr.models.model import save_model
 from tests.cases.country_case import make_country
 from tests.inference.test_classify import make_model
 
+SECONDS = 5  # promised; the command's own timers give up after 3.5, so a busy machine keeps it too
 CODES = {signal.SIGTERM: 143, signal.SIGINT: 130}
 
 
@@ -40,7 +41,10 @@ def end(number: signal.Signals, begun: str, folder: Path, *arguments: object) ->
         while not any(folder.rglob(begun)) and process.poll() is None:
             time.sleep(0.05)
         process.send_signal(number)
+        began = time.monotonic()
         _, said = process.communicate(timeout=60)
+        took = time.monotonic() - began
+    assert took < SECONDS
     assert process.returncode == CODES[number], said
     assert "Traceback" not in said
     return said.strip().splitlines()[-1]

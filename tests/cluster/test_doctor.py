@@ -53,6 +53,23 @@ def test_a_scratch_folder_that_cannot_be_used_is_named(tmp_path: Path) -> None:
     assert "not tried" in result.output
 
 
+def test_keys_that_cannot_be_made_are_named_where_tls_is_wanted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (good,) = [f for f in look_around("here", "") if f.check == "TLS"]
+    assert (good.state, "cryptography" in good.found) == ("ok", True)
+
+    def without() -> None:
+        raise ImportError("no module named cryptography")
+
+    monkeypatch.setattr("distributed.Security.temporary", without)
+    (finding,) = [f for f in look_around("here", "") if f.check == "TLS"]
+    assert (finding.state, finding.needed_to_start) == ("wrong", True)
+    assert "no module named cryptography" in finding.found
+    assert "or set tls: false" in finding.advice
+    assert not [f for f in look_around("here", "", tls=False) if f.check == "TLS"]
+
+
 def test_a_full_scratch_disk_is_wrong(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("osm4eo_xr.cluster.checks._LEAST_SCRATCH", 10**18)
     findings = look_around("here", str(tmp_path))

@@ -285,6 +285,18 @@ def test_doctor_sees_a_limit_of_addresses(monkeypatch: pytest.MonkeyPatch) -> No
     assert "ulimit -v allows 8.0 GiB" in found.found
 
 
+_OPEN_LOCALLY = """if True:
+    import sys, osm4eo_xr.cli.app as app
+    from osm4eo_xr.cluster.clusters import open_cluster
+    @app.app.command("open")
+    def open_it() -> None:
+        with open_cluster("local"):
+            print("opened")
+    sys.argv[1:] = ["open"]
+    app.main()
+"""
+
+
 def test_doctor_sees_that_processes_get_no_semaphores(class_map: Path, tmp_path: Path) -> None:
     before = ["unshare", "-m", "sh", "-c", 'mount -t tmpfs -o ro tmpfs /dev/shm && exec "$@"', "-"]
     if subprocess.run([*before, "true"], capture_output=True, check=False).returncode != 0:
@@ -294,3 +306,8 @@ def test_doctor_sees_that_processes_get_no_semaphores(class_map: Path, tmp_path:
     assert "no semaphores: Read-only file system; worker" in done.stdout, done.stderr
     code = _command("sieve", str(class_map), "--out", str(tmp_path / "out.tif"))
     assert _run(code, before=before).returncode == 0
+    opened = _run(_OPEN_LOCALLY, before=before)
+    assert opened.returncode == 1
+    (line,) = opened.stderr.splitlines()
+    assert "cannot start worker processes: no semaphores (Read-only file system)" in line
+    assert "mount /dev/shm" in line

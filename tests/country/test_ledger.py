@@ -84,19 +84,38 @@ def test_verifying_notices_a_flipped_byte_of_unchanged_size_and_time(written: Pa
 
 
 def test_only_left_overs_of_what_was_begun_are_swept(written: Path) -> None:
-    ours = [written / ".other.tif.part-1", written / ".other.tif-abc"]
-    theirs = [written / n for n in (".map.tif.part-1", ".other.tiffany", "other.tif", ".o.part")]
+    part = "part-some-node-123-a_b1"  # also of another host: nobody else works in the folder
+    ours = [written / f".other.tif.{part}", written / f".other.tif.{part}~"]
+    names = (
+        f".map.tif.{part}",
+        ".other.tif.part-1",
+        ".other.tif-abc",
+        ".other.tiffany",
+        "other.tif",
+    )
+    theirs = [written / n for n in names]
     for path in (*ours, *theirs):
         path.mkdir()
         (path / "file").touch()
     outside = written.parent / "kept"
     outside.mkdir()
-    (written / ".other.tif.part-link").symlink_to(outside)
+    link = written / ".other.tif.part-node-1-link"
+    link.symlink_to(outside)
     ledger = Ledger(written)
     ledger.sweep()
     assert not any(p.exists() for p in ours)
     assert all(p.exists() for p in (*theirs, outside))
-    assert not os.path.lexists(written / ".other.tif.part-link")
+    assert not os.path.lexists(link)
+
+
+def test_nothing_is_swept_through_a_link_out_of_the_folder(written: Path) -> None:
+    outside = written.parent / "outside"
+    (outside / ".a.tif.part-node-1-abc").mkdir(parents=True)
+    (written / "layers").symlink_to(outside)
+    ledger = Ledger(written)
+    ledger.begin("layer a", [written / "layers" / "a.tif"])
+    ledger.sweep()
+    assert (outside / ".a.tif.part-node-1-abc").is_dir()
 
 
 def test_no_product_lies_outside_the_folder(written: Path) -> None:
