@@ -27,6 +27,7 @@ EXTRAS = {
     "netcdf": {"h5netcdf"},
     "odc": {"odc-stac", "pystac"},
     "onnx": {"onnx", "onnxruntime"},
+    "search": {"pystac-client", "urllib3"},
     "tensorboard": {"tensorboardx"},
 }
 """The packages that one step alone needs."""
