@@ -6,6 +6,8 @@ import re
 import subprocess
 import sys
 import tomllib
+from collections.abc import Mapping
+from functools import cache
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
@@ -67,12 +69,18 @@ def imported(tree: ast.AST) -> set[str]:
     return found
 
 
+@cache
+def installed() -> Mapping[str, list[str]]:
+    """Return the distributions of each top-level module; listing them reads all their files."""
+    return packages_distributions()
+
+
 def distribution(module: str) -> str:
     for start, name in NAMESPACES.items():
         if f"{module}.".startswith(f"{start}."):
             return name
     top = module.partition(".")[0]
-    found = [name.casefold().replace("_", "-") for name in packages_distributions().get(top, [])]
+    found = [name.casefold().replace("_", "-") for name in installed().get(top, [])]
     assert found, f"{module} belongs to no installed package"
     return top if top in found else found[0]
 
@@ -120,11 +128,13 @@ STEPS = {
     "netcdf": "oxr.open_scene(f'{file}.nc')",
     "odc": "oxr.stack_items([item], grid, backend='odc')",
     "onnx": "worker._build(None, SimpleNamespace(engine='onnx'))",
+    "search": "search.search_items(search.Query('cdse', date.min, date.max), None)",
 }
 """What a user of each extra calls; TensorBoard's is left out with a hint."""
 
 SCRIPT = """
 import json, logging, sys
+from datetime import date
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -132,6 +142,7 @@ blocked, steps, file = json.loads(sys.argv[1])
 sys.modules.update(dict.fromkeys(blocked))  # as if they were not installed
 import xarray as xr
 import osm4eo_xr as oxr
+from osm4eo_xr.catalogs import search
 from osm4eo_xr.cluster import jobs
 from osm4eo_xr.cluster.site import JobWorkers, SlurmSite
 from osm4eo_xr.inference import worker
@@ -155,6 +166,10 @@ for step in range(2):
     run.log(step, {'loss': 1.0})
 """
 MODULES = {
+    "scikit-learn": "sklearn",
+    "tensorboardx": "tensorboardX",
+    "odc-stac": "odc.stac",
+    "pystac-client": "pystac_client",
     "dask-jobqueue": "dask_jobqueue",
     "scikit-learn": "sklearn",
     "tensorboardx": "tensorboardX",

@@ -3,5 +3,6 @@
 What others may use:
 
 - ``stac``: ``stack_items``, ``stack_classes``, ``composite_items``: STAC items to lazy cubes
+- ``search``: ``search_items``, ``Query``: items of a place and period from a STAC API
 - ``items``: ``read_items``: items of a file, and what each says of its assets
 """

@@ -90,6 +90,7 @@ for command in (
     training.samples,
     training.train,
     places.tiles,
+    places.search,
     warm.warm,
 ):
     app.command()(command)

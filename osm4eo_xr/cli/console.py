@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from osm4eo_xr.cluster.checks import Finding
     from osm4eo_xr.country.plan import Plan
+    from osm4eo_xr.country.searches import TileItems
     from osm4eo_xr.inference.throughput import Throughput
     from osm4eo_xr.training.status import Status
 
@@ -123,6 +124,25 @@ def print_throughput(seen: Throughput) -> None:
         soft_wrap=True,
         highlight=False,
     )
+
+
+def print_found(found: Sequence[TileItems]) -> None:
+    """Print what a search found for each tile."""
+    table = Table(title=f"{sum(len(f.days) for f in found)} items for {len(found)} tiles")
+    for heading in ("tile", "items", "first", "last", "least cloud / %", "to read / GB"):
+        table.add_column(heading, justify="left" if heading == "tile" else "right")
+    for tile in found:
+        covers = [c for c in tile.clouds if c is not None]
+        days = (min(tile.days), max(tile.days)) if tile.days else ("-", "-")
+        clearest = f"{min(covers):.1f}" if covers else "-"
+        table.add_row(tile.tile, str(len(tile.days)), *days, clearest, f"{tile.gigabytes:.2f}")
+    OUT.print(table)
+    without = [tile.tile for tile in found if not tile.days]
+    if without:
+        print_note(
+            f"no item for {' '.join(without)}; the map has no data there: widen period or "
+            f"max_cloud in the country file"
+        )
 
 
 def print_findings(findings: Sequence[Finding]) -> None:

@@ -1,4 +1,4 @@
-"""Commands about countries and the tiles that cover them."""
+"""Commands about countries: the tiles that cover them, the scenes that show them."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from typing import Annotated, Literal
 
 import typer
 
-from osm4eo_xr.cli.console import print_note
+from osm4eo_xr.cli.console import print_found, print_note
 from osm4eo_xr.cli.options import BoundaryLayer, Overwrite  # noqa: TC001 - typer reads them
 from osm4eo_xr.cli.outputs import VECTOR, outputs
 from osm4eo_xr.errors import InputError
-from osm4eo_xr.progress import OUT
+from osm4eo_xr.progress import OUT, progress_bar
 
 
 def tiles(
@@ -63,3 +63,23 @@ def _print_original(country: str) -> None:
     OUT.print(" ".join(found.tiles), highlight=False, soft_wrap=True)
     if found.stated != len(found.tiles):
         print_note(f"{found.name}: the original states {found.stated} tiles and lists these")
+
+
+def search(
+    country: Annotated[Path, typer.Argument(help="Country file (TOML) whose scenes are searched.")],
+    *,
+    refresh: Annotated[
+        bool, typer.Option("--refresh", help="Search again where items are kept already.")
+    ] = False,
+) -> None:
+    """Search the scenes of a country file, keep what is found beside it, and show it."""
+    from osm4eo_xr.country.searches import items_folder, search_scenes
+    from osm4eo_xr.country.settings_file import read_country
+
+    settings, file = read_country(country), country.resolve()
+    if not any(scene.search for scene in settings.scenes):
+        raise InputError(f"no [[scenes]] of {country} has search", advice="name a catalog there")
+    with progress_bar("search") as watch:
+        found = search_scenes(settings, file, refresh=refresh, watch=watch)
+    print_found(found)
+    OUT.print(str(items_folder(file)), soft_wrap=True, highlight=False)

@@ -126,7 +126,7 @@ class Country:
     def _box_of(self, tile: Tile) -> GeoBox:
         if tile.source.stac:
             west, south, east, north = tile.source.bounds
-            return target_geobox((west, south, east, north), bounds_crs="EPSG:4326")
+            return target_geobox((west, south, east, north), bounds_crs=tile.source.bounds_crs)
         return geobox_of(self.open_scene(tile))
 
     def open_scene(self, tile: Tile) -> xr.DataArray:

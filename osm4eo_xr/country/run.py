@@ -16,6 +16,7 @@ from osm4eo_xr.country.ledger import Ledger, only_run
 from osm4eo_xr.country.map_pieces import map_pieces
 from osm4eo_xr.country.plan import Plan, plan_pieces
 from osm4eo_xr.country.scores import accuracy_pieces
+from osm4eo_xr.country.searches import with_found_scenes
 from osm4eo_xr.country.settings_file import read_country
 from osm4eo_xr.errors import InputError
 
@@ -131,7 +132,8 @@ def run_country(
 
 def _open(path: str | Path, *, hashing: bool = True, verify: bool = False) -> _Pieces:
     """Read a country file and list what its run makes first."""
-    settings, base = read_country(path), Path(path).resolve().parent
+    file = Path(path).resolve()
+    settings, base = with_found_scenes(read_country(path), file), file.parent
     out = base / settings.out
     ledger = Ledger(out, hashing=hashing, verify=verify)
     run = Country(settings, base, ledger, out)

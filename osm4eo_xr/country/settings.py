@@ -26,7 +26,7 @@ def _check_date(text: str, key: str) -> None:
 
 @dataclass(frozen=True)
 class SceneFiles:
-    """``[[scenes]]``: one tile, one tile per file of a glob, or a composite of STAC items.
+    """``[[scenes]]``: a tile, a tile per file of a glob, a composite of STAC items, or a search.
 
     Attributes
     ----------
@@ -35,6 +35,22 @@ class SceneFiles:
     stac : str
         Path of a STAC catalog, collection, item or item collection, instead of ``files``; needs
         ``tile`` and ``bounds``.
+    search : str
+        Catalog to search, instead of ``files`` and ``stac``: "earth-search",
+        "planetary-computer", "cdse", or the root of a STAC API; needs ``period`` and a boundary.
+        ``osm4eo-xr search`` freezes what it finds.
+    collection : str
+        Where to search; left out, the catalog's Sentinel-2 surface reflectance.
+    period : tuple of str
+        First and last day of the search, YYYY-MM-DD.
+    months : tuple of int
+        Only these months of the period, 1 to 12.
+    max_cloud : float
+        Most cloud cover of an item, per cent.
+    limit : int
+        Most items per tile; the clearest are taken.
+    grid : {"laea", "mgrs"}
+        Tiles of a search: squares of 100 km of EPSG:3035, or Sentinel-2's.
     tile : str
         Id of the tile; left out, every file is a tile called after its stem.
     date : str
@@ -42,7 +58,9 @@ class SceneFiles:
     bands : tuple of str
         Bands to read; left out, all that the method knows, or four of 10 m of STAC items.
     bounds : tuple of float
-        West, south, east, north of the composite in degrees.
+        West, south, east, north of the composite, in ``bounds_crs``.
+    bounds_crs : str
+        CRS of ``bounds``; left out, degrees (EPSG:4326).
     composite : {"medoid", "median", "best"}
         How items become one scene.
     clouds : int
@@ -51,23 +69,45 @@ class SceneFiles:
 
     files: tuple[str, ...] = ()
     stac: str = ""
+    search: str = ""
+    collection: str = ""
+    period: tuple[str, ...] = ()
+    months: tuple[int, ...] = ()
+    max_cloud: float = 60.0
+    limit: int = 8
+    grid: Literal["laea", "mgrs"] = "laea"
     tile: str = ""
     date: str = ""
     bands: tuple[str, ...] = ()
     bounds: tuple[float, ...] = ()
+    bounds_crs: str = "EPSG:4326"
     composite: Literal["medoid", "median", "best"] = "medoid"
     clouds: int = 2
 
     def __post_init__(self) -> None:
-        one = bool(self.files) != bool(self.stac)
-        _check(one, "files", self.files, "paths or globs, or else stac = a catalog")
+        sources = [bool(self.files), bool(self.stac), bool(self.search)]
+        known = "paths or globs, or else stac = a catalog file or search = a catalog's name"
+        _check(sum(sources) == 1, "files", self.files, known)
         _check_date(self.date, "date")
         if self.tile:
             check_name(self.tile, "tile")
         if self.stac:
             _check(bool(self.tile), "tile", self.tile, "an id, as the scene has stac")
             four = len(self.bounds) == 4  # noqa: PLR2004 - west, south, east, north
-            _check(four, "bounds", self.bounds, "west, south, east, north in degrees")
+            _check(four, "bounds", self.bounds, "west, south, east, north")
+        if self.search:
+            self._check_search()
+
+    def _check_search(self) -> None:
+        _check(not self.tile, "tile", self.tile, "none: a search names its tiles")
+        two = len(self.period) == 2  # noqa: PLR2004 - first and last day
+        _check(two, "period", self.period, "first and last day, YYYY-MM-DD")
+        for day in self.period:
+            _check_date(day, "period")
+        _check(self.period[0] <= self.period[1], "period", self.period, "first, then last")
+        _check({*self.months} <= {*range(1, 13)}, "months", self.months, "1 to 12")
+        _check(0 <= self.max_cloud <= 100, "max_cloud", self.max_cloud, "0 to 100 per cent")  # noqa: PLR2004
+        _check(self.limit > 0, "limit", self.limit, "1 item or more")
 
 
 @dataclass(frozen=True)

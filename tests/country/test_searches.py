@@ -1,0 +1,128 @@
+"""Scenes that are searched for: frozen beside the country file, then a run like any other."""
+
+import json
+from collections import deque
+from collections.abc import Iterator
+from pathlib import Path
+
+import geopandas as gpd
+import pytest
+import rasterio
+import shapely
+
+from osm4eo_xr.catalogs.items import read_items
+from osm4eo_xr.cli.app import main
+from osm4eo_xr.country.run import plan_country, run_country
+from osm4eo_xr.country.searches import search_scenes, with_found_scenes
+from osm4eo_xr.country.settings_file import read_country
+from osm4eo_xr.errors import InputError
+from tests.cases.country_case import tiny_model
+from tests.cases.stac_server import Api, serving
+
+PLACE = shapely.box(15.50, 46.00, 15.52, 46.02)
+
+SETTINGS = """
+name = "A piece of Slovenia"
+
+[[scenes]]
+search = "{url}"
+collection = "sentinel-2-l2a"
+period = [2023-08-01, 2023-08-31]
+max_cloud = {cloud}
+limit = 3
+
+[boundary]
+file = "place.gpkg"
+
+[classify]
+model = "tiny"
+
+[[layers]]
+classes = ["water"]
+"""
+
+
+@pytest.fixture
+def api(data_dir: Path) -> Iterator[Api]:
+    with serving(Api(read_items(data_dir / "stac_33TW" / "catalog.json"))) as server:
+        yield server
+
+
+@pytest.fixture
+def country(api: Api, tmp_path: Path) -> Path:
+    tiny_model(tmp_path / "tiny")
+    gpd.GeoDataFrame(geometry=[PLACE], crs=4326).to_file(tmp_path / "place.gpkg")
+    path = tmp_path / "c.toml"
+    path.write_text(SETTINGS.format(url=api.url, cloud=50))
+    return path
+
+
+def frozen(country: Path) -> dict[str, list[dict]]:
+    folder = country.with_suffix(".items")
+    return {p.stem: json.loads(p.read_text())["features"] for p in folder.iterdir()}
+
+
+def test_from_search_to_map_and_once_more_without_the_catalog(api: Api, country: Path) -> None:
+    plan = plan_country(country)
+    assert plan.tiles == ("100kmE47N25",)
+    out = run_country(country)
+    with rasterio.open(out / "water.tif") as file:
+        assert file.crs.to_epsg() == 3035
+        assert (file.read() != file.nodata).any()
+    (items,) = frozen(country).values()
+    covers = [item["properties"]["eo:cloud_cover"] for item in items]
+    assert len(items) == 3
+    assert covers == sorted(covers)
+    assert max(covers) <= 50
+    before = {p: p.read_bytes() for p in out.rglob("*.tif")}
+    asked = len(api.asked)
+    api.items.clear()  # the catalog forgets; the run does not
+    assert not [p for p in plan_country(country).pieces if not p.done]
+    run_country(country)
+    assert len(api.asked) == asked
+    assert {p: p.read_bytes() for p in out.rglob("*.tif")} == before
+
+
+def test_other_settings_are_another_search_and_refresh_asks_again(api: Api, country: Path) -> None:
+    settings = read_country(country)
+    assert [len(t.days) for t in search_scenes(settings, country)] == [3]
+    asked = len(api.asked)
+    search_scenes(settings, country)
+    assert len(api.asked) == asked
+    search_scenes(settings, country, refresh=True)
+    assert len(api.asked) > asked
+    country.write_text(SETTINGS.format(url=api.url, cloud=0.3))
+    assert [len(t.days) for t in search_scenes(read_country(country), country)] == [2]
+
+
+def test_a_catalog_that_fails_leaves_what_was_found(api: Api, country: Path) -> None:
+    settings = read_country(country)
+    search_scenes(settings, country)
+    before = frozen(country)
+    api.failures = deque([400] * 9)
+    with pytest.raises(InputError, match=r"the search at .* failed"):
+        search_scenes(settings, country, refresh=True)
+    assert frozen(country) == before
+
+
+def test_no_item_and_no_place_are_told(api: Api, country: Path) -> None:
+    country.write_text(SETTINGS.format(url=api.url, cloud=0))
+    with pytest.raises(InputError, match="found no item for any of 1 tiles; widen period"):
+        with_found_scenes(read_country(country), country)
+    country.write_text(
+        SETTINGS.format(url=api.url, cloud=9).replace('[boundary]\nfile = "place.gpkg"', "")
+    )
+    with pytest.raises(InputError, match=r"there is no \[boundary\]"):
+        with_found_scenes(read_country(country), country)
+
+
+def test_the_command_shows_what_was_found(api: Api, country: Path, monkeypatch, capsys) -> None:
+    monkeypatch.setattr("sys.argv", ["osm4eo-xr", "search", str(country)])
+    with pytest.raises(SystemExit) as end:
+        main()
+    assert not end.value.code
+    shown = capsys.readouterr().out
+    assert "3 items for 1 tiles" in shown
+    assert "100kmE47N25" in shown
+    assert str(country.with_suffix(".items")) in shown
+    assert api.asked
