@@ -171,9 +171,6 @@ MODULES = {
     "odc-stac": "odc.stac",
     "pystac-client": "pystac_client",
     "dask-jobqueue": "dask_jobqueue",
-    "scikit-learn": "sklearn",
-    "tensorboardx": "tensorboardX",
-    "odc-stac": "odc.stac",
 }
 
 
