@@ -1,10 +1,15 @@
 # The public names: the one list, from which the package imports each when it is first used.
 
 from ._version import __version__ as __version__
+from .accuracy.assessment import assess as assess
+from .accuracy.designs.design import SamplingDesign as SamplingDesign
+from .accuracy.designs.design import open_design as open_design
+from .accuracy.designs.design import write_design as write_design
+from .accuracy.designs.points import design_points as design_points
 from .accuracy.estimators import AccuracyReport as AccuracyReport
-from .accuracy.estimators import assess as assess
 from .accuracy.held_out import evaluate as evaluate
 from .accuracy.random_forest import random_forest_report as random_forest_report
+from .accuracy.report import DesignReport as DesignReport
 from .catalogs.stac import composite_items as composite_items
 from .catalogs.stac import stack_classes as stack_classes
 from .catalogs.stac import stack_items as stack_items
@@ -70,11 +75,13 @@ from .vectors import write_vector as write_vector
 
 __all__ = [
     "AccuracyReport",
+    "DesignReport",
     "InputError",
     "Legend",
     "Model",
     "NetSettings",
     "Normalization",
+    "SamplingDesign",
     "TrainSettings",
     "__version__",
     "agreement",
@@ -88,6 +95,7 @@ __all__ = [
     "country_tiles",
     "dashboard_url",
     "default_legend",
+    "design_points",
     "device_annotations",
     "draw_samples",
     "evaluate",
@@ -105,6 +113,7 @@ __all__ = [
     "mosaic",
     "open_allocation",
     "open_cluster",
+    "open_design",
     "open_landuse",
     "open_probabilities",
     "open_raster",
@@ -132,6 +141,7 @@ __all__ = [
     "train",
     "unclaimed_tags",
     "write_cog",
+    "write_design",
     "write_labels",
     "write_landuse",
     "write_samples",

@@ -6,10 +6,12 @@ import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from odc.geo.crs import CRS
 from odc.geo.geobox import GeoBox
 from odc.geo.geom import BoundingBox
 
 from osm4eo_xr.errors import InputError
+from osm4eo_xr.geodesy import project_bounds
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Mapping
@@ -50,12 +52,14 @@ def target_geobox(
     """Return the snapped grid that covers ``bounds``.
 
     Pixel edges lie on whole multiples of ``resolution``, so any two grids of one CRS and
-    resolution share their pixels and tiles fit together without resampling.
+    resolution share their pixels and tiles fit together without resampling. Edges of the bounds
+    are projected point by point: all ground between them is inside.
 
     Parameters
     ----------
     bounds : tuple of float
-        Left, bottom, right, top in units of ``bounds_crs``.
+        Left, bottom, right, top in units of ``bounds_crs``; in degrees left exceeds right where
+        they cross the antimeridian.
     bounds_crs, crs : str
         CRS of the bounds and of the grid.
     resolution : float
@@ -74,11 +78,16 @@ def target_geobox(
     ((3, 4), (4321000.0, 3210000.0, 4321040.0, 3210030.0))
     """
     left, bottom, right, top = bounds
-    if not (all(map(math.isfinite, bounds)) and left < right and bottom < top):
+    wraps = bounds_crs != crs and CRS(bounds_crs).geographic and -180 <= right < left <= 180  # noqa: PLR2004
+    if not (all(map(math.isfinite, bounds)) and (left < right or wraps) and bottom < top):
         raise InputError(f"bounds {bounds} are empty; give left < right and bottom < top")
-    box = BoundingBox(left, bottom, right, top, crs=bounds_crs)
-    if bounds_crs != crs:
-        box = box.to_crs(crs)
+    left, bottom, right, top = project_bounds(bounds, bounds_crs, crs)
+    if left >= right:
+        raise InputError(
+            f"bounds {bounds} cross the antimeridian of {crs}",
+            advice="give a crs of that place, or its halves one after the other",
+        )
+    box = BoundingBox(left, bottom, right, top, crs=crs)
     return GeoBox.from_bbox(box, crs=crs, resolution=resolution, anchor="edge")
 
 

@@ -2,8 +2,13 @@
 
 What others may use:
 
-- ``estimators``: ``AccuracyReport`` and ``assess``: confusion counts of a class map and scores
-  from their sum
+- ``assessment``: ``assess``: a class map against points of a design, or any reference
+- ``designs``: sampling designs: points, strata, interpreters' sheets
+- ``sampling``: ratios of totals from probability samples, standard errors, intervals
+- ``figures``: accuracies and areas with intervals, from a sample
+- ``assisted``: areas of single layers with the help of the map's probabilities
+- ``report``: ``DesignReport``: all that a design says about a map
+- ``estimators``: ``AccuracyReport``: confusion counts and scores from their sum
 - ``held_out``: ``evaluate``: a model on the samples that were held out
 - ``random_forest``: ``random_forest_report``: a forest on single pixels' spectra to compare with
 - ``reference_pairs``: pairs of reference and map class, from points or from a label raster

@@ -17,15 +17,21 @@ import numpy as np
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.files import replace_text
 from osm4eo_xr.html_table import html_table
-from osm4eo_xr.legend import Legend, default_legend
 
 if TYPE_CHECKING:
-    import xarray as xr
-    from geopandas import GeoDataFrame
     from jaxtyping import Int64, UInt8
     from rich.table import Table
 
-__all__ = ["AccuracyReport", "assess", "confusion_counts"]
+    from osm4eo_xr.legend import Legend
+
+__all__ = ["CAUTION", "AccuracyReport", "cohens_kappa", "confusion_counts"]
+
+CAUTION = (
+    "Shares of what was compared, without intervals: they are the map's own accuracy only if the "
+    "points are a simple random sample of it, and not if they were drawn by class or from "
+    "OpenStreetMap. Draw points with design-points for figures with intervals."
+)
+"""What a reader of figures without a design has to know."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,8 +74,8 @@ class AccuracyReport:
     def __add__(self, other: AccuracyReport) -> AccuracyReport:
         if self.legend != other.legend:
             raise InputError(
-                f"reports of legends {self.legend.name!r} and {other.legend.name!r} do not add up; "
-                f"assess both with one legend"
+                f"reports of legends {self.legend.name!r} and {other.legend.name!r} do not add up",
+                advice="assess both with one legend",
             )
         counts, missing = self.counts + other.counts, self.missing + other.missing
         left_out = self.left_out + other.left_out
@@ -106,9 +112,7 @@ class AccuracyReport:
     @cached_property
     def kappa(self) -> float:
         """Cohen's kappa: agreement beyond that of chance; NaN where chance alone agrees fully."""
-        rows, cols = self.counts.sum(axis=1), self.counts.sum(axis=0)
-        chance = float(_ratio(float(rows.astype(float) @ cols), float(self.total) ** 2))
-        return float(_ratio(self.overall_accuracy - chance, 1.0 - chance))
+        return cohens_kappa(self.counts)
 
     @cached_property
     def producers_accuracy(self) -> np.ndarray:
@@ -144,6 +148,7 @@ class AccuracyReport:
             "total": self.total,
             "missing": self.missing,
             "left_out": self.left_out,
+            "caution": CAUTION,
             **{name: _plain(getattr(self, name)) for name in _SCORES},
             **{name: _plain(value) for name, value in self.calibration.items()},
             "classes": [self._class_scores(k) for k in range(len(self.legend.ids))],
@@ -178,7 +183,7 @@ class AccuracyReport:
         """Return the scores per class as a rich table."""
         from rich.table import Table
 
-        table = Table(title=self.name or None, caption=self._summary())
+        table = Table(title=self.name or None, caption=f"{self._summary()}\n{CAUTION}")
         table.add_column("class")
         for heading in ("reference", "map", "producer's", "user's", "F1"):
             table.add_column(heading, justify="right")
@@ -214,6 +219,18 @@ class AccuracyReport:
 _SCORES = ("overall_accuracy", "average_accuracy", "kappa", "mean_f1")
 
 
+def cohens_kappa(counts: Int64[np.ndarray, "k k"]) -> float:
+    """Return the agreement of two sides beyond that of chance; NaN where chance agrees fully.
+
+    Source
+    ------
+    Cohen 1960, "A coefficient of agreement for nominal scales".
+    """
+    rows, cols, total = counts.sum(axis=1), counts.sum(axis=0), float(counts.sum())
+    chance = float(_ratio(float(rows.astype(float) @ cols), total**2))
+    return float(_ratio(_ratio(np.trace(counts), total) - chance, 1.0 - chance))
+
+
 def confusion_counts(
     reference: UInt8[np.ndarray, "*n"], predicted: UInt8[np.ndarray, "*n"], legend: Legend
 ) -> tuple[Int64[np.ndarray, "k k"], int]:
@@ -245,47 +262,6 @@ def confusion_counts(
     return pairs[np.ix_(ids, ids)].astype(np.int64), int(pairs[ids, 0].sum())
 
 
-def assess(
-    class_map: xr.DataArray,
-    reference: GeoDataFrame | xr.DataArray | str | Path,
-    *,
-    legend: Legend | None = None,
-    column: str | None = None,
-    layer: str = "",
-) -> AccuracyReport:
-    """Compare a class map with points or with a label raster.
-
-    Parameters
-    ----------
-    class_map : DataArray (y, x), uint8
-        0 = no data; may be lazy, chunks are compared one by one.
-    reference : GeoDataFrame, DataArray or path
-        Points with a class each; or labels (y, x) uint8 on the map's grid, 0 = unlabeled; or
-        the path of a vector file or table (lon, lat) of points or of a GeoTIFF of labels. Points
-        may be on any CRS.
-    legend : Legend, optional
-        By default the twelve classes of OSMlanduse.
-    column : str, optional
-        Column of the points that holds the class: id, slug or name, or its CORINE code in a
-        column ``clc``. By default the first of class_id, class, label, clc. Points without a
-        class or a place are left out and counted.
-    layer : str
-        Which of several layers of a vector file.
-
-    Raises
-    ------
-    InputError
-        If the reference cannot be read, does not overlap the map, or holds unknown classes.
-    """
-    from osm4eo_xr.accuracy import reference_pairs
-
-    legend = legend or default_legend()
-    counts, missing, left_out, name = reference_pairs.compare(
-        class_map, reference, legend, column, layer
-    )
-    return AccuracyReport(counts, legend, missing, name=name, left_out=left_out)
-
-
 def _check_known(pairs: np.ndarray, legend: Legend) -> None:
     """Refuse classes that the legend lacks."""
     known = [0, *legend.ids]
@@ -294,8 +270,8 @@ def _check_known(pairs: np.ndarray, legend: Legend) -> None:
         strange = sorted(set(ids.tolist()) - set(known))
         if strange:
             raise InputError(
-                f"the {side} holds class {strange[0]}, which legend {legend.name!r} does not have; "
-                f"give the legend it was made with"
+                f"the {side} holds class {strange[0]}, which legend {legend.name!r} does not have",
+                advice="give the legend it was made with",
             )
 
 

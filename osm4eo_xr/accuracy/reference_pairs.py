@@ -19,7 +19,7 @@ from osm4eo_xr.legend import NO_DATA
 from osm4eo_xr.vectors import read_vector
 
 if TYPE_CHECKING:
-    from geopandas import GeoDataFrame
+    from geopandas import GeoDataFrame, GeoSeries
     from jaxtyping import UInt8
 
     from osm4eo_xr.legend import Legend
@@ -36,7 +36,8 @@ def compare(
     """Return counts (reference, map), pairs without map, points left out, the reference's name."""
     if class_map.dims != ("y", "x") or class_map.dtype != np.uint8:
         raise InputError(
-            f"the class map is {class_map.dtype} with dims {class_map.dims}; give uint8 (y, x)"
+            f"the class map is {class_map.dtype} with dims {class_map.dims}",
+            advice="give uint8 (y, x)",
         )
     name = "reference"
     if isinstance(reference, str | Path):
@@ -62,13 +63,15 @@ def _compare_rasters(
 ) -> tuple[np.ndarray, int]:
     """Count over the ground that both cover, chunk by chunk."""
     if labels.ndim != 2 or labels.dtype != np.uint8:  # noqa: PLR2004 - y and x
-        raise InputError(f"{name} is {labels.dtype} {labels.dims}; give labels uint8 (y, x)")
+        raise InputError(
+            f"{name} is {labels.dtype} {labels.dims}", advice="give labels uint8 (y, x)"
+        )
     a, b = geobox_of(class_map), geobox_of(labels)
     if not same_grid(a, b):
         raise InputError(
             f"{name} and the class map are on different grids ({crs_name(b.crs)}, "
-            f"{b.resolution.x:g} and {crs_name(a.crs)}, {a.resolution.x:g}); rasterize "
-            f"the labels with like=the map"
+            f"{b.resolution.x:g} and {crs_name(a.crs)}, {a.resolution.x:g})",
+            advice="rasterize the labels with like=the map",
         )
     row = round((b.affine.f - a.affine.f) / a.affine.e)
     col = round((b.affine.c - a.affine.c) / a.affine.a)
@@ -77,7 +80,9 @@ def _compare_rasters(
         _overlap(-row, b.shape[0], a.shape[0]), _overlap(-col, b.shape[1], a.shape[1])
     ]
     if not on_map.size:
-        raise InputError(f"{name} and the class map do not overlap; give labels of its ground")
+        raise InputError(
+            f"{name} and the class map do not overlap", advice="give labels of its ground"
+        )
     return _sum_chunks(on_labels, on_map, legend)
 
 
@@ -107,25 +112,52 @@ def _compare_points(
 ) -> tuple[np.ndarray, int, int]:
     """Count points by the pixel that each lies in, and those without a class or a place."""
     if points.crs is None:
-        raise InputError(f"{name} has no CRS; assign one, for example points.set_crs(3035)")
+        raise InputError(
+            f"{name} has no CRS", advice="assign one, for example points.set_crs(3035)"
+        )
     import geopandas as gpd
 
-    classes, places = _classes_of(points, legend, column, name), _places_of(points, name)
+    chosen = label_column(points, column, name)
+    classes = class_ids(points[chosen], chosen, legend, name)
+    places = _places_of(points, name)
     known = (classes > 0) & ~(shapely.is_missing(places) | shapely.is_empty(places))
     if not known.any():
-        raise InputError(f"{name} has no point with both a class and a place; give some")
+        raise InputError(f"{name} has no point with both a class and a place", advice="give some")
     classes, where = classes[known], gpd.GeoSeries(places[known], crs=points.crs)
-    geobox = geobox_of(class_map)
-    placed = where.to_crs(str(geobox.crs))
+    found = values_at(class_map, where, name)
+    return *confusion_counts(classes, found, legend), int((~known).sum())
+
+
+def values_at(raster: xr.DataArray, places: GeoSeries, name: str = "the design") -> np.ndarray:
+    """Return the pixel that each point lies in, 0 outside.
+
+    Parameters
+    ----------
+    raster : DataArray (y, x)
+        Lazy or not; only chunks that hold points are read.
+    places : GeoSeries
+        Points, on any CRS.
+    name : str
+        What they are, for messages.
+
+    Raises
+    ------
+    InputError
+        If none lies on the raster.
+    """
+    geobox = geobox_of(raster)
+    placed = places.to_crs(str(geobox.crs))
     col, row = ~geobox.affine * np.stack([placed.x, placed.y])
     inside = (row >= 0) & (row < geobox.shape[0]) & (col >= 0) & (col < geobox.shape[1])
     if not inside.any():
-        raise InputError(f"no point of {name} lies on the class map; give points of its ground")
+        raise InputError(
+            f"no point of {name} lies on the class map", advice="give points of its ground"
+        )
     row, col = (np.floor(index[inside]).astype(np.int64) for index in (row, col))
-    found = np.zeros(len(where), np.uint8)
+    found = np.zeros(len(places), raster.dtype)
     at = {dim: xr.DataArray(index, dims="point") for dim, index in (("y", row), ("x", col))}
-    found[inside] = class_map.isel(at).to_numpy()
-    return *confusion_counts(classes, found, legend), int((~known).sum())
+    found[inside] = raster.isel(at).to_numpy()
+    return found
 
 
 def _places_of(points: GeoDataFrame, name: str) -> np.ndarray:
@@ -138,27 +170,43 @@ def _places_of(points: GeoDataFrame, name: str) -> np.ndarray:
     others = np.flatnonzero((kinds != GeometryType.POINT) & (kinds != GeometryType.MISSING))
     if others.size:
         raise InputError(
-            f"{name} holds a {places[others[0]].geom_type} in row {others[0]}; give points (those "
-            f"of a MultiPoint one by one), or rasterize polygons to labels"
+            f"{name} holds a {places[others[0]].geom_type} in row {others[0]}",
+            advice=(
+                "give points (those of a MultiPoint one by one), or rasterize polygons to labels"
+            ),
         )
     return places
 
 
-def _classes_of(
-    points: GeoDataFrame, legend: Legend, column: str | None, name: str
-) -> UInt8[np.ndarray, " n"]:
-    """Return the class id of each point; 0 = none."""
+def label_column(points: Any, column: str | None, name: str) -> str:
+    """Return the column of a frame that holds the class: the one that is named, or a usual one.
+
+    Raises
+    ------
+    InputError
+        If there is none.
+    """
     wanted = (column,) if column else COLUMNS
     there = [c for c in wanted if c in points.columns]
     if not there:
-        have = ", ".join(str(c) for c in points.columns if c != points.geometry.name)
+        have = ", ".join(str(c) for c in points.columns if c != "geometry")
         raise InputError(
-            f"{name} has no column {' or '.join(wanted)}; it has {have or 'none'}: "
-            f"name the one that holds the class (column)"
+            f"{name} has no column {' or '.join(wanted)}",
+            advice=f"it has {have or 'none'}: name the one that holds the class (column)",
         )
-    given = points[there[0]]
+    return there[0]
+
+
+def class_ids(given: Any, column: str, legend: Legend, name: str) -> UInt8[np.ndarray, " n"]:
+    """Return the class id of each label of a column; 0 = none.
+
+    Raises
+    ------
+    InputError
+        If the legend does not have one of them.
+    """
     values = [v if known else None for v, known in zip(given, given.notna(), strict=True)]
-    prefix = "clc:" if there[0] == "clc" else ""
+    prefix = "clc:" if column == "clc" else ""
     ids = {}
     for value in set(values):
         if value is None or not str(value).strip():
@@ -168,5 +216,5 @@ def _classes_of(
         try:
             ids[value] = legend.find(f"{prefix}{plain}").id
         except InputError as error:
-            raise InputError(f"{name}, column {there[0]}: {error}") from None
+            raise InputError(f"{name}, column {column}: {error}") from None
     return np.array([ids[value] for value in values], np.uint8)

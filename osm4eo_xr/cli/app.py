@@ -16,7 +16,7 @@ from typing import Annotated, Any
 import typer
 
 from osm4eo_xr._version import __version__
-from osm4eo_xr.cli import labels, models, places, training, warm
+from osm4eo_xr.cli import accuracy, labels, models, places, training, warm
 from osm4eo_xr.cli.console import (
     print_findings,
     print_note,
@@ -35,7 +35,7 @@ from osm4eo_xr.cli.options import (
     read_outline,
     write_raster,
 )
-from osm4eo_xr.cli.outputs import RASTER, REPORT, VECTOR, Asked, outputs
+from osm4eo_xr.cli.outputs import RASTER, VECTOR, Asked, outputs
 from osm4eo_xr.cli.signals import ended_by_signals, on_signal_stays
 from osm4eo_xr.node import address_limit, raise_open_files
 from osm4eo_xr.progress import OUT, piece_bars, progress_bar
@@ -92,6 +92,8 @@ for command in (
     places.tiles,
     places.search,
     warm.warm,
+    accuracy.design_points,
+    accuracy.assess,
 ):
     app.command()(command)
 
@@ -245,34 +247,6 @@ def extract(
             with progress_bar(vector.name) as progress:
                 shapes = to_vector(written, legend=classes, simplify=simplify, progress=progress)
             write_vector(shapes, place(vector))
-
-
-@app.command()
-def assess(
-    class_map: ClassMap,
-    points: Annotated[
-        Path, typer.Option("--points", help="Vector file or table (lon, lat) with classes.")
-    ],
-    out: Out,
-    column: Annotated[
-        str | None, typer.Option(help="Column that holds the class (class_id, class, label, clc).")
-    ] = None,
-    points_layer: Annotated[
-        str, typer.Option("--points-layer", help="Layer of --points, if it has several.")
-    ] = "",
-    legend: LegendFile = None,
-    overwrite: Overwrite = False,
-) -> None:
-    """Compare a class map with reference points and write the scores as JSON."""
-    from osm4eo_xr.accuracy.estimators import assess as compare
-    from osm4eo_xr.rasters.open import open_raster
-
-    inputs = [class_map, points, legend]
-    with outputs([(out, REPORT)], inputs, overwrite=overwrite) as place:
-        how: Any = {"legend": read_legend(legend), "column": column, "layer": points_layer}
-        report = compare(open_raster(class_map), points, **how)
-        OUT.print(report)
-        report.save(place(out))
 
 
 @app.command()

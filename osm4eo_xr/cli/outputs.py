@@ -37,6 +37,8 @@ RASTER = Kind("a GeoTIFF", (".tif", ".tiff"))
 VECTOR = Kind("a vector file", VECTOR_SUFFIXES)
 REPORT = Kind("a JSON report", (".json",))
 PICTURE = Kind("a picture", (".png", ".jpg", ".pdf", ".svg"))
+PAGE = Kind("a web page", (".html",))
+DESIGN = Kind("a sampling design", marker="design.json")
 AREAS = Kind("a folder of land use", marker="_landuse.json")
 SAMPLES = Kind("a sample set", (".zarr",), marker="zarr.json")
 MODEL = Kind("a model folder", marker="model.json")
@@ -44,7 +46,7 @@ RUN = Kind("a training run", marker="run.json")
 
 Asked = Sequence[tuple[Path | None, Kind]]
 
-_FORMATS = {*RASTER.suffixes, *VECTOR.suffixes, *REPORT.suffixes, *PICTURE.suffixes}
+_FORMATS = {*RASTER.suffixes, *VECTOR.suffixes, *REPORT.suffixes, *PICTURE.suffixes, *PAGE.suffixes}
 _FORMATS |= {".zarr", ".nc", ".pbf", ".osm", ".jp2", ".vrt", ".toml", ".h5", ".zip"}
 # What GDAL, QGIS and shapefiles keep beside a file: behind its name, or instead of its suffix.
 _BEHIND = (".aux.xml", ".ovr", ".msk")

@@ -21,6 +21,7 @@ from odc.geo.geobox import GeoBox
 from osm4eo_xr._version import __version__
 from osm4eo_xr.country.scores import ACCURACY_FILE
 from osm4eo_xr.files import replace_text
+from osm4eo_xr.geodesy import pixel_area
 from osm4eo_xr.grid import geobox_of, georeference
 from osm4eo_xr.plot import class_figure, confusion_matrix, training_curves
 
@@ -101,7 +102,7 @@ def class_areas(run: Country) -> list[dict[str, Any]]:
 
     final = open_raster(run.final_map)
     counts = da.bincount(final.data.ravel(), minlength=256).compute()
-    pixel = abs(geobox_of(final).affine.determinant) / 1e6
+    pixel = pixel_area(geobox_of(final)) / 1e6
     land = int(counts[list(run.legend.ids)].sum())
     return [
         {

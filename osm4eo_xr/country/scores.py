@@ -64,7 +64,7 @@ def _of_samples(run: Country, path: Path, progress: Progress | None) -> dict[str
 
 def _of_points(run: Country) -> dict[str, Any]:
     """Score the final map on reference points."""
-    from osm4eo_xr.accuracy.estimators import assess
+    from osm4eo_xr.accuracy.assessment import assess
     from osm4eo_xr.rasters.open import open_raster
 
     settings = run.settings.accuracy

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from odc.geo.geobox import GeoBox
 
+from osm4eo_xr.geodesy import project_bounds
 from osm4eo_xr.grid import TARGET_CRS, check_grid, target_geobox
 from osm4eo_xr.rasters.files import PathLike, is_store, list_files, open_image
 
@@ -23,15 +24,9 @@ def read_grid(path: PathLike | Sequence[PathLike]) -> GeoBox:
 
 def grid_over(grids: Iterable[GeoBox]) -> GeoBox:
     """Return the target grid (EPSG:3035, 10 m, snapped) that covers some grids."""
-    boxes = [grid.boundingbox.to_crs(TARGET_CRS) for grid in grids]
-    return target_geobox(
-        (
-            min(b.left for b in boxes),
-            min(b.bottom for b in boxes),
-            max(b.right for b in boxes),
-            max(b.top for b in boxes),
-        )
-    )
+    boxes = [project_bounds(grid.boundingbox.bbox, grid.crs, TARGET_CRS) for grid in grids]
+    left, bottom, right, top = zip(*boxes, strict=True)
+    return target_geobox((min(left), min(bottom), max(right), max(top)))
 
 
 def _grids_of_file(path: str) -> list[GeoBox]:

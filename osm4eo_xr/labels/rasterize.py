@@ -17,6 +17,7 @@ from dask.delayed import delayed
 from odc.geo.geobox import GeoBox
 
 from osm4eo_xr.errors import InputError
+from osm4eo_xr.geodesy import project_bounds, segmentized
 from osm4eo_xr.grid import TARGET_CRS, geobox_of, georeference, nodata_of
 from osm4eo_xr.labels.burn import (
     CHUNK,
@@ -246,7 +247,10 @@ def _carried(polygons: gpd.GeoDataFrame, legend: Legend, geobox: GeoBox, min_are
     if polygons.crs is None:
         raise InputError("the polygons have no CRS", advice="assign one with polygons.set_crs")
     _check_classes(set(polygons["class_id"]), legend)
-    projected = polygons.to_crs(str(geobox.crs))
+    shapes = polygons.geometry.to_numpy()
+    if polygons.crs != str(geobox.crs):
+        shapes = segmentized(shapes, polygons.crs)
+    projected = polygons.set_geometry(shapes, crs=polygons.crs).to_crs(str(geobox.crs))
     check_overlap(projected.total_bounds, projected.intersects(window_of(geobox)).any(), geobox)
     if min_area > 0:
         area = polygons["area"] if "area" in polygons else polygons.to_crs(TARGET_CRS).area
@@ -284,7 +288,8 @@ def _degrees(box: GeoBox) -> Bounds:
     """Return west, south, east, north of a block, with a margin."""
     left, bottom, right, top = box.boundingbox
     margin = _MARGIN * max(right - left, top - bottom) + max(map(abs, box.resolution.xy))
-    west, south, east, north = box.boundingbox.buffered(margin, margin).to_crs(OSM_CRS)
+    around = box.boundingbox.buffered(margin, margin).bbox
+    west, south, east, north = project_bounds(around, box.crs, OSM_CRS)
     return west, south, east, north
 
 

@@ -15,6 +15,7 @@ from dask.delayed import delayed
 
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.files import replace_text
+from osm4eo_xr.geodesy import pixel_area
 from osm4eo_xr.grid import geobox_of
 from osm4eo_xr.labels.rasterize import rasterize_labels
 from osm4eo_xr.legend import NO_DATA, Legend, default_legend
@@ -78,7 +79,7 @@ def label_report(
             "the boundary holds no pixel of the labels", advice="give that of the same place"
         )
     known = counts.sum(axis=0)
-    pixel = abs(geobox_of(labels).affine.determinant) / 1e6
+    pixel = pixel_area(geobox_of(labels)) / 1e6
     tags, problems = _contents(polygons)
     report: dict[str, Any] = {
         "area_km2": total * pixel,

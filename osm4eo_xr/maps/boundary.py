@@ -13,6 +13,7 @@ from shapely.affinity import affine_transform
 from shapely.geometry.base import BaseGeometry
 
 from osm4eo_xr.errors import InputError, InputWarning
+from osm4eo_xr.geodesy import segmentized
 from osm4eo_xr.osm.repair import polygons_of
 from osm4eo_xr.places.outlines import OPTION
 from osm4eo_xr.vectors import read_vector
@@ -32,7 +33,10 @@ def read_boundary(
         frame = boundary if is_frame else read_vector(boundary, "boundary", option=OPTION)
         if frame.crs is None:
             raise InputError("the boundary has no CRS; set one, for example with .set_crs(4326)")
-        sound = frame.set_geometry(_mended(frame.geometry.to_numpy()), crs=frame.crs)
+        shapes = _mended(frame.geometry.to_numpy())
+        if frame.crs != str(target.crs):
+            shapes = segmentized(shapes, frame.crs)
+        sound = frame.set_geometry(shapes, crs=frame.crs)
         placed = sound.to_crs(str(target.crs)).geometry.to_numpy()
         shape = shapely.union_all(shapely.make_valid(placed))
     shape = polygons_of(shape)

@@ -12,6 +12,7 @@ import xarray as xr
 from odc.geo.geobox import GeoBox
 
 from osm4eo_xr.errors import InputError
+from osm4eo_xr.geodesy import meters_per_unit, pixel_area
 from osm4eo_xr.grid import geobox_of, georeference
 from osm4eo_xr.legend import NO_DATA, LandUseClass, Legend, default_legend
 from osm4eo_xr.maps.probability_layers import OTHER, likeliest
@@ -51,7 +52,7 @@ def extract_layer(
     codes : {"id", "clc", "mask"}
         What chosen pixels hold: class id, CORINE code (uint16 where one is above 255) or 1.
     min_area : float
-        In square units of the CRS (m²). Patches of the layer that are smaller vanish, and so do
+        In m². Patches of the layer that are smaller vanish, and so do
         smaller holes in it: an exact sieve of the layer before it is recoded. Pixels belong to a
         patch by their edges, as in the polygons of ``to_vector``.
     threshold : float, optional
@@ -69,8 +70,9 @@ def extract_layer(
     Raises
     ------
     InputError
-        If the legend has no such class, the map is neither a class map nor probabilities, or the
-        threshold is missing or out of range.
+        If the legend has no such class, the map is neither a class map nor probabilities, the
+        threshold is missing or out of range, or there is ``min_area`` and pixels that differ by
+        more than 1 % on the ground.
 
     Examples
     --------
@@ -136,7 +138,7 @@ def _without_small(
     table[[c.id for c in classes]] = [c.id for c in classes]
     lazy = class_map if class_map.chunks is not None else class_map.chunk()
     recoded = lazy.copy(data=lazy.data.map_blocks(_pick, table, dtype=np.uint8))
-    size = math.ceil(min_area / abs(geobox_of(class_map).affine.determinant))
+    size = math.ceil(min_area / pixel_area(geobox_of(class_map)))
     return sieve(recoded, size=size, connectivity=4, nodata=NO_DATA)
 
 
@@ -191,7 +193,7 @@ def fraction(
     class_map : DataArray (y, x), uint8
         Class ids, 0 = no data.
     resolution : float
-        Cell size in units of the CRS (meters), a whole multiple of the pixel size. Cell edges lie
+        Cell size in meters, a whole multiple of the pixel size. Cell edges lie
         on whole multiples of it.
     legend : Legend, optional
         By default the twelve classes of OSMlanduse.
@@ -205,16 +207,19 @@ def fraction(
     Raises
     ------
     InputError
-        If the resolution is not a whole multiple of the pixel size.
+        If the resolution is not a whole multiple of the pixel size, the CRS counts in degrees, or
+        its pixels differ by more than 1 % on the ground.
     """
     legend, fine = legend or default_legend(), geobox_of(class_map)
-    factor = round(resolution / fine.resolution.x)
-    if factor < 1 or abs(factor * fine.resolution.x - resolution) > _EPS * resolution:
+    unit = meters_per_unit(fine.crs)
+    size = fine.resolution.x * unit
+    factor = round(resolution / size)
+    if factor < 1 or abs(factor * size - resolution) > _EPS * resolution:
         raise InputError(
-            f"{resolution} is not a whole multiple of the pixel size "
-            f"{fine.resolution.x}; choose one"
+            f"{resolution} is not a whole multiple of the pixel size {size}; choose one"
         )
-    coarse = GeoBox.from_bbox(fine.boundingbox, resolution=resolution, anchor="edge")
+    pixel_area(fine)  # a share of pixels is a share of land if they are of one size
+    coarse = GeoBox.from_bbox(fine.boundingbox, resolution=resolution / unit, anchor="edge")
     left, top = ~fine.affine @ (coarse.affine.c, coarse.affine.f)
     before = -round(top), -round(left)
     total = [n * factor for n in coarse.shape]

@@ -13,6 +13,7 @@ import xarray as xr
 from rasterio.transform import Affine
 
 from osm4eo_xr.errors import InputError
+from osm4eo_xr.geodesy import meters_per_unit, polygon_areas
 from osm4eo_xr.grid import geobox_of, nodata_of
 from osm4eo_xr.legend import NO_DATA, Legend, default_legend
 from osm4eo_xr.maps.layers import MASK_NO_DATA
@@ -36,7 +37,7 @@ def to_vector(
     legend : Legend, optional
         By default the twelve classes of OSMlanduse.
     simplify : float
-        Tolerance in units of the CRS (meters); topology between neighbors is kept. 0 keeps the
+        Tolerance in meters; topology between neighbors is kept. 0 keeps the
         outline of the pixels.
     progress : callable, optional
         Called as ``progress(done, total)`` after each chunk.
@@ -44,23 +45,25 @@ def to_vector(
     Returns
     -------
     GeoDataFrame
-        Columns ``value`` (of the pixels), ``slug``, ``area`` (m², before simplification) and
+        Columns ``value`` (of the pixels), ``slug``, ``area`` (m², before simplification; geodesic
+        unless the CRS is equal-area) and
         ``geometry``; ordered by value, then from north to south. The result does not depend on
         the chunks.
 
     Raises
     ------
     InputError
-        If the raster is not (y, x) of uint8 or uint16.
+        If the raster is not (y, x) of uint8 or uint16, or is to be simplified in degrees.
     """
     if layer.dims != ("y", "x") or layer.dtype not in (np.uint8, np.uint16):
         raise InputError(f"polygons are traced on (y, x) of uint8 or uint16, not {layer.dtype}")
     geobox = geobox_of(layer)
     polygons, values = _trace_all(layer, progress)
-    area = shapely.area(polygons) * abs(geobox.affine.determinant)
     outlines = _to_crs(polygons, geobox.affine)
+    area = polygon_areas(outlines, geobox.crs)
     if simplify > 0 and len(outlines):
-        outlines = shapely.make_valid(shapely.coverage_simplify(outlines, simplify))
+        tolerance = simplify / meters_per_unit(geobox.crs)
+        outlines = shapely.make_valid(shapely.coverage_simplify(outlines, tolerance))
     slugs = _slugs(layer, legend or default_legend())
     columns = {
         "value": values.astype(np.int32),

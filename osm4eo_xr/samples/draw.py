@@ -21,6 +21,7 @@ from dask.delayed import Delayed, delayed
 from odc.geo.geobox import GeoBox
 
 from osm4eo_xr.errors import InputError
+from osm4eo_xr.geodesy import meters_per_unit
 from osm4eo_xr.grid import crs_name, geobox_of, same_grid
 from osm4eo_xr.legend import Legend, default_legend
 from osm4eo_xr.samples.spatial_split import (
@@ -116,7 +117,8 @@ def draw_samples(
     """
     tiles = _tiles(scene, labels, names)
     legend = legend or default_legend()
-    resolution = abs(tiles[0].geobox.resolution.x)
+    first = tiles[0].geobox
+    resolution = abs(first.resolution.x) * meters_per_unit(first.crs)
     plan = _plan(per_class, seed, patch, block, gap, fractions, resolution)
     drawn = compute(*(_draw_tile(tile, plan) for tile in tiles))
     _check_drawn(drawn, legend)

@@ -9,7 +9,7 @@ import pytest
 import shapely
 import xarray as xr
 
-from osm4eo_xr.accuracy.estimators import assess
+from osm4eo_xr.accuracy.assessment import assess
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.grid import georeference, target_geobox
 

@@ -1,0 +1,192 @@
+"""Accuracies and areas with standard errors and intervals, from a probability sample."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from osm4eo_xr.accuracy.sampling import Intervals, Sample, effective_size, interval, ratio
+
+if TYPE_CHECKING:
+    from jaxtyping import Float64, Int64
+
+    from osm4eo_xr.legend import Legend
+
+__all__ = ["Figure", "Figures", "figures_of", "figures_with_intervals"]
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One estimate.
+
+    Attributes
+    ----------
+    value, error, low, high : float
+        Estimate, standard error, and the limits of its 95 % confidence interval; NaN where the
+        sample says nothing.
+    """
+
+    value: float
+    error: float
+    low: float
+    high: float
+
+    def times(self, factor: float) -> Figure:
+        """Return it in another unit."""
+        return Figure(*(v * factor for v in (self.value, self.error, self.low, self.high)))
+
+    def to_dict(self, digits: int = 6) -> dict[str, float | None]:
+        """Return plain JSON types; what is undefined is None."""
+        names = ("value", "standard_error", "low", "high")
+        values = (self.value, self.error, self.low, self.high)
+        return {
+            name: round(float(v), digits) if np.isfinite(v) else None
+            for name, v in zip(names, values, strict=True)
+        }
+
+    def percent(self) -> str:
+        """Write it for people as a share."""
+        if not np.isfinite(self.value):
+            return "-"
+        return f"{100 * self.value:.1f} % ({100 * self.low:.1f}-{100 * self.high:.1f})"
+
+
+@dataclass(frozen=True, eq=False)
+class Figures:
+    """Accuracies and areas of a map or of a part of it.
+
+    Attributes
+    ----------
+    overall : Figure
+        Share of the area where map and reference agree.
+    users, producers : tuple of Figure
+        Per class of the legend: share of the map's area that the reference confirms, and share of
+        the reference's area that the map finds.
+    areas : tuple of Figure
+        Per class: area by the reference, km².
+    counted : ndarray (k), float64
+        Per class: area of the map's pixels, km².
+    confusion : ndarray (reference, map), float64
+        Shares of the area; their sum is 1.
+    points : ndarray (reference, map), int64
+        Points.
+    assisted : mapping of int to tuple
+        By class id: the area that the difference estimator gives with the map's probabilities
+        (Figure, km²), its λ, and how many times as many points the areas above would take.
+    """
+
+    overall: Figure
+    users: tuple[Figure, ...]
+    producers: tuple[Figure, ...]
+    areas: tuple[Figure, ...]
+    counted: Float64[np.ndarray, " k"]
+    confusion: Float64[np.ndarray, "k k"]
+    points: Int64[np.ndarray, "k k"]
+    assisted: Mapping[int, tuple[Figure, float, float]] = field(default_factory=dict)
+
+    def to_dict(self, legend: Legend) -> dict[str, Any]:
+        """Return plain JSON types."""
+        return {
+            "total": int(self.points.sum()),
+            "overall_accuracy": self.overall.to_dict(),
+            "classes": [self._class(k, legend) for k in range(len(legend.ids))],
+            "confusion": {
+                "rows": "reference",
+                "columns": "map",
+                "class_ids": list(legend.ids),
+                "shares": np.round(self.confusion, 8).tolist(),
+                "points": self.points.tolist(),
+            },
+        }
+
+    def _class(self, k: int, legend: Legend) -> dict[str, Any]:
+        c = legend.classes[k]
+        found = {
+            "id": c.id,
+            "clc": c.clc,
+            "slug": c.slug,
+            "reference_points": int(self.points[k].sum()),
+            "map_points": int(self.points[:, k].sum()),
+            "users_accuracy": self.users[k].to_dict(),
+            "producers_accuracy": self.producers[k].to_dict(),
+            "counted_km2": round(float(self.counted[k]), 4),
+            "estimated_km2": self.areas[k].to_dict(4),
+        }
+        if c.id in self.assisted:
+            area, tuned, gain = self.assisted[c.id]
+            found["assisted_km2"] = area.to_dict(4)
+            found["assisted_by"] = {"lambda": round(tuned, 4), "points_ratio": round(gain, 3)}
+        return found
+
+
+def figures_of(
+    sample: Sample,
+    reference: Int64[np.ndarray, " n"],
+    mapped: Int64[np.ndarray, " n"],
+    inside: Float64[np.ndarray, " n"],
+    counted: Float64[np.ndarray, " k"],
+    intervals: Intervals,
+) -> Figures:
+    """Estimate a map's figures.
+
+    Parameters
+    ----------
+    sample : Sample
+        The design.
+    reference, mapped : ndarray (n), int64
+        Places of the classes in the legend.
+    inside : ndarray (n), float64
+        1 where a point belongs to what is described, 0 elsewhere.
+    counted : ndarray (k), float64
+        km² of each class on the map in what is described.
+    intervals : {"wilson", "wald"}
+        Kind of the intervals.
+
+    Source
+    ------
+    Olofsson et al. 2014, eqs. 1 to 11; Stehman 2014, eqs. 2 and 12 to 28.
+    """
+    k = len(counted)
+    of_reference = (reference[:, None] == np.arange(k)) * inside[:, None]
+    of_map = (mapped[:, None] == np.arange(k)) * inside[:, None]
+    right = of_reference * (reference == mapped)[:, None]
+    whole = np.repeat(inside[:, None], k, axis=1)
+    overall = right.sum(axis=1, keepdims=True)
+    cells = (of_reference[:, :, None] * of_map[:, None, :]).reshape(len(inside), -1)
+    total = sample.total(inside[:, None])[0]
+    confusion = sample.total(cells).reshape(k, k) / total if total else np.full((k, k), np.nan)
+    points = np.rint(of_reference.T @ of_map).astype(np.int64)
+
+    def shares(y: np.ndarray, x: np.ndarray) -> tuple[Figure, ...]:
+        return _shares(sample, y, x, intervals)
+
+    areas = shares(of_reference, whole)
+    return Figures(
+        overall=shares(overall, whole[:, :1])[0],
+        users=shares(right, of_map),
+        producers=shares(right, of_reference),
+        areas=tuple(area.times(float(counted.sum())) for area in areas),
+        counted=counted,
+        confusion=confusion,
+        points=points,
+    )
+
+
+def _shares(
+    sample: Sample, y: np.ndarray, x: np.ndarray, intervals: Intervals
+) -> tuple[Figure, ...]:
+    """Estimate ratios with their intervals."""
+    value, error = ratio(sample, y, x)
+    return figures_with_intervals(sample, x, value, error, intervals)
+
+
+def figures_with_intervals(
+    sample: Sample, x: np.ndarray, value: np.ndarray, error: np.ndarray, intervals: Intervals
+) -> tuple[Figure, ...]:
+    """Put intervals to shares and standard errors."""
+    size = effective_size(sample, x, value, error)
+    low, high = interval(value, error, size, sample.degrees, intervals)
+    return tuple(Figure(*map(float, row)) for row in zip(value, error, low, high, strict=True))

@@ -1,0 +1,215 @@
+"""What a probability sample says about a map, as JSON, HTML and text, with its method's name."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from osm4eo_xr.files import replace_text
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from osm4eo_xr.accuracy.figures import Figure, Figures
+    from osm4eo_xr.accuracy.sampling import Intervals
+    from osm4eo_xr.legend import Legend
+
+__all__ = ["DesignReport", "report_html"]
+
+EXPLANATION = (
+    "Counted areas add up the map's pixels and so carry its errors. Estimated areas correct them "
+    "with the reference labels; the interval holds the true area in 95 of 100 such samples."
+)
+
+_STYLE = """
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 72rem; margin: 2rem auto; padding: 0 1rem;
+  color: #222; }
+table { border-collapse: collapse; margin: 1rem 0; }
+td, th { padding: .25rem .8rem; text-align: left; border-bottom: 1px solid #ddd; }
+td.n { text-align: right; font-variant-numeric: tabular-nums; }
+"""
+
+
+@dataclass(frozen=True, eq=False)
+class DesignReport:
+    """What a probability sample says about a map.
+
+    Attributes
+    ----------
+    figures : Figures
+        Of the whole map.
+    legend : Legend
+        The classes.
+    method : str
+        Name of the estimators.
+    intervals : {"wilson", "wald"}
+        Kind of the intervals.
+    name : str
+        What was assessed.
+    design : mapping
+        Scheme, points and strata.
+    left_out : mapping
+        Points of the design that are not used, by reason.
+    notes : tuple of str
+        What a reader has to know.
+    either : Figure, optional
+        Overall accuracy if an alternative label counts as right too.
+    bounds : tuple of float, optional
+        Overall accuracy if all points without a sure label were wrong, or right.
+    agreement : mapping
+        Of several interpreters; see ``Interpretation``.
+    parts : mapping of str to Figures
+        Known and predicted ground apart, if a provenance raster was given.
+    """
+
+    figures: Figures
+    legend: Legend
+    method: str
+    intervals: Intervals
+    name: str = ""
+    design: Mapping[str, Any] = field(default_factory=dict)
+    left_out: Mapping[str, int] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    either: Figure | None = None
+    bounds: tuple[float, float] | None = None
+    agreement: Mapping[str, Any] = field(default_factory=dict)
+    parts: Mapping[str, Figures] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        """Give overall accuracy and its interval."""
+        return f"<DesignReport {self.name!r}: {self._summary()}>"
+
+    def _repr_html_(self) -> str:
+        """Show the figures of each class."""
+        return report_html(self.to_dict())
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return all figures as plain JSON types; what is undefined is None."""
+        return {
+            "name": self.name,
+            "legend": self.legend.name,
+            "method": self.method,
+            "intervals": f"95 %, {self.intervals}",
+            "design": dict(self.design),
+            "left_out": dict(self.left_out),
+            **self.figures.to_dict(self.legend),
+            "either_label": self.either.to_dict() if self.either else None,
+            "overall_bounds": list(self.bounds) if self.bounds else None,
+            "interpreters": dict(self.agreement),
+            "parts": {name: part.to_dict(self.legend) for name, part in self.parts.items()},
+            "explanation": EXPLANATION,
+            "notes": list(self.notes),
+        }
+
+    def save(self, path: str | Path) -> Path:
+        """Write ``to_dict()`` as JSON, or a web page if the name ends in .html, whole."""
+        path = Path(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.suffix.lower() == ".html":
+            return replace_text(path, _page(self.to_dict()))
+        return replace_text(path, json.dumps(self.to_dict(), indent=1) + "\n")
+
+    def table(self) -> Table:
+        """Return the figures per class as a rich table."""
+        from rich.table import Table
+
+        table = Table(title=self.name or None, caption=self._caption())
+        for heading, side in (("class", "left"), *((h, "right") for h in _HEADINGS)):
+            table.add_column(heading, justify=side)  # type: ignore[arg-type]
+        for c in self.to_dict()["classes"]:
+            if c["reference_points"] or c["counted_km2"]:
+                table.add_row(c["slug"], *_cells(c))
+        return table
+
+    def __rich__(self) -> Table:
+        return self.table()
+
+    def __str__(self) -> str:
+        from rich.console import Console
+
+        console = Console(width=120, color_system=None)
+        with console.capture() as captured:
+            console.print(self.table())
+        return captured.get()
+
+    def _summary(self) -> str:
+        points = int(self.figures.points.sum())
+        return (
+            f"{points:,} points, {self.method}; overall accuracy {self.figures.overall.percent()}"
+        )
+
+    def _caption(self) -> str:
+        return "\n".join([self._summary(), EXPLANATION, *self.notes])
+
+
+_HEADINGS = ("points", "user's, 95 %", "producer's, 95 %", "counted km²", "estimated km², 95 %")
+
+
+def _cells(c: Mapping[str, Any]) -> list[str]:
+    """Write a class's figures for people."""
+    return [
+        f"{c['reference_points']:,}",
+        _percent(c["users_accuracy"]),
+        _percent(c["producers_accuracy"]),
+        f"{c['counted_km2']:,.2f}",
+        _km2(c["estimated_km2"]),
+    ]
+
+
+def _percent(figure: Mapping[str, float | None]) -> str:
+    value, low, high = (figure[key] for key in ("value", "low", "high"))
+    if value is None or low is None or high is None:
+        return "-"
+    return f"{value:.1%} ({low:.1%}-{high:.1%})"
+
+
+def _km2(figure: Mapping[str, float | None]) -> str:
+    value, low, high = (figure[key] for key in ("value", "low", "high"))
+    if value is None or low is None or high is None:
+        return "-"
+    return f"{value:,.2f} ({low:,.2f}-{high:,.2f})"
+
+
+def report_html(report: Mapping[str, Any]) -> str:
+    """Return a design-based report, as ``to_dict`` gives it, as a piece of HTML.
+
+    No scripts and no outside files; all text is escaped.
+    """
+    head = (
+        f"{report['total']:,} points, {report['method']}; intervals {report['intervals']}. "
+        f"Overall accuracy {_percent(report['overall_accuracy'])}."
+    )
+    parts = [f"<p>{escape(head)}</p>", _figures_html(report), f"<p>{report['explanation']}</p>"]
+    for name, part in report["parts"].items():
+        title = f"{name}: overall accuracy {_percent(part['overall_accuracy'])}"
+        parts += [f"<h4>{escape(title)}</h4>", _figures_html(part)]
+    notes = "".join(f"<li>{escape(note)}</li>" for note in report["notes"])
+    return "\n".join([*parts, f"<ul>{notes}</ul>" if notes else ""])
+
+
+def _figures_html(figures: Mapping[str, Any]) -> str:
+    """Return a table of classes."""
+    assisted = any("assisted_km2" in c for c in figures["classes"])
+    headings = ("class", *_HEADINGS, *(["with probabilities km², 95 %"] if assisted else []))
+    rows = []
+    for c in figures["classes"]:
+        if c["reference_points"] or c["counted_km2"]:
+            more = [_km2(c["assisted_km2"]) if "assisted_km2" in c else "-"] if assisted else []
+            cells = "".join(f'<td class="n">{escape(v)}</td>' for v in (*_cells(c), *more))
+            rows.append(f"<tr><td>{escape(c['slug'])}</td>{cells}</tr>")
+    head = "".join(f"<th>{escape(h)}</th>" for h in headings)
+    return f"<table><tr>{head}</tr>{''.join(rows)}</table>"
+
+
+def _page(report: Mapping[str, Any]) -> str:
+    """Return a report as a web page."""
+    name = escape(report["name"])
+    return (
+        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{name}</title>'
+        f"<style>{_STYLE}</style></head>\n<body>\n<h1>{name}: accuracy and areas</h1>\n"
+        f"{report_html(report)}\n</body></html>\n"
+    )

@@ -1,0 +1,168 @@
+"""Commands that draw points from a map and say how good it is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from osm4eo_xr.cli.options import LegendFile, Out, Overwrite, Seed, read_legend
+from osm4eo_xr.cli.outputs import DESIGN, PAGE, REPORT, Asked, check_outputs, outputs
+from osm4eo_xr.errors import InputError
+from osm4eo_xr.progress import OUT
+
+ClassMap = Annotated[Path, typer.Argument(help="Class map (GeoTIFF, COG or VRT).")]
+
+
+def design_points(
+    class_map: ClassMap,
+    *,
+    out: Out,
+    n: Annotated[int | None, typer.Option("--n", min=1, help="Points to draw.")] = None,
+    target: Annotated[
+        list[str] | None,
+        typer.Option("--target", help="Instead of --n: standard error, overall=0.01, users=0.05."),
+    ] = None,
+    strata: Annotated[
+        Path | None, typer.Option(help="Raster of strata (1-255) instead of the map's classes.")
+    ] = None,
+    cross: Annotated[bool, typer.Option("--cross", help="Divide --strata by class.")] = False,
+    min_per_stratum: Annotated[int, typer.Option(help="Points per stratum at least.")] = 50,
+    allocation: Annotated[str, typer.Option(help="neyman, proportional or equal.")] = "neyman",
+    expected: Annotated[
+        list[str] | None,
+        typer.Option("--expected", help="Share where the map is right: 0.8, or water=0.95."),
+    ] = None,
+    scheme: Annotated[str, typer.Option(help="stratified, systematic or cluster.")] = "stratified",
+    cluster_pixels: Annotated[int, typer.Option(help="Edge of a cluster in pixels.")] = 500,
+    per_cluster: Annotated[int, typer.Option(help="Points per cluster.")] = 10,
+    scene: Annotated[
+        list[Path] | None, typer.Option("--scene", help="Scene files, for pictures of the places.")
+    ] = None,
+    interpreters: Annotated[int, typer.Option(min=1, help="Sheets to write.")] = 1,
+    seed: Seed = 0,
+    legend: LegendFile = None,
+    overwrite: Overwrite = False,
+) -> None:
+    """Draw points from a class map for interpreters, as a folder with sheets for their labels."""
+    from osm4eo_xr.accuracy.designs.design import write_design
+    from osm4eo_xr.accuracy.designs.points import design_points as draw
+    from osm4eo_xr.rasters.open import open_raster
+
+    inputs = [class_map, strata, legend, *(scene or [])]
+    check_outputs([(out, DESIGN)], inputs, overwrite=overwrite)
+    how: Any = {
+        "n": n,
+        "target": _numbers(target, "--target") if target else None,
+        "strata": open_raster(strata) if strata else None,
+        "cross": cross,
+        "min_per_stratum": min_per_stratum,
+        "allocation": allocation,
+        "expected": _expected(expected or ["0.8"]),
+        "scheme": scheme,
+        "cluster_pixels": cluster_pixels,
+        "per_cluster": per_cluster,
+    }
+    design = draw(open_raster(class_map), **how, legend=read_legend(legend), seed=seed)
+    write_design(design, out, scene=_scene(scene), interpreters=interpreters)
+    OUT.print(f"{design.describe()} in {out}", soft_wrap=True, highlight=False)
+
+
+def assess(
+    class_map: ClassMap,
+    *,
+    points: Annotated[
+        list[Path],
+        typer.Option(
+            "--points", help="Vector file or table (lon, lat) with classes; one per interpreter."
+        ),
+    ],
+    out: Out,
+    design: Annotated[
+        Path | None, typer.Option(help="Folder of design-points; gives figures with intervals.")
+    ] = None,
+    column: Annotated[
+        str | None, typer.Option(help="Column that holds the class (class_id, class, label, clc).")
+    ] = None,
+    points_layer: Annotated[
+        str, typer.Option("--points-layer", help="Layer of --points, if it has several.")
+    ] = "",
+    labels: Annotated[
+        str, typer.Option(help="With --design: primary labels, or either of two counts as right.")
+    ] = "primary",
+    provenance: Annotated[
+        Path | None, typer.Option(help="With --design: raster of known and predicted ground.")
+    ] = None,
+    probabilities: Annotated[
+        Path | None, typer.Option(help="With --design: the map's probabilities, for areas.")
+    ] = None,
+    intervals: Annotated[str, typer.Option(help="With --design: wilson or wald.")] = "wilson",
+    page: Annotated[
+        Path | None, typer.Option("--page", help="With --design: also write a web page (.html).")
+    ] = None,
+    legend: LegendFile = None,
+    overwrite: Overwrite = False,
+) -> None:
+    """Compare a class map with reference points and write the figures as JSON."""
+    from osm4eo_xr.accuracy.assessment import assess as compare
+    from osm4eo_xr.rasters.open import open_probabilities, open_raster
+
+    inputs = [class_map, *points, design, provenance, probabilities, legend]
+    asked: Asked = [(out, REPORT), (page, PAGE)]
+    how: Any = {"legend": read_legend(legend), "column": column, "layer": points_layer}
+    with outputs(asked, inputs, overwrite=overwrite) as place:
+        if design is None:
+            _refuse_without_design(points, provenance, probabilities, page)
+            report: Any = compare(open_raster(class_map), points[0], **how)
+        else:
+            how |= {"design": design, "labels": labels, "intervals": intervals}
+            how["provenance"] = open_raster(provenance) if provenance else None
+            how["probabilities"] = open_probabilities(probabilities) if probabilities else None
+            report = compare(open_raster(class_map), points, **how)
+        OUT.print(report)
+        report.save(place(out))
+        if page is not None:
+            report.save(place(page))
+
+
+def _refuse_without_design(points: list[Path], *others: Path | None) -> None:
+    """Refuse what only a design gives."""
+    names = ("--provenance", "--probabilities", "--page")
+    given = [name for name, path in zip(names, others, strict=True) if path is not None]
+    given += ["several --points"] if len(points) > 1 else []
+    if given:
+        raise InputError(
+            f"{given[0]} needs --design with the folder of design-points", advice="give it"
+        )
+
+
+def _numbers(given: Iterable[str], option: str) -> dict[str, float]:
+    """Read NAME=NUMBER."""
+    found = {}
+    for text in given:
+        name, _, number = text.partition("=")
+        found[name] = _number(number, f"{option} {text}", "name=0.05")
+    return found
+
+
+def _expected(given: list[str]) -> Any:
+    """Read one share, or one per stratum."""
+    if len(given) == 1 and "=" not in given[0]:
+        return _number(given[0], f"--expected {given[0]}", "0.8 or water=0.95")
+    return _numbers(given, "--expected")
+
+
+def _number(text: str, option: str, example: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise InputError(f"{option} has no number", advice=f"write it as {example}") from None
+
+
+def _scene(files: list[Path] | None) -> Any:
+    """Open a scene in true color, if there is one."""
+    from osm4eo_xr.imagery.scenes import open_scene
+
+    return open_scene(files, bands=["red", "green", "blue"], geobox="native") if files else None

@@ -1,0 +1,228 @@
+"""A map against the labels of a design: each scheme's estimators, parts, probabilities, notes."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+
+import osm4eo_xr as oxr
+from osm4eo_xr.accuracy.designs.design import SamplingDesign, write_design
+from osm4eo_xr.accuracy.designs.points import design_points
+from osm4eo_xr.accuracy.reference_pairs import values_at
+from osm4eo_xr.errors import InputError
+from osm4eo_xr.grid import georeference, target_geobox
+
+LEGEND = oxr.default_legend()
+ROWS, COLS = 120, 100
+BOX = target_geobox((4_400_000, 2_700_000 - 10 * ROWS, 4_400_000 + 10 * COLS, 2_700_000))
+KM2 = ROWS * COLS * 1e-4
+
+
+@pytest.fixture(scope="module")
+def truth() -> xr.DataArray:
+    """Forest, arable, water in bands, 60, 30 and 10 %."""
+    column = np.repeat(np.array([8, 5, 12], np.uint8), [60, 30, 10])
+    return georeference(np.repeat(column[None], ROWS, axis=0), BOX, name="truth")
+
+
+@pytest.fixture(scope="module")
+def mapped(truth: xr.DataArray) -> xr.DataArray:
+    """The truth with a fifth of the pixels in a class at random."""
+    rng = np.random.default_rng(0)
+    wrong = rng.choice(np.array([5, 8, 12], np.uint8), truth.shape)
+    return truth.copy(data=np.where(rng.random(truth.shape) < 0.2, wrong, truth)).rename("map")
+
+
+def labels(design: SamplingDesign, truth: xr.DataArray) -> pd.DataFrame:
+    """Return what a perfect interpreter writes."""
+    return pd.DataFrame(
+        {"id": design.points["id"], "class": values_at(truth, design.points.geometry)}
+    )
+
+
+def draw(classes: xr.DataArray, **how: object) -> SamplingDesign:
+    return design_points(classes, **({"n": 400, "min_per_stratum": 50} | how))  # type: ignore[arg-type]
+
+
+def test_strata_that_are_classes_are_estimated_as_olofsson_2014(
+    mapped: xr.DataArray, truth: xr.DataArray
+) -> None:
+    design = draw(mapped)
+    report = oxr.assess(mapped, labels(design, truth), design=design, intervals="wald")
+    assert report.method == "Olofsson et al. 2014"
+    points, figures = design.points, report.figures
+    right = values_at(truth, points.geometry) == points["map_class"].to_numpy()
+    shares = {
+        s.code: (s.pixels / (ROWS * COLS), right[points["stratum_code"] == s.code])
+        for s in design.strata
+    }
+    overall = sum(w * r.mean() for w, r in shares.values())
+    error = np.sqrt(
+        sum(w**2 * r.mean() * (1 - r.mean()) / (len(r) - 1) for w, r in shares.values())
+    )
+    assert figures.overall.value == pytest.approx(overall)
+    assert figures.overall.error == pytest.approx(error)
+    for k, class_id in enumerate(LEGEND.ids):
+        if class_id in shares:
+            assert figures.users[k].value == pytest.approx(shares[class_id][1].mean())
+            assert figures.counted[k] == pytest.approx(shares[class_id][0] * KM2)
+    assert sum(a.value for a in figures.areas) == pytest.approx(KM2)
+    assert figures.confusion.sum() == pytest.approx(1)
+
+
+@pytest.mark.parametrize("scheme", ["stratified", "systematic", "cluster"])
+def test_every_scheme_finds_the_true_areas(
+    mapped: xr.DataArray, truth: xr.DataArray, scheme: str
+) -> None:
+    design = draw(mapped, scheme=scheme, cluster_pixels=15, per_cluster=12)
+    report = oxr.assess(mapped, labels(design, truth), design=design)
+    for class_id, share in ((8, 0.6), (5, 0.3), (12, 0.1)):
+        area = report.figures.areas[LEGEND.ids.index(class_id)]
+        assert abs(area.value - share * KM2) < 4 * area.error
+        assert area.low < area.value < area.high
+        assert 0 < area.error < 0.12 * KM2
+    overall = float((mapped == truth).mean())
+    assert abs(report.figures.overall.value - overall) < 4 * report.figures.overall.error
+
+
+def test_any_chunking_gives_the_same_figures(mapped: xr.DataArray, truth: xr.DataArray) -> None:
+    design = draw(mapped)
+    given = labels(design, truth)
+    provenance = truth.copy(data=np.where(truth == 8, 1, 2).astype(np.uint8))
+    whole = oxr.assess(mapped, given, design=design, provenance=provenance)
+    parts = oxr.assess(
+        mapped.chunk(y=37, x=23), given, design=design, provenance=provenance.chunk(y=50)
+    )
+    assert parts.to_dict() == whole.to_dict()
+
+
+def test_another_map_at_the_same_points_is_estimated_as_stehman_2014(
+    mapped: xr.DataArray, truth: xr.DataArray
+) -> None:
+    design = draw(mapped)
+    report = oxr.assess(truth.rename("other"), labels(design, truth), design=design)
+    assert report.method == "Stehman 2014"
+    assert "not the one that the points were drawn from" in report.notes[0]
+    assert report.figures.overall.value == 1
+    assert report.figures.overall.low < 1
+
+
+def test_parts_of_the_map_are_described_apart(mapped: xr.DataArray, truth: xr.DataArray) -> None:
+    origin = np.repeat(np.array([[1, 2]], np.uint8), COLS // 2, axis=1).repeat(ROWS, axis=0)
+    attrs = {"flag_values": [1, 2], "flag_meanings": "openstreetmap prediction"}
+    provenance = georeference(origin, BOX, attrs=attrs)
+    known = truth.copy(data=np.where(origin == 1, truth, mapped))
+    design = draw(known)
+    report = oxr.assess(known, labels(design, truth), design=design, provenance=provenance)
+    assert list(report.parts) == ["openstreetmap", "prediction"]
+    first, second = report.parts.values()
+    assert first.overall.value == 1
+    assert second.overall.value < 0.95
+    assert first.counted.sum() == pytest.approx(second.counted.sum()) == pytest.approx(KM2 / 2)
+    together = (first.overall.value + second.overall.value) / 2
+    assert report.figures.overall.value == pytest.approx(together, abs=0.05)
+    assert first.counted[LEGEND.ids.index(12)] == 0
+
+
+def test_probabilities_sharpen_areas(mapped: xr.DataArray, truth: xr.DataArray) -> None:
+    rng = np.random.default_rng(2)
+    share = np.clip((truth.to_numpy() == 8) * 0.8 + rng.normal(0.1, 0.05, truth.shape), 0, 1)
+    scaled = np.round(share * 250).astype(np.uint8)[None]
+    layer = georeference(scaled, BOX, dims=("class", "y", "x"), coords={"class": ["forest"]})
+    design = draw(mapped)
+    report = oxr.assess(
+        mapped, labels(design, truth), design=design, probabilities=layer.chunk(y=50)
+    )
+    area, tuned, gain = report.figures.assisted[8]
+    plain = report.figures.areas[LEGEND.ids.index(8)]
+    assert 0.9 < tuned <= 1
+    assert gain > 5
+    assert gain == pytest.approx((plain.error / area.error) ** 2)
+    assert abs(area.value - 0.6 * KM2) < 4 * area.error
+    written = next(c for c in report.to_dict()["classes"] if c["id"] == 8)
+    assert written["assisted_km2"]["value"] == pytest.approx(area.value, abs=1e-4)
+    holed = layer.copy(data=np.where(scaled == scaled.max(), 255, scaled))
+    with pytest.raises(InputError, match="pixels of the map have no probability"):
+        oxr.assess(mapped, labels(design, truth), design=design, probabilities=holed)
+
+
+def test_unsure_points_are_left_out_and_bound_the_accuracy(
+    mapped: xr.DataArray, truth: xr.DataArray
+) -> None:
+    design = draw(mapped)
+    given = labels(design, truth).astype({"class": object})
+    given.loc[:39, "class"] = "unsure"
+    given.loc[40:44, "class"] = None
+    report = oxr.assess(mapped, given, design=design)
+    assert report.left_out == {"unsure": 40, "unlabeled": 5, "off_map": 0}
+    assert report.figures.points.sum() == 355
+    assert report.bounds is not None
+    low, high = report.bounds
+    assert low < report.figures.overall.value < high
+    assert high - low == pytest.approx(45 / 400, abs=0.06)
+    assert "more than 5%" in report.notes[-1]
+
+
+def test_an_alternative_label_may_count_as_right(mapped: xr.DataArray, truth: xr.DataArray) -> None:
+    design = draw(mapped)
+    given = labels(design, truth).assign(alternative=design.points["map_class"])
+    strict = oxr.assess(mapped, given, design=design)
+    assert strict.figures.overall.value < 0.95
+    assert strict.either is not None
+    assert strict.either.value == 1
+    loose = oxr.assess(mapped, given, design=design, labels="either")
+    assert loose.figures.overall.value == 1
+
+
+def test_strata_without_labels_are_refused(mapped: xr.DataArray, truth: xr.DataArray) -> None:
+    design = draw(mapped)
+    given = labels(design, truth)
+    kept = given[(design.points["stratum_code"] != 12).to_numpy()]
+    with pytest.raises(InputError, match="stratum water has 0 labeled points"):
+        oxr.assess(mapped, kept, design=design)
+    clusters = draw(mapped, scheme="cluster", cluster_pixels=15)
+    given = labels(clusters, truth)
+    first = clusters.points["cluster"].iloc[0]
+    with pytest.raises(InputError, match="1 of 40 clusters have no labeled point"):
+        oxr.assess(mapped, given[(clusters.points["cluster"] != first).to_numpy()], design=clusters)
+
+
+def test_classes_that_a_grid_hits_once_share_a_post_stratum(
+    mapped: xr.DataArray, truth: xr.DataArray
+) -> None:
+    classes = mapped.copy()
+    classes[:3, :3] = 2
+    design = draw(classes, scheme="systematic", seed=3)
+    assert (design.points["map_class"] == 2).sum() < 2
+    report = oxr.assess(classes, labels(design, truth), design=design)
+    assert "industrial" in report.notes[1]
+    assert sum(a.value for a in report.figures.areas) == pytest.approx(KM2)
+
+
+def test_reports_are_written_as_json_and_page(
+    tmp_path: Path, mapped: xr.DataArray, truth: xr.DataArray
+) -> None:
+    design = draw(mapped)
+    write_design(design, tmp_path / "design")
+    labels(design, truth).to_csv(tmp_path / "s.csv", index=False)
+    sheet = pd.read_csv(tmp_path / "design/sheet_1.csv").drop(columns="class")
+    sheet.merge(labels(design, truth)).to_csv(tmp_path / "filled.csv", index=False)
+    report = oxr.assess(mapped, tmp_path / "filled.csv", design=tmp_path / "design")
+    tree = json.loads(report.save(tmp_path / "r.json").read_text())
+    assert tree["overall_accuracy"].keys() == {"value", "standard_error", "low", "high"}
+    assert tree["method"] == "Olofsson et al. 2014"
+    assert "Counted areas" in tree["explanation"]
+    page = report.save(tmp_path / "r.html").read_text()
+    assert page.startswith("<!doctype html>")
+    assert "forest" in page
+    assert "Olofsson" in str(report)
+    assert "Olofsson" in repr(report)
+
+
+def test_figures_without_a_design_say_so(mapped: xr.DataArray, truth: xr.DataArray) -> None:
+    report = oxr.assess(mapped, truth)
+    assert "without intervals" in report.to_dict()["caution"]
+    assert "without intervals" in " ".join(str(report).split())
