@@ -8,6 +8,8 @@ from .accuracy.designs.design import write_design as write_design
 from .accuracy.designs.points import design_points as design_points
 from .accuracy.estimators import AccuracyReport as AccuracyReport
 from .accuracy.held_out import evaluate as evaluate
+from .accuracy.map_comparison import MapComparison as MapComparison
+from .accuracy.map_comparison import compare as compare
 from .accuracy.random_forest import random_forest_report as random_forest_report
 from .accuracy.report import DesignReport as DesignReport
 from .catalogs.stac import composite_items as composite_items
@@ -78,6 +80,7 @@ __all__ = [
     "DesignReport",
     "InputError",
     "Legend",
+    "MapComparison",
     "Model",
     "NetSettings",
     "Normalization",
@@ -88,6 +91,7 @@ __all__ = [
     "assess",
     "band_statistics",
     "classify",
+    "compare",
     "composite",
     "composite_items",
     "count_claims",

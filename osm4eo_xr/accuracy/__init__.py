@@ -8,6 +8,8 @@ What others may use:
 - ``figures``: accuracies and areas with intervals, from a sample
 - ``assisted``: areas of single layers with the help of the map's probabilities
 - ``report``: ``DesignReport``: all that a design says about a map
+- ``map_comparison``: ``compare``: two maps of the same ground
+- ``crosswalk``: which classes of other products mean the same ground
 - ``estimators``: ``AccuracyReport``: confusion counts and scores from their sum
 - ``held_out``: ``evaluate``: a model on the samples that were held out
 - ``random_forest``: ``random_forest_report``: a forest on single pixels' spectra to compare with

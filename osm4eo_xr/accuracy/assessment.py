@@ -14,7 +14,7 @@ from osm4eo_xr.accuracy.assisted import assisted_areas
 from osm4eo_xr.accuracy.design_sample import sample_of
 from osm4eo_xr.accuracy.designs.design import SamplingDesign, open_design
 from osm4eo_xr.accuracy.designs.interpretation import Interpretation, read_interpretations
-from osm4eo_xr.accuracy.designs.population import check_codes, pixel_area, population_of
+from osm4eo_xr.accuracy.designs.population import check_codes, population_of
 from osm4eo_xr.accuracy.estimators import AccuracyReport
 from osm4eo_xr.accuracy.figures import Figures, figures_of
 from osm4eo_xr.accuracy.report import DesignReport
@@ -23,6 +23,7 @@ from osm4eo_xr.accuracy.sampling import (
     ratio,
 )
 from osm4eo_xr.errors import InputError
+from osm4eo_xr.geodesy import pixel_area
 from osm4eo_xr.legend import Legend, default_legend
 
 if TYPE_CHECKING:
@@ -130,7 +131,7 @@ def assess(
     """
     legend = legend or default_legend()
     if design is None:
-        counts, missing, left_out, name = reference_pairs.compare(
+        counts, missing, left_out, name = reference_pairs.count_pairs(
             class_map, reference, legend, column, layer
         )
         return AccuracyReport(counts, legend, missing, name=name, left_out=left_out)

@@ -30,7 +30,7 @@ COLUMNS = ("class_id", "class", "label", "clc")
 _RASTERS = {".tif", ".tiff", ".vrt"}
 
 
-def compare(
+def count_pairs(
     class_map: xr.DataArray, reference: Any, legend: Legend, column: str | None, layer: str
 ) -> tuple[np.ndarray, int, int, str]:
     """Return counts (reference, map), pairs without map, points left out, the reference's name."""

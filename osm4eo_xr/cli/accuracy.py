@@ -8,8 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
-from osm4eo_xr.cli.options import LegendFile, Out, Overwrite, Seed, read_legend
-from osm4eo_xr.cli.outputs import DESIGN, PAGE, REPORT, Asked, check_outputs, outputs
+from osm4eo_xr.cli.options import LegendFile, Out, Overwrite, Seed, read_legend, write_raster
+from osm4eo_xr.cli.outputs import DESIGN, PAGE, RASTER, REPORT, Asked, check_outputs, outputs
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.progress import OUT
 
@@ -125,6 +125,36 @@ def assess(
         report.save(place(out))
         if page is not None:
             report.save(place(page))
+
+
+def compare(
+    class_map: ClassMap,
+    other: Annotated[Path, typer.Argument(help="Another product, or the map of another year.")],
+    *,
+    out: Out,
+    crosswalk: Annotated[
+        str | None,
+        typer.Option(help="worldcover, dynamic-world, clc, clcplus or a TOML; else one legend."),
+    ] = None,
+    agreement: Annotated[
+        Path | None, typer.Option(help="Also write where they agree (GeoTIFF).")
+    ] = None,
+    legend: LegendFile = None,
+    overwrite: Overwrite = False,
+) -> None:
+    """Compare a class map with another map: areas in km², quantity and allocation difference."""
+    from osm4eo_xr.accuracy.map_comparison import compare as compare_maps
+    from osm4eo_xr.rasters.open import open_raster
+
+    asked: Asked = [(out, REPORT), (agreement, RASTER)]
+    inputs = [class_map, other, legend, Path(crosswalk) if crosswalk else None]
+    with outputs(asked, inputs, overwrite=overwrite) as place:
+        maps = open_raster(class_map), open_raster(other)
+        found = compare_maps(*maps, crosswalk=crosswalk, legend=read_legend(legend))
+        OUT.print(found)
+        found.save(place(out))
+        if agreement is not None:
+            write_raster(found.agreement, place(agreement), None)
 
 
 def _refuse_without_design(points: list[Path], *others: Path | None) -> None:

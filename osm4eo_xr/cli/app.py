@@ -94,6 +94,7 @@ for command in (
     warm.warm,
     accuracy.design_points,
     accuracy.assess,
+    accuracy.compare,
 ):
     app.command()(command)
 

@@ -19,6 +19,8 @@ from matplotlib.figure import Figure
 from odc.geo.geobox import GeoBox
 
 from osm4eo_xr._version import __version__
+from osm4eo_xr.accuracy.estimators import CAUTION
+from osm4eo_xr.accuracy.report import report_html
 from osm4eo_xr.country.scores import ACCURACY_FILE
 from osm4eo_xr.files import replace_text
 from osm4eo_xr.geodesy import pixel_area
@@ -43,6 +45,11 @@ td.n { text-align: right; font-variant-numeric: tabular-nums; }
 code { font-size: .85em; overflow-wrap: anywhere; } footer { margin-top: 3rem; color: #666; }
 """
 
+
+_AREAS_NOTE = (
+    "Counted from the map's pixels, so that they carry its errors; estimates with intervals "
+    "need labeled points of a design (accuracy.design)."
+)
 
 _CLASS_SCORES = ("producers_accuracy", "users_accuracy", "f1")
 
@@ -124,6 +131,7 @@ def _page(run: Country, report: dict[str, Any]) -> str:
         _summary(run, report),
         _image(class_figure(_picture(run.final_map), legend=run.legend), "The map"),
         "<h2>Areas</h2>",
+        f"<p>{_AREAS_NOTE}</p>",
         _areas(run, report["areas"]),
         "<h2>Accuracy</h2>",
         *_scores(report["accuracy"]),
@@ -187,6 +195,8 @@ def _scores(accuracy: dict[str, Any]) -> list[str]:
 
 
 def _score(name: str, report: dict[str, Any]) -> list[str]:
+    if "design" in report:
+        return [f"<h3>On {html.escape(name)}</h3>", report_html(report)]
     overall = ("overall_accuracy", "average_accuracy", "kappa", "mean_f1", "ece")
     listed = [(k.replace("_", " "), report[k]) for k in overall if report.get(k) is not None]
     known = [c for c in report["classes"] if c["reference"] or c["map"]]
@@ -204,6 +214,7 @@ def _score(name: str, report: dict[str, Any]) -> list[str]:
     counts = np.array(report["confusion"]["counts"])[np.ix_(places, places)]
     return [
         f"<h3>On {html.escape(name)}: {report['total']:,} compared</h3>",
+        f"<p>{html.escape(CAUTION)}</p>",
         _table(("score", ""), listed),
         f"<table><tr>{head}</tr>{rows}</table>",
         _image(confusion_matrix(counts, [c["slug"] for c in known]), f"Confusion on {name}"),

@@ -32,7 +32,8 @@ def accuracy_pieces(run: Country, samples: Piece | None, learned: str, final: Pi
     if samples is None and not settings.points:
         return []
     held_out = (samples.key, learned) if samples else ""
-    points = (run.hash_of(settings.points), final.key) if settings.points else ""
+    given = [settings.points, *_design_files(settings.design)]
+    points = (run.hash_of(*given), final.key) if settings.points else ""
     key = run.key_of("accuracy", held_out, points, dataclasses.asdict(settings))
     path = run.out / ACCURACY_FILE
     store = samples.outputs[0] if samples else None
@@ -62,17 +63,22 @@ def _of_samples(run: Country, path: Path, progress: Progress | None) -> dict[str
     return {"held-out samples": report.to_dict()}
 
 
+def _design_files(design: str) -> list[str]:
+    """Return the files of a sampling design that decide its figures."""
+    from osm4eo_xr.accuracy.designs.design import DESIGN_FILE, POINTS_FILE
+
+    return [f"{design}/{name}" for name in (DESIGN_FILE, POINTS_FILE)] if design else []
+
+
 def _of_points(run: Country) -> dict[str, Any]:
     """Score the final map on reference points."""
     from osm4eo_xr.accuracy.assessment import assess
     from osm4eo_xr.rasters.open import open_raster
 
     settings = run.settings.accuracy
-    report = assess(
-        open_raster(run.final_map),
-        run.base / settings.points,
-        legend=run.legend,
-        column=settings.column or None,
-        layer=settings.layer,
-    )
+    final, points = open_raster(run.final_map), run.base / settings.points
+    how: Any = {"legend": run.legend, "column": settings.column or None, "layer": settings.layer}
+    if settings.design:
+        how["design"] = run.base / settings.design
+    report = assess(final, points, **how)
     return {"reference points": report.to_dict()}

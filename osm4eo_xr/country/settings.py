@@ -237,14 +237,17 @@ class Reference:
         Column that holds the class; left out, the first that ``assess`` knows.
     layer : str
         Which of several layers of ``points``.
+    design : str
+        Folder of ``design-points``, if ``points`` are its labels: figures come with intervals.
     """
 
     points: str = ""
     column: str = ""
     layer: str = ""
+    design: str = ""
 
     def __post_init__(self) -> None:
-        named = self.column or self.layer
+        named = self.column or self.layer or self.design
         _check(bool(self.points) or not named, "points", self.points, "a vector file")
 
 

@@ -73,3 +73,13 @@ def test_wrong_designs_are_refused_in_one_line(run: Run, tmp_path: Path, class_m
     ):
         assert_refused(run("design-points", class_map, "--out", out, *given), words)
         assert not out.exists()
+
+
+def test_maps_are_compared(run: Run, tmp_path: Path, class_map: Path) -> None:
+    out, agreement = tmp_path / "c.json", tmp_path / "a.tif"
+    result = run("compare", class_map, class_map, "--out", out, "--agreement", agreement)
+    assert result.returncode == 0, result.stderr
+    assert json.loads(out.read_text())["agreement"] == 1
+    assert agreement.exists()
+    again = ("compare", class_map, class_map, "--overwrite", "--crosswalk", "mars")
+    assert_refused(run(*again, "--out", out), "no crosswalk mars")

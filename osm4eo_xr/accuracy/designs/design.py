@@ -27,7 +27,7 @@ Scheme = Literal["stratified", "systematic", "cluster"]
 DESIGN_FILE = "design.json"
 """The file that tells a folder of a design."""
 
-_POINTS_FILE = "points.gpkg"
+POINTS_FILE = "points.gpkg"
 _CHIP = 512  # pixels of a picture's edge
 _CHIPS_AT_ONCE = 32
 _MARK = (255, 230, 0)
@@ -162,7 +162,7 @@ def write_design(
     with replaced(folder) as part:
         part.mkdir()
         (part / DESIGN_FILE).write_text(json.dumps(design.to_dict(), indent=1) + "\n", "utf-8")
-        design.points.to_file(part / _POINTS_FILE, layer="points")
+        design.points.to_file(part / POINTS_FILE, layer="points")
         _write_tables(design, part, interpreters)
         if scene is not None:
             _write_chips(design, scene, part / "chips", extent)
@@ -183,7 +183,7 @@ def open_design(folder: str | Path) -> SamplingDesign:
     try:
         tree = json.loads((folder / DESIGN_FILE).read_text("utf-8"))
         strata = tuple(Stratum(**s) for s in tree["strata"])
-        points = gpd.read_file(folder / _POINTS_FILE, layer="points")
+        points = gpd.read_file(folder / POINTS_FILE, layer="points")
         rest = tree["pixel_area_m2"], tree["clusters"], tree["by_class"], tree["made"]
         return SamplingDesign(tree["scheme"], strata, points, *rest)
     except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:

@@ -15,8 +15,9 @@ from dask.base import compute
 
 from osm4eo_xr.accuracy.designs.allocation import FEWEST, Allocation, allocate, points_needed
 from osm4eo_xr.accuracy.designs.design import SamplingDesign, Scheme, Stratum
-from osm4eo_xr.accuracy.designs.population import Population, check_codes, pixel_area, population_of
+from osm4eo_xr.accuracy.designs.population import Population, check_codes, population_of
 from osm4eo_xr.errors import InputError
+from osm4eo_xr.geodesy import pixel_area
 from osm4eo_xr.legend import NO_DATA, Legend, default_legend
 
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ def design_points(
     ------
     InputError
         If neither or both of n and target are given, n is less than the floors ask for, pixels
-        have no stratum or an unknown class, or the map is in degrees.
+        have no stratum or an unknown class, or differ by more than 1 % on the ground.
 
     Source
     ------

@@ -12,6 +12,7 @@ from dask.base import compute
 from dask.delayed import delayed
 
 from osm4eo_xr.errors import InputError
+from osm4eo_xr.geodesy import pixel_area
 from osm4eo_xr.grid import crs_name, geobox_of, same_grid
 from osm4eo_xr.legend import NO_DATA, Legend
 
@@ -136,7 +137,7 @@ def check_map(class_map: xr.DataArray) -> None:
     Raises
     ------
     InputError
-        If it is not (y, x) of uint8, or its CRS is geographic.
+        If it is not (y, x) of uint8, or its pixels differ by more than 1 % on the ground.
     """
     if class_map.dims != ("y", "x") or class_map.dtype != np.uint8:
         raise InputError(
@@ -144,24 +145,6 @@ def check_map(class_map: xr.DataArray) -> None:
             advice="give uint8 (y, x)",
         )
     pixel_area(geobox_of(class_map))
-
-
-def pixel_area(geobox: GeoBox) -> float:
-    """Return the area of a pixel in m².
-
-    Raises
-    ------
-    InputError
-        If the grid is in degrees, whose pixels shrink toward the poles.
-    """
-    crs: Any = geobox.crs
-    if crs.geographic:
-        raise InputError(
-            f"the map is in degrees ({crs_name(crs)}), where pixels differ in area",
-            advice="warp it to an equal-area grid, for example EPSG:3035",
-        )
-    meters = float(crs.proj.axis_info[0].unit_conversion_factor)
-    return abs(geobox.affine.determinant) * meters**2
 
 
 def check_aligned(raster: xr.DataArray, class_map: xr.DataArray, what: str) -> None:

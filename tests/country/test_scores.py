@@ -1,0 +1,39 @@
+"""A country run whose points are of a design reports figures with intervals."""
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+import osm4eo_xr as oxr
+from osm4eo_xr.country.report import _score
+from osm4eo_xr.country.scores import _design_files, _of_points
+from osm4eo_xr.country.settings import Reference
+from osm4eo_xr.grid import georeference, target_geobox
+
+
+def test_points_of_a_design_give_intervals_in_the_report(tmp_path: Path) -> None:
+    box = target_geobox((4_400_000, 2_699_000, 4_400_800, 2_700_000))
+    classes = np.random.default_rng(0).choice(np.array([5, 8, 12], np.uint8), (100, 80))
+    oxr.write_cog(georeference(classes, box), tmp_path / "map.tif")
+    design = oxr.design_points(oxr.open_raster(tmp_path / "map.tif"), n=90, min_per_stratum=20)
+    oxr.write_design(design, tmp_path / "design")
+    labels = pd.DataFrame({"id": design.points["id"], "class": design.points["map_class"]})
+    labels.loc[:9, "class"] = 8
+    labels.assign(lon=0, lat=0).to_csv(tmp_path / "labels.csv", index=False)
+    accuracy = Reference(points="labels.csv", design="design")
+    run: Any = SimpleNamespace(
+        final_map=tmp_path / "map.tif",
+        base=tmp_path,
+        legend=oxr.default_legend(),
+        settings=SimpleNamespace(accuracy=accuracy),
+    )
+    report = _of_points(run)["reference points"]
+    assert 0.8 < report["overall_accuracy"]["low"] < report["overall_accuracy"]["value"] < 1
+    page = "".join(_score("reference points", report))
+    assert "counted km²" in page
+    assert "estimated km², 95 %" in page
+    assert report["explanation"] in page
+    assert all((tmp_path / name).exists() for name in _design_files("design"))
