@@ -4,5 +4,6 @@ What others may use:
 
 - ``stac``: ``stack_items``, ``stack_classes``, ``composite_items``: STAC items to lazy cubes
 - ``search``: ``search_items``, ``Query``: items of a place and period from a STAC API
+- ``assets``: the reader of an asset's pixels that both engines use
 - ``items``: ``read_items``: items of a file, and what each says of its assets
 """

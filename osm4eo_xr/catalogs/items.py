@@ -173,15 +173,15 @@ def _is_data(asset: Mapping[str, Any]) -> bool:
     return not {"thumbnail", "overview", "visual", "metadata"} & set(roles)
 
 
-def slim(item: Mapping[str, Any], keys: Mapping[str, str]) -> dict[str, Any]:
+def slim(item: Mapping[str, Any], hrefs: Mapping[str, Any]) -> dict[str, Any]:
     """Return an item with the wanted assets alone, keyed by band name.
 
     Projection and raster fields stay behind: the files know better, and no library can apply a
     scale or offset a second time.
     """
     assets = {
-        name: {"href": item["assets"][key]["href"], "type": "image/tiff", "roles": ["data"]}
-        for name, key in keys.items()
+        name: {"href": href, "type": "image/tiff", "roles": ["data"]}
+        for name, href in hrefs.items()
     }
     return {
         "type": "Feature",

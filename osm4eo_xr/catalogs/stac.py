@@ -6,12 +6,18 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 import numpy as np
-import rasterio
 import xarray as xr
 from odc.geo.geobox import GeoBox
 from rasterio.enums import Resampling
 from rasterio.errors import RasterioIOError
 
+from osm4eo_xr.catalogs.assets import (
+    Asset,
+    AssetDriver,
+    AssetReader,
+    asset_of,
+    validity_in_words,
+)
 from osm4eo_xr.catalogs.items import (
     Items,
     asked_band,
@@ -25,8 +31,8 @@ from osm4eo_xr.catalogs.items import (
 from osm4eo_xr.errors import InputError, extra
 from osm4eo_xr.grid import georeference
 from osm4eo_xr.imagery.clouds import block_side, composite, mask_clouds
+from osm4eo_xr.imagery.lossy_nodata import WITNESSES
 from osm4eo_xr.imagery.offsets import item_scaling
-from osm4eo_xr.rasters.files import GDAL_OPTIONS
 
 Backend = Literal["stackstac", "odc"]
 
@@ -82,8 +88,9 @@ def stack_items(
     names = [asked_band(b) for b in bands]
     chosen = touching(read_items(items), geobox)
     keys = [asset_keys(item, names, allow_missing=allow_missing) for item in chosen]
+    assets = [_assets_of(item, key) for item, key in zip(chosen, keys, strict=True)]
     numbers = _load(
-        [slim(item, key) for item, key in zip(chosen, keys, strict=True)],
+        [slim(item, found) for item, found in zip(chosen, assets, strict=True)],
         names,
         geobox,
         backend=backend,
@@ -97,9 +104,13 @@ def stack_items(
             if name in key:
                 scaling = item_scaling(item, key[name], scale=scale, offset=offset)
                 factors[:, t, b, 0, 0] = scaling.scale, scaling.offset
-    valid = (numbers != 0) & (numbers != 65535)  # noqa: PLR2004 -- Sentinel-2: no data, saturated
-    cube = numbers.where(valid) * factors[0] + factors[1]
-    cube.attrs = {"units": "1", "long_name": "reflectance", "nodata": float("nan")}
+    cube = numbers * factors[0] + factors[1]
+    cube.attrs = {
+        "units": "1",
+        "long_name": "reflectance",
+        "nodata": float("nan"),
+        "validity": validity_in_words([a for found in assets for a in found.values()]),
+    }
     return cube.rename("reflectance")
 
 
@@ -124,7 +135,7 @@ def stack_classes(
     chosen = touching(read_items(items), geobox)
     keys = [class_key(item, asset, allow_missing=allow_missing) for item in chosen]
     classes = _load(
-        [slim(item, key) for item, key in zip(chosen, keys, strict=True)],
+        [slim(item, _assets_of(item, key)) for item, key in zip(chosen, keys, strict=True)],
         ["classes"],
         geobox,
         backend=backend,
@@ -184,6 +195,12 @@ def composite_items(
     return composite(cube, method)
 
 
+def _assets_of(item: dict[str, Any], keys: dict[str, str]) -> dict[str, Asset]:
+    """Return the wanted assets of an item by band name."""
+    others = asset_keys(item, WITNESSES, allow_missing=True)
+    return {name: asset_of(item, key, name, others) for name, key in keys.items()}
+
+
 def _load(
     items: list[dict[str, Any]],
     names: list[str],
@@ -227,7 +244,6 @@ def _with_stackstac(
 ) -> Any:
     """Load with stackstac; each of its defaults that could change values is set."""
     import stackstac
-    from stackstac.rio_env import LayeredEnv
 
     epsg = geobox.crs.epsg if geobox.crs is not None else None
     if epsg is None:
@@ -247,7 +263,7 @@ def _with_stackstac(
         "xy_coords": "center",
         "properties": False,
         "band_coords": False,
-        "gdal_env": LayeredEnv(always=dict(GDAL_OPTIONS)),
+        "reader": AssetReader,
         "errors_as_nodata": (RasterioIOError(".*"),) if allow_missing else (),
     }
     plain: Any = items
@@ -269,18 +285,25 @@ def _with_odc(
         import odc.stac
         import pystac
 
-    # odc-stac keeps the settings in force at this call; its own would hide .aux.xml sidecars
-    with rasterio.Env(**GDAL_OPTIONS):
-        stack = odc.stac.load(
-            [pystac.Item.from_dict(i) for i in items],
-            bands=names,
-            geobox=geobox,
-            chunks={"y": chunks, "x": chunks},
-            groupby="id",
-            preserve_original_order=True,
-            resampling=resampling,
-            dtype="float32",
-            nodata=float("nan"),
-            fail_on_error=not allow_missing,
-        )
+    given = {a["href"].href: a["href"] for i in items for a in i["assets"].values()}
+    stack = odc.stac.load(
+        [pystac.Item.from_dict(_with_plain_hrefs(i)) for i in items],
+        bands=names,
+        geobox=geobox,
+        chunks={"y": chunks, "x": chunks},
+        groupby="id",
+        preserve_original_order=True,
+        resampling=resampling,
+        dtype="float32",
+        nodata=float("nan"),
+        fail_on_error=not allow_missing,
+        patch_url=given.__getitem__,
+        driver=AssetDriver(),
+    )
     return stack[names].to_dataarray("band").transpose("time", "band", ...).data
+
+
+def _with_plain_hrefs(item: dict[str, Any]) -> dict[str, Any]:
+    """Return an item whose hrefs are text, as pystac wants them."""
+    assets = {k: {**a, "href": a["href"].href} for k, a in item["assets"].items()}
+    return {**item, "assets": assets}

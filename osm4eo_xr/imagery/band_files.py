@@ -36,12 +36,18 @@ def refuse_unknown_offset(files: Sequence[str]) -> None:
 
 
 def bands_of_file(
-    path: str, *, resampling: str, nodata: float | None, alpha: bool = False
+    path: str,
+    *,
+    resampling: str,
+    nodata: float | None,
+    stated: Sequence[float] = (),
+    alpha: bool = False,
 ) -> list[Band]:
     """Describe the bands of a file; names are raw labels, scaling holds the file's tags.
 
-    With ``alpha`` a band of that color interpretation is one like the others; without, it says
-    where the others hold data.
+    ``nodata`` is the caller's and replaces what the file states; ``stated`` is a STAC item's and
+    counts beside it. With ``alpha`` a band of that color interpretation is one like the others;
+    without, it says where the others hold data.
     """
     described = describe_bands(path)
     if alpha:
@@ -58,7 +64,7 @@ def bands_of_file(
             dtype=band.dtype,
             block=band.block,
             scaling=Scaling(band.scale, band.offset),
-            validity=scene_validity(band.validity, np.dtype(band.dtype), nodata),
+            validity=scene_validity(band.validity, np.dtype(band.dtype), nodata, stated),
             resampling=resampling,
             lossy=band.lossy,
         )

@@ -34,7 +34,9 @@ if TYPE_CHECKING:
 SLACK = 20.0
 """Digital numbers by which lossy compression may move no data."""
 
-_WITNESSES = ("blue", "green", "red", "nir")
+WITNESSES = ("blue", "green", "red", "nir")
+"""Bands that settle it together."""
+
 _NEEDED = {"blue", "green"}
 _NESTING = 1e-3  # of a pixel
 
@@ -50,7 +52,7 @@ def with_witnesses(bands: Sequence[Band], found: Sequence[Band]) -> list[Band]:
         All bands of the input, by common name, whether they are to be read or not.
     """
     seen = [
-        replace(b, fill=_fill(b)) for b in found if b.name in _WITNESSES and _fill(b) is not None
+        replace(b, fill=_fill(b)) for b in found if b.name in WITNESSES and _fill(b) is not None
     ]
     return [_judged(b, [w for w in seen if factor(b.geobox, w.geobox)]) for b in bands]
 

@@ -170,18 +170,27 @@ def unsigned_type(attributes: Mapping[Any, Any], dtype: np.dtype[Any]) -> np.dty
     return dtype
 
 
-def scene_validity(stated: Validity, dtype: np.dtype[Any], nodata: float | None = None) -> Validity:
+def scene_validity(
+    stated: Validity,
+    dtype: np.dtype[Any],
+    nodata: float | None = None,
+    item: Iterable[float] = (),
+) -> Validity:
     """Return the rule for a band of reflectance.
 
     Parameters
     ----------
     stated : Validity
-        What the file (and the STAC item) states.
+        What the file states.
     dtype : numpy.dtype
         Of the file.
     nodata : float, optional
         What the caller says; it replaces what is stated. Masks still count.
+    item : iterable of float
+        What a STAC item states.
     """
+    for value in item:
+        stated = stated.excluding(value, dtype, "STAC item:")
     if nodata is not None:
         stated = stated.instead([nodata], dtype, "nodata=")
     if dtype.kind in "iu" and not stated.settled:
