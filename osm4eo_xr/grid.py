@@ -12,6 +12,7 @@ from odc.geo.geom import BoundingBox
 
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.geodesy import project_bounds
+from osm4eo_xr.legend import NO_DATA
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Mapping
@@ -28,6 +29,7 @@ __all__ = [
     "same_grid",
     "spatial_coords",
     "target_geobox",
+    "zero_nodata",
 ]
 
 TARGET_CRS = "EPSG:3035"
@@ -186,6 +188,28 @@ def nodata_of(raster: xr.DataArray, default: Any = None) -> Any:
     """Return a raster's no-data value: ours is called nodata, rioxarray's results' _FillValue."""
     stated = raster.attrs.get("nodata", raster.attrs.get("_FillValue"))
     return default if stated is None else stated
+
+
+def zero_nodata(class_map: xr.DataArray) -> xr.DataArray:
+    """Return a class map or labels whose no data is 0, lazy as its input.
+
+    Pixels of another stated no-data value (255 is common) become 0, which no class has.
+    """
+    stated = nodata_of(class_map, NO_DATA)
+    if class_map.dtype.kind not in "iu" or not math.isfinite(stated) or stated == NO_DATA:
+        return class_map
+    data = class_map.data
+    if class_map.chunks is None:
+        recoded = _zeroed(class_map.to_numpy(), stated)
+    else:
+        recoded = data.map_blocks(_zeroed, stated, dtype=class_map.dtype, meta=data._meta)  # noqa: SLF001 - dask's
+    attrs = {k: v for k, v in class_map.attrs.items() if k != "_FillValue"}
+    return class_map.copy(data=recoded).assign_attrs({**attrs, "nodata": NO_DATA})
+
+
+def _zeroed(block: np.ndarray, stated: float) -> np.ndarray:
+    """Return a block with 0 in the place of a value."""
+    return np.where(block == stated, block.dtype.type(NO_DATA), block)
 
 
 def spatial_coords(geobox: GeoBox) -> dict[str, xr.DataArray]:

@@ -14,7 +14,7 @@ from shapely import GeometryType
 
 from osm4eo_xr.accuracy.estimators import confusion_counts
 from osm4eo_xr.errors import InputError
-from osm4eo_xr.grid import crs_name, geobox_of, same_grid
+from osm4eo_xr.grid import crs_name, geobox_of, same_grid, zero_nodata
 from osm4eo_xr.legend import NO_DATA
 from osm4eo_xr.vectors import read_vector
 
@@ -43,7 +43,9 @@ def count_pairs(
     if isinstance(reference, str | Path):
         name = Path(reference).name
         reference = _open(Path(reference), layer)
+    class_map = zero_nodata(class_map)
     if isinstance(reference, xr.DataArray):
+        reference = zero_nodata(reference)
         return *_compare_rasters(class_map, reference, legend, name), 0, name
     return *_compare_points(class_map, reference, legend, column, name), name
 

@@ -177,7 +177,6 @@ def sieve(
             opened,
             size=size,
             connectivity=connectivity,
-            nodata=opened.attrs["nodata"],
             protected=[classes.find(name).id for name in protect or ()],
             reread=True,
         )

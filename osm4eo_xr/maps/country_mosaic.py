@@ -22,7 +22,7 @@ from rasterio.transform import Affine
 from shapely.geometry.base import BaseGeometry
 
 from osm4eo_xr.errors import InputError
-from osm4eo_xr.grid import crs_name, geobox_of, georeference, same_grid
+from osm4eo_xr.grid import crs_name, geobox_of, georeference, nodata_of, same_grid, zero_nodata
 from osm4eo_xr.legend import NO_DATA
 from osm4eo_xr.maps.boundary import read_boundary
 from osm4eo_xr.maps.overlaps import merge
@@ -65,8 +65,8 @@ def mosaic(
     Parameters
     ----------
     class_maps : sequence or mapping of DataArray, dims (y, x), uint8
-        0 = no data. A tile's id is its key in a mapping, else ``attrs["tile"]``, else its place
-        (from north to south, then west to east).
+        No data is what each states in ``attrs["nodata"]``, 0 by default. A tile's id is its key in
+        a mapping, else ``attrs["tile"]``, else its place (from north to south, then west to east).
     boundary : path, GeoDataFrame or geometry, optional
         Polygons in any CRS (a bare geometry in the tiles' CRS); pixels whose center lies outside
         become no data.
@@ -85,7 +85,8 @@ def mosaic(
     Returns
     -------
     DataArray (y, x), uint8
-        0 = no data; attrs are those of the first tile. Only chunks that a tile touches inside the
+        No data is that of the tiles, or 0 where they differ; attrs are those of the first tile.
+        Only chunks that a tile touches inside the
         boundary depend on pixels.
 
     Raises
@@ -111,12 +112,13 @@ def mosaic(
             "rule 'confidence' needs a confidence raster per tile", advice="give confidence="
         )
     boxes = [geobox_of(m) for m in maps]
+    maps, nodata = _one_nodata(maps)
     target = _target(boxes, geobox)
     clip = None if boundary is None else read_boundary(boundary, target)
     data = _assemble(
-        maps, sure if rule == "confidence" else None, boxes, target, clip, rule, chunks
+        maps, sure if rule == "confidence" else None, boxes, target, clip, (rule, nodata), chunks
     )
-    attrs = {**maps[0].attrs, "nodata": NO_DATA}
+    attrs = {**maps[0].attrs, "nodata": nodata}
     attrs.pop("tile", None)
     return georeference(data, target, attrs=attrs, name="class_map")
 
@@ -144,6 +146,14 @@ def _in_order(
             )
         given = sorted(given, key=lambda item: item[0])
     return [m for _, m in given], None if sure is None else [sure[k] for k, _ in given]
+
+
+def _one_nodata(maps: list[xr.DataArray]) -> tuple[list[xr.DataArray], int]:
+    """Return class maps that share a no-data value, and the value."""
+    stated = {int(nodata_of(m, NO_DATA)) for m in maps}
+    if len(stated) == 1:
+        return maps, stated.pop()
+    return [zero_nodata(m) for m in maps], NO_DATA
 
 
 def _keyed(
@@ -217,7 +227,7 @@ def _assemble(
     boxes: list[GeoBox],
     target: GeoBox,
     clip: BaseGeometry | None,
-    rule: str,
+    how: tuple[str, int],
     chunks: int,
 ) -> Any:
     """Build one task per output chunk, which names just the blocks of tiles that it needs."""
@@ -226,18 +236,18 @@ def _assemble(
     pieces = _plan([a.chunks for a in arrays], [_window(target, b) for b in boxes], target, chunks)
     sizes = _split(target.shape[0], chunks), _split(target.shape[1], chunks)
     outlines = _outlines(clip, sizes)
-    name = "mosaic-" + tokenize([a.name for a in arrays + layers], target, clip, rule, chunks)
+    name = "mosaic-" + tokenize([a.name for a in arrays + layers], target, clip, how, chunks)
     graph: dict[Any, Any] = {}
     for i, j in itertools.product(range(len(sizes[0])), range(len(sizes[1]))):
         shape, inside = (sizes[0][i], sizes[1][j]), outlines[i, j]
         here = [] if inside is False else pieces.get((i, j), [])
         if not here:
-            graph[name, i, j] = (np.zeros, shape, np.uint8)
+            graph[name, i, j] = (np.full, shape, how[1], np.uint8)
             continue
         values = [(arrays[p.tile].name, *p.block) for p in here]
         weights = [(layers[p.tile].name, *p.block) for p in here] if layers else None
         polygon = inside if isinstance(inside, BaseGeometry) else None
-        graph[name, i, j] = (_merge_block, values, weights, _Cut(here, shape, polygon, rule))
+        graph[name, i, j] = (_merge_block, values, weights, _Cut(here, shape, polygon, *how))
     dependencies = [*arrays, *layers]
     lazy = HighLevelGraph.from_collections(name, graph, dependencies=dependencies)
     return da.Array(lazy, name, chunks=sizes, meta=np.empty((0, 0), np.uint8))  # pyright: ignore[reportCallIssue] - made in __new__
@@ -317,6 +327,7 @@ class _Cut:
     shape: tuple[int, int]
     outline: BaseGeometry | None
     rule: str
+    nodata: int
 
 
 def _merge_block(
@@ -327,11 +338,20 @@ def _merge_block(
     stack = np.zeros((len(layer), *cut.shape), np.uint8)
     sure = np.zeros(stack.shape if weights else (0, 0, 0), np.float32)
     for k, piece in enumerate(cut.pieces):
-        stack[layer[piece.tile], *piece.target] = values[k][piece.source]
+        stack[layer[piece.tile], *piece.target] = _swapped(values[k][piece.source], cut.nodata)
         if weights:
             sure[layer[piece.tile], *piece.target] = weights[k][piece.source]
     out = merge(stack, sure, cut.rule)
     if cut.outline is not None:
         outside = geometry_mask([cut.outline], out_shape=cut.shape, transform=_PIXELS)
         out[outside] = NO_DATA
-    return out
+    return _swapped(out, cut.nodata)
+
+
+def _swapped(block: np.ndarray, nodata: int) -> np.ndarray:
+    """Let 0 and the no-data value change places, so that 0 is no data, or is again what it was."""
+    if nodata == NO_DATA:
+        return block
+    table = np.arange(256, dtype=np.uint8)
+    table[[NO_DATA, nodata]] = nodata, NO_DATA
+    return table[block]

@@ -10,7 +10,7 @@ import numpy as np
 import xarray as xr
 
 from osm4eo_xr.errors import InputError
-from osm4eo_xr.grid import crs_name, geobox_of, same_grid
+from osm4eo_xr.grid import crs_name, geobox_of, same_grid, zero_nodata
 from osm4eo_xr.legend import NO_DATA
 
 if TYPE_CHECKING:
@@ -38,9 +38,9 @@ def agreement(labels: xr.DataArray, class_map: xr.DataArray) -> xr.DataArray:
     Parameters
     ----------
     labels : DataArray (y, x), uint8
-        What OpenStreetMap knows; 0 = nothing.
+        What OpenStreetMap knows; its no data (0 if it states none) = nothing.
     class_map : DataArray (y, x), uint8
-        What is predicted, on the same grid; 0 = no data.
+        What is predicted, on the same grid; no data as it states, by default 0.
 
     Returns
     -------
@@ -54,6 +54,7 @@ def agreement(labels: xr.DataArray, class_map: xr.DataArray) -> xr.DataArray:
         If the two are not uint8 on one grid.
     """
     _check_pair(labels, class_map)
+    labels, class_map = zero_nodata(labels), zero_nodata(class_map)
     layer = _blockwise(_compare, labels, class_map)
     return class_map.copy(data=layer).assign_attrs(_attrs(AGREEMENT)).rename("agreement")
 
@@ -64,9 +65,10 @@ def merge_known(labels: xr.DataArray, class_map: xr.DataArray) -> xr.Dataset:
     Parameters
     ----------
     labels : DataArray (y, x), uint8
-        What OpenStreetMap knows; 0 = nothing. It wins where it knows.
+        What OpenStreetMap knows; its no data (0 if it states none) = nothing. It wins where it
+        knows.
     class_map : DataArray (y, x), uint8
-        What is predicted, on the same grid; 0 = no data.
+        What is predicted, on the same grid; no data as it states, by default 0.
 
     Returns
     -------
@@ -84,6 +86,7 @@ def merge_known(labels: xr.DataArray, class_map: xr.DataArray) -> xr.Dataset:
     Schultz, Li et al. 2025, Scientific Data: the prediction fills what OpenStreetMap leaves open.
     """
     _check_pair(labels, class_map)
+    labels, class_map = zero_nodata(labels), zero_nodata(class_map)
     classes = class_map.copy(data=_blockwise(_prefer, labels, class_map))
     origin = class_map.copy(data=_blockwise(_origin, labels, class_map))
     origin = origin.assign_attrs(_attrs(PROVENANCE))

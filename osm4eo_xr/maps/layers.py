@@ -13,7 +13,7 @@ from odc.geo.geobox import GeoBox
 
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.geodesy import meters_per_unit, pixel_area
-from osm4eo_xr.grid import geobox_of, georeference
+from osm4eo_xr.grid import geobox_of, georeference, zero_nodata
 from osm4eo_xr.legend import NO_DATA, LandUseClass, Legend, default_legend
 from osm4eo_xr.maps.probability_layers import OTHER, likeliest
 
@@ -44,9 +44,10 @@ def extract_layer(
     Parameters
     ----------
     class_map : DataArray
-        Class ids (y, x) uint8, 0 = no data; or, with ``threshold``, probabilities (class, y, x)
-        as ``classify`` and ``open_probabilities`` give them: uint8 (0-250, 255 = no data) or
-        float (0-1, NaN = no data), ``class`` holding ids, slugs or names.
+        Class ids (y, x) uint8, no data as ``attrs["nodata"]`` states, by default 0; or, with
+        ``threshold``, probabilities (class, y, x) as ``classify`` and ``open_probabilities`` give
+        them: uint8 (0-250, 255 = no data) or float (0-1, NaN = no data), ``class`` holding ids,
+        slugs or names.
     layer : str, int or a sequence of them
         Slug, name, id, or ``"clc:NN"`` for a CORINE code; each must be in the legend.
     codes : {"id", "clc", "mask"}
@@ -98,6 +99,8 @@ def extract_layer(
     classes = sorted({legend.find(name) for name in wanted}, key=lambda c: c.id)
     if threshold is not None:
         class_map = likeliest(class_map, classes, threshold, legend)
+    else:
+        class_map = zero_nodata(class_map)
     if min_area > 0:
         class_map = _without_small(class_map, classes, min_area)
     table = _table(classes, codes)

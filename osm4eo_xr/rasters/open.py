@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-import dask.array as da
 import numpy as np
 import xarray as xr
 
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.grid import georeference
-from osm4eo_xr.rasters.bands import describe_bands
-from osm4eo_xr.rasters.windows import RasterReader, dataset, lazy_array
+from osm4eo_xr.legend import PROBABILITY_NO_DATA
+from osm4eo_xr.rasters.bands import RasterBand, describe_bands
+from osm4eo_xr.rasters.validity import in_words
+from osm4eo_xr.rasters.windows import RasterReader, lazy_array
 
 if TYPE_CHECKING:
+    import dask.array as da
+
     from osm4eo_xr.rasters.files import PathLike
 
 
@@ -31,8 +34,9 @@ def open_raster(path: PathLike, *, chunks: int = 2048) -> xr.DataArray:
     Returns
     -------
     DataArray
-        (y, x) in the file's dtype; ``attrs["nodata"]`` is the file's no-data value, by default 0
-        for integers and NaN for floats.
+        (y, x) in the file's dtype. Pixels that the rule of ``rasters.validity`` calls no data hold
+        ``attrs["nodata"]``: NaN in floats, in integers the file's no-data value or, if it states
+        none, 0. ``attrs["validity"]`` says in words what told which pixels hold data.
 
     Raises
     ------
@@ -40,20 +44,12 @@ def open_raster(path: PathLike, *, chunks: int = 2048) -> xr.DataArray:
         If the file cannot be read, has no CRS or more than one band.
     """
     where = str(path)
-    bands = describe_bands(where)
+    bands = [band for band in describe_bands(where) if not band.alpha]
     if len(bands) != 1:
         raise InputError(f"{where} has {len(bands)} bands, expected 1; open it with open_scene")
-    band = bands[0]
-    tag = dataset(where, band.stamp).nodata
-    dtype = np.dtype(band.dtype)
-    rows, cols = band.geobox.shape
-    reader = RasterReader(where, band.stamp, 1, (rows, cols), dtype)
-    data = lazy_array(reader, (min(chunks, rows), min(chunks, cols)))
-    if np.issubdtype(dtype, np.integer):
-        nodata: float = 0 if tag is None else int(tag)
-    else:
-        nodata = float("nan") if tag is None else float(tag)
-    return georeference(data, band.geobox, attrs={"nodata": nodata}, name=Path(where).stem)
+    nodata = _nodata_of(bands, 0)
+    data = _lazy(bands, nodata, chunks)[0]
+    return georeference(data, bands[0].geobox, attrs=_attrs(bands, nodata), name=Path(where).stem)
 
 
 def open_probabilities(path: PathLike, *, chunks: int = 2048) -> xr.DataArray:
@@ -69,8 +65,8 @@ def open_probabilities(path: PathLike, *, chunks: int = 2048) -> xr.DataArray:
     Returns
     -------
     DataArray
-        (class, y, x) in the file's dtype; ``class`` holds the descriptions, ``attrs["nodata"]``
-        the no-data value.
+        (class, y, x) in the file's dtype; ``class`` holds the descriptions. No data and attrs as
+        ``open_raster`` has them, but 255 for integers that state none.
 
     Raises
     ------
@@ -78,22 +74,43 @@ def open_probabilities(path: PathLike, *, chunks: int = 2048) -> xr.DataArray:
         If the file cannot be read, has no CRS, or a band is not described.
     """
     where = str(path)
-    bands = describe_bands(where)
-    source = dataset(where, bands[0].stamp)
-    names, nodata = source.descriptions, source.nodata
+    bands = [band for band in describe_bands(where) if not band.alpha]
+    names = ["".join(band.labels[:1]) for band in bands]
     if not all(names):
         raise InputError(f"{where} does not say which class each band is; describe its bands")
-    rows, cols = bands[0].geobox.shape
-    dtype = np.dtype(bands[0].dtype)
-    shape = (min(chunks, rows), min(chunks, cols))
-    layers = [
-        lazy_array(RasterReader(where, b.stamp, b.index, (rows, cols), dtype), shape) for b in bands
-    ]
+    nodata = _nodata_of(bands, PROBABILITY_NO_DATA)
     return georeference(
-        da.stack(layers),
+        _lazy(bands, nodata, chunks),
         bands[0].geobox,
         dims=("class", "y", "x"),
-        coords={"class": list(names)},
-        attrs={"nodata": nodata},
+        coords={"class": names},
+        attrs=_attrs(bands, nodata),
         name=Path(where).stem,
     )
+
+
+def _nodata_of(bands: list[RasterBand], default: int) -> float:
+    """Return what pixels without data hold: NaN, or a stated value, or what is usual."""
+    if np.dtype(bands[0].dtype).kind == "f":
+        return float("nan")
+    return next((int(v) for band in bands for v in band.validity.values), default)
+
+
+def _lazy(bands: list[RasterBand], nodata: float, chunks: int) -> da.Array:
+    """Return (band, y, x) of bands of one file, which share a chunk."""
+    first, (rows, cols) = bands[0], bands[0].geobox.shape
+    reader = RasterReader(
+        first.path,
+        first.stamp,
+        tuple(band.index for band in bands),
+        (len(bands), rows, cols),
+        np.dtype(first.dtype),
+        nodata,
+        tuple(band.validity.beside(nodata) for band in bands),
+    )
+    return lazy_array(reader, (len(bands), min(chunks, rows), min(chunks, cols)))
+
+
+def _attrs(bands: list[RasterBand], nodata: float) -> dict[str, Any]:
+    """Return the no-data value and what said which pixels have data."""
+    return {"nodata": nodata, "validity": in_words(band.validity for band in bands)}

@@ -81,6 +81,10 @@ class Validity:
         """Let a number count as data."""
         return replace(self, values=tuple(v for v in self.values if v != value))
 
+    def beside(self, nodata: float) -> Validity:
+        """Return what makes other pixels than those of the no-data value no data."""
+        return replace(self.without(nodata), settled=False, sources=())
+
     def without_alpha(self) -> Validity:
         """Let no alpha band count."""
         kept = tuple(s for s in self.sources if not s.startswith("alpha "))

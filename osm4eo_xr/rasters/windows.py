@@ -16,11 +16,12 @@ from rasterio.windows import Window
 
 from osm4eo_xr.rasters.files import GDAL_OPTIONS, is_store
 from osm4eo_xr.rasters.stores import ArraySource
-from osm4eo_xr.rasters.validity import Validity  # noqa: TC001 -- field types are read at run time
+from osm4eo_xr.rasters.validity import Validity, invalid_pixels
 
 # Maps are read in whole blocks and without margins: hardly a block is read twice.
 _PLAIN_OPTIONS: dict[str, Any] = GDAL_OPTIONS | {"GDAL_CACHEMAX": 16_000_000}
 
+_PLAIN = Validity()
 _HANDLES = 40  # open files per thread: three tiles' bands
 _local = threading.local()
 
@@ -94,33 +95,64 @@ def pick(data: np.ndarray, rows: np.ndarray, cols: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class RasterReader:
-    """One band of a file as an array-like (y, x) in its own data type.
+    """Bands of a file as an array-like (band, y, x) in their own data type, no data filled in.
 
-    ``rioxarray.open_rasterio`` opens a map slower and reads it whole faster
-    (``tests/benchmarks/opening.py``). It cannot say which file a failed read belongs to, which a
-    run of many tiles has to; it takes GDAL's settings, with them the size of the block cache, from
-    the process alone; and it opens no Zarr store.
+    Bands are read together: blocks that hold several are decoded once.
+    ``rioxarray.open_rasterio`` opens files slower and reads them no faster
+    (``tests/benchmarks/opening.py``). It keeps a handle per thread and file as long as the array
+    lives, which a mosaic of a thousand tiles has not got; it does not name the file of a failed
+    read; it takes GDAL's settings, with them the size of the block cache, from the process alone;
+    it opens no Zarr store; and where a mask or an alpha band has to be heeded it makes floats of
+    class ids and follows GDAL, for which a tag hides an alpha band.
+
+    Attributes
+    ----------
+    path, stamp : str, int
+        What GDAL opens, and its modification time.
+    indexes : tuple of int
+        Its bands, from 1.
+    shape : tuple of int
+        Bands, rows, columns.
+    dtype : numpy.dtype
+        Of the file.
+    nodata : float
+        What pixels without data hold.
+    rules : tuple of Validity
+        One for each band: which other pixels have no data.
     """
 
     path: str
     stamp: int
-    index: int
-    shape: tuple[int, int]
+    indexes: tuple[int, ...]
+    shape: tuple[int, int, int]
     dtype: np.dtype[Any]
+    nodata: float
+    rules: tuple[Validity, ...]
 
-    ndim = 2
+    ndim = 3
 
     def __getitem__(self, key: Any) -> np.ndarray:
-        (rows, cols), dropped = positions(key, self.shape)
+        (layers, rows, cols), dropped = positions(key, self.shape)
         row_span, col_span = span(rows), span(cols)
-        if not (rows.size and cols.size):
-            data = np.empty((rows.size, cols.size), self.dtype)
+        if not (layers.size and rows.size and cols.size):
+            data = np.empty((layers.size, rows.size, cols.size), self.dtype)
         else:
             window = Window.from_slices(row_span, col_span)
             with rasterio.Env(**_PLAIN_OPTIONS):
-                data = read_window(self.path, self.stamp, self.index, window)
+                data = self._filled(layers.tolist(), window)
         data = pick(data, rows - row_span.start, cols - col_span.start)
         return data.squeeze(axis=dropped) if dropped else data
+
+    def _filled(self, layers: list[int], window: Window) -> np.ndarray:
+        """Return bands of a window with the no-data value wherever there is no data."""
+        indexes = [self.indexes[layer] for layer in layers]
+        data = read_window(self.path, self.stamp, indexes, window)
+        for band, index, layer in zip(data, indexes, layers, strict=True):
+            rule = self.rules[layer]
+            if rule != _PLAIN or self.dtype.kind == "f":
+                hidden = read_hidden(self.path, self.stamp, index, rule, window)
+                band[invalid_pixels(band, rule, hidden)] = self.nodata
+        return data
 
 
 def lazy_array(reader: Any, chunks: tuple[int, ...]) -> da.Array:

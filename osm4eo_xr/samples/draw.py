@@ -22,7 +22,7 @@ from odc.geo.geobox import GeoBox
 
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.geodesy import meters_per_unit
-from osm4eo_xr.grid import crs_name, geobox_of, same_grid
+from osm4eo_xr.grid import crs_name, geobox_of, same_grid, zero_nodata
 from osm4eo_xr.legend import Legend, default_legend
 from osm4eo_xr.samples.spatial_split import (
     CELL,
@@ -146,6 +146,7 @@ def _tiles(scene: Any, labels: Any, names: Sequence[str] | None) -> list[_Tile]:
     """Pair scenes and labels."""
     scenes = [scene] if isinstance(scene, xr.DataArray) else list(scene)
     rasters = [labels] if isinstance(labels, xr.DataArray) else list(labels)
+    rasters = [zero_nodata(raster) for raster in rasters]
     if not scenes or len(scenes) != len(rasters):
         raise InputError(
             f"{len(scenes)} scenes and {len(rasters)} label rasters; give one of each per tile"

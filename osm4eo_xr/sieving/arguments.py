@@ -20,7 +20,7 @@ def rule_of(
     class_map: xr.DataArray,
     size: int,
     connectivity: int,
-    nodata: float | None,
+    nodata: float | str | None,
     protected: Iterable[int],
 ) -> Rule:
     """Check the arguments."""

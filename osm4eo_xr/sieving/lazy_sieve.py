@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import dask.array as da
 import numpy as np
@@ -29,6 +29,8 @@ from dask.graph_manipulation import bind
 from dask.highlevelgraph import HighLevelGraph
 
 from osm4eo_xr.errors import InputError
+from osm4eo_xr.grid import nodata_of
+from osm4eo_xr.legend import NO_DATA
 from osm4eo_xr.sieving.arguments import mask_of, rule_of
 from osm4eo_xr.sieving.chunks import (
     Held,
@@ -55,7 +57,7 @@ def sieve(
     connectivity: int = 8,
     *,
     mask: Any = None,
-    nodata: float | None = 0,
+    nodata: float | Literal["stated"] | None = "stated",
     protected: Iterable[int] = (),
     reread: bool = False,
 ) -> xr.DataArray:
@@ -74,8 +76,9 @@ def sieve(
         4, or 8 to connect pixels that meet at a corner.
     mask : array, optional
         Of the map's shape: pixels where it is False or 0 belong to no region and do not change.
-    nodata : int or None
-        Value of pixels that belong to no region and do not change.
+    nodata : int, "stated" or None
+        Value of pixels that belong to no region and do not change. By default the one that the map
+        states (``attrs["nodata"]``), 0 if it states none; None if every pixel takes part.
     protected : iterable of int
         Classes whose regions stay whatever their size. They take in smaller neighbors like
         regions of at least ``size`` pixels do.
@@ -106,6 +109,8 @@ def sieve(
     >>> oxr.sieve(georeference(classes, box), size=2).values[1]
     array([5, 5, 5, 5], dtype=uint8)
     """
+    if isinstance(nodata, str) and nodata == "stated" and isinstance(class_map, xr.DataArray):
+        nodata = nodata_of(class_map, NO_DATA)
     rule = rule_of(class_map, size, connectivity, nodata, protected)
     where = mask_of(mask, class_map)
     if class_map.size == 0:
