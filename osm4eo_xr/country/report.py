@@ -21,6 +21,7 @@ from odc.geo.geobox import GeoBox
 from osm4eo_xr._version import __version__
 from osm4eo_xr.accuracy.estimators import CAUTION
 from osm4eo_xr.accuracy.report import report_html
+from osm4eo_xr.country.coverage import tile_coverage
 from osm4eo_xr.country.scores import ACCURACY_FILE
 from osm4eo_xr.files import replace_text
 from osm4eo_xr.geodesy import pixel_area
@@ -74,6 +75,7 @@ def _collect(run: Country, pieces: list[Piece], inputs: dict[str, str]) -> dict[
         "software": {"osm4eo_xr": __version__},
         "settings": dataclasses.asdict(run.settings),
         "tiles": [t.id for t in run.tiles],
+        "coverage": tile_coverage(run),
         "areas": class_areas(run),
         "accuracy": _accuracy(run, pieces),
         "model": {"sha256": digest, "training": training},
@@ -133,6 +135,7 @@ def _page(run: Country, report: dict[str, Any]) -> str:
         "<h2>Areas</h2>",
         f"<p>{_AREAS_NOTE}</p>",
         _areas(run, report["areas"]),
+        _folded("Pixels without data, by tile", _coverage(report["coverage"])),
         "<h2>Accuracy</h2>",
         *_scores(report["accuracy"]),
         "<h2>Training</h2>",
@@ -172,6 +175,12 @@ def _image(figure: Figure, text: str) -> str:
     figure.savefig(buffer, format="png", metadata={"Software": None})
     data = base64.b64encode(buffer.getvalue()).decode()
     return f'<p><img alt="{html.escape(text)}" src="data:image/png;base64,{data}"></p>'
+
+
+def _coverage(tiles: dict[str, dict[str, Any]]) -> str:
+    """Show how much of each tile has no class, and what said which pixels hold data."""
+    rows = ((i, f"{tile['no_data']:.2%} ({tile['validity']})") for i, tile in tiles.items())
+    return _table(("tile", "without data (told by)"), rows)
 
 
 def _areas(run: Country, areas: list[dict[str, Any]]) -> str:

@@ -89,6 +89,12 @@ def test_report_says_areas_accuracy_hashes_and_pictures(
         k: int((pixels == k).sum()) for k in range(1, 13)
     }
     assert report["tiles"] == [f"T{i}{j}" for i in range(3) for j in range(3)]
+    assert [*report["coverage"]] == report["tiles"]
+    for tile, told in report["coverage"].items():
+        classes = open_raster(out / "classified" / f"{tile}.tif")
+        assert told["no_data"] == pytest.approx(float((classes == 0).mean()), abs=1e-6)
+        scene = open_scene(undisturbed[0].parent / "tiles" / f"{tile}.tif")
+        assert told["validity"] == scene.attrs["validity"]
     assert {"tiles/T00.tif", "landuse.osm.pbf", "boundary.geojson"} <= report["inputs"].keys()
     scores = evaluate(load_model(out / "model"), open_samples(out / "samples.zarr"), "test")
     assert report["accuracy"] == {"held-out samples": scores.to_dict()}

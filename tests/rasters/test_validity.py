@@ -147,6 +147,14 @@ def test_a_value_that_the_type_cannot_hold_states_nothing() -> None:
     assert invalid_pixels(floats, found).tolist() == [True] * 5 + [False]
 
 
+def test_a_store_states_it_by_attributes_of_ours(tmp_path: Path) -> None:
+    for kind in ("nc", "zarr"):
+        path = stored(tmp_path / f"a.{kind}", "int16", {"nodata": np.int16(7)})
+        (band,) = describe_bands(str(path))
+        assert (band.validity.values, band.nodata) == ((7,), 7)
+        assert band.validity.sources == ("nodata 7",)
+
+
 def test_pixels_under_a_mask_or_alpha_band_are_no_data_in_a_scene(tmp_path: Path) -> None:
     """Case A1: rows 0-99 hold 7777 under a mask."""
     rng = np.random.default_rng(0)
