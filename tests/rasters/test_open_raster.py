@@ -119,7 +119,10 @@ LOCAL = CRS.from_wkt('LOCAL_CS["site",UNIT["metre",1]]')
         ({"crs": GEOCENTRIC}, "has the CRS 'EPSG:4978'; expected a projected or geographic one"),
         ({"crs": LOCAL}, "has the CRS 'site'; expected a projected or geographic one"),
         ({"transform": Affine(0, 0, 4.5e6, 0, -10, 3.2e6)}, "has no CRS or position; assign"),
-        ({"transform": Affine(10, 0, 4.5e6, 0, 0, 3.2e6)}, "expected pixels with a width and a height"),
+        (
+            {"transform": Affine(10, 0, 4.5e6, 0, 0, 3.2e6)},
+            "expected pixels with a width and a height",
+        ),
     ],
 )
 def test_grids_that_are_none_are_refused_in_a_line(
