@@ -176,7 +176,7 @@ def test_mosaic_is_lazy_and_tasks_are_only_where_data_is() -> None:
     assert joined.shape == (96_000, 96_000)
     name = joined.data.name
     layer = joined.data.dask.layers[name]
-    busy = [task for task in layer.values() if task[0] is not np.zeros]
+    busy = [task for task in layer.values() if task[0] is not np.full]
     assert len(layer) == 96 * 96
     assert len(busy) == 400
 
