@@ -7,8 +7,14 @@ import sys
 import threading
 from pathlib import Path
 
+import numpy as np
 import pytest
+import rasterio
+from rasterio.transform import from_origin
+from typer.testing import CliRunner
 
+from osm4eo_xr.cli.app import app
+from osm4eo_xr.cli.failures import report_failure
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.files import full_disk, remove_unfinished, replace_text, replaced, workplace
 
@@ -143,4 +149,19 @@ def test_a_full_disk_is_named_whatever_the_library_says(small_disk):
     ):
         _fill(part)
     assert (raised.value.errno, raised.value.filename) == (errno.ENOSPC, str(small_disk))
+    assert _names(small_disk) == []
+
+
+def test_a_command_that_fills_a_disk_names_the_folder(small_disk, tmp_path, capsys):
+    values = np.random.default_rng(0).integers(1, 255, (900, 900), dtype=np.uint8)
+    place = {"crs": "EPSG:3035", "transform": from_origin(4_400_000, 3_280_000, 10, 10)}
+    shape = {"count": 1, "dtype": "uint8", "height": 900, "width": 900, "nodata": 0}
+    with rasterio.open(tmp_path / "in.tif", "w", "GTiff", **place, **shape) as file:
+        file.write(values, 1)
+    arguments = [str(tmp_path / "in.tif"), "--out", str(small_disk / "out.tif"), "--size", "2"]
+    error = CliRunner().invoke(app, ["sieve", *arguments]).exception
+    assert isinstance(error, Exception)
+    assert report_failure(error) == 1
+    said = "".join(capsys.readouterr().err.split())
+    assert "".join(f"the disk is full: no space left in {small_disk}; make".split()) in said
     assert _names(small_disk) == []

@@ -32,6 +32,7 @@ from osm4eo_xr.errors import InputError
 from osm4eo_xr.grid import nodata_of
 from osm4eo_xr.legend import NO_DATA
 from osm4eo_xr.sieving.arguments import mask_of, rule_of
+from osm4eo_xr.sieving.borders import NO_FATES, Rule
 from osm4eo_xr.sieving.chunks import (
     Held,
     Pixels,
@@ -41,10 +42,11 @@ from osm4eo_xr.sieving.chunks import (
     finish_chunk,
     hold_chunk,
 )
+from osm4eo_xr.sieving.merging import settle_borders
 from osm4eo_xr.sieving.tree import plan_tree
 
 if TYPE_CHECKING:
-    from osm4eo_xr.sieving.borders import Border, Fates, Rule
+    from osm4eo_xr.sieving.borders import Border, Fates
 
 _EAGER_CHUNK = 2048  # pixels per side of the chunks that an array in memory is cut into
 _MAX_CHUNK = 2**29  # pixels; runs and places within a chunk are counted in 32 bits
@@ -151,10 +153,16 @@ def watch_borders(progress: Callable[[int, int], None]) -> Iterator[None]:
 
 def compile_sieve() -> None:
     """Compile the sieve's kernels for maps of uint8; at once where numba's cache has them."""
-    # A small map of several chunks, so that borders are joined too.
+    # Four chunks, so that borders are joined too; without dask, whose callbacks hear all threads.
     values = np.random.default_rng(0).integers(1, 4, (64, 64)).astype(np.uint8)
-    chunked = xr.DataArray(values, dims=("y", "x")).chunk(32)
-    compute(sieve(chunked).data, scheduler="synchronous")
+    rule = Rule(size=64, diagonal=1, width=64, nodata=0, protected=())
+    at = [_place(((32, 32), (32, 32)), (k // 2, k % 2)) for k in range(4)]
+    blocks = [Pixels(values[p.row :, p.column :][:32, :32], None) for p in at]
+    held = [hold_chunk(b, rule, p) for b, p in zip(blocks, at, strict=True)]
+    borders = [h.border for h in held]
+    above, below = settle_borders([borders[:2], borders[2:]], NO_FATES, rule)
+    for kept, place, fates in zip(held, at, [*above, *below], strict=True):
+        finish_chunk(kept.chunk, rule, place, fates)
 
 
 def _is_border(key: Any) -> bool:

@@ -353,7 +353,10 @@ def test_refuses(change: dict[str, Any], given: str, expected: str) -> None:
 
 
 def test_a_sieve_after_compiling_ahead_compiles_nothing_more() -> None:
-    compile_sieve()
+    told: list[tuple[int, int]] = []
+    with watch_borders(lambda done, total: told.append((done, total))):
+        compile_sieve()
+    assert told == []  # it is nobody's map
     ready = {k: len(k.signatures) for k in (kernels.fill_runs, kernels.paint)}
     assert min(ready.values()) > 0
     values = np.random.default_rng(1).integers(1, 4, (90, 70)).astype(np.uint8)
