@@ -187,8 +187,31 @@ def report_html(report: Mapping[str, Any]) -> str:
     for name, part in report["parts"].items():
         title = f"{name}: overall accuracy {_percent(part['overall_accuracy'])}"
         parts += [f"<h4>{escape(title)}</h4>", _figures_html(part)]
-    notes = "".join(f"<li>{escape(note)}</li>" for note in report["notes"])
+    listed = [*_more(report), *report["notes"]]
+    notes = "".join(f"<li>{escape(note)}</li>" for note in listed)
     return "\n".join([*parts, f"<ul>{notes}</ul>" if notes else ""])
+
+
+def _more(report: Mapping[str, Any]) -> list[str]:
+    """Say what alternative labels, open points and several interpreters mean."""
+    found = []
+    if report["either_label"]:
+        either = _percent(report["either_label"])
+        found.append(f"Overall accuracy if an alternative label counts as right too: {either}.")
+    if report["overall_bounds"]:
+        low, high = report["overall_bounds"]
+        found.append(
+            f"Overall accuracy if all points without a sure label were wrong: {low:.1%}; or right: "
+            f"{high:.1%}."
+        )
+    people = report["interpreters"]
+    if people.get("fleiss_kappa") is not None:
+        found.append(
+            f"{people['interpreters']} interpreters agree on {people['all_agree']:.1%} of "
+            f"{people['points']} points that all labeled; "
+            f"Fleiss' kappa {people['fleiss_kappa']:.3f}."
+        )
+    return found
 
 
 def _figures_html(figures: Mapping[str, Any]) -> str:

@@ -164,6 +164,7 @@ def test_unsure_points_are_left_out_and_bound_the_accuracy(
     assert low < report.figures.overall.value < high
     assert high - low == pytest.approx(45 / 400, abs=0.06)
     assert "more than 5%" in report.notes[-1]
+    assert f"were wrong: {low:.1%}; or right: {high:.1%}" in report._repr_html_()
 
 
 def test_an_alternative_label_may_count_as_right(mapped: xr.DataArray, truth: xr.DataArray) -> None:

@@ -58,10 +58,10 @@ class Population:
 
     def counts(self) -> dict[int, int]:
         """Count the pixels of each code."""
-        total: Counter[int] = Counter()
-        for codes, numbers in compute(*(self._count(block) for _, block in self.blocks())):
-            total.update(dict(zip(codes.tolist(), numbers.sum(axis=0).tolist(), strict=True)))
-        return dict(sorted(total.items()))
+        count = delayed(_totals)
+        parts = compute(*(count(*block, cross=self.cross) for _, block in self.blocks()))
+        total = np.sum(parts, axis=0)
+        return {code: int(total[code]) for code in np.flatnonzero(total).tolist()}
 
     def row_counts(self) -> RowCounts:
         """Count the pixels of each code, row by row of each chunk."""
@@ -229,6 +229,15 @@ def _codes(
     codes = strata.astype(np.uint16) * np.uint16(256) + inside
     codes = np.where(strata == 0, np.uint16(_NO_STRATUM), codes)
     return np.where(classes == NO_DATA, np.uint16(0), codes)
+
+
+def _totals(
+    classes: UInt8[np.ndarray, "y x"], strata: UInt8[np.ndarray, "y x"] | None, *, cross: bool
+) -> Int64[np.ndarray, " codes"]:
+    """Return how often a chunk has each code of the population."""
+    counts = np.bincount(_codes(classes, strata, cross=cross).ravel(), minlength=_CODES)
+    counts[0] = 0
+    return counts
 
 
 def _count(
