@@ -267,6 +267,13 @@ def default_legend(*, coastal: bool = False) -> Legend:
     coastal : bool
         Add coastal wetlands (CLC 42) as class 13. Without it salt marshes, tidal flats and
         mangroves stay unlabeled.
+
+    Examples
+    --------
+    >>> import osm4eo_xr as oxr
+    >>> legend = oxr.default_legend()
+    >>> legend.find("clc:5").slug, legend.by_id[8].slug
+    ('water', 'forest')
     """
     text = files("osm4eo_xr").joinpath("legend.toml").read_text(encoding="utf-8")
     stated = _read(tomllib.loads(text), "legend.toml")

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.files import replaced
 
 if TYPE_CHECKING:
     import geopandas as gpd
-    import numpy as np
     import pandas as pd
 
 VECTOR_SUFFIXES = (".gpkg", ".parquet", ".geojson")
@@ -112,7 +112,6 @@ def _layer(path: Path, what: str, layer: str, option: str) -> str:
 def _placed(table: pd.DataFrame, name: str) -> gpd.GeoDataFrame:
     """Give a table the points that its columns name."""
     import geopandas as gpd
-    import numpy as np
 
     columns = {str(column).strip().casefold(): column for column in table.columns}
     pair = next((p for p in _PLACES if set(p) <= set(columns)), None)
@@ -131,8 +130,6 @@ def _placed(table: pd.DataFrame, name: str) -> gpd.GeoDataFrame:
 
 def _numbers(column: Any) -> np.ndarray:
     """Return a column's numbers, NaN for what is none."""
-    import numpy as np
-
     return np.array([_number(value) for value in column], np.float64)
 
 
@@ -140,12 +137,10 @@ def _number(value: Any) -> float:
     try:
         return float(value)
     except (TypeError, ValueError):
-        return math.nan
+        return np.nan
 
 
 def _check_degrees(lon: np.ndarray, lat: np.ndarray, pair: tuple[str, str], name: str) -> None:
-    import numpy as np
-
     far = np.flatnonzero((np.abs(lon) > 180) | (np.abs(lat) > 90))  # noqa: PLR2004 - degrees
     if far.size:
         x, y = lon[far[0]], lat[far[0]]

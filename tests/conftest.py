@@ -21,16 +21,17 @@ os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", "")  # tests count what is compiled
 
 # Numeric cores state their shapes in jaxtyping annotations; the tests check them at run time, in
-# every module that states them and is not compiled from its plain source by numba.
+# every module that states them.
 _PACKAGE = Path(__file__).parents[1] / "osm4eo_xr"
 CHECKED_MODULES = sorted(
     ".".join(("osm4eo_xr", *path.relative_to(_PACKAGE).with_suffix("").parts))
     for path in _PACKAGE.rglob("*.py")
-    if "from jaxtyping import" in (text := path.read_text()) and "import numba" not in text
+    if "from jaxtyping import" in path.read_text()
 )
 # The modules import jaxtyping for type checkers alone; here its names resolve from anywhere.
 for name in shapes.KINDS:
     setattr(builtins, name, getattr(jaxtyping, name))
+shapes.check_kernels()
 jaxtyping.install_import_hook(CHECKED_MODULES, f"{shapes.__name__}.check_shapes")
 
 settings.register_profile("default", deadline=None, print_blob=True)

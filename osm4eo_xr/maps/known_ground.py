@@ -52,6 +52,16 @@ def agreement(labels: xr.DataArray, class_map: xr.DataArray) -> xr.DataArray:
     ------
     InputError
         If the two are not uint8 on one grid.
+
+    Examples
+    --------
+    >>> import numpy as np, osm4eo_xr as oxr
+    >>> from osm4eo_xr.grid import georeference
+    >>> box = oxr.target_geobox((4321000, 3210000, 4321030, 3210010))
+    >>> labels = georeference(np.array([[8, 8, 0]], dtype="uint8"), box)
+    >>> class_map = georeference(np.array([[8, 12, 5]], dtype="uint8"), box)
+    >>> oxr.agreement(labels, class_map).values.tolist()
+    [[1, 2, 3]]
     """
     _check_pair(labels, class_map)
     labels, class_map = zero_nodata(labels), zero_nodata(class_map)
@@ -84,6 +94,17 @@ def merge_known(labels: xr.DataArray, class_map: xr.DataArray) -> xr.Dataset:
     Source
     ------
     Schultz, Li et al. 2025, Scientific Data: the prediction fills what OpenStreetMap leaves open.
+
+    Examples
+    --------
+    >>> import numpy as np, osm4eo_xr as oxr
+    >>> from osm4eo_xr.grid import georeference
+    >>> box = oxr.target_geobox((4321000, 3210000, 4321030, 3210010))
+    >>> labels = georeference(np.array([[8, 8, 0]], dtype="uint8"), box)
+    >>> class_map = georeference(np.array([[8, 12, 5]], dtype="uint8"), box)
+    >>> merged = oxr.merge_known(labels, class_map)
+    >>> merged["classes"].values.tolist(), merged["provenance"].values.tolist()
+    ([[8, 8, 5]], [[1, 1, 2]])
     """
     _check_pair(labels, class_map)
     labels, class_map = zero_nodata(labels), zero_nodata(class_map)

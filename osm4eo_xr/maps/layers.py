@@ -212,6 +212,16 @@ def fraction(
     InputError
         If the resolution is not a whole multiple of the pixel size, the CRS counts in degrees, or
         its pixels differ by more than 1 % on the ground.
+
+    Examples
+    --------
+    >>> import numpy as np, osm4eo_xr as oxr
+    >>> from osm4eo_xr.grid import georeference
+    >>> box = oxr.target_geobox((4321000, 3210000, 4321020, 3210020))
+    >>> class_map = georeference(np.array([[8, 8], [12, 0]], dtype="uint8"), box)
+    >>> shares = oxr.fraction(class_map, 20)
+    >>> round(shares.sel({"class": "forest"}).values.item(), 2)
+    0.67
     """
     legend, fine = legend or default_legend(), geobox_of(class_map)
     unit = meters_per_unit(fine.crs)

@@ -40,7 +40,7 @@ def merge(
 
 
 @numba.njit(nogil=True, cache=True)
-def _first(stack: np.ndarray, out: np.ndarray) -> None:
+def _first(stack: UInt8[np.ndarray, "tile y x"], out: UInt8[np.ndarray, "y x"]) -> None:
     for y in range(out.shape[0]):
         for x in range(out.shape[1]):
             out[y, x] = 0
@@ -51,7 +51,11 @@ def _first(stack: np.ndarray, out: np.ndarray) -> None:
 
 
 @numba.njit(nogil=True, cache=True)
-def _surest(stack: np.ndarray, confidence: np.ndarray, out: np.ndarray) -> None:
+def _surest(
+    stack: UInt8[np.ndarray, "tile y x"],
+    confidence: Float32[np.ndarray, "tile y x"],
+    out: UInt8[np.ndarray, "y x"],
+) -> None:
     for y in range(out.shape[0]):
         for x in range(out.shape[1]):
             best = 0
@@ -65,7 +69,7 @@ def _surest(stack: np.ndarray, confidence: np.ndarray, out: np.ndarray) -> None:
 
 
 @numba.njit(nogil=True, cache=True)
-def _majority(stack: np.ndarray, out: np.ndarray) -> None:
+def _majority(stack: UInt8[np.ndarray, "tile y x"], out: UInt8[np.ndarray, "y x"]) -> None:
     n = stack.shape[0]
     for y in range(out.shape[0]):
         for x in range(out.shape[1]):

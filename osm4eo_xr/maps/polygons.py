@@ -54,6 +54,15 @@ def to_vector(
     ------
     InputError
         If the raster is not (y, x) of uint8 or uint16, or is to be simplified in degrees.
+
+    Examples
+    --------
+    >>> import numpy as np, osm4eo_xr as oxr
+    >>> from osm4eo_xr.grid import georeference
+    >>> box = oxr.target_geobox((4321000, 3210000, 4321020, 3210020))
+    >>> class_map = georeference(np.array([[8, 8], [12, 0]], dtype="uint8"), box)
+    >>> oxr.to_vector(class_map)["slug"].tolist()
+    ['forest', 'water']
     """
     if layer.dims != ("y", "x") or layer.dtype not in (np.uint8, np.uint16):
         raise InputError(f"polygons are traced on (y, x) of uint8 or uint16, not {layer.dtype}")

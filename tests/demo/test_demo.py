@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree as ET
 
 import numpy as np
 import pytest
@@ -35,8 +36,13 @@ def test_products_are_valid_cogs_with_colors_and_names(demo: Any, name: str) -> 
         assert product.res == (10, 10)
         assert product.nodata == 0
         assert product.colormap(1)[12][:3] == (0, 204, 242)
-        assert product.tags(ns="rio_overview") is not None
+        assert product.overviews(1) == [2]
         assert product.shape == (480, 800)
+    root = ET.parse(path.with_name(f"{name}.aux.xml")).getroot()  # noqa: S314 - just written by us
+    named = [e.text for e in root.iterfind("PAMRasterBand/CategoryNames/Category")]
+    water = oxr.default_legend().by_id[12].name
+    assert named[12] == water
+    assert len(list(filter(None, named))) == (1 if name == "water.tif" else 12)
 
 
 def test_the_scene_is_a_valid_cog_of_ten_bands(demo: Any) -> None:

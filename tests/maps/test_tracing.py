@@ -1,6 +1,7 @@
 """Polygons of blocks: traced where each lies, joined to those of the whole raster."""
 
 from collections import Counter
+from typing import Any
 
 import numpy as np
 import shapely
@@ -28,7 +29,8 @@ def patches(values: np.ndarray) -> Counter[tuple[int, int]]:
     """Count the 4-connected patches of each value by their size in pixels, by SciPy."""
     found: Counter[tuple[int, int]] = Counter()
     for value in np.unique(values[values != NOTHING]):
-        numbered, _ = label(values == value)
+        labeled: Any = label(values == value)
+        numbered, _ = labeled
         sizes = np.bincount(numbered.ravel())[1:]
         found.update((int(value), int(size)) for size in sizes)
     return found
