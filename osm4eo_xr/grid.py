@@ -70,7 +70,7 @@ def target_geobox(
     Raises
     ------
     InputError
-        If the bounds are empty or not finite.
+        If the bounds are empty or not finite, or the pixels no size or more than 2**24 on a side.
 
     Examples
     --------
@@ -83,6 +83,8 @@ def target_geobox(
     wraps = bounds_crs != crs and CRS(bounds_crs).geographic and -180 <= right < left <= 180  # noqa: PLR2004
     if not (all(map(math.isfinite, bounds)) and (left < right or wraps) and bottom < top):
         raise InputError(f"bounds {bounds} are empty; give left < right and bottom < top")
+    if not (math.isfinite(resolution) and resolution > 0):
+        raise InputError(f"resolution is {resolution}", expected="a pixel size above 0")
     left, bottom, right, top = project_bounds(bounds, bounds_crs, crs)
     if left >= right:
         raise InputError(
@@ -90,6 +92,12 @@ def target_geobox(
             advice="give a crs of that place, or its halves one after the other",
         )
     box = BoundingBox(left, bottom, right, top, crs=crs)
+    if max(box.span_x, box.span_y) / resolution > _MOST_PIXELS:
+        raise InputError(
+            f"bounds {bounds} in pixels of {resolution}",
+            expected=f"at most {_MOST_PIXELS:,} pixels on a side",
+            advice="give larger pixels",
+        )
     return GeoBox.from_bbox(box, crs=crs, resolution=resolution, anchor="edge")
 
 

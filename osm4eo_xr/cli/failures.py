@@ -62,8 +62,19 @@ def _of_a_reader(error: BaseException | None) -> bool:
     while error is not None:
         if any(kind.__module__.partition(".")[0] in _READERS for kind in type(error).__mro__):
             return True
+        if isinstance(error, RuntimeError) and _raised_in(error) in _READERS:
+            return True
         error = error.__cause__
     return False
+
+
+def _raised_in(error: BaseException) -> str:
+    """Return the package whose code raised an error."""
+    trace, package = error.__traceback__, ""
+    while trace is not None:
+        package = str(trace.tb_frame.f_globals.get("__name__", "")).partition(".")[0]
+        trace = trace.tb_next
+    return package
 
 
 def _saved(error: Exception) -> str:

@@ -114,11 +114,13 @@ def check_outputs(asked: Asked, inputs: Iterable[Path | None], *, overwrite: boo
     Raises
     ------
     InputError
-        If a path has the suffix of another format, is a folder where a file is due or the other
+        If an input is a pipe or a device, a path has the suffix of another format, is a folder where a file is due or the other
         way round, is an input or one of its side files (by inode or real path), or exists.
     """
     wanted = [(path, kind) for path, kind in asked if path is not None]
     read = [path for path in inputs if path is not None]
+    for path in read:
+        _check_readable(path)
     for path, kind in wanted:
         _check_form(path, kind)
     _check_apart(wanted)
@@ -128,6 +130,16 @@ def check_outputs(asked: Asked, inputs: Iterable[Path | None], *, overwrite: boo
             _check_no_input(path, there, read)
         if not overwrite:
             _check_free(path, kind, there)
+
+
+def _check_readable(path: Path) -> None:
+    """Refuse pipes and devices, on which libraries wait for ever."""
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise InputError(
+            f"{path} is a pipe or a device",
+            expected="a file or folder",
+            advice="write what it gives to a file first",
+        )
 
 
 def _check_form(path: Path, kind: Kind) -> None:

@@ -20,7 +20,12 @@ from distributed.system import MEMORY_LIMIT
 
 from osm4eo_xr.cluster.device_tasks import device_settings
 from osm4eo_xr.cluster.jobs import JobPool
-from osm4eo_xr.cluster.local_processes import SpawnedWorker, SpawnTurns
+from osm4eo_xr.cluster.local_processes import (
+    UNGUARDED,
+    SpawnedWorker,
+    SpawnTurns,
+    end_if_starting,
+)
 from osm4eo_xr.cluster.security import (
     PROTOCOL,
     WORKER_PAGES,
@@ -73,14 +78,16 @@ def open_cluster(name_or_yaml: str | Path | Site, **overrides: Any) -> Iterator[
     Raises
     ------
     InputError
-        If a setting is wrong, the submit command is missing or refuses the job, or the jobs die
-        again and again before a worker comes up.
+        If a setting is wrong, the submit command is missing or refuses the job, the jobs die again
+        and again before a worker comes up, or a script opens a local cluster outside its
+        ``if __name__ == "__main__":``.
 
     Examples
     --------
     >>> with open_cluster("local") as client:  # doctest: +SKIP
     ...     write_cog(classify(scene, model), "classes.tif")
     """
+    end_if_starting()
     site = name_or_yaml if isinstance(name_or_yaml, Site) else load_site(name_or_yaml, **overrides)
     with ExitStack() as stack:
         stack.enter_context(dask.config.set(_dask_settings(site)))
@@ -212,6 +219,11 @@ def _local_client(site: LocalSite) -> Iterator[Client]:
                 )
             )
         except RuntimeError as error:
+            if _mark(scratch).exists():
+                raise InputError(
+                    "the script opens a cluster wherever it is imported, as each worker does",
+                    expected='what opens a cluster below if __name__ == "__main__":',
+                ) from None
             raise InputError(
                 f"cluster {site.name!r}: a worker process did not start: "
                 f"{' '.join(str(error).split())}",
@@ -240,6 +252,7 @@ def _process_spec(
 ) -> dict[str, Any]:
     """Describe one local worker process to dask."""
     environment = environment_here(site, plan.threads, gpu=plan.gpu is not None)
+    environment[UNGUARDED] = str(_mark(scratch))
     if plan.gpu is not None:
         environment["CUDA_VISIBLE_DEVICES"] = plan.gpu
     return {
@@ -257,6 +270,11 @@ def _process_spec(
             **secure,
         },
     }
+
+
+def _mark(scratch: str) -> Path:
+    """Return the file by which a worker says that its start ran the whole script."""
+    return Path(scratch, "unguarded")
 
 
 @contextmanager

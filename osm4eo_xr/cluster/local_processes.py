@@ -3,12 +3,30 @@
 from __future__ import annotations
 
 import asyncio
+import multiprocessing
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 from distributed import Nanny
+
+UNGUARDED = "OSM4EO_XR_UNGUARDED"
+"""Names the file that a worker leaves whose start ran its parent's script, cluster and all."""
+
+
+def end_if_starting() -> None:
+    """End this process if it is a worker that runs its parent's script only to start.
+
+    Python imports the script into each process that it spawns. Without a guard it would open a
+    cluster there too; the parent finds the file and says so.
+    """
+    if not getattr(multiprocessing.current_process(), "_inheriting", False):
+        return
+    if mark := os.environ.get(UNGUARDED):
+        Path(mark).touch()
+    raise SystemExit(1)
 
 
 class SpawnTurns:

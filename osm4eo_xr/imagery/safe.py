@@ -105,9 +105,23 @@ def read_product(path: PathLike) -> SafeProduct:
         tree = ET.fromstring(_read(root, found[0]))  # noqa: S314 -- see the import
     except ET.ParseError as error:
         raise InputError(f"{path}: {found[0]} is no XML ({error}); download it again") from None
-    level = found[0][-6:-4]
+    try:
+        return _product_of(tree, found[0][-6:-4], path, root.name, _images(names, prefix))
+    except InputError:
+        raise
+    except (KeyError, OverflowError, ValueError) as error:  # of numbers that are none
+        raise InputError(
+            f"{path}: {found[0]} is damaged ({type(error).__name__}: {error})",
+            advice="download it again",
+        ) from None
+
+
+def _product_of(
+    tree: ET.Element, level: str, path: Path, name: str, images: dict[tuple[str, str], str]
+) -> SafeProduct:
+    """Return what a product's metadata say."""
     return SafeProduct(
-        name=_text(tree, "PRODUCT_URI") or _text(tree, "PRODUCT_URI_2A") or root.name,
+        name=_text(tree, "PRODUCT_URI") or _text(tree, "PRODUCT_URI_2A") or name,
         level=level,
         baseline=_need(tree, "PROCESSING_BASELINE", path),
         date=_need(tree, "PRODUCT_START_TIME", path),
@@ -115,7 +129,7 @@ def read_product(path: PathLike) -> SafeProduct:
         quantification=_quantification(tree, level, path),
         offsets=_offsets(tree),
         invalid=_special_values(tree),
-        images=_images(names, prefix),
+        images=images,
     )
 
 

@@ -210,6 +210,11 @@ def _plan(
     """Check the arguments and turn ground units into pixels."""
     if per_class < 1 or patch < 1:
         raise InputError(f"per_class {per_class} and patch {patch} have to be 1 or more")
+    if not np.isfinite((*fractions, block, gap or 0.0)).all() or (gap or 0.0) < 0:
+        raise InputError(
+            f"fractions are {fractions}, block {block} and gap {gap}",
+            expected="finite numbers, 0 or more",
+        )
     if len(fractions) != len(SPLITS) or min(fractions) < 0 or fractions[0] <= 0:
         raise InputError(f"fractions {fractions}: give shares of train, validation and test")
     gap = patch * resolution if gap is None else gap

@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any, cast
@@ -382,3 +383,18 @@ def test_the_callers_jax_platforms_win_over_ours_and_the_sites_over_both(
     site = LocalSite(environment={"JAX_PLATFORMS": "cpu", "TMPDIR": "$PLACE/tmp"})
     stated = environment_here(site, 4, gpu=True)
     assert (stated["JAX_PLATFORMS"], stated["TMPDIR"]) == ("cpu", "/disk/tmp")
+
+
+def test_a_script_without_a_guard_is_told_of_it(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    opens = 'open_cluster("local", cpu={"processes": 1, "threads": 1})'
+    script.write_text(f"from osm4eo_xr import open_cluster\nwith {opens}:\n    print('in')\n")
+    ran = subprocess.run(
+        [sys.executable, str(script)], capture_output=True, text=True, timeout=300, check=False
+    )
+    assert ran.returncode == 1
+    assert ran.stdout == ""
+    assert ran.stderr.count("Traceback") == 1  # of the script itself, not of a worker
+    last = ran.stderr.strip().splitlines()[-1]
+    assert "the script opens a cluster wherever it is imported" in last
+    assert last.endswith('expected what opens a cluster below if __name__ == "__main__":')

@@ -23,7 +23,11 @@ def main(arguments: list[str]) -> None:
             if arguments[0] == "replay":
                 target = next(t for t in TARGETS if t.line.startswith(arguments[1]))
                 outcome = Outcome()
-                print(attempt(target, files, worker, int(arguments[2]), outcome), *outcome.findings)
+                print(
+                    attempt(target, files, worker, int(arguments[2]), outcome),
+                    *outcome.findings,
+                    *outcome.unforeseen,
+                )
                 return
             first, word = (
                 int((*arguments, "0")[1]),
@@ -39,12 +43,13 @@ def main(arguments: list[str]) -> None:
 
 
 def _report(line: str, outcome: Outcome) -> None:
-    for finding in outcome.findings:
+    for finding in (*outcome.findings, *outcome.unforeseen):
         print(f"  {finding[:3000]}", flush=True)
     codes = ", ".join(f"{n} x {code}" for code, n in sorted(outcome.codes.items()))
     print(
         f"{sum(outcome.codes.values())} | {line} | {codes} | slowest {outcome.slowest:.1f} s | "
-        f"peak {outcome.peak / 1e9:.2f} GB | {len(outcome.findings)} findings",
+        f"peak {outcome.peak / 1e9:.2f} GB | {len(outcome.findings)} findings, "
+        f"{len(outcome.unforeseen)} unforeseen",
         flush=True,
     )
 

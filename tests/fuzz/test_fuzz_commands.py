@@ -23,7 +23,7 @@ LONG = 600.0
 CHOSEN = [t for t in TARGETS if SECONDS >= LONG or not t.compiles]
 SHARE = SECONDS / sum(t.weight for t in CHOSEN)
 
-pytestmark = pytest.mark.timeout(SECONDS + LONG)
+pytestmark = pytest.mark.timeout(SECONDS + 2 * LONG)
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +49,7 @@ def test_damaged_inputs_are_read_or_refused_in_one_line(
 ) -> None:
     outcome = explore(target, files, worker, seconds=SHARE * target.weight, first=FIRST)
     assert not outcome.findings, "\n".join(outcome.findings)
-    assert outcome.codes.keys() <= {"0", "1", "2"}
+    assert outcome.codes.keys() <= {"0", "1", "2", "70"}
 
 
 @pytest.mark.parametrize("target", [t for t in CHOSEN if "sieve" in t.line][:1], ids=["sieve"])

@@ -143,7 +143,7 @@ def test_a_country_is_clipped_by_its_name(data_dir: Path) -> None:
         assert country_boundary(country, boundaries)["ADM0_A3"].tolist() == ["LIE"]
     with pytest.raises(InputError, match="no row for 'Atlantis'"):
         country_boundary("Atlantis", boundaries)
-    with pytest.raises(InputError, match="needs boundary="):
+    with pytest.raises(InputError, match="give boundary="):
         mosaic([full], outline, country="Austria")
 
 
