@@ -114,7 +114,8 @@ def check_outputs(asked: Asked, inputs: Iterable[Path | None], *, overwrite: boo
     Raises
     ------
     InputError
-        If an input is a pipe or a device, a path has the suffix of another format, is a folder where a file is due or the other
+        If an input is a pipe or a device.
+        If a path has the suffix of another format, is a folder where a file is due or the other
         way round, is an input or one of its side files (by inode or real path), or exists.
     """
     wanted = [(path, kind) for path, kind in asked if path is not None]
