@@ -32,7 +32,7 @@ class OnnxEngine(HostEngine):
         # Threads that spin while they wait would take the cores from reading and writing.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         self._session = ort.InferenceSession(
-            export_onnx(plan.net, fold(model.variables)),
+            export_onnx(plan.net, fold(model.net, model.variables)),
             options,
             providers=["CPUExecutionProvider"],
         )

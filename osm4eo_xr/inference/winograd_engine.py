@@ -29,7 +29,7 @@ class WinogradEngine(HostEngine):
 
     def __init__(self, model: Model, plan: Plan) -> None:
         super().__init__(plan)
-        self._weights = prepare(plan.net, fold(model.variables))
+        self._weights = prepare(plan.net, fold(model.net, model.variables))
         # The kernels compile, or come from numba's cache, on the smallest block there is.
         edge = STRIDE + 2 * plan.margin
         self._build(STRIDE, STRIDE)(np.zeros((plan.net.bands, edge, edge), np.float32))

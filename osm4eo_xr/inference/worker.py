@@ -84,7 +84,7 @@ class JaxEngine:
 
     def __init__(self, model: Model, plan: Plan) -> None:
         _keep_every_program()
-        params = jax.device_put(fold(model.variables))
+        params = jax.device_put(fold(model.net, model.variables))
         self._params = jax.tree.map(lambda leaf: leaf.astype(plan.dtype), params)
         shapes = (
             jax.ShapeDtypeStruct(plan.block_shape, jnp.float32),

@@ -47,7 +47,7 @@ def verify_model(path: str | Path) -> list[str]:
         )
     edge = model.net.window if model.net.mode == "window" else 4 * model.stride
     x = jnp.zeros((1, edge, edge, model.net.bands), jnp.float32)
-    logits = np.asarray(resnet.apply_folded(model.net, fold(model.variables), x))
+    logits = np.asarray(resnet.apply_folded(model.net, fold(model.net, model.variables), x))
     if not np.isfinite(logits).all():
         raise InputError(
             f"{path}: logits of the neutral input are not finite", advice="train it again"

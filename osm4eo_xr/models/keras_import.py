@@ -22,6 +22,8 @@ from osm4eo_xr.legend import Legend, default_legend
 from osm4eo_xr.models.model import Model
 from osm4eo_xr.models.record import Normalization
 from osm4eo_xr.networks.fold_batch_norm import EPSILON
+from osm4eo_xr.networks.layers import BlockLayers, ConvLayer, layers_of
+from osm4eo_xr.networks.layers import Path as LayerPath
 from osm4eo_xr.networks.settings import STRIDE, STRIDES, NetSettings
 
 _BANDS = {4: ("blue", "green", "red", "nir"), len(METHOD_BANDS): METHOD_BANDS}
@@ -169,15 +171,17 @@ def _convert(layers: Graph, weights: Weights) -> tuple[NetSettings, dict[str, An
     walk = _Walk(layers, weights)
     head = walk.take(walk.end(), "Dense")
     pool = walk.take(walk.take(head.inputs[0], "Flatten").inputs[0], "AveragePooling2D")
-    x = walk.norm(pool.inputs[0], ("out_norm2",))
     count = sum(layer.kind == "Add" for layer in layers.values())
     blocks, rest = divmod(count, len(STRIDES))
     if rest or not blocks:
         raise InputError(f"{count} additions are not the same number in each of 3 stages")
-    for index in reversed(range(count)):
-        x = walk.block(x, *divmod(index, blocks))
-    x = walk.norm(x, ("stem_norm",))
-    stem = walk.conv(x, ("stem",), kernel=None)
+    depth = 9 * blocks + 2
+    stated = layers_of(NetSettings(bands=1, classes=1, depth=depth, mode="window"))
+    x = walk.norm(pool.inputs[0], stated.head.before)
+    for stage in reversed(stated.stages):
+        for block in reversed(stage.blocks):
+            x = walk.block(x, block)
+    stem = walk.conv(walk.norm(x, stated.stem.after), stated.stem)
     shape = walk.input_shape(stem.inputs[0])
     walk.check_all_seen()
     window = int(shape[1])
@@ -186,11 +190,11 @@ def _convert(layers: Graph, weights: Weights) -> tuple[NetSettings, dict[str, An
             f"layer {pool.name!r} pools {pool.config['pool_size']} pixels",
             expected=f"{window // STRIDE} for windows of {window} pixels",
         )
-    walk.put(("head",), {"kernel": weights[head.name]["kernel"][None, None]}, head)
+    walk.put(stated.head.path, {"kernel": weights[head.name]["kernel"][None, None]}, head)
     net = NetSettings(
         bands=int(shape[3]),
         classes=int(head.config["units"]),
-        depth=9 * blocks + 2,
+        depth=depth,
         width=int(stem.config["filters"]),
         mode="window",
         window=window,
@@ -229,8 +233,10 @@ class _Walk:
         self.seen.add(name)
         return layer
 
-    def norm(self, name: str, path: tuple[str, ...]) -> str:
+    def norm(self, name: str, path: LayerPath | None) -> str:
         """Take a rectifier and the normalization before it; return what that normalizes."""
+        if path is None:
+            return name
         below = self.take(name, "Activation", activation="relu").inputs[0]
         layer = self.take(below, "BatchNormalization", epsilon=EPSILON, center=True, scale=True)
         arrays = {_NORM[key]: value for key, value in self.weights[below].items()}
@@ -238,33 +244,28 @@ class _Walk:
         self._place("batch_stats", path, {key: arrays[key] for key in ("mean", "var")})
         return layer.inputs[0]
 
-    def conv(
-        self, name: str, path: tuple[str, ...], *, kernel: int | None = 1, stride: int = 1
-    ) -> _Layer:
-        """Take a convolution; without ``kernel``, of any width."""
+    def conv(self, name: str, stated: ConvLayer) -> _Layer:
+        """Take a convolution; one that is wider than a pixel may have any width."""
+        steps = [stated.stride] * 2
         layer = self.take(
-            name, "Conv2D", padding="same", strides=[stride] * 2, activation="linear", use_bias=True
+            name, "Conv2D", padding="same", strides=steps, activation="linear", use_bias=True
         )
-        if kernel is not None and layer.config["kernel_size"] != [kernel] * 2:
+        if stated.kernel == 1 and layer.config["kernel_size"] != [1, 1]:
             raise InputError(
-                f"layer {name!r} has kernels of {layer.config['kernel_size']}", expected=f"{kernel}"
+                f"layer {name!r} has kernels of {layer.config['kernel_size']}", expected="1"
             )
-        self.put(path, {"kernel": self.weights[name]["kernel"]}, layer)
+        self.put(stated.path, {"kernel": self.weights[name]["kernel"]}, layer)
         return layer
 
-    def block(self, name: str, stage: int, block: int) -> str:
+    def block(self, name: str, stated: BlockLayers) -> str:
         """Take a bottleneck and its addition; return what it was given."""
-        where = f"stage{stage}_block{block}"
-        stride = STRIDES[stage] if block == 0 else 1
         addition = self.take(name, "Add")
-        shortcut, main = sorted(addition.inputs, key=self._convolutions_behind)
-        y = self.norm(self.conv(main, (where, "conv3")).inputs[0], (where, "norm3"))
-        y = self.norm(self.conv(y, (where, "conv2"), kernel=None).inputs[0], (where, "norm2"))
-        x = self.conv(y, (where, "conv1"), stride=stride).inputs[0]
-        if stage + block:
-            x = self.norm(x, (where, "norm1"))
-        if block == 0:
-            shortcut = self.conv(shortcut, (where, "shortcut"), stride=stride).inputs[0]
+        shortcut, x = sorted(addition.inputs, key=self._convolutions_behind)
+        for layer in reversed(stated.main):
+            x = self.conv(self.norm(x, layer.after), layer).inputs[0]
+            x = self.norm(x, layer.before)
+        if stated.shortcut:
+            shortcut = self.conv(shortcut, stated.shortcut).inputs[0]
         if shortcut != x:
             raise InputError(f"layer {name!r} adds {shortcut!r}", expected=f"{x!r}")
         return x

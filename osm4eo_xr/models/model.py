@@ -25,8 +25,7 @@ from osm4eo_xr.legend import Legend, default_legend
 from osm4eo_xr.models.record import Normalization, check_derived, from_json, to_json
 from osm4eo_xr.names import check_name
 from osm4eo_xr.networks import resnet
-from osm4eo_xr.networks.footprint import Footprint
-from osm4eo_xr.networks.settings import footprint_of
+from osm4eo_xr.networks.footprint import Footprint, footprint_of
 
 if TYPE_CHECKING:
     from osm4eo_xr.networks.settings import NetSettings

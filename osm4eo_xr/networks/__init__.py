@@ -3,6 +3,7 @@
 What others may use:
 
 - ``settings``: ``NetSettings``, ``EngineName``: the shape of the network
+- ``layers``: the layers, stated once; all the others read them
 - ``footprint``: which input pixels an output pixel depends on
 - ``resnet``: the network in Flax
 - ``fold_batch_norm``: batch normalization folded into the convolutions

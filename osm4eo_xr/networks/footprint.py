@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from osm4eo_xr.networks.layers import layers_of
+
+if TYPE_CHECKING:
+    from osm4eo_xr.networks.layers import BlockLayers, StageLayers
+    from osm4eo_xr.networks.settings import NetSettings
 
 
 @dataclass(frozen=True)
@@ -40,9 +50,9 @@ class Span:
     first: int
     last: int
 
-    def convolved(self, kernel: int, times: int = 1) -> Span:
-        """Return the inputs of ``times`` centerd convolutions of odd width at stride 1."""
-        reach = (kernel // 2) * times
+    def convolved(self, kernel: int) -> Span:
+        """Return the inputs of a centered convolution of odd width at stride 1."""
+        reach = kernel // 2
         return Span(self.first - reach, self.last + reach)
 
     def subsampled(self, stride: int) -> Span:
@@ -58,37 +68,42 @@ class Span:
         return Span(min(self.first, other.first), max(self.last, other.last))
 
 
-def dense_footprint(
-    *, blocks: int, kernel: int, smooth: int, strides: tuple[int, ...]
-) -> Footprint:
-    """Return the footprint of the dense network.
+def footprint_of(settings: NetSettings) -> Footprint:
+    """Return which input pixels an output cell depends on, worked out from the layers.
 
-    Parameters
-    ----------
-    blocks : int
-        Bottlenecks per stage, each with one convolution wider than a pixel.
-    kernel, smooth : int
-        Kernel width of stem and bottlenecks, and of the decoder.
-    strides : tuple of int
-        Stride of each stage relative to the one before.
+    In window mode the cell is the pixel that the window is for, and the reach depends on the
+    center convention, which belongs to the model; the numbers here are those of a window whose
+    center pixel is at index ``window // 2``.
     """
-    total = 1
-    for stride in strides:
-        total *= stride
-    needed = _decoder_spans(Span(0, total - 1), smooth, strides)
+    if settings.mode == "window":
+        before = settings.window // 2
+        return Footprint(before=before, after=settings.window - before - 1, stride=1)
+    layers = layers_of(settings)
+    total = math.prod(stage.stride for stage in layers.stages)
+    needed = _decoder_spans(Span(0, total - 1), layers.stages)
     span = needed[-1]
-    for level in range(len(strides) - 1, -1, -1):
-        span = span.joined(needed[level]).convolved(kernel, blocks).subsampled(strides[level])
-    span = span.convolved(kernel)
+    for stage, read in zip(reversed(layers.stages), reversed(needed), strict=True):
+        span = span.joined(read)
+        for block in reversed(stage.blocks):
+            span = _block_span(span, block)
+    span = span.convolved(layers.stem.kernel)
     return Footprint(before=-span.first, after=span.last - (total - 1), stride=total)
 
 
-def _decoder_spans(cell: Span, smooth: int, strides: tuple[int, ...]) -> list[Span]:
-    """Return the features of each stage that the decoder reads to write ``cell``."""
+def _block_span(span: Span, block: BlockLayers) -> Span:
+    """Return the inputs of a bottleneck: of its convolutions and of its shortcut."""
+    side = span.subsampled(block.shortcut.stride) if block.shortcut else span
+    for layer in reversed(block.main):
+        span = span.subsampled(layer.stride).convolved(layer.kernel)
+    return span.joined(side)
+
+
+def _decoder_spans(span: Span, stages: Sequence[StageLayers]) -> list[Span]:
+    """Return the features of each stage that the decoder reads to write ``span``."""
     spans = []
-    span = cell
-    for level in range(len(strides) - 1):
-        span = span.convolved(smooth)
+    for stage, coarser in pairwise(stages):
+        if stage.smooth:
+            span = span.convolved(stage.smooth.kernel)
         spans.append(span)
-        span = span.upsampled(strides[level + 1])
+        span = span.upsampled(coarser.stride)
     return [*spans, span]

@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from osm4eo_xr.networks.settings import SMOOTH, STRIDES, NetSettings
+from osm4eo_xr.networks.layers import (
+    ConvLayer,
+    NetLayers,
+    Path,
+    StageLayers,
+    arrays_at,
+    layers_of,
+)
+
+if TYPE_CHECKING:
+    from osm4eo_xr.networks.settings import NetSettings
 
 _OPSET = 17
 
@@ -27,48 +37,46 @@ def export_onnx(settings: NetSettings, folded: Mapping[str, Any]) -> bytes:
     folded : mapping
         Parameters that ``fold`` gave.
     """
-    graph = _Graph(folded)
-    levels = _encode(graph, settings)
-    if settings.mode == "window":
-        top = graph.affine(levels[-1], ("out_norm2",))
+    graph, layers = _Graph(folded), layers_of(settings)
+    levels = _encode(graph, layers)
+    if layers.head.before:
+        top = graph.affine(levels[-1], layers.head.before)
         top = graph.add("GlobalAveragePool", [top])
-        logits = graph.add("Flatten", [graph.conv(top, ("head",))], axis=1)
+        logits = graph.add("Flatten", [graph.conv(top, layers.head)], axis=1)
     else:
-        logits = graph.conv(_decode(graph, levels), ("head",))
+        logits = graph.around(_decode(graph, levels, layers.stages), layers.head)
     graph.add("Identity", [logits], output="logits")
     return graph.serialize(settings)
 
 
-def _encode(graph: _Graph, settings: NetSettings) -> list[str]:
+def _encode(graph: _Graph, layers: NetLayers) -> list[str]:
     """Add stem and stages; return the name of each stage's features."""
-    x = graph.relu(graph.conv("x", ("stem",), reach=settings.kernel // 2))
+    x = graph.around("x", layers.stem)
     levels = []
-    for stage, stride in enumerate(STRIDES):
-        for block in range(settings.blocks):
-            name = f"stage{stage}_block{block}"
-            first = block == 0
-            y = graph.affine(x, (name, "norm1")) if stage + block else x
-            y = graph.relu(graph.conv(y, (name, "conv1"), stride=stride if first else 1))
-            y = graph.relu(graph.conv(y, (name, "conv2"), reach=settings.kernel // 2))
-            y = graph.conv(y, (name, "conv3"))
-            if first:
-                x = graph.conv(x, (name, "shortcut"), stride=stride)
+    for stage in layers.stages:
+        for block in stage.blocks:
+            y = x
+            for layer in block.main:
+                y = graph.around(y, layer)
+            if block.shortcut:
+                x = graph.around(x, block.shortcut)
             x = graph.add("Add", [x, y])
         levels.append(x)
     return levels
 
 
-def _decode(graph: _Graph, levels: Sequence[str]) -> str:
+def _decode(graph: _Graph, levels: Sequence[str], stages: Sequence[StageLayers]) -> str:
     """Add the decoder; return the name of its features."""
     lateral = [
-        graph.conv(graph.affine(x, (f"out_norm{level}",)), (f"lateral{level}",))
-        for level, x in enumerate(levels)
+        graph.around(x, stage.lateral)
+        for stage, x in zip(stages, levels, strict=True)
+        if stage.lateral
     ]
-    top = lateral.pop()
-    while lateral:
-        level = len(lateral) - 1
-        x = graph.add("Add", [lateral.pop(), graph.repeat(top, STRIDES[level + 1])])
-        top = graph.relu(graph.conv(x, (f"smooth{level}",), reach=SMOOTH // 2))
+    top, factor = lateral.pop(), stages[-1].stride
+    for stage in reversed(stages[:-1]):
+        x = graph.add("Add", [lateral.pop(), graph.repeat(top, factor)])
+        top = graph.around(x, stage.smooth) if stage.smooth else x
+        factor = stage.stride
     return top
 
 
@@ -92,20 +100,26 @@ class _Graph:
         self._constants.append(numpy_helper.from_array(np.ascontiguousarray(value), name))
         return name
 
-    def conv(self, x: str, path: tuple[str, ...], *, reach: int = 0, stride: int = 1) -> str:
-        """Add a convolution with zero padding of ``reach`` pixels."""
-        layer = self._layer(path)
-        kernel = self.constant(np.asarray(layer["kernel"], np.float32).transpose(3, 2, 0, 1))
-        bias = self.constant(np.asarray(layer["bias"], np.float32))
-        return self.add("Conv", [x, kernel, bias], pads=[reach] * 4, strides=[stride] * 2)
+    def around(self, x: str, layer: ConvLayer) -> str:
+        """Add a convolution with what stands beside it: a scale and bias before, a rectifier."""
+        x = self.conv(self.affine(x, layer.before) if layer.before else x, layer)
+        return self.relu(x) if layer.after else x
 
-    def affine(self, x: str, path: tuple[str, ...]) -> str:
+    def conv(self, x: str, layer: ConvLayer) -> str:
+        """Add a convolution with zero "same" padding."""
+        arrays = arrays_at(self._folded, layer.path)
+        kernel = self.constant(np.asarray(arrays["kernel"], np.float32).transpose(3, 2, 0, 1))
+        bias = self.constant(np.asarray(arrays["bias"], np.float32))
+        pads, strides = [layer.kernel // 2] * 4, [layer.stride] * 2
+        return self.add("Conv", [x, kernel, bias], pads=pads, strides=strides)
+
+    def affine(self, x: str, path: Path) -> str:
         """Add scale and bias per channel, then rectify.
 
         Written as a normalization with mean 0 and variance 1, which ONNX Runtime keeps in the
         blocked layout of its convolutions; a product and a sum would leave that layout.
         """
-        layer = self._layer(path)
+        layer = arrays_at(self._folded, path)
         scale = np.asarray(layer["scale"], np.float32)
         values = [scale, np.asarray(layer["bias"], np.float32), scale * 0, scale * 0 + 1]
         names = [self.constant(value) for value in values]
@@ -142,9 +156,3 @@ class _Graph:
         model = helper.make_model(graph, opset_imports=[opset], ir_version=8)
         onnx.checker.check_model(model)
         return model.SerializeToString()
-
-    def _layer(self, path: tuple[str, ...]) -> Mapping[str, Any]:
-        layer = self._folded
-        for name in path:
-            layer = layer[name]
-        return layer

@@ -26,7 +26,8 @@ from jax import Array
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.networks.convolution import conv2d
 from osm4eo_xr.networks.fold_batch_norm import EPSILON
-from osm4eo_xr.networks.settings import SMOOTH, STRIDE, STRIDES, NetSettings
+from osm4eo_xr.networks.layers import BlockLayers, ConvLayer, StageLayers, layers_of
+from osm4eo_xr.networks.settings import STRIDE, NetSettings
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Float32
@@ -66,27 +67,19 @@ class Affine(nn.Module):
 
 
 class Bottleneck(nn.Module):
-    """Pre-activated bottleneck: 1x1, wide, 1x1, added to its input."""
+    """Pre-activated bottleneck: its convolutions, added to its input."""
 
-    inner: int
-    outer: int
-    kernel: int
-    stride: int
-    project: bool
-    activate: bool
+    layers: BlockLayers
     norms: Norms
 
     @nn.compact
     def __call__(self, x: Float[Array, "n y x c"]) -> Float[Array, "n p q d"]:
         """Transform ``x`` and add it back."""
-        y = self.norms.activated(x, "norm1") if self.activate else x
-        y = Conv(self.inner, 1, self.stride, name="conv1")(y)
-        y = self.norms.after_conv(y, "norm2")
-        y = Conv(self.inner, self.kernel, name="conv2")(y)
-        y = self.norms.after_conv(y, "norm3")
-        y = Conv(self.outer, name="conv3")(y)
-        if self.project:
-            x = Conv(self.outer, 1, self.stride, name="shortcut")(x)
+        y = x
+        for layer in self.layers.main:
+            y = self.norms.around(layer, y)
+        if self.layers.shortcut:
+            x = self.norms.around(self.layers.shortcut, x)
         return x + y
 
 
@@ -96,6 +89,13 @@ class Norms:
 
     how: Literal["train", "eval", "folded"]
     momentum: float
+
+    def around(self, layer: ConvLayer, x: Array) -> Array:
+        """Convolve, with the normalizations and rectifiers that stand beside the convolution."""
+        if layer.before:
+            x = self.activated(x, layer.before[-1])
+        x = Conv(layer.features, layer.kernel, layer.stride, name=layer.path[-1])(x)
+        return self.after_conv(x, layer.after[-1]) if layer.after else x
 
     def activated(self, x: Array, name: str) -> Array:
         """Normalize and rectify a sum, which no convolution could take over."""
@@ -124,51 +124,35 @@ class ResNet(nn.Module):
     @nn.compact
     def __call__(self, x: Float[Array, "n y x c"]) -> Float32[Array, "n *yx k"]:
         """Return logits per pixel (dense) or per window."""
-        norms = Norms(self.how, self.settings.momentum)
-        x = Conv(self.settings.width, self.settings.kernel, name="stem")(x)
-        levels = self._encode(norms.after_conv(x, "stem_norm"), norms)
-        if self.settings.mode == "window":
-            top = norms.activated(levels[-1], "out_norm2")
+        layers, norms = layers_of(self.settings), Norms(self.how, self.settings.momentum)
+        x = norms.around(layers.stem, x)
+        levels = []
+        for stage in layers.stages:
+            for block in stage.blocks:
+                x = Bottleneck(block, norms, name=block.name)(x)
+            levels.append(x)
+        if layers.head.before:
+            top = norms.activated(levels[-1], layers.head.before[-1])
             top = top.mean(axis=(1, 2), keepdims=True)
-            logits = Conv(self.settings.classes, name="head")(top)[:, 0, 0]
+            logits = Conv(layers.head.features, name="head")(top)[:, 0, 0]
         else:
-            logits = Conv(self.settings.classes, name="head")(self._decode(levels, norms))
+            logits = norms.around(layers.head, _decode(levels, layers.stages, norms))
         return logits.astype(jnp.float32)
 
-    def _encode(self, x: Array, norms: Norms) -> list[Array]:
-        """Run the stages; return each one's features."""
-        levels = []
-        inner, outer = self.settings.width, self.settings.width * 4
-        for stage, stride in enumerate(STRIDES):
-            for block in range(self.settings.blocks):
-                x = Bottleneck(
-                    inner=inner,
-                    outer=outer,
-                    kernel=self.settings.kernel,
-                    stride=stride if block == 0 else 1,
-                    project=block == 0,
-                    activate=stage + block > 0,
-                    norms=norms,
-                    name=f"stage{stage}_block{block}",
-                )(x)
-            levels.append(x)
-            inner, outer = outer, outer * 2
-        return levels
 
-    def _decode(self, levels: list[Array], norms: Norms) -> Array:
-        """Bring the stages' features to full resolution, coarse to fine."""
-        channels = self.settings.decoder
-        lateral = [
-            Conv(channels, name=f"lateral{level}")(norms.activated(x, f"out_norm{level}"))
-            for level, x in enumerate(levels)
-        ]
-        top = lateral.pop()
-        while lateral:
-            level = len(lateral) - 1
-            x = lateral.pop() + repeat_pixels(top, STRIDES[level + 1])
-            x = Conv(channels, SMOOTH, name=f"smooth{level}")(x)
-            top = norms.after_conv(x, f"smooth_norm{level}")
-        return top
+def _decode(levels: Sequence[Array], stages: Sequence[StageLayers], norms: Norms) -> Array:
+    """Bring the stages' features to full resolution, coarse to fine."""
+    lateral = [
+        norms.around(stage.lateral, x)
+        for stage, x in zip(stages, levels, strict=True)
+        if stage.lateral
+    ]
+    top, factor = lateral.pop(), stages[-1].stride
+    for stage in reversed(stages[:-1]):
+        if stage.smooth:
+            top = norms.around(stage.smooth, lateral.pop() + repeat_pixels(top, factor))
+        factor = stage.stride
+    return top
 
 
 def repeat_pixels(x: Float[Array, "n y x c"], factor: int) -> Float[Array, "n p q c"]:

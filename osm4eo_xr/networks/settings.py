@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 from osm4eo_xr.errors import InputError
-from osm4eo_xr.networks.footprint import Footprint, dense_footprint
 
 STRIDES = (1, 2, 2)
 """Stride of each stage relative to the one before."""
@@ -86,18 +85,3 @@ class NetSettings:
     def fits_winograd(self) -> bool:
         """Whether the engine "winograd" computes the network."""
         return self.mode == "dense" and self.kernel in WINOGRAD_WIDTHS
-
-
-def footprint_of(settings: NetSettings) -> Footprint:
-    """Return which input pixels an output cell depends on, worked out from the layers.
-
-    In window mode the cell is the pixel that the window is for, and the reach depends on the
-    center convention, which belongs to the model; the numbers here are those of a window whose
-    center pixel is at index ``window // 2``.
-    """
-    if settings.mode == "window":
-        before = settings.window // 2
-        return Footprint(before=before, after=settings.window - before - 1, stride=1)
-    return dense_footprint(
-        blocks=settings.blocks, kernel=settings.kernel, smooth=SMOOTH, strides=STRIDES
-    )

@@ -10,6 +10,7 @@ import numpy as np
 import scipy.linalg  # noqa: F401 - its BLAS serves numba, and must be there to be held to a thread
 from threadpoolctl import ThreadpoolController
 
+from osm4eo_xr.networks.layers import ConvLayer, arrays_at, layers_of
 from osm4eo_xr.networks.settings import SMOOTH, STRIDE, STRIDES, NetSettings
 from osm4eo_xr.networks.winograd_kernels import (
     ADD,
@@ -48,7 +49,7 @@ def prepare(net: NetSettings, folded: Mapping[str, Any]) -> dict[str, Layer]:
     folded : mapping
         Parameters that ``fold`` gave.
     """
-    layers = _layers_of(folded)
+    layers = {layer.name: _with_weights(layer, folded) for layer in layers_of(net).convolutions}
     more = (0, 0), (0, -net.bands % _VECTOR), (0, 0)
     stem = layers["stem"]
     return layers | {"stem": stem._replace(weights=np.pad(stem.weights, more))}
@@ -92,22 +93,21 @@ class WinogradNetwork:
         margin: int,
         threads: int,
     ) -> None:
-        self._net, self._threads = net, threads
+        self._net, self._threads = layers_of(net), threads
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="network")
         self._blas = ThreadpoolController()
         self._layers = layers
         channels = layers["stem"].weights.shape[1]
         self._scene = _Image.padded((rows + 2 * margin, cols + 2 * margin), channels, net.kernel)
         self._logits = _Image.plain((rows, cols), net.classes)
-        self._stages, self._decoded, cell, inner = [], [], 1, net.width
-        for step, around in zip(STRIDES, _margins(net, margin), strict=True):
-            cell *= step
+        self._stages, self._decoded, cell = [], [], 1
+        for stated, around in zip(self._net.stages, _margins(net, margin), strict=True):
+            cell *= stated.stride
             size = (rows + 2 * around) // cell, (cols + 2 * around) // cell
-            outer = inner * (4 if cell == 1 else 2)
+            inner, _, outer = (layer.features for layer in stated.blocks[0].main)
             self._stages.append(_Stage(cell, around, size, inner, outer, net.kernel))
             size = (rows + 2 * STRIDE) // cell, (cols + 2 * STRIDE) // cell
             self._decoded.append(_Stage(cell, STRIDE, size, net.decoder, 0, SMOOTH))
-            inner = outer
 
     def __call__(self, block: Float32[np.ndarray, "b p q"]) -> Float32[np.ndarray, "y x k"]:
         """Return the logits of a block; they are overwritten by the next call's.
@@ -127,33 +127,36 @@ class WinogradNetwork:
         """Run the stages."""
         before = self._stages[0]
         source = before.found
-        self._convolve(self._scene, "stem", source)
-        for s, stage in enumerate(self._stages):
-            start, step = (before.margin - stage.margin) // before.cell, STRIDES[s]
-            self._mix(
-                source, f"stage{s}_block0/shortcut", stage.sum, how=SET, start=start, step=step
-            )
-            for b in range(self._net.blocks):
-                name = f"stage{s}_block{b}"
-                self._mix(source, f"{name}/conv1", stage.wide, how=RECTIFY, start=start, step=step)
-                self._convolve(stage.wide, f"{name}/conv2", stage.found)
-                self._mix(stage.found, f"{name}/conv3", stage.sum, how=ADD)
-                source, start, step = stage.sum, 0, 1
+        self._convolve(self._scene, self._net.stem.name, source)
+        for stage, stated in zip(self._stages, self._net.stages, strict=True):
+            start = (before.margin - stage.margin) // before.cell
+            for block in stated.blocks:
+                first, wide, last = block.main
+                if side := block.shortcut:
+                    self._mix(source, side.name, stage.sum, how=SET, start=start, step=side.stride)
+                self._mix(
+                    source, first.name, stage.wide, how=RECTIFY, start=start, step=first.stride
+                )
+                self._convolve(stage.wide, wide.name, stage.found)
+                self._mix(stage.found, last.name, stage.sum, how=ADD)
+                source, start = stage.sum, 0
             before = stage
 
     def _decode(self) -> None:
         """Bring the stages' sums to full resolution, coarse to fine."""
-        above = None
-        for s in reversed(range(len(STRIDES))):
-            stage, here = self._stages[s], self._decoded[s]
+        above, factor = None, 1
+        memory = zip(self._stages, self._decoded, self._net.stages, strict=True)
+        for stage, here, stated in reversed(list(memory)):
             start = (stage.margin - here.margin) // stage.cell
-            target = here.found if above is None else here.wide
-            self._mix(stage.sum, f"lateral{s}", target, how=SET, start=start)
-            if above is not None:
-                self._repeat(above, STRIDES[s + 1], here.wide)
-                self._convolve(here.wide, f"smooth{s}", here.found)
-            above = here.found
-        self._mix(self._decoded[0].found, "head", self._logits, how=SET, start=STRIDE)
+            target = here.wide if stated.smooth else here.found
+            if stated.lateral:
+                self._mix(stage.sum, stated.lateral.name, target, how=SET, start=start)
+            if stated.smooth and above is not None:
+                self._repeat(above, factor, here.wide)
+                self._convolve(here.wide, stated.smooth.name, here.found)
+            above, factor = here.found, stated.stride
+        head = self._net.head.name
+        self._mix(self._decoded[0].found, head, self._logits, how=SET, start=STRIDE)
 
     def _convolve(self, x: _Image, name: str, out: _Image) -> None:
         layer = self._layers[name]
@@ -260,18 +263,13 @@ class _Stage:
         self.found = _Image.tiled(size, inner, tile_of(kernel))
 
 
-def _layers_of(folded: Mapping[str, Any], path: str = "") -> dict[str, Layer]:
-    """Return each convolution by its path, with the normalization that comes before it."""
-    before = {"conv1": "norm1"} | {f"lateral{k}": f"out_norm{k}" for k in range(len(STRIDES))}
-    found: dict[str, Layer] = {}
-    for name, layer in folded.items():
-        if "kernel" in layer:
-            norm = folded.get(before.get(name, ""))
-            affine = _NOTHING if norm is None else np.stack([norm["scale"], norm["bias"]])
-            kernel = np.asarray(layer["kernel"], np.float32)
-            flat = len(kernel) == 1
-            weights = np.ascontiguousarray(kernel[0, 0]) if flat else transform_kernel(kernel)
-            found[path + name] = Layer(weights, np.asarray(layer["bias"], np.float32), affine)
-        elif "scale" not in layer:
-            found |= _layers_of(layer, f"{path}{name}/")
-    return found
+def _with_weights(layer: ConvLayer, folded: Mapping[str, Any]) -> Layer:
+    """Return a convolution's weights, with the normalization that comes before it."""
+    arrays, affine = arrays_at(folded, layer.path), _NOTHING
+    if layer.before:
+        norm = arrays_at(folded, layer.before)
+        affine = np.stack([norm["scale"], norm["bias"]])
+    kernel = np.asarray(arrays["kernel"], np.float32)
+    flat = layer.kernel == 1
+    weights = np.ascontiguousarray(kernel[0, 0]) if flat else transform_kernel(kernel)
+    return Layer(weights, np.asarray(arrays["bias"], np.float32), affine)

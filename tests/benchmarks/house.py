@@ -113,12 +113,11 @@ def arrows_up(root: Path, graph: dict[str, set[str]]) -> str:
 
 def functions(modules: dict[str, ast.Module]) -> list[tuple[int, str]]:
     """Return the lines of each function, with its name."""
-    kinds = ast.FunctionDef | ast.AsyncFunctionDef
     return sorted(
         ((node.end_lineno or 0) - node.lineno + 1, f"{name}.{node.name}")
         for name, tree in modules.items()
         for node in ast.walk(tree)
-        if isinstance(node, kinds)
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
     )
 
 

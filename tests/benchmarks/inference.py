@@ -225,7 +225,7 @@ def torch_network(
     except ImportError:
         return None
     torch.set_num_threads(threads)
-    network = TorchNetwork(torch, fold(model.variables), plan.net)
+    network = TorchNetwork(torch, fold(model.net, model.variables), plan.net)
     margin = plan.margin
     if plan.net.mode == "dense":
         x = block[None]

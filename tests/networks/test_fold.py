@@ -23,14 +23,14 @@ def test_logits_stay(name: str) -> None:
     variables = random_variables(net, seed=3)
     x = images(2, 12, 12, net.bands)
     expected = resnet.apply_eval(net, variables, x)
-    found = resnet.apply_folded(net, fold(variables), x)
+    found = resnet.apply_folded(net, fold(net, variables), x)
     scale = float(jnp.abs(expected).max())
     np.testing.assert_allclose(found, expected, atol=1e-5 * scale)
 
 
 def test_nothing_is_left_to_normalize_after_a_convolution() -> None:
     variables = random_variables(NETS["dense"])
-    leaves = jax.tree_util.tree_leaves_with_path(fold(variables))
+    leaves = jax.tree_util.tree_leaves_with_path(fold(NETS["dense"], variables))
     assert all(leaf.dtype == np.float32 for _, leaf in leaves)
     assert not any("mean" in str(path) or "var" in str(path) for path, _ in leaves)
     assert not any("stem_norm" in str(path) for path, _ in leaves)
@@ -41,5 +41,5 @@ def test_nothing_is_left_to_normalize_after_a_convolution() -> None:
 def test_the_variables_stay_as_they_were() -> None:
     variables = random_variables(NETS["dense"])
     before = jax.tree.map(np.copy, variables)
-    fold(variables)
+    fold(NETS["dense"], variables)
     assert jax.tree.all(jax.tree.map(np.array_equal, variables, before))

@@ -8,7 +8,8 @@ import pytest
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.networks import resnet
 from osm4eo_xr.networks.convolution import conv2d
-from osm4eo_xr.networks.settings import NetSettings, footprint_of
+from osm4eo_xr.networks.footprint import footprint_of
+from osm4eo_xr.networks.settings import NetSettings
 
 TINY = NetSettings(bands=3, classes=4, depth=11, width=4, decoder=6)
 

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from osm4eo_xr.networks import resnet, winograd
 from osm4eo_xr.networks.fold_batch_norm import fold
-from osm4eo_xr.networks.settings import NetSettings, footprint_of
+from osm4eo_xr.networks.footprint import footprint_of
+from osm4eo_xr.networks.settings import NetSettings
 from osm4eo_xr.networks.winograd import WinogradNetwork, prepare
 from osm4eo_xr.networks.winograd_kernels import convolve_rows, tile_of, transform_kernel
 from tests.networks.test_resnet import random_variables
@@ -61,7 +62,7 @@ def test_convolutions_equal_those_of_xla(
 @pytest.mark.parametrize("depth", [11, 20, 29])
 def test_blocks_have_the_logits_of_the_whole_network(kernel: int, depth: int) -> None:
     net = NetSettings(bands=3, classes=5, depth=depth, width=4, kernel=kernel, decoder=6)
-    folded = fold(random_variables(net))
+    folded = fold(net, random_variables(net))
     margin = footprint_of(net).halo
     rng = np.random.default_rng(0)
     for rows, cols in ((4, 12), (60, 36)):
@@ -77,7 +78,7 @@ def test_blocks_have_the_logits_of_the_whole_network(kernel: int, depth: int) ->
 
 def test_a_block_at_another_place_has_the_same_logits() -> None:
     net = NetSettings(bands=4, classes=12, depth=11, width=4, decoder=6)
-    layers, margin = prepare(net, fold(random_variables(net))), footprint_of(net).halo
+    layers, margin = prepare(net, fold(net, random_variables(net))), footprint_of(net).halo
     x = np.random.default_rng(0).normal(size=(4, 64 + 2 * margin, 96 + 2 * margin))
     x = x.astype(np.float32)
     large = WinogradNetwork(net, layers, 64, 96, margin, 2)(x)
