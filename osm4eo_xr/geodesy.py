@@ -72,7 +72,22 @@ def _no_place(bounds: Sequence[float], source: CRS, target: CRS) -> InputError:
 
 
 def segmentized(shapes: np.ndarray, crs: Any) -> np.ndarray:
-    """Return geometries whose edges are short enough to be projected (1 km, 0.01°)."""
+    """Return geometries whose edges are short enough to be projected (1 km, 0.01°).
+
+    Raises
+    ------
+    InputError
+        If coordinates in degrees lie beyond 360° or 90°: an edge would become endless points.
+    """
+    if CRS(crs).geographic:
+        west, south, east, north = shapely.total_bounds(shapes)
+        if max(-west, east) > 360 or max(-south, north) > 90.5:  # noqa: PLR2004 - degrees, rounded
+            raise InputError(
+                f"coordinates of {west:g} to {east:g} and {south:g} to {north:g} "
+                f"in {_name(CRS(crs))}",
+                expected="degrees of longitude and latitude",
+                advice="assign the CRS that they are in",
+            )
     longest = _DEGREES if CRS(crs).geographic else _METERS / meters_per_unit(crs)
     return np.asarray(shapely.segmentize(shapes, longest))
 

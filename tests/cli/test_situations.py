@@ -67,7 +67,12 @@ REFUSED = [
     ("no rows", ASSESS, text("p.csv", "lon,lat,class\n"), "no point with both"),
     ("a table in UTF-16", ASSESS, text("p.csv", "lon,lat,class\n1,2,3\n", "utf-16"), "cannot read"),
     ("a boundary without areas", MOSAIC, outline(), "boundary"),
-    ("meters called degrees", MOSAIC, outline((4e6, 3e6), (5e6, 3e6), (5e6, 4e6)), "boundary"),
+    (
+        "meters called degrees",
+        MOSAIC,
+        outline((4e6, 3e6), (5e6, 3e6), (5e6, 4e6)),
+        "coordinates of 4e+06",
+    ),
     ("shares that are no numbers", f"{SAMPLES} --fractions nan 0.2 0.2", None, "finite"),
     ("a block that is no number", f"{SAMPLES} --block nan", None, "finite"),
     ("a gap below 0", f"{SAMPLES} --gap -50", None, "0 or more"),
