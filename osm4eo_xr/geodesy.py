@@ -79,7 +79,7 @@ def segmentized(shapes: np.ndarray, crs: Any) -> np.ndarray:
     InputError
         If coordinates in degrees lie beyond 360° or 90°: an edge would become endless points.
     """
-    if CRS(crs).geographic:
+    if CRS(crs).geographic and len(shapes):
         west, south, east, north = shapely.total_bounds(shapes)
         if max(-west, east) > 360 or max(-south, north) > 90.5:  # noqa: PLR2004 - degrees, rounded
             raise InputError(

@@ -12,7 +12,7 @@ from rasterio.transform import from_origin
 
 import osm4eo_xr as oxr
 from osm4eo_xr.errors import InputError
-from osm4eo_xr.geodesy import pixel_area, polygon_areas, project_bounds
+from osm4eo_xr.geodesy import pixel_area, polygon_areas, project_bounds, segmentized
 from osm4eo_xr.grid import georeference, target_geobox
 from osm4eo_xr.maps.boundary import read_boundary
 
@@ -101,3 +101,9 @@ def test_feet_are_no_meters() -> None:
     square = np.array([shapely.box(0, 0, 100, 100)])
     feet = "+proj=laea +lat_0=52 +lon_0=10 +units=us-ft"
     assert polygon_areas(square, feet)[0] == pytest.approx(929.03, rel=1e-4)
+
+
+def test_coordinates_that_are_no_degrees_are_refused_before_memory_is_asked_for() -> None:
+    with pytest.raises(InputError, match="assign the CRS that they are in"):
+        segmentized(np.array([shapely.box(0, 0, 5e6, 50)]), 4326)
+    assert not len(segmentized(np.array([], object), 4326))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from pathlib import Path
+from typing import Any
 
 import geopandas as gpd
 import numpy as np
@@ -35,7 +36,7 @@ def read_boundary(
             raise InputError("the boundary has no CRS; set one, for example with .set_crs(4326)")
         shapes = _mended(frame.geometry.to_numpy())
         if frame.crs != str(target.crs):
-            shapes = segmentized(shapes, frame.crs)
+            shapes = _short_edges(shapes, frame.crs)
         sound = frame.set_geometry(shapes, crs=frame.crs)
         placed = sound.to_crs(str(target.crs)).geometry.to_numpy()
         shape = shapely.union_all(shapely.make_valid(placed))
@@ -48,6 +49,13 @@ def read_boundary(
     if not pixels.intersects(shapely.box(0, 0, width, height)):
         raise InputError("the boundary and the tiles do not overlap; check its place and CRS")
     return shapely.make_valid(pixels)
+
+
+def _short_edges(shapes: np.ndarray, crs: Any) -> np.ndarray:
+    try:
+        return segmentized(shapes, crs)
+    except InputError as error:
+        raise error.within("the boundary") from None
 
 
 def _mended(shapes: np.ndarray) -> np.ndarray:

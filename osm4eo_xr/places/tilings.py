@@ -10,6 +10,7 @@ import numpy as np
 import shapely
 
 from osm4eo_xr.errors import InputError, InputWarning
+from osm4eo_xr.geodesy import segmentized
 from osm4eo_xr.grid import TARGET_CRS
 from osm4eo_xr.places.mgrs import SQUARE, squares
 from osm4eo_xr.places.outlines import country_boundary
@@ -22,7 +23,6 @@ Grid = Literal["mgrs", "laea"]
 """Sentinel-2's tiles, or EPSG:3035's squares of 100 km."""
 
 _EQUAL_AREA = "EPSG:6933"
-_STEP = 0.1  # degrees; longest straight piece of an outline before it is projected
 _POINTS = 12  # per edge of a tile; its edges are curved in degrees
 _SMALLEST = 1e-9  # share of a tile below which it only touches the country
 _LAEA_REACH = shapely.box(-35.58, 24.6, 44.83, 84.73)  # EPSG:3035's area of use, degrees
@@ -106,8 +106,7 @@ def _outline(frame: gpd.GeoDataFrame) -> BaseGeometry:
         raise InputError(
             "the boundary has no CRS", advice="set one, for example with .set_crs(4326)"
         )
-    short = _STEP if frame.crs.is_geographic else _STEP * 1e5
-    shapes = shapely.segmentize(frame.geometry.to_numpy(), short)
+    shapes = segmentized(frame.geometry.to_numpy(), frame.crs)
     placed = frame.set_geometry(shapes, crs=frame.crs).to_crs(4326).geometry
     outline = shapely.union_all(shapely.make_valid(placed.to_numpy()))
     if outline.is_empty or not outline.area:
