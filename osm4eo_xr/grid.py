@@ -80,7 +80,9 @@ def target_geobox(
     ((3, 4), (4321000.0, 3210000.0, 4321040.0, 3210030.0))
     """
     left, bottom, right, top = bounds
-    wraps = bounds_crs != crs and CRS(bounds_crs).geographic and -180 <= right < left <= 180  # noqa: PLR2004
+    # Less than half the Earth: a box from 11° to 10° is a slip, not all the way around.
+    degrees = bounds_crs != crs and CRS(bounds_crs).geographic
+    wraps = degrees and -180 <= right < left <= 180 and right + 360 - left < 180  # noqa: PLR2004
     if not (all(map(math.isfinite, bounds)) and (left < right or wraps) and bottom < top):
         raise InputError(f"bounds {bounds} are empty; give left < right and bottom < top")
     if not (math.isfinite(resolution) and resolution > 0):
