@@ -82,7 +82,7 @@ def test_damage_is_found_and_does_not_hide_other_models(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="states digest 000000000000"):
         run("models", "verify", bad)
     (bad / JSON_FILE).write_text(json.dumps({**record, "receptive_field": 7}))
-    with pytest.raises(InputError, match="receptive_field is 7, the layers give 41"):
+    with pytest.raises(InputError, match="receptive_field is 7; expected 41"):
         run("models", "show", bad)
     assert good.name in run("models", "list", tmp_path)
     with pytest.raises(InputError, match="no folder"):

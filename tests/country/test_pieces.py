@@ -61,7 +61,7 @@ def test_layers_of_one_class_have_files_of_their_own_or_are_refused(country: Pat
         "layer water mask",
         "layer water",
     ]
-    with pytest.raises(InputError, match=r"layers\.name '\.\./x' is a path"):
+    with pytest.raises(InputError, match=r"\[layers\[0\]\] name '\.\./x' is a path"):
         plan_country(changed(country, (old, twice.format('name = "../x"'))))
 
 

@@ -132,7 +132,8 @@ def test_a_country_is_clipped_by_its_name(data_dir: Path) -> None:
     box = target_geobox((4_280_000, 2_650_000, 4_320_000, 2_690_000))  # Liechtenstein's corner
     full = georeference(da.full(tuple(box.shape), np.uint8(7), chunks=1000), box)
     joined = mosaic([full], boundaries, country="Austria")
-    frame = gpd.read_file(boundaries).to_crs(3035)
+    frame = gpd.read_file(boundaries)
+    frame = frame.set_geometry(frame.segmentize(0.01)).to_crs(3035)
     outline = frame.loc[frame["ADM0_A3"] == "AUT"].geometry
     outside = geometry_mask(outline, out_shape=tuple(box.shape), transform=box.affine)
     np.testing.assert_array_equal(joined, np.where(outside, 0, 7))
@@ -150,7 +151,7 @@ def test_a_country_is_clipped_by_its_name(data_dir: Path) -> None:
 def test_a_country_needs_no_file_of_boundaries() -> None:
     box = target_geobox((4_280_000, 2_650_000, 4_320_000, 2_690_000))  # Liechtenstein's corner
     full = georeference(da.full(tuple(box.shape), np.uint8(7), chunks=1000), box)
-    outline = country_boundary("LIE").to_crs(3035).geometry
+    outline = country_boundary("LIE").segmentize(0.01).to_crs(3035)
     outside = geometry_mask(outline, out_shape=tuple(box.shape), transform=box.affine)
     np.testing.assert_array_equal(mosaic([full], country="LIE"), np.where(outside, 0, 7))
 
