@@ -127,7 +127,7 @@ STEPS = {
     "keras": "oxr.import_keras(file)",
     "netcdf": "oxr.open_scene(f'{file}.nc')",
     "odc": "oxr.stack_items([item], grid, backend='odc')",
-    "onnx": "worker._build(None, SimpleNamespace(engine='onnx'))",
+    "onnx": "worker._build(None, plan)",
     "search": "search.search_items(search.Query('cdse', date.min, date.max), None)",
 }
 """What a user of each extra calls; TensorBoard's is left out with a hint."""
@@ -152,6 +152,8 @@ for name in oxr.__all__:
     getattr(oxr, name)
 samples = xr.Dataset(attrs={'legend': json.dumps(oxr.default_legend().to_dict())})
 grid = oxr.target_geobox((4e6, 3e6, 4.1e6, 3.1e6))
+net = SimpleNamespace(fits_winograd=False)
+plan = SimpleNamespace(engine='onnx', dtype='float32', net=net)
 assets = {band: {'href': '/a.tif'} for band in ('blue', 'green', 'red', 'nir')}
 item = {'type': 'Feature', 'id': 'a', 'bbox': [-10, 30, 30, 70], 'geometry': None, 'links': [],
         'properties': {'datetime': '2023-08-20T00:00:00Z'}, 'assets': assets}

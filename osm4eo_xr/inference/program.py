@@ -13,7 +13,7 @@ from jax import Array
 
 from osm4eo_xr.legend import PROBABILITY_NO_DATA, PROBABILITY_SCALE
 from osm4eo_xr.networks import resnet
-from osm4eo_xr.networks.settings import NetSettings  # noqa: TC001 - checked at run time in the tests
+from osm4eo_xr.networks.settings import EngineName, NetSettings  # noqa: TC001 - checked at run time in the tests
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float32, UInt8
@@ -55,7 +55,7 @@ class Plan:
     margin: int
     center: int
     dtype: str = "auto"
-    engine: str = "auto"
+    engine: EngineName = "auto"
 
     @property
     def layers(self) -> int:

@@ -44,7 +44,7 @@ def test_each_block_is_numpys_cut_of_the_padded_raster(
 ) -> None:
     pixels = np.random.default_rng(0).random((2, height, width)).astype(np.float32)
     tiles = plan_tiles((height, width), target=16, least=max(margin, 1), step=4)
-    lazy = read_tiles(da.from_array(pixels, chunks=(1, y, x)), tiles, margin)
+    lazy = read_tiles(da.asarray(pixels).rechunk((1, y, x)), tiles, margin)
     whole = padded(pixels, tiles.rows, tiles.cols, margin)
     assert lazy.numblocks == (1, -(-height // tiles.rows), -(-width // tiles.cols))
     for _, i, j in np.ndindex(*lazy.numblocks):

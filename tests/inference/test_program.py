@@ -71,8 +71,7 @@ def test_what_is_not_finite_in_any_band_enters_as_zero_and_is_no_data() -> None:
     wanted = (block - offset[:, None, None]) / scale[:, None, None]
     np.testing.assert_allclose(x, np.where(finite, wanted, 0.0), rtol=1e-6)
     np.testing.assert_array_equal(valid, finite[2:11, 2:9])  # without the margin
-    assert not valid[2, 3]
-    assert not valid[4, 4]
+    assert not np.asarray(valid)[[2, 4], [3, 4]].any()
 
 
 @pytest.mark.parametrize(

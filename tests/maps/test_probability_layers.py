@@ -1,5 +1,8 @@
 """Layers of probabilities: thresholds, units, no data, chunkings."""
 
+from collections.abc import Hashable
+from typing import Any
+
 import numpy as np
 import pytest
 import xarray as xr
@@ -22,7 +25,8 @@ def probabilities(seed: int = 0, names: tuple = NAMED) -> xr.DataArray:
     shares = np.random.default_rng(seed).dirichlet(np.ones(len(names)), BOX.shape)
     pixels = shares.transpose(2, 0, 1).astype(np.float32)
     pixels[:, :4, :5] = np.nan
-    dims, coords = ("class", "y", "x"), {"class": list(names)}
+    dims = ("class", "y", "x")
+    coords: dict[Hashable, Any] = {"class": list(names)}
     return georeference(pixels, BOX, dims=dims, coords=coords, attrs={"nodata": np.nan})
 
 
@@ -85,7 +89,7 @@ def test_any_chunking_gives_the_same_layer(of_class: int, y: int, x: int) -> Non
 @pytest.mark.usefixtures("no_compute")
 def test_layers_of_probabilities_are_lazy() -> None:
     given = probabilities().chunk({"y": 7, "x": 9})
-    assert extract_layer(given, "water", threshold=0.5).chunks == given.chunks[1:]
+    assert extract_layer(given, "water", threshold=0.5).chunks == (given.chunks or ())[1:]
 
 
 @pytest.mark.parametrize("names", [(8, 1, 12), ("forest", "urban", "water"), ("8", "1", "12")])
