@@ -246,7 +246,7 @@ def _plan(
     margin: int,
     center: int,
     dtype: str,
-    engine: str,
+    engine: EngineName,
 ) -> Plan:
     """State what the workers compute."""
     if dtype not in ("auto", "float32", "bfloat16"):

@@ -1,5 +1,7 @@
 """Blocks of one shape: they cover a raster whatever its chunks, and each has its margin."""
 
+from typing import Any
+
 import dask.array as da
 import numpy as np
 import pytest
@@ -44,7 +46,7 @@ def test_each_block_is_numpys_cut_of_the_padded_raster(
 ) -> None:
     pixels = np.random.default_rng(0).random((2, height, width)).astype(np.float32)
     tiles = plan_tiles((height, width), target=16, least=max(margin, 1), step=4)
-    lazy = read_tiles(da.asarray(pixels).rechunk((1, y, x)), tiles, margin)
+    lazy: Any = read_tiles(da.asarray(pixels).rechunk((1, y, x)), tiles, margin)
     whole = padded(pixels, tiles.rows, tiles.cols, margin)
     assert lazy.numblocks == (1, -(-height // tiles.rows), -(-width // tiles.cols))
     for _, i, j in np.ndindex(*lazy.numblocks):

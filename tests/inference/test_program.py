@@ -67,7 +67,7 @@ def test_what_is_not_finite_in_any_band_enters_as_zero_and_is_no_data() -> None:
     block[0, 4, 5], block[1, 6, 6], block[:, 0, 0] = np.nan, np.inf, -np.inf
     offset, scale = np.array([0.1, 0.2], np.float32), np.array([0.5, 0.25], np.float32)
     x, valid = prepare(plan_of("classes"), *map(jnp.asarray, (block, offset, scale)))
-    finite = np.isfinite(block).all(axis=0)
+    finite = np.asarray(np.isfinite(block).all(axis=0))
     wanted = (block - offset[:, None, None]) / scale[:, None, None]
     np.testing.assert_allclose(x, np.where(finite, wanted, 0.0), rtol=1e-6)
     np.testing.assert_array_equal(valid, finite[2:11, 2:9])  # without the margin
