@@ -27,6 +27,7 @@ from .errors import InputError as InputError
 from .grid import target_geobox as target_geobox
 from .imagery.clouds import composite as composite
 from .imagery.clouds import mask_clouds as mask_clouds
+from .imagery.plausibility import check_scene as check_scene
 from .imagery.scene_grid import read_grid as read_grid
 from .imagery.scenes import open_safe as open_safe
 from .imagery.scenes import open_safe_classes as open_safe_classes
@@ -90,6 +91,7 @@ __all__ = [
     "agreement",
     "assess",
     "band_statistics",
+    "check_scene",
     "classify",
     "compare",
     "composite",

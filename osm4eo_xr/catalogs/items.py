@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
+import math
 import os
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
-from urllib.parse import urljoin
+from urllib.parse import unquote, urljoin, urlparse
 
-import numpy as np
-from odc.geo.geobox import GeoBox
-from shapely.geometry import box
+from shapely.geometry import mapping
 
+from osm4eo_xr.catalogs.acquisitions import newest, when
+from osm4eo_xr.catalogs.footprints import footprint
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.imagery.bands import SENTINEL2_BANDS, common_name
 from osm4eo_xr.names import check_name
@@ -23,21 +25,25 @@ if TYPE_CHECKING:
 Item: TypeAlias = "pystac.Item | Mapping[str, Any]"
 Items: TypeAlias = "str | Path | Item | pystac.ItemCollection | Iterable[Item]"
 
+_METERS = re.compile(r"(?<![0-9])(\d{2})m(?![a-z])", re.IGNORECASE)
 _REMOTE = ("http://", "https://", "s3://", "gs://", "az://", "/vsi")
 
 
 def read_items(items: Items) -> list[dict[str, Any]]:
-    """Return items as plain JSON with absolute hrefs, ordered by date and id.
+    """Return items as plain JSON with absolute hrefs, ordered by date (UTC) and id.
+
+    An acquisition that is there in several processing baselines counts once, in the newest, with
+    a warning.
 
     Raises
     ------
     InputError
-        If the path holds no STAC, there is no item, or an href stays relative.
+        If the path holds no STAC, there is no item, an href stays relative or a date is none.
     """
     found = [_plain(item) for item in _each(items)]
     if not found:
         raise InputError("no STAC item given; give items or the path of a catalog that has some")
-    return sorted(found, key=lambda item: (when(item), item["id"]))
+    return newest(sorted(found, key=lambda item: (when(item), item["id"])))
 
 
 def _each(items: Any) -> Iterable[Item]:
@@ -77,10 +83,10 @@ def _plain(item: Item) -> dict[str, Any]:
         dict(item) if isinstance(item, Mapping) else item.to_dict(transform_hrefs=False)
     )
     check_name(tree["id"], "STAC item id")
-    here = [link["href"] for link in tree.get("links", []) if link["rel"] == "self"]
+    here = [_local(link["href"]) for link in tree.get("links", []) if link["rel"] == "self"]
     tree["assets"] = {key: dict(asset) for key, asset in tree["assets"].items()}
     for key, asset in tree["assets"].items():
-        href = _absolute(asset["href"], here[0]) if here else asset["href"]
+        href = _absolute(asset["href"], here[0]) if here else _local(asset["href"])
         if not href.startswith(_REMOTE) and not Path(href).is_absolute():
             raise InputError(
                 f"item {tree['id']}: asset {key} has the relative href {href}; give the catalog's "
@@ -92,6 +98,7 @@ def _plain(item: Item) -> dict[str, Any]:
 
 def _absolute(href: str, base: str) -> str:
     """Return where an href of the file or address ``base`` leads."""
+    href = _local(href)
     if href.startswith(_REMOTE) or Path(href).is_absolute():
         return href
     if "://" in base:
@@ -99,32 +106,11 @@ def _absolute(href: str, base: str) -> str:
     return os.path.normpath(Path(base).parent / href)
 
 
-def when(item: Mapping[str, Any]) -> str:
-    """Return an item's date and time."""
-    properties = item["properties"]
-    return str(properties.get("datetime") or properties.get("start_datetime") or "")
-
-
-def touching(items: list[dict[str, Any]], geobox: GeoBox) -> list[dict[str, Any]]:
-    """Return the items whose extent touches the grid."""
-    if geobox.crs is None:
-        raise InputError("the target grid has no CRS; build it with target_geobox")
-    extent = geobox.geographic_extent.boundingbox
-    ground = box(extent.left, extent.bottom, extent.right, extent.top)
-    near = [i for i in items if box(*i["bbox"][:2], *i["bbox"][-2:][:2]).intersects(ground)]
-    if not near:
-        boxes = np.array([i["bbox"] for i in items])
-        theirs = (*boxes[:, :2].min(axis=0), *boxes[:, -2:].max(axis=0))
-        raise InputError(
-            f"no item touches the grid: items cover lon/lat {_rounded(theirs)}, the grid "
-            f"{_rounded(ground.bounds)}; choose items of that place"
-        )
-    return near
-
-
-def _rounded(bounds: Iterable[float]) -> str:
-    """Write bounds for people."""
-    return "(" + ", ".join(f"{v:.3f}" for v in bounds) + ")"
+def _local(href: str) -> str:
+    """Return the path that a ``file://`` address means; others stay as they are."""
+    if not href.casefold().startswith("file://"):
+        return href
+    return unquote(urlparse(href).path)
 
 
 def asked_band(band: str) -> str:
@@ -139,9 +125,14 @@ def asked_band(band: str) -> str:
 def asset_keys(
     item: Mapping[str, Any], names: Sequence[str], *, allow_missing: bool
 ) -> dict[str, str]:
-    """Return the asset key of each band; originals (-jp2) only where nothing else has it."""
+    """Return the asset key of each band.
+
+    Originals (-jp2) count only where nothing else has the band; of several assets the finest does.
+    """
     keys: dict[str, str] = {}
-    for key in sorted(item["assets"], key=lambda k: (k.endswith("-jp2"), len(k))):
+    assets = item["assets"]
+    rank = {k: (k.endswith("-jp2"), _pixel_size(k, assets[k]), len(k)) for k in assets}
+    for key in sorted(assets, key=lambda k: rank[k]):
         name = common_name(key.removesuffix("-jp2"))
         if name is not None and name in names and _is_data(item["assets"][key]):
             keys.setdefault(name, key)
@@ -152,6 +143,17 @@ def asset_keys(
             f"{', '.join(item['assets'])}; choose other bands or pass allow_missing=True"
         )
     return keys
+
+
+def _pixel_size(key: str, asset: Mapping[str, Any]) -> float:
+    """Return an asset's pixel size in meters as it, its transform or its name state it."""
+    bands = (*asset.get("raster:bands", [])[:1], *asset.get("bands", [])[:1])
+    stated = [asset.get("gsd"), asset.get("raster:spatial_resolution")]
+    stated += [b.get(n) for b in bands for n in ("spatial_resolution", "gsd")]
+    stated.append(abs((asset.get("proj:transform") or [0])[0]))
+    named = _METERS.search(key) or _METERS.search(str(asset["href"]))
+    stated.append(named and float(named[1]))
+    return next((float(value) for value in stated if value), math.inf)
 
 
 def class_key(item: Mapping[str, Any], asset: str, *, allow_missing: bool) -> dict[str, str]:
@@ -179,6 +181,9 @@ def slim(item: Mapping[str, Any], hrefs: Mapping[str, Any]) -> dict[str, Any]:
     Projection and raster fields stay behind: the files know better, and no library can apply a
     scale or offset a second time.
     """
+    ground = footprint(item)
+    if ground is None:
+        raise InputError(f"item {item['id']} does not say where it lies; give it a bbox")
     assets = {
         name: {"href": href, "type": "image/tiff", "roles": ["data"]}
         for name, href in hrefs.items()
@@ -188,9 +193,9 @@ def slim(item: Mapping[str, Any], hrefs: Mapping[str, Any]) -> dict[str, Any]:
         "stac_version": "1.0.0",
         "stac_extensions": [],
         "id": item["id"],
-        "geometry": item["geometry"],
-        "bbox": item["bbox"],
-        "properties": {"datetime": when(item)},
+        "geometry": mapping(ground),
+        "bbox": list(ground.bounds),
+        "properties": {"datetime": f"{when(item)}Z"},
         "links": [],
         "assets": assets,
     }

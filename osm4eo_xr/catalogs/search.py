@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
-from osm4eo_xr.catalogs.items import when
+from osm4eo_xr.catalogs.acquisitions import when
 from osm4eo_xr.errors import InputError, extra
 
 if TYPE_CHECKING:

@@ -11,6 +11,8 @@ from odc.geo.geobox import GeoBox
 from rasterio.enums import Resampling
 from rasterio.errors import RasterioIOError
 
+from osm4eo_xr.catalogs.acquisitions import when
+from osm4eo_xr.catalogs.asset_looks import look_at_assets
 from osm4eo_xr.catalogs.assets import (
     Asset,
     AssetDriver,
@@ -18,6 +20,7 @@ from osm4eo_xr.catalogs.assets import (
     asset_of,
     validity_in_words,
 )
+from osm4eo_xr.catalogs.footprints import touching
 from osm4eo_xr.catalogs.items import (
     Items,
     asked_band,
@@ -25,8 +28,6 @@ from osm4eo_xr.catalogs.items import (
     class_key,
     read_items,
     slim,
-    touching,
-    when,
 )
 from osm4eo_xr.errors import InputError, extra
 from osm4eo_xr.grid import georeference
@@ -68,7 +69,7 @@ def stack_items(
         GDAL's name: cubic, bilinear, nearest or average.
     scale, offset : float, optional
         Reflectance is ``DN * scale + offset``. By default decided per asset by the table of
-        ``osm4eo_xr.imagery.offsets``.
+        ``osm4eo_xr.imagery.offsets``; blocks are read only where an item leaves it open.
     allow_missing : bool
         Read assets that an item lacks, or files that cannot be opened, as no data instead of
         refusing them.
@@ -100,9 +101,10 @@ def stack_items(
     )
     factors = np.ones((2, len(chosen), len(names), 1, 1), np.float32)
     for t, (item, key) in enumerate(zip(chosen, keys, strict=True)):
+        look = look_at_assets(item, key)
         for b, name in enumerate(names):
             if name in key:
-                scaling = item_scaling(item, key[name], scale=scale, offset=offset)
+                scaling = item_scaling(item, key[name], scale=scale, offset=offset, look=look)
                 factors[:, t, b, 0, 0] = scaling.scale, scaling.offset
     cube = numbers * factors[0] + factors[1]
     cube.attrs = {
@@ -223,7 +225,7 @@ def _load(
     if not present:
         raise InputError(f"no item has any of {', '.join(names)}; choose other bands")
     data = loaders[backend](items, present, geobox, chunks, resampling, allow_missing=allow_missing)
-    times = [np.datetime64(when(i).removesuffix("Z").split("+")[0], "ns") for i in items]
+    times = [np.datetime64(when(i), "ns") for i in items]
     cube = georeference(
         data,
         geobox,

@@ -28,9 +28,13 @@ from osm4eo_xr.cli.failures import report_failure
 from osm4eo_xr.cli.options import (
     BoundaryLayer,
     LegendFile,
+    NoData,
+    Offset,
     Out,
     Overwrite,
+    Scale,
     Seed,
+    open_checked,
     read_legend,
     read_outline,
     write_raster,
@@ -118,12 +122,14 @@ def classify(
         typer.Option(help="Window models: original-train (r-5 … r+6), original-predict or 0-11."),
     ] = None,
     engine: Annotated[str, typer.Option(help="auto, jax, onnx (extra onnx) or winograd.")] = "auto",
+    scale: Scale = None,
+    offset: Offset = None,
+    nodata: NoData = None,
     overwrite: Overwrite = False,
 ) -> None:
     """Classify a scene with a trained model."""
     from osm4eo_xr.background import do_ahead
     from osm4eo_xr.cogs.cog_set import write_maps
-    from osm4eo_xr.imagery.scenes import open_scene
     from osm4eo_xr.inference.prediction import classify as predict
     from osm4eo_xr.inference.prediction import read_throughput
     from osm4eo_xr.inference.worker import compile_inference
@@ -141,7 +147,8 @@ def classify(
         paths = {name: place(path) for name, path in asked.items() if path}
         trained = load_model(model)
         do_ahead(partial(compile_inference, trained.net, how["engine"]))
-        maps = predict(open_scene(scene), trained, outputs=list(paths), **how)
+        opened = open_checked(scene, scale, offset, nodata)
+        maps = predict(opened, trained, outputs=list(paths), **how)
         with piece_bars() as watch:
             write_maps(maps, paths, legend=trained.legend, watch=watch)
     print_throughput(read_throughput())

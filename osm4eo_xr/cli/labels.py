@@ -10,8 +10,10 @@ import typer
 from osm4eo_xr.cli.options import (
     BoundaryLayer,
     LegendFile,
+    Offset,
     Out,
     Overwrite,
+    Scale,
     read_legend,
     read_outline,
     write_raster,
@@ -142,9 +144,13 @@ def composite(
         Literal["medoid", "median", "best"], typer.Option(help="How to choose from the dates.")
     ] = "medoid",
     dilation: Annotated[int, typer.Option(help="Pixels by which clouds grow.")] = 2,
+    scale: Scale = None,
+    offset: Offset = None,
     overwrite: Overwrite = False,
 ) -> None:
     """Make one cloudless scene of STAC items; its last band counts the clear observations."""
+    from osm4eo_xr.catalogs.asset_looks import check_items
+    from osm4eo_xr.catalogs.items import read_items
     from osm4eo_xr.catalogs.stac import composite_items
     from osm4eo_xr.grid import target_geobox
     from osm4eo_xr.imagery.clouds import with_observations
@@ -161,7 +167,9 @@ def composite(
         else:
             grid = read_grid(like or [])
         names = [name.strip() for name in bands.split(",")]
-        made = composite_items(catalog, grid, names, method=method, dilation=dilation)
+        items, numbers = read_items(catalog), dict[str, Any](scale=scale, offset=offset)
+        check_items(items, grid, names, **numbers)
+        made = composite_items(items, grid, names, method=method, dilation=dilation, **numbers)
         write_raster(with_observations(made), place(out), None)
 
 

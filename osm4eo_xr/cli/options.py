@@ -24,6 +24,17 @@ Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace files that
 BoundaryLayer = Annotated[
     str | None, typer.Option("--boundary-layer", help="Layer of --boundary, if it has several.")
 ]
+Scale = Annotated[
+    float | None,
+    typer.Option(
+        "--scale", help="Reflectance per digital number; what the files state if left out."
+    ),
+]
+Offset = Annotated[
+    float | None,
+    typer.Option("--offset", help="Reflectance of digital number 0, for example -0.1 or 0."),
+]
+NoData = Annotated[float | None, typer.Option("--nodata", help="Digital number that is no data.")]
 Seed = Annotated[int, typer.Option("--seed", help="Seed of every random choice.")]
 
 
@@ -51,6 +62,18 @@ def read_outline(
     from osm4eo_xr.vectors import read_vector
 
     return read_vector(boundary, "boundary", layer=layer or "")
+
+
+def open_checked(
+    scene: list[Path], scale: float | None, offset: float | None, nodata: float | None
+) -> xr.DataArray:
+    """Open scene files and look at their numbers before work goes into them."""
+    from osm4eo_xr.imagery.plausibility import check_scene
+    from osm4eo_xr.imagery.scenes import open_scene
+
+    opened = open_scene(scene, scale=scale, offset=offset, nodata=nodata)
+    check_scene(opened, str(scene[0]), settled=not (scale is None and offset is None))
+    return opened
 
 
 def read_legend(path: Path | None) -> Legend:

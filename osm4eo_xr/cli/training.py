@@ -8,7 +8,17 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from osm4eo_xr.cli.console import print_note, sample_table, training_bar
-from osm4eo_xr.cli.options import LegendFile, Out, Overwrite, Seed, read_legend
+from osm4eo_xr.cli.options import (
+    LegendFile,
+    NoData,
+    Offset,
+    Out,
+    Overwrite,
+    Scale,
+    Seed,
+    open_checked,
+    read_legend,
+)
 from osm4eo_xr.cli.outputs import MODEL, RUN, SAMPLES, check_outputs
 from osm4eo_xr.cli.setting_options import with_settings
 from osm4eo_xr.cli.signals import on_signal_stays
@@ -24,6 +34,7 @@ if TYPE_CHECKING:
 def samples(
     scene: Annotated[list[Path], typer.Option("--scene", help="Scene files.")],
     labels: Annotated[Path, typer.Option("--labels", help="Class raster on the scene's grid.")],
+    *,
     out: Out,
     per_class: Annotated[int, typer.Option(min=1, help="Samples per class.")] = 5000,
     patch: Annotated[int, typer.Option(min=1, help="Edge of a window in pixels.")] = 32,
@@ -36,18 +47,20 @@ def samples(
         typer.Option(help="Shares of training, validation and test."),
     ] = (0.6, 0.2, 0.2),
     seed: Seed = 0,
+    scale: Scale = None,
+    offset: Offset = None,
+    nodata: NoData = None,
     legend: LegendFile = None,
     overwrite: Overwrite = False,
 ) -> None:
     """Draw stratified training samples, spatially split, into a Zarr store."""
-    from osm4eo_xr.imagery.scenes import open_scene
     from osm4eo_xr.labels.rasterize import read_labels
     from osm4eo_xr.samples.draw import draw_samples, sample_counts
     from osm4eo_xr.samples.store import write_samples
 
     check_outputs([(out, SAMPLES)], [*scene, labels, legend], overwrite=overwrite)
     drawn = draw_samples(
-        open_scene(scene),
+        open_checked(scene, scale, offset, nodata),
         read_labels(labels),
         per_class=per_class,
         patch=patch,

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import geopandas as gpd
 import xarray as xr
@@ -133,8 +133,11 @@ class Country:
         """Open a tile's scene on the product grid; lazy."""
         from osm4eo_xr.imagery.scenes import open_scene
 
-        bands = None if tile.source.stac else tile.source.bands or None
-        return open_scene([str(f) for f in tile.files], bands=bands)
+        files, source = [str(f) for f in tile.files], tile.source
+        if source.stac:  # a composite of our own: reflectance
+            return open_scene(files)
+        numbers: Any = {"scale": source.scale, "offset": source.offset, "nodata": source.nodata}
+        return open_scene(files, bands=source.bands or None, **numbers)
 
     @property
     def final_map(self) -> Path:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from osm4eo_xr.country.context import Country, Piece, Progress, Tile
+from osm4eo_xr.country.tile_checks import compare_tiles, look_at_tile
 
 _TIMES = ("samples_per_second", "waiting")  # of an epoch; no two runs have the same
 _BANDS = ("blue", "green", "red", "nir")
@@ -36,17 +37,36 @@ def _items_hash(run: Country, tile: Tile) -> str:
 
 
 def _make_scene(run: Country, tile: Tile, progress: Progress | None) -> None:
+    from osm4eo_xr.catalogs.asset_looks import check_items
+    from osm4eo_xr.catalogs.items import read_items
     from osm4eo_xr.catalogs.stac import composite_items
 
     source, box = tile.source, run.boxes[tile.id]
+    items, bands = read_items(run.base / source.stac), source.bands or _BANDS
+    numbers: Any = {"scale": source.scale, "offset": source.offset}
+    check_items(items, box, bands, **numbers)
     made = composite_items(
-        run.base / source.stac,
+        items,
         box,
-        source.bands or _BANDS,
+        bands,
+        **numbers,
         method=source.composite,
         dilation=source.clouds if source.clouds >= 0 else None,
     )
     run.write(made["reflectance"], tile.files[0], tile.date, progress, classes=False)
+
+
+def check_scenes(run: Country) -> None:
+    """Look at the scenes of all tiles; refuse or warn of what cannot be right (``tile_checks``)."""
+    looks = {}
+    for tile in run.tiles:
+        settled = not (tile.source.scale is None and tile.source.offset is None)
+        try:
+            scene = run.open_scene(tile)
+            looks[tile.id] = look_at_tile(scene, tile.id, run.boxes[tile.id], settled=settled)
+        except OSError:  # tiles that cannot be read do not hold up the others; they are told later
+            continue
+    compare_tiles(looks)
 
 
 def learning_pieces(run: Country) -> list[Piece]:
@@ -63,7 +83,8 @@ def scene_hash(run: Country, tile: Tile) -> str:
     source = dataclasses.asdict(tile.source)
     if tile.source.stac:
         return run.key_of("composite", _items_hash(run, tile), source)
-    return run.key_of("files", run.hash_of(*tile.files), source["bands"])
+    told = [source[name] for name in ("bands", "scale", "offset", "nodata")]
+    return run.key_of("files", run.hash_of(*tile.files), told)
 
 
 def _labels(run: Country) -> list[Piece]:

@@ -11,7 +11,7 @@ from typing import Any
 
 from osm4eo_xr.background import do_ahead
 from osm4eo_xr.country.context import Country, Piece
-from osm4eo_xr.country.learning import learning_pieces, scene_pieces
+from osm4eo_xr.country.learning import check_scenes, learning_pieces, scene_pieces
 from osm4eo_xr.country.ledger import Ledger, only_run
 from osm4eo_xr.country.map_pieces import map_pieces
 from osm4eo_xr.country.plan import Plan, plan_pieces
@@ -34,6 +34,11 @@ class _Pieces:
     run: Country
     ledger: Ledger
     first: list[Piece]
+
+    @property
+    def scenes(self) -> list[Piece]:
+        """The composites among them, which come before all others."""
+        return [p for p in self.first if p.kind == "scene"]
 
     @property
     def is_learned(self) -> bool:
@@ -122,6 +127,10 @@ def run_country(
         if where in _HERE:
             _compile_ahead(run, pieces.todo(rest))
         with _cluster(where) if todo else nullcontext():
+            for piece in pieces.todo(pieces.scenes):
+                _make(piece, ledger, watch)
+            if todo:
+                check_scenes(run)
             for piece in pieces.todo(pieces.first):
                 _make(piece, ledger, watch)
             rest = pieces.rest()

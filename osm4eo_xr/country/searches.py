@@ -14,7 +14,8 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from osm4eo_xr.catalogs.items import read_items, when
+from osm4eo_xr.catalogs.acquisitions import when
+from osm4eo_xr.catalogs.items import read_items
 from osm4eo_xr.catalogs.search import Query, cloud_cover, search_items
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.files import replace_text

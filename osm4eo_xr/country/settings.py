@@ -65,6 +65,10 @@ class SceneFiles:
         How items become one scene.
     clouds : int
         Pixels around clouds that are masked as well; -1 masks no clouds.
+    scale, offset : float
+        Reflectance is ``DN * scale + offset``; left out, what files, items and metadata state.
+    nodata : float
+        Digital number of ``files`` that is no data; left out, what they state.
     """
 
     files: tuple[str, ...] = ()
@@ -83,6 +87,9 @@ class SceneFiles:
     bounds_crs: str = "EPSG:4326"
     composite: Literal["medoid", "median", "best"] = "medoid"
     clouds: int = 2
+    scale: float | None = None
+    offset: float | None = None
+    nodata: float | None = None
 
     def __post_init__(self) -> None:
         sources = [bool(self.files), bool(self.stac), bool(self.search)]
@@ -91,6 +98,9 @@ class SceneFiles:
         _check_date(self.date, "date")
         if self.tile:
             check_name(self.tile, "tile")
+        _check(self.scale is None or self.scale > 0, "scale", self.scale, "above 0")
+        if not self.files:
+            _check(self.nodata is None, "nodata", self.nodata, "nothing there; items state it")
         if self.stac:
             _check(bool(self.tile), "tile", self.tile, "an id, as the scene has stac")
             four = len(self.bounds) == 4  # noqa: PLR2004 - west, south, east, north

@@ -9,30 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rasterio.errors import RasterioIOError
 
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.imagery.bands import METHOD_BANDS, common_name
-from osm4eo_xr.imagery.reader import Band, read_bands
-from osm4eo_xr.imagery.reflectance import Scaling, check_numbers, default_scaling, refuse_dim
+from osm4eo_xr.imagery.reader import Band
+from osm4eo_xr.imagery.reflectance import Scaling
 from osm4eo_xr.rasters.bands import describe_bands
 from osm4eo_xr.rasters.validity import scene_validity
 
-_ESA_NAME = re.compile(r"_(\d{8})T\d{6}_B\w\w")
-_OFFSET_SINCE = "20220125"  # processing baseline 04.00 adds 1000 to all digital numbers
-_LOOK_ORDER = ("nir", "nir08", "swir16", "rededge3", "red", "blue")  # brightest over land first
-
-
-def refuse_unknown_offset(files: Sequence[str]) -> None:
-    """Refuse loose ESA band files of a time when digital numbers may carry an offset."""
-    for file in files:
-        match = _ESA_NAME.search(Path(file).name)
-        if match and match.group(1) >= _OFFSET_SINCE:
-            raise InputError(
-                f"{file} is of {match.group(1)}, when digital numbers carry an offset (processing "
-                f"baseline 04.00) that the file does not state; open the SAFE folder with "
-                f"open_safe, or pass offset=-0.1 (or 0 if it was removed)"
-            )
+_LANDSAT = re.compile(r"(?:^|_)L[COTEM]0[4-9]_|_(?:SR|ST|TOA)_B\d", re.IGNORECASE)
 
 
 def bands_of_file(
@@ -96,10 +81,22 @@ def read_bands_of(
 def name_bands(found: list[Band], names: Sequence[str] | None) -> list[Band]:
     """Give each band its common name, or keep its label where it has none."""
     if names is None:
+        _refuse_landsat(found)
         return [replace(b, name=common_name(b.name) or b.name) for b in found]
     if len(names) != len(found):
         raise InputError(f"names has {len(names)} entries for {len(found)} bands; name each band")
     return [replace(b, name=common_name(n) or n) for b, n in zip(found, names, strict=True)]
+
+
+def _refuse_landsat(found: list[Band]) -> None:
+    """Refuse Landsat's files, whose band numbers and digital numbers mean other things."""
+    for band in found:
+        if _LANDSAT.search(Path(band.path).name):
+            raise InputError(
+                f"{band.path} is named as a Landsat file, whose bands are numbered otherwise",
+                expected="Sentinel-2",
+                advice="from Python, give names=, scale=2.75e-5 and offset=-0.2 (Collection 2)",
+            )
 
 
 def choose_bands(named: list[Band], wanted: Sequence[str] | None, *, where: str) -> list[Band]:
@@ -109,7 +106,7 @@ def choose_bands(named: list[Band], wanted: Sequence[str] | None, *, where: str)
         if band.name in by_name and band.name:
             raise InputError(
                 f"{where}: band {band.name} is there twice ({by_name[band.name].path} and "
-                f"{band.path}); name one file per band, or pass names="
+                f"{band.path}); name one file per band, or pass names= from Python"
             )
         by_name[band.name] = band
     if wanted is None:
@@ -117,7 +114,8 @@ def choose_bands(named: list[Band], wanted: Sequence[str] | None, *, where: str)
         if not chosen:
             raise InputError(
                 f"{where}: none of its {len(named)} bands has a known name "
-                f"({', '.join(b.name or 'unnamed' for b in named[:13])}); pass names=, for example "
+                f"({', '.join(b.name or 'unnamed' for b in named[:13])}); describe the file's "
+                f"bands, name its files after them, or from Python pass names=, for example "
                 f"names={list(METHOD_BANDS[:3])}"
             )
         return chosen
@@ -129,60 +127,3 @@ def choose_bands(named: list[Band], wanted: Sequence[str] | None, *, where: str)
             f"{where} has no band {', '.join(missing) or '(none asked)'}; it has {has}"
         )
     return [by_name[w] for w in asked]
-
-
-def with_scaling(band: Band, scale: float | None, offset: float | None) -> Band:
-    """Settle a band's scaling from the caller's words, the file's tags and its data type."""
-    tags = (band.scaling.scale, band.scaling.offset)
-    if scale is None:
-        where = f"{band.path} ({band.name})"
-        tags = default_scaling(np.dtype(band.dtype), tags, where=where)
-    scaling = Scaling(
-        tags[0] if scale is None else scale,
-        (tags[1] if scale is None else 0.0) if offset is None else offset,
-    )
-    return replace(band, scaling=scaling)
-
-
-def look_at_numbers(bands: Sequence[Band]) -> None:
-    """Read middle blocks, brightest bands first, until the numbers are known to be reflectance."""
-    order = sorted(bands, key=lambda b: (*_LOOK_ORDER, b.name).index(b.name))
-    highest = 0.0
-    for band in order:
-        integer = np.issubdtype(np.dtype(band.dtype), np.integer)
-        try:
-            valid = _middle_numbers(band)
-        except RasterioIOError:  # whoever reads those pixels is told; nothing is known of them here
-            continue
-        scaling = band.scaling
-        if check_numbers(
-            valid,
-            scaling.scale,
-            scaling.offset,
-            integer=integer,
-            where=f"{band.path} ({band.name})",
-        ):
-            return
-        highest = max(highest, float(np.percentile(valid, 99)) if valid.size else 0.0)
-    untagged = all((b.scaling.scale, b.scaling.offset) == (1e-4, 0.0) for b in bands)
-    if highest > 0 and untagged:
-        refuse_dim(highest, where=name_files([b.path for b in bands]))
-
-
-def _middle_numbers(band: Band) -> np.ndarray:
-    """Return the valid digital numbers of up to 512 x 512 pixels at a band's middle.
-
-    They begin where the middle block does: a large block, as of JPEG 2000, is decoded whole.
-    """
-    starts = [n // 2 // b * b for n, b in zip(tuple(band.geobox.shape), band.block, strict=True)]
-    rows, cols = (
-        slice(start, min(start + 512, n))
-        for start, n in zip(starts, tuple(band.geobox.shape), strict=True)
-    )
-    numbers = read_bands([band], rows, cols)
-    return numbers[np.isfinite(numbers)]
-
-
-def name_files(files: Sequence[str]) -> str:
-    """Name the input in a message."""
-    return str(files[0]) if len(set(files)) == 1 else f"{files[0]} and {len(set(files)) - 1} more"

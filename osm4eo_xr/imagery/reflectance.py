@@ -1,4 +1,4 @@
-"""Digital numbers to reflectance: the scaling rule, and numbers that cannot be reflectance.
+"""Digital numbers to reflectance: the scaling rule.
 
 Reflectance is ``DN * scale + offset`` (unit 1), as in STAC's ``raster:bands``. A Sentinel-2
 product states the same as ``(DN + ADD_OFFSET) / QUANTIFICATION_VALUE``.
@@ -15,11 +15,6 @@ from osm4eo_xr.errors import InputError
 
 DN_SCALE = 1e-4
 """Reflectance per digital number of Sentinel-2 products."""
-
-_DISPLAY_MAX = 255
-_DIM_MAX = 1500  # DN; a land scene's infrared exceeds reflectance 0.15 somewhere
-_BRIGHTEST = 2.5  # reflectance; sunlit cloud and snow stay below
-_LEAST_PIXELS = 100
 
 
 @dataclass(frozen=True)
@@ -71,49 +66,7 @@ def default_scaling(
     if dtype.itemsize == 1:
         raise InputError(
             f"{where} holds {dtype} values, which is a display image; expected reflectance as "
-            f"uint16 digital numbers or floats; open the original, or pass scale= and offset="
+            f"uint16 digital numbers or floats; open the original, or pass scale= and offset= "
+            f"(--scale, --offset)"
         )
     return (DN_SCALE, 0.0) if np.issubdtype(dtype, np.integer) else (1.0, 0.0)
-
-
-def check_numbers(
-    valid: np.ndarray, scale: float, offset: float, *, integer: bool, where: str
-) -> bool:
-    """Whether a sample of valid digital numbers settles that they are reflectance.
-
-    False means that it is too dim to tell and further bands should be looked at.
-
-    Raises
-    ------
-    InputError
-        If the numbers cannot be reflectance under this scale and offset.
-    """
-    if valid.size < _LEAST_PIXELS:
-        return False
-    high = float(np.percentile(valid, 99))
-    seen = high * scale + offset
-    if seen > _BRIGHTEST:
-        raise InputError(
-            f"{where} holds values up to {high:g}, which would be reflectance {seen:.3g}; "
-            f"expected at most {_BRIGHTEST}; pass scale= (1e-4 for x10000, 1e-3 for x1000)"
-        )
-    return not integer or high > _DIM_MAX
-
-
-def refuse_dim(high: float, *, where: str) -> None:
-    """Refuse integers that are too small in every band to tell their scale.
-
-    Raises
-    ------
-    InputError
-        Always; with the reading of the numbers that fits them.
-    """
-    if high <= _DISPLAY_MAX:
-        raise InputError(
-            f"{where} holds integers up to {high:g} in all bands, like a display image; expected "
-            f"reflectance x10000; open the original, or pass scale= (1e-4 if it is just dark)"
-        )
-    raise InputError(
-        f"{where} holds integers up to {high:g} in all bands: reflectance x1000, or x10000 of a "
-        f"dark scene; pass scale=1e-3 or scale=1e-4"
-    )

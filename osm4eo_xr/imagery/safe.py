@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import zipfile
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
@@ -14,6 +15,8 @@ import numpy as np
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.imagery.band_files import bands_of_file
 from osm4eo_xr.imagery.bands import SENTINEL2_BANDS, common_name
+from osm4eo_xr.imagery.offsets import ADVICE, Evidence, Look, baseline_of, settle_offset
+from osm4eo_xr.imagery.plausibility import darkest
 from osm4eo_xr.imagery.reflectance import Scaling
 
 if TYPE_CHECKING:
@@ -23,18 +26,22 @@ if TYPE_CHECKING:
 CLASS_BAND = "scl"
 """Name under which a product's scene classification is kept beside its bands."""
 
-_METADATA = re.compile(r"(^|/)MTD_MSIL(1C|2A)\.xml$")
+_METADATA = re.compile(
+    r"(^|/)(?:MTD_MSIL|S2[A-D]_(?:OPER|USER)_MTD_SAFL)(?P<level>1C|2A)(?:_[^/]*)?\.xml$"
+)
 _IMAGE = re.compile(
     r"(?:^|/)GRANULE/(?P<granule>[^/]+)/IMG_DATA/(?:R\d\dm/)?[^/]*?"
     r"_(?P<band>B\w\w|SCL)(?:_(?P<meters>\d\d)m)?\.jp2$"
 )
 _TILE = re.compile(r"_T(\d\d[A-Z]{3})_")
-_FIRST_BASELINE = (4, 0)
 
 
 @dataclass(frozen=True)
 class SafeProduct:
-    """What a product's MTD_MSIL1C.xml or MTD_MSIL2A.xml says.
+    """What a product's metadata file says.
+
+    It is called MTD_MSIL1C.xml or MTD_MSIL2A.xml; before December 2016 S2A_OPER_MTD_SAFL1C_*.xml
+    or S2A_USER_MTD_SAFL2A_*.xml.
 
     Attributes
     ----------
@@ -54,6 +61,8 @@ class SafeProduct:
         Digital numbers to add, by band id ("B02"); empty before baseline 04.00.
     invalid : tuple of float
         Digital numbers that are no data or saturated.
+    processed : str
+        When it was processed, ISO 8601; empty if that is not said.
     images : dict of (str, str) to str
         What GDAL opens, by tile ("33UUU") and band id or "SCL"; of several the finest.
     """
@@ -66,6 +75,7 @@ class SafeProduct:
     quantification: float
     offsets: dict[str, float]
     invalid: tuple[float, ...]
+    processed: str
     images: dict[tuple[str, str], str]
 
     @property
@@ -80,8 +90,13 @@ def is_safe(path: PathLike) -> bool:
     if path.suffix.casefold() == ".safe" or _METADATA.search(path.name):
         return True
     if path.is_dir():
-        return any(path.glob("MTD_MSIL??.xml"))
+        return metadata_in(path)
     return path.suffix.casefold() == ".zip"
+
+
+def metadata_in(folder: Path) -> bool:
+    """Whether a folder holds the metadata file of a product."""
+    return any(_METADATA.search(p.name) for p in folder.glob("*.xml"))
 
 
 def read_product(path: PathLike) -> SafeProduct:
@@ -93,25 +108,26 @@ def read_product(path: PathLike) -> SafeProduct:
         If there is no product there or its metadata lack what its numbers need.
     """
     path = Path(path)
-    root = path.parent if _METADATA.search(path.name) else path
+    root = path.parent if _METADATA.search(path.name) and not path.is_dir() else path
     names, prefix = _listing(root)
-    found = [n for n in names if _METADATA.search(n)]
+    found = [match for n in names if (match := _METADATA.search(n))]
     if len(found) != 1:
         raise InputError(
             f"{path} holds {len(found)} files MTD_MSIL1C.xml or MTD_MSIL2A.xml, expected 1; give "
             f"the .SAFE folder or the zip of one product"
         )
+    metadata = found[0].string
     try:
-        tree = ET.fromstring(_read(root, found[0]))  # noqa: S314 -- see the import
+        tree = ET.fromstring(_read(root, metadata))  # noqa: S314 -- see the import
     except ET.ParseError as error:
-        raise InputError(f"{path}: {found[0]} is no XML ({error}); download it again") from None
+        raise InputError(f"{path}: {metadata} is no XML ({error}); download it again") from None
     try:
-        return _product_of(tree, found[0][-6:-4], path, root.name, _images(names, prefix))
+        return _product_of(tree, found[0]["level"], path, root.name, _images(names, prefix))
     except InputError:
         raise
     except (KeyError, OverflowError, ValueError) as error:  # of numbers that are none
         raise InputError(
-            f"{path}: {found[0]} is damaged ({type(error).__name__}: {error})",
+            f"{path}: {metadata} is damaged ({type(error).__name__}: {error})",
             advice="download it again",
         ) from None
 
@@ -129,6 +145,7 @@ def _product_of(
         quantification=_quantification(tree, level, path),
         offsets=_offsets(tree),
         invalid=_special_values(tree),
+        processed=_text(tree, "GENERATION_TIME") or "",
         images=images,
     )
 
@@ -150,21 +167,52 @@ def safe_bands(
         GDAL's method for bands that are not on the target grid.
     """
     chosen = _tile_of(product, tile)
-    bands = []
+    bands: dict[str, Band] = {}
     for band_id in SENTINEL2_BANDS:
         path = product.images.get((chosen, band_id))
         if path is not None:
             (band,) = bands_of_file(path, resampling=resampling, nodata=None)
-            add = _offset_of(product, band_id) if offset is None else offset
-            scaling = Scaling(1 / product.quantification, add)
             validity = band.validity.instead(
                 product.invalid, np.dtype(band.dtype), "special value of the product"
             )
-            name = str(common_name(band_id))
-            bands.append(replace(band, name=name, scaling=scaling, validity=validity))
+            bands[band_id] = replace(band, name=str(common_name(band_id)), validity=validity)
     if not bands:
         raise InputError(f"{product.name} has no band file (.jp2); download the whole product")
-    return bands
+    look = cache(lambda: darkest(list(bands.values())[::-1]))
+    return [
+        replace(band, scaling=_scaling(product, band_id, offset, look))
+        for band_id, band in bands.items()
+    ]
+
+
+def _scaling(product: SafeProduct, band_id: str, offset: float | None, look: Look) -> Scaling:
+    if offset is None:
+        offset = settle_offset(product_evidence(product, band_id), look)
+    return Scaling(1 / product.quantification, offset)
+
+
+def product_evidence(product: SafeProduct, band_id: str) -> Evidence:
+    """Return what a product's metadata say of a band's offset; 04.00 and later must state it.
+
+    Raises
+    ------
+    InputError
+        If they do not.
+    """
+    known = Evidence(
+        where=f"{product.name} of baseline {product.baseline}, {band_id}",
+        stated=product.offsets[band_id] / product.quantification
+        if band_id in product.offsets
+        else None,
+        baseline=baseline_of(product.baseline),
+        processed=product.processed,
+    )
+    if known.stated is None and known.baseline and settle_offset(known):
+        raise InputError(
+            f"{product.name} is of baseline {product.baseline}, whose digital numbers carry an "
+            f"offset, but its metadata state none for {band_id}; {ADVICE}"
+        )
+    return known
 
 
 def class_band(product: SafeProduct, *, tile: str | None) -> Band:
@@ -259,19 +307,6 @@ def _offsets(tree: ET.Element) -> dict[str, float]:
         for tag in ("BOA_ADD_OFFSET", "RADIO_ADD_OFFSET")
         for element in tree.iter(tag)
     }
-
-
-def _offset_of(product: SafeProduct, band_id: str) -> float:
-    """Return a band's offset in reflectance; 04.00 and later must state it."""
-    if band_id in product.offsets:
-        return product.offsets[band_id] / product.quantification
-    major, minor = (int(part) for part in product.baseline.split("."))
-    if (major, minor) < _FIRST_BASELINE:
-        return 0.0
-    raise InputError(
-        f"{product.name} is of baseline {product.baseline}, whose digital numbers carry an offset, "
-        f"but its metadata state none for {band_id}; pass offset=-0.1, or 0 if it was removed"
-    )
 
 
 def _special_values(tree: ET.Element) -> tuple[float, ...]:

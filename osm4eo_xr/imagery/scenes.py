@@ -14,14 +14,12 @@ from osm4eo_xr.errors import InputError
 from osm4eo_xr.grid import geobox_of, georeference
 from osm4eo_xr.imagery.band_files import (
     choose_bands,
-    look_at_numbers,
-    name_files,
     read_bands_of,
-    refuse_unknown_offset,
-    with_scaling,
 )
 from osm4eo_xr.imagery.clouds import mask_clouds
 from osm4eo_xr.imagery.lossy_nodata import with_witnesses
+from osm4eo_xr.imagery.origins import is_original, level_of, settle_numbers
+from osm4eo_xr.imagery.plausibility import look_at_bands, name_files
 from osm4eo_xr.imagery.reader import Band, SceneReader
 from osm4eo_xr.imagery.safe import class_band, is_safe, read_product, safe_bands
 from osm4eo_xr.imagery.scene_grid import grid_over
@@ -69,7 +67,10 @@ def open_scene(
         Rows and columns per chunk, rounded up to whole blocks of a file that is on the grid.
     scale, offset : float, optional
         Reflectance is ``DN * scale + offset``. By default the files' scale and offset tags; without
-        tags integers are scaled by 1e-4 and floats are reflectance already.
+        tags integers are scaled by 1e-4 and floats are reflectance already. Band files that are
+        named as ESA's have the offset of their product's metadata, which is looked up in the
+        folders around them (``imagery.origins``), else the offset that the table of
+        ``imagery.offsets`` gives.
     nodata : float, optional
         The digital number that is no data, in the place of what the files state. By default the
         rule of ``rasters.validity``: tags, CF attributes, masks, ``.msk`` files and alpha bands;
@@ -83,14 +84,16 @@ def open_scene(
     Returns
     -------
     DataArray
-        (band, y, x) float32 reflectance, NaN = no data; chunks of the full band axis.
+        (band, y, x) float32 reflectance, NaN = no data; chunks of the full band axis. attrs:
+        ``level`` ("1C" or "2A") where a name around the files tells it.
         ``attrs["validity"]`` says in words what told which pixels hold data.
 
     Raises
     ------
     InputError
         If a file cannot be read, has no CRS, bands are unnamed, missing or named twice, the
-        numbers cannot be reflectance, or the files and ``geobox`` have no ground in common.
+        numbers cannot be reflectance, nothing tells the offset of ESA's files, or the files and
+        ``geobox`` have no ground in common.
     """
     if not isinstance(path, str | Path) and len(path) == 1:
         path = path[0]
@@ -98,20 +101,21 @@ def open_scene(
         if names is not None or scale is not None or nodata is not None:
             raise InputError(
                 f"{path} is a SAFE product, whose metadata name its bands and numbers; leave out "
-                f"names=, scale= and nodata="
+                f"names, scale and nodata"
             )
         return open_safe(
             path, bands=bands, geobox=geobox, chunks=chunks, offset=offset, resampling=resampling
         )
     files = list_files(path)
-    if offset is None:
-        refuse_unknown_offset(files)
     found = read_bands_of(files, names=names, resampling=resampling, nodata=nodata)
     chosen = choose_bands(found, bands, where=name_files(files))
-    chosen = [with_scaling(b, scale, offset) for b in chosen]
+    chosen = settle_numbers(chosen, found, scale, offset)
     if scale is None:
-        look_at_numbers(chosen)
-    return scene_of_bands(with_witnesses(chosen, found), geobox, chunks)
+        known = all(is_original(b.path) for b in chosen)
+        look_at_bands(chosen, scaled=known, settled=offset is not None)
+    scene = scene_of_bands(with_witnesses(chosen, found), geobox, chunks)
+    levels = {level_of(b.path) for b in chosen}
+    return scene.assign_attrs(level=levels.pop()) if len(levels) == 1 and any(levels) else scene
 
 
 def open_safe(
@@ -134,7 +138,8 @@ def open_safe(
     Parameters
     ----------
     path : path
-        The .SAFE folder, its zip, or the MTD_MSIL1C.xml or MTD_MSIL2A.xml inside a folder.
+        The .SAFE folder, its zip, or the metadata file inside a folder: MTD_MSIL1C.xml,
+        MTD_MSIL2A.xml or, before December 2016, S2A_OPER_MTD_SAFL1C_….xml.
     bands, geobox, chunks, resampling
         As in ``open_scene``.
     tile : str, optional

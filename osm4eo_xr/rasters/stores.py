@@ -115,6 +115,12 @@ class ArraySource:
         self._dataset.close()
 
 
+def store_attributes(path: str) -> dict[str, Any]:
+    """Return the attributes of a store or NetCDF file itself, undecoded."""
+    with _open(path) as dataset:
+        return {str(name): value for name, value in dataset.attrs.items()}
+
+
 def _open(path: str) -> xr.Dataset:
     """Open a store as it is: no dask, no scaling, no decoded times."""
     if "://" not in path and not Path(path).exists():

@@ -79,15 +79,18 @@ def test_each_row_of_the_offset_table_on_real_items(
         assert item_scaling(item, key, offset=-0.05).offset == -0.05  # row 1
 
 
-def test_real_items_without_a_baseline_go_by_their_date(data_dir: Path) -> None:
+def test_real_items_without_a_baseline_go_by_their_processing(data_dir: Path) -> None:
     (old,) = items_of(data_dir / VERSION_0)
     old["properties"] = {k: v for k, v in old["properties"].items() if k not in TELLING}
-    assert item_scaling(old, "B02").offset == 0.0  # row 5: 2020
+    with pytest.raises(InputError, match="pass offset=-0.1, or offset=0"):  # row 7, though of 2020
+        item_scaling(old, "B02")
+    old["properties"]["s2:generation_time"] = "2020-07-14T18:00:00Z"
+    assert item_scaling(old, "B02").offset == 0.0  # row 5
     for new in items_of(data_dir / PLANETARY_NEW[0]):
         properties = {k: v for k, v in new["properties"].items() if k not in TELLING}
         bare = new | {"properties": properties, "id": "unnamed"}
         assert properties["datetime"] > "2022-01-25"
-        with pytest.raises(InputError, match="pass offset=-0.1 or offset=0"):  # row 6
+        with pytest.raises(InputError, match="pass offset=-0.1, or offset=0"):  # row 7
             item_scaling(bare, "B02")
 
 
@@ -103,7 +106,7 @@ def test_real_items_without_a_baseline_go_by_their_date(data_dir: Path) -> None:
         ({"processing:version": "05.10"}, [{"scale": 1e-4}], -0.1),
         ({"s2:product_uri": "S2B_MSIL2A_20230820T094549_N0509_R079_T33TWL.SAFE"}, [], -0.1),
         ({"sentinel:product_id": "S2A_MSIL2A_20200714T114401_N0214_R123_T28QCH"}, [], 0.0),
-        ({"datetime": "2021-06-01T10:00:00Z"}, [], 0.0),
+        ({"s2:generation_time": "2021-06-01T10:00:00Z"}, [], 0.0),
     ],
 )
 def test_each_row_of_the_offset_table(
@@ -115,7 +118,7 @@ def test_each_row_of_the_offset_table(
 
 def test_unknown_offset_is_refused() -> None:
     item = {"id": "x", "properties": {"datetime": "2023-06-01T10:00:00Z"}, "assets": {"red": {}}}
-    with pytest.raises(InputError, match="pass offset=-0.1 or offset=0"):
+    with pytest.raises(InputError, match="pass offset=-0.1, or offset=0"):
         item_scaling(item, "red")
     assert item_scaling(item, "red", offset=0.0).offset == 0.0
 
@@ -181,7 +184,11 @@ def local_item(path: Path, epsg: int, bbox: list[float], day: str) -> pystac.Ite
         "id": path.stem,
         "geometry": {"type": "Polygon", "coordinates": [ring]},
         "bbox": bbox,
-        "properties": {"datetime": f"{day}T10:00:00Z", "proj:code": f"EPSG:{epsg}"},
+        "properties": {
+            "datetime": f"{day}T10:00:00Z",
+            "proj:code": f"EPSG:{epsg}",
+            "s2:processing_baseline": "02.09",
+        },
         "links": [],
         "assets": {"red": {"href": str(path), "roles": ["data"]}},
     }

@@ -50,7 +50,7 @@ def as_vrt(folder: Path) -> Path:
 
 
 def as_band_files(folder: Path) -> list[Path]:
-    paths = [folder / "T33UUU_20170216T102101_B04.jp2", folder / "T33UUU_20170216T102101_B08.jp2"]
+    paths = [folder / "red.jp2", folder / "nir.jp2"]  # ESA's own names would ask for an offset
     for path, numbers in zip(paths, NUMBERS, strict=True):
         place: Any = {"crs": "EPSG:32633", "transform": GRID.affine, "height": 60, "width": 80}
         place |= {"driver": "JP2OpenJPEG", "QUALITY": 100, "REVERSIBLE": "YES"}

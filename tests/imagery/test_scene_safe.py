@@ -143,7 +143,7 @@ def test_what_is_no_whole_product_is_refused(tmp_path: Path) -> None:
     assert "neither a folder nor a whole zip" in refusal(tmp_path / "half.zip")
     first = write_safe(tmp_path, "1C", "02.04", bands=("B04",))
     assert "level 1C) has no scene classification" in refusal(first, mask=CLOUD_CLASSES)
-    with pytest.raises(InputError, match="leave out names="):
+    with pytest.raises(InputError, match="leave out names, scale and nodata"):
         oxr.open_scene(first, scale=1e-4)
     metadata = first / "MTD_MSIL1C.xml"
     text = metadata.read_text()

@@ -51,6 +51,7 @@ def make_scene(shape: tuple[int, int] = SHAPE, *, holes: bool = True) -> xr.Data
     rng = np.random.default_rng(0)
     coarse = rng.normal(size=(4, shape[0] // 5 + 1, shape[1] // 5 + 1)).astype(np.float32)
     data = 0.2 + 0.15 * coarse.repeat(5, 1).repeat(5, 2)[:, : shape[0], : shape[1]]
+    data = data.clip(0, 1)
     if holes:
         data[1, 40:48, 60:75] = np.nan
         data[:, 100:, 190:] = np.nan

@@ -1,0 +1,87 @@
+"""Looks at the pixels of STAC assets: what offset they carry, whether they can be reflectance."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from odc.geo.geobox import GeoBox
+
+from osm4eo_xr.catalogs.assets import asset_of
+from osm4eo_xr.catalogs.footprints import touching
+from osm4eo_xr.catalogs.items import Items, asked_band, asset_keys, read_items
+from osm4eo_xr.errors import InputError
+from osm4eo_xr.imagery.offsets import Look, item_scaling
+from osm4eo_xr.imagery.plausibility import darkest, judge_band, middle_numbers, report
+
+if TYPE_CHECKING:
+    from osm4eo_xr.imagery.reader import Band
+
+_THREADS = 8  # reads of small blocks wait for the network
+
+
+def look_at_assets(item: Mapping[str, Any], keys: Mapping[str, str]) -> Look:
+    """Return what reads, once and if it is called, how dark an item's assets get."""
+    return cache(
+        lambda: darkest(band for name, key in keys.items() for band in _bands(item, name, key))
+    )
+
+
+def check_items(
+    items: Items,
+    geobox: GeoBox,
+    bands: Sequence[str] = ("blue", "green", "red", "nir"),
+    *,
+    scale: float | None = None,
+    offset: float | None = None,
+) -> None:
+    """Look at the middle of each asset that ``stack_items`` would read.
+
+    Assets that cannot be read or lie elsewhere are passed over: whoever reads them is told.
+
+    Parameters
+    ----------
+    items, geobox, bands, scale, offset
+        As in ``stack_items``; with scale or offset, findings are warnings.
+
+    Raises
+    ------
+    InputError
+        If a rule of ``imagery.plausibility`` is broken; the message names item and asset, the
+        evidence and the option that settles it.
+    """
+    names = [asked_band(b) for b in bands]
+    work = [
+        (item, keys, name, scale, offset)
+        for item in touching(read_items(items), geobox)
+        if (keys := asset_keys(item, names, allow_missing=True))
+        for name in keys
+    ]
+    with ThreadPoolExecutor(_THREADS) as pool:
+        for found in pool.map(_finding, work):
+            if found is not None:
+                report([("", found[1])], found[0], settled=not (scale is None and offset is None))
+
+
+def _finding(asked: tuple[Any, ...]) -> tuple[str, Any] | None:
+    """Judge one asset; return its name and what is wrong with it."""
+    item, keys, name, scale, offset = asked
+    for band in _bands(item, name, keys[name]):
+        look = look_at_assets(item, keys)
+        scaling = item_scaling(item, keys[name], scale=scale, offset=offset, look=look)
+        values = middle_numbers(band) * scaling.scale + scaling.offset
+        found = judge_band(values, integer=np.dtype(band.dtype).kind in "iu")
+        if found is not None:
+            return f"item {item['id']}, asset {keys[name]}", found
+    return None
+
+
+def _bands(item: Mapping[str, Any], name: str, key: str) -> list[Band]:
+    """Describe the band of an asset; none of one that cannot be read."""
+    try:
+        return [asset_of(item, key, name, {}).band("nearest")]
+    except InputError:
+        return []

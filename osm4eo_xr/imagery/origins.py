@@ -1,0 +1,210 @@
+"""Where loose band files come from: the metadata around them, and the numbers these settle.
+
+A band file of ESA's does not state its offset. What does lies around it:
+
+- ``MTD_MSIL1C.xml`` or ``MTD_MSIL2A.xml`` (before December 2016 ``S2A_OPER_MTD_SAFL1C_*.xml``) up
+  to five folders above, as in a SAFE product
+- ``_Nxxyy_`` in the name of a product that the file or one of those folders bears
+- ``productInfo.json`` or ``tileInfo.json`` up to three folders above, as on AWS
+- the attributes of a Zarr store or NetCDF file
+
+They feed the table of ``offsets``; only where none tells, the darkest bands are looked at.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from osm4eo_xr.imagery.band_files import bands_of_file
+from osm4eo_xr.imagery.bands import SENTINEL2_BANDS
+from osm4eo_xr.imagery.offsets import (
+    Evidence,
+    Look,
+    baseline_in,
+    baseline_of,
+    processed_in,
+    settle_offset,
+)
+from osm4eo_xr.imagery.plausibility import darkest
+from osm4eo_xr.imagery.reflectance import DN_SCALE, Scaling, default_scaling
+from osm4eo_xr.imagery.safe import SafeProduct, metadata_in, product_evidence, read_product
+from osm4eo_xr.rasters.files import is_store
+from osm4eo_xr.rasters.stores import store_attributes
+
+if TYPE_CHECKING:
+    from osm4eo_xr.imagery.reader import Band
+
+_ABOVE = 5  # folders: R10m, IMG_DATA, the granule's, GRANULE, the product's
+_INFO_ABOVE = 3
+_INFO = ("productInfo.json", "tileInfo.json")
+_ORIGINAL = re.compile(
+    r"(?:_\d{8}T\d{6}_|^)(?P<band>B\d[\dA])(?:_\d0m)?\.(?:jp2|tif)$", re.IGNORECASE
+)
+_ESA_NAME = re.compile(r"_\d{8}T\d{6}_B\d[\dA]", re.IGNORECASE)
+_LEVEL = re.compile(r"MSI_?L(1C|2A)|_L(1C|2A)(?:_|\b)")
+_DARK_FIRST = ("B10", "B12", "B11", "B05", "B04", "B01", "B02")  # over land, cirrus before all
+_BASELINE_KEYS = ("processing_baseline", "processing:version")
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What lies around a band file: its product's metadata, or what else is known."""
+
+    product: SafeProduct | None
+    known: Evidence
+
+    @property
+    def tells(self) -> bool:
+        """Whether it says anything about the offset."""
+        known = self.known
+        return bool(self.product or known.baseline or known.processed or known.stated is not None)
+
+
+def settle_numbers(
+    bands: Sequence[Band],
+    found: Sequence[Band],
+    scale: float | None,
+    offset: float | None,
+) -> list[Band]:
+    """Return bands with the scaling that caller, tags, data type and origin give, in this order.
+
+    Parameters
+    ----------
+    bands : sequence of Band
+        What is to be read.
+    found : sequence of Band
+        All bands of the input; a look at pixels may use any.
+    scale, offset : float, optional
+        The caller's words.
+
+    Raises
+    ------
+    InputError
+        If a file is a display image, or nothing tells the offset of a band file of ESA's.
+    """
+    look = cache(lambda: darkest(_darkest_first(bands, found)))
+    origins = {path: origin_of(path) for path in {b.path for b in bands}}
+    return [_settled(b, origins[b.path], look, scale, offset) for b in bands]
+
+
+def _settled(
+    band: Band, origin: Origin, look: Look, scale: float | None, offset: float | None
+) -> Band:
+    tags = (band.scaling.scale, band.scaling.offset)
+    counts = np.issubdtype(np.dtype(band.dtype), np.integer) and tags == (1.0, 0.0)
+    esa = counts and (origin.tells or is_original(band.path))
+    if esa and origin.product is not None and np.dtype(band.dtype).itemsize > 1:
+        band, stated = _by_product(band, origin.product), 1 / origin.product.quantification
+        known = product_evidence(origin.product, _band_id(band))
+    else:
+        stated, known = DN_SCALE, origin.known
+        if scale is None:
+            stated = default_scaling(
+                np.dtype(band.dtype), tags, where=f"{band.path} ({band.name})"
+            )[0]
+    if offset is None:
+        offset = settle_offset(known, look) if esa else (tags[1] if scale is None else 0.0)
+    return replace(band, scaling=Scaling(stated if scale is None else scale, offset))
+
+
+def _by_product(band: Band, product: SafeProduct) -> Band:
+    """Return a band with the special values of its product's metadata."""
+    if band.validity.settled and "no-data tag" in " ".join(band.validity.sources):
+        return band
+    said = "special value of the product"
+    validity = band.validity.instead(product.invalid, np.dtype(band.dtype), said)
+    return replace(band, validity=validity)
+
+
+def _band_id(band: Band) -> str:
+    return next((i for i, name in SENTINEL2_BANDS.items() if name == band.name), "")
+
+
+def is_original(path: str) -> bool:
+    """Whether a file is named as ESA names band files, and AWS after it."""
+    name = Path(path).name
+    return bool(_ESA_NAME.search(name)) or bool(re.fullmatch(r"B\d[\dA](_\d0m)?\.jp2", name))
+
+
+def _darkest_first(bands: Sequence[Band], found: Sequence[Band]) -> list[Band]:
+    """Return the bands to look at: those of the input, then files of other bands beside them."""
+    order = [*_DARK_FIRST, *SENTINEL2_BANDS]
+    ranked = sorted(found, key=lambda b: order.index(_band_id(b) or "B09"))
+    return [*ranked, *(s for b in bands[:1] for s in _siblings(b))]
+
+
+def _siblings(band: Band) -> list[Band]:
+    """Describe the other bands' files beside a band file."""
+    here = Path(band.path)
+    match = _ORIGINAL.search(here.name)
+    if not match:
+        return []
+    names = (
+        here.name[: match.start("band")] + i + here.name[match.end("band") :] for i in _DARK_FIRST
+    )
+    paths = [here.with_name(name) for name in names if name != here.name]
+    return [
+        b
+        for path in paths
+        if path.is_file()
+        for b in bands_of_file(str(path), resampling="nearest", nodata=None)
+    ]
+
+
+def origin_of(path: str) -> Origin:
+    """Look up what the folders around a file, its name or its attributes say of its numbers."""
+    here = Path(path.replace("/vsizip/", "").replace("{", "").replace("}", ""))
+    folders = list(here.absolute().parents)[:_ABOVE]
+    if _ORIGINAL.search(here.name) or here.suffix.casefold() == ".jp2":
+        for folder in folders:
+            if metadata_in(folder):
+                product = read_product(folder)
+                return Origin(product, Evidence(where=path))
+    texts = [here.name, *(folder.name for folder in folders)]
+    if is_original(path):
+        infos = (folder / name for folder in folders[:_INFO_ABOVE] for name in _INFO)
+        texts += [_text_of(info) for info in infos if info.is_file()]
+    baseline, processed = baseline_in(texts), processed_in(texts)
+    if is_store(path):
+        attributes = store_attributes(path)
+        said = json.dumps(attributes, default=str)
+        baseline = _stated_baseline(attributes) or baseline_in([said]) or baseline
+    return Origin(None, Evidence(where=path, baseline=baseline, processed=processed))
+
+
+def level_of(path: str) -> str:
+    """Return the level of a file's product, "1C" or "2A", if a name around it tells, else ""."""
+    here = Path(path)
+    for text in (here.name, *(p.name for p in list(here.absolute().parents)[:_ABOVE])):
+        match = _LEVEL.search(text)
+        if match:
+            return match[1] or match[2]
+    return ""
+
+
+def _text_of(path: Path) -> str:
+    """Return a small file's text; AWS's names of data strips end the baseline with a quote."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return ""
+
+
+def _stated_baseline(attributes: object) -> tuple[int, int] | None:
+    """Return the baseline of the first attribute, at any depth, that is named like one."""
+    if isinstance(attributes, dict):
+        for name, value in attributes.items():
+            if str(name).endswith(_BASELINE_KEYS) and (found := baseline_of(str(value))):
+                return found
+        attributes = list(attributes.values())
+    if isinstance(attributes, list):
+        return next((found for value in attributes if (found := _stated_baseline(value))), None)
+    return None

@@ -1,0 +1,234 @@
+"""Items as catalogs hold them: places, dates, addresses, doubles, several assets per band."""
+
+import copy
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import rasterio
+from rasterio.transform import from_origin
+
+import osm4eo_xr as oxr
+from osm4eo_xr.catalogs.acquisitions import when
+from osm4eo_xr.catalogs.asset_looks import check_items
+from osm4eo_xr.catalogs.footprints import footprint, touching
+from osm4eo_xr.catalogs.items import asset_keys, read_items
+from osm4eo_xr.errors import InputError, InputWarning
+from osm4eo_xr.grid import target_geobox
+
+GRID = target_geobox((14.0, 50.0, 14.01, 50.005), bounds_crs="EPSG:4326")
+
+
+def item(name: str = "a", **changes: Any) -> dict[str, Any]:
+    """Return an item over the grid; ``properties`` and ``assets`` are added to its own."""
+    properties = {"datetime": "2023-08-15T10:00:00Z", "platform": "sentinel-2a"}
+    return {
+        "type": "Feature",
+        "stac_version": "1.0.0",
+        "id": name,
+        "bbox": [13.9, 49.9, 14.1, 50.1],
+        "geometry": None,
+        "links": [],
+        **changes,
+        "properties": properties | changes.get("properties", {}),
+        "assets": changes.get("assets", {"red": {"href": "/x/red.tif"}}),
+    }
+
+
+def written(folder: Path, number: int, name: str = "red.tif") -> str:
+    """Write a constant band over the grid; return its path."""
+    place: Any = {"crs": "EPSG:32633", "transform": from_origin(425_000, 5_545_000, 100, 100)}
+    folder.mkdir(exist_ok=True, parents=True)
+    shape: Any = {"count": 1, "height": 150, "width": 150, "dtype": "uint16", "nodata": 0}
+    with rasterio.open(folder / name, "w", driver="GTiff", **place, **shape) as sink:
+        sink.write(np.full((1, 150, 150), number, np.uint16))
+    return str(folder / name)
+
+
+def test_items_that_do_not_say_where_they_lie_are_named_and_left_out() -> None:
+    items = [item("a"), item("lost", bbox=None)]
+    del items[1]["bbox"]
+    with pytest.warns(InputWarning, match=r"^lost: no bbox, geometry or proj: fields"):
+        assert [i["id"] for i in touching(items, GRID)] == ["a"]
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"proj:code": "EPSG:32633", "proj:bbox": [420_000, 5_530_000, 440_000, 5_550_000]},
+        {"proj:epsg": 32633, "proj:shape": [200, 200]}
+        | {"proj:transform": [100, 0, 420_000, 0, -100, 5_550_000, 0, 0, 1]},
+    ],
+)
+def test_a_footprint_comes_from_fields_of_the_projection(fields: dict[str, Any]) -> None:
+    for placed in (item(properties=fields), item(assets={"red": {"href": "/x"} | fields})):
+        del placed["bbox"]
+        found = footprint(placed)
+        assert found is not None
+        np.testing.assert_allclose(found.bounds, (13.88, 49.91, 14.16, 50.1), atol=0.02)
+        assert touching([placed], GRID) == [placed]
+
+
+def test_boxes_across_the_antimeridian_lie_on_both_sides_of_it() -> None:
+    far = item(bbox=[179.5, 45, -179.5, 46])
+    with pytest.raises(InputError, match=r"no item touches the grid: .*the grid \(14.0"):
+        touching([far], GRID)
+    there = target_geobox((179.6, 45.2, -179.9, 45.4), bounds_crs="EPSG:4326", crs="EPSG:32601")
+    assert touching([far, item("b")], there) == [far]
+    high = item(bbox=[13.9, 49.9, 0, 14.1, 50.1, 3000])
+    assert touching([high], GRID) == [high]
+
+
+@pytest.mark.parametrize(
+    ("text", "utc"),
+    [
+        ("2024-06-01T01:00:00+02:00", "2024-05-31T23:00:00"),
+        ("2024-06-01T01:00:00Z", "2024-06-01T01:00:00"),
+        ("2024-06-01t01:00:00.5z", "2024-06-01T01:00:00.500000"),
+        ("2024-06-01T01:00:00-0730", "2024-06-01T08:30:00"),
+    ],
+)
+def test_dates_are_in_utc(tmp_path: Path, text: str, utc: str) -> None:
+    red = {"red": {"href": written(tmp_path, 3000)}}
+    dated = item(properties={"datetime": text}, assets=red)
+    assert when(dated) == utc
+    cube = oxr.stack_items(dated, GRID, ["red"], offset=0.0)
+    assert cube["time"].values[0] == np.datetime64(utc, "ns")
+
+
+def test_what_is_no_date_is_refused() -> None:
+    with pytest.raises(InputError, match="item a: datetime 'soon' is no date and time"):
+        when(item(properties={"datetime": "soon"}))
+
+
+def test_file_addresses_are_paths(tmp_path: Path) -> None:
+    path = written(tmp_path / "a b", 3000)
+    address = Path(path).as_uri()
+    assert "%20" in address
+    absolute = item(assets={"red": {"href": address}})
+    catalog = tmp_path / "a b" / "item.json"
+    links = [{"rel": "self", "href": catalog.as_uri()}]
+    relative = item(assets={"red": {"href": "red.tif"}}, links=links)
+    for one in (absolute, relative):
+        (read,) = read_items(one)
+        assert read["assets"]["red"]["href"] == path
+        cube = oxr.stack_items(one, GRID, ["red"], offset=0.0).compute()
+        assert float(cube.mean()) == pytest.approx(0.3)
+    catalog.write_text(json.dumps(absolute))
+    assert read_items(catalog)[0]["assets"]["red"]["href"] == path
+
+
+@pytest.mark.parametrize(
+    "assets",
+    [
+        {"B02_60m": {}, "B02_20m": {}, "B02_10m": {}},
+        {"x_B02": {"gsd": 60}, "b-B02": {"gsd": 20.0}, "long-name-B02": {"gsd": 10}},
+        {
+            "B02": {"proj:transform": [60, 0, 0, 0, -60, 0]},
+            "B02_fine": {"proj:transform": [10, 0, 0, 0, -10, 0]},
+        },
+        {
+            "B02": {"href": "/p/R60m/T33UUU_B02_60m.jp2"},
+            "B02-fine": {"href": "/p/R10m/T33UUU_B02_10m.jp2"},
+        },
+        {"B02": {}, "B02_fine": {"raster:bands": [{"spatial_resolution": 10}]}},
+    ],
+)
+def test_of_several_assets_the_finest_is_read(assets: dict[str, dict[str, Any]]) -> None:
+    full = {key: {"href": f"/x/{key}.tif"} | asset for key, asset in assets.items()}
+    assert asset_keys(item(assets=full), ["blue"], allow_missing=False) == {
+        "blue": list(assets)[-1]
+    }
+
+
+def twice(**second: Any) -> list[dict[str, Any]]:
+    """Return an item and another processing of it."""
+    told = {"grid:code": "MGRS-33UVR", "s2:processing_baseline": "02.09"}
+    return [item("old", properties=told), item("new", properties=told | second)]
+
+
+def test_one_acquisition_in_two_baselines_counts_once() -> None:
+    with pytest.warns(InputWarning, match=r"1 of 2 items \(first: old\) are older processings"):
+        (kept,) = read_items(twice(**{"s2:processing_baseline": "05.00"}))
+    assert kept["id"] == "new"
+    with pytest.warns(InputWarning, match="first: new"):
+        (kept,) = read_items(twice(**{"s2:processing_baseline": "99.99"}))
+    assert kept["id"] == "old"
+
+
+@pytest.mark.parametrize(
+    "second",
+    [
+        {"datetime": "2023-08-15T10:00:15Z"},
+        {"platform": "sentinel-2b"},
+        {"grid:code": "MGRS-33UVS"},
+    ],
+)
+def test_other_acquisitions_all_count(second: dict[str, Any]) -> None:
+    assert len(read_items(twice(**second))) == 2
+
+
+def test_two_data_strips_of_one_data_take_both_count() -> None:
+    strips = [f"S2A_OPER_MSI_L2A_DS_X_20230816T000000_S20230815T1000{s}_N05.09" for s in (10, 55)]
+    first, second = twice(**{"s2:datastrip_id": strips[1]})
+    first["properties"]["s2:datastrip_id"] = strips[0]
+    assert len(read_items([first, second])) == 2
+
+
+def test_real_items_are_all_acquisitions_of_their_own(data_dir: Path) -> None:
+    assert len(read_items(data_dir / "stac_33TW" / "catalog.json")) == 10
+
+
+def test_pixels_settle_what_an_item_leaves_open(tmp_path: Path) -> None:
+    for number, value in ((400, 0.04), (2000, None)):
+        assets = {"red": {"href": written(tmp_path / str(number), number)}}
+        placeholder = "S2A_MSIL2A_20180601T101031_N9999_R022_T33UUU_20230601T101031"
+        open_item = item(placeholder, assets=assets)
+        if value is None:
+            with pytest.raises(InputError, match="5 % of its numbers reach 2000"):
+                oxr.stack_items(open_item, GRID, ["red"])
+            continue
+        cube = oxr.stack_items(open_item, GRID, ["red"]).compute()
+        np.testing.assert_allclose(cube, value, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("number", "properties", "says"),
+    [
+        (
+            400,
+            {"earthsearch:boa_offset_applied": False, "s2:processing_baseline": "05.11"},
+            r"^item a, asset red: 100 % of the reflectances are below -0.02 \(.*: -0.06",
+        ),
+        (64500, {"s2:processing_baseline": "02.09"}, "below 0 that were stored as uint16"),
+    ],
+)
+def test_assets_that_cannot_be_reflectance_are_refused_before_work(
+    tmp_path: Path, number: int, properties: dict[str, Any], says: str
+) -> None:
+    assets = {"red": {"href": written(tmp_path, number)}}
+    wrong = item(properties=properties, assets=assets)
+    told = {"s2:processing_baseline": "02.09", "datetime": "2023-08-18T10:00:00Z"}
+    right = item("b", properties=told)
+    right["assets"] = {"red": {"href": written(tmp_path / "right", 3000)}}
+    with pytest.raises(InputError, match=says) as caught:
+        check_items([right, wrong], GRID, ["red"])
+    assert "(--" in str(caught.value)
+    check_items([right], GRID, ["red"])
+    if number == 400:
+        check_items([wrong], GRID, ["red"], offset=0.0)
+        with pytest.warns(InputWarning, match="below -0.02"):
+            check_items([wrong], GRID, ["red"], offset=-0.1)
+
+
+def test_no_real_item_is_refused(data_dir: Path) -> None:
+    grid = target_geobox((15.4, 45.85, 15.6, 46.05), bounds_crs="EPSG:4326", resolution=120)
+    items = read_items(data_dir / "stac_33TW" / "catalog.json")
+    check_items(items, grid)
+    wrong = copy.deepcopy(items)
+    for one in wrong:
+        one["properties"]["earthsearch:boa_offset_applied"] = False  # raster:bands says -0.1
+    with pytest.raises(InputError, match="of the reflectances are below -0.02"):
+        check_items(wrong, grid)
