@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 import shutil
+from asyncio import to_thread
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import dask.config
 from distributed import Client, Security, rpc
+from distributed.utils import json_load_robust
 
 from osm4eo_xr.cluster.clusters import visible_gpus
 from osm4eo_xr.cluster.device_tasks import device_settings
@@ -101,14 +104,26 @@ def _meeting_place(site: LocalSite) -> Iterator[Path]:
 
 def _runner(site: LocalSite, folder: Path, security: Security | None) -> Any:
     """Become what this task is for: only the second task comes back from here."""
-    with extra("batch", "a cluster of the tasks of a job step"):
-        from dask_jobqueue.slurm import SLURMRunner
     secure = {"security": security, "protocol": PROTOCOL[site.tls]}
-    return SLURMRunner(
+    return _runner_class(site.start_timeout)(
         scheduler_file=str(folder / "scheduler.json"),
         scheduler_options={**secure, "dashboard_address": dashboard_address(site)},
         worker_options={**_worker_options(site), **secure, "dashboard_address": WORKER_PAGES},
     )
+
+
+def _runner_class(seconds: float) -> Any:
+    """dask-jobqueue's runner, patient with a scheduler that is still writing its address."""
+    with extra("batch", "a cluster of the tasks of a job step"):
+        from dask_jobqueue.slurm import SLURMRunner
+
+    class Runner(SLURMRunner):
+        async def get_scheduler_address(self) -> str:
+            # The scheduler writes its file in place; the runner's own reading can meet a half.
+            read = partial(json_load_robust, self.scheduler_file, timeout=seconds)
+            return (await to_thread(read))["address"]
+
+    return Runner
 
 
 def _worker_options(site: LocalSite) -> dict[str, Any]:

@@ -4,6 +4,8 @@ import dataclasses
 import os
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, cast
 
@@ -13,9 +15,10 @@ import numpy as np
 import pytest
 import xarray as xr
 from dask.base import annotate
-from distributed import Worker
+from distributed import Status, Worker
 
 from osm4eo_xr import InputError, open_cluster
+from osm4eo_xr.cluster import allocation
 from osm4eo_xr.cluster.clusters import plan_processes, visible_gpus
 from osm4eo_xr.cluster.device_tasks import device_annotations
 from osm4eo_xr.cluster.jobs import job_scripts
@@ -398,3 +401,22 @@ def test_a_script_without_a_guard_is_told_of_it(tmp_path: Path) -> None:
     last = ran.stderr.strip().splitlines()[-1]
     assert "the script opens a cluster wherever it is imported" in last
     assert last.endswith('expected what opens a cluster below if __name__ == "__main__":')
+
+
+def test_an_allocation_waits_for_the_whole_of_the_schedulers_address(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in {"PROCID": "1", "NTASKS": "3", "JOB_ID": "7"}.items():
+        monkeypatch.setenv(f"SLURM_{name}", value)
+    found = tmp_path / "scheduler.json"
+    found.write_text("")
+
+    def finish() -> None:
+        time.sleep(0.3)
+        found.write_text('{"address": "tcp://127.0.0.1:1"}')
+
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(finish)
+        runner = allocation._runner_class(20)(scheduler_file=str(found))
+    assert runner.scheduler_address == "tcp://127.0.0.1:1"
+    runner.status = Status.closed  # nothing is there to be ended
