@@ -20,8 +20,8 @@ from odc.geo.geobox import GeoBox
 from rasterio.errors import RasterioIOError
 
 from osm4eo_xr.errors import InputError
-from osm4eo_xr.imagery.band_files import bands_of_file
 from osm4eo_xr.imagery.lossy_nodata import WITNESSES, with_witnesses
+from osm4eo_xr.imagery.products.band_files import bands_of_file
 from osm4eo_xr.imagery.reader import Band, SceneReader
 from osm4eo_xr.imagery.reflectance import Scaling
 from osm4eo_xr.rasters.validity import SATURATED, Validity, in_words

@@ -32,7 +32,7 @@ def grid_over(grids: Iterable[GeoBox]) -> GeoBox:
 def _grids_of_file(path: str) -> list[GeoBox]:
     """Return the grid of a raster, or those of all bands of a store."""
     if is_store(path):
-        from osm4eo_xr.imagery.band_files import bands_of_file
+        from osm4eo_xr.imagery.products.band_files import bands_of_file
 
         return [b.geobox for b in bands_of_file(path, resampling="nearest", nodata=None)]
     with open_image(path) as source:

@@ -12,16 +12,16 @@ from odc.geo.geobox import GeoBox
 
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.grid import geobox_of, georeference
-from osm4eo_xr.imagery.band_files import (
+from osm4eo_xr.imagery.clouds import mask_clouds
+from osm4eo_xr.imagery.lossy_nodata import with_witnesses
+from osm4eo_xr.imagery.plausibility import look_at_bands, name_files
+from osm4eo_xr.imagery.products.band_files import (
     choose_bands,
     read_bands_of,
 )
-from osm4eo_xr.imagery.clouds import mask_clouds
-from osm4eo_xr.imagery.lossy_nodata import with_witnesses
-from osm4eo_xr.imagery.origins import is_original, level_of, settle_numbers
-from osm4eo_xr.imagery.plausibility import look_at_bands, name_files
+from osm4eo_xr.imagery.products.origins import is_original, level_of, settle_numbers
+from osm4eo_xr.imagery.products.safe import class_band, is_safe, read_product, safe_bands
 from osm4eo_xr.imagery.reader import Band, SceneReader
-from osm4eo_xr.imagery.safe import class_band, is_safe, read_product, safe_bands
 from osm4eo_xr.imagery.scene_grid import grid_over
 from osm4eo_xr.rasters.files import PathLike, list_files
 from osm4eo_xr.rasters.validity import in_words
@@ -69,7 +69,7 @@ def open_scene(
         Reflectance is ``DN * scale + offset``. By default the files' scale and offset tags; without
         tags integers are scaled by 1e-4 and floats are reflectance already. Band files that are
         named as ESA's have the offset of their product's metadata, which is looked up in the
-        folders around them (``imagery.origins``), else the offset that the table of
+        folders around them (``imagery.products.origins``), else the offset that the table of
         ``imagery.offsets`` gives.
     nodata : float, optional
         The digital number that is no data, in the place of what the files state. By default the

@@ -23,7 +23,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from osm4eo_xr.imagery.band_files import bands_of_file
 from osm4eo_xr.imagery.bands import SENTINEL2_BANDS
 from osm4eo_xr.imagery.offsets import (
     Evidence,
@@ -34,8 +33,9 @@ from osm4eo_xr.imagery.offsets import (
     settle_offset,
 )
 from osm4eo_xr.imagery.plausibility import darkest
+from osm4eo_xr.imagery.products.band_files import bands_of_file
+from osm4eo_xr.imagery.products.safe import SafeProduct, metadata_in, product_evidence, read_product
 from osm4eo_xr.imagery.reflectance import DN_SCALE, Scaling, default_scaling
-from osm4eo_xr.imagery.safe import SafeProduct, metadata_in, product_evidence, read_product
 from osm4eo_xr.rasters.files import is_store
 from osm4eo_xr.rasters.stores import store_attributes
 

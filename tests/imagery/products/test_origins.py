@@ -15,8 +15,8 @@ import osm4eo_xr as oxr
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.grid import georeference, target_geobox
 from osm4eo_xr.imagery.offsets import Evidence, settle_offset
-from osm4eo_xr.imagery.origins import level_of
-from osm4eo_xr.imagery.safe import read_product
+from osm4eo_xr.imagery.products.origins import level_of
+from osm4eo_xr.imagery.products.safe import read_product
 from tests.cases.safe_case import numbers_of, write_jp2, write_safe
 
 NATIVE: Any = {"geobox": "native", "bands": ["blue"]}

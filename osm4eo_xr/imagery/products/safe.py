@@ -13,10 +13,10 @@ from xml.etree import ElementTree as ET
 import numpy as np
 
 from osm4eo_xr.errors import InputError
-from osm4eo_xr.imagery.band_files import bands_of_file
 from osm4eo_xr.imagery.bands import SENTINEL2_BANDS, common_name
 from osm4eo_xr.imagery.offsets import ADVICE, Evidence, Look, baseline_of, settle_offset
 from osm4eo_xr.imagery.plausibility import darkest
+from osm4eo_xr.imagery.products.band_files import bands_of_file
 from osm4eo_xr.imagery.reflectance import Scaling
 
 if TYPE_CHECKING:
