@@ -129,10 +129,15 @@ def _open(path: str) -> xr.Dataset:
     if netcdf:
         with extra("netcdf", f"reading {path}"):
             import h5netcdf  # noqa: F401 - xarray's engine for it
+            import h5py
     options: Any = {"engine": "h5netcdf" if netcdf else "zarr", "chunks": None}
     if not netcdf and "://" not in path:
         options["consolidated"] = False  # a folder lists its arrays itself
     try:
+        if netcdf and "://" not in path:
+            # h5netcdf reads this before all its fields are set; if that fails, so does its __del__.
+            with h5py.File(path) as file:
+                file.attrs.get("_nc3_strict")
         return xr.open_dataset(
             path,
             cache=False,
@@ -141,7 +146,7 @@ def _open(path: str) -> xr.Dataset:
             decode_coords="all",
             **options,
         )
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
         reason = str(error).partition("\n")[0] or type(error).__name__
         raise InputError(f"{path} is no Zarr store or NetCDF-4 file of arrays: {reason}") from None
 

@@ -36,7 +36,7 @@ def main(arguments: list[str]) -> None:
             chosen = [t for t in TARGETS if word in t.line]
             share = 60 * float(arguments[0]) / sum(t.weight for t in chosen)
             for target in chosen:
-                outcome = explore(target, files, worker, seconds=share * target.weight, first=first)
+                outcome = explore(target, files, worker, first=first, seconds=share * target.weight)
                 _report(target.line, outcome)
         finally:
             worker.close()

@@ -151,11 +151,11 @@ class Worker:
 
 
 def explore(
-    target: Target, files: Path, worker: Worker, *, seconds: float, first: int = 0, least: int = 1
+    target: Target, files: Path, worker: Worker, *, first: int, count: int = 1, seconds: float = 0
 ) -> Outcome:
-    """Try damaged inputs for some seconds, numbered from ``first``; at least ``least``."""
+    """Try ``count`` damaged inputs, numbered from ``first``, and more until time is over."""
     outcome, end, seed = Outcome(), time.monotonic() + seconds, first
-    while seed < first + least or time.monotonic() < end:
+    while seed < first + count or time.monotonic() < end:
         attempt(target, files, worker, seed, outcome)
         seed += 1
     return outcome

@@ -67,7 +67,7 @@ def mutate_arguments(arguments: list[str], rng: random.Random) -> list[str]:
 
 def _replace(path: Path, rng: random.Random) -> str:
     kind = rng.choice(("gone", "empty", "folder", "loop", "copy of another"))
-    others = [p for p in path.parent.iterdir() if p.is_file() and p != path]
+    others = sorted(p for p in path.parent.iterdir() if p.is_file() and p != path)
     content = rng.choice(others).read_bytes() if others else b"?"
     path.unlink()
     if kind == "empty":

@@ -1,5 +1,6 @@
 """Single rasters: masks, alpha bands and tags fill in no data; grids that are none are refused."""
 
+import gc
 from pathlib import Path
 from typing import Any
 
@@ -145,3 +146,22 @@ def test_a_raster_longer_than_the_earth_is_refused(tmp_path: Path) -> None:
     )
     with pytest.raises(InputError, match="claims 2,000,000,000 x 1 pixels; expected at most"):
         oxr.open_raster(vrt)
+
+
+@pytest.mark.filterwarnings("error::pytest.PytestUnraisableExceptionWarning")
+def test_a_damaged_netcdf_is_read_or_refused_without_further_words(tmp_path: Path) -> None:
+    grid = {"y": [35.0, 25.0, 15.0], "x": [5.0, 15.0, 25.0]}
+    layer = xr.DataArray(np.ones((3, 3), np.uint8), grid, ("y", "x")).rio.write_crs("EPSG:3035")
+    whole = tmp_path / "whole.nc"
+    layer.to_dataset(name="a").to_netcdf(whole, engine="h5netcdf")
+    content, refused = whole.read_bytes(), 0
+    for start in range(0, 1024, 16):
+        path = tmp_path / f"{start}.nc"
+        path.write_bytes(content[:start] + b"\xff" * 8 + content[start + 8 :])
+        try:
+            oxr.open_raster(path).compute()
+        except InputError as error:
+            assert "\n" not in str(error)  # noqa: PT017 - either end is right
+            refused += 1
+    gc.collect()
+    assert 0 < refused < 64
