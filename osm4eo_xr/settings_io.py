@@ -260,6 +260,18 @@ def _is_required(cls: Any, name: str) -> bool:
     return item.default is item.default_factory is dataclasses.MISSING
 
 
+def check_value(holds: bool, key: str, value: object, expected: str) -> None:  # noqa: FBT001 - reads as a sentence
+    """Refuse a setting that does not hold what is expected of it.
+
+    Raises
+    ------
+    InputError
+        With the key, its value and what is expected.
+    """
+    if not holds:
+        raise InputError(f"{key} = {value!r}", expected=expected)
+
+
 def nearest(word: object, known: Iterable[str]) -> str:
     """Return the known word that was meant, or nothing."""
     return next(iter(difflib.get_close_matches(str(word), known, n=1, cutoff=_LIKE)), "")

@@ -17,7 +17,7 @@ from osm4eo_xr._version import __version__
 from osm4eo_xr.cogs.cog import write_cog
 from osm4eo_xr.country.ledger import Ledger, key_of
 from osm4eo_xr.errors import InputError
-from osm4eo_xr.grid import geobox_of, target_geobox
+from osm4eo_xr.grid import crs_name, geobox_of, target_geobox
 from osm4eo_xr.legend import Legend, default_legend, load_legend
 from osm4eo_xr.names import check_name
 
@@ -139,11 +139,41 @@ class Country:
         numbers: Any = {"scale": source.scale, "offset": source.offset, "nodata": source.nodata}
         return open_scene(files, bands=source.bands or None, **numbers)
 
+    @cached_property
+    def grid(self) -> GeoBox:
+        """The smallest grid around all tiles, on which the country's maps lie."""
+        from osm4eo_xr.maps.country_mosaic import grid_around
+
+        return grid_around(list(self.boxes.values()))
+
+    def product(self, kind: Literal["mosaic", "sieved", "labels"]) -> Path:
+        """Return the place of one of the country's maps, as ``[products]`` names them."""
+        if self.settings.products.names == "plain":
+            return self.out / f"{kind}.tif"
+        sieved = kind == "sieved" or self.settings.sieve.when == "before"
+        shown = "classified_sieved" if sieved else "classified"
+        return self.out / f"{self._original_stem}_{'label' if kind == 'labels' else shown}.tif"
+
+    @cached_property
+    def _original_stem(self) -> str:
+        """Country, pixel size and CRS, as the original names its maps by: ``DE_10m_3035``."""
+        from osm4eo_xr.places.countries import find_country
+
+        box = next(iter(self.boxes.values()))
+        code = None if box.crs is None else box.crs.to_epsg()
+        if box.crs is None or box.crs.geographic or not code:
+            raise InputError(
+                f"products.names = 'original' for tiles in {crs_name(box.crs)}",
+                expected="tiles in a CRS that has an EPSG code and counts in meters",
+                advice="use names = 'plain'",
+            )
+        country = find_country(self.settings.boundary.country).code
+        return f"{country}_{abs(box.resolution.x):g}m_{code}"
+
     @property
     def final_map(self) -> Path:
         """The map that layers and the report are taken from."""
-        name = "sieved.tif" if self.settings.sieve.when == "after" else "mosaic.tif"
-        return self.out / name
+        return self.product("sieved" if self.settings.sieve.when == "after" else "mosaic")
 
     @property
     def model_path(self) -> Path:
@@ -206,6 +236,14 @@ class Country:
                 )
             return found
         return [self.out / "labels" / f"{t.id}.tif" for t in self.tiles]
+
+    def open_labels(self, path: Path) -> xr.DataArray:
+        """Open one of these rasters as class ids; lazy."""
+        from osm4eo_xr.labels.rasterize import read_labels
+
+        given = self.settings.labels
+        codes = given.codes if given is not None and given.rasters else "id"
+        return read_labels(path, codes=codes, legend=self.legend)
 
     def outline(self) -> gpd.GeoDataFrame | Path | None:
         """Return the boundary's file, or one layer or country's rows of it."""

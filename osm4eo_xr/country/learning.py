@@ -70,12 +70,20 @@ def check_scenes(run: Country) -> None:
 
 
 def learning_pieces(run: Country) -> list[Piece]:
-    """Return labels, samples and model, each after what it needs; nothing if a model is given."""
-    if run.settings.classify.model:
-        return []
+    """Return labels, samples and model, each after what it needs; labels alone if one is given."""
     labels = _labels(run)
+    if run.settings.classify.model:
+        return labels
     samples = _samples(run, labels)
     return [*labels, samples, _model(run, samples)]
+
+
+def labels_key(run: Country, labels: list[Piece]) -> Any:
+    """Return what the label rasters come from, whether the run makes them or not."""
+    given = run.settings.labels
+    if given is not None and given.rasters:
+        return [run.hash_of(*run.label_paths()), given.codes]
+    return [p.key for p in labels]
 
 
 def scene_hash(run: Country, tile: Tile) -> str:
@@ -122,10 +130,7 @@ def _make_labels(
 
 
 def _samples(run: Country, labels: list[Piece]) -> Piece:
-    given = run.settings.labels
-    ground = [p.key for p in labels]
-    if given is not None and given.rasters:
-        ground = [run.hash_of(*run.label_paths()), given.codes]
+    ground = labels_key(run, labels)
     scenes = [scene_hash(run, t) for t in run.tiles]
     choice = dataclasses.asdict(run.settings.samples)
     key = run.key_of("samples", ground, scenes, choice, run.settings.seed)
@@ -136,15 +141,13 @@ def _samples(run: Country, labels: list[Piece]) -> Piece:
 
 
 def _make_samples(run: Country, path: Path, progress: Progress | None) -> None:
-    from osm4eo_xr.labels.rasterize import read_labels
     from osm4eo_xr.samples.draw import draw_samples
     from osm4eo_xr.samples.store import write_samples
 
-    settings, given = run.settings.samples, run.settings.labels
-    codes = given.codes if given is not None and given.rasters else "id"
+    settings = run.settings.samples
     drawn = draw_samples(
         [run.open_scene(t) for t in run.tiles],
-        [read_labels(p, codes=codes, legend=run.legend) for p in run.label_paths()],
+        [run.open_labels(p) for p in run.label_paths()],
         per_class=settings.per_class,
         patch=settings.patch,
         block=settings.block,

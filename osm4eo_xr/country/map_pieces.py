@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from osm4eo_xr.country.context import Country, Opener, Piece, Progress, Tile
-from osm4eo_xr.country.learning import scene_hash
+from osm4eo_xr.country.learning import labels_key, scene_hash
 from osm4eo_xr.names import check_name
 from osm4eo_xr.places.countries import EDITION
 
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from osm4eo_xr.country.settings import Layer
 
 
-def map_pieces(run: Country, learned: str) -> tuple[list[Piece], Piece]:
-    """Return tiles, mosaic and layers, each after what it needs, and the final map among them.
+def map_pieces(run: Country, learned: str, labels: list[Piece]) -> tuple[list[Piece], Piece]:
+    """Return tiles, mosaics and layers, each after what it needs, and the final map among them.
 
     Parameters
     ----------
@@ -27,6 +27,8 @@ def map_pieces(run: Country, learned: str) -> tuple[list[Piece], Piece]:
         The run.
     learned : str
         Hash of the model that classifies.
+    labels : list of Piece
+        The tiles' label rasters, as far as the run makes them.
     """
     made = [_classified(run, tile, learned) for tile in run.tiles]
     parts = list(made)
@@ -40,6 +42,8 @@ def map_pieces(run: Country, learned: str) -> tuple[list[Piece], Piece]:
     if run.settings.sieve.when == "after":
         made.append(_sieved(run, "", made[-1], run.final_map, run.settings.date))
     final = made[-1]
+    if run.settings.labels is not None:
+        made.append(_label_mosaic(run, labels))
     for layer in run.settings.layers:
         made += _layer(run, layer, final)
     made += [_fraction(run, cell, final) for cell in run.settings.fractions]
@@ -106,17 +110,20 @@ def _sieve(run: Country, source: Path, opened: Opener) -> xr.DataArray:
 
 
 def _mosaic(run: Country, parts: list[Piece]) -> Piece:
-    boundary = run.settings.boundary
-    outline = run.hash_of(boundary.file) if boundary.file else EDITION
     tiles = [(t.id, p.key) for t, p in zip(run.tiles, parts, strict=True)]
     rule = run.settings.mosaic.rule
-    about = (dataclasses.asdict(boundary), outline, rule, run.settings.date)
-    key = run.key_of("mosaic", tiles, about)
+    key = run.key_of("mosaic", tiles, (*_clipping(run), rule, run.settings.date))
     maps = {t.id: p.outputs[0] for t, p in zip(run.tiles, parts, strict=True)}
-    path, total = run.out / "mosaic.tif", run.total()
+    path, total = run.product("mosaic"), run.total()
     lazy = partial(_join, run, maps)
     work = partial(_write, run, lazy, path, run.settings.date)
     return Piece("mosaic", "", key, (path,), work, lazy, total, total, total)
+
+
+def _clipping(run: Country) -> tuple[object, object]:
+    """Return what decides where the country's maps end."""
+    boundary = run.settings.boundary
+    return dataclasses.asdict(boundary), run.hash_of(boundary.file) if boundary.file else EDITION
 
 
 def _join(run: Country, maps: dict[str, Path], opened: Opener) -> xr.DataArray:
@@ -128,6 +135,25 @@ def _join(run: Country, maps: dict[str, Path], opened: Opener) -> xr.DataArray:
         sure = {k: v.where(v != v.attrs["nodata"]) for k, v in sure.items()}
     tiles = {tile: opened(file) for tile, file in maps.items()}
     return mosaic(tiles, run.outline(), confidence=sure, rule=rule)
+
+
+def _label_mosaic(run: Country, labels: list[Piece]) -> Piece:
+    """Return the labels of all tiles in one map, clipped as the classes are."""
+    ids, path, total = [t.id for t in run.tiles], run.product("labels"), run.total()
+    about = (*_clipping(run), str(run.grid), run.settings.date)
+    key = run.key_of("label mosaic", ids, labels_key(run, labels), about)
+    lazy = partial(_join_labels, run)
+    work = partial(_write, run, lazy, path, run.settings.date, learned=False)
+    return Piece("labels", "", key, (path,), work, lazy, total, total, total)
+
+
+def _join_labels(run: Country, opened: Opener) -> xr.DataArray:
+    from osm4eo_xr.maps.country_mosaic import mosaic
+
+    given = run.settings.labels is not None and bool(run.settings.labels.rasters)
+    reader = run.open_labels if given else opened
+    tiles = {t.id: reader(p) for t, p in zip(run.tiles, run.label_paths(), strict=True)}
+    return mosaic(tiles, run.outline(), run.grid)
 
 
 def _layer(run: Country, layer: Layer, final: Piece) -> list[Piece]:
@@ -193,9 +219,10 @@ def _write(
     progress: Progress | None,
     *,
     classes: bool = True,
+    learned: bool = True,
 ) -> None:
     """Write a map that is made of other maps."""
     from osm4eo_xr.rasters.open import open_raster
 
-    raster = lazy(open_raster)
-    run.write(raster, path, day, progress, digest=run.model_digest(), classes=classes)
+    raster, digest = lazy(open_raster), run.model_digest() if learned else ""
+    run.write(raster, path, day, progress, digest=digest, classes=classes)

@@ -11,7 +11,6 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import dask.array as da
 import numpy as np
 import rasterio
 import xarray as xr
@@ -21,11 +20,10 @@ from odc.geo.geobox import GeoBox
 from osm4eo_xr._version import __version__
 from osm4eo_xr.accuracy.estimators import CAUTION
 from osm4eo_xr.accuracy.report import report_html
-from osm4eo_xr.country.coverage import tile_coverage
+from osm4eo_xr.country.counts import class_areas, tile_coverage
 from osm4eo_xr.country.scores import ACCURACY_FILE
 from osm4eo_xr.files import replace_text
-from osm4eo_xr.geodesy import pixel_area
-from osm4eo_xr.grid import geobox_of, georeference
+from osm4eo_xr.grid import georeference
 from osm4eo_xr.plot import class_figure, confusion_matrix, training_curves
 
 if TYPE_CHECKING:
@@ -51,6 +49,8 @@ _AREAS_NOTE = (
     "Counted from the map's pixels, so that they carry its errors; estimates with intervals "
     "need labeled points of a design (accuracy.design)."
 )
+
+_KM2 = {"km2": "km²", "labeled_km2": "km² labeled by OpenStreetMap"}
 
 _CLASS_SCORES = ("producers_accuracy", "users_accuracy", "f1")
 
@@ -105,27 +105,6 @@ def _accuracy(run: Country, pieces: list[Piece]) -> dict[str, Any]:
     return json.loads((run.out / ACCURACY_FILE).read_text(encoding="utf-8"))
 
 
-def class_areas(run: Country) -> list[dict[str, Any]]:
-    """Count the final map's pixels per class, chunk by chunk."""
-    from osm4eo_xr.rasters.open import open_raster
-
-    final = open_raster(run.final_map)
-    counts = da.bincount(final.data.ravel(), minlength=256).compute()
-    pixel = pixel_area(geobox_of(final)) / 1e6
-    land = int(counts[list(run.legend.ids)].sum())
-    return [
-        {
-            "id": c.id,
-            "class": c.slug,
-            "name": c.name,
-            "pixels": int(counts[c.id]),
-            "km2": round(float(counts[c.id] * pixel), 4),
-            "share": round(float(counts[c.id] / land), 6) if land else 0.0,
-        }
-        for c in run.legend.classes
-    ]
-
-
 def _page(run: Country, report: dict[str, Any]) -> str:
     name = html.escape(report["name"])
     parts = [
@@ -156,7 +135,10 @@ def _page(run: Country, report: dict[str, Any]) -> str:
 def _summary(run: Country, report: dict[str, Any]) -> str:
     day = html.escape(run.settings.date or "date not given")
     count = len(report["tiles"])
-    return f"<p>{count} tiles, {day}, final map <code>{run.final_map.name}</code>.</p>"
+    maps = f"final map <code>{run.final_map.name}</code>"
+    if run.settings.labels is not None:
+        maps += f", labels <code>{run.product('labels').name}</code>"
+    return f"<p>{count} tiles, {day}, {maps}.</p>"
 
 
 def _picture(path: Path) -> xr.DataArray:
@@ -184,16 +166,20 @@ def _coverage(tiles: dict[str, dict[str, Any]]) -> str:
 
 
 def _areas(run: Country, areas: list[dict[str, Any]]) -> str:
+    shown = [(k, title) for k, title in _KM2.items() if k in areas[0]]
     rows = []
     for area in areas:
         color = run.legend.by_id[area["id"]].hex_color
+        numbers = [*(f"{area[k]:,.2f}" for k, _ in shown), f"{area['share']:.1%}"]
         rows.append(
             f'<tr><td><span class="swatch" style="background:{color}"></span>'
             f"{html.escape(area['name'])}</td>"
-            f'<td class="n">{area["km2"]:,.2f}</td><td class="n">{area["share"]:.1%}</td></tr>'
+            + "".join(f'<td class="n">{number}</td>' for number in numbers)
+            + "</tr>"
         )
-    head = "<tr><th>class</th><th>km²</th><th>share</th></tr>"
-    return f"<table>{head}{''.join(rows)}</table>"
+    titles = ("class", *(title for _, title in shown), "share")
+    head = "".join(f"<th>{title}</th>" for title in titles)
+    return f"<table><tr>{head}</tr>{''.join(rows)}</table>"
 
 
 def _scores(accuracy: dict[str, Any]) -> list[str]:

@@ -52,7 +52,8 @@ class _Pieces:
     def rest(self) -> list[Piece]:
         """Return maps and accuracy; before the model is made, with keys that nothing has."""
         learned = self.run.model_digest() if self.is_learned else "a model that is still to come"
-        maps, final = map_pieces(self.run, learned)
+        labels = [p for p in self.first if p.kind == "labels"]
+        maps, final = map_pieces(self.run, learned, labels)
         samples = next((p for p in self.first if p.kind == "samples"), None)
         rest = [*maps, *accuracy_pieces(self.run, samples, learned, final)]
         _check_outputs([*self.first, *rest], self.ledger)

@@ -7,14 +7,11 @@ from datetime import date
 from typing import Literal
 
 from osm4eo_xr.errors import InputError
+from osm4eo_xr.maps.settings import Joining, Layer, Sieving
 from osm4eo_xr.names import check_name
 from osm4eo_xr.networks.settings import EngineName  # noqa: TC001 - read from the hints
+from osm4eo_xr.settings_io import check_value
 from osm4eo_xr.training.settings import TrainSettings
-
-
-def _check(holds: bool, key: str, value: object, expected: str) -> None:  # noqa: FBT001 - reads as a sentence
-    if not holds:
-        raise InputError(f"{key} = {value!r}", expected=expected)
 
 
 def _check_date(text: str, key: str) -> None:
@@ -94,30 +91,30 @@ class SceneFiles:
     def __post_init__(self) -> None:
         sources = [bool(self.files), bool(self.stac), bool(self.search)]
         known = "paths or globs, or else stac = a catalog file or search = a catalog's name"
-        _check(sum(sources) == 1, "files", self.files, known)
+        check_value(sum(sources) == 1, "files", self.files, known)
         _check_date(self.date, "date")
         if self.tile:
             check_name(self.tile, "tile")
-        _check(self.scale is None or self.scale > 0, "scale", self.scale, "above 0")
+        check_value(self.scale is None or self.scale > 0, "scale", self.scale, "above 0")
         if not self.files:
-            _check(self.nodata is None, "nodata", self.nodata, "nothing there; items state it")
+            check_value(self.nodata is None, "nodata", self.nodata, "nothing there; items state it")
         if self.stac:
-            _check(bool(self.tile), "tile", self.tile, "an id, as the scene has stac")
+            check_value(bool(self.tile), "tile", self.tile, "an id, as the scene has stac")
             four = len(self.bounds) == 4  # noqa: PLR2004 - west, south, east, north
-            _check(four, "bounds", self.bounds, "west, south, east, north")
+            check_value(four, "bounds", self.bounds, "west, south, east, north")
         if self.search:
             self._check_search()
 
     def _check_search(self) -> None:
-        _check(not self.tile, "tile", self.tile, "none: a search names its tiles")
+        check_value(not self.tile, "tile", self.tile, "none: a search names its tiles")
         two = len(self.period) == 2  # noqa: PLR2004 - first and last day
-        _check(two, "period", self.period, "first and last day, YYYY-MM-DD")
+        check_value(two, "period", self.period, "first and last day, YYYY-MM-DD")
         for day in self.period:
             _check_date(day, "period")
-        _check(self.period[0] <= self.period[1], "period", self.period, "first, then last")
-        _check({*self.months} <= {*range(1, 13)}, "months", self.months, "1 to 12")
-        _check(0 <= self.max_cloud <= 100, "max_cloud", self.max_cloud, "0 to 100 per cent")  # noqa: PLR2004
-        _check(self.limit > 0, "limit", self.limit, "1 item or more")
+        check_value(self.period[0] <= self.period[1], "period", self.period, "first, then last")
+        check_value({*self.months} <= {*range(1, 13)}, "months", self.months, "1 to 12")
+        check_value(0 <= self.max_cloud <= 100, "max_cloud", self.max_cloud, "0 to 100 per cent")  # noqa: PLR2004
+        check_value(self.limit > 0, "limit", self.limit, "1 item or more")
 
 
 @dataclass(frozen=True)
@@ -146,9 +143,9 @@ class LabelFiles:
     min_area: float = 0.0
 
     def __post_init__(self) -> None:
-        _check(self.min_area >= 0, "min_area", self.min_area, "m², 0 or more")
+        check_value(self.min_area >= 0, "min_area", self.min_area, "m², 0 or more")
         one = bool(self.osm) != bool(self.rasters)
-        _check(one, "labels", (self.osm, *self.rasters), "either osm or rasters")
+        check_value(one, "labels", (self.osm, *self.rasters), "either osm or rasters")
 
 
 @dataclass(frozen=True)
@@ -171,7 +168,7 @@ class Boundary:
     layer: str = ""
 
     def __post_init__(self) -> None:
-        _check(bool(self.file) or not self.layer, "file", self.file, "a vector file")
+        check_value(bool(self.file) or not self.layer, "file", self.file, "a vector file")
 
 
 @dataclass(frozen=True)
@@ -199,11 +196,11 @@ class Sampling:
     gap: float = -1.0
 
     def __post_init__(self) -> None:
-        _check(self.per_class > 0, "per_class", self.per_class, "a positive number")
-        _check(self.patch > 0, "patch", self.patch, "a positive number of pixels")
-        _check(self.block > 0, "block", self.block, "a positive length in m")
+        check_value(self.per_class > 0, "per_class", self.per_class, "a positive number")
+        check_value(self.patch > 0, "patch", self.patch, "a positive number of pixels")
+        check_value(self.block > 0, "block", self.block, "a positive length in m")
         shares = len(self.fractions) == 3 and min(self.fractions) >= 0  # noqa: PLR2004
-        _check(shares, "fractions", self.fractions, "shares of train, validation, test")
+        check_value(shares, "fractions", self.fractions, "shares of train, validation, test")
 
 
 @dataclass(frozen=True)
@@ -232,7 +229,7 @@ class Inference:
 
     def __post_init__(self) -> None:
         speed = self.pixels_per_second
-        _check(speed > 0, "pixels_per_second", speed, "a positive number")
+        check_value(speed > 0, "pixels_per_second", speed, "a positive number")
 
 
 @dataclass(frozen=True)
@@ -258,80 +255,22 @@ class Reference:
 
     def __post_init__(self) -> None:
         named = self.column or self.layer or self.design
-        _check(bool(self.points) or not named, "points", self.points, "a vector file")
+        check_value(bool(self.points) or not named, "points", self.points, "a vector file")
 
 
 @dataclass(frozen=True)
-class Joining:
-    """``[mosaic]``.
+class Products:
+    """``[products]``.
 
     Attributes
     ----------
-    rule : {"majority", "confidence", "first"}
-        Who wins where tiles overlap; "confidence" also writes each tile's confidence.
+    names : {"plain", "original"}
+        How the country's maps are called: ``mosaic.tif``, ``sieved.tif`` and ``labels.tif``, or as
+        the original system did: ``DE_10m_3035_classified.tif``, ``…_classified_sieved.tif`` and
+        ``…_label.tif``, after the boundary's country, pixel size and EPSG code.
     """
 
-    rule: Literal["majority", "confidence", "first"] = "majority"
-
-
-@dataclass(frozen=True)
-class Sieving:
-    """``[sieve]``.
-
-    Attributes
-    ----------
-    size : int
-        Smallest region that is kept, in pixels.
-    connectivity : {4, 8}
-        Neighbors of a pixel.
-    when : {"after", "before", "never"}
-        After the mosaic (no seams between tiles), before it (tile by tile), or never.
-    protected : tuple of str
-        Classes whose regions stay whatever their size.
-    """
-
-    size: int = 64
-    connectivity: Literal[4, 8] = 8
-    when: Literal["after", "before", "never"] = "after"
-    protected: tuple[str, ...] = ()
-
-    def __post_init__(self) -> None:
-        _check(self.size > 0, "size", self.size, "a positive number of pixels")
-
-
-@dataclass(frozen=True)
-class Layer:
-    """``[[layers]]``: one layer of the final map.
-
-    Attributes
-    ----------
-    classes : tuple of str
-        Slugs, names, ids or ``"clc:NN"``.
-    codes : {"id", "clc", "mask"}
-        What its pixels hold.
-    vector : {"", "gpkg", "parquet"}
-        Also write polygons, in this format.
-    min_area : float
-        Smallest patch, m².
-    simplify : float
-        Tolerance of the polygons' outlines, m.
-    name : str
-        Of its files; left out, the slugs of its classes, joined by dashes.
-    """
-
-    classes: tuple[str, ...]
-    codes: Literal["id", "clc", "mask"] = "id"
-    vector: Literal["", "gpkg", "parquet"] = ""
-    min_area: float = 0.0
-    simplify: float = 0.0
-    name: str = ""
-
-    def __post_init__(self) -> None:
-        _check(bool(self.classes), "classes", self.classes, "at least one class")
-        _check(self.min_area >= 0, "min_area", self.min_area, "m², 0 or more")
-        _check(self.simplify >= 0, "simplify", self.simplify, "m, 0 or more")
-        if self.name:
-            check_name(self.name, "name")
+    names: Literal["plain", "original"] = "plain"
 
 
 @dataclass(frozen=True)
@@ -360,7 +299,7 @@ class CountrySettings:
         Cell sizes in m of grids on which class shares are written.
     train : TrainSettings
         Its ``seed`` is the country's.
-    labels, boundary, samples, classify, mosaic, sieve, layers, accuracy
+    labels, boundary, samples, classify, mosaic, sieve, layers, accuracy, products
         Tables of the same names.
     """
 
@@ -382,12 +321,18 @@ class CountrySettings:
     sieve: Sieving = field(default_factory=Sieving)
     layers: tuple[Layer, ...] = (Layer(classes=("water",), vector="gpkg"),)
     accuracy: Reference = field(default_factory=Reference)
+    products: Products = field(default_factory=Products)
 
     def __post_init__(self) -> None:
-        _check(bool(self.scenes), "scenes", self.scenes, "at least one [[scenes]] table")
+        check_value(bool(self.scenes), "scenes", self.scenes, "at least one [[scenes]] table")
         _check_date(self.date, "date")
         learns = bool(self.labels) or bool(self.classify.model)
-        _check(learns, "labels", "nothing", "[labels] to learn from, or a model in [classify]")
+        check_value(learns, "labels", "nothing", "[labels] to learn from, or a model in [classify]")
         own = self.train.seed == TrainSettings().seed
-        _check(own, "train.seed", self.train.seed, "nothing there; set seed at the top of the file")
-        _check(all(f > 0 for f in self.fractions), "fractions", self.fractions, "sizes in m")
+        check_value(
+            own, "train.seed", self.train.seed, "nothing there; set seed at the top of the file"
+        )
+        check_value(all(f > 0 for f in self.fractions), "fractions", self.fractions, "sizes in m")
+        country, original = self.boundary.country, self.products.names == "original"
+        named = "a country, which products.names = 'original' begin with"
+        check_value(bool(country) or not original, "boundary.country", country, named)

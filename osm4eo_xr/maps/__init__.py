@@ -3,6 +3,7 @@
 What others may use:
 
 - ``country_mosaic``: ``mosaic``: tiles as one map of a country
+- ``settings``: what a country file may say of maps
 - ``boundary``: outlines that maps are clipped to
 - ``layers``: ``extract_layer``, ``fraction``: classes of a map alone, and their share of cells
 - ``polygons``: ``to_vector``: polygons that chunk borders do not cut

@@ -187,8 +187,18 @@ def _target(boxes: list[GeoBox], geobox: GeoBox | None) -> GeoBox:
                 f"shifted or unlike {crs_name(first.crs)} with {first.resolution.xy}",
                 advice="bring tiles onto one grid first",
             )
-    if geobox is not None:
-        return geobox
+    return grid_around(boxes) if geobox is None else geobox
+
+
+def grid_around(boxes: Sequence[GeoBox]) -> GeoBox:
+    """Return the smallest grid around tiles that share pixel edges.
+
+    Raises
+    ------
+    InputError
+        If they fill less than a thousandth of a wide grid.
+    """
+    first = boxes[0]
     windows = [_window(first, box) for box in boxes]
     top, left = (min(w[axis][0] for w in windows) for axis in (0, 1))
     bottom, right = (max(w[axis][1] for w in windows) for axis in (0, 1))
@@ -198,7 +208,7 @@ def _target(boxes: list[GeoBox], geobox: GeoBox | None) -> GeoBox:
     return grid
 
 
-def _check_near(boxes: list[GeoBox], grid: GeoBox) -> None:
+def _check_near(boxes: Sequence[GeoBox], grid: GeoBox) -> None:
     """Refuse tiles that lie so far apart that one of them must be misplaced."""
     height, width = grid.shape
     filled = sum(rows * cols for rows, cols in (box.shape for box in boxes))

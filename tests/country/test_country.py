@@ -27,6 +27,7 @@ from osm4eo_xr.errors import InputError
 from osm4eo_xr.imagery.scenes import open_scene
 from osm4eo_xr.inference.prediction import classify
 from osm4eo_xr.legend import default_legend
+from osm4eo_xr.maps.country_mosaic import mosaic
 from osm4eo_xr.models.model import load_model
 from osm4eo_xr.rasters.open import open_probabilities, open_raster
 from osm4eo_xr.samples.store import open_samples
@@ -77,6 +78,12 @@ def test_products_agree_with_each_other(undisturbed: tuple[Path, dict[str, bytes
     polygons = gpd.read_file(out / "water_polygons.gpkg")
     assert polygons["area"].sum() == (water == 12).sum() * 100
     assert polygons["area"].min() >= 1000
+    labels = read(out / "labels.tif")
+    assert labels.shape == joined.shape
+    assert not labels[outside].any()
+    tiles = [open_raster(out / "labels" / f"T{i}{j}.tif") for i in range(3) for j in range(3)]
+    expected = np.where(outside, 0, mosaic(tiles).to_numpy())
+    np.testing.assert_array_equal(labels, expected)
 
 
 def test_report_says_areas_accuracy_hashes_and_pictures(
@@ -88,6 +95,9 @@ def test_report_says_areas_accuracy_hashes_and_pictures(
     assert {a["id"]: a["pixels"] for a in report["areas"]} == {
         k: int((pixels == k).sum()) for k in range(1, 13)
     }
+    labels = read(out / "labels.tif")
+    for area in report["areas"]:
+        assert area["labeled_km2"] == pytest.approx((labels == area["id"]).sum() * 1e-4)
     assert report["tiles"] == [f"T{i}{j}" for i in range(3) for j in range(3)]
     assert [*report["coverage"]] == report["tiles"]
     for tile, told in report["coverage"].items():
@@ -114,8 +124,10 @@ def test_products_are_described_for_gis_and_catalogs(
         item = pystac.Item.from_file(str(out / f"{name}.stac.json"))
         assert digest in item.properties["processing:lineage"]
         assert str(item.datetime)[:10] == "2017-02-16"
-    labels = pystac.Item.from_file(str(out / "labels" / "T11.stac.json"))
-    assert "processing:lineage" not in labels.properties
+    assert cog_validate(out / "labels.tif", strict=True)[0]
+    for name in ("labels/T11", "labels"):
+        labels = pystac.Item.from_file(str(out / f"{name}.stac.json"))
+        assert "processing:lineage" not in labels.properties
 
 
 def test_a_second_run_makes_nothing(undisturbed: tuple[Path, dict[str, bytes]]) -> None:
@@ -136,7 +148,7 @@ def test_a_change_remakes_what_depends_on_it_and_a_lost_file_itself(
     assert todo(path) == ["sieved", "layer water", "vector water"]
     change(path, "size = 30", "size = 20")
     change(path, "epochs = 2", "epochs = 3")
-    assert len(todo(path)) == len(plan_country(path).pieces) - 11  # what is before the model stays
+    assert len(todo(path)) == len(plan_country(path).pieces) - 12  # what is before the model stays
     change(path, "epochs = 3", "epochs = 2")
     (out / "classified" / "T11.tif").write_bytes(b"damaged")
     (out / "water.qml").unlink()
@@ -326,7 +338,7 @@ def test_commands_print_the_plan_the_result_and_the_tiles(
 ) -> None:
     runner = CliRunner()
     plan = runner.invoke(app, ["run", str(undisturbed[0]), "--dry-run"])
-    assert "0 of 26 pieces to do, 0 chunks, 0 tasks" in plan.output
+    assert "0 of 27 pieces to do, 0 chunks, 0 tasks" in plan.output
     done = runner.invoke(app, ["run", str(undisturbed[0])])
     assert done.exit_code == 0
     assert "result" in done.output

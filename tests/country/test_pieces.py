@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 from dask.callbacks import Callback
 
+from osm4eo_xr.country.context import Country
+from osm4eo_xr.country.ledger import Ledger
 from osm4eo_xr.country.run import plan_country
 from osm4eo_xr.country.settings_file import read_country
 from osm4eo_xr.demo import demo_osm_path, demo_scene_paths
@@ -82,6 +84,29 @@ def test_a_product_never_replaces_an_input(country: Path) -> None:
             plan_country(changed(country, inside, one))
     finally:
         (folder / "T00.tif").rename(country.parent / "tiles" / "T00.tif")
+
+
+OUTLINE = 'file = "boundary.geojson"'
+
+
+def test_products_can_have_the_original_s_names(country: Path) -> None:
+    named = (OUTLINE, 'country = "Deutschland"\n[products]\nnames = "original"')
+    run = opened(changed(country, named))
+    names = [run.product(kind).name for kind in ("mosaic", "sieved", "labels")]
+    assert names == [
+        "DE_10m_3035_classified.tif",
+        "DE_10m_3035_classified_sieved.tif",
+        "DE_10m_3035_label.tif",
+    ]
+    assert run.final_map.name == names[1]
+    before = opened(changed(country, named, BEFORE))
+    assert before.final_map.name == before.product("mosaic").name == names[1]
+    with pytest.raises(InputError, match=r"boundary.country = ''; expected a country"):
+        plan_country(changed(country, (OUTLINE, OUTLINE + '\n[products]\nnames = "original"')))
+
+
+def opened(path: Path) -> Country:
+    return Country(read_country(path), path.parent, Ledger(path.parent / "x"), path.parent / "x")
 
 
 class Count(Callback):

@@ -1,0 +1,76 @@
+"""Pixels of a run's maps, counted chunk by chunk for the report: classes, labels, no data."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import dask.array as da
+import numpy as np
+
+from osm4eo_xr.geodesy import pixel_area
+from osm4eo_xr.grid import geobox_of
+from osm4eo_xr.legend import NO_DATA
+
+if TYPE_CHECKING:
+    from osm4eo_xr.country.context import Country
+
+
+def tile_coverage(run: Country) -> dict[str, dict[str, Any]]:
+    """Return for each tile what its scene went by, and how much of it has no class.
+
+    Returns
+    -------
+    dict
+        By tile id: ``validity``, the sources of ``rasters.validity`` in words, and ``no_data``,
+        the share (0-1) of the classified map's pixels without a class, counted from the map.
+    """
+    return {
+        tile.id: {
+            "validity": run.open_scene(tile).attrs["validity"],
+            "no_data": round(_share_without_data(run, tile.id), 6),
+        }
+        for tile in run.tiles
+    }
+
+
+def _share_without_data(run: Country, tile: str) -> float:
+    """Count a tile's pixels without a class, chunk by chunk."""
+    from osm4eo_xr.rasters.open import open_raster
+
+    classified = open_raster(run.out / "classified" / f"{tile}.tif")
+    return float((da.asarray(classified.data) == NO_DATA).mean().compute())
+
+
+def class_areas(run: Country) -> list[dict[str, Any]]:
+    """Count pixels per class of the final map and, if the run has labels, of these.
+
+    Returns
+    -------
+    list of dict
+        By class: ``id``, ``class``, ``name``; ``pixels``, ``km2`` and ``share`` (0-1, of all
+        classified land) of the final map; ``labeled_km2`` of the labels.
+    """
+    counts, area = _crossed(run)
+    pixel, land = area / 1e6, int(counts[:, list(run.legend.ids)].sum())
+    rows = []
+    for c in run.legend.classes:
+        pixels = int(counts[:, c.id].sum())
+        row = {"id": c.id, "class": c.slug, "name": c.name, "pixels": pixels}
+        row |= {"km2": round(pixels * pixel, 4), "share": round(pixels / land, 6) if land else 0.0}
+        if run.settings.labels is not None:
+            row["labeled_km2"] = round(int(counts[c.id].sum()) * pixel, 4)
+        rows.append(row)
+    return rows
+
+
+def _crossed(run: Country) -> tuple[np.ndarray, float]:
+    """Return pixels by label (0 = none, or no labels) and class, and a pixel's area in m²."""
+    from osm4eo_xr.rasters.open import open_raster
+
+    final = open_raster(run.final_map)
+    codes = final.data.ravel().astype(np.uint16)
+    if run.settings.labels is not None:
+        labels = open_raster(run.product("labels")).data.rechunk(final.data.chunks)
+        codes += np.uint16(256) * labels.ravel().astype(np.uint16)
+    counts = da.bincount(codes, minlength=1 << 16).compute()
+    return counts.reshape(256, 256), pixel_area(geobox_of(final))
