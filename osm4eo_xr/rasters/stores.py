@@ -129,15 +129,12 @@ def _open(path: str) -> xr.Dataset:
     if netcdf:
         with extra("netcdf", f"reading {path}"):
             import h5netcdf  # noqa: F401 - xarray's engine for it
-            import h5py
     options: Any = {"engine": "h5netcdf" if netcdf else "zarr", "chunks": None}
     if not netcdf and "://" not in path:
         options["consolidated"] = False  # a folder lists its arrays itself
     try:
         if netcdf and "://" not in path:
-            # h5netcdf reads this before all its fields are set; if that fails, so does its __del__.
-            with h5py.File(path) as file:
-                file.attrs.get("_nc3_strict")
+            _look_at_root(path)
         return xr.open_dataset(
             path,
             cache=False,
@@ -149,6 +146,17 @@ def _open(path: str) -> xr.Dataset:
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         reason = str(error).partition("\n")[0] or type(error).__name__
         raise InputError(f"{path} is no Zarr store or NetCDF-4 file of arrays: {reason}") from None
+
+
+def _look_at_root(path: str) -> None:
+    """Read what h5netcdf reads before all its fields are set: failing there, it fails twice.
+
+    Its ``__del__`` then raises as well, which Python reports on standard error.
+    """
+    import h5py
+
+    with h5py.File(path) as file:
+        file.attrs.get("_nc3_strict")
 
 
 def _layers(name: str, variable: xr.DataArray, path: str) -> list[Layer]:
