@@ -25,6 +25,7 @@ from osm4eo_xr.cluster.local_processes import (
     SpawnedWorker,
     SpawnTurns,
     end_if_starting,
+    unguarded_error,
 )
 from osm4eo_xr.cluster.security import (
     PROTOCOL,
@@ -220,10 +221,7 @@ def _local_client(site: LocalSite) -> Iterator[Client]:
             )
         except RuntimeError as error:
             if _mark(scratch).exists():
-                raise InputError(
-                    "the script opens a cluster wherever it is imported, as each worker does",
-                    expected='what opens a cluster below if __name__ == "__main__":',
-                ) from None
+                raise unguarded_error() from None
             raise InputError(
                 f"cluster {site.name!r}: a worker process did not start: "
                 f"{' '.join(str(error).split())}",

@@ -5,12 +5,16 @@ from __future__ import annotations
 import asyncio
 import multiprocessing
 import os
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 from distributed import Nanny
+
+from osm4eo_xr.errors import InputError
 
 UNGUARDED = "OSM4EO_XR_UNGUARDED"
 """Names the file that a worker leaves whose start ran its parent's script, cluster and all."""
@@ -27,6 +31,26 @@ def end_if_starting() -> None:
     if mark := os.environ.get(UNGUARDED):
         Path(mark).touch()
     raise SystemExit(1)
+
+
+def unguarded_error() -> InputError:
+    """Return the error of a script without a guard; uncaught, it ends the script in one line."""
+    error = InputError(
+        "the script opens a cluster wherever it is imported, as each worker does",
+        expected='what opens a cluster below if __name__ == "__main__":',
+    )
+    before = sys.excepthook
+
+    def report(
+        kind: type[BaseException], raised: BaseException, trace: TracebackType | None
+    ) -> None:
+        if raised is error:
+            sys.stderr.write(f"error: {error}\n")
+        else:
+            before(kind, raised, trace)
+
+    sys.excepthook = report
+    return error
 
 
 class SpawnTurns:
