@@ -1,8 +1,14 @@
 """The error types for bad input and missing extras, one line at the command line; a warning."""
 
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Self
+
+Spell = Callable[[str, str], str]
+"""How a front end spells a parameter, given its name and a value, which may be empty."""
+
+_PARAMETER = re.compile(r"\{([a-z_.]+)(?:=([^{}]*))?\}")
 
 
 class InputError(ValueError):
@@ -19,12 +25,16 @@ class InputError(ValueError):
     expected : str, optional
         What can be used instead: a noun phrase.
     advice : str, optional
-        What to do, in the imperative.
+        What to do, in the imperative. A parameter that settles it stands in braces, with a value
+        or without: ``str`` writes it as Python does, the command line as its option.
 
     Examples
     --------
-    >>> print(InputError("size is 0", expected="1 or more pixels", advice="raise --size"))
-    size is 0; expected 1 or more pixels; raise --size
+    >>> error = InputError("size is 0", expected="1 or more pixels", advice="pass {size=64}")
+    >>> print(error)
+    size is 0; expected 1 or more pixels; pass size=64
+    >>> error.line(lambda name, value: f"--{name} {value}")
+    'size is 0; expected 1 or more pixels; pass --size 64'
     """
 
     def __init__(self, given: str, *, expected: str = "", advice: str = "") -> None:
@@ -34,9 +44,14 @@ class InputError(ValueError):
         self.advice = advice
 
     def __str__(self) -> str:
-        """Return the one line."""
+        """Return the one line, parameters written as in Python."""
+        return self.line(as_argument)
+
+    def line(self, spell: Spell) -> str:
+        """Return the one line, parameters of the advice as a front end spells them."""
         expected = self.expected and f"expected {self.expected}"
-        return "; ".join(_joined(part) for part in (self.given, expected, self.advice) if part)
+        advice = _PARAMETER.sub(lambda found: spell(found[1], found[2] or ""), self.advice)
+        return "; ".join(_joined(part) for part in (self.given, expected, advice) if part)
 
     def within(self, place: object) -> Self:
         """Return the same error, its ``given`` led by the file or section that it was found in."""
@@ -46,8 +61,16 @@ class InputError(ValueError):
 class InputWarning(UserWarning):
     """Input that was mended before it was used.
 
-    The message is one line that says what was wrong. The command line prints it as a note.
+    The message is one line that says what was wrong, or the ``InputError`` that would have been
+    raised. The command line prints it as a note.
     """
+
+
+def as_argument(name: str, value: str) -> str:
+    """Spell a parameter as Python does: ``name=value``."""
+    if name in ("boundary.layer", "points.layer"):
+        return "layer=, here or of geopandas.read_file"
+    return f"{name}={value}"
 
 
 def _joined(text: str) -> str:

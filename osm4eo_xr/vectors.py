@@ -47,7 +47,7 @@ def read_vector(
     layer : str
         Which of several layers; may stay empty where only one has geometries.
     option : str
-        How the caller names a layer, for messages.
+        The parameter by which the caller is told of a layer, for messages.
 
     Returns
     -------
@@ -104,7 +104,8 @@ def _layer(path: Path, what: str, layer: str, option: str) -> str:
         raise InputError(f"{what} {path} has no layer {layer!r}; it has {', '.join(known)}")
     if not layer and len(names) > 1:
         raise InputError(
-            f"{what} {path} has {len(names)} layers, {', '.join(names)}; name one with {option}"
+            f"{what} {path} has {len(names)} layers, {', '.join(names)}",
+            advice=f"name one with {{{option}}}",
         )
     return layer or names[0]
 

@@ -56,8 +56,8 @@ def test_of_several_layers_one_is_named(tmp_path: Path) -> None:
     POINTS.to_file(path, layer="first")
     assert len(read_vector(path, "points")) == 2
     POINTS[:1].to_file(path, layer="second")
-    with pytest.raises(InputError, match=r"has 2 layers, first, second; name one with --points-la"):
-        read_vector(path, "points", option="--points-layer")
+    with pytest.raises(InputError, match=r"has 2 layers, first, second; name one with layer="):
+        read_vector(path, "points", option="points.layer")
     assert len(read_vector(path, "points", layer="second")) == 1
     with pytest.raises(InputError, match=r"no layer 'third'; it has first, second"):
         read_vector(path, "points", layer="third")

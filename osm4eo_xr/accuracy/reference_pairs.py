@@ -56,8 +56,7 @@ def _open(path: Path, layer: str) -> Any:
         from osm4eo_xr.rasters.open import open_raster
 
         return open_raster(path)
-    option = "accuracy.layer in the country file, or --points-layer"
-    return read_vector(path, "reference points", layer=layer, option=option)
+    return read_vector(path, "reference points", layer=layer, option="points.layer")
 
 
 def _compare_rasters(

@@ -140,7 +140,8 @@ def asset_keys(
     if missing and not allow_missing:
         raise InputError(
             f"item {item['id']} has no asset for {', '.join(missing)}; it has "
-            f"{', '.join(item['assets'])}; choose other bands or pass allow_missing=True"
+            f"{', '.join(item['assets'])}",
+            advice="choose other bands or pass {allow_missing=True}",
         )
     return keys
 
@@ -163,8 +164,8 @@ def class_key(item: Mapping[str, Any], asset: str, *, allow_missing: bool) -> di
             return {"classes": key}
     if not allow_missing:
         raise InputError(
-            f"item {item['id']} has no asset {asset!r}; it has {', '.join(item['assets'])}; name "
-            f"it with asset= or pass allow_missing=True"
+            f"item {item['id']} has no asset {asset!r}; it has {', '.join(item['assets'])}",
+            advice="name it with {asset} or pass {allow_missing=True}",
         )
     return {}
 

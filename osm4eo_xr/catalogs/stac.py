@@ -249,7 +249,7 @@ def _with_stackstac(
 
     epsg = geobox.crs.epsg if geobox.crs is not None else None
     if epsg is None:
-        raise InputError("stackstac needs a grid with an EPSG code; use backend='odc'")
+        raise InputError("stackstac needs a grid with an EPSG code", advice="pass {backend='odc'}")
     bounds = geobox.boundingbox
     options: dict[str, Any] = {  # its declared types are too narrow for what it takes
         "epsg": epsg,

@@ -41,6 +41,7 @@ from osm4eo_xr.cli.options import (
 )
 from osm4eo_xr.cli.outputs import RASTER, VECTOR, Asked, outputs
 from osm4eo_xr.cli.signals import ended_by_signals, on_signal_stays
+from osm4eo_xr.cli.spelling import Spelling
 from osm4eo_xr.node import address_limit, raise_open_files
 from osm4eo_xr.progress import OUT, piece_bars, progress_bar
 
@@ -64,7 +65,8 @@ def main() -> None:
     """
     # Arrow's own pool keeps what it once had; land use is read before a map needs its memory.
     os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
-    warnings.showwarning = show_warning
+    spell = Spelling(app, sys.argv[1:])
+    warnings.showwarning = partial(show_warning, spell=spell)
     raise_open_files()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
@@ -75,7 +77,7 @@ def main() -> None:
         try:
             app()
         except Exception as error:  # noqa: BLE001 - no traceback at the command line
-            sys.exit(report_failure(error))
+            sys.exit(report_failure(error, spell))
 
 
 @app.command()

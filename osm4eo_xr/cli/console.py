@@ -16,7 +16,7 @@ from rich.progress import (
 )
 from rich.table import Table
 
-from osm4eo_xr.errors import InputWarning
+from osm4eo_xr.errors import InputError, InputWarning, Spell, as_argument
 from osm4eo_xr.progress import ERR, OUT
 
 if TYPE_CHECKING:
@@ -169,10 +169,14 @@ def print_note(text: str) -> None:
     ERR.print(f"[yellow]note:[/] {escape(text)}", soft_wrap=True, highlight=False)
 
 
-def show_warning(message: Warning | str, category: type[Warning], *where: Any) -> None:
+def show_warning(
+    message: Warning | str, category: type[Warning], *where: Any, spell: Spell = as_argument
+) -> None:
     """Print a warning as one note; of those that are not ours, say the kind."""
     del where  # a line of a library's code tells users nothing
-    text = " ".join(str(message).split())
+    inner = message.args[0] if isinstance(message, InputWarning) else message
+    said = inner.line(spell) if isinstance(inner, InputError) else str(message)
+    text = " ".join(said.split())
     print_note(text if issubclass(category, InputWarning) else f"{text} ({category.__name__})")
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from osm4eo_xr._version import __version__
 from osm4eo_xr.cli.console import print_error
-from osm4eo_xr.errors import InputError
+from osm4eo_xr.errors import InputError, Spell, as_argument
 from osm4eo_xr.files import full_disk
 from osm4eo_xr.node import explain
 
@@ -19,8 +19,15 @@ UNFORESEEN = 70  # EX_SOFTWARE of sysexits.h
 _READERS = {"rasterio", "pyogrio", "pyarrow", "osmium", "_osmium", "zarr", "numcodecs", "pyproj"}
 
 
-def report_failure(error: Exception) -> int:
+def report_failure(error: Exception, spell: Spell = as_argument) -> int:
     """Print the one line of an error and return the exit code.
+
+    Parameters
+    ----------
+    error : Exception
+        What ended the command.
+    spell : callable
+        How the command spells the parameters that the error advises.
 
     Returns
     -------
@@ -28,7 +35,7 @@ def report_failure(error: Exception) -> int:
         1 for input, files and disks; 70 for what nobody foresaw, whose traceback is saved.
     """
     if isinstance(error, InputError):
-        print_error(error)
+        print_error(error.line(spell))
     elif full_disk(error):
         print_error(f"the disk is full: {_place(error)}make room, or write elsewhere")
     elif (lack := explain(error)) is not None:

@@ -150,8 +150,8 @@ class JobPool:
         command = self.site.submit_command
         if shutil.which(command) is None:
             raise InputError(
-                f"no {command} on this machine, which cluster {self.site.name!r} submits jobs "
-                f"with; go to a login node of it or take --cluster local"
+                f"no {command} on this machine, which cluster {self.site.name!r} submits jobs with",
+                advice="go to a login node of it or take cluster local",
             )
         logs = Path(self.site.logs)
         logs.mkdir(parents=True, exist_ok=True)

@@ -120,10 +120,7 @@ def settle_offset(known: Evidence, look: Look | None = None) -> float:
     )
 
 
-ADVICE = (
-    "pass offset=-0.1, or offset=0 if it was removed (--offset, or offset in [[scenes]]); the "
-    "SAFE folder states it itself"
-)
+ADVICE = "pass {offset=-0.1}, or {offset=0} if it was removed; the SAFE folder states it itself"
 """How the offset is given."""
 
 

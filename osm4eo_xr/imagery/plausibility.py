@@ -53,10 +53,6 @@ _DISPLAY_MAX = 255
 _DIM_MAX = 1500  # DN; a land scene's infrared exceeds reflectance 0.15 somewhere
 _LOOK_ORDER = ("nir", "nir08", "swir16", "rededge3", "red", "blue")  # brightest over land first
 
-OFFSET_OPTION = "offset= (--offset, or offset in [[scenes]])"
-SCALE_OPTION = "scale= (--scale, or scale in [[scenes]])"
-NODATA_OPTION = "nodata= (--nodata, or nodata in [[scenes]])"
-
 
 @dataclass(frozen=True)
 class Finding:
@@ -87,7 +83,7 @@ def judge_band(values: np.ndarray, *, integer: bool | None = None) -> Finding | 
             f"{values.min():.4g}; {_share(count, values.size)} are {number:.5g}), which no "
             f"reflectance is",
             "a no-data value for fill",
-            f"state the stored number with {NODATA_OPTION}, or tag the file",
+            "state the stored number with {nodata}, or tag the file",
         )
     negative = np.count_nonzero(values < _NEGATIVE)
     if negative > _NEGATIVE_SHARE * values.size:
@@ -95,7 +91,7 @@ def judge_band(values: np.ndarray, *, integer: bool | None = None) -> Finding | 
             f"{_share(negative, values.size)} of the reflectances are below {_NEGATIVE} "
             f"({_quantiles(values)}), as where an offset is applied to pixels that have lost it",
             f"at most {_NEGATIVE_SHARE:.0%} of them",
-            f"pass {OFFSET_OPTION}: 0 if it was removed from the pixels",
+            "pass {offset=0} if it was removed from the pixels",
         )
     wrapped = np.count_nonzero(values > _WRAPPED)
     whole = integer is not False and values.max() <= _UINT16
@@ -104,7 +100,7 @@ def judge_band(values: np.ndarray, *, integer: bool | None = None) -> Finding | 
             f"{_share(wrapped, values.size)} of the values would be reflectances above "
             f"{_WRAPPED:g} ({_quantiles(values)}), as numbers below 0 that were stored as uint16",
             f"reflectances up to {_BRIGHTEST}",
-            f"make the file again from its source, or pass {SCALE_OPTION}",
+            "make the file again from its source, or pass {scale}",
         )
     bright = np.count_nonzero(values > _BRIGHTEST)
     if bright > _BRIGHT_SHARE * values.size:
@@ -113,8 +109,8 @@ def judge_band(values: np.ndarray, *, integer: bool | None = None) -> Finding | 
             f"{_BRIGHTEST} ({_quantiles(values)}), as digital numbers, percent, 0-255 or radiances "
             f"are",
             f"at most {_BRIGHTEST}",
-            f"pass {SCALE_OPTION}: 1e-4 for x10000, 1e-3 for x1000, 1e-2 for percent; radiances "
-            f"cannot be used",
+            "pass {scale}: 1e-4 for x10000, 1e-3 for x1000, 1e-2 for percent; radiances cannot be "
+            "used",
         )
     return None
 
@@ -139,7 +135,7 @@ def judge_bands(values: np.ndarray) -> Finding | None:
             f"{_share(count, seen.shape[1])} of the pixels are {number:.4g} in every band, as a "
             f"frame that nobody tagged",
             "a no-data value for fill",
-            f"state the stored number with {NODATA_OPTION}, or tag the file",
+            "state the stored number with {nodata}, or tag the file",
         )
     return None
 
@@ -149,7 +145,7 @@ def _too_dark(top: float) -> Finding:
         f"99 % of the reflectances of every band are below {top:.2g}, as where a scale is applied "
         f"twice",
         f"some above {_DARKEST}",
-        f"pass {SCALE_OPTION}: 1 if the numbers are reflectance already",
+        "pass {scale=1} if the numbers are reflectance already",
     )
 
 
@@ -223,7 +219,7 @@ def report(findings: Iterable[tuple[str, Finding]], where: str, *, settled: bool
         )
         if not settled:
             raise said
-        warnings.warn(str(said), InputWarning, stacklevel=3)
+        warnings.warn(InputWarning(said), stacklevel=3)
         return
 
 
@@ -288,12 +284,12 @@ def _refuse_dim(high: float, where: str) -> None:
         raise InputError(
             f"{where} holds integers up to {high:g} in all bands, like a display image",
             expected="reflectance x10000",
-            advice=f"open the original, or pass {SCALE_OPTION}: 1e-4 if it is just dark",
+            advice="open the original, or pass {scale=1e-4} if it is just dark",
         )
     raise InputError(
         f"{where} holds integers up to {high:g} in all bands",
         expected="reflectance x1000, or x10000 of a dark scene",
-        advice=f"pass {SCALE_OPTION}: 1e-3 or 1e-4",
+        advice="pass {scale=1e-3} or {scale=1e-4}",
     )
 
 

@@ -65,8 +65,8 @@ def default_scaling(
         return tagged
     if dtype.itemsize == 1:
         raise InputError(
-            f"{where} holds {dtype} values, which is a display image; expected reflectance as "
-            f"uint16 digital numbers or floats; open the original, or pass scale= and offset= "
-            f"(--scale, --offset)"
+            f"{where} holds {dtype} values, which is a display image",
+            expected="reflectance as uint16 digital numbers or floats",
+            advice="open the original, or pass {scale} and {offset}",
         )
     return (DN_SCALE, 0.0) if np.issubdtype(dtype, np.integer) else (1.0, 0.0)

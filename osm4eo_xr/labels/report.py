@@ -118,7 +118,7 @@ def _count(
     parts = [first, second]
     if boundary is not None:
         if not isinstance(boundary, gpd.GeoDataFrame):
-            boundary = read_vector(boundary, "boundary", option="--boundary-layer")
+            boundary = read_vector(boundary, "boundary", option="boundary.layer")
         ones = {"class_id": np.ones(len(boundary), np.uint8)}
         place = gpd.GeoDataFrame(ones, geometry=boundary.geometry.to_numpy(), crs=boundary.crs)
         parts.append(da.asarray(rasterize_labels(place, labels.copy(data=first)).data) > 0)

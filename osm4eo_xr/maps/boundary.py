@@ -16,7 +16,6 @@ from shapely.geometry.base import BaseGeometry
 from osm4eo_xr.errors import InputError, InputWarning
 from osm4eo_xr.geodesy import segmentized
 from osm4eo_xr.osm.repair import polygons_of
-from osm4eo_xr.places.outlines import OPTION
 from osm4eo_xr.vectors import read_vector
 
 
@@ -31,7 +30,7 @@ def read_boundary(
         shape = _mended(np.array([boundary]))[0]
     else:
         is_frame = isinstance(boundary, gpd.GeoDataFrame)
-        frame = boundary if is_frame else read_vector(boundary, "boundary", option=OPTION)
+        frame = boundary if is_frame else read_vector(boundary, "boundary", option="boundary.layer")
         if frame.crs is None:
             raise InputError("the boundary has no CRS; set one, for example with .set_crs(4326)")
         shapes = _mended(frame.geometry.to_numpy())

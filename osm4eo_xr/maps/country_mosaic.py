@@ -100,7 +100,7 @@ def mosaic(
         if not isinstance(boundary, str | Path | None):
             raise InputError(
                 f"country {country!r} with a boundary that is no file",
-                advice="give boundary= the path of a boundaries file, or leave it out",
+                advice="give {boundary} the path of a boundaries file, or leave it out",
             )
         boundary = country_boundary(country, boundary)
     if rule not in (None, *get_args(Rule)):
@@ -109,7 +109,7 @@ def mosaic(
     rule = rule or ("majority" if sure is None else "confidence")
     if rule == "confidence" and sure is None:
         raise InputError(
-            "rule 'confidence' needs a confidence raster per tile", advice="give confidence="
+            "rule 'confidence' needs a confidence raster per tile", advice="give {confidence}"
         )
     boxes = [geobox_of(m) for m in maps]
     maps, nodata = _one_nodata(maps)

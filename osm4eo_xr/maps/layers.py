@@ -118,8 +118,8 @@ def _check_map(class_map: xr.DataArray, threshold: float | None) -> None:
     if threshold is None:
         if dims != ("y", "x") or dtype != np.uint8:
             raise InputError(
-                f"layers are taken from a class map (y, x) of uint8, not {dims} of {dtype}; "
-                f"probabilities (class, y, x) need threshold="
+                f"layers are taken from a class map (y, x) of uint8, not {dims} of {dtype}",
+                advice="for probabilities (class, y, x) pass {threshold}",
             )
     elif not 0 < threshold <= 1:
         raise InputError(f"threshold={threshold}; give a probability above 0, at most 1")

@@ -68,7 +68,9 @@ def import_keras(
         raise _damaged(path, error) from None
     legend = legend or default_legend()
     if bands is None and net.bands not in _BANDS:
-        raise InputError(f"{path} takes {net.bands} bands", advice="name them in order with bands=")
+        raise InputError(
+            f"{path} takes {net.bands} bands", advice="name them in order with {bands}"
+        )
     background = net.classes == len(legend.ids) + 1
     return Model(
         net=net,

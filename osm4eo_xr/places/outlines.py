@@ -13,9 +13,6 @@ from osm4eo_xr.vectors import read_vector
 if TYPE_CHECKING:
     import geopandas as gpd
 
-OPTION = "boundary.layer in the country file, or --boundary-layer"
-"""How one of several layers is named."""
-
 _COUNTRY_COLUMNS = ("ISO", "ADM0_A3", "CNTR", "NAME", "ADMIN", "SOVEREIGNT")
 
 
@@ -55,7 +52,7 @@ def country_boundary(
     """
     if boundaries is None:
         return _shipped(country)
-    frame = read_vector(boundaries, "boundary", layer=layer, option=OPTION)
+    frame = read_vector(boundaries, "boundary", layer=layer, option="boundary.layer")
     try:
         known = find_country(country)
         names, title = (known.iso3, known.iso, known.name), f"{known.name} ({known.iso3})"

@@ -86,6 +86,6 @@ def test_a_table_with_degrees_is_read(
 def test_of_several_layers_one_is_named(tmp_path: Path, forest: xr.DataArray) -> None:
     frame([8]).to_file(tmp_path / "p.gpkg", layer="first")
     frame([8, 12]).to_file(tmp_path / "p.gpkg", layer="second")
-    with pytest.raises(InputError, match=r"first, second; name one .*--points-layer"):
+    with pytest.raises(InputError, match=r"first, second; name one with layer="):
         assess(forest, tmp_path / "p.gpkg")
     assert assess(forest, tmp_path / "p.gpkg", layer="second").total == 2

@@ -1,6 +1,7 @@
 """What is refused as no reflectance, with which evidence; and that real scenes are not."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +67,7 @@ def test_what_cannot_be_reflectance_is_refused_with_evidence(
     message = str(caught.value)
     assert says in message
     assert "\n" not in message
-    assert "(--" in message  # the option that settles it
+    assert re.search(r"(scale|offset|nodata)=", message)  # what settles it
 
 
 def test_the_option_settles_it(tmp_path: Path) -> None:

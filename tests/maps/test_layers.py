@@ -186,7 +186,7 @@ def test_threshold_on_the_sum_of_the_layers_probabilities(dtype: str) -> None:
 @pytest.mark.usefixtures("no_compute")
 def test_thresholds_are_lazy_and_wrong_ones_are_named() -> None:
     assert extract_layer(probabilities(), "water", threshold=0.5).chunks is not None
-    with pytest.raises(InputError, match="need threshold="):
+    with pytest.raises(InputError, match=r"probabilities \(class, y, x\) pass threshold="):
         extract_layer(probabilities(), "water")
     with pytest.raises(InputError, match="leave it out for a class map"):
         extract_layer(class_map(), "water", threshold=0.5)

@@ -121,7 +121,7 @@ def _read_sheet(
     """Return classes, alternatives and what is labeled, in the order of the ids."""
     name = Path(sheet).name if isinstance(sheet, str | Path) else f"sheet {number}"
     if isinstance(sheet, str | Path):
-        sheet = read_vector(Path(sheet), "reference points", layer=layer, option="--points-layer")
+        sheet = read_vector(Path(sheet), "reference points", layer=layer, option="points.layer")
     place = _places(sheet, ids, name)
     labels = label_column(sheet, column, name)
     sure, labeled = _classes(sheet[labels], labels, legend, name)

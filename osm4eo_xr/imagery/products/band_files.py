@@ -95,7 +95,7 @@ def _refuse_landsat(found: list[Band]) -> None:
             raise InputError(
                 f"{band.path} is named as a Landsat file, whose bands are numbered otherwise",
                 expected="Sentinel-2",
-                advice="from Python, give names=, scale=2.75e-5 and offset=-0.2 (Collection 2)",
+                advice="for Collection 2 pass {names}, {scale=2.75e-5} and {offset=-0.2}",
             )
 
 
@@ -106,7 +106,8 @@ def choose_bands(named: list[Band], wanted: Sequence[str] | None, *, where: str)
         if band.name in by_name and band.name:
             raise InputError(
                 f"{where}: band {band.name} is there twice ({by_name[band.name].path} and "
-                f"{band.path}); name one file per band, or pass names= from Python"
+                f"{band.path})",
+                advice="name one file per band, or pass {names}",
             )
         by_name[band.name] = band
     if wanted is None:
@@ -114,9 +115,9 @@ def choose_bands(named: list[Band], wanted: Sequence[str] | None, *, where: str)
         if not chosen:
             raise InputError(
                 f"{where}: none of its {len(named)} bands has a known name "
-                f"({', '.join(b.name or 'unnamed' for b in named[:13])}); describe the file's "
-                f"bands, name its files after them, or from Python pass names=, for example "
-                f"names={list(METHOD_BANDS[:3])}"
+                f"({', '.join(b.name or 'unnamed' for b in named[:13])})",
+                advice="describe the file's bands, name its files after them, or pass {names}, for "
+                f"example {list(METHOD_BANDS[:3])}",
             )
         return chosen
     asked = [common_name(w) or w for w in wanted]

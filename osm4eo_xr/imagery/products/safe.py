@@ -210,7 +210,8 @@ def product_evidence(product: SafeProduct, band_id: str) -> Evidence:
     if known.stated is None and known.baseline and settle_offset(known):
         raise InputError(
             f"{product.name} is of baseline {product.baseline}, whose digital numbers carry an "
-            f"offset, but its metadata state none for {band_id}; {ADVICE}"
+            f"offset, but its metadata state none for {band_id}",
+            advice=ADVICE,
         )
     return known
 
@@ -221,7 +222,8 @@ def class_band(product: SafeProduct, *, tile: str | None) -> Band:
     if path is None:
         raise InputError(
             f"{product.name} (level {product.level}) has no scene classification; only products "
-            f"of level 2A have one, so open it without mask="
+            f"of level 2A have one",
+            advice="leave {mask} out",
         )
     (band,) = bands_of_file(path, resampling="nearest", nodata=0)
     return replace(band, name=CLASS_BAND, scaling=Scaling(1.0))
@@ -271,7 +273,7 @@ def _tile_of(product: SafeProduct, tile: str | None) -> str:
         return str(wanted)
     has = ", ".join(product.tiles) or "no tile"
     asked = "none was named" if tile is None else f"not {tile}"
-    raise InputError(f"{product.name} holds {has}; {asked}; pass tile= with one of them")
+    raise InputError(f"{product.name} holds {has}; {asked}", advice="pass {tile} with one of them")
 
 
 def _text(tree: ET.Element, tag: str) -> str | None:

@@ -88,7 +88,7 @@ def loose(folder: Path, number: int, name: str = "T33UUU_20180601T101031_B02_10m
 def test_the_day_of_acquisition_tells_nothing(tmp_path: Path) -> None:
     message = refusal(loose(tmp_path / "bright", 2000))
     assert "5 % of its numbers reach 2000, so pixels do not tell; expected" in message
-    assert "--offset, or offset in [[scenes]]" in message
+    assert "pass offset=-0.1, or offset=0" in message
     assert first(loose(tmp_path / "dark", 400)) == pytest.approx(0.04, abs=1e-6)
     beside = loose(tmp_path / "beside", 2000, "T33UUU_20180601T101031_B02.jp2")
     loose(tmp_path / "beside", 15, "T33UUU_20180601T101031_B10.jp2")

@@ -1,0 +1,59 @@
+"""How advice is spelled at the command line: an option, a key of the country file, or Python's."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from osm4eo_xr.errors import as_argument
+
+COUNTRY_KEYS = {
+    "scale": "[[scenes]]",
+    "offset": "[[scenes]]",
+    "nodata": "[[scenes]]",
+    "boundary.layer": "[boundary]",
+    "points.layer": "[accuracy]",
+}
+"""The table of the country file in which a parameter is a key, as its last word."""
+
+
+class Spelling:
+    """Spells parameters as the command does that some words call.
+
+    Parameters
+    ----------
+    app : Typer
+        The command line.
+    words : sequence of str
+        What follows ``osm4eo-xr``.
+    """
+
+    def __init__(self, app: Any, words: Sequence[str]) -> None:
+        self._app = app
+        self._words = words
+
+    def __call__(self, name: str, value: str) -> str:
+        """Return the option, or else the key in the country file, or else Python's argument."""
+        command = self._command()
+        option = "--" + name.replace(".", "-").replace("_", "-")
+        if option in {o for parameter in command.params for o in parameter.opts}:
+            return option if value in ("", "True") else f"{option} {value}"
+        if command.name == "run" and name in COUNTRY_KEYS:
+            key = name.rpartition(".")[2]
+            return (
+                f"{key} = {value} in {COUNTRY_KEYS[name]}"
+                if value
+                else f"{key} in {COUNTRY_KEYS[name]}"
+            )
+        return f"{as_argument(name, value)} from Python"
+
+    def _command(self) -> Any:
+        """Return the command that the words call."""
+        from typer.main import get_command
+
+        command: Any = get_command(self._app)
+        for word in self._words:
+            if word not in getattr(command, "commands", {}):
+                break
+            command = command.commands[word]
+        return command
