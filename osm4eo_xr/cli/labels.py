@@ -61,6 +61,8 @@ def labels(
     boundary_layer: BoundaryLayer = None,
 ) -> None:
     """Turn OpenStreetMap land use into a class raster on a scene's grid."""
+    from osm4eo_xr.background import do_ahead
+    from osm4eo_xr.cogs.levels import compile_overviews
     from osm4eo_xr.imagery.scene_grid import read_grid
 
     asked: Asked = [
@@ -73,6 +75,7 @@ def labels(
     with outputs(asked, [osm, *like, legend, boundary], overwrite=overwrite) as place:
         classes, outline = read_legend(legend), read_outline(boundary, country, boundary_layer)
         grid = read_grid(like)
+        do_ahead(compile_overviews)
         how: Any = {"legend": classes, "min_area": min_area}
         if not osm.is_dir() and not (polygons or claims or report or picture):
             from osm4eo_xr.labels.write import write_labels

@@ -6,7 +6,6 @@ import time
 
 from osm4eo_xr.progress import OUT
 
-_SIDE = 128  # pixels of the rasters that are shrunk
 _BANDS = (
     "blue",
     "green",
@@ -44,14 +43,9 @@ def _sieve() -> None:
 
 
 def _overviews() -> None:
-    """Shrink a block of classes, of few and of many, and one of quantities."""
-    import numpy as np
+    from osm4eo_xr.cogs.levels import compile_overviews
 
-    from osm4eo_xr.cogs.overviews import shrink_all
-
-    few = np.ones((1, _SIDE, _SIDE), np.uint8)
-    for block, classes in ((few, True), (few * 200, True), (few.astype(np.float32), False)):
-        shrink_all(block, (2, 4, 8), classes=classes, nodata=0)
+    compile_overviews()
 
 
 def _composites() -> None:

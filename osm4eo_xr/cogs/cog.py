@@ -26,7 +26,6 @@ Progress = Callable[[int, int], None]
 MOST_TASKS = 100_000
 """Tasks of one graph that a dask scheduler is given at most."""
 
-_SMALL = 2**25  # pixels; it takes more for compiled kernels to save the time of loading them
 _DEFAULT_CHUNK = 2048  # pixels, for rasters that are in memory
 
 
@@ -153,7 +152,6 @@ def _layout(raster: xr.DataArray, blocks: Any, categories: tuple[Category, ...])
         nodata=None if nodata is None else _plain(nodata),
         classes=bool(categories),
         colors=colors_of(categories) if dtype == np.uint8 else (),
-        compiled=math.prod(raster.shape) > _SMALL,
     )
 
 

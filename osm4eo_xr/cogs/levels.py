@@ -14,8 +14,6 @@ import rasterio
 from rasterio.enums import ColorInterp
 from rasterio.windows import Window
 
-from osm4eo_xr.cogs.overview_modes import modes
-
 if TYPE_CHECKING:
     from jaxtyping import Num
     from odc.geo.geobox import GeoBox
@@ -25,6 +23,8 @@ BLOCK = 512
 
 DEEPEST = BLOCK
 """Largest scale of which a block holds whole cells."""
+
+_COMPILED_SIDE = 16  # pixels of the blocks that kernels are compiled with
 
 GDAL_TYPES = {
     "uint8": "Byte",
@@ -57,9 +57,6 @@ class Layout:
         Whether pixels are classes (overviews by mode) or quantities (by mean).
     colors : tuple of (int, (int, int, int))
         Color of each class value, red, green, blue 0-255.
-    compiled : bool
-        Whether classes are shrunk by compiled kernels. They are faster where many pixels differ
-        from their neighbors, and take 0.5 s and 140 MB to load.
     """
 
     geobox: GeoBox
@@ -68,7 +65,6 @@ class Layout:
     nodata: float | None
     classes: bool
     colors: tuple[tuple[int, tuple[int, int, int]], ...] = ()
-    compiled: bool = True
 
     @property
     def scales(self) -> tuple[int, ...]:
@@ -88,20 +84,26 @@ def shrink_block(
     """
     if _is_empty(block, layout.nodata):
         return []
-    return [block, *_shrunk(block, [s for s in layout.scales if s <= DEEPEST], layout)]
+    scales = [s for s in layout.scales if s <= DEEPEST]
+    return [block, *_shrunk(block, scales, layout)]
 
 
 def _shrunk(
     block: Num[np.ndarray, "band y x"], scales: list[int], layout: Layout
 ) -> list[Num[np.ndarray, "band h w"]]:
     """Shrink a block by several factors."""
-    if layout.classes and not layout.compiled:
-        none = None if layout.nodata is None else int(layout.nodata)
-        bands = [modes(band, scales, none) for band in block]
-        return [np.stack(level) for level in zip(*bands, strict=True)]
-    from osm4eo_xr.cogs.overviews import shrink_all
+    from osm4eo_xr.cogs.overviews import shrink_all  # loads numba, which readers do without
 
     return shrink_all(block, scales, classes=layout.classes, nodata=layout.nodata)
+
+
+def compile_overviews() -> None:
+    """Compile the kernels for classes, few and many, and for quantities, or load them."""
+    from osm4eo_xr.cogs.overviews import shrink_all
+
+    few = np.ones((1, _COMPILED_SIDE, _COMPILED_SIDE), np.uint8)
+    for block, classes in ((few, True), (few * 200, True), (few.astype(np.float32), False)):
+        shrink_all(block, (2, 4, 8), classes=classes, nodata=0)
 
 
 class LevelFiles:

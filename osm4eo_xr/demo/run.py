@@ -19,6 +19,7 @@ from osm4eo_xr.accuracy.random_forest import random_forest_report
 from osm4eo_xr.background import do_ahead
 from osm4eo_xr.cluster.clusters import open_cluster
 from osm4eo_xr.cogs.cog import write_cog
+from osm4eo_xr.cogs.levels import compile_overviews
 from osm4eo_xr.demo import attribution, demo_osm_path, demo_scene_paths
 from osm4eo_xr.errors import MissingExtraError
 from osm4eo_xr.imagery.scenes import open_scene
@@ -113,7 +114,8 @@ def run_demo(
     Sentinel-2 L1C of Havelland, Germany, 2017-02-16, and the OpenStreetMap land use of the place.
     """
     out.mkdir(parents=True, exist_ok=True)
-    do_ahead(compile_inference, compile_sieve)  # done by the time that a model is trained
+    # Done by the time that labels are written and a model is trained.
+    do_ahead(compile_overviews, compile_inference, compile_sieve)
     demo, legend = _Demo(out, seed), default_legend()
     with demo.step("ten bands of two resolutions → scene"):
         scene = open_scene(demo_scene_paths(), chunks=_CHUNK)[:, window[0], window[1]]

@@ -92,7 +92,6 @@ def write_labels(
         nodata=NO_DATA,
         classes=True,
         colors=colors_of(categories),
-        compiled=False,
     )
     contents = Contents(categories, {"legend": legend.name})
     with (

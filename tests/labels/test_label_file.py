@@ -21,7 +21,7 @@ from osm4eo_xr.labels.write import write_labels
 from osm4eo_xr.legend import default_legend
 from osm4eo_xr.osm.landuse import write_landuse
 
-HEAVY = ("dask.array", "geopandas", "numba", "pandas", "pyarrow", "xarray")
+HEAVY = ("dask.array", "geopandas", "pandas", "pyarrow", "xarray")
 
 
 @pytest.fixture(scope="module")
