@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,12 +12,15 @@ from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
+    ProgressColumn,
     SpinnerColumn,
+    Task,
     TaskID,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.text import Text
 
 OUT = Console()
 """Results: tables and the paths of what was written."""
@@ -24,7 +28,34 @@ OUT = Console()
 ERR = Console(stderr=True)
 """Progress and errors, so that results can be piped."""
 
+EVENTS = logging.getLogger("osm4eo_xr.command")
+"""What a command shows, for those who log it; by itself it goes nowhere."""
+
+EVENTS.propagate = False
+EVENTS.addHandler(logging.NullHandler())
+
+_EVERY = 60.0  # seconds between two lines of one piece in a log
+_DONE = float("inf")  # when a piece that is done has its next line
+
+_shown = True
+
 ProgressCallback = Callable[[int, int], None]
+
+
+def show_progress(shown: bool) -> None:  # noqa: FBT001 - the one argument says it all
+    """Draw bars and lines of progress from now on, or none."""
+    global _shown  # noqa: PLW0603 - one terminal, one choice
+    _shown = shown
+
+
+def shows_progress() -> bool:
+    """Whether anybody wants to see progress."""
+    return _shown
+
+
+def draws_bars() -> bool:
+    """Whether progress is drawn as bars: at a terminal, unless nobody wants to see it."""
+    return _shown and ERR.is_terminal
 
 
 @contextmanager
@@ -38,9 +69,10 @@ def progress_bar(description: str) -> Iterator[ProgressCallback]:
 def piece_bars() -> Iterator[Callable[[str, int, int], None]]:
     """Draw one bar per piece of work; yields the callback ``watch(piece, done, total)``.
 
-    Without a terminal, as in a batch job's log, each quarter of a piece is a line.
+    Without a terminal, as in a batch job's log, a line a minute says how far a piece is, and one
+    that it is done.
     """
-    if not ERR.is_terminal:
+    if not draws_bars():
         yield _LogLines()
         return
     columns = (
@@ -48,6 +80,7 @@ def piece_bars() -> Iterator[Callable[[str, int, int], None]]:
         TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
+        _Rate(),
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )
@@ -62,18 +95,42 @@ def piece_bars() -> Iterator[Callable[[str, int, int], None]]:
         yield watch
 
 
+class _Rate(ProgressColumn):
+    """Steps per second, or per minute where they are slow."""
+
+    def render(self, task: Task) -> Text:
+        """Return the rate, nothing before it is known."""
+        return Text(_rate(task.finished_speed or task.speed or 0.0))
+
+
+def _rate(per_second: float) -> str:
+    if not per_second:
+        return ""
+    return f"{per_second:.1f}/s" if per_second >= 1 else f"{60 * per_second:.1f}/min"
+
+
 class _LogLines:
-    """Prints a line when a piece of work passes the next quarter."""
+    """Prints a line when a minute has passed since a piece's last one, and when it is done."""
 
     def __init__(self) -> None:
-        self.start = time.monotonic()
-        self.printed: dict[str, int] = {}
+        self.begun: dict[str, float] = {}
+        self.printed: dict[str, float] = {}
 
     def __call__(self, piece: str, done: int, total: int) -> None:
         """Take note of ``done`` of ``total``."""
-        quarter = 4 * done // max(total, 1)
-        if quarter > self.printed.get(piece, 0):
-            self.printed[piece] = quarter
-            seconds = time.monotonic() - self.start
-            line = f"{piece}: {done} of {total} after {seconds:.0f} s"
+        if not total:
+            return
+        now = time.monotonic()
+        begun = self.begun.setdefault(piece, now)
+        if done < total and now - self.printed.setdefault(piece, begun) < _EVERY:
+            return
+        if done >= total and self.printed.get(piece) == _DONE:
+            return
+        self.printed[piece] = _DONE if done >= total else now
+        line = f"{piece}: {done} of {total} after {now - begun:.0f} s"
+        if 0 < done < total:
+            line += f", about {(now - begun) * (total - done) / done:.0f} s left"
+        fields = {"piece": piece, "done": done, "total": total, "seconds": round(now - begun, 1)}
+        EVENTS.info(line, extra={"fields": fields})
+        if _shown:
             ERR.print(line, highlight=False, markup=False, soft_wrap=True)

@@ -1,4 +1,4 @@
-"""Progress: quarters as lines in a log, bars at a terminal."""
+"""Progress: a line a minute in a log, bars at a terminal."""
 
 import io
 import re
@@ -30,25 +30,51 @@ def lines(log: io.StringIO) -> list[str]:
     return [line.rpartition(" after ")[0] for line in log.getvalue().splitlines()]
 
 
-def test_a_log_gets_a_line_per_quarter(log: io.StringIO) -> None:
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Seconds that the progress believes to have passed: the one entry."""
+    now = [1000.0]
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+    return now
+
+
+def test_a_log_gets_a_line_a_minute_with_the_time_left(
+    log: io.StringIO, clock: list[float]
+) -> None:
     with progress_bar("mosaic") as told:
         for done in range(11):
             told(done, 10)
-    assert lines(log) == [
-        "mosaic: 3 of 10",
-        "mosaic: 5 of 10",
-        "mosaic: 8 of 10",
-        "mosaic: 10 of 10",
+            clock[0] += 25
+    assert log.getvalue().splitlines() == [
+        "mosaic: 3 of 10 after 75 s, about 175 s left",
+        "mosaic: 6 of 10 after 150 s, about 100 s left",
+        "mosaic: 9 of 10 after 225 s, about 25 s left",
+        "mosaic: 10 of 10 after 250 s",
     ]
 
 
-def test_pieces_are_told_apart_and_a_long_leap_is_one_line(log: io.StringIO) -> None:
+def test_a_terminal_gets_the_rate(screen: io.StringIO) -> None:
+    with progress_bar("sieve") as told:
+        for done in range(4):
+            told(done, 3)
+    assert re.search(r"\d/(s|min)", screen.getvalue())
+
+
+def test_who_wants_no_progress_gets_none(log: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(progress, "_shown", True)  # put back at the end
+    progress.show_progress(False)
+    with progress_bar("sieve") as told:
+        told(3, 3)
+    assert log.getvalue() == ""
+
+
+def test_pieces_are_told_apart_and_each_ends_once(log: io.StringIO) -> None:
     with piece_bars() as watch:
         watch("labels", 1, 2)
         watch("scene A", 9, 9)
         watch("labels", 2, 2)
         watch("labels", 2, 2)
-    assert lines(log) == ["labels: 1 of 2", "scene A: 9 of 9", "labels: 2 of 2"]
+    assert lines(log) == ["scene A: 9 of 9", "labels: 2 of 2"]
 
 
 def test_nothing_to_do_is_no_line_and_no_error(log: io.StringIO) -> None:
@@ -81,7 +107,7 @@ def test_a_terminal_gets_a_bar_per_piece(screen: io.StringIO) -> None:
         watch("scene A", 4, 4)
     plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", screen.getvalue())
     ends = [line.strip() for line in plain.splitlines() if "✓" in line][-2:]
-    assert [re.findall(r"scene .|./.", line) for line in ends] == [
+    assert [re.findall(r"scene .|\d/\d", line) for line in ends] == [
         ["scene A", "4/4"],
         ["scene B", "2/2"],
     ]

@@ -11,20 +11,21 @@ import sys
 import warnings
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
-from osm4eo_xr._version import __version__
 from osm4eo_xr.cli import accuracy, labels, models, places, training, warm
 from osm4eo_xr.cli.console import (
     print_findings,
     print_note,
     print_plan,
     print_throughput,
+    print_versions,
     show_warning,
 )
 from osm4eo_xr.cli.failures import report_failure
+from osm4eo_xr.cli.logs import logged, show_debug
 from osm4eo_xr.cli.options import (
     BoundaryLayer,
     LegendFile,
@@ -34,6 +35,7 @@ from osm4eo_xr.cli.options import (
     Overwrite,
     Scale,
     Seed,
+    computing_on,
     open_checked,
     read_legend,
     read_outline,
@@ -43,15 +45,33 @@ from osm4eo_xr.cli.outputs import RASTER, VECTOR, Asked, outputs
 from osm4eo_xr.cli.signals import ended_by_signals, on_signal_stays
 from osm4eo_xr.cli.spelling import Spelling
 from osm4eo_xr.node import address_limit, raise_open_files
-from osm4eo_xr.progress import OUT, piece_bars, progress_bar
+from osm4eo_xr.progress import OUT, piece_bars, progress_bar, show_progress
 
 app = typer.Typer(
     name="osm4eo-xr",
     help="Land-use maps of whole countries at 10 m, from OpenStreetMap and Sentinel-2.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(models.app, name="models")
+
+Center = Literal[
+    "original-train",
+    "original-predict",
+    "0",
+    "1",
+    "2",
+    "3",
+    "4",
+    "5",
+    "6",
+    "7",
+    "8",
+    "9",
+    "10",
+    "11",
+]
 
 ClassMap = Annotated[Path, typer.Argument(help="Class map (GeoTIFF, COG or VRT).")]
 ModelFolder = Annotated[Path, typer.Option("--model", help="Folder of a trained model.")]
@@ -120,10 +140,15 @@ def classify(
         Path | None, typer.Option(help="Also write the greatest less the second (0-250).")
     ] = None,
     center: Annotated[
-        str | None,
-        typer.Option(help="Window models: original-train (r-5 … r+6), original-predict or 0-11."),
+        Center | None,
+        typer.Option(
+            help="Window models: original-train (r-5 … r+6), original-predict or 0-11.",
+        ),
     ] = None,
-    engine: Annotated[str, typer.Option(help="auto, jax, onnx (extra onnx) or winograd.")] = "auto",
+    engine: Annotated[
+        Literal["auto", "jax", "onnx", "winograd"],
+        typer.Option(help="What computes; onnx is an extra."),
+    ] = "auto",
     scale: Scale = None,
     offset: Offset = None,
     nodata: NoData = None,
@@ -161,7 +186,9 @@ def sieve(
     class_map: ClassMap,
     out: Out,
     size: Annotated[int, typer.Option(help="Smallest region that is kept, in pixels.")] = 64,
-    connectivity: Annotated[int, typer.Option(help="4 or 8 neighbors.")] = 8,
+    connectivity: Annotated[
+        Literal["4", "8"], typer.Option(help="Neighbors that make pixels one region.")
+    ] = "8",
     protect: Annotated[
         list[str] | None,
         typer.Option("--protect", help="Class to keep whatever its size, by name, id or clc:NN."),
@@ -185,7 +212,7 @@ def sieve(
         sieved = sieve_map(
             opened,
             size=size,
-            connectivity=connectivity,
+            connectivity=int(connectivity),
             protected=[classes.find(name).id for name in protect or ()],
             reread=True,
         )
@@ -205,7 +232,7 @@ def mosaic(
     ] = None,
     boundary_layer: BoundaryLayer = None,
     rule: Annotated[
-        str | None, typer.Option(help="Who wins where maps overlap: majority or first.")
+        Literal["majority", "first"] | None, typer.Option(help="Who wins where maps overlap.")
     ] = None,
     legend: LegendFile = None,
     overwrite: Overwrite = False,
@@ -226,7 +253,7 @@ def extract(
     class_map: ClassMap,
     layer: Annotated[list[str], typer.Option("--layer", help="Class by name, id or clc:NN.")],
     out: Out,
-    codes: Annotated[str, typer.Option(help="What pixels hold: id, clc or mask.")] = "id",
+    codes: Annotated[Literal["id", "clc", "mask"], typer.Option(help="What pixels hold.")] = "id",
     min_area: Annotated[float, typer.Option(min=0, help="Smallest patch and hole, m².")] = 0.0,
     threshold: Annotated[
         float | None, typer.Option(help="CLASS_MAP holds probabilities; least one, 0 to 1.")
@@ -323,18 +350,42 @@ def _print_scripts(cluster: str) -> None:
 
 def _print_version(show: bool) -> None:
     if show:
-        OUT.print(f"osm4eo_xr {__version__}")
+        print_versions()
         raise typer.Exit
 
 
 @app.callback()
 def _root(
+    context: typer.Context,
     *,
+    cluster: Annotated[
+        str | None, typer.Option(help="Cluster (name or YAML file) to compute on.")
+    ] = None,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="Threads; of each worker if there is a cluster.")
+    ] = None,
+    memory: Annotated[
+        str | None, typer.Option(help='Memory of each worker of a cluster, such as "8 GB".')
+    ] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Show no progress.")] = False,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", help="Show what the steps log, and whole tracebacks.")
+    ] = False,
+    log_file: Annotated[
+        Path | None, typer.Option(help="Append what happens to this file, a JSON line each.")
+    ] = None,
     version: Annotated[
         bool,
         typer.Option(
-            "--version", callback=_print_version, is_eager=True, help="Print the version."
+            "--version", callback=_print_version, is_eager=True, help="Print versions and devices."
         ),
     ] = False,
 ) -> None:
     del version  # handled by its callback
+    if log_file is not None:
+        context.with_resource(logged(log_file))
+    if verbose:
+        show_debug()
+    show_progress(not quiet)
+    if cluster or threads or memory:
+        context.with_resource(computing_on(cluster, threads, memory))

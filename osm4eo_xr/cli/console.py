@@ -16,8 +16,9 @@ from rich.progress import (
 )
 from rich.table import Table
 
+from osm4eo_xr._version import __version__
 from osm4eo_xr.errors import InputError, InputWarning, Spell, as_argument
-from osm4eo_xr.progress import ERR, OUT
+from osm4eo_xr.progress import ERR, EVENTS, OUT, draws_bars, shows_progress
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,7 +36,7 @@ def training_bar() -> Iterator[Callable[[Status], None]]:
 
     Without a terminal each epoch is a line.
     """
-    if not ERR.is_terminal:
+    if not draws_bars():
         yield _epoch_lines()
         return
     columns = (
@@ -66,7 +67,9 @@ def _epoch_lines() -> Callable[[Status], None]:
     def watch(status: Status) -> None:
         if status.step * status.epochs == status.epoch * status.steps:
             text = f"epoch {status.epoch} of {status.epochs}: {_training_text(status)}"
-            ERR.print(text, highlight=False)
+            EVENTS.info(text)
+            if shows_progress():
+                ERR.print(text, highlight=False)
 
     return watch
 
@@ -93,6 +96,26 @@ def sample_table(counts: pd.DataFrame) -> Table:
         else:
             table.add_row(str(slug), *["-"] * len(splits), "no labeled pixel")
     return table
+
+
+def print_versions() -> None:
+    """Print the versions of the package and of what its numbers hang on, and jax's devices."""
+    import platform
+
+    import jax
+    import pyproj
+    import rasterio
+
+    devices = ", ".join(str(d.device_kind) for d in jax.devices())
+    facts = {
+        "osm4eo_xr": __version__,
+        "Python": platform.python_version(),
+        "GDAL": rasterio.__gdal_version__,
+        "PROJ": pyproj.proj_version_str,
+        "jax": f"{jax.__version__} on {devices}",
+    }
+    for name, value in facts.items():
+        OUT.print(f"{name} {value}", soft_wrap=True, highlight=False)
 
 
 def print_plan(plan: Plan) -> None:
@@ -166,6 +189,7 @@ def print_findings(findings: Sequence[Finding]) -> None:
 
 def print_note(text: str) -> None:
     """Print a remark on standard error."""
+    EVENTS.warning(text)
     ERR.print(f"[yellow]note:[/] {escape(text)}", soft_wrap=True, highlight=False)
 
 
@@ -183,4 +207,5 @@ def show_warning(
 def print_error(message: object) -> None:
     """Print ``message`` as the one line of an error, whatever line breaks it holds."""
     text = " ".join(str(message).split())
+    EVENTS.error(text)
     ERR.print(f"[bold red]error:[/] {escape(text)}", soft_wrap=True, highlight=False)

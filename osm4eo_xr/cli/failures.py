@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import tempfile
 import traceback
 from pathlib import Path
@@ -11,6 +12,8 @@ from osm4eo_xr.cli.console import print_error
 from osm4eo_xr.errors import InputError, Spell, as_argument
 from osm4eo_xr.files import full_disk
 from osm4eo_xr.node import explain
+
+logger = logging.getLogger(__name__)
 
 FAILED = 1
 UNFORESEEN = 70  # EX_SOFTWARE of sysexits.h
@@ -45,6 +48,7 @@ def report_failure(error: Exception, spell: Spell = as_argument) -> int:
     elif isinstance(error, OSError) or _of_a_reader(error):
         print_error(str(error) or type(error).__name__)
     else:
+        logger.debug("traceback", exc_info=error)
         print_error(
             f"unforeseen {type(error).__name__}: {error}; this is a mistake of osm4eo-xr "
             f"{__version__}, please report it{_saved(error)}"

@@ -18,7 +18,11 @@ from osm4eo_xr.progress import OUT
 if TYPE_CHECKING:
     from osm4eo_xr.models.model import Model
 
-app = typer.Typer(help="List, show, check and import models.", no_args_is_help=True)
+app = typer.Typer(
+    help="List, show, check and import models.",
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 
 ModelPath = Annotated[Path, typer.Argument(help="Folder of a model.")]
 

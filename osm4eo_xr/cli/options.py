@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -36,6 +38,35 @@ Offset = Annotated[
 ]
 NoData = Annotated[float | None, typer.Option("--nodata", help="Digital number that is no data.")]
 Seed = Annotated[int, typer.Option("--seed", help="Seed of every random choice.")]
+
+
+@contextmanager
+def computing_on(cluster: str | None, threads: int | None, memory: str | None) -> Iterator[None]:
+    """Compute what the block asks for on a cluster, or with some threads of this process.
+
+    Raises
+    ------
+    InputError
+        If there is memory without a cluster, or the cluster cannot be opened.
+    """
+    if cluster is None:
+        if memory is not None:
+            raise InputError(
+                f"--memory {memory} without --cluster",
+                expected="a cluster, whose workers it is the memory of",
+                advice="add --cluster local before the command",
+            )
+        import dask.config
+
+        with dask.config.set(num_workers=threads):
+            yield
+        return
+    from osm4eo_xr.cluster.clusters import open_cluster
+
+    size = {"threads": threads, "memory": memory}
+    given = {name: value for name, value in size.items() if value is not None}
+    with open_cluster(cluster, **({"cpu": given} if given else {})):
+        yield
 
 
 def write_raster(raster: xr.DataArray, path: Path, legend: Legend | None) -> None:

@@ -28,7 +28,7 @@ LINES = 3
 SECONDS = 60
 BYTES = 4 * 10**9
 
-_PROGRESS = re.compile(r": \d+ of \d+ after \d+ s$|^epoch \d+ of \d+: ")
+_PROGRESS = re.compile(r": \d+ of \d+ after \d+ s(, about \d+ s left)?$|^epoch \d+ of \d+: ")
 _BESIDE = (".qml", ".stac.json", ".tif.aux.xml")
 _DEADLOCK = 240  # seconds by the clock, for machines that have much else to do
 _WORN = 2_500_000_000  # bytes at which a worker is replaced

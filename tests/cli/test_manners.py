@@ -1,0 +1,122 @@
+"""Options before every command: where and how it computes, what it shows, what it logs."""
+
+import json
+from pathlib import Path
+
+import dask.config
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from osm4eo_xr import progress
+from osm4eo_xr.cli import options
+from osm4eo_xr.cli.app import app
+from osm4eo_xr.cli.options import computing_on
+from osm4eo_xr.cogs.cog import write_cog
+from osm4eo_xr.errors import InputError
+from osm4eo_xr.grid import georeference, target_geobox
+
+
+@pytest.fixture
+def class_map(tmp_path: Path) -> Path:
+    pixels = np.random.default_rng(0).integers(1, 13, (48, 64)).astype(np.uint8)
+    box = target_geobox((4_320_000, 3_210_000, 4_320_640, 3_210_480))
+    return write_cog(georeference(pixels, box, attrs={"nodata": 0}), tmp_path / "in.tif")
+
+
+@pytest.fixture(autouse=True)
+def _as_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(progress, "_shown", True)
+
+
+def call(*arguments: str | Path) -> tuple[int, str]:
+    """Return a command's exit code, and all that it shows."""
+    result = CliRunner().invoke(app, [str(a) for a in arguments])
+    return result.exit_code, result.output
+
+
+@pytest.mark.parametrize("command", [[], ["sieve"], ["models"], ["models", "show"]])
+def test_a_short_option_asks_for_help(command: list[str]) -> None:
+    assert call(*command, "-h") == call(*command, "--help")
+
+
+@pytest.mark.parametrize(
+    ("command", "option", "choices"),
+    [
+        ("classify", "--engine", ("auto", "winograd")),
+        ("classify", "--center", ("original-train", "11")),
+        ("sieve", "--connectivity", ("4", "8")),
+        ("mosaic", "--rule", ("majority", "first")),
+        ("extract", "--codes", ("clc", "mask")),
+    ],
+)
+def test_a_wrong_choice_is_answered_with_the_right_ones(
+    command: str, option: str, choices: tuple[str, ...]
+) -> None:
+    code, shown = call(command, "in.tif", "--out", "out.tif", option, "nonsense")
+    assert code == 2
+    assert all(f"'{choice}'" in shown for choice in choices), shown
+
+
+def test_versions_tell_what_numbers_hang_on() -> None:
+    code, shown = call("--version")
+    assert code == 0
+    assert [line.split()[0] for line in shown.splitlines()] == [
+        "osm4eo_xr", "Python", "GDAL", "PROJ", "jax",
+    ]  # fmt: skip
+
+
+def test_who_asks_for_quiet_sees_the_result_alone(class_map: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out.tif"
+    code, shown = call("--quiet", "sieve", class_map, "--size", "4", "--out", out)
+    assert (code, shown.replace("\n", "")) == (0, str(out))
+
+
+def test_a_log_holds_beginning_progress_and_end(class_map: Path, tmp_path: Path) -> None:
+    log, out = tmp_path / "log.jsonl", tmp_path / "out.tif"
+    assert call("--log-file", log, "sieve", class_map, "--out", out)[0] == 0
+    assert (
+        call("--log-file", log, "sieve", tmp_path / "no.tif", "--out", tmp_path / "new.tif")[0] == 1
+    )
+    lines = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
+    assert {"time", "level", "source", "message"} <= set.intersection(*map(set, lines))
+    messages = [line["message"] for line in lines]
+    assert messages.count("command begins") == messages.count("command ends") == 2
+    (done,) = [line for line in lines if line.get("piece") == out.name]
+    assert done["done"] == done["total"] > 0
+    assert "no.tif" in lines[-1]["error"]
+
+
+def test_a_log_that_cannot_be_written_is_one_line(class_map: Path, tmp_path: Path) -> None:
+    result = CliRunner().invoke(app, ["--log-file", str(tmp_path), "sieve", str(class_map)])
+    assert isinstance(result.exception, InputError)
+    assert "--log-file" in (result.exception.advice or "")
+
+
+def test_threads_are_those_of_dask_and_only_for_the_command() -> None:
+    before = dask.config.get("num_workers", None)
+    with computing_on(None, 3, None):
+        assert dask.config.get("num_workers") == 3
+    assert dask.config.get("num_workers", None) == before
+
+
+def test_a_cluster_gets_threads_and_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[object] = []
+
+    class Opened:
+        def __init__(self, name: str, **settings: object) -> None:
+            seen.append((name, settings))
+
+        def __enter__(self) -> None: ...
+
+        def __exit__(self, *_: object) -> None: ...
+
+    monkeypatch.setattr("osm4eo_xr.cluster.clusters.open_cluster", Opened)
+    with computing_on("local", 2, "3 GB"), options.computing_on("local", None, None):
+        pass
+    assert seen == [("local", {"cpu": {"threads": 2, "memory": "3 GB"}}), ("local", {})]
+
+
+def test_memory_needs_a_cluster() -> None:
+    with pytest.raises(InputError, match="without --cluster"), computing_on(None, None, "3 GB"):
+        pass
