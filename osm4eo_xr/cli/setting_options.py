@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
-_FIELD = re.compile(r"^(\w+) : .*\n((?:[ \t]+.*\n?)+)", re.MULTILINE)
+_FIELDS = re.compile(r"^(\w+(?:, \w+)*)(?: : .*)?\n((?:[ \t]+.*\n?)+)", re.MULTILINE)
 
 
 def with_settings(settings: type) -> Callable[[Callable[..., None]], Callable[..., None]]:
@@ -54,8 +54,14 @@ def _options(settings: type) -> list[inspect.Parameter]:
     ]
 
 
+def field_texts(settings: type) -> dict[str, str]:
+    """Return what a dataclass's docstring says of each field, in the order of the docstring."""
+    text = inspect.cleandoc(settings.__doc__ or "")
+    found = _FIELDS.finditer(text)
+    return {name: " ".join(m[2].split()) for m in found for name in m[1].split(", ")}
+
+
 def _help(settings: type) -> dict[str, str]:
     """Return the first sentence about each field in a class's docstring."""
-    text = inspect.cleandoc(settings.__doc__ or "")
-    paragraphs = {m[1]: " ".join(m[2].split()) for m in _FIELD.finditer(text)}
-    return {name: re.split(r"(?<=\.)\s", said)[0] for name, said in paragraphs.items()}
+    texts = field_texts(settings).items()
+    return {name: re.split(r"(?<=\.)\s", said)[0] for name, said in texts}

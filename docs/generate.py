@@ -1,0 +1,225 @@
+"""Pages that nobody writes by hand: commands, keys of settings files, and texts of the root folder.
+
+MkDocs calls ``on_files`` and ``on_post_page`` (``hooks`` in ``mkdocs.yml``).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import typing
+from collections.abc import Iterator
+from datetime import date
+from pathlib import Path
+from typing import Any, Literal
+
+import typer
+
+from osm4eo_xr.cli.app import app
+from osm4eo_xr.cli.setting_options import field_texts
+from osm4eo_xr.cluster.site import BatchSite, JobWorkers, LocalSite, LocalWorkers
+from osm4eo_xr.country.settings import CountrySettings
+
+ROOT = Path(__file__).resolve().parent.parent
+
+COPIED = {
+    "tutorials/1_step_by_step.ipynb": "notebooks/1_step_by_step.ipynb",
+    "tutorials/2_a_cluster_from_a_notebook.ipynb": "notebooks/2_a_cluster_from_a_notebook.ipynb",
+    "tutorials/3_a_country.ipynb": "notebooks/3_a_country.ipynb",
+    "how-to/clusters.md": "cluster/README.md",
+    "development/architecture.md": "ARCHITECTURE.md",
+    "development/contributing.md": "CONTRIBUTING.md",
+    "changelog.md": "CHANGELOG.md",
+    "map.png": "osm4eo_xr/demo/map.png",
+}
+"""Pages and pictures that are files elsewhere in the checkout."""
+
+_PLAIN = {bool: "true or false", int: "whole number", float: "number", str: "text"}
+_FOREIGN = re.compile(
+    r"<(?:script|link|img|iframe)\b[^>]*\b(?:src|href)=[\"']?(?:https?:)?//[^>]*>"
+)
+
+
+def commands() -> Iterator[tuple[str, Any]]:
+    """Yield the command line, then each command with its full name, in its order."""
+    yield from _commands("osm4eo-xr", typer.main.get_command(app))
+
+
+def _commands(name: str, command: Any) -> Iterator[tuple[str, Any]]:
+    if command.params or not hasattr(command, "commands"):
+        yield name, command
+    for part, inner in getattr(command, "commands", {}).items():
+        yield from _commands(f"{name} {part}", inner)
+
+
+def commands_page() -> str:
+    """Return the page of the command line."""
+    intro = """\
+# Command line
+
+`osm4eo-xr COMMAND -h` prints the same.
+
+| exit code | meaning |
+|---|---|
+| 0 | done |
+| 1 | input that cannot be used: one line says what was given, what was expected and what to do |
+| 2 | wrong usage |
+| 70 | an error that nobody foresaw |
+| 130, 143 | ended by Ctrl-C, by SIGTERM |
+"""
+    return "\n".join([intro, *(_command_section(*item) for item in commands())])
+
+
+def _command_section(name: str, command: Any) -> str:
+    context = typer.Context(command, info_name=name)
+    usage = " ".join(command.get_usage(context).removeprefix("Usage: ").split())
+    rows = [p.get_help_record(context) for p in command.params]
+    table = [f"| `{_one_line(given)}` | {_cell(text)} |" for given, text in filter(None, rows)]
+    head = ["", "| argument or option | meaning |", "|---|---|"] if table else []
+    return "\n".join([f"## {name}", "", command.help or "", "", f"`{usage}`", *head, *table, ""])
+
+
+def settings_page() -> str:
+    """Return the page of a country file's keys."""
+    intro = """\
+# Country file
+
+Keys of the TOML file that `osm4eo-xr run` and [`run_country`][osm4eo_xr.run_country] read. Paths
+are relative to the file. A single value stands for a list of one, and a key that does not exist is
+refused together with the nearest that does. [How to make a country](../how-to/country.md) shows
+whole files.
+"""
+    return "\n".join([intro, *_tables(CountrySettings, "Top of the file", "")])
+
+
+def _tables(settings: type, title: str, about: str) -> Iterator[str]:
+    """Yield the keys of a table, then those of the tables in it."""
+    hints, texts, inner = typing.get_type_hints(settings), field_texts(settings), []
+    rows = []
+    for field in dataclasses.fields(settings):
+        table, many = _table_of(hints[field.name])
+        if table is None:
+            rows.append(_row(field, hints[field.name], texts.get(field.name, "")))
+        else:
+            inner.append((table, f"[[{field.name}]]" if many else f"[{field.name}]"))
+    yield f"## {title}\n\n{about}"
+    yield _key_table(rows)
+    for table, name in inner:
+        first = (table.__doc__ or "").strip().splitlines()[0]
+        said = re.sub(r"^``\[.*?\]``[:.;]? ?", "", first)
+        yield from _tables(table, f"`{name}`", said[:1].upper() + said[1:] + "\n" if said else "")
+
+
+def site_page() -> str:
+    """Return the page of a site file's keys."""
+    intro = """\
+# Site file
+
+Keys of the YAML file that `--cluster` and [`open_cluster`][osm4eo_xr.open_cluster] read. `kind`
+is `local`, `slurm`, `pbs` or `moab`; sizes are bytes or text such as `64 GB`, times are seconds or
+text such as `"04:00:00"` or `5 min`. [Running on a cluster](../how-to/clusters.md) says how they
+are used.
+"""
+    parts = [
+        ("kind: local", LocalSite, ("gpu", "cpu")),
+        ("gpu and cpu of kind: local", LocalWorkers, ()),
+        ("kind: slurm, pbs or moab", BatchSite, ("gpu", "cpu")),
+        ("gpu and cpu of kind: slurm, pbs or moab", JobWorkers, ()),
+    ]
+    pages = [intro]
+    for title, settings, tables in parts:
+        hints, texts = typing.get_type_hints(settings), _inherited_texts(settings)
+        keys = [f for f in dataclasses.fields(settings) if f.name not in ("name", *tables)]
+        rows = [_row(f, hints[f.name], texts.get(f.name, "")) for f in keys]
+        rows += [f"| `{name}` | a table, see below | — | {texts[name]} |" for name in tables]
+        pages += [f"## {title}\n", _key_table(rows)]
+    return "\n".join(pages)
+
+
+def _inherited_texts(settings: type) -> dict[str, str]:
+    """Return what a dataclass and those it is made from say of their fields."""
+    return {k: v for cls in reversed(settings.__mro__) for k, v in field_texts(cls).items()}
+
+
+def _key_table(rows: list[str]) -> str:
+    return "\n".join(["| key | takes | default | meaning |", "|---|---|---|---|", *rows, ""])
+
+
+def _table_of(hint: Any) -> tuple[Any, bool]:
+    """Return the dataclass that a field holds, if it does, and whether it holds several."""
+    inner = [a for a in typing.get_args(hint) if dataclasses.is_dataclass(a)]
+    if dataclasses.is_dataclass(hint):
+        return hint, False
+    return (inner[0], typing.get_origin(hint) is tuple) if inner else (None, False)
+
+
+def _row(field: Any, hint: Any, text: str) -> str:
+    return f"| `{field.name}` | {_takes(hint)} | {_default(field)} | {_cell(text)} |"
+
+
+def _takes(hint: Any) -> str:
+    """Return in words what a field takes."""
+    origin, args = typing.get_origin(hint), typing.get_args(hint)
+    if origin is Literal:
+        return ", ".join(f"`{_toml(a)}`" for a in args)
+    if origin is tuple:
+        return f"list of {_takes(args[0])}"
+    if type(None) in args:
+        return _takes(args[0])
+    return _PLAIN.get(hint, "table of text")
+
+
+def _default(field: Any) -> str:
+    """Return a field's default as a file would state it."""
+    value = field.default
+    if value is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
+        return "**required**"
+    if value is dataclasses.MISSING or value is None or value in ("", ()):
+        return "—"
+    return f"`{_toml(value)}`"
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, tuple):
+        return f"[{', '.join(map(_toml, value))}]"
+    return f'"{value}"' if isinstance(value, str | date) else str(value)
+
+
+def _cell(text: str) -> str:
+    """Return a docstring's text for a cell of a Markdown table."""
+    code = re.sub(r"``([^`]+)``", r"`\1`", _one_line(text))
+    return re.sub(r"\[(default|required)", r"\\[\1", code).replace("|", "\\|")
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+PAGES = {
+    "reference/commands.md": commands_page,
+    "reference/country_file.md": settings_page,
+    "reference/site_file.md": site_page,
+}
+"""Pages made from the code."""
+
+
+def on_files(files: Any, config: Any) -> Any:
+    """Add the generated pages and the copied files, before plugins look at the list."""
+    from mkdocs.structure.files import File
+
+    for place, make in PAGES.items():
+        files.append(File.generated(config, place, content=make()))
+    for place, source in COPIED.items():
+        files.append(File.generated(config, place, abs_src_path=str(ROOT / source)))
+    return files
+
+
+def on_post_page(output: str, page: Any, **_: Any) -> str:
+    """Refuse a page whose view would fetch something from another machine."""
+    from mkdocs.exceptions import PluginError
+
+    if foreign := _FOREIGN.search(output):
+        raise PluginError(f"{page.file.src_uri} asks another machine for {foreign[0]}")
+    return output

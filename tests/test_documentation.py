@@ -1,0 +1,154 @@
+"""The documentation says what is so: names, commands, keys, examples and links."""
+
+import ast
+import inspect
+import re
+import shlex
+import sys
+import tomllib
+from functools import cache
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import osm4eo_xr as oxr
+from osm4eo_xr.cluster.site_file import load_site
+from osm4eo_xr.country.settings import CountrySettings
+from osm4eo_xr.legend import legend_from_dict
+from osm4eo_xr.settings_io import build
+
+ROOT = Path(oxr.__file__).parent.parent
+DOCS = ROOT / "docs"
+WRITTEN = sorted(DOCS.rglob("*.md"))
+TEXTS = [*WRITTEN, ROOT / "README.md", ROOT / "cluster" / "README.md"]
+
+# A part of a country file is read together with what every country file needs.
+LEAST = {"name": "Havelland", "scenes": [{"files": "tiles/*.tif"}], "labels": {"osm": "a.osm.pbf"}}
+SEARCHED = {"boundary": {"country": "Liechtenstein"}}
+
+pytestmark = pytest.mark.skipif(not DOCS.is_dir(), reason="only a checkout has docs/")
+
+
+@cache
+def _generate() -> Any:
+    spec = spec_from_file_location("docs_generate", DOCS / "generate.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def _blocks(language: str) -> list[Any]:
+    """Return each fenced block of a language with where it stands."""
+    blocks = []
+    for path in TEXTS:
+        text = path.read_text()
+        for found in re.finditer(
+            rf"^( *)```{language}\n(.*?)^ *```", text, re.DOTALL | re.MULTILINE
+        ):
+            line = text[: found.start()].count("\n") + 1
+            block = "".join(part[len(found[1]) :] for part in found[2].splitlines(keepends=True))
+            blocks.append(pytest.param(block, id=f"{path.relative_to(ROOT)}:{line}"))
+    return blocks
+
+
+def test_reference_has_every_public_name_once() -> None:
+    listed = [
+        name
+        for page in (DOCS / "reference").glob("*.md")
+        for name in re.findall(r"^::: osm4eo_xr\.(\w+)$", page.read_text(), re.MULTILINE)
+    ]
+    assert sorted(listed) == sorted(oxr.__all__)
+
+
+def test_pages_of_commands_and_keys_are_whole() -> None:
+    generate = _generate()
+    commands, page = dict(generate.commands()), generate.commands_page()
+    assert {"osm4eo-xr run", "osm4eo-xr models list"} <= {*commands}
+    for name, command in commands.items():
+        section = page.partition(f"## {name}\n")[2].partition("\n## ")[0]
+        options = [option for p in command.params for option in p.opts if option.startswith("--")]
+        assert section
+        assert all(option in section for option in options), name
+    keys = generate.settings_page()
+    assert all(f"| `{key}` |" in keys for key in ("search", "seed", "min_area", "learning_rate"))
+    tables = re.findall(r"^\| `\w+` \|.*$", keys + generate.site_page(), re.MULTILINE)
+    untold = [row for row in tables if row.endswith("|  |")]
+    assert len(tables) > 100
+    assert not untold
+
+
+@pytest.mark.parametrize("block", _blocks("sh"))
+def test_commands_are_what_the_command_line_takes(block: str) -> None:
+    for line in block.replace("\\\n", " ").splitlines():
+        words = shlex.split(line, comments=True)
+        starts = [i for i, word in enumerate(words) if Path(word).name == "osm4eo-xr"]
+        for start in starts:
+            given = words[start + 1 :]
+            ends = [i for i, word in enumerate(given) if word in {"&&", "|", ";", "&"}]
+            _parse(dict(_generate().commands())["osm4eo-xr"], given[: ends[0]] if ends else given)
+
+
+def _parse(command: Any, given: list[str]) -> None:
+    """Parse arguments as the command line does, without running anything."""
+    if {"-h", "--version", "--install-completion"} & {*given}:
+        return  # these end the process when they are parsed
+    context = command.make_context("docs", given)
+    if hasattr(command, "commands"):
+        name, *rest = [*context._protected_args, *context.args]
+        _parse(command.commands[name], rest)
+
+
+@pytest.mark.parametrize("block", _blocks("toml"))
+def test_toml_examples_are_read(block: str) -> None:
+    table = tomllib.loads(block)
+    if "class" in table:
+        legend_from_dict(table, source="docs")
+        return
+    searched = any("search" in scene for scene in table.get("scenes", []) if "files" not in scene)
+    build(CountrySettings, LEAST | (SEARCHED if searched else {}) | table, "docs")
+
+
+@pytest.mark.parametrize("block", _blocks("yaml"))
+def test_site_files_are_read(block: str, tmp_path: Path) -> None:
+    site = tmp_path / "my-cluster.yaml"
+    site.write_text(block)
+    assert load_site(site).name == "my-cluster"
+
+
+@pytest.mark.parametrize("block", _blocks("python"))
+def test_python_examples_call_what_exists(block: str) -> None:
+    for node in ast.walk(ast.parse(block)):
+        name = _public_name(node)
+        assert name is None or name in oxr.__all__
+        if isinstance(node, ast.Call) and (called := _public_name(node.func)):
+            keywords = {k.arg: None for k in node.keywords if k.arg}
+            signature = inspect.signature(getattr(oxr, called))
+            if not any(isinstance(a, ast.Starred) for a in node.args):
+                signature.bind(*node.args, **keywords)
+
+
+def _public_name(node: ast.AST) -> str | None:
+    """Return the name in ``oxr.name``."""
+    if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+        return node.attr if node.value.id == "oxr" else None
+    return None
+
+
+def test_links_lead_to_pages_and_files() -> None:
+    generate = _generate()
+    made = {DOCS / place for place in (*generate.PAGES, *generate.COPIED)}
+    assert all((ROOT / source).is_file() for source in generate.COPIED.values())
+    broken = [
+        f"{path.relative_to(ROOT)}: {target}"
+        for path in TEXTS
+        for target in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", path.read_text())
+        if not target.startswith("http")
+        for place in [Path(*(path.parent / target).resolve().parts)]
+        if not place.exists() and place not in made
+    ]
+    assert not broken
