@@ -1,6 +1,5 @@
 import errno
 import os
-import shutil
 import socket
 import subprocess
 import sys
@@ -17,6 +16,7 @@ from osm4eo_xr.cli.app import app
 from osm4eo_xr.cli.failures import report_failure
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.files import full_disk, remove_unfinished, replace_text, replaced, workplace
+from tests.cases.small_disk import small_disk_at
 
 
 def _names(folder: Path) -> list[str]:
@@ -122,17 +122,8 @@ def test_a_full_disk_is_known_by_number_and_by_text(error):
 
 @pytest.fixture
 def small_disk(tmp_path):
-    place = tmp_path / "small"
-    place.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(place)]
-    if (
-        os.geteuid()
-        or shutil.which("mount") is None
-        or subprocess.run(mount, check=False).returncode
-    ):
-        pytest.skip("only root mounts a small disk")
-    yield place
-    subprocess.run(["umount", str(place)], check=True)
+    with small_disk_at(tmp_path / "small", "256k") as place:
+        yield place
 
 
 def _fill(path: Path) -> None:

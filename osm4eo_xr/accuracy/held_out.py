@@ -57,8 +57,8 @@ def evaluate(
     InputError
         If the split is empty or unknown, or the samples lack a band of the model.
     """
-    centerd = model.net.mode == "window"
-    window, center = (model.net.window, model.center) if centerd else (None, None)
+    centered = model.net.mode == "window"
+    window, center = (model.net.window, model.center) if centered else (None, None)
     windows = windows_of(samples, split, bands=model.bands, window=window, center=center)
     task = _task_of(model)
     counts, missing, bins = np.zeros((len(model.legend.ids),) * 2, np.int64), 0, np.zeros((3, BINS))

@@ -39,7 +39,7 @@ class Owners:
     """Gives each held-out pixel to one sample, so that scores count it once.
 
     Windows of validation or test samples overlap each other. A pixel belongs to the sample whose
-    window is centerd nearest (Chebyshev distance; of equals, one and always the same), and a drawn
+    window is centered nearest (Chebyshev distance; of equals, one and always the same), and a drawn
     pixel always to its own sample.
     """
 
@@ -47,7 +47,7 @@ class Owners:
         self.patch = patch
         self.split, self.row, self.col = drawn.split, drawn.row, drawn.col
         self.members = {s: np.nonzero(drawn.split == s)[0] for s in np.unique(drawn.split) if s}
-        # Even windows are centerd half a pixel before the drawn pixel. With half of that, a
+        # Even windows are centered half a pixel before the drawn pixel. With half of that, a
         # window's pixels are nearer to it than others, and drawn pixels nearest to themselves.
         lean = 0.0 if patch % 2 else 0.25
         self.centers = np.stack([drawn.row, drawn.col], axis=1) - lean

@@ -111,11 +111,11 @@ class Windows:
         ascending, back = np.unique(index, return_inverse=True)
         picked = self.samples[["image", "label"]].isel(sample=self.positions[ascending])
         if self.window:
-            return self._centerd(picked, back)
+            return self._centered(picked, back)
         picked = picked.compute()
         return picked["image"].values[back], picked["label"].values[back]
 
-    def _centerd(self, picked: xr.Dataset, back: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def _centered(self, picked: xr.Dataset, back: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Cut the windows out; in a sample the drawn pixel is at half the edge."""
         middle = picked.sizes["y"] // 2
         part = slice(self.before, self.before + (self.window or 0))

@@ -21,6 +21,7 @@ from typer.testing import CliRunner
 
 from osm4eo_xr.accuracy.held_out import evaluate
 from osm4eo_xr.cli.app import app
+from osm4eo_xr.cli.failures import report_failure
 from osm4eo_xr.country.run import plan_country, run_country
 from osm4eo_xr.country.settings_file import read_country
 from osm4eo_xr.errors import InputError
@@ -33,6 +34,7 @@ from osm4eo_xr.rasters.open import open_probabilities, open_raster
 from osm4eo_xr.samples.store import open_samples
 from osm4eo_xr.sieving.lazy_sieve import sieve
 from tests.cases.country_case import LEARN, make_country, products, tiny_model
+from tests.cases.small_disk import small_disk_at
 
 
 def make(path: Path, **options: Any) -> Path:
@@ -135,6 +137,21 @@ def test_a_second_run_makes_nothing(undisturbed: tuple[Path, dict[str, bytes]]) 
     make(undisturbed[0], watch=lambda piece, *_: made.append(piece))
     assert made == []
     assert plan_country(undisturbed[0]).todo == ()
+
+
+def test_a_full_disk_is_named_and_nothing_half_written_stays(
+    undisturbed: tuple[Path, dict[str, bytes]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = another(undisturbed[0], tmp_path / "there")
+    out = path.parent / "result"
+    with small_disk_at(out, "24k"):
+        with pytest.raises(OSError, match="No space left") as full:
+            make(path)
+        assert report_failure(full.value) == 1
+        assert f"the disk is full: no space left in {out}" in capsys.readouterr().err.replace(
+            "\n", ""
+        )
+        assert products(out) == {}
 
 
 def test_a_change_remakes_what_depends_on_it_and_a_lost_file_itself(
