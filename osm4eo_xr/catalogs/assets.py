@@ -1,17 +1,16 @@
-"""Assets of STAC items as pixels on a grid: one reader for stackstac and for odc-stac.
+"""Assets of STAC items as pixels on a grid: one reader for whatever read the items.
 
-Both libraries warp a file with at most one no-data value, so saturated pixels, a second no-data
-value or a mask would be resampled like light before anyone can take them out; neither heeds a
-no-data value that the item alone states where the file has a tag of its own. They decide which
-assets there are, when and in which chunks; the pixels come from the reader of ``open_scene``, by
-the same rule of validity, so that both engines and ``open_scene`` give the same numbers.
+stackstac and odc-stac warp a file with at most one no-data value, so saturated pixels, a second
+no-data value or a mask would be resampled like light before anyone can take them out; neither heeds
+a no-data value that the item alone states where the file has a tag of its own. They decide which
+assets there are; the pixels come from the reader of ``open_scene``, by the same rule of validity,
+so that both engines and ``open_scene`` give the same numbers.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -26,6 +25,7 @@ from osm4eo_xr.imagery.reader import Band, SceneReader
 from osm4eo_xr.imagery.reflectance import Scaling
 from osm4eo_xr.rasters.validity import SATURATED, Validity, in_words
 from osm4eo_xr.rasters.warp import plan_warp
+from osm4eo_xr.rasters.windows import pick, positions, span
 
 _SENTINEL2 = re.compile(r"^S2[A-D]_|^sentinel-?2", re.IGNORECASE)
 _KINDS = ("platform", "constellation", "s2:product_uri", "sentinel:product_id", "s2:product_id")
@@ -52,19 +52,24 @@ class Asset:
     nodata: tuple[float, ...] = ()
     witnesses: tuple[Asset, ...] = ()
 
-    def band(self, resampling: str) -> Band:
-        """Describe the file's band of digital numbers; headers are read."""
-        band = _by_itself(self, resampling)
+    def band(self, resampling: str, headers: dict[Asset, Band] | None = None) -> Band:
+        """Describe the file's band of digital numbers; headers are read, or known already."""
+        headers = {} if headers is None else headers
+        band = _by_itself(self, resampling, headers)
         if not band.lossy or self.name not in {w.name for w in self.witnesses}:
             return band
-        (judged,) = with_witnesses([band], [_by_itself(w, resampling) for w in self.witnesses])
+        witnesses = [_by_itself(w, resampling, headers) for w in self.witnesses]
+        (judged,) = with_witnesses([band], witnesses)
         return judged
 
 
-def _by_itself(asset: Asset, resampling: str) -> Band:
+def _by_itself(asset: Asset, resampling: str, headers: dict[Asset, Band]) -> Band:
     """Describe an asset's band by its own file and by the item."""
-    found = bands_of_file(asset.href, resampling=resampling, nodata=None, stated=asset.nodata)
-    return replace(found[0], name=asset.name, scaling=Scaling(1.0))
+    alone = replace(asset, witnesses=())
+    if alone not in headers:
+        found = bands_of_file(asset.href, resampling=resampling, nodata=None, stated=asset.nodata)
+        headers[alone] = replace(found[0], name=asset.name, scaling=Scaling(1.0))
+    return headers[alone]
 
 
 def asset_of(item: Mapping[str, Any], key: str, name: str, others: Mapping[str, str]) -> Asset:
@@ -125,106 +130,87 @@ def _is_sentinel2(item: Mapping[str, Any]) -> bool:
     return any(_SENTINEL2.search(str(text)) for text in said if text)
 
 
-class AssetReader:
-    """One asset on a whole grid, read by windows; stackstac's protocol of a reader.
+class CubeReader:
+    """Assets of items as an array-like (time, band, y, x) of reflectance on one grid.
 
-    Digital numbers as float32 with NaN. Headers are read when a window is.
+    Headers are read when pixels are. Bands of an item that share a grid are warped together: most
+    of the work of warping is to work out where each pixel comes from.
+
+    Parameters
+    ----------
+    assets : sequence of sequences of Asset or None
+        By time and band; None is no data.
+    scalings : sequence of sequences of Scaling
+        Digital numbers to reflectance, alike.
+    geobox : GeoBox
+        Target grid.
+    resampling : str
+        GDAL's name.
+    tolerant : bool
+        Whether what cannot be read is no data.
     """
+
+    ndim = 4
+    dtype = np.dtype(np.float32)
 
     def __init__(
         self,
+        assets: Sequence[Sequence[Asset | None]],
+        scalings: Sequence[Sequence[Scaling]],
+        geobox: GeoBox,
+        resampling: str,
         *,
-        url: Asset,
-        spec: Any,
-        resampling: Any,
-        errors_as_nodata: tuple[Exception, ...] = (),
-        **_unused: Any,
+        tolerant: bool = False,
     ) -> None:
-        target = GeoBox(spec.shape, spec.transform, f"EPSG:{spec.epsg}")
-        self._given = (url, target, resampling.name, bool(errors_as_nodata))
-        self._reader: SceneReader | None = None
+        self._given = (assets, scalings, geobox, resampling, tolerant)
+        self.shape = (len(assets), len(assets[0]), *tuple(geobox.shape))
+        self._headers: dict[Asset, Band] = {}
+        self._bands: dict[tuple[int, int], Band] = {}
 
-    def read(self, window: Any, **_unused: Any) -> np.ndarray:
-        """Return (y, x) of a window of the grid."""
-        asset, target, resampling, tolerant = self._given
-        rows, cols = window.toslices()
+    def __getitem__(self, key: Any) -> np.ndarray:
+        (times, layers, rows, cols), dropped = positions(key, self.shape)
+        row_span, col_span = span(rows), span(cols)
+        shape = (times.size, layers.size, row_span.stop - row_span.start)
+        data = np.empty((*shape, col_span.stop - col_span.start), np.float32)
+        for place, time in zip(data, times.tolist(), strict=True):
+            self._read(place, time, layers.tolist(), row_span, col_span)
+        data = pick(data, rows - row_span.start, cols - col_span.start)
+        return data.squeeze(axis=dropped) if dropped else data
+
+    def _read(
+        self, out: np.ndarray, time: int, layers: list[int], rows: slice, cols: slice
+    ) -> None:
+        """Fill ``out``, (layers, rows, cols), with an item's bands."""
+        out[:] = np.nan
+        assets, _, _, _, tolerant = self._given
+        there = [k for k, layer in enumerate(layers) if assets[time][layer] is not None]
+        if not there or not out.size:
+            return
         try:
-            if self._reader is None:
-                self._reader = read_asset(asset, target, resampling)
-            return self._reader.read([0], rows, cols)[0]
+            scene = self._scene(time, [layers[k] for k in there])
+            out[there] = scene.read([*range(len(there))], rows, cols)
         except (RasterioIOError, InputError):
             if not tolerant:
                 raise
-            return np.full((rows.stop - rows.start, cols.stop - cols.start), np.nan, np.float32)
+            for k in there if len(there) > 1 else ():  # one of them cannot be read
+                self._read(out[k : k + 1], time, [layers[k]], rows, cols)
 
-    def close(self) -> None:
-        """Do nothing: handles belong to the thread that reads."""
+    def _scene(self, time: int, layers: list[int]) -> SceneReader:
+        """Return the reader of an item's bands."""
+        bands = tuple(self._band(time, layer) for layer in layers)
+        _, _, geobox, resampling, _ = self._given
+        plans = {b.geobox: plan_warp(b.geobox, geobox, resampling) for b in bands}
+        return SceneReader(bands, geobox, tuple(plans[b.geobox] for b in bands))
+
+    def _band(self, time: int, layer: int) -> Band:
+        """Describe a band by its headers, which are read once."""
+        assets, scalings, _, resampling, _ = self._given
+        if (time, layer) not in self._bands:
+            asset = assets[time][layer]
+            assert asset is not None  # noqa: S101 - for type checkers; only those are asked for
+            band = asset.band(resampling, self._headers)
+            self._bands[time, layer] = replace(band, scaling=scalings[time][layer])
+        return self._bands[time, layer]
 
     def __getstate__(self) -> Any:
-        return self._given
-
-    def __setstate__(self, state: Any) -> None:
-        self._given, self._reader = state, None
-
-
-def read_asset(asset: Asset, target: GeoBox, resampling: str) -> SceneReader:
-    """Return the reader of one asset on a grid."""
-    band = asset.band(resampling)
-    return SceneReader((band,), target, (plan_warp(band.geobox, target, resampling),))
-
-
-class AssetDriver:
-    """odc-stac's protocol of a driver: opens assets for a load on one grid."""
-
-    md_parser = dask_reader = aux_reader = None
-
-    def new_load(self, geobox: GeoBox, *, chunks: Any = None) -> GeoBox:  # noqa: ARG002 - theirs
-        """Keep the whole grid: a window's pixels may not depend on the window."""
-        return geobox
-
-    def finalise_load(self, load_state: GeoBox) -> GeoBox:
-        """Return what was kept."""
-        return load_state
-
-    def capture_env(self) -> dict[str, Any]:
-        """Keep nothing: the reader sets GDAL's options itself."""
-        return {}
-
-    def restore_env(
-        self,
-        env: dict[str, Any],  # noqa: ARG002 - theirs
-        load_state: GeoBox,
-    ) -> AbstractContextManager[GeoBox]:
-        """Hand the grid to ``open``."""
-        return nullcontext(load_state)
-
-    def open(self, src: Any, ctx: GeoBox) -> AssetWindows:
-        """Return what reads windows of a source, whose place an ``Asset`` has taken."""
-        return AssetWindows(src.uri, ctx)
-
-
-class AssetWindows:
-    """One asset on a whole grid, read by windows; odc-stac's protocol of a reader."""
-
-    def __init__(self, asset: Asset, target: GeoBox) -> None:
-        self._asset, self._target = asset, target
-        self._reader: SceneReader | None = None
-
-    def read(
-        self, cfg: Any, dst_geobox: GeoBox, *, dst: Any = None, selection: Any = None
-    ) -> tuple[tuple[slice, slice], np.ndarray]:
-        """Return (y, x) of a part of the grid, and where it lies in it: all of it."""
-        del selection
-        left, top = ~self._target.affine @ (dst_geobox.affine.c, dst_geobox.affine.f)
-        (height, width), row, col = tuple(dst_geobox.shape), round(top), round(left)
-        try:
-            if self._reader is None:
-                self._reader = read_asset(self._asset, self._target, cfg.resampling)
-            pixels = self._reader.read([0], slice(row, row + height), slice(col, col + width))[0]
-        except (RasterioIOError, InputError):
-            if cfg.fail_on_error:
-                raise
-            pixels = np.full((height, width), np.nan, np.float32)
-        if dst is not None:
-            dst[:] = pixels
-        return (slice(0, height), slice(0, width)), pixels
+        return {**self.__dict__, "_headers": {}, "_bands": {}}

@@ -8,18 +8,10 @@ from typing import Any, Literal
 import numpy as np
 import xarray as xr
 from odc.geo.geobox import GeoBox
-from rasterio.enums import Resampling
-from rasterio.errors import RasterioIOError
 
 from osm4eo_xr.catalogs.acquisitions import when
 from osm4eo_xr.catalogs.asset_looks import look_at_assets
-from osm4eo_xr.catalogs.assets import (
-    Asset,
-    AssetDriver,
-    AssetReader,
-    asset_of,
-    validity_in_words,
-)
+from osm4eo_xr.catalogs.assets import Asset, CubeReader, asset_of, validity_in_words
 from osm4eo_xr.catalogs.footprints import touching
 from osm4eo_xr.catalogs.items import (
     Items,
@@ -34,6 +26,8 @@ from osm4eo_xr.grid import georeference
 from osm4eo_xr.imagery.clouds import block_side, composite, mask_clouds
 from osm4eo_xr.imagery.lossy_nodata import WITNESSES
 from osm4eo_xr.imagery.offsets import item_scaling
+from osm4eo_xr.imagery.reflectance import Scaling
+from osm4eo_xr.rasters.windows import lazy_array
 
 Backend = Literal["stackstac", "odc"]
 
@@ -61,7 +55,8 @@ def stack_items(
     bands : sequence of str
         Common names or Sentinel-2 ids.
     backend : str
-        Which library reads: "stackstac" or "odc" (odc-stac, of the extra ``odc``).
+        Which library reads the items and says where each band's file is: "stackstac" or "odc"
+        (odc-stac, of the extra ``odc``). Pixels are read in the same way for both.
     chunks : int, optional
         Rows and columns per chunk. By default such that one chunk of the whole series stays
         below 128 MB.
@@ -90,23 +85,24 @@ def stack_items(
     chosen = touching(read_items(items), geobox)
     keys = [asset_keys(item, names, allow_missing=allow_missing) for item in chosen]
     assets = [_assets_of(item, key) for item, key in zip(chosen, keys, strict=True)]
-    numbers = _load(
+    scalings = [[Scaling(1.0)] * len(names) for _ in chosen]
+    for t, (item, key) in enumerate(zip(chosen, keys, strict=True)):
+        look = look_at_assets(item, key)
+        for b, name in enumerate(names):
+            if name in key:
+                scalings[t][b] = item_scaling(
+                    item, key[name], scale=scale, offset=offset, look=look
+                )
+    cube = _load(
         [slim(item, found) for item, found in zip(chosen, assets, strict=True)],
         names,
         geobox,
+        scalings,
         backend=backend,
         chunks=chunks or block_side(len(chosen), len(names)),
         resampling=resampling,
         allow_missing=allow_missing,
     )
-    factors = np.ones((2, len(chosen), len(names), 1, 1), np.float32)
-    for t, (item, key) in enumerate(zip(chosen, keys, strict=True)):
-        look = look_at_assets(item, key)
-        for b, name in enumerate(names):
-            if name in key:
-                scaling = item_scaling(item, key[name], scale=scale, offset=offset, look=look)
-                factors[:, t, b, 0, 0] = scaling.scale, scaling.offset
-    cube = numbers * factors[0] + factors[1]
     cube.attrs = {
         "units": "1",
         "long_name": "reflectance",
@@ -140,6 +136,7 @@ def stack_classes(
         [slim(item, _assets_of(item, key)) for item, key in zip(chosen, keys, strict=True)],
         ["classes"],
         geobox,
+        [[Scaling(1.0)]] * len(chosen),
         backend=backend,
         chunks=chunks or block_side(len(chosen), 4),
         resampling="nearest",
@@ -207,102 +204,78 @@ def _load(
     items: list[dict[str, Any]],
     names: list[str],
     geobox: GeoBox,
+    scalings: Sequence[Sequence[Scaling]],
     *,
     backend: str,
     chunks: int,
     resampling: str,
     allow_missing: bool,
 ) -> xr.DataArray:
-    """Return digital numbers (time, band, y, x) float32 with NaN, lazily."""
+    """Return reflectance (time, band, y, x) float32 with NaN, lazily."""
     if resampling not in {"nearest", "bilinear", "cubic", "average"}:
         raise InputError(
             f"resampling {resampling!r} is unknown; use cubic, bilinear, nearest or average"
         )
-    loaders = {"stackstac": _with_stackstac, "odc": _with_odc}
-    if backend not in loaders:
+    tables = {"stackstac": _with_stackstac, "odc": _with_odc}
+    if backend not in tables:
         raise InputError(f"backend {backend!r} is unknown; use 'stackstac' or 'odc'")
     present = [n for n in names if any(n in i["assets"] for i in items)]
     if not present:
         raise InputError(f"no item has any of {', '.join(names)}; choose other bands")
-    data = loaders[backend](items, present, geobox, chunks, resampling, allow_missing=allow_missing)
-    times = [np.datetime64(when(i), "ns") for i in items]
-    cube = georeference(
-        data,
+    found = tables[backend](items, present, geobox)
+    assets = [[row.get(name) for name in names] for row in found]
+    reader = CubeReader(assets, scalings, geobox, resampling, tolerant=allow_missing)
+    sides = [min(chunks, side) for side in reader.shape[2:]]
+    return georeference(
+        lazy_array(reader, (1, len(names), *sides)),
         geobox,
         dims=("time", "band", "y", "x"),
-        coords={"time": times, "band": present, "item": ("time", [i["id"] for i in items])},
+        coords={
+            "time": [np.datetime64(when(i), "ns") for i in items],
+            "band": names,
+            "item": ("time", [i["id"] for i in items]),
+        },
     )
-    return cube if present == names else cube.reindex(band=names)
 
 
 def _with_stackstac(
-    items: list[dict[str, Any]],
-    names: list[str],
-    geobox: GeoBox,
-    chunks: int,
-    resampling: str,
-    *,
-    allow_missing: bool,
-) -> Any:
-    """Load with stackstac; each of its defaults that could change values is set."""
-    import stackstac
+    items: list[dict[str, Any]], names: list[str], geobox: GeoBox
+) -> list[dict[str, Asset]]:
+    """Return each item's assets by band as stackstac finds them."""
+    from stackstac.prepare import prepare_items
 
     epsg = geobox.crs.epsg if geobox.crs is not None else None
     if epsg is None:
         raise InputError("stackstac needs a grid with an EPSG code", advice="pass {backend='odc'}")
-    bounds = geobox.boundingbox
-    options: dict[str, Any] = {  # its declared types are too narrow for what it takes
-        "epsg": epsg,
-        "resolution": (abs(geobox.resolution.x), abs(geobox.resolution.y)),
-        "bounds": (bounds.left, bounds.bottom, bounds.right, bounds.top),
-        "snap_bounds": False,
-        "resampling": Resampling[resampling],
-        "chunksize": chunks,
-        "dtype": np.dtype("float32"),
-        "fill_value": np.float32("nan"),  # a plain nan is refused
-        "rescale": False,
-        "sortby_date": False,
-        "xy_coords": "center",
-        "properties": False,
-        "band_coords": False,
-        "reader": AssetReader,
-        "errors_as_nodata": (RasterioIOError(".*"),) if allow_missing else (),
-    }
-    plain: Any = items
-    stack = stackstac.stack(plain, assets=names, **options)
-    return stack.sel(band=names).data
+    box = geobox.boundingbox
+    plain: Any = items  # its declared types are too narrow for what it takes
+    table, _, bands, _ = prepare_items(
+        plain,
+        assets=names,
+        epsg=epsg,
+        resolution=(abs(geobox.resolution.x), abs(geobox.resolution.y)),
+        bounds=(box.left, box.bottom, box.right, box.top),
+        snap_bounds=False,
+        rescale=False,
+    )
+    urls = table["url"]
+    return [{b: url for b, url in zip(bands, row, strict=True) if url} for row in urls]
 
 
 def _with_odc(
-    items: list[dict[str, Any]],
-    names: list[str],
-    geobox: GeoBox,
-    chunks: int,
-    resampling: str,
-    *,
-    allow_missing: bool,
-) -> Any:
-    """Load with odc-stac, every item as its own time step."""
+    items: list[dict[str, Any]], names: list[str], geobox: GeoBox
+) -> list[dict[str, Asset]]:
+    """Return each item's assets by band as odc-stac finds them."""
+    del geobox
     with extra("odc", "backend='odc'"):
         import odc.stac
         import pystac
 
     given = {a["href"].href: a["href"] for i in items for a in i["assets"].values()}
-    stack = odc.stac.load(
-        [pystac.Item.from_dict(_with_plain_hrefs(i)) for i in items],
-        bands=names,
-        geobox=geobox,
-        chunks={"y": chunks, "x": chunks},
-        groupby="id",
-        preserve_original_order=True,
-        resampling=resampling,
-        dtype="float32",
-        nodata=float("nan"),
-        fail_on_error=not allow_missing,
-        patch_url=given.__getitem__,
-        driver=AssetDriver(),
-    )
-    return stack[names].to_dataarray("band").transpose("time", "band", ...).data
+    plain = [pystac.Item.from_dict(_with_plain_hrefs(i)) for i in items]
+    parsed: Any = odc.stac.parse_items(plain)
+    found = [item.resolve_bands(names) for item in parsed]
+    return [{n: given[s.uri] for n, s in row.items() if s is not None} for row in found]
 
 
 def _with_plain_hrefs(item: dict[str, Any]) -> dict[str, Any]:

@@ -73,6 +73,7 @@ def read_bands(bands: list[Band], rows: slice, cols: slice) -> np.ndarray:
     shape = (rows.stop - rows.start, cols.stop - cols.start)
     out = np.empty((len(bands), *shape), np.float32)
     by_path: dict[tuple[str, int], list[int]] = {}
+    stored: dict[tuple[str, int], np.ndarray] = {}
     for i, band in enumerate(bands):
         by_path.setdefault((band.path, band.stamp), []).append(i)
     with rasterio.Env(**_options(bands)):
@@ -80,9 +81,10 @@ def read_bands(bands: list[Band], rows: slice, cols: slice) -> np.ndarray:
             numbers = read_window(path, stamp, [bands[i].index for i in positions], window)
             for i, layer in zip(positions, numbers, strict=True):
                 band = bands[i]
+                stored[band.path, band.index] = layer
                 hidden = read_hidden(path, stamp, band.index, band.validity, window)
                 out[i] = mask_invalid(layer, band.validity, hidden)
-    _drop_fill(out, bands, rows, cols)
+    _drop_fill(out, bands, stored, rows, cols)
     return out
 
 
@@ -93,27 +95,44 @@ def _options(bands: list[Band]) -> dict[str, Any]:
     return GDAL_OPTIONS | {"GDAL_CACHEMAX": min(worth, GDAL_OPTIONS["GDAL_CACHEMAX"])}
 
 
-def _drop_fill(numbers: np.ndarray, bands: list[Band], rows: slice, cols: slice) -> None:
-    """Set lossy bands' no data to NaN in place; witnesses are read where there may be some."""
+def _drop_fill(
+    numbers: np.ndarray,
+    bands: list[Band],
+    stored: dict[tuple[str, int], np.ndarray],
+    rows: slice,
+    cols: slice,
+) -> None:
+    """Set lossy bands' no data to NaN in place; witnesses are read where there may be some.
+
+    ``stored`` holds what was read already, by path and band.
+    """
     near = [
         b.fill is not None and near_fill(n, b.fill) for n, b in zip(numbers, bands, strict=True)
     ]
     for witnesses in {b.witnesses for b, n in zip(bands, near, strict=True) if np.any(n)}:
-        agreed = _all_near(witnesses, bands[0].geobox, rows, cols)
+        agreed = _all_near(witnesses, bands[0].geobox, stored, rows, cols)
         for layer, band, flags in zip(numbers, bands, near, strict=True):
             if band.witnesses == witnesses:
                 layer[flags & agreed] = np.nan
 
 
-def _all_near(witnesses: tuple[Band, ...], grid: GeoBox, rows: slice, cols: slice) -> np.ndarray:
+def _all_near(
+    witnesses: tuple[Band, ...],
+    grid: GeoBox,
+    stored: dict[tuple[str, int], np.ndarray],
+    rows: slice,
+    cols: slice,
+) -> np.ndarray:
     """Whether all witnesses are near their no-data value in the pixels of a window of ``grid``."""
     agreed = np.ones((rows.stop - rows.start, cols.stop - cols.start), bool)
     for band in witnesses:
         ratio = factor(grid, band.geobox)
-        finer = [slice(part.start * ratio, part.stop * ratio) for part in (rows, cols)]
-        window = Window.from_slices(finer[0], finer[1])
-        with rasterio.Env(**GDAL_OPTIONS):
-            numbers = read_window(band.path, band.stamp, band.index, window)
+        numbers = stored.get((band.path, band.index)) if ratio == 1 else None
+        if numbers is None:
+            finer = [slice(part.start * ratio, part.stop * ratio) for part in (rows, cols)]
+            window = Window.from_slices(finer[0], finer[1])
+            with rasterio.Env(**GDAL_OPTIONS):
+                numbers = read_window(band.path, band.stamp, band.index, window)
         agreed &= all_of_block(near_fill(numbers.astype(np.float32), band.fill or 0.0), ratio)
     return agreed
 

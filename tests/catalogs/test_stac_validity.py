@@ -1,5 +1,6 @@
 """What is no data in STAC assets: taken out before resampling, equal to open_scene."""
 
+import pickle
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,6 +14,8 @@ from rasterio.transform import from_origin
 
 import osm4eo_xr as oxr
 from osm4eo_xr.grid import target_geobox
+from osm4eo_xr.imagery import reader
+from osm4eo_xr.rasters.warp import Warp
 
 EDGE = 64
 GRID = target_geobox((11.994, 49.995, 12.0, 49.999), bounds_crs="EPSG:4326")
@@ -159,3 +162,29 @@ def test_what_cannot_be_read_is_named_or_left_out(tmp_path: Path, backend: Backe
     with pytest.raises(ValueError, match=r"gone\.tif"):
         stacked(gone, backend)
     assert np.isnan(stacked(gone, backend, allow_missing=True)).all()
+
+
+def test_bands_of_an_item_are_warped_together_and_one_alone_is_read_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = ["red", "nir"]
+    numbers = {n: np.full((EDGE, EDGE), 2000 + k, np.uint16) for k, n in enumerate(names)}
+    both = item(write(tmp_path / "red.tif", numbers["red"]))
+    both["assets"]["nir"] = {"href": write(tmp_path / "nir.tif", numbers["nir"]), "roles": ["data"]}
+    read: list[str] = []
+    warped: list[int] = []
+    window, gdal = reader.read_window, Warp._gdal
+    monkeypatch.setattr(
+        reader, "read_window", lambda path, *how: read.append(Path(path).stem) or window(path, *how)
+    )
+    monkeypatch.setattr(
+        Warp, "_gdal", lambda self, n, *how: warped.append(len(n)) or gdal(self, n, *how)
+    )
+    cube = pickle.loads(pickle.dumps(oxr.stack_items([both], GRID, names)))  # noqa: S301 - our own
+    assert not warped
+    whole = cube.compute(scheduler="synchronous")
+    assert (sorted(read), warped) == (["nir", "red"], [2])
+    read.clear()
+    alone = cube.sel(band="nir").compute(scheduler="synchronous")
+    assert (read, warped) == (["nir"], [2, 1])
+    np.testing.assert_array_equal(alone, whole.sel(band="nir"))
