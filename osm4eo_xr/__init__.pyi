@@ -25,8 +25,9 @@ from .country.run import plan_country as plan_country
 from .country.run import run_country as run_country
 from .errors import InputError as InputError
 from .grid import target_geobox as target_geobox
-from .imagery.clouds import composite as composite
-from .imagery.clouds import mask_clouds as mask_clouds
+from .imagery.clouds.masks import mask_clouds as mask_clouds
+from .imagery.clouds.rule import CloudRule as CloudRule
+from .imagery.compositing import composite as composite
 from .imagery.plausibility import check_scene as check_scene
 from .imagery.scene_grid import read_grid as read_grid
 from .imagery.scenes import open_safe as open_safe
@@ -78,6 +79,7 @@ from .vectors import write_vector as write_vector
 
 __all__ = [
     "AccuracyReport",
+    "CloudRule",
     "DesignReport",
     "InputError",
     "Legend",

@@ -29,6 +29,7 @@ EXTRAS = {
     "netcdf": {"h5netcdf"},
     "odc": {"odc-stac", "pystac"},
     "onnx": {"onnx", "onnxruntime"},
+    "s2cloudless": {"s2cloudless"},
     "search": {"pystac-client", "urllib3"},
     "tensorboard": {"tensorboardx"},
 }
@@ -128,6 +129,7 @@ STEPS = {
     "netcdf": "oxr.open_scene(f'{file}.nc')",
     "odc": "oxr.stack_items([item], grid, backend='odc')",
     "onnx": "worker._build(None, plan)",
+    "s2cloudless": "detector.load_detector()",
     "search": "search.search_items(search.Query('cdse', date.min, date.max), None)",
 }
 """What a user of each extra calls; TensorBoard's is left out with a hint."""
@@ -145,6 +147,7 @@ import osm4eo_xr as oxr
 from osm4eo_xr.catalogs import search
 from osm4eo_xr.cluster import jobs
 from osm4eo_xr.cluster.site import JobWorkers, SlurmSite
+from osm4eo_xr.imagery.clouds import detector
 from osm4eo_xr.inference import worker
 from osm4eo_xr.training.checkpoints import RunFolder
 

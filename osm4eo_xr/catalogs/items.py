@@ -26,6 +26,7 @@ Item: TypeAlias = "pystac.Item | Mapping[str, Any]"
 Items: TypeAlias = "str | Path | Item | pystac.ItemCollection | Iterable[Item]"
 
 _METERS = re.compile(r"(?<![0-9])(\d{2})m(?![a-z])", re.IGNORECASE)
+_LEVEL = re.compile(r"(?:MSI|_|-)L(1C|2A)(?=_|-|$)", re.IGNORECASE)
 _REMOTE = ("http://", "https://", "s3://", "gs://", "az://", "/vsi")
 
 
@@ -44,6 +45,12 @@ def read_items(items: Items) -> list[dict[str, Any]]:
     if not found:
         raise InputError("no STAC item given; give items or the path of a catalog that has some")
     return newest(sorted(found, key=lambda item: (when(item), item["id"])))
+
+
+def levels_of(items: Iterable[Mapping[str, Any]]) -> set[str]:
+    """Return the levels ("1C", "2A") that ids and collections of items tell, "" for none."""
+    named = (f"{item.get('collection') or ''}-{item['id']}" for item in items)
+    return {found[1].upper() if (found := _LEVEL.search(name)) else "" for name in named}
 
 
 def _each(items: Any) -> Iterable[Item]:

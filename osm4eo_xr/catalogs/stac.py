@@ -18,12 +18,14 @@ from osm4eo_xr.catalogs.items import (
     asked_band,
     asset_keys,
     class_key,
+    levels_of,
     read_items,
     slim,
 )
 from osm4eo_xr.errors import InputError, extra
 from osm4eo_xr.grid import georeference
-from osm4eo_xr.imagery.clouds import block_side, composite, mask_clouds
+from osm4eo_xr.imagery.clouds.masks import mask_clouds
+from osm4eo_xr.imagery.compositing import block_side, composite
 from osm4eo_xr.imagery.lossy_nodata import WITNESSES
 from osm4eo_xr.imagery.offsets import item_scaling
 from osm4eo_xr.imagery.reflectance import Scaling
@@ -73,7 +75,8 @@ def stack_items(
     -------
     DataArray
         (time, band, y, x) float32 reflectance, NaN = no data; ordered by date and id, with the
-        coordinate ``item`` (time) of ids. Coordinates are pixel centers.
+        coordinate ``item`` (time) of ids. Coordinates are pixel centers. attrs: ``level`` ("1C" or
+        "2A") where ids or collections of all items tell it.
 
     Raises
     ------
@@ -109,6 +112,9 @@ def stack_items(
         "nodata": float("nan"),
         "validity": validity_in_words([a for found in assets for a in found.values()]),
     }
+    levels = levels_of(chosen)
+    if len(levels) == 1 and any(levels):
+        cube.attrs["level"] = levels.pop()
     return cube.rename("reflectance")
 
 

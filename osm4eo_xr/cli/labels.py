@@ -156,7 +156,7 @@ def composite(
     from osm4eo_xr.catalogs.items import read_items
     from osm4eo_xr.catalogs.stac import composite_items
     from osm4eo_xr.grid import target_geobox
-    from osm4eo_xr.imagery.clouds import with_observations
+    from osm4eo_xr.imagery.compositing import with_observations
     from osm4eo_xr.imagery.scene_grid import read_grid
 
     if (like is None) == (bbox is None):

@@ -12,7 +12,7 @@ from odc.geo.geobox import GeoBox
 
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.grid import geobox_of, georeference
-from osm4eo_xr.imagery.clouds import mask_clouds
+from osm4eo_xr.imagery.clouds.masks import mask_clouds
 from osm4eo_xr.imagery.lossy_nodata import with_witnesses
 from osm4eo_xr.imagery.plausibility import look_at_bands, name_files
 from osm4eo_xr.imagery.products.band_files import (

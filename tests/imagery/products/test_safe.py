@@ -12,7 +12,7 @@ import osm4eo_xr as oxr
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.grid import geobox_of
 from osm4eo_xr.imagery.bands import METHOD_BANDS, SENTINEL2_BANDS
-from osm4eo_xr.imagery.clouds import CLOUD_CLASSES
+from osm4eo_xr.imagery.clouds.masks import CLOUD_CLASSES
 from tests.cases.safe_case import EDGE, LEFT, METERS, TOP, classes_of, numbers_of, write_safe
 
 UNEVEN = {i: -1000 - 10 * i for i in range(13)}  # a swapped band would show

@@ -1,75 +1,18 @@
-"""Clouds out, many observations to one: masks and composites, lazily per chunk."""
+"""Many observations to one scene: composites, lazily per chunk."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import Any, Literal
 
 import dask.array as da
 import numpy as np
 import xarray as xr
-from scipy.ndimage import binary_dilation
 
 from osm4eo_xr.errors import InputError
 
-CLOUD_CLASSES = (0, 1, 3, 8, 9, 10)
-"""SCL: no data, saturated or defective, cloud shadow, cloud medium, high, thin cirrus."""
-
-_LAST_CLASS = 11
-_GROWING = (8, 9, 10)  # grown by 2 pixels, shadows hid 10-14 % of the water of 33TWL and 33TWM
 _BLOCK_BYTES = 128 * 2**20  # of observations that one composite task holds
 _LEAST_SIDE = 64
-
-
-def mask_clouds(
-    cube: xr.DataArray,
-    scl: xr.DataArray,
-    *,
-    classes: Sequence[int] = CLOUD_CLASSES,
-    dilation: int = 0,
-) -> xr.DataArray:
-    """Set clouded pixels to NaN, lazily.
-
-    Parameters
-    ----------
-    cube : DataArray
-        ([time,] band, y, x) float32 reflectance.
-    scl : DataArray
-        ([time,] y, x) uint8: the scene classification on the same grid and dates.
-    classes : sequence of int
-        SCL classes to remove, 0 to 11.
-    dilation : int
-        Radius in pixels by which clouds (classes 8, 9 and 10) grow. The other classes do not: the
-        shore of rivers and lakes is often classified as shadow, and growing it takes the water
-        away on every date.
-
-    Returns
-    -------
-    DataArray
-        As ``cube``; NaN where masked.
-
-    Raises
-    ------
-    InputError
-        If the grids or dates differ, or a class or the radius is out of range.
-    """
-    if not classes or not all(0 <= c <= _LAST_CLASS for c in classes):
-        raise InputError(f"SCL classes {list(classes)} are not in 0 to {_LAST_CLASS}; name some")
-    if dilation < 0:
-        raise InputError(f"dilation={dilation} is negative; give a radius in pixels")
-    for dim in (d for d in cube.dims if d != "band"):
-        if dim not in scl.dims or not np.array_equal(cube[dim].values, scl[dim].values):
-            raise InputError(
-                f"scene classification and scene differ in {dim} ({scl.sizes.get(dim)} and "
-                f"{cube.sizes[dim]}); open both for the same items and geobox"
-            )
-    flagged = scl.isin(list(classes))
-    growing = [c for c in classes if c in _GROWING]
-    if dilation and growing:
-        flagged = flagged | _dilated(scl.isin(growing), dilation)
-    masked = cube.where(~flagged.drop_vars([c for c in flagged.coords if c not in cube.coords]))
-    return masked.transpose(*cube.dims).assign_attrs(cube.attrs)
 
 
 def composite(
@@ -182,19 +125,3 @@ def _composite_block(block: np.ndarray, method: str, places: tuple[int, int]) ->
     else:
         out, counts = medians(cube, method == "medoid")
     return np.concatenate([out, counts[np.newaxis].astype(np.float32)])
-
-
-def _dilated(flagged: xr.DataArray, radius: int) -> xr.DataArray:
-    """Grow True areas by a disc."""
-    reach = np.arange(-radius, radius + 1)
-    disc = reach[:, np.newaxis] ** 2 + reach**2 <= radius**2
-    disc = disc.reshape((1,) * (flagged.ndim - 2) + disc.shape)
-    data: Any = flagged.data
-    if isinstance(data, da.Array):
-        depth = dict.fromkeys(range(data.ndim), 0) | {data.ndim - 2: radius, data.ndim - 1: radius}
-        grown: Any = data.map_overlap(
-            binary_dilation, depth=depth, boundary="none", structure=disc, dtype=bool
-        )
-    else:
-        grown = binary_dilation(data, structure=disc)
-    return flagged.copy(data=grown)

@@ -1,0 +1,9 @@
+"""Clouds and their shadows out of scenes.
+
+What others may use:
+
+- ``masks``: ``mask_clouds``, ``CLOUD_CLASSES``: clouded pixels to no data, by one of four methods
+- ``rule``: ``CloudRule``: the thresholds of the rule on reflectances
+- ``sun``: ``Sun``, ``sun_position``: where the sun stood
+- ``detector``: ``cloud_probability``: s2cloudless on lazy cubes
+"""
