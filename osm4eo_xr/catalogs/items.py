@@ -18,6 +18,7 @@ from osm4eo_xr.catalogs.footprints import footprint
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.imagery.bands import SENTINEL2_BANDS, common_name
 from osm4eo_xr.names import check_name
+from osm4eo_xr.rasters.remote.addresses import SCHEMES
 
 if TYPE_CHECKING:
     import pystac
@@ -27,7 +28,7 @@ Items: TypeAlias = "str | Path | Item | pystac.ItemCollection | Iterable[Item]"
 
 _METERS = re.compile(r"(?<![0-9])(\d{2})m(?![a-z])", re.IGNORECASE)
 _LEVEL = re.compile(r"(?:MSI|_|-)L(1C|2A)(?=_|-|$)", re.IGNORECASE)
-_REMOTE = ("http://", "https://", "s3://", "gs://", "az://", "/vsi")
+_REMOTE = (*SCHEMES, "/vsi")
 
 
 def read_items(items: Items) -> list[dict[str, Any]]:

@@ -128,8 +128,7 @@ def run_country(
         if where in _HERE:
             _compile_ahead(run, pieces.todo(rest))
         with _cluster(where) if todo else nullcontext():
-            for piece in pieces.todo(pieces.scenes):
-                _make(piece, ledger, watch)
+            _make_tiles(pieces.todo(pieces.scenes), ledger, watch)
             if todo:
                 check_scenes(run)
             for piece in pieces.todo(pieces.first):
@@ -169,9 +168,17 @@ def _check_outputs(pieces: list[Piece], ledger: Ledger) -> None:
 
 
 def _make_all(todo: list[Piece], ledger: Ledger, watch: Watch | None) -> None:
-    """Make pieces; tiles that cannot be read do not hold up the other tiles."""
-    bad: dict[str, str] = {}
+    """Make pieces, tiles first."""
     tiles = [p for p in todo if p.kind == "classified"]
+    _make_tiles(tiles, ledger, watch)
+    for piece in todo:
+        if piece not in tiles:
+            _make(piece, ledger, watch)
+
+
+def _make_tiles(tiles: list[Piece], ledger: Ledger, watch: Watch | None) -> None:
+    """Make a piece per tile; tiles that cannot be read do not hold up the other tiles."""
+    bad: dict[str, str] = {}
     for piece in tiles:
         try:
             _make(piece, ledger, watch)
@@ -183,11 +190,8 @@ def _make_all(todo: list[Piece], ledger: Ledger, watch: Watch | None) -> None:
         reasons = "; ".join(f"{tile} ({reason})" for tile, reason in bad.items())
         raise InputError(
             f"{len(bad)} of {len(tiles)} tiles cannot be read: {reasons}. The other tiles are "
-            f"finished; replace the files and run again"
+            f"finished; mend what is told here and run again"
         )
-    for piece in todo:
-        if piece not in tiles:
-            _make(piece, ledger, watch)
 
 
 def _make(piece: Piece, ledger: Ledger, watch: Watch | None) -> None:

@@ -14,6 +14,8 @@ import rasterio
 from rasterio.errors import RasterioIOError
 
 from osm4eo_xr.errors import InputError
+from osm4eo_xr.rasters.remote.addresses import is_remote
+from osm4eo_xr.rasters.remote.attempts import attempted
 
 PathLike = str | Path
 
@@ -27,11 +29,9 @@ GDAL_OPTIONS: dict[str, Any] = {
     # Bytes here, unlike in GDAL's own variable; 5 % of a node for each of its workers otherwise.
     "GDAL_CACHEMAX": 256_000_000,
     "GDAL_NUM_THREADS": "1",  # dask runs the threads
-    "GDAL_HTTP_MERGE_CONSECUTIVE_RANGES": "YES",
-    "GDAL_HTTP_MULTIPLEX": "YES",
     "VSI_CACHE": "TRUE",
 }
-"""GDAL settings of every read, the same in each worker."""
+"""GDAL settings of every read, the same in each worker; addresses have more (``remote.access``)."""
 
 
 def list_files(path: PathLike | Sequence[PathLike]) -> list[str]:
@@ -65,16 +65,32 @@ def is_zarr(folder: Path) -> bool:
 
 @contextmanager
 def open_image(path: str) -> Iterator[Any]:
-    """Open a raster that has a place on the ground, with GDAL's settings of every read."""
+    """Open a raster that has a place on the ground, with GDAL's settings of every read.
+
+    Raises
+    ------
+    InputError
+        If it is no raster or has no place.
+    RemoteError
+        If it lies at an address whose server fails or refuses access (``rasters.remote``).
+    """
     try:
-        with rasterio.Env(**GDAL_OPTIONS), rasterio.open(path) as source:
+        with rasterio.Env(**GDAL_OPTIONS), _opened(path) as source:
             if source.crs is None or source.transform.is_identity:
+                beside = " (files beside it do not count at addresses)" if is_remote(path) else ""
                 raise InputError(
-                    f"{path} has no CRS or position; assign them, for example with gdal_translate "
-                    f"-a_srs EPSG:3035 -a_ullr"
+                    f"{path} has no CRS or position{beside}; assign them, for example with "
+                    f"gdal_translate -a_srs EPSG:3035 -a_ullr"
                 )
             yield source
     except RasterioIOError as error:
         if "://" not in path and not path.startswith("/vsi") and not Path(path).exists():
             raise InputError(f"no file {path}; give the path of a raster") from None
         raise InputError(f"{path} is not a raster that GDAL can read: {error}") from None
+
+
+def _opened(path: str) -> Any:
+    """Open what GDAL reads, signed if it lies at an address."""
+    if is_remote(path):
+        return attempted(path, lambda access: rasterio.open(access.name))
+    return rasterio.open(path)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dask.array as da
 import numpy as np
@@ -15,8 +16,13 @@ from rasterio.errors import RasterioIOError
 from rasterio.windows import Window
 
 from osm4eo_xr.rasters.files import GDAL_OPTIONS, is_store
+from osm4eo_xr.rasters.remote.addresses import is_remote
+from osm4eo_xr.rasters.remote.attempts import attempted
 from osm4eo_xr.rasters.stores import ArraySource
 from osm4eo_xr.rasters.validity import Validity, invalid_pixels
+
+if TYPE_CHECKING:
+    from osm4eo_xr.rasters.remote.access import Access
 
 # Maps are read in whole blocks and without margins: hardly a block is read twice.
 _PLAIN_OPTIONS: dict[str, Any] = GDAL_OPTIONS | {"GDAL_CACHEMAX": 16_000_000}
@@ -49,12 +55,46 @@ def stamp_of(path: str) -> int:
         return 0
 
 
+def _close(path: str, stamp: int) -> None:
+    """Close this thread's handle of a path, if it has one."""
+    handle = getattr(_local, "handles", {}).pop((path, stamp), None)
+    if handle is not None:
+        handle.close()
+
+
+def _with_source(path: str, stamp: int, work: Callable[[Any], Any]) -> Any:
+    """Do something with an open raster; one at an address is signed, and opened again if it fails.
+
+    Handles of an address that was signed anew have another name.
+    """
+    if not is_remote(path) or is_store(path):
+        return work(dataset(path, stamp))
+
+    def once(access: Access) -> Any:
+        try:
+            return work(dataset(access.name, stamp))
+        except RasterioIOError:
+            _close(access.name, stamp)
+            raise
+
+    return attempted(path, once)
+
+
 def read_window(path: str, stamp: int, index: int | list[int], window: Window) -> Any:
-    """Read a window; what GDAL cannot read is named, which its own message does not do."""
+    """Read a window; what GDAL cannot read is named, which its own message does not do.
+
+    Raises
+    ------
+    RasterioIOError
+        If it cannot be read.
+    RemoteError
+        If it lies at an address whose server fails or refuses access (``rasters.remote``).
+    """
     try:
-        return dataset(path, stamp).read(index, window=window)
+        return _with_source(path, stamp, lambda source: source.read(index, window=window))
     except RasterioIOError as error:
-        raise RasterioIOError(f"{path}: {error.__cause__ or error}") from None
+        said = str(error.__cause__ or error)
+        raise RasterioIOError(said if path in said else f"{path}: {said}") from None
 
 
 def read_hidden(
@@ -63,10 +103,9 @@ def read_hidden(
     """Return where a file's mask or alpha band hides a band's pixels of a window, (y, x) bool."""
     if not validity.hides:
         return None
-    source = dataset(path, stamp)
     hidden = np.zeros((int(window.height), int(window.width)), bool)
     if validity.mask:
-        hidden |= source.read_masks(index, window=window) == 0
+        hidden |= _with_source(path, stamp, lambda s: s.read_masks(index, window=window)) == 0
     if validity.alpha:
         hidden |= read_window(path, stamp, validity.alpha, window) == 0
     return hidden

@@ -32,7 +32,7 @@ def test_a_corrupt_tile_is_named_when_the_others_are_finished(
     assert ended.value.code == 1
     said = capsys.readouterr().err.splitlines()[-1]
     assert f"1 of 9 tiles cannot be read: T01 ({bad}" in said
-    assert "replace the files and run again" in said
+    assert "mend what is told here and run again" in said
     out = country.parent / "result"
     assert len(list((out / "classified").glob("T??.tif"))) == 8
     assert not (out / "mosaic.tif").exists()

@@ -5,10 +5,8 @@ from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 
-import geopandas as gpd
 import pytest
 import rasterio
-import shapely
 
 from osm4eo_xr.catalogs.items import read_items
 from osm4eo_xr.cli.app import main
@@ -16,30 +14,8 @@ from osm4eo_xr.country.run import plan_country, run_country
 from osm4eo_xr.country.searches import search_scenes, with_found_scenes
 from osm4eo_xr.country.settings_file import read_country
 from osm4eo_xr.errors import InputError
-from tests.cases.country_case import tiny_model
+from tests.cases.search_case import SETTINGS, searching_country
 from tests.cases.stac_server import Api, serving
-
-PLACE = shapely.box(15.50, 46.00, 15.52, 46.02)
-
-SETTINGS = """
-name = "A piece of Slovenia"
-
-[[scenes]]
-search = "{url}"
-collection = "sentinel-2-l2a"
-period = [2023-08-01, 2023-08-31]
-max_cloud = {cloud}
-limit = 3
-
-[boundary]
-file = "place.gpkg"
-
-[classify]
-model = "tiny"
-
-[[layers]]
-classes = ["water"]
-"""
 
 
 @pytest.fixture
@@ -50,11 +26,7 @@ def api(data_dir: Path) -> Iterator[Api]:
 
 @pytest.fixture
 def country(api: Api, tmp_path: Path) -> Path:
-    tiny_model(tmp_path / "tiny")
-    gpd.GeoDataFrame(geometry=[PLACE], crs=4326).to_file(tmp_path / "place.gpkg")
-    path = tmp_path / "c.toml"
-    path.write_text(SETTINGS.format(url=api.url, cloud=50))
-    return path
+    return searching_country(tmp_path, api.url)
 
 
 def frozen(country: Path) -> dict[str, list[dict]]:
