@@ -9,16 +9,15 @@ import dataclasses
 import re
 import typing
 from collections.abc import Iterator
-from datetime import date
 from pathlib import Path
 from typing import Any, Literal
 
 import typer
 
 from osm4eo_xr.cli.app import app
-from osm4eo_xr.cli.setting_options import field_texts
 from osm4eo_xr.cluster.site import BatchSite, JobWorkers, LocalSite, LocalWorkers
 from osm4eo_xr.country.settings import CountrySettings
+from osm4eo_xr.settings_text import field_texts, table_of, toml_value
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -97,7 +96,7 @@ def _tables(settings: type, title: str, about: str) -> Iterator[str]:
     hints, texts, inner = typing.get_type_hints(settings), field_texts(settings), []
     rows = []
     for field in dataclasses.fields(settings):
-        table, many = _table_of(hints[field.name])
+        table, many = table_of(hints[field.name])
         if table is None:
             rows.append(_row(field, hints[field.name], texts.get(field.name, "")))
         else:
@@ -145,14 +144,6 @@ def _key_table(rows: list[str]) -> str:
     return "\n".join(["| key | takes | default | meaning |", "|---|---|---|---|", *rows, ""])
 
 
-def _table_of(hint: Any) -> tuple[Any, bool]:
-    """Return the dataclass that a field holds, if it does, and whether it holds several."""
-    inner = [a for a in typing.get_args(hint) if dataclasses.is_dataclass(a)]
-    if dataclasses.is_dataclass(hint):
-        return hint, False
-    return (inner[0], typing.get_origin(hint) is tuple) if inner else (None, False)
-
-
 def _row(field: Any, hint: Any, text: str) -> str:
     return f"| `{field.name}` | {_takes(hint)} | {_default(field)} | {_cell(text)} |"
 
@@ -161,7 +152,7 @@ def _takes(hint: Any) -> str:
     """Return in words what a field takes."""
     origin, args = typing.get_origin(hint), typing.get_args(hint)
     if origin is Literal:
-        return ", ".join(f"`{_toml(a)}`" for a in args)
+        return ", ".join(f"`{toml_value(a)}`" for a in args)
     if origin is tuple:
         return f"list of {_takes(args[0])}"
     if type(None) in args:
@@ -176,15 +167,7 @@ def _default(field: Any) -> str:
         return "**required**"
     if value is dataclasses.MISSING or value is None or value in ("", ()):
         return "—"
-    return f"`{_toml(value)}`"
-
-
-def _toml(value: Any) -> str:
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, tuple):
-        return f"[{', '.join(map(_toml, value))}]"
-    return f'"{value}"' if isinstance(value, str | date) else str(value)
+    return f"`{toml_value(value)}`"
 
 
 def _cell(text: str) -> str:

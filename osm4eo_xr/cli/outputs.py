@@ -36,6 +36,7 @@ class Kind:
 RASTER = Kind("a GeoTIFF", (".tif", ".tiff"))
 VECTOR = Kind("a vector file", VECTOR_SUFFIXES)
 REPORT = Kind("a JSON report", (".json",))
+SETTINGS = Kind("a TOML file", (".toml",))
 PICTURE = Kind("a picture", (".png", ".jpg", ".pdf", ".svg"))
 PAGE = Kind("a web page", (".html",))
 DESIGN = Kind("a sampling design", marker="design.json")

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
 from osm4eo_xr.cli.console import print_found, print_note
-from osm4eo_xr.cli.options import BoundaryLayer, Overwrite  # noqa: TC001 - typer reads them
-from osm4eo_xr.cli.outputs import VECTOR, outputs
+from osm4eo_xr.cli.options import BoundaryLayer, Out, Overwrite  # noqa: TC001 - typer reads them
+from osm4eo_xr.cli.outputs import REPORT, SETTINGS, VECTOR, Asked, outputs
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.progress import OUT, progress_bar
 
@@ -50,6 +52,39 @@ def tiles(
         OUT.print(" ".join(found["tile"]), highlight=False, soft_wrap=True)
         if out is not None:
             write_vector(found, place(out))
+
+
+def init(
+    country: Annotated[str, typer.Argument(help="ISO code or name.")],
+    *,
+    out: Out = Path("country.toml"),
+    osm: Annotated[
+        str, typer.Option(help="OpenStreetMap extract that labels are made of.")
+    ] = "landuse.osm.pbf",
+    scenes: Annotated[
+        list[str] | None, typer.Option("--scenes", help="Scenes: paths or globs.")
+    ] = None,
+    search: Annotated[
+        str, typer.Option(help="Without --scenes: catalog, a name or the root of a STAC API.")
+    ] = "earth-search",
+    year: Annotated[
+        int | None, typer.Option(help="Without --scenes: year whose summer is searched.")
+    ] = None,
+    overwrite: Overwrite = False,
+) -> None:
+    """Write a country file with every key explained, and a schema for editors beside it."""
+    from osm4eo_xr.country.settings_file import SCHEMA_NAME, country_schema, country_template
+
+    schema = out.with_name(SCHEMA_NAME)
+    asked: Asked = [(out, SETTINGS), (schema, REPORT)]
+    with outputs(asked, [], overwrite=overwrite) as place:
+        last = year or datetime.now(UTC).year - 1
+        text = country_template(
+            country, osm=osm, files=tuple(scenes or ()), search=search, year=last
+        )
+        place(out).write_text(text, encoding="utf-8")
+        told = json.dumps(country_schema(), indent=2, ensure_ascii=False)
+        place(schema).write_text(told + "\n", encoding="utf-8")
 
 
 def _print_original(country: str) -> None:

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
-_FIELDS = re.compile(r"^(\w+(?:, \w+)*)(?: : .*)?\n((?:[ \t]+.*\n?)+)", re.MULTILINE)
+from osm4eo_xr.settings_text import field_texts
 
 
 def with_settings(settings: type) -> Callable[[Callable[..., None]], Callable[..., None]]:
@@ -52,13 +52,6 @@ def _options(settings: type) -> list[inspect.Parameter]:
         )
         for f in dataclasses.fields(settings)
     ]
-
-
-def field_texts(settings: type) -> dict[str, str]:
-    """Return what a dataclass's docstring says of each field, in the order of the docstring."""
-    text = inspect.cleandoc(settings.__doc__ or "")
-    found = _FIELDS.finditer(text)
-    return {name: " ".join(m[2].split()) for m in found for name in m[1].split(", ")}
 
 
 def _help(settings: type) -> dict[str, str]:

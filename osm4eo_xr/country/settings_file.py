@@ -1,11 +1,18 @@
-"""A country file → its settings, checked key by key."""
+"""A country file → its settings, checked key by key; new files, and their schema for editors."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from osm4eo_xr.country.settings import CountrySettings
+from osm4eo_xr.errors import InputError
+from osm4eo_xr.places.countries import find_country
 from osm4eo_xr.settings_io import build, read_toml
+from osm4eo_xr.settings_text import json_schema, template
+
+SCHEMA_NAME = "country.schema.json"
+"""The file beside a new country file that tells editors which keys there are."""
 
 
 def read_country(path: str | Path) -> CountrySettings:
@@ -19,3 +26,59 @@ def read_country(path: str | Path) -> CountrySettings:
     """
     path = Path(path)
     return build(CountrySettings, read_toml(path, "country"), path.name)
+
+
+def country_template(
+    country: str, *, osm: str, files: tuple[str, ...] = (), search: str = "", year: int = 0
+) -> str:
+    """Return the text of a new country file: a few keys set, all others as comments.
+
+    Parameters
+    ----------
+    country : str
+        A name or code as ``find_country`` takes.
+    osm : str
+        Path of the OpenStreetMap extract.
+    files : tuple of str
+        Scenes, paths or globs, if they are there already.
+    search : str
+        Catalog to search otherwise.
+    year : int
+        Year whose summer is searched.
+
+    Raises
+    ------
+    InputError
+        If the country is unknown, or neither files nor a search of a year is given.
+    """
+    found = find_country(country)
+    scenes: dict[str, object] = {"files": files}
+    if not files:
+        if not (search and year):
+            raise InputError(
+                "no scenes", expected="files, or a catalog and a year", advice="give {search}"
+            )
+        scenes = {
+            "search": search,
+            "period": (f"{year}-05-01", f"{year}-09-30"),
+            "max_cloud": 60.0,
+        }
+    given = {
+        "name": found.name,
+        "scenes": [scenes],
+        "labels": {"osm": osm},
+        "boundary": {"country": found.code},
+        "layers": [{"classes": ("water",), "vector": "gpkg"}],
+    }
+    return (
+        f"#:schema ./{SCHEMA_NAME}\n"
+        "# Keys that stand as comments have the value that they show.\n"
+        "# `osm4eo-xr run FILE --dry-run` says what a run would do.\n\n"
+        + template(CountrySettings, given, omit=frozenset({"train.seed"}))
+    )
+
+
+def country_schema() -> dict[str, Any]:
+    """Return the JSON schema of country files, for editors."""
+    draft = "https://json-schema.org/draft/2020-12/schema"
+    return {"$schema": draft, "title": "Country file"} | json_schema(CountrySettings)
