@@ -55,9 +55,7 @@ def country_template(
     scenes: dict[str, object] = {"files": files}
     if not files:
         if not (search and year):
-            raise InputError(
-                "no scenes", expected="files, or a catalog and a year", advice="give {search}"
-            )
+            raise InputError("no scenes", expected="files, or a catalog and a year")
         scenes = {
             "search": search,
             "period": (f"{year}-05-01", f"{year}-09-30"),
@@ -73,7 +71,7 @@ def country_template(
     return (
         f"#:schema ./{SCHEMA_NAME}\n"
         "# Keys that stand as comments have the value that they show.\n"
-        "# `osm4eo-xr run FILE --dry-run` says what a run would do.\n\n"
+        "# `osm4eo-xr run --dry-run` says what a run with this file would do.\n\n"
         + template(CountrySettings, given, omit=frozenset({"train.seed"}))
     )
 
