@@ -7,6 +7,7 @@ from .accuracy.designs.design import open_design as open_design
 from .accuracy.designs.design import write_design as write_design
 from .accuracy.designs.points import design_points as design_points
 from .accuracy.estimators import AccuracyReport as AccuracyReport
+from .accuracy.held_out import estimate_label_noise as estimate_label_noise
 from .accuracy.held_out import evaluate as evaluate
 from .accuracy.map_comparison import MapComparison as MapComparison
 from .accuracy.map_comparison import compare as compare
@@ -47,6 +48,7 @@ from .legend import load_legend as load_legend
 from .maps.country_mosaic import mosaic as mosaic
 from .maps.known_ground import agreement as agreement
 from .maps.known_ground import merge_known as merge_known
+from .maps.known_ground import provenance_of as provenance_of
 from .maps.layers import extract_layer as extract_layer
 from .maps.layers import fraction as fraction
 from .maps.polygons import to_vector as to_vector
@@ -106,6 +108,7 @@ __all__ = [
     "design_points",
     "device_annotations",
     "draw_samples",
+    "estimate_label_noise",
     "evaluate",
     "extract_layer",
     "find_country",
@@ -131,6 +134,7 @@ __all__ = [
     "open_scene",
     "patch_samples",
     "plan_country",
+    "provenance_of",
     "quicklook",
     "random_forest_report",
     "rasterize_labels",

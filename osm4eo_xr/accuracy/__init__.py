@@ -11,7 +11,7 @@ What others may use:
 - ``map_comparison``: ``compare``: two maps of the same ground
 - ``crosswalk``: which classes of other products mean the same ground
 - ``estimators``: ``AccuracyReport``: confusion counts and scores from their sum
-- ``held_out``: ``evaluate``: a model on the samples that were held out
+- ``held_out``: ``evaluate``, ``estimate_label_noise``: a model and its labels on held-out samples
 - ``random_forest``: ``random_forest_report``: a forest on single pixels' spectra to compare with
 - ``reference_pairs``: pairs of reference and map class, from points or from a label raster
 """

@@ -1,4 +1,4 @@
-"""How good a model is on the samples that were held out."""
+"""How good a model is, and how right the labels are, on the samples that were held out."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import xarray as xr
+from scipy.special import softmax
 
 from osm4eo_xr.accuracy.estimators import AccuracyReport, confusion_counts
 from osm4eo_xr.training.calibration import BINS, calibration_bins, expected_error
@@ -16,8 +17,9 @@ from osm4eo_xr.training.step import Task
 
 if TYPE_CHECKING:
     from osm4eo_xr.models.model import Model
+    from osm4eo_xr.training.batches import Windows
 
-__all__ = ["evaluate"]
+__all__ = ["estimate_label_noise", "evaluate"]
 
 _BATCH = 32
 
@@ -57,9 +59,7 @@ def evaluate(
     InputError
         If the split is empty or unknown, or the samples lack a band of the model.
     """
-    centered = model.net.mode == "window"
-    window, center = (model.net.window, model.center) if centered else (None, None)
-    windows = windows_of(samples, split, bands=model.bands, window=window, center=center)
+    windows = _windows(model, samples, split)
     task = _task_of(model)
     counts, missing, bins = np.zeros((len(model.legend.ids),) * 2, np.int64), 0, np.zeros((3, BINS))
     done = 0
@@ -74,6 +74,70 @@ def evaluate(
             progress(done, len(windows))
     calibration = {"ece": expected_error(bins)}
     return AccuracyReport(counts, model.legend, missing, calibration, name=split)
+
+
+def estimate_label_noise(
+    model: Model,
+    samples: xr.Dataset,
+    split: Literal["train", "validation", "test"] = "validation",
+) -> xr.DataArray:
+    """Estimate how probable it is that OpenStreetMap says a class where the ground is of another.
+
+    The probabilities p(c | x_i) of held-out pixels stand for their unknown true classes:
+    p(osm = k | c) = (sum of p(c | x_i) over i labeled k, + 1 if k = c) / (sum of p(c | x_i), + 1).
+    The one pixel added on the diagonal makes a class that nothing speaks of always right. The
+    figures take the model's probabilities for right and the shares of classes from the samples;
+    a model that learned the labels' errors hides them, so noise is rather under- than
+    overestimated.
+
+    Parameters
+    ----------
+    model : Model
+        Dense or window.
+    samples : Dataset
+        As ``draw_samples`` or ``open_samples`` returns it; its bands include the model's.
+    split : {"train", "validation", "test"}
+        Which samples; by default those that neither training nor the accuracy counts.
+
+    Returns
+    -------
+    DataArray (class, osm), float64
+        p(osm | class); both coordinates hold all ids of the model's legend, rows sum to 1. attrs:
+        ``pixels`` used and ``split``.
+
+    Raises
+    ------
+    InputError
+        If the split is empty or unknown, or the samples lack a band of the model.
+
+    Source
+    ------
+    Dawid and Skene 1979, Applied Statistics 28, equation 2.3, for one observer (OpenStreetMap)
+    and a classifier's posterior in place of the true classes.
+    """
+    ids, windows = list(model.legend.ids), _windows(model, samples, split)
+    place = {class_id: k for k, class_id in enumerate(ids)}
+    columns = [place.get(int(i), -1) for i in model.class_ids]
+    given, pixels = np.eye(len(ids)), 0
+    for logits, label in labeled_logits(_task_of(model), model.variables, windows, _BATCH):
+        share = softmax(logits.astype(np.float64), axis=-1)
+        for k, at in place.items():
+            said = share[label == k].sum(axis=0)
+            for column, true in enumerate(columns):
+                given[true, at] += said[column] if true >= 0 else 0.0
+        pixels += len(label)
+    table = given / given.sum(axis=1, keepdims=True)
+    attrs = {"pixels": pixels, "split": split}
+    return xr.DataArray(
+        table, coords={"class": ids, "osm": ids}, dims=("class", "osm"), attrs=attrs
+    )
+
+
+def _windows(model: Model, samples: xr.Dataset, split: str) -> Windows:
+    """Return the windows of a split as a model takes them."""
+    centered = model.net.mode == "window"
+    window, center = (model.net.window, model.center) if centered else (None, None)
+    return windows_of(samples, split, bands=model.bands, window=window, center=center)
 
 
 def _task_of(model: Model) -> Task:

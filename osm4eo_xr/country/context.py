@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -36,6 +37,8 @@ Kind = Literal[
     "classified",
     "sieved",
     "mosaic",
+    "noise",
+    "provenance",
     "layer",
     "vector",
     "fractions",
@@ -43,6 +46,12 @@ Kind = Literal[
     "report",
 ]
 """What a piece of a run may be."""
+
+NOISE_FILE = "noise.json"
+"""Where a run keeps the noise of labels that it estimated, in its folder."""
+
+PROBABILITIES = "_probabilities.tif"
+"""How files of class probabilities end, which have a band per class."""
 
 _OF_TILES = ("scene", "labels", "classified", "sieved")
 
@@ -151,8 +160,9 @@ class Country:
         if self.settings.products.names == "plain":
             return self.out / f"{kind}.tif"
         sieved = kind == "sieved" or self.settings.sieve.when == "before"
-        shown = "classified_sieved" if sieved else "classified"
-        return self.out / f"{self._original_stem}_{'label' if kind == 'labels' else shown}.tif"
+        shown = "classified" if self.settings.known is None else "osmlanduse"
+        name = "label" if kind == "labels" else f"{shown}_sieved" if sieved else shown
+        return self.out / f"{self._original_stem}_{name}.tif"
 
     @cached_property
     def _original_stem(self) -> str:
@@ -236,6 +246,21 @@ class Country:
                 )
             return found
         return [self.out / "labels" / f"{t.id}.tif" for t in self.tiles]
+
+    @property
+    def provenance(self) -> Path:
+        """The place of the map that says what of the final map OpenStreetMap knows."""
+        return self.out / "provenance.tif"
+
+    def noise(self) -> xr.DataArray:
+        """Return the noise of labels: the settings' or, if this run estimated it, that."""
+        from osm4eo_xr.maps.known_rules import noise_table
+
+        known, estimate = self.settings.known, self.out / NOISE_FILE
+        rows = known.noise if known is not None else {}
+        if not rows and estimate.is_file():  # a plan asks before there is one
+            rows = json.loads(estimate.read_text(encoding="utf-8"))["noise"]
+        return noise_table(rows, self.legend)
 
     def open_labels(self, path: Path) -> xr.DataArray:
         """Open one of these rasters as class ids; lazy."""

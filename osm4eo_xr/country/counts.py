@@ -48,7 +48,9 @@ def class_areas(run: Country) -> list[dict[str, Any]]:
     -------
     list of dict
         By class: ``id``, ``class``, ``name``; ``pixels``, ``km2`` and ``share`` (0-1, of all
-        classified land) of the final map; ``labeled_km2`` of the labels.
+        classified land) of the final map; ``labeled_km2`` of the labels; and if the map shows
+        known ground, how its km² divide: ``known_km2``, ``predicted_km2``, ``overruled_km2``
+        (of other labels).
     """
     counts, area = _crossed(run)
     pixel, land = area / 1e6, int(counts[:, list(run.legend.ids)].sum())
@@ -59,6 +61,11 @@ def class_areas(run: Country) -> list[dict[str, Any]]:
         row |= {"km2": round(pixels * pixel, 4), "share": round(pixels / land, 6) if land else 0.0}
         if run.settings.labels is not None:
             row["labeled_km2"] = round(int(counts[c.id].sum()) * pixel, 4)
+        if run.settings.known is not None:
+            known, predicted = int(counts[c.id, c.id]), int(counts[NO_DATA, c.id])
+            parts = {"known": known, "predicted": predicted}
+            parts["overruled"] = pixels - known - predicted
+            row |= {f"{name}_km2": round(n * pixel, 4) for name, n in parts.items()}
         rows.append(row)
     return rows
 

@@ -7,18 +7,22 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from osm4eo_xr.country.context import Country, Opener, Piece, Progress, Tile
+from osm4eo_xr.country.context import PROBABILITIES, Country, Opener, Piece, Progress, Tile
 from osm4eo_xr.country.learning import labels_key, scene_hash
 from osm4eo_xr.names import check_name
 from osm4eo_xr.places.countries import EDITION
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import xarray as xr
 
     from osm4eo_xr.country.settings import Layer
 
+    Lazy = Callable[[Opener], xr.DataArray]
 
-def map_pieces(run: Country, learned: str, labels: list[Piece]) -> tuple[list[Piece], Piece]:
+
+def map_pieces(run: Country, learned: str, before: list[Piece]) -> tuple[list[Piece], Piece]:
     """Return tiles, mosaics and layers, each after what it needs, and the final map among them.
 
     Parameters
@@ -27,27 +31,70 @@ def map_pieces(run: Country, learned: str, labels: list[Piece]) -> tuple[list[Pi
         The run.
     learned : str
         Hash of the model that classifies.
-    labels : list of Piece
-        The tiles' label rasters, as far as the run makes them.
+    before : list of Piece
+        What maps may be made from: labels, the noise of labels.
     """
+    given = run.settings.labels is not None
+    ground = _label_mosaic(run, [p for p in before if p.kind == "labels"]) if given else None
     made = [_classified(run, tile, learned) for tile in run.tiles]
-    parts = list(made)
+    if ground is not None:
+        made.append(ground)
+    known = _known_key(run, ground, before)
+    shown = {t.id: partial(_shown, run, t) for t in run.tiles}
+    parts = made[: len(run.tiles)]
     if run.settings.sieve.when == "before":
-        parts = [
-            _sieved(run, t.id, p, run.out / "sieved" / f"{t.id}.tif", t.date)
-            for t, p in zip(run.tiles, parts, strict=True)
-        ]
+        for k, tile in enumerate(run.tiles):
+            path, labels = run.out / "sieved" / f"{tile.id}.tif", partial(_tile_labels, run, tile)
+            how = (shown[tile.id], labels, known, path, tile.date)
+            parts[k] = _sieved(run, tile.id, parts[k], *how)
+            shown[tile.id] = partial(_open, path)
         made += parts
-    made.append(_mosaic(run, parts))
+    made.append(_mosaic(run, parts, shown, known))
     if run.settings.sieve.when == "after":
-        made.append(_sieved(run, "", made[-1], run.final_map, run.settings.date))
+        source, labels = partial(_open, made[-1].outputs[0]), partial(_open, run.product("labels"))
+        how = (source, labels, known, run.final_map, run.settings.date)
+        made.append(_sieved(run, "", made[-1], *how))
     final = made[-1]
-    if run.settings.labels is not None:
-        made.append(_label_mosaic(run, labels))
+    if known:
+        made.append(_provenance(run, final, known))
     for layer in run.settings.layers:
-        made += _layer(run, layer, final)
+        made += _layer(run, layer, final, made)
     made += [_fraction(run, cell, final) for cell in run.settings.fractions]
     return made, final
+
+
+def _known_key(run: Country, ground: Piece | None, before: list[Piece]) -> Any:
+    """Return what decides where the map shows known ground; nothing if it shows none."""
+    known = run.settings.known
+    if known is None or ground is None:
+        return ()
+    noise = [p.key for p in before if p.kind == "noise"]
+    return (known.rule, known.protect, ground.key, dict(known.noise), noise)
+
+
+def _open(path: Path, opened: Opener) -> xr.DataArray:
+    return opened(path)
+
+
+def _tile_labels(run: Country, tile: Tile, opened: Opener) -> xr.DataArray:
+    """Return the class raster of a tile's labels; lazy."""
+    given = run.settings.labels is not None and bool(run.settings.labels.rasters)
+    path = run.label_paths()[run.tiles.index(tile)]
+    return run.open_labels(path) if given else opened(path)
+
+
+def _shown(run: Country, tile: Tile, opened: Opener) -> xr.DataArray:
+    """Return a tile's classes, with known ground among them if the run wants it; lazy."""
+    from osm4eo_xr.maps.known_ground import merge_known
+
+    predicted, known = opened(run.out / "classified" / f"{tile.id}.tif"), run.settings.known
+    if known is None:
+        return predicted
+    how: dict[str, Any] = {"rule": known.rule, "legend": run.legend}
+    if known.needs_noise:
+        name = "confidence" if known.rule == "confidence" else "probabilities"
+        how |= {name: opened(_beside(run, tile, name)), "noise": run.noise()}
+    return merge_known(_tile_labels(run, tile, opened), predicted, **how)["classes"]
 
 
 def _beside(run: Country, tile: Tile, name: str) -> Path:
@@ -56,9 +103,10 @@ def _beside(run: Country, tile: Tile, name: str) -> Path:
 
 def _outputs(run: Country) -> list[str]:
     """Return what a tile is classified into."""
+    rule = run.settings.known.rule if run.settings.known is not None else ""
     more = {
-        "confidence": run.settings.mosaic.rule == "confidence",
-        "probabilities": run.settings.classify.probabilities,
+        "confidence": "confidence" in (run.settings.mosaic.rule, rule),
+        "probabilities": run.settings.classify.probabilities or rule == "bayes",
     }
     return ["classes", *(name for name, wanted in more.items() if wanted)]
 
@@ -71,7 +119,7 @@ def _classified(run: Country, tile: Tile, learned: str) -> Piece:
     key = run.key_of("classify", learned, scene_hash(run, tile), how)
     pixels, size = run.pixels_of(tile), run.bytes_of(tile)
     work = partial(_make_classified, run, tile, path)
-    layers = len(names) + (len(run.legend.ids) - 1) * settings.probabilities
+    layers = len(names) + (len(run.legend.ids) - 1) * ("probabilities" in names)
     return Piece("classified", tile.id, key, outputs, work, None, pixels, size, pixels * layers)
 
 
@@ -91,31 +139,43 @@ def _make_classified(run: Country, tile: Tile, path: Path, progress: Progress | 
             run.write(raster, target, tile.date, progress if main else None, **kind)
 
 
-def _sieved(run: Country, tile: str, source: Piece, path: Path, day: str) -> Piece:
-    key = run.key_of("sieve", source.key, dataclasses.asdict(run.settings.sieve))
-    lazy = partial(_sieve, run, source.outputs[0])
+def _sieved(
+    run: Country,
+    tile: str,
+    source: Piece,
+    classes: Lazy,
+    labels: Lazy,
+    known: Any,
+    path: Path,
+    day: str,
+) -> Piece:
+    how = dataclasses.asdict(run.settings.sieve)
+    key = run.key_of("sieve", source.key, how, known)
+    lazy = partial(_sieve, run, classes, labels)
     work = partial(_write, run, lazy, path, day)
     return Piece(
         "sieved", tile, key, (path,), work, lazy, source.pixels, source.written, source.written
     )
 
 
-def _sieve(run: Country, source: Path, opened: Opener) -> xr.DataArray:
+def _sieve(run: Country, classes: Lazy, labels: Lazy, opened: Opener) -> xr.DataArray:
+    from osm4eo_xr.maps.known_ground import is_known
     from osm4eo_xr.sieving.lazy_sieve import sieve
 
-    settings = run.settings.sieve
+    settings, known = run.settings.sieve, run.settings.known
     kept = [run.legend.find(name).id for name in settings.protected]
-    given = opened(source)
-    return sieve(given, settings.size, settings.connectivity, protected=kept, reread=True)
+    given, how = classes(opened), {"protected": kept, "reread": True}
+    if known is not None and known.protect:
+        how["protected_pixels"] = is_known(labels(opened), given)
+    return sieve(given, settings.size, settings.connectivity, **how)
 
 
-def _mosaic(run: Country, parts: list[Piece]) -> Piece:
+def _mosaic(run: Country, parts: list[Piece], shown: dict[str, Lazy], known: Any) -> Piece:
     tiles = [(t.id, p.key) for t, p in zip(run.tiles, parts, strict=True)]
     rule = run.settings.mosaic.rule
-    key = run.key_of("mosaic", tiles, (*_clipping(run), rule, run.settings.date))
-    maps = {t.id: p.outputs[0] for t, p in zip(run.tiles, parts, strict=True)}
+    key = run.key_of("mosaic", tiles, (*_clipping(run), rule, run.settings.date), known)
     path, total = run.product("mosaic"), run.total()
-    lazy = partial(_join, run, maps)
+    lazy = partial(_join, run, shown)
     work = partial(_write, run, lazy, path, run.settings.date)
     return Piece("mosaic", "", key, (path,), work, lazy, total, total, total)
 
@@ -126,14 +186,14 @@ def _clipping(run: Country) -> tuple[object, object]:
     return dataclasses.asdict(boundary), run.hash_of(boundary.file) if boundary.file else EDITION
 
 
-def _join(run: Country, maps: dict[str, Path], opened: Opener) -> xr.DataArray:
+def _join(run: Country, shown: dict[str, Lazy], opened: Opener) -> xr.DataArray:
     from osm4eo_xr.maps.country_mosaic import mosaic
 
     rule, sure = run.settings.mosaic.rule, None
     if rule == "confidence":
         sure = {t.id: opened(_beside(run, t, "confidence")) for t in run.tiles}
         sure = {k: v.where(v != v.attrs["nodata"]) for k, v in sure.items()}
-    tiles = {tile: opened(file) for tile, file in maps.items()}
+    tiles = {tile: classes(opened) for tile, classes in shown.items()}
     return mosaic(tiles, run.outline(), confidence=sure, rule=rule)
 
 
@@ -150,13 +210,26 @@ def _label_mosaic(run: Country, labels: list[Piece]) -> Piece:
 def _join_labels(run: Country, opened: Opener) -> xr.DataArray:
     from osm4eo_xr.maps.country_mosaic import mosaic
 
-    given = run.settings.labels is not None and bool(run.settings.labels.rasters)
-    reader = run.open_labels if given else opened
-    tiles = {t.id: reader(p) for t, p in zip(run.tiles, run.label_paths(), strict=True)}
+    tiles = {t.id: _tile_labels(run, t, opened) for t in run.tiles}
     return mosaic(tiles, run.outline(), run.grid)
 
 
-def _layer(run: Country, layer: Layer, final: Piece) -> list[Piece]:
+def _provenance(run: Country, final: Piece, known: Any) -> Piece:
+    """Return the map that says what of the final map OpenStreetMap knows."""
+    key, total = run.key_of("provenance", final.key, known), run.total()
+    lazy = partial(_trace_provenance, run)
+    work = partial(_write, run, lazy, run.provenance, run.settings.date, classes=False)
+    outputs = (run.provenance,)
+    return Piece("provenance", "", key, outputs, work, lazy, total, 2 * total, total)
+
+
+def _trace_provenance(run: Country, opened: Opener) -> xr.DataArray:
+    from osm4eo_xr.maps.known_ground import provenance_of
+
+    return provenance_of(opened(run.product("labels")), opened(run.final_map))
+
+
+def _layer(run: Country, layer: Layer, final: Piece, made: list[Piece]) -> list[Piece]:
     """Return the layer's raster and, if asked for, its polygons."""
     classes = sorted((run.legend.find(c) for c in layer.classes), key=lambda c: c.id)
     name = check_name(layer.name or "-".join(c.slug for c in classes), "layer name")
@@ -169,7 +242,7 @@ def _layer(run: Country, layer: Layer, final: Piece) -> list[Piece]:
         # QGIS would take the raster's style, NAME.qml, for polygons called NAME.
         shapes = run.out / f"{name}_polygons.{layer.vector}"
         trace = partial(_make_vector, run, layer, path, shapes)
-        vector = run.key_of("vector", key)
+        vector = run.key_of("vector", key, [p.key for p in made if p.kind == "provenance"])
         pieces.append(Piece("vector", name, vector, (shapes,), trace, None, total, total))
     return pieces
 
@@ -185,13 +258,16 @@ def _extract(run: Country, layer: Layer, opened: Opener) -> xr.DataArray:
 def _make_vector(
     run: Country, layer: Layer, raster: Path, path: Path, progress: Progress | None
 ) -> None:
+    from osm4eo_xr.maps.known_ground import KNOWN
     from osm4eo_xr.maps.polygons import to_vector
     from osm4eo_xr.rasters.open import open_raster
     from osm4eo_xr.vectors import write_vector
 
     # The file has the pixels; what its values mean is known to the lazy layer it was made from.
     opened = open_raster(raster).assign_attrs(_extract(run, layer, open_raster).attrs)
-    traced = to_vector(opened, legend=run.legend, simplify=layer.simplify, progress=progress)
+    known = open_raster(run.provenance) == KNOWN if run.settings.known is not None else None
+    how: Any = {"simplify": layer.simplify, "known": known, "progress": progress}
+    traced = to_vector(opened, legend=run.legend, **how)
     write_vector(traced, path)
 
 
@@ -222,7 +298,12 @@ def _write(
     learned: bool = True,
 ) -> None:
     """Write a map that is made of other maps."""
-    from osm4eo_xr.rasters.open import open_raster
-
-    raster, digest = lazy(open_raster), run.model_digest() if learned else ""
+    raster, digest = lazy(_open_map), run.model_digest() if learned else ""
     run.write(raster, path, day, progress, digest=digest, classes=classes)
+
+
+def _open_map(path: Path) -> xr.DataArray:
+    """Open a map of the run; lazy."""
+    from osm4eo_xr.rasters.open import open_probabilities, open_raster
+
+    return open_probabilities(path) if path.name.endswith(PROBABILITIES) else open_raster(path)

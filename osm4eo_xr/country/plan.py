@@ -10,6 +10,7 @@ import dask.array as da
 import xarray as xr
 from odc.geo.geobox import GeoBox
 
+from osm4eo_xr.country.context import PROBABILITIES
 from osm4eo_xr.grid import TARGET_CRS, georeference, target_geobox
 from osm4eo_xr.html_table import html_table
 
@@ -151,6 +152,10 @@ def _stand_ins(run: Country, pieces: list[Piece]) -> Opener:
     def opened(path: Path) -> xr.DataArray:
         box = tiles.get(path, whole)
         empty = da.zeros(tuple(box.shape), dtype="uint8", chunks=_MAP_CHUNK)
+        if path.name.endswith(PROBABILITIES):
+            ids = list(run.legend.ids)
+            layers, dims = da.stack([empty] * len(ids)), ("class", "y", "x")
+            return georeference(layers, box, dims=dims, coords={"class": ids})
         return georeference(empty, box, attrs={"nodata": 0})
 
     return opened

@@ -50,7 +50,20 @@ _AREAS_NOTE = (
     "need labeled points of a design (accuracy.design)."
 )
 
-_KM2 = {"km2": "km²", "labeled_km2": "km² labeled by OpenStreetMap"}
+_KM2 = {
+    "km2": "km²",
+    "known_km2": "known",
+    "predicted_km2": "predicted",
+    "overruled_km2": "overruling a label",
+    "labeled_km2": "km² labeled by OpenStreetMap",
+}
+
+_RULES = {
+    "osm": "OpenStreetMap wins",
+    "model": "the model wins",
+    "confidence": "the surer of OpenStreetMap and the model wins",
+    "bayes": "the class wins that OpenStreetMap and the model together make likeliest",
+}
 
 _CLASS_SCORES = ("producers_accuracy", "users_accuracy", "f1")
 
@@ -77,6 +90,7 @@ def _collect(run: Country, pieces: list[Piece], inputs: dict[str, str]) -> dict[
         "tiles": [t.id for t in run.tiles],
         "coverage": tile_coverage(run),
         "areas": class_areas(run),
+        "known": _known(run),
         "accuracy": _accuracy(run, pieces),
         "model": {"sha256": digest, "training": training},
         "pieces": {p.name: p.key for p in pieces},
@@ -96,6 +110,21 @@ def _model_record(run: Country) -> tuple[str, dict[str, Any]]:
 
     model = load_model(run.model_path)
     return model.digest, json.loads(json.dumps(model.training, default=str))
+
+
+def _known(run: Country) -> dict[str, Any]:
+    """Say how known ground came into the map, with the noise of labels that its rule weighed."""
+    known = run.settings.known
+    if known is None:
+        return {}
+    told: dict[str, Any] = {"rule": known.rule, "protect": known.protect}
+    if known.needs_noise:
+        slugs = [c.slug for c in run.legend.classes]
+        rows = run.noise().to_numpy().tolist()
+        told["noise"] = {
+            s: dict(zip(slugs, r, strict=True)) for s, r in zip(slugs, rows, strict=True)
+        }
+    return told
 
 
 def _accuracy(run: Country, pieces: list[Piece]) -> dict[str, Any]:
@@ -138,6 +167,9 @@ def _summary(run: Country, report: dict[str, Any]) -> str:
     maps = f"final map <code>{run.final_map.name}</code>"
     if run.settings.labels is not None:
         maps += f", labels <code>{run.product('labels').name}</code>"
+    if run.settings.known is not None:
+        rule = _RULES[run.settings.known.rule]
+        maps += f", provenance <code>{run.provenance.name}</code>. On labeled ground {rule}"
     return f"<p>{count} tiles, {day}, {maps}.</p>"
 
 

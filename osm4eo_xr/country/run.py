@@ -15,7 +15,7 @@ from osm4eo_xr.country.learning import check_scenes, learning_pieces, scene_piec
 from osm4eo_xr.country.ledger import Ledger, only_run
 from osm4eo_xr.country.map_pieces import map_pieces
 from osm4eo_xr.country.plan import Plan, plan_pieces
-from osm4eo_xr.country.scores import accuracy_pieces
+from osm4eo_xr.country.scores import accuracy_pieces, noise_pieces
 from osm4eo_xr.country.searches import with_found_scenes
 from osm4eo_xr.country.settings_file import read_country
 from osm4eo_xr.errors import InputError
@@ -52,10 +52,11 @@ class _Pieces:
     def rest(self) -> list[Piece]:
         """Return maps and accuracy; before the model is made, with keys that nothing has."""
         learned = self.run.model_digest() if self.is_learned else "a model that is still to come"
-        labels = [p for p in self.first if p.kind == "labels"]
-        maps, final = map_pieces(self.run, learned, labels)
         samples = next((p for p in self.first if p.kind == "samples"), None)
-        rest = [*maps, *accuracy_pieces(self.run, samples, learned, final)]
+        noise = noise_pieces(self.run, samples, learned)
+        maps, final = map_pieces(self.run, learned, [*self.first, *noise])
+        shown = [final, *(p for p in maps if p.kind == "provenance")]
+        rest = [*noise, *maps, *accuracy_pieces(self.run, samples, learned, shown)]
         _check_outputs([*self.first, *rest], self.ledger)
         return rest
 

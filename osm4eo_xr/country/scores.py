@@ -1,4 +1,4 @@
-"""The piece of a country run that says how good the map is."""
+"""Pieces of a country run that say how good the map is, and how right its labels."""
 
 from __future__ import annotations
 
@@ -8,13 +8,47 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from osm4eo_xr.country.context import Country, Piece, Progress
+from osm4eo_xr.country.context import NOISE_FILE, Country, Piece, Progress
 from osm4eo_xr.files import replace_text
 
 ACCURACY_FILE = "accuracy.json"
 
 
-def accuracy_pieces(run: Country, samples: Piece | None, learned: str, final: Piece) -> list[Piece]:
+def noise_pieces(run: Country, samples: Piece | None, learned: str) -> list[Piece]:
+    """Return the piece that estimates the noise of labels, if a rule weighs it and none is given.
+
+    Parameters
+    ----------
+    run : Country
+        The run.
+    samples : Piece, optional
+        The samples, if the run draws any.
+    learned : str
+        Hash of the model.
+    """
+    known = run.settings.known
+    if known is None or not known.needs_noise or known.noise or samples is None:
+        return []
+    path = run.out / NOISE_FILE
+    key = run.key_of("noise", samples.key, learned)
+    return [Piece("noise", "", key, (path,), partial(_make_noise, run, samples.outputs[0], path))]
+
+
+def _make_noise(run: Country, samples: Path, path: Path, _progress: Progress | None) -> None:
+    from osm4eo_xr.accuracy.held_out import estimate_label_noise
+    from osm4eo_xr.models.model import load_model
+    from osm4eo_xr.samples.store import open_samples
+
+    noise = estimate_label_noise(load_model(run.model_path), open_samples(samples))
+    slugs = [run.legend.by_id[i].slug for i in noise["class"].to_numpy().tolist()]
+    rows = [{s: round(float(p), 6) for s, p in zip(slugs, row, strict=True)} for row in noise.data]
+    told = {"noise": dict(zip(slugs, rows, strict=True)), **noise.attrs}
+    replace_text(path, json.dumps(told, indent=1))
+
+
+def accuracy_pieces(
+    run: Country, samples: Piece | None, learned: str, shown: list[Piece]
+) -> list[Piece]:
     """Return the piece that scores held-out samples and points; nothing if there are neither.
 
     Parameters
@@ -25,15 +59,16 @@ def accuracy_pieces(run: Country, samples: Piece | None, learned: str, final: Pi
         The samples, if the run draws any.
     learned : str
         Hash of the model.
-    final : Piece
-        The final map.
+    shown : list of Piece
+        The final map and, where it shows known ground, its provenance.
     """
     settings = run.settings.accuracy
     if samples is None and not settings.points:
         return []
     held_out = (samples.key, learned) if samples else ""
     given = [settings.points, *_design_files(settings.design)]
-    points = (run.hash_of(*given), final.key) if settings.points else ""
+    maps = [p.key for p in shown]
+    points = (run.hash_of(*given), *maps) if settings.points else ""
     key = run.key_of("accuracy", held_out, points, dataclasses.asdict(settings))
     path = run.out / ACCURACY_FILE
     store = samples.outputs[0] if samples else None
@@ -80,5 +115,23 @@ def _of_points(run: Country) -> dict[str, Any]:
     how: Any = {"legend": run.legend, "column": settings.column or None, "layer": settings.layer}
     if settings.design:
         how["design"] = run.base / settings.design
-    report = assess(final, points, **how)
-    return {"reference points": report.to_dict()}
+        if run.settings.known is not None:
+            how["provenance"] = open_raster(run.provenance)
+    scores = {"reference points": assess(final, points, **how).to_dict()}
+    if run.settings.known is not None and not settings.design:
+        scores |= _by_provenance(run, final, points, how)
+    return scores
+
+
+def _by_provenance(run: Country, final: Any, points: Path, how: dict[str, Any]) -> dict[str, Any]:
+    """Score known, predicted and overruled ground apart, where there are points on it."""
+    from osm4eo_xr.accuracy.assessment import assess
+    from osm4eo_xr.maps.known_ground import PROVENANCE
+    from osm4eo_xr.rasters.open import open_raster
+
+    origin, scores = open_raster(run.provenance), {}
+    for value, name in enumerate(PROVENANCE, start=1):
+        report = assess(final.where(origin == value, 0), points, **how)
+        if report.total:
+            scores[f"reference points, {name}"] = report.to_dict()
+    return scores

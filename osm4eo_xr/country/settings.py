@@ -7,7 +7,7 @@ from datetime import date
 from typing import Literal
 
 from osm4eo_xr.errors import InputError
-from osm4eo_xr.maps.settings import Joining, Layer, Sieving
+from osm4eo_xr.maps.settings import Joining, Known, Layer, Sieving
 from osm4eo_xr.names import check_name
 from osm4eo_xr.networks.settings import EngineName  # noqa: TC001 - read from the hints
 from osm4eo_xr.settings_io import check_value
@@ -267,7 +267,8 @@ class Products:
     names : {"plain", "original"}
         How the country's maps are called: ``mosaic.tif``, ``sieved.tif`` and ``labels.tif``, or as
         the original system did: ``DE_10m_3035_classified.tif``, ``…_classified_sieved.tif`` and
-        ``…_label.tif``, after the boundary's country, pixel size and EPSG code.
+        ``…_label.tif``, after the boundary's country, pixel size and EPSG code. Maps that hold
+        known ground (``[known]``) are ``…_osmlanduse`` there, not ``…_classified``.
     """
 
     names: Literal["plain", "original"] = "plain"
@@ -299,7 +300,7 @@ class CountrySettings:
         Cell sizes in m of grids on which class shares are written.
     train : TrainSettings
         Its ``seed`` is the country's.
-    labels, boundary, samples, classify, mosaic, sieve, layers, accuracy, products
+    labels, boundary, samples, classify, mosaic, known, sieve, layers, accuracy, products
         Tables of the same names.
     """
 
@@ -318,6 +319,7 @@ class CountrySettings:
     train: TrainSettings = field(default_factory=TrainSettings)
     classify: Inference = field(default_factory=Inference)
     mosaic: Joining = field(default_factory=Joining)
+    known: Known | None = None
     sieve: Sieving = field(default_factory=Sieving)
     layers: tuple[Layer, ...] = (Layer(classes=("water",), vector="gpkg"),)
     accuracy: Reference = field(default_factory=Reference)
@@ -336,3 +338,12 @@ class CountrySettings:
         country, original = self.boundary.country, self.products.names == "original"
         named = "a country, which products.names = 'original' begin with"
         check_value(bool(country) or not original, "boundary.country", country, named)
+        if self.known is not None:
+            self._check_known(self.known)
+
+    def _check_known(self, known: Known) -> None:
+        """Refuse a rule that this run has not the means for."""
+        check_value(self.labels is not None, "known.rule", known.rule, "[labels] that are known")
+        settled = not known.needs_noise or bool(known.noise) or not self.classify.model
+        needed = "a table, as this run holds no samples out of the training of a given model"
+        check_value(settled, "known.noise", dict(known.noise), needed)

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import shapely
-from rasterio.features import shapes
+from rasterio.features import rasterize, shapes
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 if TYPE_CHECKING:
-    from jaxtyping import UInt
+    from jaxtyping import Bool, Int, UInt
 
 Traced = tuple[np.ndarray, np.ndarray]
 
@@ -36,7 +36,25 @@ def _geojson(geometry: dict[str, object]) -> str:
     return f'{{"type":"Polygon","coordinates":{rings}}}'
 
 
-def join(parts: Iterable[Traced], rows: list[int], columns: list[int]) -> Traced:
+def count_flags(
+    polygons: np.ndarray, flags: Bool[np.ndarray, "y x"], row: int, column: int
+) -> Int[np.ndarray, "polygon 2"]:
+    """Return how many pixels of each polygon of a block are flagged, and how many there are."""
+    if not len(polygons):
+        return np.zeros((0, 2), np.int64)
+    inside = shapely.transform(polygons, lambda xy: xy - np.array((column, row)))
+    numbered = zip(inside.tolist(), range(1, len(inside) + 1), strict=True)
+    owner: Any = rasterize(numbered, out_shape=flags.shape, fill=0, dtype=np.int32)
+    counts = [np.bincount(owner[w].ravel(), minlength=len(inside) + 1) for w in (flags, ...)]
+    return np.stack(counts, axis=1)[1:].astype(np.int64)
+
+
+def join(
+    parts: Iterable[Traced],
+    rows: list[int],
+    columns: list[int],
+    counts: Sequence[np.ndarray] = (),
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Unite polygons of one value that share an edge along the block borders given.
 
     Parameters
@@ -45,26 +63,31 @@ def join(parts: Iterable[Traced], rows: list[int], columns: list[int]) -> Traced
         What ``trace`` gave for each block.
     rows, columns : list of int
         First row and first column of each block.
+    counts : sequence of ndarray (polygon, 2), optional
+        What ``count_flags`` gave for each block.
 
     Returns
     -------
-    (polygons, values)
-        Valid, in order of value, then of their first pixel, row by row.
+    (polygons, values, share)
+        Valid, in order of value, then of their first pixel, row by row. The share (0-1) of the
+        polygons' pixels that are flagged; 0 without counts.
     """
     pieces = list(parts)
     polygons = np.concatenate([p for p, _ in pieces])
     values = np.concatenate([v for _, v in pieces])
     if not len(polygons):
-        return polygons, values
+        return polygons, values, np.zeros(0)
+    flagged = np.concatenate(counts) if len(counts) else np.tile((0, 1), (len(polygons), 1))
     labels = _groups(polygons, values, rows, columns)
     members = defaultdict(list)
     for k, label in enumerate(labels.tolist()):
         members[label].append(k)
     united = np.array([_unite(polygons[m]) for m in members.values()], dtype=object)
     value = np.array([values[m[0]] for m in members.values()])
+    total = np.array([flagged[m].sum(axis=0) for m in members.values()])
     left, top, _, _ = shapely.bounds(united).T
     order = np.lexsort((_first_column(united, left, top), left, top, value))
-    return united[order], value[order]
+    return united[order], value[order], (total[:, 0] / total[:, 1])[order]
 
 
 def _groups(

@@ -17,7 +17,7 @@ from osm4eo_xr.geodesy import meters_per_unit, polygon_areas
 from osm4eo_xr.grid import geobox_of, nodata_of
 from osm4eo_xr.legend import NO_DATA, Legend, default_legend
 from osm4eo_xr.maps.layers import MASK_NO_DATA
-from osm4eo_xr.maps.polygon_tracing import join, trace
+from osm4eo_xr.maps.polygon_tracing import count_flags, join, trace
 
 
 def to_vector(
@@ -25,6 +25,7 @@ def to_vector(
     *,
     legend: Legend | None = None,
     simplify: float = 0.0,
+    known: xr.DataArray | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> gpd.GeoDataFrame:
     """Return the polygons of a class raster; what crosses chunk borders comes out whole.
@@ -39,6 +40,8 @@ def to_vector(
     simplify : float
         Tolerance in meters; topology between neighbors is kept. 0 keeps the
         outline of the pixels.
+    known : DataArray (y, x), bool, optional
+        Where the map shows what OpenStreetMap knows, on the layer's grid.
     progress : callable, optional
         Called as ``progress(done, total)`` after each chunk.
 
@@ -46,14 +49,15 @@ def to_vector(
     -------
     GeoDataFrame
         Columns ``value`` (of the pixels), ``slug``, ``area`` (m², before simplification; geodesic
-        unless the CRS is equal-area) and
-        ``geometry``; ordered by value, then from north to south. The result does not depend on
-        the chunks.
+        unless the CRS is equal-area), with ``known`` also ``known_share`` (0-1, of the polygon's
+        pixels), and ``geometry``; ordered by value, then from north to south. The result does
+        not depend on the chunks.
 
     Raises
     ------
     InputError
-        If the raster is not (y, x) of uint8 or uint16, or is to be simplified in degrees.
+        If the raster is not (y, x) of uint8 or uint16, or is to be simplified in degrees, or
+        ``known`` has another shape.
 
     Examples
     --------
@@ -66,8 +70,10 @@ def to_vector(
     """
     if layer.dims != ("y", "x") or layer.dtype not in (np.uint8, np.uint16):
         raise InputError(f"polygons are traced on (y, x) of uint8 or uint16, not {layer.dtype}")
+    if known is not None and known.shape != layer.shape:
+        raise InputError(f"known has shape {known.shape}, the layer {layer.shape}")
     geobox = geobox_of(layer)
-    polygons, values = _trace_all(layer, progress)
+    polygons, values, share = _trace_all(layer, known, progress)
     outlines = _to_crs(polygons, geobox.affine)
     area = polygon_areas(outlines, geobox.crs)
     if simplify > 0 and len(outlines):
@@ -78,26 +84,33 @@ def to_vector(
         "value": values.astype(np.int32),
         "slug": [slugs.get(int(v), str(v)) for v in values],
         "area": area,
+        **({} if known is None else {"known_share": share.round(6)}),
     }
     return gpd.GeoDataFrame(columns, geometry=outlines, crs=str(geobox.crs))
 
 
 def _trace_all(
-    layer: xr.DataArray, progress: Callable[[int, int], None] | None
-) -> tuple[np.ndarray, np.ndarray]:
-    """Trace chunk after chunk and join what chunk borders have cut."""
+    layer: xr.DataArray, known: xr.DataArray | None, progress: Callable[[int, int], None] | None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Trace chunk after chunk and join what chunk borders have cut; say how much is known."""
     data = da.asarray(layer.data)
+    flags = None if known is None else da.asarray(known.data).rechunk(data.chunks)
     rows, columns = (np.cumsum((0, *c[:-1])).tolist() for c in data.chunks)
     nodata = int(nodata_of(layer, NO_DATA))
     hidden = 0 if nodata == MASK_NO_DATA else nodata
-    parts, total = [], len(rows) * len(columns)
+    parts, counts, total = [], [], len(rows) * len(columns)
     for i, row in enumerate(rows):
-        strip = dask.base.compute(*[data.blocks[i, j] for j in range(len(columns))])
-        for column, block in zip(columns, strip, strict=True):
-            parts.append(trace(np.where(block == nodata, hidden, block), row, column, hidden))
+        strip = [data.blocks[i, j] for j in range(len(columns))]
+        known_strip = [] if flags is None else [flags.blocks[i, j] for j in range(len(columns))]
+        blocks, known_blocks = dask.base.compute(strip, known_strip)
+        for k, (column, block) in enumerate(zip(columns, blocks, strict=True)):
+            shown = np.where(block == nodata, hidden, block)
+            parts.append(trace(shown, row, column, hidden))
+            if known_blocks:
+                counts.append(count_flags(parts[-1][0], known_blocks[k], row, column))
             if progress is not None:
                 progress(len(parts), total)
-    return join(parts, rows, columns)
+    return join(parts, rows, columns, counts)
 
 
 def _to_crs(polygons: np.ndarray, affine: Affine) -> np.ndarray:

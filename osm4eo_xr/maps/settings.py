@@ -1,12 +1,18 @@
-"""What a country file may say of maps: ``[mosaic]``, ``[sieve]``, ``[[layers]]``."""
+"""What a country file may say of maps: ``[mosaic]``, ``[known]``, ``[sieve]``, ``[[layers]]``."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
 from osm4eo_xr.names import check_name
 from osm4eo_xr.settings_io import check_value
+
+KnownRule = Literal["osm", "model", "confidence", "bayes"]
+"""Who wins where OpenStreetMap knows a class and the model predicts one."""
+
+_ROUNDING = 1e-3  # by which the probabilities of a row may miss 1
 
 
 @dataclass(frozen=True)
@@ -20,6 +26,37 @@ class Joining:
     """
 
     rule: Literal["majority", "confidence", "first"] = "majority"
+
+
+@dataclass(frozen=True)
+class Known:
+    """``[known]``: OpenStreetMap's ground in the map, as ``merge_known`` puts it there.
+
+    Attributes
+    ----------
+    rule : {"osm", "model", "confidence", "bayes"}
+        Who wins; "bayes" also writes each tile's probabilities, "confidence" its confidence.
+    protect : bool
+        Known ground that the map shows is never sieved away and may absorb small neighbors.
+    noise : table of tables
+        For "confidence" and "bayes": by true class the probability that OpenStreetMap says each
+        class, ``{forest = {forest = 0.9, meadow = 0.1}}``; one left out is always right. Without
+        the table, ``estimate_label_noise`` finds it from the validation samples.
+    """
+
+    rule: KnownRule = "osm"
+    protect: bool = True
+    noise: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for true, row in self.noise.items():
+            fits = min(row.values(), default=-1.0) >= 0 and abs(sum(row.values()) - 1) < _ROUNDING
+            check_value(fits, f"noise.{true}", dict(row), "probabilities that sum to 1")
+
+    @property
+    def needs_noise(self) -> bool:
+        """Whether the rule weighs how right OpenStreetMap is."""
+        return self.rule in ("confidence", "bayes")
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ import xarray as xr
 
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.sieving.borders import Rule
+from osm4eo_xr.sieving.chunks import PROTECTED
 from osm4eo_xr.sieving.kernels import SATURATION
 
 _MAX_BYTES = 4
@@ -77,8 +78,18 @@ def _bits(value: float, dtype: np.dtype) -> int | None:
     return int(value) % 2 ** (8 * dtype.itemsize)
 
 
-def mask_of(mask: Any, class_map: xr.DataArray) -> da.Array | None:
-    """Return the mask as a lazy boolean array."""
+def codes_of(mask: Any, protected: Any, class_map: xr.DataArray) -> da.Array | None:
+    """Return a lazy array that says of each pixel: masked (0), takes part (1), ``PROTECTED``."""
+    where = _flags_of(mask, class_map, "the mask", "True where a pixel takes part")
+    kept = _flags_of(protected, class_map, "protected_pixels", "True where a pixel is protected")
+    if kept is None:
+        return where
+    codes = kept.astype(np.uint8) * (PROTECTED - 1) + np.uint8(1)
+    return codes if where is None else codes * where
+
+
+def _flags_of(mask: Any, class_map: xr.DataArray, name: str, meaning: str) -> da.Array | None:
+    """Return an argument as a lazy boolean array."""
     if mask is None:
         return None
     dims = mask.dims if isinstance(mask, xr.DataArray) else class_map.dims
@@ -86,14 +97,14 @@ def mask_of(mask: Any, class_map: xr.DataArray) -> da.Array | None:
     data = data if isinstance(data, da.Array) else np.asarray(data)
     if data.shape != class_map.shape or dims != class_map.dims:
         raise InputError(
-            f"the mask has shape {data.shape}, dims {dims}, and the map {class_map.shape}, "
+            f"{name} has shape {data.shape}, dims {dims}, and the map {class_map.shape}, "
             f"{class_map.dims}",
-            expected="a mask of the map's shape",
+            expected="an array of the map's shape",
         )
     if data.dtype.kind not in "biu":
         raise InputError(
-            f"the mask is {data.dtype}",
-            expected="booleans, True where a pixel takes part",
+            f"{name} is {data.dtype}",
+            expected=f"booleans, {meaning}",
             advice="give for example mask.notnull()",
         )
     lazy = data if isinstance(data, da.Array) else da.from_array(data, name=False)

@@ -22,7 +22,7 @@ from osm4eo_xr.sieving.kernels import (
 from osm4eo_xr.sieving.neighbors import biggest_neighbors, border_links
 
 if TYPE_CHECKING:
-    from jaxtyping import Bool, Integer
+    from jaxtyping import Bool, Integer, UInt8
 
 _ROUNDS = 8  # links of each chain that are followed one by one
 _ROOM = 2  # bytes that regions may take between the phases, per byte of pixels
@@ -54,11 +54,15 @@ def unsigned(values: Integer[np.ndarray, "y x"]) -> Integer[np.ndarray, "y x"]:
     return bits
 
 
+PROTECTED = 2
+"""Value of a chunk's mask where a pixel protects its region; elsewhere it is 1 or, masked, 0."""
+
+
 class Pixels(NamedTuple):
     """A chunk as it comes: values (y, x) and where they take part (None for everywhere)."""
 
     values: Integer[np.ndarray, "y x"]
-    mask: Bool[np.ndarray, "y x"] | None
+    mask: Bool[np.ndarray, "y x"] | UInt8[np.ndarray, "y x"] | None
 
 
 @dataclass(frozen=True)
@@ -145,12 +149,15 @@ def finish_chunk(
 def find_regions(pixels: Pixels, rule: Rule, place: Place) -> Regions:
     """Label a chunk."""
     bits, mask = unsigned(pixels.values), pixels.mask
-    where = unsigned(NO_MASK if mask is None else mask.astype(np.uint8, copy=False))
+    where = unsigned(NO_MASK if mask is None else (mask != 0).astype(np.uint8))
     first, start, run_value = cut_runs(bits, where)
     nodata = NONE if rule.nodata is None else rule.nodata
     label = label_runs(run_value, where, nodata, first, start)
     count = join_runs(run_value, label, rule.diagonal, first, start)
     size, value = measure_regions(run_value, start, label, count)
+    protected = np.isin(value, np.array(rule.protected, np.uint32))
+    if mask is not None:
+        protected[_with_protected_pixels(mask, first, start, label)] = True
     sides = _find_sides(first, start, label, place)
     outer = np.zeros(count, bool)
     for side in sides.all():
@@ -161,10 +168,22 @@ def find_regions(pixels: Pixels, rule: Rule, place: Place) -> Regions:
         dtype=pixels.values.dtype,
         size=size,
         value=value,
-        protected=np.isin(value, np.array(rule.protected, np.uint32)),
+        protected=protected,
         sides=sides,
         outer=outer,
     )
+
+
+def _with_protected_pixels(
+    mask: np.ndarray, first: np.ndarray, start: np.ndarray, label: np.ndarray
+) -> np.ndarray:
+    """Return the regions, some of them several times, that have a protected pixel."""
+    real = np.ones(label.size, bool)
+    real[first[1:] - 1] = False  # sentinels; without them runs cover each row, pixel by pixel
+    rows = np.repeat(np.arange(len(mask)), np.diff(first))
+    begins = (rows * mask.shape[1] + start)[real]
+    found = np.logical_or.reduceat((mask == PROTECTED).ravel(), begins)
+    return label[real][found & (label[real] != NONE)]
 
 
 def _find_sides(first: np.ndarray, start: np.ndarray, label: np.ndarray, place: Place) -> Sides:

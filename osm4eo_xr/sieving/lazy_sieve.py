@@ -31,7 +31,7 @@ from dask.highlevelgraph import HighLevelGraph
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.grid import nodata_of
 from osm4eo_xr.legend import NO_DATA
-from osm4eo_xr.sieving.arguments import mask_of, rule_of
+from osm4eo_xr.sieving.arguments import codes_of, rule_of
 from osm4eo_xr.sieving.borders import NO_FATES, Rule
 from osm4eo_xr.sieving.chunks import (
     Held,
@@ -61,6 +61,7 @@ def sieve(
     mask: Any = None,
     nodata: float | Literal["stated"] | None = "stated",
     protected: Iterable[int] = (),
+    protected_pixels: Any = None,
     reread: bool = False,
 ) -> xr.DataArray:
     """Give regions below ``size`` pixels to their largest neighbor.
@@ -84,6 +85,8 @@ def sieve(
     protected : iterable of int
         Classes whose regions stay whatever their size. They take in smaller neighbors like
         regions of at least ``size`` pixels do.
+    protected_pixels : array, optional
+        Of the map's shape: where it is True or not 0, the pixel's region stays likewise, all of it.
     reread : bool
         Compute the input's chunks a second time for the last phase, in place of holding their
         regions (or pixels) in memory from the first. Memory then does not grow with the raster:
@@ -114,7 +117,7 @@ def sieve(
     if isinstance(nodata, str) and nodata == "stated" and isinstance(class_map, xr.DataArray):
         nodata = nodata_of(class_map, NO_DATA)
     rule = rule_of(class_map, size, connectivity, nodata, protected)
-    where = mask_of(mask, class_map)
+    where = codes_of(mask, protected_pixels, class_map)
     if class_map.size == 0:
         return class_map.copy()
     if class_map.chunks is not None:

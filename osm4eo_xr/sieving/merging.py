@@ -115,7 +115,7 @@ def _join(blocks: list[list[Border]], rule: Rule) -> _Joined:
         sides=_outline(grid).renumber(number),
         size=size,
         value=_gathered(value, number, count),
-        protected=_gathered(np.concatenate([b.protected for b in flat]), number, count),
+        protected=_protected(np.concatenate([b.protected for b in flat]), number, count),
         links=links.renumber(number).in_order(),
     )
 
@@ -124,6 +124,13 @@ def _gathered(values: np.ndarray, number: np.ndarray, count: int) -> np.ndarray:
     """Return per union the value its members share."""
     out = np.empty(count, values.dtype)
     out[number] = values
+    return out
+
+
+def _protected(flags: np.ndarray, number: np.ndarray, count: int) -> np.ndarray:
+    """Return whether a member of each union is protected: a pixel of one block protects all."""
+    out = np.zeros(count, bool)
+    out[number[flags]] = True
     return out
 
 

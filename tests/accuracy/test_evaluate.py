@@ -7,10 +7,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import xarray as xr
+from scipy.special import softmax
 from sklearn import metrics
 
 from osm4eo_xr.accuracy.estimators import AccuracyReport
-from osm4eo_xr.accuracy.held_out import evaluate
+from osm4eo_xr.accuracy.held_out import _task_of, estimate_label_noise, evaluate
 from osm4eo_xr.accuracy.random_forest import random_forest_report
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.models.model import Model
@@ -18,6 +19,7 @@ from osm4eo_xr.models.record import Normalization
 from osm4eo_xr.networks.resnet import apply_eval, init
 from osm4eo_xr.networks.settings import NetSettings
 from osm4eo_xr.samples.store import read_split
+from osm4eo_xr.training.scoring import labeled_logits, windows_of
 from tests.cases.train_case import BANDS, CLASSES, small_legend, small_samples
 
 
@@ -122,3 +124,19 @@ def test_a_forest_learns_from_training_samples_only(samples: xr.Dataset) -> None
 def test_a_forest_without_its_split_is_refused(samples: xr.Dataset) -> None:
     with pytest.raises(InputError, match="no sample in test"):
         forest(samples.isel(sample=read_split(samples, 0)))
+
+
+def test_noise_of_labels_is_what_probabilities_say_of_labeled_pixels(samples: xr.Dataset) -> None:
+    given = model()
+    windows = windows_of(samples, "validation", bands=given.bands)
+    parts = list(labeled_logits(_task_of(given), given.variables, windows, 7))
+    shares = softmax(np.concatenate([p for p, _ in parts]).astype(float), axis=1)
+    label = np.concatenate([said for _, said in parts])
+    found = estimate_label_noise(given, samples)
+    ids = given.legend.ids
+    assert found.attrs == {"pixels": len(label), "split": "validation"}
+    np.testing.assert_allclose(found.sum("osm"), 1)
+    for c, k in ((ids[0], ids[0]), (ids[0], ids[1]), (ids[-1], ids[0]), (ids[-1], ids[-1])):
+        mass = shares[:, list(given.class_ids).index(c)] if c in given.class_ids else 0 * label
+        expected = (mass[label == k].sum() + (c == k)) / (mass.sum() + 1)
+        assert found.sel({"class": c, "osm": k}).item() == pytest.approx(expected)

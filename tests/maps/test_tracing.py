@@ -22,7 +22,7 @@ def traced(values: np.ndarray, rows: list[int], columns: list[int]) -> tuple:
         for top, bottom in zip(rows, ends[0], strict=True)
         for left, right in zip(columns, ends[1], strict=True)
     ]
-    return join(parts, rows, columns)
+    return join(parts, rows, columns)[:2]
 
 
 def patches(values: np.ndarray) -> Counter[tuple[int, int]]:

@@ -1,0 +1,142 @@
+"""A country run that keeps known ground: map, provenance, sieve, polygons, report."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import geopandas as gpd
+import numpy as np
+import pytest
+import rasterio
+import xarray as xr
+
+from osm4eo_xr.country.run import plan_country, run_country
+from osm4eo_xr.country.settings_file import read_country
+from osm4eo_xr.errors import InputError
+from osm4eo_xr.legend import default_legend
+from osm4eo_xr.maps.country_mosaic import mosaic
+from osm4eo_xr.maps.known_ground import merge_known
+from osm4eo_xr.maps.known_rules import noise_table
+from osm4eo_xr.rasters.open import open_probabilities, open_raster
+from osm4eo_xr.sieving.lazy_sieve import sieve
+from osm4eo_xr.vectors import read_vector
+from tests.cases.country_case import LEARN, MODEL, make_country, tiny_model
+
+ROWS = {"forest": {"forest": 0.8, "pastures": 0.2}, "urban": {"urban": 0.6, "industrial": 0.4}}
+KNOWN = """
+[labels]
+osm = "landuse.osm.pbf"
+
+[known]
+rule = "bayes"
+noise = { forest = { forest = 0.8, pastures = 0.2 }, urban = { urban = 0.6, industrial = 0.4 } }
+
+[accuracy]
+points = "points.geojson"
+"""
+
+
+@pytest.fixture(scope="module")
+def country(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A country file whose run has finished."""
+    folder = tmp_path_factory.mktemp("known") / "here"
+    path = make_country(folder, edge=100, overlap=20, learn=MODEL + KNOWN)
+    tiny_model(folder / "tiny")
+    _write_points(folder)
+    return run_country(path).parent / path.name
+
+
+def _write_points(folder: Path) -> None:
+    with rasterio.open(folder / "tiles" / "T11.tif") as file:
+        box, crs = file.bounds, file.crs
+    x, y = np.meshgrid(np.linspace(box.left, box.right, 20), np.linspace(box.bottom, box.top, 20))
+    points = gpd.GeoDataFrame(geometry=gpd.points_from_xy(x.ravel(), y.ravel()), crs=crs)
+    points["class"] = "forest"
+    points.to_crs(4326).to_file(folder / "points.geojson", driver="GeoJSON")
+
+
+def read(country: Path, name: str) -> xr.DataArray:
+    return open_raster(country.parent / "result" / f"{name}.tif").compute()
+
+
+def test_the_map_is_the_mosaic_of_merged_tiles(country: Path) -> None:
+    noise, tiles = noise_table(ROWS, default_legend()), {}
+    for k in range(9):
+        tile = f"T{k // 3}{k % 3}"
+        shares = country.parent / "result" / "classified" / f"{tile}_probabilities.tif"
+        how: Any = {"probabilities": open_probabilities(shares), "noise": noise}
+        pair = read(country, f"labels/{tile}"), read(country, f"classified/{tile}")
+        tiles[tile] = merge_known(*pair, rule="bayes", **how)["classes"]
+    outline = read_vector(country.parent / "boundary.geojson", "boundary")
+    joined = read(country, "mosaic")
+    np.testing.assert_array_equal(joined, mosaic(tiles, outline))
+    known = read(country, "labels") == joined
+    sieved = sieve(joined, 20, 8, protected_pixels=known.to_numpy() & (joined > 0).to_numpy())
+    np.testing.assert_array_equal(read(country, "sieved"), sieved)
+    assert (sieved != joined).any()
+
+
+def test_provenance_is_that_of_the_final_map(country: Path) -> None:
+    final, labels, origin = (
+        read(country, n).to_numpy() for n in ("sieved", "labels", "provenance")
+    )
+    expected = np.select([final == 0, labels == 0, labels == final], [0, 2, 1], default=3)
+    np.testing.assert_array_equal(origin, expected)
+    assert set(np.unique(origin)) == {0, 1, 2, 3}
+    shown = read(country, "mosaic").to_numpy()
+    kept = (shown == labels) & (shown > 0)
+    np.testing.assert_array_equal(final[kept], labels[kept])
+    item = json.loads((country.parent / "result" / "provenance.stac.json").read_text())
+    classes = item["assets"]["data"]["bands"][0]["classification:classes"]
+    assert [c["name"] for c in classes] == ["openstreetmap", "prediction", "overruled"]
+
+
+def test_report_and_polygons_say_what_is_known(country: Path) -> None:
+    out = country.parent / "result"
+    report = json.loads((out / "report.json").read_text())
+    final, origin = read(country, "sieved").to_numpy(), read(country, "provenance").to_numpy()
+    for area in report["areas"]:
+        for value, part in enumerate(("known", "predicted", "overruled"), start=1):
+            pixels = ((final == area["id"]) & (origin == value)).sum()
+            assert area[f"{part}_km2"] == pytest.approx(pixels * 1e-4)
+    assert report["known"]["noise"]["forest"]["pasture"] == 0.2
+    scores = report["accuracy"]
+    parts = [r["total"] for name, r in scores.items() if name != "reference points"]
+    assert len(parts) >= 2
+    assert sum(parts) == scores["reference points"]["total"]
+    page = (out / "report.html").read_text()
+    assert "together make likeliest" in page
+    polygons, water = gpd.read_file(out / "water_polygons.gpkg"), read(country, "water").to_numpy()
+    pixels = (polygons["area"] / 100 * polygons["known_share"]).sum()
+    assert pixels == pytest.approx(((water == 12) & (origin == 1)).sum(), abs=0.01)
+
+
+def test_another_rule_classifies_nothing_again(country: Path) -> None:
+    text, other = country.read_text(), country.with_name("other.toml")
+    bayes, rows = text[text.index("rule") :].splitlines()[:2]
+    other.write_text(text.replace(bayes, bayes + "\nprotect = false"))
+    todo = [p.name for p in plan_country(other).todo]
+    maps = ["mosaic", "sieved", "provenance", "layer water", "vector water", "accuracy"]
+    assert todo == maps
+    other.write_text(text.replace(bayes, 'rule = "osm"').replace(rows, ""))
+    assert [name for name in (p.name for p in plan_country(other).todo) if "T" not in name] == maps
+
+
+def test_noise_is_estimated_after_the_model_or_asked_for(tmp_path: Path) -> None:
+    path = make_country(
+        tmp_path / "a", edge=60, overlap=12, learn=LEARN + KNOWN[KNOWN.index("[known") :]
+    )
+    text = path.read_text()
+    path.write_text(text[: text.index("noise =")] + text[text.index("[accuracy]") :])
+    _write_points(path.parent)
+    names = [p.name for p in plan_country(path).pieces]
+    assert names.index("model") < names.index("noise") < names.index("mosaic")
+    given = text[: text.index("noise =")].replace(LEARN, MODEL + KNOWN[: KNOWN.index("[known")])
+    path.write_text(given)
+    with pytest.raises(InputError, match=r"known.noise = \{\}; expected a table"):
+        read_country(path)
+    path.write_text(given.replace('rule = "bayes"', "noise = { forest = { forest = 0.5 } }"))
+    with pytest.raises(
+        InputError, match=r"noise.forest = .*; expected probabilities that sum to 1"
+    ):
+        read_country(path)
