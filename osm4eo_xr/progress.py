@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import ParamSpec, TypeVar
 
 from rich.console import Console
 from rich.progress import (
@@ -38,6 +40,10 @@ _EVERY = 60.0  # seconds between two lines of one piece in a log
 _DONE = float("inf")  # when a piece that is done has its next line
 
 _shown = True
+_drawing = False
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 ProgressCallback = Callable[[int, int], None]
 
@@ -54,8 +60,48 @@ def shows_progress() -> bool:
 
 
 def draws_bars() -> bool:
-    """Whether progress is drawn as bars: at a terminal, unless nobody wants to see it."""
-    return _shown and ERR.is_terminal
+    """Whether progress is drawn as bars: at a terminal or in Jupyter, unless nobody wants it."""
+    return _shown and (ERR.is_terminal or ERR.is_jupyter)
+
+
+def with_bars(*pieces: str, unless: str = "") -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Let a long step draw its progress by itself where somebody looks on and nobody draws it yet.
+
+    Parameters
+    ----------
+    *pieces : str
+        What the bar is called. None: the step takes ``watch(piece, done, total)``; one: it takes
+        ``progress(done, total)``.
+    unless : str
+        Another argument by which callers follow the step; if it is given, nothing is drawn.
+    """
+    argument = "progress" if pieces else "watch"
+
+    def decorate(step: Callable[P, R]) -> Callable[P, R]:
+        @functools.wraps(step)
+        def shown(*args: P.args, **kwargs: P.kwargs) -> R:
+            followed = any(kwargs.get(name) is not None for name in (argument, unless))
+            if followed or _drawing or not draws_bars():
+                return step(*args, **kwargs)
+            with progress_bar(*pieces) if pieces else piece_bars() as told:
+                kwargs[argument] = told
+                return step(*args, **kwargs)
+
+        return shown
+
+    return decorate
+
+
+@contextmanager
+def live_bars(*columns: ProgressColumn) -> Iterator[Progress]:
+    """Draw bars of these columns; there is one such display at a time."""
+    global _drawing  # noqa: PLW0603 - one terminal, one display
+    with Progress(*columns, console=ERR) as bars:
+        _drawing = True
+        try:
+            yield bars
+        finally:
+            _drawing = False
 
 
 @contextmanager
@@ -84,7 +130,7 @@ def piece_bars() -> Iterator[Callable[[str, int, int], None]]:
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=ERR) as bars:
+    with live_bars(*columns) as bars:
         tasks: dict[str, TaskID] = {}
 
         def watch(piece: str, done: int, total: int) -> None:

@@ -2,12 +2,13 @@
 
 import io
 import re
+from collections.abc import Callable
 
 import pytest
 from rich.console import Console
 
 from osm4eo_xr import progress
-from osm4eo_xr.progress import piece_bars, progress_bar
+from osm4eo_xr.progress import piece_bars, progress_bar, with_bars
 
 
 @pytest.fixture
@@ -118,3 +119,46 @@ def test_a_bar_names_its_work(screen: io.StringIO) -> None:
         told(30, 60)
     assert "reading hessen.osm.pbf" in screen.getvalue()
     assert "30/60" in screen.getvalue()
+
+
+@with_bars("steps", unless="watch")
+def step(
+    n: int,
+    *,
+    progress: Callable[[int, int], None] | None = None,
+    watch: Callable[[int], None] | None = None,
+) -> int:
+    """Count to ``n``, as long steps do."""
+    for done in range(1, n + 1):
+        if progress:
+            progress(done, n)
+        if watch:
+            watch(done)
+    return n
+
+
+def test_a_step_draws_itself_where_somebody_looks_on(screen: io.StringIO) -> None:
+    assert step(3) == 3
+    assert "steps" in screen.getvalue()
+    assert "3/3" in screen.getvalue()
+
+
+def test_a_step_is_silent_in_a_log(log: io.StringIO) -> None:
+    assert step(3) == 3
+    assert log.getvalue() == ""
+
+
+def test_a_step_that_is_followed_draws_nothing_of_its_own(screen: io.StringIO) -> None:
+    seen: list[object] = []
+    step(2, progress=lambda *told: seen.append(told))
+    step(2, watch=seen.append)
+    assert seen == [(1, 2), (2, 2), 1, 2]
+    assert screen.getvalue() == ""
+
+
+def test_a_step_within_drawn_work_draws_no_second_display(screen: io.StringIO) -> None:
+    with piece_bars() as watch:
+        watch("outer", 1, 2)
+        step(3)
+    assert "outer" in screen.getvalue()
+    assert "steps" not in screen.getvalue()

@@ -10,6 +10,7 @@ import xarray as xr
 from scipy.special import softmax
 
 from osm4eo_xr.accuracy.estimators import AccuracyReport, confusion_counts
+from osm4eo_xr.progress import with_bars
 from osm4eo_xr.training.calibration import BINS, calibration_bins, expected_error
 from osm4eo_xr.training.scoring import index_of, labeled_logits, windows_of
 from osm4eo_xr.training.settings import TrainSettings
@@ -24,6 +25,7 @@ __all__ = ["estimate_label_noise", "evaluate"]
 _BATCH = 32
 
 
+@with_bars("evaluation")
 def evaluate(
     model: Model,
     samples: xr.Dataset,

@@ -10,7 +10,6 @@ from rich.markup import escape
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
-    Progress,
     TextColumn,
     TimeElapsedColumn,
 )
@@ -18,7 +17,7 @@ from rich.table import Table
 
 from osm4eo_xr._version import __version__
 from osm4eo_xr.errors import InputError, InputWarning, Spell, as_argument
-from osm4eo_xr.progress import ERR, EVENTS, OUT, draws_bars, shows_progress
+from osm4eo_xr.progress import ERR, EVENTS, OUT, draws_bars, live_bars, shows_progress
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -46,7 +45,7 @@ def training_bar() -> Iterator[Callable[[Status], None]]:
         TextColumn("{task.description}"),
         TimeElapsedColumn(),
     )
-    with Progress(*columns, console=ERR) as bars:
+    with live_bars(*columns) as bars:
         task = bars.add_task("", total=None, epoch="")
 
         def watch(status: Status) -> None:

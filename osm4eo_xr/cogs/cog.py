@@ -20,6 +20,7 @@ from osm4eo_xr.cogs.sidecars import Category
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.grid import geobox_of, nodata_of
 from osm4eo_xr.legend import Legend, default_legend
+from osm4eo_xr.progress import with_bars
 
 Progress = Callable[[int, int], None]
 
@@ -29,6 +30,7 @@ MOST_TASKS = 100_000
 _DEFAULT_CHUNK = 2048  # pixels, for rasters that are in memory
 
 
+@with_bars("pixels")
 def write_cog(
     raster: xr.DataArray,
     path: str | Path,

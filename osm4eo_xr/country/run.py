@@ -19,6 +19,7 @@ from osm4eo_xr.country.scores import accuracy_pieces, noise_pieces
 from osm4eo_xr.country.searches import with_found_scenes
 from osm4eo_xr.country.settings_file import read_country
 from osm4eo_xr.errors import InputError
+from osm4eo_xr.progress import with_bars
 
 __all__ = ["plan_country", "run_country"]
 
@@ -80,6 +81,7 @@ def plan_country(path: str | Path, *, verify: bool = False) -> Plan:
     return plan_pieces(pieces.run, pieces.ledger, [*pieces.first, *pieces.rest()])
 
 
+@with_bars()
 def run_country(
     path: str | Path,
     *,

@@ -18,8 +18,10 @@ from osm4eo_xr.grid import geobox_of, nodata_of
 from osm4eo_xr.legend import NO_DATA, Legend, default_legend
 from osm4eo_xr.maps.layers import MASK_NO_DATA
 from osm4eo_xr.maps.polygon_tracing import count_flags, join, trace
+from osm4eo_xr.progress import with_bars
 
 
+@with_bars("polygons")
 def to_vector(
     layer: xr.DataArray,
     *,

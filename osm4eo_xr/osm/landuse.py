@@ -26,6 +26,7 @@ from osm4eo_xr.osm.extract import nothing_in, readable, spool_landuse
 from osm4eo_xr.osm.partition_writer import write_partitions
 from osm4eo_xr.osm.partitions import INDEX, Landuse, open_landuse, read_areas, write_index
 from osm4eo_xr.osm.scan import Scan
+from osm4eo_xr.progress import with_bars
 
 if TYPE_CHECKING:
     import geopandas as gpd
@@ -38,6 +39,7 @@ _CELL = 0.25  # degrees
 _LAND_KEYS = ("landuse", "natural", "leisure", "wetland")
 
 
+@with_bars("OpenStreetMap extract")
 def read_landuse(
     path: str | Path,
     legend: Legend | None = None,
@@ -90,6 +92,7 @@ def read_landuse(
     return _frame(join(parts), scan.problems)
 
 
+@with_bars("OpenStreetMap extract")
 def write_landuse(
     path: str | Path,
     folder: str | Path,

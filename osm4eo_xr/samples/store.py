@@ -10,6 +10,7 @@ import xarray as xr
 
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.files import replaced
+from osm4eo_xr.progress import with_bars
 
 STORE_CHUNK = 64
 """Samples per chunk: 2.6 MB of image at 32 x 32 pixels and 10 bands."""
@@ -18,6 +19,7 @@ _CHUNKS_AT_ONCE = 16  # written together, so that a chunk of the scene is read f
 _VARIABLES = {"image", "label", "split", "tile", "easting", "northing"}
 
 
+@with_bars("samples")
 def write_samples(
     samples: xr.Dataset,
     path: str | Path,

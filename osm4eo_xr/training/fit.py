@@ -15,6 +15,7 @@ from osm4eo_xr.errors import InputError
 from osm4eo_xr.legend import Legend, legend_from_dict
 from osm4eo_xr.models.model import Model, load_model
 from osm4eo_xr.models.record import Normalization
+from osm4eo_xr.progress import with_bars
 from osm4eo_xr.training.checkpoints import RunFolder, digest_arrays
 from osm4eo_xr.training.loop import Fit, batch_of
 from osm4eo_xr.training.scoring import windows_of
@@ -46,6 +47,7 @@ _SPREAD = 1.349  # quartile range of a normal distribution over its standard dev
 _NORMALIZED_BY = 512  # training windows whose pixels give the statistics
 
 
+@with_bars("training", unless="watch")
 def train(
     samples: xr.Dataset,
     settings: TrainSettings | None = None,
