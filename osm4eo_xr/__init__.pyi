@@ -13,6 +13,8 @@ from .accuracy.map_comparison import MapComparison as MapComparison
 from .accuracy.map_comparison import compare as compare
 from .accuracy.random_forest import random_forest_report as random_forest_report
 from .accuracy.report import DesignReport as DesignReport
+from .accuracy.validation.cross_validation import crossvalidate as crossvalidate
+from .accuracy.validation.fold_report import CrossValidation as CrossValidation
 from .catalogs.stac import composite_items as composite_items
 from .catalogs.stac import stack_classes as stack_classes
 from .catalogs.stac import stack_items as stack_items
@@ -82,6 +84,7 @@ from .vectors import write_vector as write_vector
 __all__ = [
     "AccuracyReport",
     "CloudRule",
+    "CrossValidation",
     "DesignReport",
     "InputError",
     "Legend",
@@ -103,6 +106,7 @@ __all__ = [
     "count_claims",
     "country_boundary",
     "country_tiles",
+    "crossvalidate",
     "dashboard_url",
     "default_legend",
     "design_points",

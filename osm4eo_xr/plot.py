@@ -255,6 +255,31 @@ def training_curves(history: Mapping[str, Sequence[float]], *, title: str = "") 
     return figure
 
 
+def distance_curves(distances: Mapping[str, np.ndarray], *, title: str = "") -> Figure:
+    """Draw the share of places whose nearest sample lies within each distance.
+
+    Parameters
+    ----------
+    distances : mapping of str to ndarray
+        Meters, a curve per name; 0 is drawn as 1 m.
+    title : str
+        Heading.
+    """
+    figure = _figure((6.4, 3.9))
+    axis = figure.subplots()
+    for name, values in distances.items():
+        meters = np.sort(np.maximum(values, 1.0))
+        if meters.size:
+            share = np.arange(1, meters.size + 1) / meters.size
+            axis.step(meters, share, where="post", label=f"{name}, {meters.size:,}")
+    axis.set_xscale("log")
+    axis.set(xlabel="distance to the nearest sample / m", ylabel="share", ylim=(0, 1.02))
+    axis.grid(alpha=0.3, which="both")
+    axis.legend(frameon=False, fontsize=8, loc="lower right")
+    axis.set_title(title, fontsize=10)
+    return figure
+
+
 def _figure(size: tuple[float, float]) -> Figure:
     """Return a figure that is drawn in memory, whatever backend pyplot would choose."""
     figure = Figure(figsize=size, dpi=_DPI, layout="constrained")

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from osm4eo_xr.accuracy.validation.intervals import block_bootstrap
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.files import replace_text
 from osm4eo_xr.html_table import html_table
@@ -22,9 +23,10 @@ if TYPE_CHECKING:
     from jaxtyping import Int64, UInt8
     from rich.table import Table
 
+    from osm4eo_xr.accuracy.figures import Figure
     from osm4eo_xr.legend import Legend
 
-__all__ = ["CAUTION", "AccuracyReport", "cohens_kappa", "confusion_counts"]
+__all__ = ["CAUTION", "HELD_OUT_CAUTION", "AccuracyReport", "cohens_kappa", "confusion_counts"]
 
 CAUTION = (
     "Shares of what was compared, without intervals: they are the map's own accuracy only if the "
@@ -32,6 +34,13 @@ CAUTION = (
     "OpenStreetMap. Draw points with design-points for figures with intervals."
 )
 """What a reader of figures without a design has to know."""
+
+HELD_OUT_CAUTION = (
+    "Agreement with labels in held-out blocks, not the map's own accuracy; the interval says how "
+    "far other blocks of the same ground would move it, not another place, season or training. "
+    "Draw points with design-points for the map's own accuracy."
+)
+"""What a reader of figures of held-out blocks has to know."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,6 +65,11 @@ class AccuracyReport:
         What was assessed.
     left_out : int
         Points without a class or a place; not scored.
+    blocks : ndarray (block, 2) int64, optional
+        Right and compared pixels of each spatial block, in an order that depends on the reference
+        alone; gives the overall accuracy its interval.
+    class_calibration : mapping of int to float
+        By class id: expected calibration error of the pixels that a model gives the class.
     """
 
     counts: Int64[np.ndarray, "k k"]
@@ -64,6 +78,8 @@ class AccuracyReport:
     calibration: Mapping[str, float] = field(default_factory=dict)
     name: str = ""
     left_out: int = 0
+    blocks: Int64[np.ndarray, "b 2"] | None = None
+    class_calibration: Mapping[int, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "counts", np.asarray(self.counts, np.int64))
@@ -79,7 +95,12 @@ class AccuracyReport:
             )
         counts, missing = self.counts + other.counts, self.missing + other.missing
         left_out = self.left_out + other.left_out
-        return AccuracyReport(counts, self.legend, missing, name=self.name, left_out=left_out)
+        both = None
+        if self.blocks is not None and other.blocks is not None:
+            both = np.concatenate([self.blocks, other.blocks])
+        return AccuracyReport(
+            counts, self.legend, missing, name=self.name, left_out=left_out, blocks=both
+        )
 
     def __repr__(self) -> str:
         """Give the scores over all classes."""
@@ -108,6 +129,35 @@ class AccuracyReport:
     def overall_accuracy(self) -> float:
         """Share that the map gives its reference class; NaN where nothing was compared."""
         return float(_ratio(np.trace(self.counts), self.total))
+
+    @cached_property
+    def overall_interval(self) -> Figure | None:
+        """Overall accuracy with its 95 % block-bootstrap interval; None without blocks."""
+        return None if self.blocks is None else block_bootstrap(*self.blocks.T)
+
+    def difference(self, other: AccuracyReport) -> Figure | None:
+        """Return this overall accuracy minus another's on the same pixels, by block bootstrap.
+
+        None without blocks.
+
+        Raises
+        ------
+        InputError
+            If the two were not scored on the same pixels.
+        """
+        if self.blocks is None or other.blocks is None:
+            return None
+        if not np.array_equal(self.blocks[:, 1:], other.blocks[:, 1:]):
+            raise InputError(
+                f"{self.name!r} and {other.name!r} were not scored on the same pixels",
+                advice="score both on one split of one sample set",
+            )
+        return block_bootstrap(self.blocks[:, 0] - other.blocks[:, 0], self.blocks[:, 1])
+
+    @property
+    def caution(self) -> str:
+        """What a reader of these figures has to know."""
+        return CAUTION if self.blocks is None else HELD_OUT_CAUTION
 
     @cached_property
     def kappa(self) -> float:
@@ -148,7 +198,8 @@ class AccuracyReport:
             "total": self.total,
             "missing": self.missing,
             "left_out": self.left_out,
-            "caution": CAUTION,
+            "caution": self.caution,
+            **self._interval(),
             **{name: _plain(getattr(self, name)) for name in _SCORES},
             **{name: _plain(value) for name, value in self.calibration.items()},
             "classes": [self._class_scores(k) for k in range(len(self.legend.ids))],
@@ -171,7 +222,19 @@ class AccuracyReport:
             "producers_accuracy": _plain(self.producers_accuracy[k]),
             "users_accuracy": _plain(self.users_accuracy[k]),
             "f1": _plain(self.f1[k]),
+            **({"ece": _plain(self.class_calibration[c.id])} if self._calibrates(c.id) else {}),
         }
+
+    def _calibrates(self, class_id: int) -> bool:
+        return class_id in self.class_calibration
+
+    def _interval(self) -> dict[str, Any]:
+        """Return the overall accuracy's interval with its method's name."""
+        if self.overall_interval is None or self.blocks is None:
+            return {}
+        limits = {k: _plain(getattr(self.overall_interval, k)) for k in ("low", "high")}
+        method = f"95 % block bootstrap, {len(self.blocks)} blocks"
+        return {"overall_interval": {**limits, "method": method}}
 
     def save(self, path: str | Path) -> Path:
         """Write ``to_dict()`` as JSON; the file appears whole."""
@@ -183,7 +246,7 @@ class AccuracyReport:
         """Return the scores per class as a rich table."""
         from rich.table import Table
 
-        table = Table(title=self.name or None, caption=f"{self._summary()}\n{CAUTION}")
+        table = Table(title=self.name or None, caption=f"{self._summary()}\n{self.caution}")
         table.add_column("class")
         for heading in ("reference", "map", "producer's", "user's", "F1"):
             table.add_column(heading, justify="right")
@@ -212,6 +275,8 @@ class AccuracyReport:
         if self.left_out:
             text += f", {self.left_out:,} points without class or place left out"
         accuracy, average = _percent(self.overall_accuracy), _percent(self.average_accuracy)
+        if self.overall_interval is not None and self.blocks is not None:
+            accuracy = f"{self.overall_interval.percent()} by {len(self.blocks)} blocks"
         text += f"; overall accuracy {accuracy}, average {average}, kappa {self.kappa:.3f}"
         return text + "".join(f", {name} {v:.3f}" for name, v in self.calibration.items())
 

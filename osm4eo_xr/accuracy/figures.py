@@ -38,6 +38,11 @@ class Figure:
         """Return it in another unit."""
         return Figure(*(v * factor for v in (self.value, self.error, self.low, self.high)))
 
+    def within(self, least: float, most: float) -> Figure:
+        """Return it with limits that do not exceed what the figure can be."""
+        low, high = np.clip((self.low, self.high), least, most)
+        return Figure(self.value, self.error, float(low), float(high))
+
     def to_dict(self, digits: int = 6) -> dict[str, float | None]:
         """Return plain JSON types; what is undefined is None."""
         names = ("value", "standard_error", "low", "high")
@@ -52,6 +57,13 @@ class Figure:
         if not np.isfinite(self.value):
             return "-"
         return f"{100 * self.value:.1f} % ({100 * self.low:.1f}-{100 * self.high:.1f})"
+
+    def points(self) -> str:
+        """Write it for people as a difference of shares, in percentage points."""
+        if not np.isfinite(self.value):
+            return "-"
+        value, low, high = (100 * v for v in (self.value, self.low, self.high))
+        return f"{value:+.1f} ({low:+.1f} to {high:+.1f})"
 
 
 @dataclass(frozen=True, eq=False)

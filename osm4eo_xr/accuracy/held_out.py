@@ -10,6 +10,7 @@ import xarray as xr
 from scipy.special import softmax
 
 from osm4eo_xr.accuracy.estimators import AccuracyReport, confusion_counts
+from osm4eo_xr.accuracy.validation.intervals import SampleCounts
 from osm4eo_xr.progress import with_bars
 from osm4eo_xr.training.calibration import BINS, calibration_bins, expected_error
 from osm4eo_xr.training.scoring import index_of, labeled_logits, windows_of
@@ -54,7 +55,8 @@ def evaluate(
     -------
     AccuracyReport
         Counts of pixels; in validation and test each pixel of the ground counts once.
-        ``calibration`` holds the expected calibration error ``ece``.
+        ``calibration`` holds the expected calibration error ``ece``, ``class_calibration`` that
+        of each class, and ``blocks`` what gives the overall accuracy its interval.
 
     Raises
     ------
@@ -63,19 +65,43 @@ def evaluate(
     """
     windows = _windows(model, samples, split)
     task = _task_of(model)
-    counts, missing, bins = np.zeros((len(model.legend.ids),) * 2, np.int64), 0, np.zeros((3, BINS))
-    done = 0
-    for logits, label in labeled_logits(task, model.variables, windows, _BATCH, pixels=pixels):
+    counts, missing, done = np.zeros((len(model.legend.ids),) * 2, np.int64), 0, 0
+    bins, right = np.zeros((len(model.class_ids), 3, BINS)), SampleCounts(samples)
+    for logits, label, sample in labeled_logits(
+        task, model.variables, windows, _BATCH, pixels=pixels
+    ):
         found = np.asarray(model.class_ids, np.uint8)[logits.argmax(axis=-1)]
         more, more_missing = confusion_counts(label, found, model.legend)
         counts, missing = counts + more, missing + more_missing
-        index = index_of(label, model.class_ids)
-        bins += calibration_bins(logits[index >= 0], index[index >= 0])
+        right.add(sample[found > 0], (found == label)[found > 0])
+        bins += _bins_by_class(logits, index_of(label, model.class_ids))
         done = min(done + _BATCH, len(windows))
         if progress:
             progress(done, len(windows))
-    calibration = {"ece": expected_error(bins)}
-    return AccuracyReport(counts, model.legend, missing, calibration, name=split)
+    return AccuracyReport(
+        counts,
+        model.legend,
+        missing,
+        {"ece": expected_error(bins.sum(axis=0))},
+        name=split,
+        blocks=right.by_block(),
+        class_calibration=_class_errors(model, bins),
+    )
+
+
+def _bins_by_class(logits: np.ndarray, index: np.ndarray) -> np.ndarray:
+    """Return calibration bins (class, 3, bins) of the pixels that the model gives each class."""
+    logits, index = logits[index >= 0], index[index >= 0]
+    found = logits.argmax(axis=-1)
+    return np.stack(
+        [calibration_bins(logits[found == c], index[found == c]) for c in range(logits.shape[-1])]
+    )
+
+
+def _class_errors(model: Model, bins: np.ndarray) -> dict[int, float]:
+    """Return the calibration error of each class that the model gives somewhere."""
+    errors = {c: expected_error(own) for c, own in zip(model.class_ids, bins, strict=True)}
+    return {c: error for c, error in errors.items() if np.isfinite(error)}
 
 
 def estimate_label_noise(

@@ -9,8 +9,10 @@ import numpy as np
 import xarray as xr
 
 from osm4eo_xr.accuracy.estimators import AccuracyReport, confusion_counts
+from osm4eo_xr.accuracy.validation.intervals import SampleCounts
 from osm4eo_xr.errors import InputError, extra
 from osm4eo_xr.legend import Legend, legend_from_dict
+from osm4eo_xr.samples.ground import ground_pixels
 from osm4eo_xr.samples.spatial_split import SPLITS
 from osm4eo_xr.samples.store import read_split
 
@@ -81,10 +83,9 @@ def _training_pixels(samples: xr.Dataset, pixels: int, seed: int) -> tuple[np.nd
 
 def _ground(part: xr.Dataset) -> tuple[np.ndarray, np.ndarray]:
     """Return row and column of each window's pixels, counted from the set's first ones."""
-    step, half = float(part.attrs["resolution"]), part.sizes["y"] // 2
+    half = part.sizes["y"] // 2
     reach = np.arange(part.sizes["y"]) - half
-    row = np.floor(-part["northing"].values / step).astype(np.int64)
-    col = np.floor(part["easting"].values / step).astype(np.int64)
+    row, col = ground_pixels(part)
     row, col = row - row.min() + half, col - col.min() + half
     return row[:, None] + reach, col[:, None] + reach
 
@@ -103,7 +104,10 @@ def _score(
     labeled = label > 0
     found = forest.predict(image[labeled]).astype(np.uint8)
     counts, missing = confusion_counts(label[labeled], found, legend)
-    return AccuracyReport(counts, legend, missing, name=f"random forest, {split}")
+    right = SampleCounts(part)
+    right.add(np.nonzero(labeled)[0], found == label[labeled])
+    name = f"random forest, {split}"
+    return AccuracyReport(counts, legend, missing, name=name, blocks=right.by_block())
 
 
 def _of_split(samples: xr.Dataset, split: str) -> xr.Dataset:

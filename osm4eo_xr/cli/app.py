@@ -115,6 +115,7 @@ for command in (
     labels.composite,
     training.samples,
     training.train,
+    training.crossvalidate,
     places.init,
     places.tiles,
     places.search,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -19,10 +19,10 @@ from osm4eo_xr.cli.options import (
     open_checked,
     read_legend,
 )
-from osm4eo_xr.cli.outputs import MODEL, RUN, SAMPLES, check_outputs
+from osm4eo_xr.cli.outputs import MODEL, PICTURE, REPORT, RUN, SAMPLES, check_outputs
 from osm4eo_xr.cli.setting_options import with_settings
 from osm4eo_xr.cli.signals import on_signal_stays
-from osm4eo_xr.progress import OUT, progress_bar
+from osm4eo_xr.progress import OUT, piece_bars, progress_bar
 from osm4eo_xr.training.settings import TrainSettings
 
 if TYPE_CHECKING:
@@ -105,6 +105,56 @@ def train(
         model = fit(opened, settings, folder=folder, start=init, watch=watch)
     OUT.print(f"model in {save_model(model, out)}", soft_wrap=True, highlight=False)
     _score(model, opened, folder)
+
+
+@with_settings(TrainSettings)
+def crossvalidate(
+    samples: Annotated[Path, typer.Argument(help="Sample set (Zarr).")],
+    *,
+    out: Out,
+    settings: TrainSettings,
+    k: Annotated[int, typer.Option("--k", help="Folds of blocks, 2 to 25.")] = 5,
+    by: Annotated[str, typer.Option(help="Hold out blocks, or tile after tile: block, tile.")] = (
+        "block"
+    ),
+    validation: Annotated[
+        float, typer.Option(help="Share of the blocks that choose the best epoch.")
+    ] = 0.1,
+    block: Annotated[
+        float | None, typer.Option(help="Edge of a block in meters; the set's if left out.")
+    ] = None,
+    forest: Annotated[
+        bool, typer.Option(help="Also a random forest, on the same windows and pixels.")
+    ] = True,
+    class_map: Annotated[
+        Path | None, typer.Option("--map", help="Map for which the figures are to speak.")
+    ] = None,
+    distances: Annotated[
+        Path | None, typer.Option(help="Also draw how far held-out and mapped ground is (.png).")
+    ] = None,
+    run: Annotated[
+        Path | None, typer.Option("--run", help="Folder of the trainings; OUT.run if left out.")
+    ] = None,
+    overwrite: Overwrite = False,
+) -> None:
+    """Train and score once per fold, beside a random forest; a stopped one goes on."""
+    from osm4eo_xr.accuracy.validation.cross_validation import crossvalidate as validate
+    from osm4eo_xr.rasters.open import open_raster
+    from osm4eo_xr.samples.store import open_samples
+
+    folder = run or out.with_suffix(".run")
+    check_outputs([(out, REPORT), (distances, PICTURE)], [samples, class_map], overwrite=overwrite)
+    on_signal_stays(f"trainings stay in {folder}; run the same command again to go on")
+    how: Any = {"k": k, "by": by, "validation": validation, "block": block, "forest": forest}
+    how["class_map"] = open_raster(class_map) if class_map else None
+    with piece_bars() as watch:
+        found = validate(open_samples(samples), settings, **how, folder=folder, watch=watch)
+    OUT.print(found)
+    written = [found.save(out)]
+    if distances is not None:
+        written.append(found.draw_distances(distances))
+    for path in written:
+        OUT.print(str(path), soft_wrap=True, highlight=False)
 
 
 def _score(model: Model, samples: xr.Dataset, folder: Path) -> None:

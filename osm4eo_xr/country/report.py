@@ -18,7 +18,6 @@ from matplotlib.figure import Figure
 from odc.geo.geobox import GeoBox
 
 from osm4eo_xr._version import __version__
-from osm4eo_xr.accuracy.estimators import CAUTION
 from osm4eo_xr.accuracy.report import report_html
 from osm4eo_xr.country.counts import class_areas, tile_coverage
 from osm4eo_xr.country.scores import ACCURACY_FILE
@@ -226,6 +225,9 @@ def _score(name: str, report: dict[str, Any]) -> list[str]:
         return [f"<h3>On {html.escape(name)}</h3>", report_html(report)]
     overall = ("overall_accuracy", "average_accuracy", "kappa", "mean_f1", "ece")
     listed = [(k.replace("_", " "), report[k]) for k in overall if report.get(k) is not None]
+    if limits := report.get("overall_interval"):
+        span = f"{_percent(limits['low'])} to {_percent(limits['high'])}"
+        listed.insert(1, (f"overall accuracy, {limits['method']}", span))
     known = [c for c in report["classes"] if c["reference"] or c["map"]]
     rows = "".join(
         f"<tr><td>{html.escape(c['slug'])}</td>"
@@ -241,7 +243,7 @@ def _score(name: str, report: dict[str, Any]) -> list[str]:
     counts = np.array(report["confusion"]["counts"])[np.ix_(places, places)]
     return [
         f"<h3>On {html.escape(name)}: {report['total']:,} compared</h3>",
-        f"<p>{html.escape(CAUTION)}</p>",
+        f"<p>{html.escape(report['caution'])}</p>",
         _table(("score", ""), listed),
         f"<table><tr>{head}</tr>{rows}</table>",
         _image(confusion_matrix(counts, [c["slug"] for c in known]), f"Confusion on {name}"),

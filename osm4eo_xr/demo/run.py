@@ -184,11 +184,19 @@ def _report(
     return {
         "seed": demo.seed,
         "settings": asdict(settings),
-        "test": {"network": network.to_dict()}
-        | ({"random_forest": forest.to_dict()} if forest else {}),
+        "test": {"network": network.to_dict()} | (_beside(network, forest) if forest else {}),
         "seconds": demo.seconds,
         "versions": {name: version(name) for name in ("osm4eo-xr", *_PACKAGES)},
         "attribution": attribution(),
+    }
+
+
+def _beside(network: AccuracyReport, forest: AccuracyReport) -> dict[str, Any]:
+    """Return the forest's scores and the paired difference of both."""
+    apart = network.difference(forest)
+    return {
+        "random_forest": forest.to_dict(),
+        "network_minus_forest": apart.to_dict() if apart else None,
     }
 
 
@@ -205,7 +213,7 @@ def _print(demo: _Demo, network: AccuracyReport, forest: AccuracyReport | None) 
 def _scores(network: AccuracyReport, forest: AccuracyReport | None) -> Table:
     """Set both reports side by side, in percent."""
     title = "dense network | random forest, same pixels, %" if forest else "dense network, %"
-    table = Table(title=f"Held-out blocks: {title}")
+    table = Table(title=f"Held-out blocks: {title}", caption=_intervals(network, forest))
     table.add_column("class")
     for heading in ("pixels", "overall", "kappa", "producer's", "user's"):
         table.add_column(heading, justify="right")
@@ -220,6 +228,18 @@ def _scores(network: AccuracyReport, forest: AccuracyReport | None) -> Table:
             users = _percent(r.users_accuracy[k] for r in both)
             table.add_row(c.slug, f"{pixels:,}", "", "", producers, users)
     return table
+
+
+def _intervals(network: AccuracyReport, forest: AccuracyReport | None) -> str | None:
+    """Say how far other held-out blocks would move the overall accuracies."""
+    if network.overall_interval is None or network.blocks is None:
+        return None
+    text = f"overall, 95 % by {len(network.blocks)} blocks: {network.overall_interval.percent()}"
+    if forest is None or forest.overall_interval is None:
+        return text
+    apart = network.difference(forest)
+    text += f" | {forest.overall_interval.percent()}"
+    return f"{text}, difference {apart.points()}" if apart else text
 
 
 def _percent(shares: Iterable[float]) -> str:

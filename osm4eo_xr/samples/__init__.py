@@ -5,5 +5,7 @@ What others may use:
 - ``draw``: ``draw_samples``, ``sample_counts``: a stratified, spatially split sample set
 - ``patches``: ``patch_samples``: patches of one class each
 - ``store``: ``open_samples``, ``write_samples``: sample sets as Zarr
+- ``ground``: pixels and spatial blocks of the ground in which the samples lie
+- ``folds``: a set divided anew into folds of blocks or tiles
 - ``spatial_split``: ``SPLITS``, and the blocks that keep splits apart
 """

@@ -34,7 +34,7 @@ from osm4eo_xr.samples.spatial_split import (
     merge,
 )
 from osm4eo_xr.samples.store import STORE_CHUNK
-from osm4eo_xr.samples.windows import Owners, cut_images, cut_labels
+from osm4eo_xr.samples.windows import cut_images, cut_labels, keep_owned
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -286,15 +286,13 @@ def _in_order(drawn: Drawn, plan: DrawPlan) -> Drawn:
 def _windows(tile: _Tile, drawn: Drawn, patch: int, index: int) -> xr.Dataset:
     """Return the lazy windows of one tile's drawn pixels."""
     row, col = drawn.row - tile.top, drawn.col - tile.left
-    owners = delayed(Owners(drawn, patch))
     images, labels = [], []
     for first in range(0, row.size, STORE_CHUNK):
         part = slice(first, first + STORE_CHUNK)
         image, label = _cut(tile, row[part] - patch // 2, col[part] - patch // 2, patch)
         images.append(image)
-        own = owners.keep_own(label, first)
-        labels.append(da.from_delayed(own, label.shape, dtype=np.uint8))
-    image, label = da.concatenate(images), da.concatenate(labels)
+        labels.append(label)
+    image, label = da.concatenate(images), keep_owned(da.concatenate(labels), drawn, patch)
     label = da.where(da.isnan(image).any(axis=-1), np.uint8(0), label)
     affine = tile.geobox.affine
     return xr.Dataset(

@@ -106,14 +106,21 @@ def split_of_blocks(
     Ranks keep the numbers of blocks per split fixed in every cell, so that even a scene of a few
     cells has all three splits, without looking at any label.
     """
-    rows, cols = np.meshgrid(row, col, indexing="ij")
-    own = hash_pixels(seed ^ _SALT_OF_BLOCKS, rows, cols)
-    top, left = rows - rows % CELL, cols - cols % CELL
-    rank = np.zeros(rows.shape, np.int64)
+    rank = rank_of_blocks(*np.meshgrid(row, col, indexing="ij"), seed=seed)
+    return np.searchsorted(np.cumsum(blocks), rank, side="right").astype(np.uint8)
+
+
+def rank_of_blocks(
+    row: Int[np.ndarray, "*shape"], col: Int[np.ndarray, "*shape"], *, seed: int
+) -> Int[np.ndarray, "*shape"]:
+    """Return the rank of each block's hash among the blocks of its cell, 0 to ``CELL``² - 1."""
+    own = hash_pixels(seed ^ _SALT_OF_BLOCKS, row, col)
+    top, left = row - row % CELL, col - col % CELL
+    rank = np.zeros(row.shape, np.int64)
     for step in range(CELL * CELL):
         other = hash_pixels(seed ^ _SALT_OF_BLOCKS, top + step // CELL, left + step % CELL)
         rank += other < own
-    return np.searchsorted(np.cumsum(blocks), rank, side="right").astype(np.uint8)
+    return rank
 
 
 def split_of_pixels(

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import dask.array as da
 import numpy as np
+from dask.delayed import delayed
 from scipy.spatial import KDTree
 
 from osm4eo_xr.samples.spatial_split import Drawn  # noqa: TC001 - annotations are checked at run time
@@ -69,3 +71,14 @@ class Owners:
         pixels = np.stack(np.meshgrid(row + reach, col + reach, indexing="ij"), axis=-1)
         split = self.split[sample]
         return self.members[split][self.trees[split].query(pixels, p=np.inf)[1]]
+
+
+def keep_owned(label: da.Array, drawn: Drawn, patch: int) -> da.Array:
+    """Zero in each window what other samples of its split own; lazy, in the same chunks."""
+    owners = delayed(Owners(drawn, patch))
+    parts, first = [], 0
+    for size in label.chunks[0]:
+        own = owners.keep_own(label[first : first + size], first)
+        parts.append(da.from_delayed(own, (size, *label.shape[1:]), dtype=np.uint8))
+        first += size
+    return da.concatenate(parts)

@@ -172,7 +172,7 @@ class Fit:
 
     def _scores(self, variables: Mapping[str, Any]) -> dict[str, float]:
         loss = right = total = 0.0
-        for logits, label in labeled_logits(self.task, variables, self.check, self.task.batch):
+        for logits, label, _ in labeled_logits(self.task, variables, self.check, self.task.batch):
             index = index_of(label, self.task.class_ids)
             known = index >= 0
             log_p = log_softmax(logits[known], axis=-1)
@@ -189,7 +189,7 @@ class Fit:
         probabilities and the same classes.
         """
         best, logits, index = self.best or {}, [], []
-        for some, label in labeled_logits(self.task, best, self.check, self.task.batch):
+        for some, label, _ in labeled_logits(self.task, best, self.check, self.task.batch):
             at = index_of(label, self.task.class_ids)
             logits.append(some[at >= 0])
             index.append(at[at >= 0])

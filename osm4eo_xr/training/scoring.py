@@ -58,13 +58,14 @@ def labeled_logits(
     batch: int,
     *,
     pixels: str = "all",
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yield the logits (n, class) and labels (n,) of the labeled pixels, batch by batch."""
+) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Yield logits (n, class), labels (n,) and samples (n,) of the labeled pixels, by batch."""
     predict = make_eval_step(task)
-    for image, label, _ in ordered_batches(windows, batch):
+    for image, label, positions in ordered_batches(windows, batch):
         truth = _keep_center(label) if pixels == "center" and label.ndim > 1 else label
         logits = np.asarray(predict(dict(variables), place_batch(image)))
-        yield logits[truth > 0], truth[truth > 0]
+        labeled = truth > 0
+        yield logits[labeled], truth[labeled], positions[np.nonzero(labeled)[0]]
 
 
 def index_of(label: np.ndarray, class_ids: tuple[int, ...]) -> np.ndarray:

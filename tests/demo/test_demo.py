@@ -80,6 +80,10 @@ def test_the_report_scores_network_and_forest_on_the_same_pixels(demo: Any) -> N
         assert 0 < scores["overall_accuracy"] <= 1
         assert -1 <= scores["kappa"] <= 1
         assert {"producers_accuracy", "users_accuracy"} <= set(scores["classes"][0])
+        assert scores["overall_interval"]["low"] <= scores["overall_accuracy"]
+        assert "block bootstrap" in scores["overall_interval"]["method"]
+    apart = network["overall_accuracy"] - forest["overall_accuracy"]
+    assert report["test"]["network_minus_forest"]["value"] == pytest.approx(apart, abs=2e-6)
     samples = oxr.open_samples(out / "samples.zarr").compute()
     assert network["total"] == int((samples["label"][samples["split"] == 2] > 0).sum())
 

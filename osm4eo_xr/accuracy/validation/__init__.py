@@ -1,0 +1,9 @@
+"""Validation without points: what held-out blocks and folds say of a training.
+
+What others may use:
+
+- ``cross_validation``: ``crossvalidate``: the training repeated on folds of blocks or tiles
+- ``fold_report``: ``CrossValidation``: means over folds with intervals, and differences
+- ``intervals``: block bootstrap, and intervals over folds
+- ``distances``: how far held-out and mapped ground is from the samples
+"""
