@@ -147,7 +147,7 @@ def estimate_label_noise(
     place = {class_id: k for k, class_id in enumerate(ids)}
     columns = [place.get(int(i), -1) for i in model.class_ids]
     given, pixels = np.eye(len(ids)), 0
-    for logits, label in labeled_logits(_task_of(model), model.variables, windows, _BATCH):
+    for logits, label, _ in labeled_logits(_task_of(model), model.variables, windows, _BATCH):
         share = softmax(logits.astype(np.float64), axis=-1)
         for k, at in place.items():
             said = share[label == k].sum(axis=0)
