@@ -18,6 +18,7 @@ import typer
 from osm4eo_xr.cli import accuracy, labels, models, places, training, warm
 from osm4eo_xr.cli.console import (
     print_findings,
+    print_json,
     print_note,
     print_plan,
     print_throughput,
@@ -28,6 +29,7 @@ from osm4eo_xr.cli.failures import report_failure
 from osm4eo_xr.cli.logs import logged, show_debug
 from osm4eo_xr.cli.options import (
     BoundaryLayer,
+    Json,
     LegendFile,
     NoData,
     Offset,
@@ -44,6 +46,7 @@ from osm4eo_xr.cli.options import (
 from osm4eo_xr.cli.outputs import RASTER, VECTOR, Asked, outputs
 from osm4eo_xr.cli.signals import ended_by_signals, on_signal_stays
 from osm4eo_xr.cli.spelling import Spelling
+from osm4eo_xr.errors import InputError
 from osm4eo_xr.node import address_limit, raise_open_files
 from osm4eo_xr.progress import OUT, piece_bars, progress_bar, show_progress
 
@@ -299,13 +302,20 @@ def run(
     verify: Annotated[
         bool, typer.Option("--verify", help="Read every product again; remake what differs.")
     ] = False,
+    as_json: Json = False,
 ) -> None:
     """Make all maps of a country file; what is whole already is kept."""
     from osm4eo_xr.country.run import plan_country, run_country
     from osm4eo_xr.country.settings_file import read_country
 
+    if as_json and not dry_run:
+        raise InputError("--json without --dry-run", expected="a plan to print")
     if dry_run:
-        print_plan(plan_country(country, verify=verify))
+        planned = plan_country(country, verify=verify)
+        if as_json:
+            print_json(planned)
+            return
+        print_plan(planned)
         _print_scripts(cluster or read_country(country).cluster)
         return
     on_signal_stays("finished pieces stay; run the same command again to go on")
@@ -323,6 +333,7 @@ def doctor(
         float, typer.Option(min=1, help="Seconds to wait for workers, in the queue too.")
     ] = 600,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print the job scripts.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Say whether a run would work here and on a cluster, and what mends it if not."""
     if dry_run:
@@ -331,7 +342,7 @@ def doctor(
     from osm4eo_xr.cluster.doctor import examine
 
     findings = examine(cluster, wait=wait, report=print_note)
-    print_findings(findings)
+    (print_json if as_json else print_findings)(findings)
     if any(f.state == "wrong" for f in findings):
         raise typer.Exit(1)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -115,6 +117,18 @@ def print_versions() -> None:
     }
     for name, value in facts.items():
         OUT.print(f"{name} {value}", soft_wrap=True, highlight=False)
+
+
+def print_json(value: Any) -> None:
+    """Print dataclasses, or lists and mappings of them, as JSON."""
+    text = json.dumps(value, default=_plain, ensure_ascii=False, indent=2)
+    OUT.out(text, highlight=False)
+
+
+def _plain(value: Any) -> Any:
+    """Return what stands for a value that JSON lacks."""
+    is_instance = dataclasses.is_dataclass(value) and not isinstance(value, type)
+    return dataclasses.asdict(value) if is_instance else str(value)
 
 
 def print_plan(plan: Plan) -> None:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
-from osm4eo_xr.cli.console import print_error
-from osm4eo_xr.cli.options import Out, Overwrite  # noqa: TC001 - typer reads them
+from osm4eo_xr.cli.console import print_error, print_json
+from osm4eo_xr.cli.options import Json, Out, Overwrite  # noqa: TC001 - typer reads them
 from osm4eo_xr.cli.outputs import MODEL, check_outputs
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.progress import OUT
@@ -32,12 +32,13 @@ def list_models(
     folder: Annotated[Path, typer.Argument(help="Where to look, subfolders included.")] = Path(
         "models"
     ),
+    as_json: Json = False,
 ) -> None:
     """List the models in a folder; damaged ones are named on standard error."""
     from osm4eo_xr.models.catalog import find_models
     from osm4eo_xr.models.model import load_model
 
-    table = Table()
+    table, found = Table(), []
     for heading in ("folder", "mode", "depth", "bands", "classes", "field / px", "SHA-256"):
         table.add_column(heading, overflow="fold")
     for path in find_models(folder):
@@ -49,7 +50,11 @@ def list_models(
         net = model.net
         numbers = (net.depth, net.bands, net.classes, model.receptive_field)
         table.add_row(str(path), net.mode, *map(str, numbers), model.digest[:12])
-    OUT.print(table)
+        found.append({"folder": str(path), **_facts(model)})
+    if as_json:
+        print_json(found)
+    else:
+        OUT.print(table)
 
 
 @app.command()
@@ -58,6 +63,7 @@ def show(
     stac: Annotated[
         bool, typer.Option("--stac", help="Print a STAC item (MLM extension) instead.")
     ] = False,
+    as_json: Json = False,
 ) -> None:
     """Show what a model is and takes."""
     from osm4eo_xr.models.model import load_model
@@ -66,6 +72,9 @@ def show(
     loaded = load_model(model)
     if stac:
         OUT.print_json(json.dumps(stac_item(loaded)), ensure_ascii=False)
+        return
+    if as_json:
+        print_json(_facts(loaded))
         return
     table = Table(show_header=False, box=None)
     for fact, value in _facts(loaded).items():

@@ -37,6 +37,7 @@ Offset = Annotated[
     typer.Option("--offset", help="Reflectance of digital number 0, for example -0.1 or 0."),
 ]
 NoData = Annotated[float | None, typer.Option("--nodata", help="Digital number that is no data.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
 Seed = Annotated[int, typer.Option("--seed", help="Seed of every random choice.")]
 
 

@@ -9,8 +9,8 @@ from typing import Annotated, Literal
 
 import typer
 
-from osm4eo_xr.cli.console import print_found, print_note
-from osm4eo_xr.cli.options import BoundaryLayer, Out, Overwrite  # noqa: TC001 - typer reads them
+from osm4eo_xr.cli.console import print_found, print_json, print_note
+from osm4eo_xr.cli.options import BoundaryLayer, Json, Out, Overwrite  # noqa: TC001 - typer reads them
 from osm4eo_xr.cli.outputs import REPORT, SETTINGS, VECTOR, Asked, outputs
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.progress import OUT, progress_bar
@@ -106,6 +106,7 @@ def search(
     refresh: Annotated[
         bool, typer.Option("--refresh", help="Search again where items are kept already.")
     ] = False,
+    as_json: Json = False,
 ) -> None:
     """Search the scenes of a country file, keep what is found beside it, and show it."""
     from osm4eo_xr.country.searches import items_folder, search_scenes
@@ -116,5 +117,8 @@ def search(
         raise InputError(f"no [[scenes]] of {country} has search", advice="name a catalog there")
     with progress_bar("search") as watch:
         found = search_scenes(settings, file, refresh=refresh, watch=watch)
+    if as_json:
+        print_json(found)
+        return
     print_found(found)
     OUT.print(str(items_folder(file)), soft_wrap=True, highlight=False)

@@ -15,6 +15,7 @@ from osm4eo_xr.cli.options import computing_on
 from osm4eo_xr.cogs.cog import write_cog
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.grid import georeference, target_geobox
+from tests.cases.country_case import MODEL, make_country, tiny_model
 
 
 @pytest.fixture
@@ -115,6 +116,18 @@ def test_a_cluster_gets_threads_and_memory(monkeypatch: pytest.MonkeyPatch) -> N
     with computing_on("local", 2, "3 GB"), options.computing_on("local", None, None):
         pass
     assert seen == [("local", {"cpu": {"threads": 2, "memory": "3 GB"}}), ("local", {})]
+
+
+def test_results_can_be_had_as_json(tmp_path: Path) -> None:
+    folder = tiny_model(tmp_path / "models" / "tiny")
+    (listed,) = json.loads(call("models", "list", folder.parent, "--json")[1])
+    shown = json.loads(call("models", "show", folder, "--json")[1])
+    assert listed == {"folder": str(folder), **shown}
+    country = make_country(tmp_path / "land", edge=64, overlap=8, learn=MODEL)
+    plan = json.loads(call("run", country, "--dry-run", "--json")[1])
+    assert len(plan["tiles"]) == 9
+    assert plan["pieces"][0]["name"] == "classified T00"
+    assert {"chunks", "tasks", "read", "written", "done"} <= plan["pieces"][0].keys()
 
 
 def test_memory_needs_a_cluster() -> None:
