@@ -127,6 +127,13 @@ class Legend:
         what a class map means, so legends that differ only in rules are equal.
     source : str
         File it was read from, for error messages.
+
+    Examples
+    --------
+    >>> import osm4eo_xr as oxr
+    >>> legend = oxr.Legend("water and woods", oxr.default_legend().classes[7::4])
+    >>> legend.ids, legend.find("water").clc
+    ((8, 12), 5)
     """
 
     name: str
@@ -251,6 +258,12 @@ def load_legend(path: str | Path) -> Legend:
     ------
     InputError
         If the file is missing, is not TOML or does not describe a legend.
+
+    Examples
+    --------
+    >>> import osm4eo_xr as oxr
+    >>> oxr.load_legend("osmlanduse-13").classes[-1].name
+    'Coastal wetlands'
     """
     path = Path(path)
     if str(path) in BUILT_IN:

@@ -60,6 +60,16 @@ def quicklook(
     ------
     InputError
         If the scene lacks the bands red, green and blue.
+
+    Examples
+    --------
+    >>> import numpy as np, osm4eo_xr as oxr
+    >>> from osm4eo_xr.grid import georeference
+    >>> box = oxr.target_geobox((4321000, 3210000, 4321500, 3210300))
+    >>> names = {"band": ["red", "green", "blue"]}
+    >>> pixels = np.full((3, 30, 50), 0.1, dtype="float32")
+    >>> scene = georeference(pixels, box, dims=("band", "y", "x"), coords=names)
+    >>> oxr.quicklook(scene, title="gray").savefig("scene.png")
     """
     legend = legend or default_legend()
     panels = [("Sentinel-2", scene), ("OpenStreetMap", labels), ("Land use", class_map)]

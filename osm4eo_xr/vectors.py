@@ -179,6 +179,13 @@ def write_vector(rows: gpd.GeoDataFrame, path: str | Path) -> Path:
     ------
     InputError
         If the file's ending is another one or its folder does not exist.
+
+    Examples
+    --------
+    >>> import geopandas as gpd, osm4eo_xr as oxr
+    >>> rows = gpd.GeoDataFrame({"id": [1]}, geometry=gpd.points_from_xy([9.5], [47.1]), crs=4326)
+    >>> oxr.write_vector(rows, "points.gpkg").name
+    'points.gpkg'
     """
     path = check_vector_path(path)
     with replaced(path) as part:

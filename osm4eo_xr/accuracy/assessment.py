@@ -128,6 +128,16 @@ def assess(
     Strata that are the map's classes: Olofsson et al. 2014. Other strata: Stehman 2014. Systematic
     points: post-stratified by class (Cochran 1977, section 5A.9). Clusters: ratio estimators
     (Cochran 1977, chapter 11).
+
+    Examples
+    --------
+    >>> import numpy as np, osm4eo_xr as oxr
+    >>> from osm4eo_xr.grid import georeference
+    >>> box = oxr.target_geobox((4321000, 3210000, 4321030, 3210010))
+    >>> class_map = georeference(np.array([[8, 8, 12]], dtype="uint8"), box)
+    >>> labels = georeference(np.array([[8, 12, 12]], dtype="uint8"), box)
+    >>> round(oxr.assess(class_map, labels).overall_accuracy, 3)
+    0.667
     """
     legend = legend or default_legend()
     if design is None:

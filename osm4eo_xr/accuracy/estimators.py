@@ -70,6 +70,14 @@ class AccuracyReport:
         alone; gives the overall accuracy its interval.
     class_calibration : mapping of int to float
         By class id: expected calibration error of the pixels that a model gives the class.
+
+    Examples
+    --------
+    >>> import numpy as np, osm4eo_xr as oxr
+    >>> legend = oxr.Legend("woods and water", oxr.default_legend().classes[7::4])
+    >>> report = oxr.AccuracyReport(np.array([[90, 10], [5, 95]]), legend)
+    >>> report.overall_accuracy, int((report + report).counts.sum())
+    (0.925, 400)
     """
 
     counts: Int64[np.ndarray, "k k"]

@@ -55,6 +55,16 @@ class MapComparison:
     agreement : DataArray (y, x), uint8
         Lazy, on the map's grid: 1 = equal, 2 = different, 3 = undecided by the crosswalk, 0 = one
         of them has no data.
+
+    Examples
+    --------
+    >>> import numpy as np, osm4eo_xr as oxr
+    >>> from osm4eo_xr.grid import georeference
+    >>> box = oxr.target_geobox((4321000, 3210000, 4321020, 3210010))
+    >>> old = georeference(np.array([[8, 8]], dtype="uint8"), box)
+    >>> new = georeference(np.array([[8, 12]], dtype="uint8"), box)
+    >>> oxr.compare(new, old).agreement.values.tolist()
+    [[1, 2]]
     """
 
     km2: Float64[np.ndarray, "code class"]

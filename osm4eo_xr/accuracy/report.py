@@ -64,6 +64,20 @@ class DesignReport:
         Of several interpreters; see ``Interpretation``.
     parts : mapping of str to Figures
         Known and predicted ground apart, if a provenance raster was given.
+
+    Examples
+    --------
+    >>> import numpy as np, osm4eo_xr as oxr
+    >>> from osm4eo_xr.grid import georeference
+    >>> box = oxr.target_geobox((4400000, 2700000, 4401000, 2701000))
+    >>> classes = np.repeat(np.array([8, 12], np.uint8), [90, 10])[None].repeat(100, axis=0)
+    >>> class_map = georeference(classes, box)
+    >>> design = oxr.design_points(class_map, n=100, seed=1)
+    >>> labeled = design.points[["id", "geometry"]].assign(class_id=design.points["map_class"])
+    >>> report = oxr.assess(class_map, labeled, design=design)
+    >>> overall = report.figures.overall
+    >>> overall.value, round(overall.low, 3), overall.high
+    (1.0, 0.941, 1.0)
     """
 
     figures: Figures

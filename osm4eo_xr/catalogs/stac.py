@@ -83,6 +83,27 @@ def stack_items(
     InputError
         If there is no item, none touches the grid, an asset is missing, or nothing tells its
         offset.
+
+    Examples
+    --------
+    >>> import numpy as np, osm4eo_xr as oxr
+    >>> from osm4eo_xr.grid import georeference
+    >>> box = oxr.target_geobox((4320000, 3210000, 4322000, 3212000))
+    >>> asset = georeference(np.full((200, 200), 2000, dtype="uint16"), box)
+    >>> path = oxr.write_cog(asset, "nir.tif")
+    >>> item = {
+    ...     "type": "Feature", "id": "a", "bbox": [9.9, 51.9, 10.1, 52.1],
+    ...     "geometry": None, "links": [],
+    ...     "properties": {
+    ...         "datetime": "2023-08-20T00:00:00Z",
+    ...         "s2:processing_baseline": "05.09",
+    ...         "proj:epsg": 3035,
+    ...     },
+    ...     "assets": {"nir": {"href": str(path.resolve())}},
+    ... }
+    >>> cube = oxr.stack_items([item], box, ["nir"])
+    >>> dict(cube.sizes), round(float(cube[0, 0, 0, 0]), 3)  # DN 2000 of baseline 05.09
+    ({'time': 1, 'band': 1, 'y': 200, 'x': 200}, 0.1)
     """
     names = [asked_band(b) for b in bands]
     chosen = touching(read_items(items), geobox)
@@ -135,6 +156,27 @@ def stack_classes(
     -------
     DataArray
         (time, y, x) uint8, 0 = no data; the same dates as ``stack_items`` of the same items.
+
+    Examples
+    --------
+    >>> import numpy as np, osm4eo_xr as oxr
+    >>> from osm4eo_xr.grid import georeference
+    >>> box = oxr.target_geobox((4320000, 3210000, 4322000, 3212000))
+    >>> asset = georeference(np.full((200, 200), 4, dtype="uint8"), box)
+    >>> path = oxr.write_cog(asset, "scl.tif")
+    >>> item = {
+    ...     "type": "Feature", "id": "a", "bbox": [9.9, 51.9, 10.1, 52.1],
+    ...     "geometry": None, "links": [],
+    ...     "properties": {
+    ...         "datetime": "2023-08-20T00:00:00Z",
+    ...         "s2:processing_baseline": "05.09",
+    ...         "proj:epsg": 3035,
+    ...     },
+    ...     "assets": {"scl": {"href": str(path.resolve())}},
+    ... }
+    >>> scl = oxr.stack_classes([item], box)
+    >>> dict(scl.sizes), scl[0, 0, :2].values.tolist()
+    ({'time': 1, 'y': 200, 'x': 200}, [4, 4])
     """
     chosen = touching(read_items(items), geobox)
     keys = [class_key(item, asset, allow_missing=allow_missing) for item in chosen]
@@ -188,6 +230,27 @@ def composite_items(
     ------
     InputError
         As ``stack_items``, ``stack_classes``, ``mask_clouds`` and ``composite``.
+
+    Examples
+    --------
+    >>> import numpy as np, osm4eo_xr as oxr
+    >>> from osm4eo_xr.grid import georeference
+    >>> box = oxr.target_geobox((4320000, 3210000, 4322000, 3212000))
+    >>> asset = georeference(np.full((200, 200), 2000, dtype="uint16"), box)
+    >>> path = oxr.write_cog(asset, "nir.tif")
+    >>> item = {
+    ...     "type": "Feature", "id": "a", "bbox": [9.9, 51.9, 10.1, 52.1],
+    ...     "geometry": None, "links": [],
+    ...     "properties": {
+    ...         "datetime": "2023-08-20T00:00:00Z",
+    ...         "s2:processing_baseline": "05.09",
+    ...         "proj:epsg": 3035,
+    ...     },
+    ...     "assets": {"nir": {"href": str(path.resolve())}},
+    ... }
+    >>> made = oxr.composite_items([item], box, ["nir"], method="median", dilation=None)
+    >>> made["observations"][0, :2].values.tolist()
+    [1, 1]
     """
     found = read_items(items)
     cube = stack_items(

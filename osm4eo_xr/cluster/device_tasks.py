@@ -18,6 +18,12 @@ def device_annotations() -> dict[str, Any]:
 
     On a cluster with GPU workers they name the resource, so that one such task at a time runs in
     a GPU worker's device thread and none on workers without; elsewhere they are empty.
+
+    Examples
+    --------
+    >>> import osm4eo_xr as oxr
+    >>> oxr.device_annotations()  # no cluster is open
+    {}
     """
     return dict(dask.config.get(DEVICE_KEY, None) or {})
 

@@ -44,6 +44,13 @@ def load_site(name_or_yaml: str | Path, **overrides: Any) -> Site:
     ------
     InputError
         If the file is missing or a setting is unknown or wrong; the message names file and key.
+
+    Examples
+    --------
+    >>> import osm4eo_xr as oxr
+    >>> site = oxr.load_site("slurm-gpu", account="bw01", gpu={"jobs": 2})
+    >>> site.account, site.gpu.jobs, site.gpu.walltime_text
+    ('bw01', 2, '04:00:00')
     """
     path = _site_path(name_or_yaml)
     if not path.is_file():

@@ -73,6 +73,16 @@ def write_cog(
     InputError
         If the raster has no grid, no pixels or a type that GeoTIFF lacks, or if the folder does
         not exist.
+
+    Examples
+    --------
+    >>> import numpy as np, osm4eo_xr as oxr
+    >>> from osm4eo_xr.grid import georeference
+    >>> box = oxr.target_geobox((4321000, 3210000, 4321020, 3210010))
+    >>> class_map = georeference(np.array([[8, 12]], dtype="uint8"), box)
+    >>> path = oxr.write_cog(class_map, "map.tif", legend=oxr.default_legend())
+    >>> sorted(entry.name for entry in path.parent.iterdir())
+    ['map.qml', 'map.tif', 'map.tif.aux.xml']
     """
     path = Path(path)
     blocks = _with_band_axis(raster)

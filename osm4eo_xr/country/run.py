@@ -76,6 +76,25 @@ def plan_country(path: str | Path, *, verify: bool = False) -> Plan:
     ------
     InputError
         If the country file or one of its inputs cannot be used.
+
+    Examples
+    --------
+    >>> import numpy as np, osm4eo_xr as oxr
+    >>> from osm4eo_xr.grid import georeference
+    >>> from pathlib import Path
+    >>> box = oxr.target_geobox((4320000, 3210000, 4322000, 3212000))
+    >>> pixels, names = np.full((1, 200, 200), 0.1, dtype="float32"), {"band": ["nir"]}
+    >>> scene = georeference(pixels, box, dims=("band", "y", "x"), coords=names)
+    >>> path = oxr.write_cog(scene, "tile.tif")
+    >>> path = oxr.write_cog(georeference(np.full((200, 200), 8, dtype="uint8"), box), "labels.tif")
+    >>> file, text = Path("country.toml"), '''
+    ... name = "Havelland"
+    ... scenes = [{files = "tile.tif"}]
+    ... labels = {rasters = "labels.tif"}
+    ... '''
+    >>> _ = file.write_text(text)
+    >>> [piece.name for piece in oxr.plan_country(file).todo][:4]
+    ['samples', 'model', 'classified tile', 'mosaic']
     """
     pieces = _open(path, hashing=False, verify=verify)
     return plan_pieces(pieces.run, pieces.ledger, [*pieces.first, *pieces.rest()])

@@ -42,6 +42,15 @@ def composite(
     ------
     InputError
         If the cube's dims are others, the method is unknown, or "best" lacks red or nir.
+
+    Examples
+    --------
+    >>> import numpy as np, osm4eo_xr as oxr, xarray as xr
+    >>> values = np.array([0.1, 0.2, 0.9], dtype="float32").reshape(3, 1, 1, 1)
+    >>> cube = xr.DataArray(values, dims=("time", "band", "y", "x"), coords={"band": ["red"]})
+    >>> made = oxr.composite(cube, "medoid")
+    >>> round(made["reflectance"].item(), 3), made["observations"].item()
+    (0.2, 3)
     """
     if cube.dims != ("time", "band", "y", "x"):
         raise InputError(f"cube has dims {cube.dims}, expected (time, band, y, x); transpose it")

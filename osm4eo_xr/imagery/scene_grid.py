@@ -18,6 +18,14 @@ def read_grid(path: PathLike | Sequence[PathLike]) -> GeoBox:
     ------
     InputError
         If a file cannot be read or has no CRS.
+
+    Examples
+    --------
+    >>> import osm4eo_xr as oxr
+    >>> from osm4eo_xr.demo import demo_scene_paths
+    >>> grid = oxr.read_grid(demo_scene_paths())
+    >>> str(grid.crs), grid.shape.yx
+    ('EPSG:3035', (873, 1586))
     """
     return grid_over(grid for file in list_files(path) for grid in _grids_of_file(file))
 

@@ -94,6 +94,14 @@ def open_scene(
         If a file cannot be read, has no CRS, bands are unnamed, missing or named twice, the
         numbers cannot be reflectance, nothing tells the offset of ESA's files, or the files and
         ``geobox`` have no ground in common.
+
+    Examples
+    --------
+    >>> import osm4eo_xr as oxr
+    >>> from osm4eo_xr.demo import demo_scene_paths
+    >>> scene = oxr.open_scene(demo_scene_paths(), bands=["red", "nir"])
+    >>> scene.dims, scene.band.values.tolist(), scene.rio.crs.to_epsg()
+    (('band', 'y', 'x'), ['red', 'nir'], 3035)
     """
     if not isinstance(path, str | Path) and len(path) == 1:
         path = path[0]

@@ -30,6 +30,15 @@ def band_statistics(scene: xr.DataArray) -> xr.Dataset:
     Dataset
         Over (band): ``p02``, ``p50``, ``p98``, ``mean``, ``std``, ``min``, ``max`` (float32,
         reflectance; NaN without valid pixels) and ``count`` (int64, valid pixels).
+
+    Examples
+    --------
+    >>> import numpy as np, osm4eo_xr as oxr, xarray as xr
+    >>> values = np.array([[[0.1, 0.2, 0.3, np.nan]]], dtype="float32")
+    >>> scene = xr.DataArray(values, dims=("band", "y", "x"), coords={"band": ["red"]})
+    >>> seen = oxr.band_statistics(scene)
+    >>> int(seen["count"][0]), round(float(seen["mean"][0]), 3)
+    (3, 0.2)
     """
     if "band" not in scene.dims:
         raise InputError(f"scene has dims {scene.dims}; band statistics need a band dimension")

@@ -117,6 +117,22 @@ def classify(
     InputError
         If the scene has no grid, lacks a band, or is in another unit than the model takes; if
         a dense model is given a center.
+
+    Examples
+    --------
+    >>> import jax, osm4eo_xr as oxr
+    >>> from osm4eo_xr.networks import resnet
+    >>> net = oxr.NetSettings(bands=1, classes=12, depth=11, width=4, kernel=3)
+    >>> scale = oxr.Normalization(offset=(0.1,), scale=(0.1,))
+    >>> model = oxr.Model(net, resnet.init(net, jax.random.key(0)), ("nir",), scale)
+    >>> import numpy as np
+    >>> from osm4eo_xr.grid import georeference
+    >>> box = oxr.target_geobox((4320000, 3210000, 4320640, 3210640))
+    >>> pixels, names = np.full((1, 64, 64), 0.1, dtype="float32"), {"band": ["nir"]}
+    >>> scene = georeference(pixels, box, dims=("band", "y", "x"), coords=names)
+    >>> classes = oxr.classify(scene, model)  # a plan; model is not trained
+    >>> classes.dims, classes.dtype, classes.data.npartitions
+    (('y', 'x'), dtype('uint8'), 1)
     """
     names = _check_outputs(outputs)
     geobox = geobox_of(scene)

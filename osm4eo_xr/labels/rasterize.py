@@ -87,6 +87,15 @@ def rasterize_labels(
     InputError
         If the grid or the polygons have no CRS, a class is not in the legend, no polygon meets
         the grid, or an option is none of the above.
+
+    Examples
+    --------
+    >>> import osm4eo_xr as oxr
+    >>> from osm4eo_xr.demo import demo_osm_path
+    >>> box = oxr.target_geobox((4498000, 3267000, 4498500, 3267500))
+    >>> labels = oxr.rasterize_labels(oxr.read_landuse(demo_osm_path()), box)
+    >>> labels.dtype, int((labels == 0).sum())
+    (dtype('uint8'), 1653)
     """
     legend = legend or default_legend()
     check_edge(edge)
@@ -118,6 +127,15 @@ def count_claims(
     ------
     InputError
         As ``rasterize_labels``.
+
+    Examples
+    --------
+    >>> import geopandas as gpd, shapely, osm4eo_xr as oxr
+    >>> box = oxr.target_geobox((4321000, 3210000, 4321030, 3210010))
+    >>> wood, lake = shapely.box(4321000, 3210000, 4321020, 3210010), box.extent.geom
+    >>> rows = {"class_id": [8, 12], "geometry": [wood, lake]}
+    >>> oxr.count_claims(gpd.GeoDataFrame(rows, crs=3035), box).values.tolist()
+    [[2, 2, 1]]
     """
     blocks = _map_grid(count_classes, polygons, like, legend or default_legend(), min_area)
     attrs = {"long_name": "classes that claim the pixel"}
@@ -153,6 +171,16 @@ def read_labels(
     ------
     InputError
         If the file cannot be opened, or, when computed, holds a value that the legend lacks.
+
+    Examples
+    --------
+    >>> import numpy as np, osm4eo_xr as oxr
+    >>> from osm4eo_xr.grid import georeference
+    >>> box = oxr.target_geobox((4321000, 3210000, 4321030, 3210010))
+    >>> clc = georeference(np.array([[31, 5, 0]], dtype="uint8"), box)
+    >>> path = oxr.write_cog(clc, "clc.tif")
+    >>> oxr.read_labels(path, codes="clc").values.tolist()
+    [[8, 12, 0]]
     """
     legend = legend or default_legend()
     raster = open_raster(path, chunks=chunks)

@@ -70,6 +70,17 @@ def label_report(
     ------
     InputError
         If labels and claims differ in shape, or the boundary holds no pixel.
+
+    Examples
+    --------
+    >>> import osm4eo_xr as oxr
+    >>> from osm4eo_xr.demo import demo_osm_path
+    >>> areas = oxr.read_landuse(demo_osm_path())
+    >>> box = oxr.target_geobox((4498000, 3267000, 4500000, 3269000))
+    >>> labels, claims = oxr.rasterize_labels(areas, box), oxr.count_claims(areas, box)
+    >>> found = oxr.label_report(labels, claims, areas)
+    >>> found["area_km2"], round(found["labeled"], 2)
+    (4.0, 0.51)
     """
     legend = legend or default_legend()
     counts = _count(labels, claims, boundary)

@@ -77,6 +77,14 @@ def write_labels(
     ------
     InputError
         As ``read_landuse``, ``rasterize_labels`` and ``write_cog``.
+
+    Examples
+    --------
+    >>> import osm4eo_xr as oxr
+    >>> from osm4eo_xr.demo import demo_osm_path
+    >>> box = oxr.target_geobox((4498000, 3267000, 4500000, 3269000))
+    >>> oxr.write_labels(demo_osm_path(), "labels.tif", box).name
+    'labels.tif'
     """
     path, legend = Path(path), legend or default_legend()
     check_edge(edge)

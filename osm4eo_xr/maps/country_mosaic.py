@@ -95,6 +95,19 @@ def mosaic(
         If no tile is given, tiles do not share a grid or fill less than a thousandth of a wide one,
         two tiles have one id, or the boundary holds no polygon or no such country, or does not
         meet the grid.
+
+    Examples
+    --------
+    >>> import numpy as np, osm4eo_xr as oxr
+    >>> from osm4eo_xr.grid import georeference
+    >>> west = oxr.target_geobox((4321000, 3210000, 4321020, 3210010))
+    >>> east = oxr.target_geobox((4321010, 3210000, 4321030, 3210010))
+    >>> tiles = {
+    ...     "b": georeference(np.array([[8, 8]], dtype="uint8"), west),
+    ...     "a": georeference(np.array([[12, 12]], dtype="uint8"), east),
+    ... }
+    >>> oxr.mosaic(tiles).values.tolist()  # a draw goes to the lowest id
+    [[8, 12, 12]]
     """
     if country is not None:
         if not isinstance(boundary, str | Path | None):

@@ -67,6 +67,16 @@ class Model:
         For people: begins with a letter, then letters, digits, ``_.-`` and spaces.
     path : Path, optional
         Folder it was loaded from or saved to; not part of what the model is.
+
+    Examples
+    --------
+    >>> import jax, osm4eo_xr as oxr
+    >>> from osm4eo_xr.networks import resnet
+    >>> net = oxr.NetSettings(bands=1, classes=12, depth=11, width=4, kernel=3)
+    >>> scale = oxr.Normalization(offset=(0.1,), scale=(0.1,))
+    >>> model = oxr.Model(net, resnet.init(net, jax.random.key(0)), ("nir",), scale)
+    >>> model.receptive_field, model.class_ids[-1]
+    (25, 12)
     """
 
     net: NetSettings
@@ -185,6 +195,16 @@ def save_model(model: Model, path: str | Path) -> Path:
     ------
     InputError
         If ``path`` is a file or a folder that holds something other than a model.
+
+    Examples
+    --------
+    >>> import jax, osm4eo_xr as oxr
+    >>> from osm4eo_xr.networks import resnet
+    >>> net = oxr.NetSettings(bands=1, classes=12, depth=11, width=4, kernel=3)
+    >>> scale = oxr.Normalization(offset=(0.1,), scale=(0.1,))
+    >>> model = oxr.Model(net, resnet.init(net, jax.random.key(0)), ("nir",), scale)
+    >>> oxr.save_model(model, "untrained").name
+    'untrained'
     """
     path = Path(path)
     if path.exists() and not (path.is_dir() and _only_a_model(path)):
@@ -207,6 +227,17 @@ def load_model(path: str | Path) -> Model:
     InputError
         If the folder or one of its two files is missing, if ``model.json`` lacks a field or
         holds a wrong one, or if the weights are not the ones it was saved with.
+
+    Examples
+    --------
+    >>> import jax, osm4eo_xr as oxr
+    >>> from osm4eo_xr.networks import resnet
+    >>> net = oxr.NetSettings(bands=1, classes=12, depth=11, width=4, kernel=3)
+    >>> scale = oxr.Normalization(offset=(0.1,), scale=(0.1,))
+    >>> model = oxr.Model(net, resnet.init(net, jax.random.key(0)), ("nir",), scale)
+    >>> folder = oxr.save_model(model, "untrained")
+    >>> oxr.load_model(folder).digest == model.digest
+    True
     """
     path = Path(path)
     record = read_record(path)

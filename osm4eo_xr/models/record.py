@@ -43,6 +43,12 @@ class Normalization:
     kind : {"fixed", "scene range"}
         "scene range" maps the least and the greatest valid value of a whole scene, all bands
         together, to -1 and 1, as the original system did.
+
+    Examples
+    --------
+    >>> import osm4eo_xr as oxr
+    >>> oxr.Normalization(offset=(0.08,), scale=(0.03,)).kind
+    'fixed'
     """
 
     offset: tuple[float, ...] = ()

@@ -49,6 +49,13 @@ class NetSettings:
         Channels of the decoder; used in dense mode only.
     momentum : float
         Share of the running statistics that batch normalization keeps per training step.
+
+    Examples
+    --------
+    >>> import osm4eo_xr as oxr
+    >>> net = oxr.NetSettings(bands=4, classes=12)
+    >>> net.depth, net.mode
+    (29, 'dense')
     """
 
     bands: int

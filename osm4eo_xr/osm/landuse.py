@@ -79,6 +79,14 @@ def read_landuse(
     InputError
         If the file is missing, cannot be read, holds changes or a history, says that it is not
         whole (Overpass), is out of order, or holds no area that the legend names.
+
+    Examples
+    --------
+    >>> import osm4eo_xr as oxr
+    >>> from osm4eo_xr.demo import demo_osm_path
+    >>> areas = oxr.read_landuse(demo_osm_path())
+    >>> len(areas), areas["tag"].value_counts().index[0]
+    (604, 'landuse=meadow')
     """
     path, legend = Path(path), legend or default_legend()
     if path.is_dir():
@@ -132,6 +140,14 @@ def write_landuse(
     InputError
         As ``read_landuse``, and if the cell is not between 0 and 90 degrees or the folder is
         there and holds something else.
+
+    Examples
+    --------
+    >>> import osm4eo_xr as oxr
+    >>> from osm4eo_xr.demo import demo_osm_path
+    >>> written = oxr.write_landuse(demo_osm_path(), "landuse")
+    >>> [partition.file for partition in written.partitions]
+    ['12.25_52.25.parquet', '12.5_52.25.parquet', '12.25_52.5.parquet', '12.5_52.5.parquet']
     """
     path, folder, legend = Path(path), Path(folder), legend or default_legend()
     _check_target(folder, cell)
@@ -186,6 +202,14 @@ def unclaimed_tags(
     -------
     dict
         Objects by tag, the most frequent first; keys landuse, natural, leisure and wetland.
+
+    Examples
+    --------
+    >>> import osm4eo_xr as oxr
+    >>> from osm4eo_xr.demo import demo_osm_path
+    >>> no_rules = oxr.Legend("no rules", oxr.default_legend().classes)
+    >>> list(oxr.unclaimed_tags(demo_osm_path(), no_rules))[:3]
+    ['landuse=meadow', 'natural=wetland', 'landuse=farmland']
     """
     legend = legend or default_legend()
     named = {rule.tag for rule in legend.rules}

@@ -101,6 +101,14 @@ def open_landuse(folder: str | Path) -> Landuse:
     ------
     InputError
         If the folder has no index of ours.
+
+    Examples
+    --------
+    >>> import osm4eo_xr as oxr
+    >>> from osm4eo_xr.demo import demo_osm_path
+    >>> folder = oxr.write_landuse(demo_osm_path(), "landuse").folder
+    >>> sum(partition.areas for partition in oxr.open_landuse(folder).partitions)
+    604
     """
     folder = Path(folder)
     try:

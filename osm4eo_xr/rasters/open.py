@@ -42,6 +42,15 @@ def open_raster(path: PathLike, *, chunks: int = 2048) -> xr.DataArray:
     ------
     InputError
         If the file cannot be read, has no CRS or more than one band.
+
+    Examples
+    --------
+    >>> import numpy as np, osm4eo_xr as oxr
+    >>> from osm4eo_xr.grid import georeference
+    >>> box = oxr.target_geobox((4321000, 3210000, 4321020, 3210010))
+    >>> path = oxr.write_cog(georeference(np.array([[8, 12]], dtype="uint8"), box), "map.tif")
+    >>> oxr.open_raster(path).values.tolist()
+    [[8, 12]]
     """
     where = str(path)
     bands = [band for band in describe_bands(where) if not band.alpha]
@@ -72,6 +81,18 @@ def open_probabilities(path: PathLike, *, chunks: int = 2048) -> xr.DataArray:
     ------
     InputError
         If the file cannot be read, has no CRS, or a band is not described.
+
+    Examples
+    --------
+    >>> import numpy as np, osm4eo_xr as oxr
+    >>> from osm4eo_xr.grid import georeference
+    >>> box = oxr.target_geobox((4321000, 3210000, 4321010, 3210010))
+    >>> values = np.array([[[200]], [[50]]], dtype="uint8")
+    >>> coords = {"class": ["forest", "water"]}
+    >>> sure = georeference(values, box, dims=("class", "y", "x"), coords=coords)
+    >>> path = oxr.write_cog(sure.assign_attrs(nodata=255), "sure.tif")
+    >>> oxr.open_probabilities(path).sel({"class": "water"}).values.tolist()
+    [[50]]
     """
     where = str(path)
     bands = [band for band in describe_bands(where) if not band.alpha]

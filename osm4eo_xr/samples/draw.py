@@ -114,6 +114,18 @@ def draw_samples(
     ------
     InputError
         If grids differ or do not overlap, an argument is out of range, or nothing can be drawn.
+
+    Examples
+    --------
+    >>> import numpy as np, osm4eo_xr as oxr
+    >>> from osm4eo_xr.grid import georeference
+    >>> box = oxr.target_geobox((4320000, 3210000, 4322000, 3212000))
+    >>> pixels, bands = np.full((1, 200, 200), 0.1, dtype="float32"), {"band": ["nir"]}
+    >>> scene = georeference(pixels, box, dims=("band", "y", "x"), coords=bands)
+    >>> labels = georeference(np.full((200, 200), 8, dtype="uint8"), box)
+    >>> samples = oxr.draw_samples(scene, labels, per_class=10, patch=8, block=200)
+    >>> dict(samples["image"].sizes), np.bincount(samples["split"]).tolist()
+    ({'sample': 10, 'y': 8, 'x': 8, 'band': 1}, [6, 2, 2])
     """
     tiles = _tiles(scene, labels, names)
     legend = legend or default_legend()
@@ -136,6 +148,19 @@ def sample_counts(samples: xr.Dataset) -> pd.DataFrame:
 
     Columns tile, class_id, class, split, wanted, drawn, shortfall; classes without any labeled
     pixel are listed too.
+
+    Examples
+    --------
+    >>> import numpy as np, osm4eo_xr as oxr
+    >>> from osm4eo_xr.grid import georeference
+    >>> box = oxr.target_geobox((4320000, 3210000, 4322000, 3212000))
+    >>> pixels, bands = np.full((1, 200, 200), 0.1, dtype="float32"), {"band": ["nir"]}
+    >>> scene = georeference(pixels, box, dims=("band", "y", "x"), coords=bands)
+    >>> labels = georeference(np.full((200, 200), 8, dtype="uint8"), box)
+    >>> samples = oxr.draw_samples(scene, labels, per_class=10, patch=8, block=200)
+    >>> table = oxr.sample_counts(samples)
+    >>> table.loc[table["class"] == "forest", ["split", "wanted", "drawn"]].values.tolist()
+    [['train', 6, 6], ['validation', 2, 2], ['test', 2, 2]]
     """
     rows = json.loads(samples.attrs["counts"])
     columns = {name: ("row", [row[name] for row in rows]) for name in rows[0]}

@@ -56,6 +56,16 @@ def patch_samples(
     ------
     InputError
         If the shapes do not fit each other or a class or split is unknown.
+
+    Examples
+    --------
+    >>> import numpy as np, osm4eo_xr as oxr
+    >>> images = np.zeros((3, 12, 12, 4), dtype="float32")
+    >>> label, split = np.array([8, 8, 12], "uint8"), np.array([0, 1, 2], "uint8")
+    >>> bands, legend = ["blue", "green", "red", "nir"], oxr.default_legend()
+    >>> samples = oxr.patch_samples(images, label, split, bands=bands, legend=legend)
+    >>> dict(samples["image"].sizes)
+    {'sample': 3, 'y': 12, 'x': 12, 'band': 4}
     """
     label, split = np.asarray(label, np.uint8), np.asarray(split, np.uint8)
     _check(image, label, split, bands, legend)

@@ -41,6 +41,16 @@ def write_samples(
     ------
     InputError
         If ``path`` exists and is not a sample set.
+
+    Examples
+    --------
+    >>> import numpy as np, osm4eo_xr as oxr
+    >>> images = np.zeros((3, 12, 12, 4), dtype="float32")
+    >>> label, split = np.array([8, 8, 12], "uint8"), np.array([0, 1, 2], "uint8")
+    >>> bands, legend = ["blue", "green", "red", "nir"], oxr.default_legend()
+    >>> samples = oxr.patch_samples(images, label, split, bands=bands, legend=legend)
+    >>> oxr.write_samples(samples, "samples.zarr").name
+    'samples.zarr'
     """
     path = Path(path)
     if path.exists():
@@ -58,6 +68,17 @@ def open_samples(path: str | Path) -> xr.Dataset:
     ------
     InputError
         If there is none at ``path``.
+
+    Examples
+    --------
+    >>> import numpy as np, osm4eo_xr as oxr
+    >>> images = np.zeros((3, 12, 12, 4), dtype="float32")
+    >>> label, split = np.array([8, 8, 12], "uint8"), np.array([0, 1, 2], "uint8")
+    >>> bands, legend = ["blue", "green", "red", "nir"], oxr.default_legend()
+    >>> samples = oxr.patch_samples(images, label, split, bands=bands, legend=legend)
+    >>> opened = oxr.open_samples(oxr.write_samples(samples, "samples.zarr"))
+    >>> opened["split"].values.tolist()
+    [0, 1, 2]
     """
     try:
         samples = xr.open_zarr(path, consolidated=False)

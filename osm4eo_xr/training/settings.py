@@ -71,6 +71,13 @@ class TrainSettings:
         Looks without a better validation accuracy after which training ends; 0 never ends it.
     checkpoint_every : int
         Steps between two checkpoints of a run with a folder; the end of an epoch has one too.
+
+    Examples
+    --------
+    >>> import osm4eo_xr as oxr
+    >>> settings = oxr.TrainSettings(depth=11, epochs=5, loss="generalized")
+    >>> settings.optimizer, settings.batch
+    ('adamw', 32)
     """
 
     depth: int = 29

@@ -78,6 +78,17 @@ class SamplingDesign:
         Whether the strata are the map's classes and nothing else.
     made : mapping
         The map's name and the settings of the draw.
+
+    Examples
+    --------
+    >>> import numpy as np, osm4eo_xr as oxr
+    >>> from osm4eo_xr.grid import georeference
+    >>> box = oxr.target_geobox((4400000, 2700000, 4401000, 2701000))
+    >>> classes = np.repeat(np.array([8, 12], np.uint8), [90, 10])[None].repeat(100, axis=0)
+    >>> class_map = georeference(classes, box)
+    >>> design = oxr.design_points(class_map, n=100, seed=1)
+    >>> design.scheme, len(design.points), design.pixel_area
+    ('stratified', 100, 100.0)
     """
 
     scheme: Scheme
@@ -154,6 +165,18 @@ def write_design(
     ------
     InputError
         If the parent folder is missing, or the scene has no true color.
+
+    Examples
+    --------
+    >>> import numpy as np, osm4eo_xr as oxr
+    >>> from osm4eo_xr.grid import georeference
+    >>> box = oxr.target_geobox((4400000, 2700000, 4401000, 2701000))
+    >>> classes = np.repeat(np.array([8, 12], np.uint8), [90, 10])[None].repeat(100, axis=0)
+    >>> class_map = georeference(classes, box)
+    >>> design = oxr.design_points(class_map, n=100, seed=1)
+    >>> folder = oxr.write_design(design, "design", interpreters=2)
+    >>> sorted(path.name for path in folder.iterdir())
+    ['collect_earth.csv', 'design.json', 'points.csv', 'points.gpkg', 'sheet_1.csv', 'sheet_2.csv']
     """
     if interpreters < 1:
         raise InputError(
@@ -176,6 +199,17 @@ def open_design(folder: str | Path) -> SamplingDesign:
     ------
     InputError
         If it is none.
+
+    Examples
+    --------
+    >>> import numpy as np, osm4eo_xr as oxr
+    >>> from osm4eo_xr.grid import georeference
+    >>> box = oxr.target_geobox((4400000, 2700000, 4401000, 2701000))
+    >>> classes = np.repeat(np.array([8, 12], np.uint8), [90, 10])[None].repeat(100, axis=0)
+    >>> class_map = georeference(classes, box)
+    >>> design = oxr.design_points(class_map, n=100, seed=1)
+    >>> oxr.open_design(oxr.write_design(design, "design")).describe()
+    'stratified, 100 points, 2 strata, 10,000 pixels'
     """
     import geopandas as gpd
 
