@@ -1,5 +1,6 @@
 """The error types for bad input and missing extras, one line at the command line; a warning."""
 
+import math
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -76,6 +77,18 @@ def as_argument(name: str, value: str) -> str:
 def _joined(text: str) -> str:
     """Return the lines of a text as one."""
     return " ".join(line.strip() for line in text.splitlines())
+
+
+def check_number(name: str, value: float, least: float = 0) -> None:
+    """Refuse a number that is NaN, infinite or below ``least``.
+
+    Raises
+    ------
+    InputError
+        Names the parameter and its value.
+    """
+    if not (math.isfinite(value) and value >= least):
+        raise InputError(f"{name} is {value}", expected=f"a finite number, {least:g} or more")
 
 
 class MissingExtraError(InputError):

@@ -38,6 +38,7 @@ TARGET_CRS = "EPSG:3035"
 TARGET_RESOLUTION = 10.0
 """Pixel size in meters."""
 
+_FARTHEST = 2.0**40  # pixels between the origin of the CRS and a grid
 _MOST_PIXELS = 2**24
 """On a side: four times around the Earth in pixels of 10 m; coordinates are held in memory."""
 
@@ -143,6 +144,12 @@ def check_grid(geobox: GeoBox, name: object) -> GeoBox:
             f"{name} has the transform {tuple(affine[:6])}",
             expected="pixels with a width and a height",
             advice="assign its place, for example with gdal_edit.py -a_ullr",
+        )
+    if np.abs((affine.c, affine.f)).max() > _FARTHEST * np.sqrt(abs(area)):
+        raise InputError(
+            f"{name} begins at {affine.c:g}, {affine.f:g}, too far for its pixels to be told apart",
+            expected="a place on the ground",
+            advice="assign it, for example with gdal_edit.py -a_ullr",
         )
     if max(geobox.shape) > _MOST_PIXELS:
         raise InputError(

@@ -206,6 +206,8 @@ def class_ids(given: Any, column: str, legend: Legend, name: str) -> UInt8[np.nd
     InputError
         If the legend does not have one of them.
     """
+    if any(isinstance(v, list | dict | np.ndarray) for v in given):
+        raise InputError(f"{name}, column {column} holds lists", expected="one class each")
     values = [v if known else None for v, known in zip(given, given.notna(), strict=True)]
     prefix = "clc:" if column == "clc" else ""
     ids = {}

@@ -54,13 +54,23 @@ def footprint(item: Mapping[str, Any]) -> BaseGeometry | None:
         half = len(bounds) // 2  # boxes may have a height
         return _box((*bounds[:2], *bounds[half : half + 2]))
     if item.get("geometry"):
-        return shape(item["geometry"])
+        return _shape(item["geometry"], item["id"])
     properties = item.get("properties", {})
     for place in (properties, *item.get("assets", {}).values()):
         own = _projected(properties | place)
         if own is not None:
             return own
     return None
+
+
+def _shape(geometry: Any, name: str) -> BaseGeometry:
+    """Return a GeoJSON geometry."""
+    try:
+        return shape(geometry)
+    except (shapely.errors.ShapelyError, AttributeError, LookupError, TypeError, ValueError):
+        raise InputError(
+            f"item {name}: its geometry cannot be read", expected="GeoJSON, or null with a bbox"
+        ) from None
 
 
 def _projected(fields: Mapping[str, Any]) -> BaseGeometry | None:

@@ -15,6 +15,7 @@ from shapely.geometry import mapping
 
 from osm4eo_xr.catalogs.acquisitions import newest, when
 from osm4eo_xr.catalogs.footprints import footprint
+from osm4eo_xr.catalogs.item_form import check_item, items_of, links_of
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.imagery.bands import SENTINEL2_BANDS, common_name
 from osm4eo_xr.names import check_name
@@ -40,7 +41,8 @@ def read_items(items: Items) -> list[dict[str, Any]]:
     Raises
     ------
     InputError
-        If the path holds no STAC, there is no item, an href stays relative or a date is none.
+        If the path holds no STAC, there is no item, an href stays relative or a date is none, or
+        a field holds something else than it should.
     """
     found = [_plain(item) for item in _each(items)]
     if not found:
@@ -59,7 +61,8 @@ def _each(items: Any) -> Iterable[Item]:
     if isinstance(items, str | Path):
         return _items_of_file(Path(items).absolute())
     if isinstance(items, Mapping):
-        return items["features"] if items.get("type") == "FeatureCollection" else [items]
+        whole = items.get("type") == "FeatureCollection"
+        return items_of(items, "the item collection") if whole else [items]
     return items if isinstance(items, Iterable) else [items]
 
 
@@ -73,14 +76,15 @@ def _items_of_file(path: Path) -> list[Mapping[str, Any]]:
         raise InputError(f"{path} is not JSON: {error}; give a STAC catalog or item") from None
     if isinstance(tree, list):
         return tree
-    kind = tree.get("type")
+    kind = tree.get("type") if isinstance(tree, dict) else type(tree).__name__
     if kind in ("Catalog", "Collection"):
-        below = [link["href"] for link in tree["links"] if link["rel"] in ("child", "item")]
+        below = links_of(tree, str(path), "child", "item")
         return [i for href in below for i in _items_of_file(Path(_absolute(href, str(path))))]
     if kind == "FeatureCollection":
-        return tree["features"]
+        return items_of(tree, str(path))
     if kind == "Feature":
-        others = [link for link in tree.get("links", []) if link["rel"] != "self"]
+        check_item(tree, str(path))
+        others = [link for link in tree.get("links") or () if link.get("rel") != "self"]
         return [tree | {"links": [*others, {"rel": "self", "href": str(path)}]}]
     raise InputError(f"{path} is {kind!r}; expected a STAC catalog, collection or item")
 
@@ -90,9 +94,14 @@ def _plain(item: Item) -> dict[str, Any]:
     tree: dict[str, Any] = (
         dict(item) if isinstance(item, Mapping) else item.to_dict(transform_hrefs=False)
     )
+    check_item(tree, "a STAC item")
     check_name(tree["id"], "STAC item id")
-    here = [_local(link["href"]) for link in tree.get("links", []) if link["rel"] == "self"]
-    tree["assets"] = {key: dict(asset) for key, asset in tree["assets"].items()}
+    tree["properties"] = _stated(tree.get("properties") or {})
+    links = tree.get("links") or ()
+    here = [
+        _local(link["href"]) for link in links if link.get("rel") == "self" and link.get("href")
+    ]
+    tree["assets"] = {key: _stated(asset) for key, asset in tree["assets"].items()}
     for key, asset in tree["assets"].items():
         href = _absolute(asset["href"], here[0]) if here else _local(asset["href"])
         if not href.startswith(_REMOTE) and not Path(href).is_absolute():
@@ -102,6 +111,11 @@ def _plain(item: Item) -> dict[str, Any]:
             )
         asset["href"] = href
     return tree
+
+
+def _stated(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields that are not null, which says no more than a field that is not there."""
+    return {name: value for name, value in fields.items() if value is not None}
 
 
 def _absolute(href: str, base: str) -> str:

@@ -88,6 +88,8 @@ def main() -> None:
     """
     # Arrow's own pool keeps what it once had; land use is read before a map needs its memory.
     os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
+    # XLA's alarm on slow compilation; what fails there is raised as well. Read when jax is loaded.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     spell = Spelling(app, sys.argv[1:])
     warnings.showwarning = partial(show_warning, spell=spell)
     raise_open_files()

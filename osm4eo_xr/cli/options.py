@@ -38,7 +38,7 @@ Offset = Annotated[
 ]
 NoData = Annotated[float | None, typer.Option("--nodata", help="Digital number that is no data.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
-Seed = Annotated[int, typer.Option("--seed", help="Seed of every random choice.")]
+Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of every random choice.")]
 
 
 @contextmanager

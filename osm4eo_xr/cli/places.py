@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Literal
@@ -112,7 +113,7 @@ def search(
     from osm4eo_xr.country.searches import items_folder, search_scenes
     from osm4eo_xr.country.settings_file import read_country
 
-    settings, file = read_country(country), country.resolve()
+    settings, file = read_country(country), Path(os.path.realpath(country))
     if not any(scene.search for scene in settings.scenes):
         raise InputError(f"no [[scenes]] of {country} has search", advice="name a catalog there")
     with progress_bar("search") as watch:

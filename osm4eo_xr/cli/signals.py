@@ -85,10 +85,14 @@ class _Asked:
 
 
 def _silent_on_ended(hook: Callable[[Any], object]) -> Callable[[Any], object]:
-    """Leave out what Python says of an ``Ended`` that a foreign callback swallowed."""
+    """Leave out what Python says of an ``Ended`` that a foreign callback swallowed.
+
+    And of GDAL's words on a damaged file that rasterio cannot decode to log them: opening it fails.
+    """
 
     def report(event: Any) -> None:
-        if not isinstance(event.exc_value, Ended):
+        logging = "rasterio" in str(event.object) and isinstance(event.exc_value, UnicodeError)
+        if not (logging or isinstance(event.exc_value, Ended)):
             hook(event)
 
     return report

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -163,7 +164,7 @@ def run_country(
 
 def _open(path: str | Path, *, hashing: bool = True, verify: bool = False) -> _Pieces:
     """Read a country file and list what its run makes first."""
-    file = Path(path).resolve()
+    file = Path(os.path.realpath(path))  # which leaves links that lead nowhere to the reader
     settings, base = with_found_scenes(read_country(path), file), file.parent
     out = base / settings.out
     ledger = Ledger(out, hashing=hashing, verify=verify)

@@ -200,7 +200,9 @@ class Sampling:
         check_value(self.patch > 0, "patch", self.patch, "a positive number of pixels")
         check_value(self.block > 0, "block", self.block, "a positive length in m")
         shares = len(self.fractions) == 3 and min(self.fractions) >= 0  # noqa: PLR2004
-        check_value(shares, "fractions", self.fractions, "shares of train, validation, test")
+        whole = abs(sum(self.fractions) - 1) < 1e-6  # noqa: PLR2004
+        known = "shares of train, validation, test, 1 in all"
+        check_value(shares and whole, "fractions", self.fractions, known)
 
 
 @dataclass(frozen=True)
@@ -328,6 +330,7 @@ class CountrySettings:
     def __post_init__(self) -> None:
         check_value(bool(self.scenes), "scenes", self.scenes, "at least one [[scenes]] table")
         _check_date(self.date, "date")
+        check_value(self.seed >= 0, "seed", self.seed, "0 or more")
         learns = bool(self.labels) or bool(self.classify.model)
         check_value(learns, "labels", "nothing", "[labels] to learn from, or a model in [classify]")
         own = self.train.seed == TrainSettings().seed

@@ -16,7 +16,7 @@ from dask.array.core import normalize_chunks
 from dask.delayed import delayed
 from odc.geo.geobox import GeoBox
 
-from osm4eo_xr.errors import InputError
+from osm4eo_xr.errors import InputError, check_number
 from osm4eo_xr.geodesy import project_bounds, segmentized
 from osm4eo_xr.grid import TARGET_CRS, geobox_of, georeference, nodata_of
 from osm4eo_xr.labels.burn import (
@@ -235,6 +235,7 @@ def _map_grid(
     *options: Any,
 ) -> da.Array:
     """Build one task per chunk that polygons meet, each with only those polygons."""
+    check_number("min_area", min_area)
     geobox = _grid_of(like)
     if isinstance(polygons, gpd.GeoDataFrame):
         source_of = _carried(polygons, legend, geobox, min_area)

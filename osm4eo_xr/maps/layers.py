@@ -11,7 +11,7 @@ import numpy as np
 import xarray as xr
 from odc.geo.geobox import GeoBox
 
-from osm4eo_xr.errors import InputError
+from osm4eo_xr.errors import InputError, check_number
 from osm4eo_xr.geodesy import meters_per_unit, pixel_area
 from osm4eo_xr.grid import geobox_of, georeference, zero_nodata
 from osm4eo_xr.legend import NO_DATA, LandUseClass, Legend, default_legend
@@ -101,6 +101,7 @@ def extract_layer(
         class_map = likeliest(class_map, classes, threshold, legend)
     else:
         class_map = zero_nodata(class_map)
+    check_number("min_area", min_area)
     if min_area > 0:
         class_map = _without_small(class_map, classes, min_area)
     table = _table(classes, codes)

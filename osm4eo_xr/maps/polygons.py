@@ -12,7 +12,7 @@ import shapely
 import xarray as xr
 from rasterio.transform import Affine
 
-from osm4eo_xr.errors import InputError
+from osm4eo_xr.errors import InputError, check_number
 from osm4eo_xr.geodesy import meters_per_unit, polygon_areas
 from osm4eo_xr.grid import geobox_of, nodata_of
 from osm4eo_xr.legend import NO_DATA, Legend, default_legend
@@ -74,6 +74,7 @@ def to_vector(
         raise InputError(f"polygons are traced on (y, x) of uint8 or uint16, not {layer.dtype}")
     if known is not None and known.shape != layer.shape:
         raise InputError(f"known has shape {known.shape}, the layer {layer.shape}")
+    check_number("simplify", simplify)
     geobox = geobox_of(layer)
     polygons, values, share = _trace_all(layer, known, progress)
     outlines = _to_crs(polygons, geobox.affine)

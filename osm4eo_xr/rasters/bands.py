@@ -6,11 +6,14 @@ from dataclasses import dataclass, field
 
 from odc.geo.geobox import GeoBox
 
+from osm4eo_xr.errors import InputError
 from osm4eo_xr.grid import check_grid
 from osm4eo_xr.rasters.files import is_store, open_image
 from osm4eo_xr.rasters.stores import ArraySource
 from osm4eo_xr.rasters.validity import Validity, alpha_band, image_validity
 from osm4eo_xr.rasters.windows import stamp_of
+
+_MOST_BANDS = 1000  # hyperspectral sensors have hundreds
 
 
 @dataclass(frozen=True)
@@ -72,6 +75,10 @@ def describe_bands(path: str) -> list[RasterBand]:
 def _bands_of_image(path: str) -> list[RasterBand]:
     """Describe the bands of a file that GDAL reads."""
     with open_image(path) as source:
+        if source.count > _MOST_BANDS:
+            raise InputError(
+                f"{path} claims {source.count:,} bands", expected=f"at most {_MOST_BANDS:,}"
+            )
         grid = check_grid(GeoBox(source.shape, source.transform, source.crs), path)
         kept = source.tags(ns="IMAGE_STRUCTURE").get("COMPRESSION_REVERSIBILITY", "")
         alpha = alpha_band(source)

@@ -83,6 +83,8 @@ def open_image(path: str) -> Iterator[Any]:
                     f"gdal_translate -a_srs EPSG:3035 -a_ullr"
                 )
             yield source
+    except UnicodeDecodeError:  # rasterio on what GDAL says of the file
+        raise InputError(f"{path} is not a raster that GDAL can read: it is damaged") from None
     except RasterioIOError as error:
         if "://" not in path and not path.startswith("/vsi") and not Path(path).exists():
             raise InputError(f"no file {path}; give the path of a raster") from None

@@ -6,6 +6,8 @@ both everywhere, and its index arithmetic keeps them lazy without dask.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -79,7 +81,7 @@ class ArraySource:
     """The layers of a store, read by number and window as from a rasterio dataset."""
 
     def __init__(self, path: str) -> None:
-        self._dataset = _open(path)
+        self._path, self._dataset = path, _open(path)
         self.layers = [
             layer
             for name, variable in self._dataset.data_vars.items()
@@ -107,12 +109,30 @@ class ArraySource:
             return np.stack([self.read(i, window) for i in index])
         rows, cols = window.toslices()
         layer = self.layers[index - 1]
-        numbers = layer.variable[rows, cols].to_numpy()
+        with damage(self._path):
+            numbers = layer.variable[rows, cols].to_numpy()
         return numbers if numbers.dtype == layer.dtype else numbers.view(layer.dtype)
 
     def close(self) -> None:
         """Close the store."""
         self._dataset.close()
+
+
+@contextmanager
+def damage(path: object, what: str = "is damaged") -> Iterator[None]:
+    """Turn what Zarr, HDF5 and xarray raise on a damaged store into one line.
+
+    Their metadata are parsed by many hands: a wrong type in it comes out as any error at all.
+    """
+    try:
+        yield
+    except (InputError, MemoryError):
+        raise
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno is not None:  # the disk's, not the store's
+            raise
+        reason = str(error).partition("\n")[0] or type(error).__name__
+        raise InputError(f"{path} {what}: {reason}") from error
 
 
 def store_attributes(path: str) -> dict[str, Any]:
@@ -132,7 +152,7 @@ def _open(path: str) -> xr.Dataset:
     options: Any = {"engine": "h5netcdf" if netcdf else "zarr", "chunks": None}
     if not netcdf and "://" not in path:
         options["consolidated"] = False  # a folder lists its arrays itself
-    try:
+    with damage(path, "is no Zarr store or NetCDF-4 file of arrays"):
         if netcdf and "://" not in path:
             _look_at_root(path)
         return xr.open_dataset(
@@ -143,9 +163,6 @@ def _open(path: str) -> xr.Dataset:
             decode_coords="all",
             **options,
         )
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
-        reason = str(error).partition("\n")[0] or type(error).__name__
-        raise InputError(f"{path} is no Zarr store or NetCDF-4 file of arrays: {reason}") from None
 
 
 def _look_at_root(path: str) -> None:

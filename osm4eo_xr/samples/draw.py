@@ -20,7 +20,7 @@ from dask.base import compute
 from dask.delayed import Delayed, delayed
 from odc.geo.geobox import GeoBox
 
-from osm4eo_xr.errors import InputError
+from osm4eo_xr.errors import InputError, check_number
 from osm4eo_xr.geodesy import meters_per_unit
 from osm4eo_xr.grid import crs_name, geobox_of, same_grid, zero_nodata
 from osm4eo_xr.legend import Legend, default_legend
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 __all__ = ["draw_samples", "sample_counts"]
 
 _MERGED_AT_ONCE = 16
+_SHARE_SLACK = 1e-6
 
 
 @dataclass(frozen=True)
@@ -233,6 +234,7 @@ def _plan(
     resolution: float,
 ) -> DrawPlan:
     """Check the arguments and turn ground units into pixels."""
+    check_number("seed", seed)
     if per_class < 1 or patch < 1:
         raise InputError(f"per_class {per_class} and patch {patch} have to be 1 or more")
     if not np.isfinite((*fractions, block, gap or 0.0)).all() or (gap or 0.0) < 0:
@@ -240,8 +242,11 @@ def _plan(
             f"fractions are {fractions}, block {block} and gap {gap}",
             expected="finite numbers, 0 or more",
         )
-    if len(fractions) != len(SPLITS) or min(fractions) < 0 or fractions[0] <= 0:
-        raise InputError(f"fractions {fractions}: give shares of train, validation and test")
+    shares = len(fractions) == len(SPLITS) and min(fractions) >= 0 and fractions[0] > 0
+    if not shares or abs(sum(fractions) - 1) > _SHARE_SLACK:
+        raise InputError(
+            f"fractions are {fractions}", expected="shares of train, validation and test, 1 in all"
+        )
     gap = patch * resolution if gap is None else gap
     margin = max(0, int(np.ceil(gap / resolution / 2)))
     edge = round(block / resolution)

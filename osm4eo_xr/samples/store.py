@@ -11,6 +11,7 @@ import xarray as xr
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.files import replaced
 from osm4eo_xr.progress import with_bars
+from osm4eo_xr.rasters.stores import damage
 
 STORE_CHUNK = 64
 """Samples per chunk: 2.6 MB of image at 32 x 32 pixels and 10 bands."""
@@ -80,10 +81,10 @@ def open_samples(path: str | Path) -> xr.Dataset:
     >>> opened["split"].values.tolist()
     [0, 1, 2]
     """
-    try:
+    if not Path(path).exists():
+        raise InputError(f"no sample set {path}", advice="give a set of draw_samples")
+    with damage(path, "is no sample set"):
         samples = xr.open_zarr(path, consolidated=False)
-    except (OSError, ValueError, KeyError) as error:
-        raise InputError(f"no sample set at {path}: {error}") from None
     missing = sorted(_VARIABLES - set(map(str, samples.variables)))
     missing += [name for name in ("bands", "legend") if name not in samples.attrs]
     if missing:

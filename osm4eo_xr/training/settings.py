@@ -128,7 +128,7 @@ class TrainSettings:
         self.net(bands=1, classes=1)
         for name in ("epochs", "batch", "accumulate", "validate_every", "checkpoint_every"):
             _check(self, name, getattr(self, name) >= 1, "1 or more")
-        for name in ("weight_decay", "clip", "band_jitter", "patience"):
+        for name in ("seed", "weight_decay", "clip", "band_jitter", "patience"):
             _check(self, name, getattr(self, name) >= 0, "0 or more")
         for name in ("warmup", "label_smoothing", "band_dropout"):
             _check(self, name, 0 <= getattr(self, name) < 1, "0 to below 1")

@@ -18,6 +18,7 @@ from osm4eo_xr.catalogs.footprints import footprint, touching
 from osm4eo_xr.catalogs.items import asset_keys, read_items
 from osm4eo_xr.errors import InputError, InputWarning
 from osm4eo_xr.grid import target_geobox
+from tests.fuzz.mutations import JUNK, places
 
 GRID = target_geobox((14.0, 50.0, 14.01, 50.005), bounds_crs="EPSG:4326")
 
@@ -233,3 +234,46 @@ def test_no_real_item_is_refused(data_dir: Path) -> None:
         one["properties"]["earthsearch:boa_offset_applied"] = False  # raster:bands says -0.1
     with pytest.raises(InputError, match="of the reflectances are below -0.02"):
         check_items(wrong, grid)
+
+
+def test_items_that_hold_anything_are_read_or_refused_in_one_line() -> None:
+    whole = item(
+        properties={"proj:epsg": 32633, "s2:processing_baseline": "05.09"},
+        assets={"red": {"href": "/x/red.tif", "gsd": 10, "raster:bands": [{"nodata": 0}]}},
+        links=[{"rel": "self", "href": "/x/item.json"}, {"href": "/x"}],
+        geometry={"type": "Polygon", "coordinates": [[[13, 49], [15, 49], [15, 51], [13, 49]]]},
+    )
+    refused, tried = 0, 0
+    for number in range(len([*places(whole)])):
+        for junk in JUNK[::2]:
+            odd = copy.deepcopy(whole)
+            holder, key = [*places(odd)][number]
+            holder[key] = junk
+            tried += 1
+            try:
+                (found,) = touching(read_items([odd]), GRID)
+                asset_keys(found, ["red"], allow_missing=True)
+            except InputError as error:
+                assert "\n" not in str(error)  # noqa: PT017 - either end is right
+                refused += 1
+    assert tried / 3 < refused < tried
+
+
+def test_a_link_without_relation_is_passed_over(tmp_path: Path) -> None:
+    (tmp_path / "item.json").write_text(json.dumps(item()))
+    links = [{"href": "./nowhere.json"}, {"rel": "item", "href": "./item.json"}]
+    catalog = {"type": "Catalog", "id": "c", "links": links}
+    (tmp_path / "catalog.json").write_text(json.dumps(catalog))
+    assert [i["id"] for i in read_items(tmp_path / "catalog.json")] == ["a"]
+
+
+def test_an_asset_without_a_place_is_named(tmp_path: Path) -> None:
+    with rasterio.open(
+        tmp_path / "red.tif", "w", "GTiff", width=9, height=9, count=1, dtype="uint16"
+    ) as file:
+        file.write(np.ones((1, 9, 9), np.uint16))
+    told = {"s2:processing_baseline": "02.09"}
+    odd = item(assets={"red": {"href": str(tmp_path / "red.tif")}}, properties=told)
+    cube = oxr.stack_items([odd], GRID, ["red"])
+    with pytest.raises(InputError, match=r"red\.tif has no CRS or position"):
+        cube.compute()

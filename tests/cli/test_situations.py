@@ -44,12 +44,17 @@ def outline(*coordinates: tuple[float, float]) -> Prepare:
     return text("b.geojson", json.dumps(tree))
 
 
-def vrt(size: int) -> Prepare:
+def vrt(size: int, bands: int = 1, left: float = 0) -> Prepare:
+    layers = "".join(f'<VRTRasterBand dataType="Byte" band="{b + 1}"/>' for b in range(bands))
     return text(
         "map.tif",
         f'<VRTDataset rasterXSize="{size}" rasterYSize="1"><SRS>EPSG:3035</SRS><GeoTransform>'
-        '0,10,0,0,0,-10</GeoTransform><VRTRasterBand dataType="Byte" band="1"/></VRTDataset>',
+        f"{left},10,0,0,0,-10</GeoTransform>{layers}</VRTDataset>",
     )
+
+
+def odd_header(path: Path) -> None:
+    path.write_bytes('<VRTDataset rasterXSize="é"></VRTDataset>'.encode("latin-1"))
 
 
 REFUSED = [
@@ -81,6 +86,21 @@ REFUSED = [
     ("pixels that are no number", f"{COMPOSITE} --resolution nan", None, "resolution is nan"),
     ("pixels of a micrometer", f"{COMPOSITE} --resolution 0.000001", None, "at most 16,777,216"),
     ("a box the wrong way round", COMPOSITE.replace("10 51", "11 51"), None, "bounds (11.0"),
+    ("a least area without end", f"{EXTRACT} --min-area inf", None, "min_area is inf"),
+    ("a tolerance without end", f"{EXTRACT} --simplify inf --vector w.gpkg", None, "simplify is"),
+    ("shares of more than all", f"{SAMPLES} --fractions 0.9 0.3 0.3", None, "1 in all"),
+    ("an item without assets", COMPOSITE, text("i.json", '{"type": "Feature", "id": "a"}'), "None"),
+    ("a number as items", COMPOSITE, text("i.json", "5"), "i.json is 'int'"),
+    (
+        "a link that is none",
+        COMPOSITE,
+        text("i.json", '{"type": "Catalog", "links": [1]}'),
+        "links",
+    ),
+    ("a catalog of nothing", COMPOSITE, text("i.json", '{"type": "Catalog"}'), "links is None"),
+    ("ten thousand bands", SIEVE, vrt(1, bands=2000), "claims 2,000 bands"),
+    ("a place beyond all places", SIEVE, vrt(1, left=1e30), "too far for its pixels"),
+    ("a header in no encoding", SIEVE, lambda f: odd_header(f / "map.tif"), "not a raster"),
     ("a class of no legend", EXTRACT.replace("water", "moon"), None, "no class 'moon'"),
 ]
 

@@ -183,10 +183,10 @@ def _json(whole: bytes, rng: random.Random) -> bytes:
         tree = json.loads(whole)
     except ValueError:
         return _word(whole, rng)
-    places = list(_places(tree))
-    if not places:
+    found = list(places(tree))
+    if not found:
         return json.dumps(rng.choice(JUNK)).encode()
-    holder, key = rng.choice(places)
+    holder, key = rng.choice(found)
     if isinstance(holder, dict) and rng.random() < 0.25:
         del holder[key]
     else:
@@ -194,7 +194,7 @@ def _json(whole: bytes, rng: random.Random) -> bytes:
     return json.dumps(tree if rng.random() < 0.99 else rng.choice(JUNK)).encode()
 
 
-def _places(tree: Any) -> Any:
+def places(tree: Any) -> Any:
     """Yield where each value of a document stands."""
     entries = (
         tree.items()
@@ -205,7 +205,7 @@ def _places(tree: Any) -> Any:
     )
     for key, value in list(entries):
         yield tree, key
-        yield from _places(value)
+        yield from places(value)
 
 
 def copy(source: Path, target: Path) -> None:

@@ -16,7 +16,7 @@ from dask.base import compute
 from osm4eo_xr.accuracy.designs.allocation import FEWEST, Allocation, allocate, points_needed
 from osm4eo_xr.accuracy.designs.design import SamplingDesign, Scheme, Stratum
 from osm4eo_xr.accuracy.designs.population import Population, check_codes, population_of
-from osm4eo_xr.errors import InputError
+from osm4eo_xr.errors import InputError, check_number
 from osm4eo_xr.geodesy import pixel_area
 from osm4eo_xr.legend import NO_DATA, Legend, default_legend
 
@@ -105,6 +105,7 @@ def design_points(
     [('forest', 9000, 140), ('water', 1000, 60)]
     """
     legend = legend or default_legend()
+    check_number("seed", seed)
     _check(n, target, scheme, strata, min_per_stratum, cluster_pixels, per_cluster)
     population = population_of(class_map, strata, cross=cross)
     made = {"map": str(class_map.name or ""), "seed": seed, "scheme": scheme}
