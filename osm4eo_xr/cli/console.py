@@ -127,8 +127,9 @@ def print_json(value: Any) -> None:
 
 def _plain(value: Any) -> Any:
     """Return what stands for a value that JSON lacks."""
-    is_instance = dataclasses.is_dataclass(value) and not isinstance(value, type)
-    return dataclasses.asdict(value) if is_instance else str(value)
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return dataclasses.asdict(value)
+    return str(value)
 
 
 def print_plan(plan: Plan) -> None:
