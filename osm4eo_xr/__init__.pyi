@@ -2,6 +2,8 @@
 
 from ._version import __version__ as __version__
 from .accuracy.assessment import assess as assess
+from .accuracy.change.change_map import ChangeMap as ChangeMap
+from .accuracy.change.detection import detect_change as detect_change
 from .accuracy.designs.design import SamplingDesign as SamplingDesign
 from .accuracy.designs.design import open_design as open_design
 from .accuracy.designs.design import write_design as write_design
@@ -83,6 +85,7 @@ from .vectors import write_vector as write_vector
 
 __all__ = [
     "AccuracyReport",
+    "ChangeMap",
     "CloudRule",
     "CrossValidation",
     "DesignReport",
@@ -110,6 +113,7 @@ __all__ = [
     "dashboard_url",
     "default_legend",
     "design_points",
+    "detect_change",
     "device_annotations",
     "draw_samples",
     "estimate_label_noise",

@@ -22,6 +22,7 @@ NO_DATA = 0
 Geometry = Literal["area", "line", "point"]
 
 BUILT_IN = ("osmlanduse-12", "osmlanduse-13")
+CHANGE = "change"
 """Legends that come with the package; the second has coastal wetlands (CLC 42) as class 13."""
 
 PROBABILITY_SCALE = 250
@@ -252,7 +253,8 @@ def load_legend(path: str | Path) -> Legend:
     Parameters
     ----------
     path : str or Path
-        The file, or the name of a legend of the package: "osmlanduse-12" or "osmlanduse-13".
+        The file, or the name of a legend of the package: "osmlanduse-12", "osmlanduse-13", or
+        "change" for maps of ``detect_change``.
 
     Raises
     ------
@@ -266,9 +268,18 @@ def load_legend(path: str | Path) -> Legend:
     'Coastal wetlands'
     """
     path = Path(path)
+    if str(path) == CHANGE:
+        return change_legend()
     if str(path) in BUILT_IN:
         return default_legend(coastal=str(path) == BUILT_IN[1])
     return legend_from_dict(read_toml(path, "legend"), source=str(path))
+
+
+@cache
+def change_legend() -> Legend:
+    """Return the four classes of a map of change: stable, change, unsure, small."""
+    text = files("osm4eo_xr").joinpath("change_legend.toml").read_text(encoding="utf-8")
+    return legend_from_dict(tomllib.loads(text), source="change_legend.toml")
 
 
 @cache

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -155,6 +156,62 @@ def compare(
         found.save(place(out))
         if agreement is not None:
             write_raster(found.agreement, place(agreement), None)
+
+
+def change(
+    before: Annotated[Path, typer.Argument(help="Class map of the first year.")],
+    after: Annotated[Path, typer.Argument(help="Class map of the second year, on the same grid.")],
+    *,
+    out: Out,
+    confidence: Annotated[
+        tuple[Path, Path] | None, typer.Option(help="Confidence of both maps, in this order.")
+    ] = None,
+    probabilities: Annotated[
+        tuple[Path, Path] | None,
+        typer.Option(help="Probabilities of both years instead: a two-year filter."),
+    ] = None,
+    threshold: Annotated[
+        float, typer.Option(help="Least confidence of both years, or probability of a change.")
+    ] = 0.8,
+    stay: Annotated[
+        float, typer.Option(help="With --probabilities: share of the ground that keeps its class.")
+    ] = 0.98,
+    size: Annotated[int, typer.Option(min=1, help="Minimum mapping unit in pixels.")] = 1,
+    connectivity: Annotated[int, typer.Option(help="4 or 8.")] = 8,
+    report: Annotated[
+        Path | None, typer.Option(help="Also write what changed into what, in km² (.json).")
+    ] = None,
+    design: Annotated[
+        Path | None, typer.Option(help="Also draw points for interpreters, into this folder.")
+    ] = None,
+    n: Annotated[int, typer.Option("--n", help="With --design: points.")] = 500,
+    seed: Seed = 0,
+    legend: LegendFile = None,
+    overwrite: Overwrite = False,
+) -> None:
+    """Map where the class changed between two years, only where both maps are sure."""
+    from osm4eo_xr.accuracy.change.detection import detect_change
+    from osm4eo_xr.accuracy.designs.design import write_design
+    from osm4eo_xr.legend import change_legend
+    from osm4eo_xr.rasters.open import open_probabilities, open_raster
+
+    asked: Asked = [(out, RASTER), (report, REPORT), (design, DESIGN)]
+    inputs = [before, after, legend, *(confidence or ()), *(probabilities or ())]
+    how: Any = {"threshold": threshold, "stay": stay, "size": size, "connectivity": connectivity}
+    if confidence:
+        how["confidence"] = (open_raster(confidence[0]), open_raster(confidence[1]))
+    if probabilities:
+        how["probabilities"] = tuple(open_probabilities(path) for path in probabilities)
+    with outputs(asked, inputs, overwrite=overwrite) as place:
+        years = open_raster(before), open_raster(after)
+        found = detect_change(*years, **how, legend=read_legend(legend))
+        write_raster(found.happened, place(out), change_legend())
+        found = replace(found, happened=open_raster(place(out)))
+        OUT.print(found)
+        if report is not None:
+            found.save(place(report))
+        if design is not None:
+            write_design(found.design_points(n, seed=seed), place(design))
 
 
 def _refuse_without_design(points: list[Path], *others: Path | None) -> None:

@@ -128,6 +128,7 @@ for command in (
     accuracy.design_points,
     accuracy.assess,
     accuracy.compare,
+    accuracy.change,
 ):
     app.command()(command)
 

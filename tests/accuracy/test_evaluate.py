@@ -130,8 +130,8 @@ def test_noise_of_labels_is_what_probabilities_say_of_labeled_pixels(samples: xr
     given = model()
     windows = windows_of(samples, "validation", bands=given.bands)
     parts = list(labeled_logits(_task_of(given), given.variables, windows, 7))
-    shares = softmax(np.concatenate([p for p, _ in parts]).astype(float), axis=1)
-    label = np.concatenate([said for _, said in parts])
+    shares = softmax(np.concatenate([p for p, *_ in parts]).astype(float), axis=1)
+    label = np.concatenate([said for _, said, _ in parts])
     found = estimate_label_noise(given, samples)
     ids = given.legend.ids
     assert found.attrs == {"pixels": len(label), "split": "validation"}

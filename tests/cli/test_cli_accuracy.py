@@ -4,8 +4,10 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
+import rasterio
 
 from tests.cli.test_cli import Result, assert_refused, class_map, run
 
@@ -83,3 +85,33 @@ def test_maps_are_compared(run: Run, tmp_path: Path, class_map: Path) -> None:
     assert agreement.exists()
     again = ("compare", class_map, class_map, "--overwrite", "--crosswalk", "mars")
     assert_refused(run(*again, "--out", out), "no crosswalk mars")
+
+
+def test_change_writes_map_figures_and_points(run: Run, tmp_path: Path, class_map: Path) -> None:
+    other, sure = tmp_path / "other.tif", tmp_path / "sure.tif"
+    with rasterio.open(class_map) as source:
+        classes, profile = source.read(), source.profile
+    changed = classes.copy()
+    changed[0, 10:20, 10:20] = 1 + classes[0, 10:20, 10:20] % 12
+    for path, pixels in ((other, changed), (sure, np.full_like(classes, 240))):
+        with rasterio.open(path, "w", **profile | {"nodata": None}) as file:
+            file.write(pixels)
+    out, figures, points = (tmp_path / name for name in ("change.tif", "change.json", "points"))
+    given = ("change", class_map, other, "--confidence", sure, sure, "--size", 25, "--out", out)
+    result = run(*given, "--report", figures, "--design", points, "--n", 120)
+    assert result.returncode == 0, result.stderr
+    assert json.loads(figures.read_text())["counted_km2"]["change"] == 0.01
+    with rasterio.open(out) as file:
+        assert (file.read(1) == 2).sum() == 100
+    sheet = pd.read_csv(points / "sheet_1.csv")
+    truth = pd.read_csv(points / "points.csv").set_index("id")["map_class"]
+    sheet["class"] = np.array(["stable", "change"])[truth[sheet["id"]].to_numpy() - 1]
+    sheet.to_csv(tmp_path / "1.csv", index=False)
+    given = ("assess", out, "--points", tmp_path / "1.csv", "--design", points)
+    result = run(*given, "--legend", "change", "--out", tmp_path / "r.json")
+    assert result.returncode == 0, result.stderr
+    areas = {c["slug"]: c for c in json.loads((tmp_path / "r.json").read_text())["classes"]}
+    assert areas["change"]["estimated_km2"]["value"] == 0.01
+    assert_refused(
+        run("change", class_map, other, "--out", tmp_path / "c.tif"), "either confidence"
+    )

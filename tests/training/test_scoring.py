@@ -49,7 +49,7 @@ def test_logits_are_those_of_the_network_at_the_labeled_pixels(
     variables = resnet.init(task.net, jax.random.key(0))
     windows = windows_of(samples, "test", bands=BANDS)
     parts = list(labeled_logits(task, variables, windows, batch, pixels=pixels))
-    logits, truth = (np.concatenate(part) for part in zip(*parts, strict=True))
+    logits, truth, of = (np.concatenate(part) for part in zip(*parts, strict=True))
     test = samples.isel(sample=samples["split"].to_numpy() == 2)
     label = test["label"].to_numpy()
     if pixels == "center":
@@ -60,6 +60,8 @@ def test_logits_are_those_of_the_network_at_the_labeled_pixels(
     image = normalized(task, jnp.asarray(test["image"].to_numpy()))
     expected = np.asarray(resnet.apply_eval(task.net, variables, image))
     np.testing.assert_array_equal(truth, label[label > 0])
+    held_out = np.flatnonzero(samples["split"].to_numpy() == 2)
+    np.testing.assert_array_equal(of, held_out[np.nonzero(label)[0]])
     np.testing.assert_allclose(logits, expected[label > 0], atol=1e-4)
 
 
