@@ -104,7 +104,6 @@ def print_versions() -> None:
     import platform
 
     import jax
-    import pyproj
     import rasterio
 
     devices = ", ".join(str(d.device_kind) for d in jax.devices())
@@ -112,7 +111,7 @@ def print_versions() -> None:
         "osm4eo_xr": __version__,
         "Python": platform.python_version(),
         "GDAL": rasterio.__gdal_version__,
-        "PROJ": pyproj.proj_version_str,
+        "PROJ": rasterio.__proj_version__,
         "jax": f"{jax.__version__} on {devices}",
     }
     for name, value in facts.items():

@@ -94,8 +94,8 @@ def plan_country(path: str | Path, *, verify: bool = False) -> Plan:
     ... labels = {rasters = "labels.tif"}
     ... '''
     >>> _ = file.write_text(text)
-    >>> [piece.name for piece in oxr.plan_country(file).todo][:4]
-    ['samples', 'model', 'classified tile', 'mosaic']
+    >>> [piece.name for piece in oxr.plan_country(file).todo][:3]
+    ['samples', 'model', 'classified tile']
     """
     pieces = _open(path, hashing=False, verify=verify)
     return plan_pieces(pieces.run, pieces.ledger, [*pieces.first, *pieces.rest()])

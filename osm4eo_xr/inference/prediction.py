@@ -158,6 +158,13 @@ def read_throughput(client: Any = None, *, reset: bool = False) -> Throughput:
         Sums over its workers; without it, this process's counts.
     reset : bool
         Start the counts anew.
+
+    Examples
+    --------
+    >>> import osm4eo_xr as oxr
+    >>> seen = oxr.read_throughput(reset=True)
+    >>> oxr.read_throughput().pixels
+    0
     """
     if client is None:
         return LEDGER.read(reset=reset)

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from pyproj import Transformer
+from odc.geo.crs import CRS
 from scipy.spatial import KDTree
 from scipy.stats import wasserstein_distance
 
@@ -76,7 +76,7 @@ def map_places(class_map: xr.DataArray, crs: Any) -> Float64[np.ndarray, "n 2"]:
     at = grid.affine
     east, south = cols[col] + 0.5, rows[row] + 0.5
     x, y = at.a * east + at.b * south + at.c, at.d * east + at.e * south + at.f
-    x, y = Transformer.from_crs(str(grid.crs), crs, always_xy=True).transform(x, y)
+    x, y = CRS(str(grid.crs)).transformer_to_crs(CRS(crs))(x, y)
     return np.stack([x, y], axis=1) * meters_per_unit(crs)
 
 
