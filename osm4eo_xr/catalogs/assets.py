@@ -27,6 +27,9 @@ from osm4eo_xr.rasters.validity import SATURATED, Validity, in_words
 from osm4eo_xr.rasters.warp import plan_warp
 from osm4eo_xr.rasters.windows import pick, positions, span
 
+STAGED = "osm4eo_xr:staged"
+"""The member of an asset that names its staged copy (``catalogs.staging``)."""
+
 _SENTINEL2 = re.compile(r"^S2[A-D]_|^sentinel-?2", re.IGNORECASE)
 _KINDS = ("platform", "constellation", "s2:product_uri", "sentinel:product_id", "s2:product_id")
 
@@ -85,11 +88,16 @@ def asset_of(item: Mapping[str, Any], key: str, name: str, others: Mapping[str, 
         Keys of the item's assets by common name, among which are the witnesses of lossy files.
     """
     near = tuple(
-        Asset(n, item["assets"][k]["href"], item_nodata(item, k))
+        Asset(n, place_of(item["assets"][k]), item_nodata(item, k))
         for n, k in others.items()
         if n in WITNESSES
     )
-    return Asset(name, item["assets"][key]["href"], item_nodata(item, key), near)
+    return Asset(name, place_of(item["assets"][key]), item_nodata(item, key), near)
+
+
+def place_of(asset: Mapping[str, Any]) -> str:
+    """Return what is opened to read an asset: its staged copy, if there is one, or its href."""
+    return asset.get(STAGED, asset["href"])
 
 
 def item_nodata(item: Mapping[str, Any], key: str) -> tuple[float, ...]:

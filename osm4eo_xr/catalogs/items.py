@@ -153,7 +153,7 @@ def asset_keys(
     """
     keys: dict[str, str] = {}
     assets = item["assets"]
-    rank = {k: (k.endswith("-jp2"), _pixel_size(k, assets[k]), len(k)) for k in assets}
+    rank = {k: (k.endswith("-jp2"), pixel_size(k, assets[k]), len(k)) for k in assets}
     for key in sorted(assets, key=lambda k: rank[k]):
         name = common_name(key.removesuffix("-jp2"))
         if name is not None and name in names and _is_data(item["assets"][key]):
@@ -168,7 +168,7 @@ def asset_keys(
     return keys
 
 
-def _pixel_size(key: str, asset: Mapping[str, Any]) -> float:
+def pixel_size(key: str, asset: Mapping[str, Any]) -> float:
     """Return an asset's pixel size in meters as it, its transform or its name state it."""
     bands = (*asset.get("raster:bands", [])[:1], *asset.get("bands", [])[:1])
     stated = [asset.get("gsd"), asset.get("raster:spatial_resolution")]

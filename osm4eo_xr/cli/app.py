@@ -124,6 +124,7 @@ for command in (
     places.init,
     places.tiles,
     places.search,
+    places.fetch,
     warm.warm,
     accuracy.design_points,
     accuracy.assess,

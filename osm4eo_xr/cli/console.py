@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 
     from osm4eo_xr.cluster.checks import Finding
     from osm4eo_xr.country.plan import Plan
-    from osm4eo_xr.country.searches import TileItems
+    from osm4eo_xr.country.scenes.fetching import TileFetch
+    from osm4eo_xr.country.scenes.searches import TileItems
     from osm4eo_xr.inference.throughput import Throughput
     from osm4eo_xr.training.status import Status
 
@@ -179,6 +180,17 @@ def print_found(found: Sequence[TileItems]) -> None:
             f"no item for {' '.join(without)}; the map has no data there: widen period or "
             f"max_cloud in the country file"
         )
+
+
+def print_fetch(plan: Sequence[TileFetch]) -> None:
+    """Print what is to be fetched for each tile."""
+    left = sum(tile.gigabytes for tile in plan)
+    table = Table(title=f"{left:.2f} GB to fetch, uncompressed, for {len(plan)} tiles")
+    for heading in ("tile", "items", "there", "to fetch / GB"):
+        table.add_column(heading, justify="left" if heading == "tile" else "right")
+    for tile in plan:
+        table.add_row(tile.tile, str(tile.items), str(tile.done), f"{tile.gigabytes:.2f}")
+    OUT.print(table)
 
 
 def print_findings(findings: Sequence[Finding]) -> None:

@@ -10,9 +10,10 @@ from typing import Annotated, Literal
 
 import typer
 
-from osm4eo_xr.cli.console import print_found, print_json, print_note
+from osm4eo_xr.cli.console import print_fetch, print_found, print_json, print_note
 from osm4eo_xr.cli.options import BoundaryLayer, Json, Out, Overwrite  # noqa: TC001 - typer reads them
 from osm4eo_xr.cli.outputs import REPORT, SETTINGS, VECTOR, Asked, outputs
+from osm4eo_xr.cli.signals import on_signal_stays
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.progress import OUT, progress_bar
 
@@ -110,7 +111,7 @@ def search(
     as_json: Json = False,
 ) -> None:
     """Search the scenes of a country file, keep what is found beside it, and show it."""
-    from osm4eo_xr.country.searches import items_folder, search_scenes
+    from osm4eo_xr.country.scenes.searches import items_folder, search_scenes
     from osm4eo_xr.country.settings_file import read_country
 
     settings, file = read_country(country), Path(os.path.realpath(country))
@@ -123,3 +124,31 @@ def search(
         return
     print_found(found)
     OUT.print(str(items_folder(file)), soft_wrap=True, highlight=False)
+
+
+def fetch(
+    country: Annotated[Path, typer.Argument(help="Country file (TOML) whose scenes are fetched.")],
+    *,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only say how much would be fetched.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Copy what a run reads over the network beside its country file; the run then needs none."""
+    from osm4eo_xr.country.scenes.fetching import fetch_country, plan_fetch
+
+    if dry_run:
+        plan = plan_fetch(country)
+        (print_json if as_json else print_fetch)(plan)
+        return
+    on_signal_stays("what was fetched stays; run the same command again to go on")
+    with progress_bar("fetch") as watch:
+        folders = fetch_country(country, watch=watch)
+    if not folders:
+        raise InputError(
+            f"no [[scenes]] of {country} has search or stac", advice="files need no fetching"
+        )
+    if as_json:
+        print_json(folders)
+        return
+    OUT.print(str(folders[0].parent), soft_wrap=True, highlight=False)

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from osm4eo_xr.country.context import Country, Piece, Progress, Tile
+from osm4eo_xr.country.scenes.fetching import fetched_folder, wanted_of
 from osm4eo_xr.country.tile_checks import compare_tiles, look_at_tile
 
 _TIMES = ("samples_per_second", "waiting")  # of an epoch; no two runs have the same
-_BANDS = ("blue", "green", "red", "nir")
 
 
 def scene_pieces(run: Country) -> list[Piece]:
@@ -40,9 +40,11 @@ def _make_scene(run: Country, tile: Tile, progress: Progress | None) -> None:
     from osm4eo_xr.catalogs.asset_looks import check_items
     from osm4eo_xr.catalogs.items import read_items
     from osm4eo_xr.catalogs.stac import composite_items
+    from osm4eo_xr.catalogs.staging import with_copies
 
-    source, box = tile.source, run.boxes[tile.id]
-    items, bands = read_items(run.base / source.stac), source.bands or _BANDS
+    source, box, wanted = tile.source, run.boxes[tile.id], wanted_of(run, tile)
+    items = with_copies(read_items(run.base / source.stac), wanted, fetched_folder(run, tile))
+    bands = wanted.bands
     numbers: Any = {"scale": source.scale, "offset": source.offset}
     check_items(items, box, bands, **numbers)
     made = composite_items(

@@ -16,8 +16,8 @@ from osm4eo_xr.country.learning import check_scenes, learning_pieces, scene_piec
 from osm4eo_xr.country.ledger import Ledger, only_run
 from osm4eo_xr.country.map_pieces import map_pieces
 from osm4eo_xr.country.plan import Plan, plan_pieces
+from osm4eo_xr.country.scenes.searches import with_found_scenes
 from osm4eo_xr.country.scores import accuracy_pieces, noise_pieces
-from osm4eo_xr.country.searches import with_found_scenes
 from osm4eo_xr.country.settings_file import read_country
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.progress import with_bars

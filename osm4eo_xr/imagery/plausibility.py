@@ -294,20 +294,28 @@ def _refuse_dim(high: float, where: str) -> None:
 
 
 def middle_numbers(band: Band) -> np.ndarray:
-    """Return the valid digital numbers of up to 512 x 512 pixels around a band's middle.
+    """Return the valid digital numbers of a band's middle; nothing of what cannot be read.
 
-    They begin where a block does: a large block, as of JPEG 2000, is decoded whole. Nothing of
-    what cannot be read; whoever reads those pixels is told.
+    Whoever reads those pixels is told.
     """
-    rows, cols = (
-        slice(start := max(0, (n - _WINDOW) // 2 // block * block), min(start + _WINDOW, n))
-        for n, block in zip(tuple(band.geobox.shape), band.block, strict=True)
-    )
+    rows, cols = middle_window(band)
     try:
         numbers = read_bands([band], rows, cols)
     except RasterioIOError:
         return np.empty(0, np.float32)
     return numbers[np.isfinite(numbers)]
+
+
+def middle_window(band: Band) -> tuple[slice, slice]:
+    """Return rows and columns of up to 512 x 512 pixels around a band's middle.
+
+    They begin where a block does: a large block, as of JPEG 2000, is decoded whole.
+    """
+    rows, cols = (
+        slice(start := max(0, (n - _WINDOW) // 2 // block * block), min(start + _WINDOW, n))
+        for n, block in zip(tuple(band.geobox.shape), band.block, strict=True)
+    )
+    return rows, cols
 
 
 def darkest(bands: Iterable[Band]) -> float | None:

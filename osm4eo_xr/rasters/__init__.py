@@ -8,6 +8,7 @@ What others may use:
 - ``stores``: Zarr and NetCDF behind rasterio's reads
 - ``files``: which files there are, and how GDAL opens them
 - ``bands``: ``RasterBand``, ``describe_bands``: the bands of one file
+- ``staged``: local copies of parts of files elsewhere
 - ``remote``: addresses, who grants access to them, attempts where servers fail
 - ``validity``: which numbers are no data
 """

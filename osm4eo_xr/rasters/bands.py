@@ -9,6 +9,7 @@ from odc.geo.geobox import GeoBox
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.grid import check_grid
 from osm4eo_xr.rasters.files import is_store, open_image
+from osm4eo_xr.rasters.staged import is_staged, record_of
 from osm4eo_xr.rasters.stores import ArraySource
 from osm4eo_xr.rasters.validity import Validity, alpha_band, image_validity
 from osm4eo_xr.rasters.windows import stamp_of
@@ -82,6 +83,7 @@ def _bands_of_image(path: str) -> list[RasterBand]:
         grid = check_grid(GeoBox(source.shape, source.transform, source.crs), path)
         kept = source.tags(ns="IMAGE_STRUCTURE").get("COMPRESSION_REVERSIBILITY", "")
         alpha = alpha_band(source)
+        record = record_of(source) if is_staged(path) else {}
         return [
             RasterBand(
                 labels=(source.descriptions[i],) if source.descriptions[i] else (),
@@ -90,11 +92,11 @@ def _bands_of_image(path: str) -> list[RasterBand]:
                 index=i + 1,
                 geobox=grid,
                 dtype=source.dtypes[i],
-                block=source.block_shapes[i],
+                block=tuple(record.get("block", source.block_shapes[i])),
                 scale=source.scales[i] or 1.0,
                 offset=source.offsets[i],
                 nodata=source.nodatavals[i],
-                lossy=kept == "LOSSY",
+                lossy=record.get("lossy", kept == "LOSSY"),
                 validity=image_validity(source, i + 1),
                 alpha=i + 1 == alpha,
             )

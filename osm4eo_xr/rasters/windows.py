@@ -18,6 +18,7 @@ from rasterio.windows import Window
 from osm4eo_xr.rasters.files import GDAL_OPTIONS, is_store
 from osm4eo_xr.rasters.remote.addresses import is_remote
 from osm4eo_xr.rasters.remote.attempts import attempted
+from osm4eo_xr.rasters.staged import is_staged, refuse_missing
 from osm4eo_xr.rasters.stores import ArraySource
 from osm4eo_xr.rasters.validity import Validity, invalid_pixels
 
@@ -91,6 +92,8 @@ def read_window(path: str, stamp: int, index: int | list[int], window: Window) -
         If it lies at an address whose server fails or refuses access (``rasters.remote``).
     """
     try:
+        if is_staged(path):
+            refuse_missing(dataset(path, stamp), window)
         return _with_source(path, stamp, lambda source: source.read(index, window=window))
     except RasterioIOError as error:
         said = str(error.__cause__ or error)

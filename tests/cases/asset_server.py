@@ -47,6 +47,9 @@ class Store:
         How the next requests for pixels fail: a status, ``"truncated"`` or ``"html"``.
     fail_every : int
         Each so-manieth request for pixels fails with 503; 0 is none.
+    whole : tuple of str, optional
+        Stems of the files that are served whole; of all others only what begins with their first
+        byte, their header.
     latency : float
         Seconds before an answer.
     requests : list of tuple
@@ -62,6 +65,7 @@ class Store:
     expired: int = 403
     failures: deque[int | str] = field(default_factory=deque)
     fail_every: int = 0
+    whole: tuple[str, ...] | None = None
     latency: float = 0.0
     url: str = ""
     requests: list[tuple[str, str, str]] = field(default_factory=list)
@@ -103,11 +107,13 @@ class Store:
             left[0] -= 1
             return 200 if left[0] >= 0 and time.time() < left[1] else self.expired
 
-    def failure(self) -> int | str | None:
-        """Return how the next request for pixels fails, if it does."""
+    def failure(self, path: str, asked: str) -> int | str | None:
+        """Return how a request for pixels fails, if it does."""
         with self.lock:
             if self.failures:
                 return self.failures.popleft()
+            if self.whole is not None and not asked.startswith("bytes=0-"):
+                return None if Path(path).stem in self.whole else 503
             return 503 if self.fail_every and self.reads % self.fail_every == 0 else None
 
 
@@ -133,7 +139,7 @@ class _Handler(BaseHTTPRequestHandler):
             parts.query, header, self.headers.get("x-amz-request-payer", "")
         )
         path = self.store.folder / parts.path.lstrip("/")
-        failure = self.store.failure() if self.command == "GET" else None
+        failure = self.store.failure(parts.path, asked) if self.command == "GET" else None
         if status == 200 and not path.is_file():
             status = 404
         if status != 200 or isinstance(failure, int):

@@ -1,17 +1,26 @@
-"""Country runs whose pixels lie on a server that asks for signatures, and fails."""
+"""Country runs whose pixels lie on a server that asks for signatures, and fails; fetched ahead."""
 
 import logging
+import os
 import pickle
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import rasterio
 
 from osm4eo_xr.catalogs.items import read_items
 from osm4eo_xr.catalogs.stac import stack_items
 from osm4eo_xr.country.run import run_country
-from osm4eo_xr.errors import InputError
+from osm4eo_xr.country.scenes.fetching import fetch_country, plan_fetch
+from osm4eo_xr.country.scenes.searches import search_scenes
+from osm4eo_xr.country.settings_file import read_country
+from osm4eo_xr.errors import InputError, InputWarning
 from osm4eo_xr.grid import target_geobox
 from osm4eo_xr.rasters.remote import attempts
 from osm4eo_xr.rasters.remote.access import OPTIONS
@@ -93,3 +102,85 @@ def test_a_server_that_is_down_is_one_line_and_the_run_is_finished_later(
         assert len(str(told.value).splitlines()) == 1
         store.fail_every = 0
         assert maps(run_country(path)) == undisturbed
+
+
+@pytest.fixture
+def far(store: Store, items: list[dict[str, Any]], tmp_path: Path) -> Path:
+    """A country file whose items are frozen and whose pixels lie on the server."""
+    with serving(Api(at_address(items, KEYS, store.url))) as api:
+        path = searching_country(tmp_path, api.url)
+        search_scenes(read_country(path), path)
+    return path
+
+
+def copies(country: Path) -> dict[str, bytes]:
+    folder = country.with_suffix(".fetched")
+    return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*.tif")}
+
+
+def test_fetched_in_pieces_a_run_has_the_same_bytes_and_asks_nobody(
+    store: Store, far: Path, undisturbed: dict[str, bytes]
+) -> None:
+    (planned,) = plan_fetch(far)
+    assert (planned.items, planned.done) == (3, 0)
+    # 2 x 2 km (EPSG:3035, so a little more) at 10 m: four bands of two bytes, one of one at 20 m.
+    assert planned.gigabytes == pytest.approx(3 * 2.2e3 * 1.8e3 / 1e11 * 8.25, rel=0.4)
+    assert not store.requests
+    for whole in (0, 1, 1, 2, 3):  # the server stops in the middle, five times, each time later
+        store.whole = tuple(sorted(KEYS))[:whole]
+        with pytest.raises(
+            InputError, match=r"3 of 3 items could not be fetched: .*all others are"
+        ):
+            fetch_country(far)
+        assert len(copies(far)) == 3 * whole
+    store.whole = KEYS
+    seen: list[tuple[int, int]] = []
+    (folder,) = fetch_country(far, watch=lambda done, total: seen.append((done, total)))
+    assert seen == [(1, 3), (2, 3), (3, 3)]
+    assert plan_fetch(far)[0].gigabytes == 0
+    by_pieces = copies(far)
+    asked = len(store.requests)
+    fetch_country(far)
+    assert len(store.requests) == asked
+    for record in folder.glob("*.json"):
+        record.unlink()
+    for copy in folder.rglob("*.tif"):
+        copy.unlink()
+    fetch_country(far)
+    assert copies(far) == by_pieces
+    asked = len(store.requests)
+    assert maps(run_country(far)) == undisturbed
+    assert len(store.requests) == asked
+
+
+def test_a_changed_copy_is_not_used(far: Path, undisturbed: dict[str, bytes]) -> None:
+    (folder,) = fetch_country(far)
+    copy = next(folder.rglob("red.staged.tif"))
+    with rasterio.open(copy, "r+") as file:
+        file.write(file.read() + 1)
+    with pytest.warns(InputWarning, match=r"red\.staged\.tif is not as it was fetched"):
+        assert maps(run_country(far)) == undisturbed
+
+
+@pytest.mark.skipif(
+    subprocess.run(["unshare", "-rn", "true"], check=False, capture_output=True).returncode != 0,
+    reason="no new network namespace may be made here (unshare -rn)",
+)
+def test_killed_for_good_and_resumed_a_run_needs_no_network(
+    store: Store, far: Path, undisturbed: dict[str, bytes]
+) -> None:
+    command = [sys.executable, "-m", "osm4eo_xr"]
+    store.latency = 0.05
+    with subprocess.Popen([*command, "fetch", str(far)], stderr=subprocess.PIPE) as process:
+        while len(store.requests) < 20 and process.poll() is None:
+            time.sleep(0.01)
+        os.kill(process.pid, signal.SIGKILL)
+    assert process.returncode == -signal.SIGKILL
+    assert plan_fetch(far)[0].done < 3
+    store.latency = 0
+    fetch_country(far)
+    assert not [p for p in far.with_suffix(".fetched").rglob("*") if ".part-" in p.name]
+    alone = ["unshare", "-rn", *command, "run", str(far)]
+    ended = subprocess.run(alone, capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stderr
+    assert maps(far.parent / "result") == undisturbed

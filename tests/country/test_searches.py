@@ -11,7 +11,7 @@ import rasterio
 from osm4eo_xr.catalogs.items import read_items
 from osm4eo_xr.cli.app import main
 from osm4eo_xr.country.run import plan_country, run_country
-from osm4eo_xr.country.searches import search_scenes, with_found_scenes
+from osm4eo_xr.country.scenes.searches import search_scenes, with_found_scenes
 from osm4eo_xr.country.settings_file import read_country
 from osm4eo_xr.errors import InputError
 from tests.cases.search_case import SETTINGS, searching_country
