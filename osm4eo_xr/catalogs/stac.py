@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import xarray as xr
@@ -25,11 +25,15 @@ from osm4eo_xr.catalogs.items import (
 from osm4eo_xr.errors import InputError, extra
 from osm4eo_xr.grid import georeference
 from osm4eo_xr.imagery.clouds.masks import mask_clouds
+from osm4eo_xr.imagery.clouds.opening import OpenedMethod, bands_needed
 from osm4eo_xr.imagery.compositing import block_side, composite
 from osm4eo_xr.imagery.lossy_nodata import WITNESSES
 from osm4eo_xr.imagery.offsets import item_scaling
 from osm4eo_xr.imagery.reflectance import Scaling
 from osm4eo_xr.rasters.windows import lazy_array
+
+if TYPE_CHECKING:
+    from osm4eo_xr.imagery.clouds.rule import Level
 
 Backend = Literal["stackstac", "odc"]
 
@@ -202,14 +206,16 @@ def composite_items(
     *,
     method: Literal["medoid", "median", "best"] = "medoid",
     dilation: int | None = 2,
+    clouds: OpenedMethod = "scl",
+    level: Level | None = None,
     backend: Backend = "stackstac",
     resampling: str = "cubic",
     scale: float | None = None,
     offset: float | None = None,
 ) -> xr.Dataset:
-    """Make one cloudless scene of STAC items of level 2A, lazily.
+    """Make one cloudless scene of STAC items, lazily.
 
-    Stacks the items, takes out what their scene classification calls clouded, and composites.
+    Stacks the items, takes out what is clouded, and composites.
 
     Parameters
     ----------
@@ -219,6 +225,11 @@ def composite_items(
         As in ``composite``.
     dilation : int or None
         Radius in pixels of the grid by which clouds grow; None looks for no clouds.
+    clouds : str
+        Method of ``mask_clouds``: "scl" (items of level 2A), "threshold" or "s2cloudless" (items
+        of level 1C). Bands that it needs beyond ``bands`` are read, used and left out.
+    level : {"1C", "2A"}, optional
+        As in ``mask_clouds``; by default what ids and collections of the items tell.
 
     Returns
     -------
@@ -252,15 +263,20 @@ def composite_items(
     >>> made["observations"][0, :2].values.tolist()
     [1, 1]
     """
-    found = read_items(items)
-    cube = stack_items(
-        found, geobox, bands, backend=backend, resampling=resampling, scale=scale, offset=offset
-    )
+    found, looked = read_items(items), list(bands)
     if dilation is not None:
+        names = {asked_band(b) for b in bands}
+        looked += [b for b in bands_needed(clouds) if b not in names]
+    cube = stack_items(
+        found, geobox, looked, backend=backend, resampling=resampling, scale=scale, offset=offset
+    )
+    if dilation is not None and clouds == "scl":
         chunks = max(cube.data.chunksize[2:])
         classes = stack_classes(found, geobox, backend=backend, chunks=chunks)
         cube = mask_clouds(cube, classes, dilation=dilation)
-    return composite(cube, method)
+    elif dilation is not None:
+        cube = mask_clouds(cube, method=clouds, dilation=dilation, level=level)
+    return composite(cube.isel(band=slice(len(bands))), method)
 
 
 def _assets_of(item: dict[str, Any], keys: dict[str, str]) -> dict[str, Asset]:

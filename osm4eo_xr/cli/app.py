@@ -31,6 +31,8 @@ from osm4eo_xr.cli.options import (
     BoundaryLayer,
     Json,
     LegendFile,
+    LevelOf,
+    MaskClouds,
     NoData,
     Offset,
     Out,
@@ -139,6 +141,7 @@ def classify(
     scene: SceneFiles,
     model: ModelFolder,
     out: Out,
+    *,
     probabilities: Annotated[
         Path | None, typer.Option(help="Also write per-class probabilities (0-250, 255 no data).")
     ] = None,
@@ -161,6 +164,8 @@ def classify(
     scale: Scale = None,
     offset: Offset = None,
     nodata: NoData = None,
+    mask_clouds: MaskClouds = None,
+    level: LevelOf = None,
     overwrite: Overwrite = False,
 ) -> None:
     """Classify a scene with a trained model."""
@@ -183,7 +188,7 @@ def classify(
         paths = {name: place(path) for name, path in asked.items() if path}
         trained = load_model(model)
         do_ahead(partial(compile_inference, trained.net, how["engine"]))
-        opened = open_checked(scene, scale, offset, nodata)
+        opened = open_checked(scene, scale, offset, nodata, mask=mask_clouds, level=level)
         maps = predict(opened, trained, outputs=list(paths), **how)
         with piece_bars() as watch:
             write_maps(maps, paths, legend=trained.legend, watch=watch)

@@ -10,6 +10,8 @@ import typer
 from osm4eo_xr.cli.options import (
     BoundaryLayer,
     LegendFile,
+    LevelOf,
+    MaskClouds,
     Offset,
     Out,
     Overwrite,
@@ -134,6 +136,7 @@ def agree(
 def composite(
     catalog: Annotated[Path, typer.Argument(help="STAC catalog, item collection or item (JSON).")],
     out: Out,
+    *,
     like: Annotated[
         list[Path] | None, typer.Option("--like", help="Raster whose grid the scene takes.")
     ] = None,
@@ -147,6 +150,8 @@ def composite(
         Literal["medoid", "median", "best"], typer.Option(help="How to choose from the dates.")
     ] = "medoid",
     dilation: Annotated[int, typer.Option(help="Pixels by which clouds grow.")] = 2,
+    mask_clouds: MaskClouds = None,
+    level: LevelOf = None,
     scale: Scale = None,
     offset: Offset = None,
     overwrite: Overwrite = False,
@@ -172,7 +177,8 @@ def composite(
         names = [name.strip() for name in bands.split(",")]
         items, numbers = read_items(catalog), dict[str, Any](scale=scale, offset=offset)
         check_items(items, grid, names, **numbers)
-        made = composite_items(items, grid, names, method=method, dilation=dilation, **numbers)
+        how: Any = {"dilation": dilation, "clouds": mask_clouds or "scl", "level": level}
+        made = composite_items(items, grid, names, method=method, **how, **numbers)
         write_raster(with_observations(made), place(out), None)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from geopandas import GeoDataFrame
 
     from osm4eo_xr.legend import Legend
+
+_MARGIN = 2  # pixels around clouds that go with them, as in country files
 
 LegendFile = Annotated[
     Path | None, typer.Option("--legend", help="Legend as TOML; OSMlanduse's twelve if left out.")
@@ -38,6 +40,17 @@ Offset = Annotated[
 ]
 NoData = Annotated[float | None, typer.Option("--nodata", help="Digital number that is no data.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
+MaskClouds = Annotated[
+    Literal["scl", "threshold", "s2cloudless"] | None,
+    typer.Option(
+        "--mask-clouds",
+        help="Take clouds out: by scene classification (SAFE), thresholds or s2cloudless.",
+    ),
+]
+LevelOf = Annotated[
+    Literal["1C", "2A"] | None,
+    typer.Option("--level", help="Of the reflectance, for --mask-clouds threshold."),
+]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of every random choice.")]
 
 
@@ -97,13 +110,25 @@ def read_outline(
 
 
 def open_checked(
-    scene: list[Path], scale: float | None, offset: float | None, nodata: float | None
+    scene: list[Path],
+    scale: float | None,
+    offset: float | None,
+    nodata: float | None,
+    *,
+    mask: Literal["scl", "threshold", "s2cloudless"] | None = None,
+    level: Literal["1C", "2A"] | None = None,
 ) -> xr.DataArray:
-    """Open scene files and look at their numbers before work goes into them."""
+    """Open scene files, without clouds if asked to, and look at their numbers before work."""
+    from osm4eo_xr.imagery.clouds.opening import open_clear_scene
     from osm4eo_xr.imagery.plausibility import check_scene
     from osm4eo_xr.imagery.scenes import open_scene
 
-    opened = open_scene(scene, scale=scale, offset=offset, nodata=nodata)
+    numbers: Any = {"scale": scale, "offset": offset, "nodata": nodata}
+    if mask is None:
+        opened = open_scene(scene, **numbers)
+    else:
+        how: Any = {"dilation": _MARGIN, "level": level or ""}
+        opened = open_clear_scene(scene, mask, **how, **numbers)
     check_scene(opened, str(scene[0]), settled=not (scale is None and offset is None))
     return opened
 

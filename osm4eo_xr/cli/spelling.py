@@ -11,6 +11,7 @@ COUNTRY_KEYS = {
     "scale": "[[scenes]]",
     "offset": "[[scenes]]",
     "nodata": "[[scenes]]",
+    "level": "[[scenes]]",
     "boundary.layer": "[boundary]",
     "points.layer": "[accuracy]",
 }

@@ -10,6 +10,8 @@ import typer
 from osm4eo_xr.cli.console import print_note, sample_table, training_bar
 from osm4eo_xr.cli.options import (
     LegendFile,
+    LevelOf,
+    MaskClouds,
     NoData,
     Offset,
     Out,
@@ -50,6 +52,8 @@ def samples(
     scale: Scale = None,
     offset: Offset = None,
     nodata: NoData = None,
+    mask_clouds: MaskClouds = None,
+    level: LevelOf = None,
     legend: LegendFile = None,
     overwrite: Overwrite = False,
 ) -> None:
@@ -60,7 +64,7 @@ def samples(
 
     check_outputs([(out, SAMPLES)], [*scene, labels, legend], overwrite=overwrite)
     drawn = draw_samples(
-        open_checked(scene, scale, offset, nodata),
+        open_checked(scene, scale, offset, nodata, mask=mask_clouds, level=level),
         read_labels(labels),
         per_class=per_class,
         patch=patch,

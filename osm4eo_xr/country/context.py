@@ -140,13 +140,18 @@ class Country:
 
     def open_scene(self, tile: Tile) -> xr.DataArray:
         """Open a tile's scene on the product grid; lazy."""
+        from osm4eo_xr.imagery.clouds.opening import open_clear_scene
         from osm4eo_xr.imagery.scenes import open_scene
 
         files, source = [str(f) for f in tile.files], tile.source
         if source.stac:  # a composite of our own: reflectance
             return open_scene(files)
         numbers: Any = {"scale": source.scale, "offset": source.offset, "nodata": source.nodata}
-        return open_scene(files, bands=source.bands or None, **numbers)
+        bands, method = source.bands or None, source.mask_clouds
+        if not method or source.clouds < 0:
+            return open_scene(files, bands=bands, **numbers)
+        how: Any = {"bands": bands, "dilation": source.clouds, "level": source.level}
+        return open_clear_scene(files, method, **how, **numbers)
 
     @cached_property
     def grid(self) -> GeoBox:

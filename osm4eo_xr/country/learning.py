@@ -54,6 +54,8 @@ def _make_scene(run: Country, tile: Tile, progress: Progress | None) -> None:
         **numbers,
         method=source.composite,
         dilation=source.clouds if source.clouds >= 0 else None,
+        clouds=source.mask_clouds or "scl",
+        level=source.level or None,
     )
     run.write(made["reflectance"], tile.files[0], tile.date, progress, classes=False)
 
@@ -94,6 +96,8 @@ def scene_hash(run: Country, tile: Tile) -> str:
     if tile.source.stac:
         return run.key_of("composite", _items_hash(run, tile), source)
     told = [source[name] for name in ("bands", "scale", "offset", "nodata")]
+    if tile.source.mask_clouds:
+        told += [source[name] for name in ("mask_clouds", "clouds", "level")]
     return run.key_of("files", run.hash_of(*tile.files), told)
 
 

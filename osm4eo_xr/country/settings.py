@@ -62,6 +62,11 @@ class SceneFiles:
         How items become one scene.
     clouds : int
         Pixels around clouds that are masked as well; -1 masks no clouds.
+    mask_clouds : {"", "scl", "threshold", "s2cloudless"}
+        How clouds are told, as ``method`` of ``mask_clouds``; left out, by the scene
+        classification of items, and not at all in ``files``.
+    level : {"", "1C", "2A"}
+        Of the reflectance, for "threshold"; left out, what products and names of items tell.
     scale, offset : float
         Reflectance is ``DN * scale + offset``; left out, what files, items and metadata state.
     nodata : float
@@ -84,6 +89,8 @@ class SceneFiles:
     bounds_crs: str = "EPSG:4326"
     composite: Literal["medoid", "median", "best"] = "medoid"
     clouds: int = 2
+    mask_clouds: Literal["", "scl", "threshold", "s2cloudless"] = ""
+    level: Literal["", "1C", "2A"] = ""
     scale: float | None = None
     offset: float | None = None
     nodata: float | None = None

@@ -6,6 +6,7 @@ import pytest
 from dask.callbacks import Callback
 
 from osm4eo_xr.country.context import Country
+from osm4eo_xr.country.learning import scene_hash
 from osm4eo_xr.country.ledger import Ledger
 from osm4eo_xr.country.run import plan_country
 from osm4eo_xr.country.settings_file import read_country
@@ -107,6 +108,24 @@ def test_products_can_have_the_original_s_names(country: Path) -> None:
 
 def opened(path: Path) -> Country:
     return Country(read_country(path), path.parent, Ledger(path.parent / "x"), path.parent / "x")
+
+
+def test_scenes_are_masked_as_their_table_says(country: Path) -> None:
+    keys = set()
+    for keyed in ("", ', mask_clouds = "threshold", level = "1C"', ', mask_clouds = "threshold"'):
+        run = opened(changed(country, (MANY, MANY.replace(" }", keyed + " }"))))
+        tile = run.tiles[0]
+        keys.add(scene_hash(run, tile))
+        if keyed and "level" not in keyed:
+            with pytest.raises(InputError, match="nothing tells the level"):
+                run.open_scene(tile)
+        else:
+            assert ("level 1C" in run.open_scene(tile).attrs.get("clouds", "")) == bool(keyed)
+    assert len(keys) == 3  # another mask is another scene
+    off = changed(
+        country, (MANY, 'files = "tiles/*.tif", mask_clouds = "threshold", clouds = -1 }')
+    )
+    assert "clouds" not in opened(off).open_scene(opened(off).tiles[0]).attrs
 
 
 class Count(Callback):

@@ -145,7 +145,7 @@ def _level(cube: xr.DataArray, given: str | None) -> Level:
         raise InputError(
             f"{found} the level of the reflectance, and air makes clear ground hazy at level 1C",
             expected="'1C' (top of atmosphere) or '2A' (surface)",
-            advice="pass level=",
+            advice="pass {level}",
         )
     return level
 

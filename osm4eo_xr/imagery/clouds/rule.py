@@ -62,6 +62,9 @@ class CloudRule:
         Top-of-atmosphere reflectance at 1.38 um.
     rise : float
         Of blue over a day.
+    smallest : float
+        Side of the smallest cloud, m: what holds no such square is taken for a roof. Pixels of
+        more than a third of it are looked at one by one.
     dark : float
         In nir. Conifers under a low sun are darker than 0.15: lower it there, or leave out shadows.
     heights : tuple of float
@@ -89,6 +92,7 @@ class CloudRule:
     soil: float = 0.75
     cirrus: float = 0.01
     rise: float = 0.03
+    smallest: float = 30.0
     dark: float = 0.15
     heights: tuple[float, float] = (200.0, 3000.0)
     shadows: bool = True

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import dask.array as da
 import numpy as np
-from scipy.ndimage import binary_dilation
+from scipy.ndimage import binary_dilation, binary_opening
 
 from osm4eo_xr.imagery.clouds.rule import CLOUD, DARK
 
@@ -24,7 +24,9 @@ def grow(flagged: da.Array, radius: int) -> da.Array:
     return _with_halo(dilate, flagged, halo, radius=radius)
 
 
-def add_shadows(codes: da.Array, steps: Int64[np.ndarray, "step two"], radius: int = 0) -> da.Array:
+def add_shadows(
+    codes: da.Array, steps: Int64[np.ndarray, "step two"], radius: int = 0, core: int = 0
+) -> da.Array:
     """Return a lazy (y, x) mask of clouds, grown by a radius in pixels, and of their shadows.
 
     Parameters
@@ -35,11 +37,14 @@ def add_shadows(codes: da.Array, steps: Int64[np.ndarray, "step two"], radius: i
         From ``steps_to_sun``.
     radius : int
         By which clouds grow; shadows do not.
+    core : int
+        Clouds that hold no square of ``2 * core + 1`` pixels are none.
     """
-    low = np.minimum(steps.min(axis=0, initial=0), -radius)
-    high = np.maximum(steps.max(axis=0, initial=0), radius)
+    low = np.minimum(steps.min(axis=0, initial=0), -radius) - 2 * core
+    high = np.maximum(steps.max(axis=0, initial=0), radius) + 2 * core
     halo = {axis: (int(-low[axis]), int(high[axis])) for axis in (0, 1)}
-    return _with_halo(_clouds_and_shadows, codes, halo, steps=steps, radius=radius)
+    about = {"steps": steps, "radius": radius, "core": core}
+    return _with_halo(_clouds_and_shadows, codes, halo, **about)
 
 
 def _with_halo(function: Any, source: da.Array, halo: Halo, **options: Any) -> da.Array:
@@ -61,10 +66,22 @@ def _with_halo(function: Any, source: da.Array, halo: Halo, **options: Any) -> d
 
 
 def _clouds_and_shadows(
-    codes: UInt8[np.ndarray, "y x"], *, steps: Int64[np.ndarray, "step two"], radius: int
+    codes: UInt8[np.ndarray, "y x"],
+    *,
+    steps: Int64[np.ndarray, "step two"],
+    radius: int,
+    core: int,
 ) -> Bool[np.ndarray, "y x"]:
-    cloud = codes & CLOUD > 0
+    cloud = without_specks(codes & CLOUD > 0, core)
     return dilate(cloud, radius=radius) | shaded(cloud, codes & DARK > 0, steps)
+
+
+def without_specks(flagged: Bool[np.ndarray, "y x"], core: int) -> Bool[np.ndarray, "y x"]:
+    """Keep the pixels of True squares of ``2 * core + 1`` pixels."""
+    if not core or not flagged.any():
+        return flagged
+    side = 2 * core + 1
+    return binary_opening(flagged, structure=np.ones((side, side), bool))
 
 
 def dilate(flagged: Bool[np.ndarray, "y x"], *, radius: int) -> Bool[np.ndarray, "y x"]:

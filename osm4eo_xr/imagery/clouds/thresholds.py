@@ -8,6 +8,7 @@ import dask.array as da
 import numpy as np
 
 from osm4eo_xr.errors import InputError
+from osm4eo_xr.geodesy import meters_per_unit
 from osm4eo_xr.grid import geobox_of
 from osm4eo_xr.imagery.clouds.dates import compare_dates
 from osm4eo_xr.imagery.clouds.rule import NEEDED, USED, CloudRule, Level, look_at_pixels
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     import xarray as xr
     from odc.geo.geobox import GeoBox
 
+_DEGREE = 111_200.0  # of latitude, m
 _KEPT = 4  # bytes for codes and comparisons that go with a reflectance of each date
 
 
@@ -69,7 +71,8 @@ def clouds_by_rule(
     if len(codes) > 1:
         codes = _compared(codes, data, cube["time"].values, rule)
     steps = [_steps(grid, seen, rule) for seen in suns]
-    masks = [add_shadows(c, s, dilation) for c, s in zip(codes, steps, strict=True)]
+    core = _core(grid, rule)
+    masks = [add_shadows(c, s, dilation, core) for c, s in zip(codes, steps, strict=True)]
     return da.stack(masks), _words(rule, level, suns, steps)
 
 
@@ -79,6 +82,14 @@ def _grid_of(cube: xr.DataArray) -> GeoBox | None:
         return geobox_of(cube)
     except InputError:
         return None
+
+
+def _core(grid: GeoBox | None, rule: CloudRule) -> int:
+    """Return how many pixels the smallest cloud reaches to each side of its middle."""
+    if grid is None or grid.crs is None:
+        return 0
+    unit = _DEGREE if grid.crs.geographic else meters_per_unit(grid.crs)
+    return int((rule.smallest / (abs(grid.resolution.y) * unit) - 1) / 2 + 1e-6)
 
 
 def _steps(grid: GeoBox | None, sun: Sun | None, rule: CloudRule) -> np.ndarray:
