@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from osm4eo_xr.accuracy.sampling import Intervals
     from osm4eo_xr.legend import Legend
 
-__all__ = ["DesignReport", "report_html"]
+__all__ = ["EXPLANATION", "DesignReport", "figure_km2", "report_html"]
 
 EXPLANATION = (
     "Counted areas add up the map's pixels and so carry its errors. Estimated areas correct them "
@@ -170,7 +170,7 @@ def _cells(c: Mapping[str, Any]) -> list[str]:
         _percent(c["users_accuracy"]),
         _percent(c["producers_accuracy"]),
         f"{c['counted_km2']:,.2f}",
-        _km2(c["estimated_km2"]),
+        figure_km2(c["estimated_km2"]),
     ]
 
 
@@ -181,7 +181,8 @@ def _percent(figure: Mapping[str, float | None]) -> str:
     return f"{value:.1%} ({low:.1%}-{high:.1%})"
 
 
-def _km2(figure: Mapping[str, float | None]) -> str:
+def figure_km2(figure: Mapping[str, float | None]) -> str:
+    """Write an area with its limits for people."""
     value, low, high = (figure[key] for key in ("value", "low", "high"))
     if value is None or low is None or high is None:
         return "-"
@@ -235,7 +236,9 @@ def _figures_html(figures: Mapping[str, Any]) -> str:
     rows = []
     for c in figures["classes"]:
         if c["reference_points"] or c["counted_km2"]:
-            more = [_km2(c["assisted_km2"]) if "assisted_km2" in c else "-"] if assisted else []
+            more = (
+                [figure_km2(c["assisted_km2"]) if "assisted_km2" in c else "-"] if assisted else []
+            )
             cells = "".join(f'<td class="n">{escape(v)}</td>' for v in (*_cells(c), *more))
             rows.append(f"<tr><td>{escape(c['slug'])}</td>{cells}</tr>")
     head = "".join(f"<th>{escape(h)}</th>" for h in headings)

@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 from odc.geo.geobox import GeoBox
 
 from osm4eo_xr._version import __version__
-from osm4eo_xr.accuracy.report import report_html
+from osm4eo_xr.accuracy.report import EXPLANATION, figure_km2, report_html
 from osm4eo_xr.country.counts import class_areas, tile_coverage
 from osm4eo_xr.country.scores import ACCURACY_FILE
 from osm4eo_xr.files import replace_text
@@ -50,7 +50,7 @@ _AREAS_NOTE = (
 )
 
 _KM2 = {
-    "km2": "km²",
+    "km2": "counted km²",
     "known_km2": "known",
     "predicted_km2": "predicted",
     "overruled_km2": "overruling a label",
@@ -82,15 +82,16 @@ def write_report(run: Country, pieces: list[Piece], inputs: dict[str, str]) -> N
 def _collect(run: Country, pieces: list[Piece], inputs: dict[str, str]) -> dict[str, Any]:
     """Gather everything the report says, as plain JSON."""
     digest, training = _model_record(run)
+    accuracy = _accuracy(run, pieces)
     return {
         "name": run.settings.name,
         "software": {"osm4eo_xr": __version__},
         "settings": dataclasses.asdict(run.settings),
         "tiles": [t.id for t in run.tiles],
         "coverage": tile_coverage(run),
-        "areas": class_areas(run),
+        "areas": with_estimates(class_areas(run), accuracy),
         "known": _known(run),
-        "accuracy": _accuracy(run, pieces),
+        "accuracy": accuracy,
         "model": {"sha256": digest, "training": training},
         "pieces": {p.name: p.key for p in pieces},
         "inputs": {_relative(run, path): digest for path, digest in inputs.items()},
@@ -140,7 +141,7 @@ def _page(run: Country, report: dict[str, Any]) -> str:
         _summary(run, report),
         _image(class_figure(_picture(run.final_map), legend=run.legend), "The map"),
         "<h2>Areas</h2>",
-        f"<p>{_AREAS_NOTE}</p>",
+        f"<p>{html.escape(_areas_note(report['areas']))}</p>",
         _areas(run, report["areas"]),
         _folded("Pixels without data, by tile", _coverage(report["coverage"])),
         "<h2>Accuracy</h2>",
@@ -196,19 +197,37 @@ def _coverage(tiles: dict[str, dict[str, Any]]) -> str:
     return _table(("tile", "without data (told by)"), rows)
 
 
+def with_estimates(areas: list[dict[str, Any]], accuracy: dict[str, Any]) -> list[dict[str, Any]]:
+    """Put the areas that points of a design estimate beside the counted ones, if there are any."""
+    reports = [report for report in accuracy.values() if "design" in report]
+    if not reports:
+        return areas
+    by_id = {c["id"]: c["estimated_km2"] for c in reports[0]["classes"]}
+    method = f"{reports[0]['method']}; intervals {reports[0]['intervals']}"
+    return [{**a, "estimated_km2": by_id[a["id"]], "estimated_by": method} for a in areas]
+
+
+def _areas_note(areas: list[dict[str, Any]]) -> str:
+    """Say in a sentence what the figures are, and by which method."""
+    estimated = "estimated_km2" in areas[0]
+    return f"{EXPLANATION} Method: {areas[0]['estimated_by']}." if estimated else _AREAS_NOTE
+
+
 def _areas(run: Country, areas: list[dict[str, Any]]) -> str:
     shown = [(k, title) for k, title in _KM2.items() if k in areas[0]]
     rows = []
     for area in areas:
         color = run.legend.by_id[area["id"]].hex_color
         numbers = [*(f"{area[k]:,.2f}" for k, _ in shown), f"{area['share']:.1%}"]
+        numbers += [figure_km2(area["estimated_km2"])] if "estimated_km2" in area else []
         rows.append(
             f'<tr><td><span class="swatch" style="background:{color}"></span>'
             f"{html.escape(area['name'])}</td>"
             + "".join(f'<td class="n">{number}</td>' for number in numbers)
             + "</tr>"
         )
-    titles = ("class", *(title for _, title in shown), "share")
+    estimated = ["estimated km², 95 %"] if "estimated_km2" in areas[0] else []
+    titles = ("class", *(title for _, title in shown), "share", *estimated)
     head = "".join(f"<th>{title}</th>" for title in titles)
     return f"<table><tr>{head}</tr>{''.join(rows)}</table>"
 

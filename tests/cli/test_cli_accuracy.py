@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -104,7 +105,7 @@ def test_change_writes_map_figures_and_points(run: Run, tmp_path: Path, class_ma
     with rasterio.open(out) as file:
         assert (file.read(1) == 2).sum() == 100
     sheet = pd.read_csv(points / "sheet_1.csv")
-    truth = pd.read_csv(points / "points.csv").set_index("id")["map_class"]
+    truth: Any = pd.read_csv(points / "points.csv").set_index("id")["map_class"]
     sheet["class"] = np.array(["stable", "change"])[truth[sheet["id"]].to_numpy() - 1]
     sheet.to_csv(tmp_path / "1.csv", index=False)
     given = ("assess", out, "--points", tmp_path / "1.csv", "--design", points)

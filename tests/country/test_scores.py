@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 import osm4eo_xr as oxr
-from osm4eo_xr.country.report import _score
+from osm4eo_xr.country.report import _areas, _areas_note, _score, with_estimates
 from osm4eo_xr.country.scores import _design_files, _of_points
 from osm4eo_xr.country.settings import Reference
 from osm4eo_xr.grid import georeference, target_geobox
@@ -28,7 +28,7 @@ def test_points_of_a_design_give_intervals_in_the_report(tmp_path: Path) -> None
         final_map=tmp_path / "map.tif",
         base=tmp_path,
         legend=oxr.default_legend(),
-        settings=SimpleNamespace(accuracy=accuracy),
+        settings=SimpleNamespace(accuracy=accuracy, known=None),
     )
     report = _of_points(run)["reference points"]
     assert 0.8 < report["overall_accuracy"]["low"] < report["overall_accuracy"]["value"] < 1
@@ -36,4 +36,16 @@ def test_points_of_a_design_give_intervals_in_the_report(tmp_path: Path) -> None
     assert "counted km²" in page
     assert "estimated km², 95 %" in page
     assert report["explanation"] in page
+    counted = [{"id": i, "name": "a", "km2": 1.0, "share": 0.1} for i in run.legend.ids]
+    assert with_estimates(counted, {"held-out samples": {}}) == counted
+    areas = with_estimates(counted, {"held-out samples": {}, "reference points": report})
+    low, high = (areas[7]["estimated_km2"][k] for k in ("low", "high"))
+    assert report["classes"][7]["counted_km2"] < low < high  # ten points of others were forest
+    assert "Olofsson" in areas[7]["estimated_by"]
+    table = _areas(run, areas)
+    assert "estimated km², 95 %" in table
+    assert f"({low:,.2f}-{high:,.2f})" in table
+    assert "estimated" not in _areas(run, counted)
+    assert report["method"] in _areas_note(areas)
+    assert "need labeled points" in _areas_note(counted)
     assert all((tmp_path / name).exists() for name in _design_files("design"))
