@@ -22,9 +22,9 @@ from osm4eo_xr.settings_text import field_texts, table_of, toml_value
 ROOT = Path(__file__).resolve().parent.parent
 
 COPIED = {
-    "tutorials/1_step_by_step.ipynb": "notebooks/1_step_by_step.ipynb",
-    "tutorials/2_a_cluster_from_a_notebook.ipynb": "notebooks/2_a_cluster_from_a_notebook.ipynb",
-    "tutorials/3_a_country.ipynb": "notebooks/3_a_country.ipynb",
+    "notebooks/1_step_by_step.ipynb": "notebooks/1_step_by_step.ipynb",
+    "notebooks/2_a_cluster_from_a_notebook.ipynb": "notebooks/2_a_cluster_from_a_notebook.ipynb",
+    "notebooks/3_a_country.ipynb": "notebooks/3_a_country.ipynb",
     "how-to/clusters.md": "cluster/README.md",
     "development/architecture.md": "ARCHITECTURE.md",
     "development/contributing.md": "CONTRIBUTING.md",
@@ -154,7 +154,7 @@ def _takes(hint: Any) -> str:
     if origin is Literal:
         return ", ".join(f"`{toml_value(a)}`" for a in args)
     if origin is tuple:
-        return f"list of {_takes(args[0])}"
+        return f"list of {_takes(args[0])}".replace("number", "numbers")
     if type(None) in args:
         return _takes(args[0])
     return _PLAIN.get(hint, "table of text")
@@ -195,8 +195,15 @@ def on_files(files: Any, config: Any) -> Any:
     for place, make in PAGES.items():
         files.append(File.generated(config, place, content=make()))
     for place, source in COPIED.items():
-        files.append(File.generated(config, place, abs_src_path=str(ROOT / source)))
+        if place == source:  # a notebook, whose plugin asks for the folder that it lies in
+            urls = config.use_directory_urls
+            files.append(File(place, str(ROOT), config.site_dir, use_directory_urls=urls))
+        else:
+            files.append(File.generated(config, place, abs_src_path=str(ROOT / source)))
     return files
+
+
+on_files.mkdocs_priority = 100  # before the plugin that turns notebooks into pages
 
 
 def on_post_page(output: str, page: Any, **_: Any) -> str:
