@@ -5,7 +5,9 @@ What others may use:
 - ``stac``: ``stack_items``, ``stack_classes``, ``composite_items``: STAC items to lazy cubes
 - ``search``: ``search_items``, ``Query``: items of a place and period from a STAC API
 - ``assets``: assets of items as pixels on a grid
-- ``asset_looks``: ``check_items``: a look at the pixels of assets before work
+- ``asset_looks``: ``check_items``, ``leave_out_unreadable``: looks at assets before work
+- ``engines``: where stackstac and odc-stac find each band
+- ``item_form``: what items may hold
 - ``acquisitions``, ``footprints``: when and where items are, which of them count once
 - ``items``: ``read_items``: items of a file, and what each says of its assets
 """

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import cache
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from odc.geo.geobox import GeoBox
+from rasterio.errors import RasterioIOError
 
 from osm4eo_xr.catalogs.assets import asset_of
 from osm4eo_xr.catalogs.footprints import touching
-from osm4eo_xr.catalogs.items import Items, asked_band, asset_keys, read_items
-from osm4eo_xr.errors import InputError
+from osm4eo_xr.catalogs.items import Items, asked_band, asset_keys, class_key, read_items
+from osm4eo_xr.errors import InputError, InputWarning
 from osm4eo_xr.imagery.offsets import Look, item_scaling
 from osm4eo_xr.imagery.plausibility import darkest, judge_band, middle_numbers, report
+from osm4eo_xr.imagery.reader import read_bands
 
 if TYPE_CHECKING:
     from osm4eo_xr.imagery.reader import Band
 
+_NAMED = 5  # items in a message
 _THREADS = 8  # reads of small blocks wait for the network
 
 
@@ -64,6 +68,52 @@ def check_items(
         for found in pool.map(_finding, work):
             if found is not None:
                 report([("", found[1])], found[0], settled=not (scale is None and offset is None))
+
+
+def leave_out_unreadable(
+    items: list[dict[str, Any]], geobox: GeoBox, bands: Sequence[str], *, classes: bool
+) -> tuple[list[dict[str, Any]], list[str]]:
+    """Return the items over a grid that can be read, and what is wrong with the others.
+
+    Parameters
+    ----------
+    items, geobox, bands
+        As in ``stack_items``, items as ``read_items`` returns them.
+    classes : bool
+        Whether the scene classification is read too.
+
+    Raises
+    ------
+    InputError
+        If none can be read.
+    """
+    near, names = touching(items, geobox), [asked_band(b) for b in bands]
+    with ThreadPoolExecutor(_THREADS) as pool:
+        faults = list(pool.map(partial(_fault, names=names, classes=classes), near))
+    wrong = [fault for fault in faults if fault]
+    if len(wrong) == len(near):
+        raise InputError(f"none of {len(near)} items can be read: {'; '.join(wrong[:_NAMED])}")
+    if wrong:
+        more = f"; and {len(wrong) - _NAMED} more" if len(wrong) > _NAMED else ""
+        text = f"{len(wrong)} of {len(near)} items cannot be read and are left out: "
+        warnings.warn(text + "; ".join(wrong[:_NAMED]) + more, InputWarning, stacklevel=3)
+    return [item for item, fault in zip(near, faults, strict=True) if not fault], wrong
+
+
+def _fault(item: Mapping[str, Any], names: Sequence[str], *, classes: bool) -> str:
+    """Return why an item cannot be read; nothing if it can."""
+    key = ""
+    try:
+        keys = asset_keys(item, names, allow_missing=False)
+        keys |= class_key(item, "scl", allow_missing=False) if classes else {}
+        for name, key in keys.items():
+            band = asset_of(item, key, name, {}).band("nearest")
+            rows, cols = band.geobox.shape
+            for row, col in ((0, 0), (rows - 1, cols - 1)):  # files that are cut off lack the end
+                read_bands([band], slice(row, row + 1), slice(col, col + 1))
+    except (RasterioIOError, InputError) as error:
+        return f"{item['id']}, asset {key}: {error}" if key else str(error)
+    return ""
 
 
 def _finding(asked: tuple[Any, ...]) -> tuple[str, Any] | None:

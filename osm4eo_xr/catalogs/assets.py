@@ -197,9 +197,9 @@ class CubeReader:
         try:
             scene = self._scene(time, [layers[k] for k in there])
             out[there] = scene.read([*range(len(there))], rows, cols)
-        except (RasterioIOError, InputError):
+        except (RasterioIOError, InputError) as error:
             if not tolerant:
-                raise
+                raise _with_way_out(error) from None
             for k in there if len(there) > 1 else ():  # one of them cannot be read
                 self._read(out[k : k + 1], time, [layers[k]], rows, cols)
 
@@ -222,3 +222,11 @@ class CubeReader:
 
     def __getstate__(self) -> Any:
         return {**self.__dict__, "_headers": {}, "_bands": {}}
+
+
+def _with_way_out(error: RasterioIOError | InputError) -> InputError:
+    """Return the error of an asset that cannot be read, with what to do."""
+    told = error if isinstance(error, InputError) else InputError(str(error))
+    way = "replace the file, or composite without its item: {skip_unreadable=True}"
+    advice = "; ".join(part for part in (told.advice, way) if part)
+    return InputError(told.given, expected=told.expected, advice=advice)

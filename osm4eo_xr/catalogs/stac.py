@@ -10,8 +10,9 @@ import xarray as xr
 from odc.geo.geobox import GeoBox
 
 from osm4eo_xr.catalogs.acquisitions import when
-from osm4eo_xr.catalogs.asset_looks import look_at_assets
+from osm4eo_xr.catalogs.asset_looks import leave_out_unreadable, look_at_assets
 from osm4eo_xr.catalogs.assets import Asset, CubeReader, asset_of, validity_in_words
+from osm4eo_xr.catalogs.engines import found_by_odc, found_by_stackstac
 from osm4eo_xr.catalogs.footprints import touching
 from osm4eo_xr.catalogs.items import (
     Items,
@@ -22,7 +23,7 @@ from osm4eo_xr.catalogs.items import (
     read_items,
     slim,
 )
-from osm4eo_xr.errors import InputError, extra
+from osm4eo_xr.errors import InputError
 from osm4eo_xr.grid import georeference
 from osm4eo_xr.imagery.clouds.masks import mask_clouds
 from osm4eo_xr.imagery.clouds.opening import OpenedMethod, bands_needed
@@ -212,6 +213,7 @@ def composite_items(
     resampling: str = "cubic",
     scale: float | None = None,
     offset: float | None = None,
+    skip_unreadable: bool = False,
 ) -> xr.Dataset:
     """Make one cloudless scene of STAC items, lazily.
 
@@ -230,12 +232,15 @@ def composite_items(
         of level 1C). Bands that it needs beyond ``bands`` are read, used and left out.
     level : {"1C", "2A"}, optional
         As in ``mask_clouds``; by default what ids and collections of the items tell.
+    skip_unreadable : bool
+        Leave out items with an asset that is missing or cannot be read, with a warning that names
+        them. Header, first and last pixel of each asset are read to find them.
 
     Returns
     -------
     Dataset
         ``reflectance`` (band, y, x) float32, NaN = nothing seen, and ``observations`` (y, x)
-        uint16: how many were clear.
+        uint16: how many were clear. ``attrs["skipped"]`` says which items were left out and why.
 
     Raises
     ------
@@ -263,20 +268,24 @@ def composite_items(
     >>> made["observations"][0, :2].values.tolist()
     [1, 1]
     """
-    found, looked = read_items(items), list(bands)
+    found, skipped, looked = read_items(items), [], list(bands)
     if dilation is not None:
         names = {asked_band(b) for b in bands}
         looked += [b for b in bands_needed(clouds) if b not in names]
+    if skip_unreadable:
+        classes = dilation is not None and clouds == "scl"
+        found, skipped = leave_out_unreadable(found, geobox, looked, classes=classes)
     cube = stack_items(
         found, geobox, looked, backend=backend, resampling=resampling, scale=scale, offset=offset
     )
     if dilation is not None and clouds == "scl":
         chunks = max(cube.data.chunksize[2:])
-        classes = stack_classes(found, geobox, backend=backend, chunks=chunks)
-        cube = mask_clouds(cube, classes, dilation=dilation)
+        marks = stack_classes(found, geobox, backend=backend, chunks=chunks)
+        cube = mask_clouds(cube, marks, dilation=dilation)
     elif dilation is not None:
         cube = mask_clouds(cube, method=clouds, dilation=dilation, level=level)
-    return composite(cube.isel(band=slice(len(bands))), method)
+    made = composite(cube.isel(band=slice(len(bands))), method)
+    return made.assign_attrs(skipped=skipped)
 
 
 def _assets_of(item: dict[str, Any], keys: dict[str, str]) -> dict[str, Asset]:
@@ -301,7 +310,7 @@ def _load(
         raise InputError(
             f"resampling {resampling!r} is unknown; use cubic, bilinear, nearest or average"
         )
-    tables = {"stackstac": _with_stackstac, "odc": _with_odc}
+    tables = {"stackstac": found_by_stackstac, "odc": found_by_odc}
     if backend not in tables:
         raise InputError(f"backend {backend!r} is unknown; use 'stackstac' or 'odc'")
     present = [n for n in names if any(n in i["assets"] for i in items)]
@@ -321,49 +330,3 @@ def _load(
             "item": ("time", [i["id"] for i in items]),
         },
     )
-
-
-def _with_stackstac(
-    items: list[dict[str, Any]], names: list[str], geobox: GeoBox
-) -> list[dict[str, Asset]]:
-    """Return each item's assets by band as stackstac finds them."""
-    from stackstac.prepare import prepare_items
-
-    epsg = geobox.crs.epsg if geobox.crs is not None else None
-    if epsg is None:
-        raise InputError("stackstac needs a grid with an EPSG code", advice="pass {backend='odc'}")
-    box = geobox.boundingbox
-    plain: Any = items  # its declared types are too narrow for what it takes
-    table, _, bands, _ = prepare_items(
-        plain,
-        assets=names,
-        epsg=epsg,
-        resolution=(abs(geobox.resolution.x), abs(geobox.resolution.y)),
-        bounds=(box.left, box.bottom, box.right, box.top),
-        snap_bounds=False,
-        rescale=False,
-    )
-    urls = table["url"]
-    return [{b: url for b, url in zip(bands, row, strict=True) if url} for row in urls]
-
-
-def _with_odc(
-    items: list[dict[str, Any]], names: list[str], geobox: GeoBox
-) -> list[dict[str, Asset]]:
-    """Return each item's assets by band as odc-stac finds them."""
-    del geobox
-    with extra("odc", "backend='odc'"):
-        import odc.stac
-        import pystac
-
-    given = {a["href"].href: a["href"] for i in items for a in i["assets"].values()}
-    plain = [pystac.Item.from_dict(_with_plain_hrefs(i)) for i in items]
-    parsed: Any = odc.stac.parse_items(plain)
-    found = [item.resolve_bands(names) for item in parsed]
-    return [{n: given[s.uri] for n, s in row.items() if s is not None} for row in found]
-
-
-def _with_plain_hrefs(item: dict[str, Any]) -> dict[str, Any]:
-    """Return an item whose hrefs are text, as pystac wants them."""
-    assets = {k: {**a, "href": a["href"].href} for k, a in item["assets"].items()}
-    return {**item, "assets": assets}

@@ -154,6 +154,10 @@ def composite(
     level: LevelOf = None,
     scale: Scale = None,
     offset: Offset = None,
+    skip_unreadable: Annotated[
+        bool,
+        typer.Option("--skip-unreadable", help="Leave out items that cannot be read, and say so."),
+    ] = False,
     overwrite: Overwrite = False,
 ) -> None:
     """Make one cloudless scene of STAC items; its last band counts the clear observations."""
@@ -178,7 +182,8 @@ def composite(
         items, numbers = read_items(catalog), dict[str, Any](scale=scale, offset=offset)
         check_items(items, grid, names, **numbers)
         how: Any = {"dilation": dilation, "clouds": mask_clouds or "scl", "level": level}
-        made = composite_items(items, grid, names, method=method, **how, **numbers)
+        how |= {"method": method, "skip_unreadable": skip_unreadable}
+        made = composite_items(items, grid, names, **how, **numbers)
         write_raster(with_observations(made), place(out), None)
 
 

@@ -12,6 +12,7 @@ COUNTRY_KEYS = {
     "offset": "[[scenes]]",
     "nodata": "[[scenes]]",
     "level": "[[scenes]]",
+    "skip_unreadable": "[[scenes]]",
     "boundary.layer": "[boundary]",
     "points.layer": "[accuracy]",
 }
@@ -40,6 +41,7 @@ class Spelling:
         if option in {o for parameter in command.params for o in parameter.opts}:
             return option if value in ("", "True") else f"{option} {value}"
         if command.name == "run" and name in COUNTRY_KEYS:
+            value = {"True": "true"}.get(value, value)  # as TOML writes it
             key = name.rpartition(".")[2]
             return (
                 f"{key} = {value} in {COUNTRY_KEYS[name]}"

@@ -288,6 +288,11 @@ class Country:
             return country_boundary(settings.country, path, settings.layer)
         return read_vector(path, "boundary", layer=settings.layer) if settings.layer else path
 
+    def skipped_of(self, tile: Tile) -> tuple[Path, ...]:
+        """Return the file that lists the items left out of a tile, if any may be."""
+        own = tile.source.stac and tile.source.skip_unreadable
+        return (tile.files[0].with_suffix(".skipped.json"),) if own else ()
+
     def write(
         self,
         raster: xr.DataArray,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import dask.array as da
@@ -22,12 +23,18 @@ def tile_coverage(run: Country) -> dict[str, dict[str, Any]]:
     -------
     dict
         By tile id: ``validity``, the sources of ``rasters.validity`` in words, and ``no_data``,
-        the share (0-1) of the classified map's pixels without a class, counted from the map.
+        the share (0-1) of the classified map's pixels without a class, counted from the map;
+        ``skipped``, which items were left out and why.
     """
     return {
         tile.id: {
             "validity": run.open_scene(tile).attrs["validity"],
             "no_data": round(_share_without_data(run, tile.id), 6),
+            "skipped": [
+                fault
+                for path in run.skipped_of(tile)
+                for fault in json.loads(path.read_text("utf-8"))
+            ],
         }
         for tile in run.tiles
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 from osm4eo_xr.country.context import Country, Piece, Progress, Tile
 from osm4eo_xr.country.scenes.fetching import fetched_folder, wanted_of
 from osm4eo_xr.country.tile_checks import compare_tiles, look_at_tile
+from osm4eo_xr.files import replace_text
 
 _TIMES = ("samples_per_second", "waiting")  # of an epoch; no two runs have the same
 
@@ -21,8 +23,8 @@ def scene_pieces(run: Country) -> list[Piece]:
         if tile.source.stac:
             key = run.key_of("scene", _items_hash(run, tile), dataclasses.asdict(tile.source))
             pixels, work = run.pixels_of(tile), partial(_make_scene, run, tile)
-            size = 16 * pixels
-            pieces.append(Piece("scene", tile.id, key, tile.files, work, None, pixels, size, size))
+            files, size = (*tile.files, *run.skipped_of(tile)), 16 * pixels
+            pieces.append(Piece("scene", tile.id, key, files, work, None, pixels, size, size))
     return pieces
 
 
@@ -56,7 +58,11 @@ def _make_scene(run: Country, tile: Tile, progress: Progress | None) -> None:
         dilation=source.clouds if source.clouds >= 0 else None,
         clouds=source.mask_clouds or "scl",
         level=source.level or None,
+        skip_unreadable=source.skip_unreadable,
     )
+    for path in run.skipped_of(tile):
+        path.parent.mkdir(exist_ok=True)
+        replace_text(path, json.dumps(made.attrs["skipped"]) + "\n")
     run.write(made["reflectance"], tile.files[0], tile.date, progress, classes=False)
 
 

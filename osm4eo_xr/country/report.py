@@ -193,8 +193,10 @@ def _image(figure: Figure, text: str) -> str:
 
 def _coverage(tiles: dict[str, dict[str, Any]]) -> str:
     """Show how much of each tile has no class, and what said which pixels hold data."""
-    rows = ((i, f"{tile['no_data']:.2%} ({tile['validity']})") for i, tile in tiles.items())
-    return _table(("tile", "without data (told by)"), rows)
+    rows = [(i, f"{tile['no_data']:.2%} ({tile['validity']})") for i, tile in tiles.items()]
+    skipped = [(i, fault) for i, tile in tiles.items() for fault in tile["skipped"]]
+    shown = _table(("tile", "without data (told by)"), rows)
+    return shown + (_table(("tile", "item left out"), skipped) if skipped else "")
 
 
 def with_estimates(areas: list[dict[str, Any]], accuracy: dict[str, Any]) -> list[dict[str, Any]]:

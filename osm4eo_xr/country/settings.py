@@ -69,6 +69,9 @@ class SceneFiles:
         Of the reflectance, for "threshold"; left out, what products and names of items tell.
     scale, offset : float
         Reflectance is ``DN * scale + offset``; left out, what files, items and metadata state.
+    skip_unreadable : bool
+        Whether items of ``stac`` or ``search`` that cannot be read are left out; the report says
+        which.
     nodata : float
         Digital number of ``files`` that is no data; left out, what they state.
     """
@@ -94,6 +97,7 @@ class SceneFiles:
     scale: float | None = None
     offset: float | None = None
     nodata: float | None = None
+    skip_unreadable: bool = False
 
     def __post_init__(self) -> None:
         sources = [bool(self.files), bool(self.stac), bool(self.search)]

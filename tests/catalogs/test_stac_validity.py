@@ -13,6 +13,7 @@ from rasterio.enums import ColorInterp
 from rasterio.transform import from_origin
 
 import osm4eo_xr as oxr
+from osm4eo_xr.errors import InputError, InputWarning
 from osm4eo_xr.grid import target_geobox
 from osm4eo_xr.imagery import reader
 from osm4eo_xr.rasters.warp import Warp
@@ -188,3 +189,24 @@ def test_bands_of_an_item_are_warped_together_and_one_alone_is_read_alone(
     alone = cube.sel(band="nir").compute(scheduler="synchronous")
     assert (read, warped) == (["nir"], [2, 1])
     np.testing.assert_array_equal(alone, whole.sel(band="nir"))
+
+
+def test_items_that_cannot_be_read_are_named_and_left_out_on_request(tmp_path: Path) -> None:
+    """Case B3: a file that is not there, one that was cut off, and one that is whole."""
+    rng = np.random.default_rng(0)
+    noise = rng.integers(1500, 4000, (EDGE, EDGE)).astype(np.uint16)
+    whole, cut = write(tmp_path / "whole.tif", noise), write(tmp_path / "cut.tif", noise)
+    Path(cut).write_bytes(Path(cut).read_bytes()[:-2000])
+    items = [item(whole), item(cut), item(str(tmp_path / "gone.tif"))]
+    for day, one in enumerate(items, start=1):
+        one["properties"]["datetime"] = f"2023-06-0{day}T10:00:00Z"
+    how: dict[str, Any] = {"method": "median", "dilation": None}
+    with pytest.raises(InputError, match=r"(cut|gone)\.tif.*: skip_unreadable=True$"):
+        oxr.composite_items(items, GRID, ["red"], **how).compute()
+    with pytest.warns(InputWarning, match=r"^2 of 3 items .*cut, asset red: .*gone, asset red: "):
+        made = oxr.composite_items(items, GRID, ["red"], skip_unreadable=True, **how)
+    assert [fault.split(",")[0] for fault in made.attrs["skipped"]] == ["cut", "gone"]
+    alone = oxr.composite_items(items[:1], GRID, ["red"], **how)
+    np.testing.assert_array_equal(made["reflectance"], alone["reflectance"])
+    with pytest.raises(InputError, match="none of 2 items can be read"):
+        oxr.composite_items(items[1:], GRID, ["red"], skip_unreadable=True, **how)

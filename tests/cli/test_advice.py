@@ -110,6 +110,8 @@ def test_keys_of_the_country_file_are_its_settings() -> None:
         ("classify a.tif --model m", "names", "", "names= from Python"),
         ("run c.toml", "offset", "-0.1", "offset = -0.1 in [[scenes]]"),
         ("run c.toml", "boundary.layer", "", "layer in [boundary]"),
+        ("run c.toml", "skip_unreadable", "True", "skip_unreadable = true in [[scenes]]"),
+        ("composite i.json", "skip_unreadable", "True", "--skip-unreadable"),
         ("run c.toml", "allow_missing", "True", "allow_missing=True from Python"),
         ("mosaic a.tif", "boundary.layer", "", "--boundary-layer"),
         ("composite i.json", "scale", "1", "--scale 1"),

@@ -272,6 +272,7 @@ def test_scenes_from_stac_items_and_accuracy_on_points(data_dir: Path, tmp_path:
         assert np.isfinite(file.read()).mean() > 0.9
     report = json.loads((out / "report.json").read_text())
     assert report["accuracy"]["reference points"]["total"] == 2
+    assert report["coverage"]["A"]["skipped"] == []
     assert todo(path) == []
 
 
@@ -283,6 +284,7 @@ layers = []
 stac = "{catalog}"
 tile = "A"
 bounds = [15.50, 46.00, 15.52, 46.02]
+skip_unreadable = true
 
 [classify]
 model = "tiny"
