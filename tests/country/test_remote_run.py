@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -102,6 +103,21 @@ def test_a_server_that_is_down_is_one_line_and_the_run_is_finished_later(
         assert len(str(told.value).splitlines()) == 1
         store.fail_every = 0
         assert maps(run_country(path)) == undisturbed
+
+
+def test_from_search_to_report_on_a_cluster(
+    store: Store, items: list[dict[str, Any]], undisturbed: dict[str, bytes], tmp_path: Path
+) -> None:
+    store.uses = 24  # of a token, in whichever worker; each asks for its own
+    found = Api(at_address(items, KEYS, store.url), page=2, failures=deque([503, "truncated"]))
+    with serving(found) as api:
+        path = searching_country(tmp_path, api.url)
+        out = run_country(path, cluster="local")
+    assert maps(out) == undisturbed
+    assert len(store.tokens) > 2
+    report = (out / "report.json").read_text() + (out / "report.html").read_text()
+    assert "100kmE47N25" in report
+    assert not [token for token in store.tokens if token in report]
 
 
 @pytest.fixture
