@@ -34,9 +34,12 @@ from .imagery.clouds.masks import mask_clouds as mask_clouds
 from .imagery.clouds.rule import CloudRule as CloudRule
 from .imagery.compositing import composite as composite
 from .imagery.plausibility import check_scene as check_scene
+from .imagery.products.opening import open_cloud_probability as open_cloud_probability
+from .imagery.products.opening import open_product as open_product
+from .imagery.products.opening import open_product_classes as open_product_classes
+from .imagery.products.opening import open_safe as open_safe
+from .imagery.products.opening import open_safe_classes as open_safe_classes
 from .imagery.scene_grid import read_grid as read_grid
-from .imagery.scenes import open_safe as open_safe
-from .imagery.scenes import open_safe_classes as open_safe_classes
 from .imagery.scenes import open_scene as open_scene
 from .imagery.statistics import band_statistics as band_statistics
 from .inference.prediction import classify as classify
@@ -131,10 +134,13 @@ __all__ = [
     "mgrs_geobox",
     "mosaic",
     "open_allocation",
+    "open_cloud_probability",
     "open_cluster",
     "open_design",
     "open_landuse",
     "open_probabilities",
+    "open_product",
+    "open_product_classes",
     "open_raster",
     "open_safe",
     "open_safe_classes",

@@ -4,31 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-import numpy as np
 import xarray as xr
 from odc.geo.geobox import GeoBox
 
 from osm4eo_xr.errors import InputError
-from osm4eo_xr.grid import geobox_of, georeference
-from osm4eo_xr.imagery.clouds.masks import mask_clouds
+from osm4eo_xr.imagery.lazy_scene import scene_of_bands
 from osm4eo_xr.imagery.lossy_nodata import with_witnesses
 from osm4eo_xr.imagery.plausibility import look_at_bands, name_files
-from osm4eo_xr.imagery.products.band_files import (
-    choose_bands,
-    read_bands_of,
-)
+from osm4eo_xr.imagery.products.band_files import choose_bands, read_bands_of
+from osm4eo_xr.imagery.products.opening import is_product, open_product
 from osm4eo_xr.imagery.products.origins import is_original, level_of, settle_numbers
-from osm4eo_xr.imagery.products.safe import class_band, is_safe, read_product, safe_bands
-from osm4eo_xr.imagery.reader import Band, SceneReader
-from osm4eo_xr.imagery.scene_grid import grid_over
 from osm4eo_xr.rasters.files import PathLike, list_files
-from osm4eo_xr.rasters.validity import in_words
-from osm4eo_xr.rasters.warp import plan_warp, refuse_apart
-from osm4eo_xr.rasters.windows import lazy_array
 
-__all__ = ["open_safe", "open_safe_classes", "open_scene", "scene_of_bands"]
+__all__ = ["open_scene"]
 
 
 def open_scene(
@@ -52,8 +42,9 @@ def open_scene(
     ----------
     path : path or sequence of paths
         One multi-band file (GeoTIFF, COG, VRT, JP2, Zarr, NetCDF-4 …), several files (each with
-        one or more bands, of any resolution), a folder of such files, or a SAFE product (see
-        ``open_safe``). A Zarr store or NetCDF file holds (band, y, x) or a variable per band.
+        one or more bands, of any resolution), a folder of such files, or a SAFE or EOPF product
+        (see ``open_product``). A Zarr store or NetCDF file holds (band, y, x) or a variable per
+        band; a Zarr group is named by the path behind the store (``cube.zarr/year/2020``).
     bands : sequence of str, optional
         Common names or Sentinel-2 ids of the bands to return, in this order. By default those of
         the method's ten bands that the input has, in the method's order.
@@ -105,15 +96,14 @@ def open_scene(
     """
     if not isinstance(path, str | Path) and len(path) == 1:
         path = path[0]
-    if isinstance(path, str | Path) and is_safe(path):
-        if names is not None or scale is not None or nodata is not None:
+    if isinstance(path, str | Path) and is_product(path):
+        if names is not None or nodata is not None:
             raise InputError(
-                f"{path} is a SAFE product, whose metadata name its bands and numbers; leave out "
-                f"names, scale and nodata"
+                f"{path} is a product, whose metadata name its bands and numbers",
+                advice="leave {names} and {nodata} out",
             )
-        return open_safe(
-            path, bands=bands, geobox=geobox, chunks=chunks, offset=offset, resampling=resampling
-        )
+        how: Any = {"scale": scale, "offset": offset, "resampling": resampling}
+        return open_product(path, bands=bands, geobox=geobox, chunks=chunks, **how)
     files = list_files(path)
     found = read_bands_of(files, names=names, resampling=resampling, nodata=nodata)
     chosen = choose_bands(found, bands, where=name_files(files))
@@ -124,140 +114,3 @@ def open_scene(
     scene = scene_of_bands(with_witnesses(chosen, found), geobox, chunks)
     levels = {level_of(b.path) for b in chosen}
     return scene.assign_attrs(level=levels.pop()) if len(levels) == 1 and any(levels) else scene
-
-
-def open_safe(
-    path: PathLike,
-    *,
-    bands: Sequence[str] | None = None,
-    geobox: GeoBox | Literal["native"] | None = None,
-    chunks: int = 1024,
-    tile: str | None = None,
-    offset: float | None = None,
-    mask: Sequence[int] = (),
-    dilation: int = 0,
-    resampling: str = "cubic",
-) -> xr.DataArray:
-    """Open a Sentinel-2 product (level 1C or 2A) as ESA delivers it as a lazy scene.
-
-    Quantification, offsets (processing baseline 04.00) and special values come from the product's
-    own metadata: reflectance is ``(DN + ADD_OFFSET) / QUANTIFICATION_VALUE``.
-
-    Parameters
-    ----------
-    path : path
-        The .SAFE folder, its zip, or the metadata file inside a folder: MTD_MSIL1C.xml,
-        MTD_MSIL2A.xml or, before December 2016, S2A_OPER_MTD_SAFL1C_….xml.
-    bands, geobox, chunks, resampling
-        As in ``open_scene``.
-    tile : str, optional
-        MGRS tile, for example "33UUU"; needed for products (before December 2016) with several.
-    offset : float, optional
-        Offset in reflectance in place of the metadata's.
-    mask : sequence of int
-        SCL classes to set to no data (level 2A), for example ``radiometry.CLOUD_CLASSES``.
-    dilation : int
-        Radius in pixels of the scene by which clouds grow (see ``mask_clouds``).
-
-    Returns
-    -------
-    DataArray
-        (band, y, x) float32 reflectance, NaN = no data; top of atmosphere for level 1C. attrs:
-        ``product``, ``level``, ``baseline``, ``date`` (ISO 8601), ``footprint`` (WKT, lon/lat).
-
-    Raises
-    ------
-    InputError
-        If there is no whole product, a band or tile is missing, or a product of baseline 04.00 or
-        later does not state its offsets.
-    """
-    product = read_product(path)
-    found = safe_bands(product, tile=tile, offset=offset, resampling=resampling)
-    chosen = choose_bands(found, bands, where=product.name)
-    scene = scene_of_bands(with_witnesses(chosen, found), geobox, chunks)
-    scene.attrs |= {
-        "product": product.name,
-        "level": product.level,
-        "baseline": product.baseline,
-        "date": product.date,
-        "footprint": product.footprint,
-    }
-    if mask:
-        classes = open_safe_classes(path, geobox=geobox_of(scene), chunks=chunks, tile=tile)
-        return mask_clouds(scene, classes, classes=mask, dilation=dilation)
-    return scene
-
-
-def open_safe_classes(
-    path: PathLike,
-    *,
-    geobox: GeoBox | Literal["native"] | None = None,
-    chunks: int = 1024,
-    tile: str | None = None,
-) -> xr.DataArray:
-    """Open the scene classification (SCL) of a level-2A product, lazily, by nearest neighbor.
-
-    Parameters are those of ``open_safe``; "native" is the classification's own 20 m grid.
-
-    Returns
-    -------
-    DataArray
-        (y, x) uint8, 0 = no data.
-
-    Raises
-    ------
-    InputError
-        If the product has no scene classification, as level 1C.
-    """
-    band = class_band(read_product(path), tile=tile)
-    codes = scene_of_bands([band], geobox, chunks).isel(band=0, drop=True).fillna(0)
-    codes = codes.astype(np.uint8)
-    codes.attrs = {"nodata": 0, "long_name": "scene classification"}
-    return codes.rename("scl")
-
-
-def scene_of_bands(
-    bands: Sequence[Band], geobox: GeoBox | Literal["native"] | None, chunks: int
-) -> xr.DataArray:
-    """Return the lazy (band, y, x) scene of some bands on a grid (see ``open_scene``)."""
-    if chunks < 1:
-        raise InputError(f"chunks={chunks} is not a positive number of pixels; give e.g. 1024")
-    target = _target_of(bands, geobox)
-    warps = tuple(plan_warp(b.geobox, target, b.resampling) for b in bands)
-    refuse_apart(warps, name_files([b.path for b in bands]))
-    reader = SceneReader(tuple(bands), target, warps)
-    rows, cols = _chunk_shape(bands, target, chunks)
-    data = lazy_array(reader, (len(bands), rows, cols))
-    return georeference(
-        data,
-        target,
-        dims=("band", "y", "x"),
-        coords={"band": [b.name for b in bands]},
-        attrs={
-            "units": "1",
-            "long_name": "reflectance",
-            "nodata": float("nan"),
-            "validity": in_words(b.validity for b in bands),
-        },
-        name="reflectance",
-    )
-
-
-def _target_of(bands: Sequence[Band], geobox: GeoBox | Literal["native"] | None) -> GeoBox:
-    """Return the grid that the caller asks for."""
-    if isinstance(geobox, GeoBox):
-        return geobox
-    if geobox == "native":
-        return min((b.geobox for b in bands), key=lambda g: abs(g.resolution.x * g.resolution.y))
-    if geobox is not None:
-        raise InputError(f"geobox={geobox!r} is not a grid; give a GeoBox, 'native' or nothing")
-    return grid_over(b.geobox for b in bands)
-
-
-def _chunk_shape(bands: Sequence[Band], target: GeoBox, chunks: int) -> tuple[int, int]:
-    """Return rows and columns per chunk; whole blocks where a file's grid is the target."""
-    own = next((b for b in bands if b.geobox == target), None)
-    if own is None:
-        return chunks, chunks
-    rows, cols = (-(-chunks // block) * block for block in own.block)
-    return min(rows, target.shape[0]), min(cols, target.shape[1])

@@ -16,13 +16,13 @@ from rasterio.errors import RasterioIOError
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.rasters.remote.addresses import is_remote
 from osm4eo_xr.rasters.remote.attempts import attempted
+from osm4eo_xr.rasters.store_paths import split_store
 
 PathLike = str | Path
 
 NETCDF = {".nc", ".nc4", ".cdf"}
 """Suffixes of NetCDF files."""
 
-_ZARR_MARKS = ("zarr.json", ".zgroup", ".zmetadata")
 _IMAGE_SUFFIXES = {".jp2", ".nc", ".tif", ".tiff", ".vrt", ".zarr"}
 
 GDAL_OPTIONS: dict[str, Any] = {
@@ -42,7 +42,7 @@ def list_files(path: PathLike | Sequence[PathLike]) -> list[str]:
             raise InputError("no file given; give the path of a scene or of its band files")
         return paths
     folder = Path(path)
-    if not folder.is_dir() or is_zarr(folder):
+    if not folder.is_dir() or split_store(str(folder)) is not None:
         return [str(path)]
     inside = sorted(str(p) for p in folder.iterdir() if p.suffix.lower() in _IMAGE_SUFFIXES)
     if not inside:
@@ -53,14 +53,8 @@ def list_files(path: PathLike | Sequence[PathLike]) -> list[str]:
 
 
 def is_store(path: str) -> bool:
-    """Whether a path is a Zarr store or a NetCDF file."""
-    here = Path(path)
-    return here.suffix.casefold() in NETCDF or here.suffix == ".zarr" or is_zarr(here)
-
-
-def is_zarr(folder: Path) -> bool:
-    """Whether a folder is a Zarr store."""
-    return any((folder / mark).is_file() for mark in _ZARR_MARKS)
+    """Whether a path is a NetCDF file, a Zarr store, or a group or array of one."""
+    return Path(path).suffix.casefold() in NETCDF or split_store(path) is not None
 
 
 @contextmanager

@@ -6,22 +6,29 @@ both everywhere, and its index arithmetic keeps them lazy without dask.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
-from odc.geo.geobox import GeoBox
+from odc.geo.xr import spatial_dims
 
 from osm4eo_xr.errors import InputError, extra
-from osm4eo_xr.grid import geobox_of, odc_of
-from osm4eo_xr.rasters.files import NETCDF
+from osm4eo_xr.rasters.hierarchies import (
+    AS_STORED,
+    UNREADABLE,
+    attributes_above,
+    damage,
+    open_arrays,
+    read_group,
+)
+from osm4eo_xr.rasters.store_grids import Grids
+from osm4eo_xr.rasters.store_paths import StorePath, split_store
 from osm4eo_xr.rasters.validity import Validity, cf_validity, unsigned_type
 
 if TYPE_CHECKING:
+    from odc.geo.geobox import GeoBox
     from rasterio.windows import Window
 
 _DIMS = 3  # band, y, x
@@ -37,10 +44,13 @@ class Layer:
         The value of its band coordinate or its variable's name, then its long name, if stated.
     variable : DataArray
         (y, x) digital numbers as stored, lazy; y descends.
+    grids : Grids
+        Tells where it lies.
     """
 
     labels: tuple[str, ...]
     variable: xr.DataArray
+    grids: Grids
 
     @property
     def block(self) -> tuple[int, int]:
@@ -54,7 +64,7 @@ class Layer:
     @property
     def geobox(self) -> GeoBox:
         """Its grid."""
-        return geobox_of(self.variable)
+        return self.grids.of(self.variable)
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -82,10 +92,12 @@ class ArraySource:
 
     def __init__(self, path: str) -> None:
         self._path, self._dataset = path, _open(path)
+        where = split_store(path)
+        grids = Grids(path, lambda: [] if where is None else attributes_above(where))
         self.layers = [
-            layer
+            Layer(labels, layer, grids)
             for name, variable in self._dataset.data_vars.items()
-            for layer in _layers(str(name), variable, path)
+            for labels, layer in _layers(str(name), variable, path)
         ]
         if not self.layers:
             found = ", ".join(f"{n} {v.dims}" for n, v in self._dataset.data_vars.items())
@@ -118,51 +130,38 @@ class ArraySource:
         self._dataset.close()
 
 
-@contextmanager
-def damage(path: object, what: str = "is damaged") -> Iterator[None]:
-    """Turn what Zarr, HDF5 and xarray raise on a damaged store into one line.
-
-    Their metadata are parsed by many hands: a wrong type in it comes out as any error at all.
-    """
-    try:
-        yield
-    except (InputError, MemoryError):
-        raise
-    except Exception as error:
-        if isinstance(error, OSError) and error.errno is not None:  # the disk's, not the store's
-            raise
-        reason = str(error).partition("\n")[0] or type(error).__name__
-        raise InputError(f"{path} {what}: {reason}") from error
-
-
 def store_attributes(path: str) -> dict[str, Any]:
-    """Return the attributes of a store or NetCDF file itself, undecoded."""
+    """Return the attributes of a store or NetCDF file, undecoded; those of a Zarr store's root."""
+    where = split_store(path)
+    if where is not None:
+        root = read_group(StorePath(where.root))
+        return {} if root is None else root.attributes
     with _open(path) as dataset:
         return {str(name): value for name, value in dataset.attrs.items()}
 
 
+def store_variables(path: str) -> list[dict[str, Any]]:
+    """Return the attributes of each layer of a store, as ``ArraySource`` counts them, undecoded."""
+    source = ArraySource(path)
+    try:
+        return [dict(layer.variable.attrs) for layer in source.layers]
+    finally:
+        source.close()
+
+
 def _open(path: str) -> xr.Dataset:
-    """Open a store as it is: no dask, no scaling, no decoded times."""
+    """Open a store as it is."""
+    where = split_store(path)
+    if where is not None:
+        return open_arrays(where)
     if "://" not in path and not Path(path).exists():
         raise InputError(f"no file {path}; give the path of a raster")
-    netcdf = Path(path).suffix.casefold() in NETCDF
-    if netcdf:
-        with extra("netcdf", f"reading {path}"):
-            import h5netcdf  # noqa: F401 - xarray's engine for it
-    options: Any = {"engine": "h5netcdf" if netcdf else "zarr", "chunks": None}
-    if not netcdf and "://" not in path:
-        options["consolidated"] = False  # a folder lists its arrays itself
-    with damage(path, "is no Zarr store or NetCDF-4 file of arrays"):
-        if netcdf and "://" not in path:
+    with extra("netcdf", f"reading {path}"):
+        import h5netcdf  # noqa: F401 - xarray's engine for it
+    with damage(path, UNREADABLE):
+        if "://" not in path:
             _look_at_root(path)
-        return xr.open_dataset(
-            path,
-            cache=False,
-            mask_and_scale=False,
-            decode_times=False,
-            decode_coords="all",
-            **options,
-        )
+        return xr.open_dataset(path, engine="h5netcdf", **AS_STORED)
 
 
 def _look_at_root(path: str) -> None:
@@ -176,18 +175,20 @@ def _look_at_root(path: str) -> None:
         file.attrs.get("_nc3_strict")
 
 
-def _layers(name: str, variable: xr.DataArray, path: str) -> list[Layer]:
-    """Return the bands of one variable; none if it is not a raster."""
-    spatial = odc_of(variable).spatial_dims
+def _layers(
+    name: str, variable: xr.DataArray, path: str
+) -> list[tuple[tuple[str, ...], xr.DataArray]]:
+    """Return labels and (y, x) numbers of the bands of one variable; none if it is no raster."""
+    spatial = spatial_dims(variable)
     if spatial is None or variable.ndim not in (_DIMS - 1, _DIMS) or 0 in variable.shape:
         return []
     if tuple(variable.dims[-2:]) != tuple(spatial):
         raise InputError(f"{path}: {name} has dims {variable.dims}; put {spatial} last")
     y = spatial[0]
-    if variable[y].size > 1 and variable[y][0] < variable[y][-1]:
+    if y in variable.coords and variable[y].size > 1 and variable[y][0] < variable[y][-1]:
         variable = variable.isel({y: slice(None, None, -1)})
     if variable.ndim == _DIMS - 1:
-        return [Layer(_stated(name, variable.attrs.get("long_name")), variable)]
+        return [(_stated(name, variable.attrs.get("long_name")), variable)]
     dim = variable.dims[0]
     if dim != "band" and variable.sizes[dim] > 1:
         raise InputError(
@@ -202,7 +203,7 @@ def _layers(name: str, variable: xr.DataArray, path: str) -> list[Layer]:
     told = np.ravel(variable.attrs.get("long_name", [])).tolist()  # a list, as rioxarray writes it
     others = told if len(told) == len(labels) else [None] * len(labels)
     pairs = zip(labels, others, strict=True)
-    return [Layer(_stated(*pair), variable[i]) for i, pair in enumerate(pairs)]
+    return [(_stated(*pair), variable[i]) for i, pair in enumerate(pairs)]
 
 
 def _stated(*labels: object) -> tuple[str, ...]:

@@ -19,6 +19,7 @@ from osm4eo_xr.rasters.files import GDAL_OPTIONS, is_store
 from osm4eo_xr.rasters.remote.addresses import is_remote
 from osm4eo_xr.rasters.remote.attempts import attempted
 from osm4eo_xr.rasters.staged import is_staged, refuse_missing
+from osm4eo_xr.rasters.store_paths import split_store
 from osm4eo_xr.rasters.stores import ArraySource
 from osm4eo_xr.rasters.validity import Validity, invalid_pixels
 
@@ -49,6 +50,9 @@ def dataset(path: str, stamp: int) -> Any:
 
 def stamp_of(path: str) -> int:
     """Return a local file's (or its zip's) modification time in ns, 0 for anything else."""
+    store = split_store(path)
+    if store is not None and store.zipped:
+        path = store.root
     local = path.removeprefix("/vsizip/{").partition("}/")[0]
     try:
         return Path(local).stat().st_mtime_ns

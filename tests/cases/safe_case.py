@@ -79,6 +79,12 @@ def classes_of() -> np.ndarray:
     return classes
 
 
+def probabilities_of() -> np.ndarray:
+    """Cloud probability at 20 m, per cent: 0 to 100 along rows."""
+    edge = EDGE // 20
+    return np.tile(np.linspace(0, 100, edge).astype(np.uint8), (edge, 1))
+
+
 def write_jp2(path: Path, values: np.ndarray, meters: int, left: int = LEFT) -> None:
     """Write a lossless JP2 at the products' place."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -127,6 +133,7 @@ def write_safe(
                 write_jp2(path, numbers_of(band, meters), meters, left)
         if level == "2A":
             write_jp2(granule / "IMG_DATA" / "R20m" / f"{stem}_SCL_20m.jp2", classes_of(), 20)
+            write_jp2(granule / "QI_DATA" / "MSK_CLDPRB_20m.jp2", probabilities_of(), 20)
         write_jp2(granule / "QI_DATA" / f"MSK_QUALIT_{bands[0]}.jp2", classes_of(), 20)
     outer, inner = _OFFSETS[level]
     listed = "".join(f'<{inner} band_id="{i}">{v}</{inner}>' for i, v in (offsets or {}).items())

@@ -33,6 +33,9 @@ _IMAGE = re.compile(
     r"(?:^|/)GRANULE/(?P<granule>[^/]+)/IMG_DATA/(?:R\d\dm/)?[^/]*?"
     r"_(?P<band>B\w\w|SCL)(?:_(?P<meters>\d\d)m)?\.jp2$"
 )
+_PROBABILITY = re.compile(
+    r"(?:^|/)GRANULE/(?P<granule>[^/]+)/QI_DATA/MSK_CLD(?P<band>PRB)_(?P<meters>\d\d)m\.jp2$"
+)
 _TILE = re.compile(r"_T(\d\d[A-Z]{3})_")
 
 
@@ -64,7 +67,8 @@ class SafeProduct:
     processed : str
         When it was processed, ISO 8601; empty if that is not said.
     images : dict of (str, str) to str
-        What GDAL opens, by tile ("33UUU") and band id or "SCL"; of several the finest.
+        What GDAL opens, by tile ("33UUU") and band id, "SCL" or "PRB" (cloud probability); of
+        several the finest.
     """
 
     name: str
@@ -151,7 +155,12 @@ def _product_of(
 
 
 def safe_bands(
-    product: SafeProduct, *, tile: str | None, offset: float | None, resampling: str
+    product: SafeProduct,
+    *,
+    tile: str | None,
+    scale: float | None,
+    offset: float | None,
+    resampling: str,
 ) -> list[Band]:
     """Describe the product's bands (finest file each) with the scaling of its metadata.
 
@@ -161,8 +170,9 @@ def safe_bands(
         From ``read_product``.
     tile : str, optional
         Which tile; needed if the product holds several.
-    offset : float, optional
-        The caller's offset (reflectance) in place of the metadata's.
+    scale, offset : float, optional
+        The caller's words (unit: reflectance per digital number, reflectance) in place of the
+        metadata's.
     resampling : str
         GDAL's method for bands that are not on the target grid.
     """
@@ -180,15 +190,17 @@ def safe_bands(
         raise InputError(f"{product.name} has no band file (.jp2); download the whole product")
     look = cache(lambda: darkest(list(bands.values())[::-1]))
     return [
-        replace(band, scaling=_scaling(product, band_id, offset, look))
+        replace(band, scaling=_scaling(product, band_id, scale, offset, look))
         for band_id, band in bands.items()
     ]
 
 
-def _scaling(product: SafeProduct, band_id: str, offset: float | None, look: Look) -> Scaling:
+def _scaling(
+    product: SafeProduct, band_id: str, scale: float | None, offset: float | None, look: Look
+) -> Scaling:
     if offset is None:
         offset = settle_offset(product_evidence(product, band_id), look)
-    return Scaling(1 / product.quantification, offset)
+    return Scaling(1 / product.quantification if scale is None else scale, offset)
 
 
 def product_evidence(product: SafeProduct, band_id: str) -> Evidence:
@@ -229,6 +241,18 @@ def class_band(product: SafeProduct, *, tile: str | None) -> Band:
     return replace(band, name=CLASS_BAND, scaling=Scaling(1.0))
 
 
+def probability_band(product: SafeProduct, *, tile: str | None) -> Band:
+    """Describe the product's cloud probability."""
+    path = product.images.get((_tile_of(product, tile), "PRB"))
+    if path is None:
+        raise InputError(
+            f"{product.name} (level {product.level}) has no cloud probability; only products of "
+            f"level 2A have one, in QI_DATA/MSK_CLDPRB_20m.jp2"
+        )
+    (band,) = bands_of_file(path, resampling="nearest", nodata=None)
+    return replace(band, name="cld", scaling=Scaling(1.0))
+
+
 def _listing(root: Path) -> tuple[list[str], str]:
     """Return the names inside a folder or zip, and what GDAL puts before them."""
     if root.is_dir():
@@ -255,7 +279,7 @@ def _images(names: list[str], prefix: str) -> dict[tuple[str, str], str]:
     """Return the finest image of each tile and band."""
     finest: dict[tuple[str, str], tuple[int, str]] = {}
     for name in names:
-        match = _IMAGE.search(name)
+        match = _IMAGE.search(name) or _PROBABILITY.search(name)
         tile = match and _TILE.search(f"_{match['granule']}_")
         if match and tile:
             key = tile[1], match["band"].upper()

@@ -143,8 +143,8 @@ def test_what_is_no_whole_product_is_refused(tmp_path: Path) -> None:
     assert "neither a folder nor a whole zip" in refusal(tmp_path / "half.zip")
     first = write_safe(tmp_path, "1C", "02.04", bands=("B04",))
     assert "level 1C) has no scene classification" in refusal(first, mask=CLOUD_CLASSES)
-    with pytest.raises(InputError, match="leave out names, scale and nodata"):
-        oxr.open_scene(first, scale=1e-4)
+    with pytest.raises(InputError, match="leave names= and nodata= out"):
+        oxr.open_scene(first, nodata=0)
     metadata = first / "MTD_MSIL1C.xml"
     text = metadata.read_text()
     metadata.write_text(text.replace("QUANTIFICATION_VALUE", "OTHER"))

@@ -1,0 +1,65 @@
+"""Described bands as one lazy (band, y, x) scene on one grid."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import xarray as xr
+from odc.geo.geobox import GeoBox
+
+from osm4eo_xr.errors import InputError
+from osm4eo_xr.grid import georeference
+from osm4eo_xr.imagery.plausibility import name_files
+from osm4eo_xr.imagery.reader import Band, SceneReader
+from osm4eo_xr.imagery.scene_grid import grid_over
+from osm4eo_xr.rasters.validity import in_words
+from osm4eo_xr.rasters.warp import plan_warp, refuse_apart
+from osm4eo_xr.rasters.windows import lazy_array
+
+
+def scene_of_bands(
+    bands: Sequence[Band], geobox: GeoBox | Literal["native"] | None, chunks: int
+) -> xr.DataArray:
+    """Return the lazy (band, y, x) scene of some bands on a grid (see ``open_scene``)."""
+    if chunks < 1:
+        raise InputError(f"chunks={chunks} is not a positive number of pixels; give e.g. 1024")
+    target = _target_of(bands, geobox)
+    warps = tuple(plan_warp(b.geobox, target, b.resampling) for b in bands)
+    refuse_apart(warps, name_files([b.path for b in bands]))
+    reader = SceneReader(tuple(bands), target, warps)
+    rows, cols = _chunk_shape(bands, target, chunks)
+    data = lazy_array(reader, (len(bands), rows, cols))
+    return georeference(
+        data,
+        target,
+        dims=("band", "y", "x"),
+        coords={"band": [b.name for b in bands]},
+        attrs={
+            "units": "1",
+            "long_name": "reflectance",
+            "nodata": float("nan"),
+            "validity": in_words(b.validity for b in bands),
+        },
+        name="reflectance",
+    )
+
+
+def _target_of(bands: Sequence[Band], geobox: GeoBox | Literal["native"] | None) -> GeoBox:
+    """Return the grid that the caller asks for."""
+    if isinstance(geobox, GeoBox):
+        return geobox
+    if geobox == "native":
+        return min((b.geobox for b in bands), key=lambda g: abs(g.resolution.x * g.resolution.y))
+    if geobox is not None:
+        raise InputError(f"geobox={geobox!r} is not a grid; give a GeoBox, 'native' or nothing")
+    return grid_over(b.geobox for b in bands)
+
+
+def _chunk_shape(bands: Sequence[Band], target: GeoBox, chunks: int) -> tuple[int, int]:
+    """Return rows and columns per chunk; whole blocks where a file's grid is the target."""
+    own = next((b for b in bands if b.geobox == target), None)
+    if own is None:
+        return chunks, chunks
+    rows, cols = (-(-chunks // block) * block for block in own.block)
+    return min(rows, target.shape[0]), min(cols, target.shape[1])
