@@ -9,5 +9,6 @@ What others may use:
 - ``engines``: where stackstac and odc-stac find each band
 - ``item_form``: what items may hold
 - ``acquisitions``, ``footprints``: when and where items are, which of them count once
+- ``product_assets``: EOPF stores, groups and arrays as assets
 - ``items``: ``read_items``: items of a file, and what each says of its assets
 """

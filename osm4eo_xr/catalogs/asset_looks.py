@@ -15,12 +15,13 @@ from rasterio.errors import RasterioIOError
 from osm4eo_xr.catalogs.assets import asset_of
 from osm4eo_xr.catalogs.footprints import touching
 from osm4eo_xr.catalogs.items import Items, asked_band, asset_keys, class_key, read_items
+from osm4eo_xr.catalogs.product_assets import asset_scaling
 from osm4eo_xr.errors import InputError, InputWarning
-from osm4eo_xr.imagery.offsets import Look, item_scaling
 from osm4eo_xr.imagery.plausibility import darkest, judge_band, middle_numbers, report
 from osm4eo_xr.imagery.reader import read_bands
 
 if TYPE_CHECKING:
+    from osm4eo_xr.imagery.offsets import Look
     from osm4eo_xr.imagery.reader import Band
 
 _NAMED = 5  # items in a message
@@ -121,7 +122,7 @@ def _finding(asked: tuple[Any, ...]) -> tuple[str, Any] | None:
     item, keys, name, scale, offset = asked
     for band in _bands(item, name, keys[name]):
         look = look_at_assets(item, keys)
-        scaling = item_scaling(item, keys[name], scale=scale, offset=offset, look=look)
+        scaling = asset_scaling(item, keys[name], name, scale=scale, offset=offset, look=look)
         values = middle_numbers(band) * scaling.scale + scaling.offset
         found = judge_band(values, integer=np.dtype(band.dtype).kind in "iu")
         if found is not None:

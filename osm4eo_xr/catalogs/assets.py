@@ -18,6 +18,7 @@ import numpy as np
 from odc.geo.geobox import GeoBox
 from rasterio.errors import RasterioIOError
 
+from osm4eo_xr.catalogs.product_assets import digital_band, is_product
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.imagery.lossy_nodata import WITNESSES, with_witnesses
 from osm4eo_xr.imagery.products.band_files import bands_of_file
@@ -69,7 +70,9 @@ class Asset:
 def _by_itself(asset: Asset, resampling: str, headers: dict[Asset, Band]) -> Band:
     """Describe an asset's band by its own file and by the item."""
     alone = replace(asset, witnesses=())
-    if alone not in headers:
+    if alone not in headers and is_product(asset.href):
+        headers[alone] = digital_band(asset.href, asset.name, resampling)
+    elif alone not in headers:
         found = bands_of_file(asset.href, resampling=resampling, nodata=None, stated=asset.nodata)
         headers[alone] = replace(found[0], name=asset.name, scaling=Scaling(1.0))
     return headers[alone]
@@ -105,8 +108,11 @@ def item_nodata(item: Mapping[str, Any], key: str) -> tuple[float, ...]:
 
     They stand in ``raster:bands`` (raster extension 1), in ``bands`` or the asset itself (STAC
     1.1), or in the item's properties. A Sentinel-2 product always has 0 and 65535 (SATURATED).
+    EOPF stores say it themselves.
     """
     asset = item["assets"][key]
+    if is_product(asset["href"]):
+        return ()
     places = (
         *asset.get("raster:bands", [])[:1],
         *asset.get("bands", [])[:1],

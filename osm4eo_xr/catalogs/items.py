@@ -16,6 +16,7 @@ from shapely.geometry import mapping
 from osm4eo_xr.catalogs.acquisitions import newest, when
 from osm4eo_xr.catalogs.footprints import footprint
 from osm4eo_xr.catalogs.item_form import check_item, items_of, links_of
+from osm4eo_xr.catalogs.product_assets import with_arrays
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.imagery.bands import SENTINEL2_BANDS, common_name
 from osm4eo_xr.names import check_name
@@ -110,6 +111,7 @@ def _plain(item: Item) -> dict[str, Any]:
                 f"path or items with a self link"
             )
         asset["href"] = href
+    tree["assets"] = with_arrays(tree["assets"])
     return tree
 
 
@@ -181,8 +183,10 @@ def pixel_size(key: str, asset: Mapping[str, Any]) -> float:
 
 def class_key(item: Mapping[str, Any], asset: str, *, allow_missing: bool) -> dict[str, str]:
     """Return the key of the classification."""
+    wanted = asset.casefold()
     for key in item["assets"]:
-        if key.casefold() == asset.casefold():
+        # EOPF's items call it SCL_20m; ``with_arrays`` finds product/scl
+        if _METERS.sub("", key.casefold().rpartition("/")[2]).rstrip("_") == wanted:
             return {"classes": key}
     if not allow_missing:
         raise InputError(

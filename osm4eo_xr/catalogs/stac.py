@@ -23,13 +23,13 @@ from osm4eo_xr.catalogs.items import (
     read_items,
     slim,
 )
+from osm4eo_xr.catalogs.product_assets import asset_scaling
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.grid import georeference
 from osm4eo_xr.imagery.clouds.masks import mask_clouds
 from osm4eo_xr.imagery.clouds.opening import OpenedMethod, bands_needed
 from osm4eo_xr.imagery.compositing import block_side, composite
 from osm4eo_xr.imagery.lossy_nodata import WITNESSES
-from osm4eo_xr.imagery.offsets import item_scaling
 from osm4eo_xr.imagery.reflectance import Scaling
 from osm4eo_xr.rasters.windows import lazy_array
 
@@ -119,8 +119,8 @@ def stack_items(
         look = look_at_assets(item, key)
         for b, name in enumerate(names):
             if name in key:
-                scalings[t][b] = item_scaling(
-                    item, key[name], scale=scale, offset=offset, look=look
+                scalings[t][b] = asset_scaling(
+                    item, key[name], name, scale=scale, offset=offset, look=look
                 )
     cube = _load(
         [slim(item, found) for item, found in zip(chosen, assets, strict=True)],

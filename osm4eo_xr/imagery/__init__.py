@@ -1,8 +1,9 @@
-"""Satellite products as lazy cubes of reflectance: files, SAFE, clouds, composites.
+"""Satellite products as lazy cubes of reflectance: files, SAFE, EOPF, clouds, composites.
 
 What others may use:
 
-- ``scenes``: ``open_scene``, ``open_safe``, ``open_safe_classes``: products to lazy scenes
+- ``scenes``: ``open_scene``: files and products to lazy scenes
+- ``products``: a folder: ``open_product`` and what products and band files say of themselves
 - ``clouds``: a folder: ``mask_clouds`` takes clouds and their shadows out
 - ``compositing``: ``composite``: many observations to one
 - ``plausibility``: ``check_scene``, ``places_of``, ``darkest``: a look at numbers

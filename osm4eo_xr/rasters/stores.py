@@ -140,6 +140,15 @@ def store_attributes(path: str) -> dict[str, Any]:
         return {str(name): value for name, value in dataset.attrs.items()}
 
 
+def store_names(path: str) -> list[str]:
+    """Return the first label of each layer of a store, in the same order as ``ArraySource``."""
+    source = ArraySource(path)
+    try:
+        return list(source.descriptions)
+    finally:
+        source.close()
+
+
 def store_variables(path: str) -> list[dict[str, Any]]:
     """Return the attributes of each layer of a store, as ``ArraySource`` counts them, undecoded."""
     source = ArraySource(path)

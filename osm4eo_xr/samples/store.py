@@ -11,7 +11,7 @@ import xarray as xr
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.files import replaced
 from osm4eo_xr.progress import with_bars
-from osm4eo_xr.rasters.stores import damage
+from osm4eo_xr.rasters.hierarchies import damage
 
 STORE_CHUNK = 64
 """Samples per chunk: 2.6 MB of image at 32 x 32 pixels and 10 bands."""

@@ -2,7 +2,10 @@
 
 What others may use:
 
-- ``safe``: ``read_product``, ``safe_bands``, ``class_band``: SAFE folders and zips
+- ``opening``: ``open_product`` (also ``open_safe``), ``open_product_classes``,
+  ``open_cloud_probability``: products to lazy scenes and the layers beside them
+- ``safe``: SAFE folders and zips
+- ``eopf``: ``is_eopf``, ``read_eopf``, ``eopf_bands``, ``array_paths``: EOPF stores, zips and parts
 - ``band_files``: ``read_bands_of``, ``bands_of_file``, ``choose_bands``: files to described bands
 - ``origins``: ``settle_numbers``, ``level_of``: what lies around loose band files
 """

@@ -36,7 +36,7 @@ from osm4eo_xr.imagery.products.band_files import bands_of_file
 from osm4eo_xr.imagery.reflectance import DN_SCALE, Scaling
 from osm4eo_xr.rasters.hierarchies import read_group
 from osm4eo_xr.rasters.store_paths import StorePath, split_store
-from osm4eo_xr.rasters.stores import store_variables
+from osm4eo_xr.rasters.stores import store_names, store_variables
 
 if TYPE_CHECKING:
     from osm4eo_xr.imagery.reader import Band
@@ -214,6 +214,22 @@ def _band_groups(where: StorePath) -> list[str]:
     if len(names) > len(_REFLECTANCE):
         return [where.within(where.inside)]
     return [where.within(group) for group in resolutions(where, _REFLECTANCE)]
+
+
+def array_paths(where: StorePath) -> list[str]:
+    """Return the paths of a product's arrays that are bands, and of its scene classification.
+
+    Of each the finest; of a group inside the store what it holds.
+    """
+    groups = _band_groups(where)
+    if not where.inside:
+        groups += [where.within(group) for group in resolutions(where, _CLASSES)[:1]]
+    found: dict[str, str] = {}
+    for group in groups:
+        for name in store_names(group):
+            if common_name(name) or name == "scl":
+                found.setdefault(name, f"{group}/{name}")
+    return list(found.values())
 
 
 def resolutions(where: StorePath, names: tuple[str, ...]) -> list[str]:

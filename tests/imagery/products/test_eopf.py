@@ -12,7 +12,6 @@ import xarray as xr
 import zarr
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from rasterio.errors import RasterioIOError
 
 import osm4eo_xr as oxr
 from osm4eo_xr.errors import InputError
@@ -63,11 +62,8 @@ def test_format_3_whose_root_alone_says_where_it_lies_is_the_same(
     safe: Path, tmp_path: Path, expected: xr.DataArray
 ) -> None:
     modern = write_eopf(safe, tmp_path, version=3, chunks=240)
-    scene = oxr.open_scene(modern).compute()
-    mask = np.isnan(expected.values) & ~np.isnan(scene.values)
-    assert mask.mean() < 0.1
-    np.testing.assert_array_equal(scene.values[~mask], expected.values[~mask])
-    assert {**scene.attrs, "nodata": 0} == {**expected.attrs, "nodata": 0}
+    scene = oxr.open_product(modern, mask=CLOUD_CLASSES, dilation=1)
+    xr.testing.assert_identical(scene.compute(), expected)
 
 
 @pytest.mark.usefixtures("no_compute")
@@ -223,7 +219,7 @@ def test_damaged_metadata_and_chunks_are_named(small: Path, tmp_path: Path) -> N
     chunk = path / REFLECTANCE / "r10m" / "b04" / "0.0"
     whole = oxr.open_product(path, bands=["red"], **NATIVE)
     chunk.write_bytes(chunk.read_bytes()[:40])
-    with pytest.raises(RasterioIOError, match=r"r10m: b04 is damaged \("):
+    with pytest.raises(InputError, match="r10m is damaged: "):
         whole.compute()
     attributes = path / REFLECTANCE / "r10m" / "b04" / ".zattrs"
     attributes.write_text(attributes.read_text()[:-20])
