@@ -13,8 +13,8 @@ from osm4eo_xr.imagery.clouds.detector import BANDS
 from osm4eo_xr.imagery.clouds.masks import mask_clouds
 from osm4eo_xr.imagery.clouds.rule import NEEDED
 from osm4eo_xr.imagery.plausibility import name_files
-from osm4eo_xr.imagery.products.safe import is_safe, read_product
-from osm4eo_xr.imagery.scenes import open_safe_classes, open_scene
+from osm4eo_xr.imagery.products.opening import open_product_classes, product_level
+from osm4eo_xr.imagery.scenes import open_scene
 from osm4eo_xr.rasters.files import list_files
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def open_clear_scene(
     path, bands
         As in ``open_scene``. Bands that the method needs beyond those are read, used and left out.
     method, dilation
-        As in ``mask_clouds``; "scl" takes SAFE products of level 2A.
+        As in ``mask_clouds``; "scl" takes SAFE and EOPF products of level 2A.
     level : str
         Of the reflectance, where no product tells it.
     **numbers
@@ -54,11 +54,11 @@ def open_clear_scene(
         As ``open_scene`` and ``mask_clouds``, or if "scl" is asked for and there is none.
     """
     one = path if isinstance(path, str | Path) else path[0] if len(path) == 1 else None
-    product = read_product(one) if one is not None and is_safe(one) else None
-    known = product.level if product else level
+    product = None if one is None else product_level(one)
+    known = product or level
     asked = list(METHOD_BANDS if bands is None else bands)
     names = [common_name(b) for b in asked]
-    more = [b for b in bands_needed(method, known if product else "") if b not in names]
+    more = [b for b in bands_needed(method, product or "") if b not in names]
     wanted = [*asked, *more] if bands is not None or more else None
     scene = open_scene(path, bands=wanted, **numbers)
     if method == "scl":
@@ -66,10 +66,10 @@ def open_clear_scene(
             where = one or name_files([str(p) for p in list_files(path)])
             raise InputError(
                 f"{where} has no scene classification",
-                expected="a SAFE product of level 2A to mask clouds by 'scl'",
+                expected="a SAFE or EOPF product of level 2A to mask clouds by 'scl'",
                 advice="mask by 'threshold'",
             )
-        classes = open_safe_classes(one, geobox=geobox_of(scene), chunks=scene.data.chunksize[1])
+        classes = open_product_classes(one, geobox=geobox_of(scene), chunks=scene.data.chunksize[1])
         return mask_clouds(scene, classes, dilation=dilation)
     told: Any = known or None
     clear = mask_clouds(scene, method=method, dilation=dilation, level=told)

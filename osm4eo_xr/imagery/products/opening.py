@@ -55,6 +55,11 @@ def is_product(path: PathLike) -> bool:
     return is_eopf(path) or is_safe(path)
 
 
+def product_level(path: PathLike) -> str | None:
+    """Return the level of a product, "" if nothing tells it; None for what is no product."""
+    return _read(path).level if is_product(path) else None
+
+
 def open_product(
     path: PathLike,
     *,
