@@ -19,8 +19,8 @@ Sources of the bounds: over land, water, snow and clouds Sentinel-2's surface re
 within -0.01 and 2 but for single pixels (the scenes of the tests among them); offsets are -0.1, and
 digital number 0 is no data, so that -0.1 is the least that an offset can make.
 
-``open_scene`` and ``open_product`` look at the middle of a band or two, as they open headers. A whole
-scene is looked at by ``check_scene``, which the commands and country runs call before they work.
+``open_scene`` looks at the middle of a band or two, as it opens headers. A whole scene is looked at
+by ``check_scene``, which the commands and country runs call before they work.
 """
 
 from __future__ import annotations

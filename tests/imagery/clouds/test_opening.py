@@ -44,7 +44,9 @@ def test_classes_of_a_product_mask_it(level_2a: Path) -> None:
 def test_what_has_no_classes_or_no_level_is_refused(level_2a: Path) -> None:
     files = [str(p) for p in sorted(level_2a.rglob("*_10m.jp2"))]
     assert files
-    with pytest.raises(InputError, match="has no scene classification; expected a SAFE product"):
+    with pytest.raises(
+        InputError, match="has no scene classification; expected a SAFE or EOPF product"
+    ):
         open_clear_scene(files, "scl")
     opened = open_clear_scene(files, "threshold", level="1C", geobox="native")
     assert "level 1C" in opened.attrs["clouds"]
