@@ -9,6 +9,9 @@ from pathlib import Path
 DEMO_BANDS = ("B02", "B03", "B04", "B05", "B06", "B07", "B08", "B8A", "B11", "B12")
 """The method's ten bands, in the order of a scene."""
 
+DEMO_TIME = "2017-02-16T10:21:01Z"
+"""When the scene was seen, as its files' names say."""
+
 _HERE = Path(__file__).parent
 
 

@@ -20,8 +20,10 @@ from osm4eo_xr.background import do_ahead
 from osm4eo_xr.cluster.clusters import open_cluster
 from osm4eo_xr.cogs.cog import write_cog
 from osm4eo_xr.cogs.levels import compile_overviews
-from osm4eo_xr.demo import attribution, demo_osm_path, demo_scene_paths
+from osm4eo_xr.demo import DEMO_TIME, attribution, demo_osm_path, demo_scene_paths
 from osm4eo_xr.errors import MissingExtraError
+from osm4eo_xr.imagery.clouds.masks import mask_clouds
+from osm4eo_xr.imagery.clouds.rule import CloudRule
 from osm4eo_xr.imagery.scenes import open_scene
 from osm4eo_xr.inference.prediction import classify, read_throughput
 from osm4eo_xr.inference.worker import compile_inference
@@ -44,6 +46,8 @@ if TYPE_CHECKING:
     from osm4eo_xr.training.settings import TrainSettings
 
 _CHUNK = 512
+_MARGIN = 5  # pixels around clouds that are hazy still
+_CONIFERS = 0.12  # nir of pine forests under the sun of February; what is darker lies in shadow
 _OVERLAP = 64  # pixels that the two tiles of the mosaic step share
 _PACKAGES = ("dask", "distributed", "xarray", "rasterio", "jax", "flax", "optax")
 
@@ -117,13 +121,14 @@ def run_demo(
     # Done by the time that labels are written and a model is trained.
     do_ahead(compile_overviews, compile_inference, compile_sieve)
     demo, legend = _Demo(out, seed), default_legend()
-    with demo.step("ten bands of two resolutions → scene"):
-        scene = open_scene(demo_scene_paths(), chunks=_CHUNK)[:, window[0], window[1]]
+    with demo.step("ten bands of two resolutions → scene without clouds"):
+        scene = _clear(open_scene(demo_scene_paths(), chunks=_CHUNK))[:, window[0], window[1]]
         # Later steps read the ground several times; a COG spares them decoding JP2 and warping.
         scene = demo.write_scene(scene)
     with demo.step("OpenStreetMap → labels"):
         polygons = read_landuse(demo_osm_path(), legend)
-        labels = demo.write(rasterize_labels(polygons, scene), "labels.tif")
+        seen = scene.notnull().all("band")
+        labels = demo.write(rasterize_labels(polygons, scene).where(seen, 0), "labels.tif")
     with demo.step("scene + labels → samples"):
         samples = _draw(demo, scene, labels, per_class)
     with demo.step("samples → model"):
@@ -138,6 +143,13 @@ def run_demo(
     (out / "report.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     _print(demo, network, forest)
     return report
+
+
+def _clear(scene: xr.DataArray) -> xr.DataArray:
+    """Return the scene without clouds and shadows; level 1C has no classification to tell them."""
+    rule = CloudRule(dark=_CONIFERS)
+    timed = scene.assign_attrs(date=DEMO_TIME)
+    return mask_clouds(timed, method="threshold", level="1C", rule=rule, dilation=_MARGIN)
 
 
 def _forest(samples: xr.Dataset, seed: int) -> AccuracyReport | None:

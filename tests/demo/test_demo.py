@@ -12,6 +12,7 @@ from PIL import Image
 from rio_cogeo.cogeo import cog_validate
 
 import osm4eo_xr as oxr
+from osm4eo_xr.demo import demo_scene_paths
 from osm4eo_xr.demo.run import run_demo
 from osm4eo_xr.training.fit import DEMO_SAMPLES
 
@@ -69,6 +70,20 @@ def test_the_map_holds_a_class_wherever_the_scene_has_data(demo: Any) -> None:
     classified = oxr.open_raster(demo[0] / "classified.tif")
     valid = np.isfinite(scene.to_numpy()).all(axis=0)
     np.testing.assert_array_equal(classified.to_numpy() > 0, valid)
+
+
+def test_clouds_have_no_label_no_sample_and_no_class(demo: Any) -> None:
+    out, _ = demo
+    whole = oxr.open_scene(demo_scene_paths(), bands=["blue"])[:, CUT[0], CUT[1]].to_numpy()[0]
+    scene = oxr.open_scene(out / "scene.tif", bands=["blue"], geobox="native").to_numpy()[0]
+    clouds = np.isnan(scene) & np.isfinite(whole)
+    assert 0.05 < clouds.mean() < 0.3
+    assert whole[clouds].mean() > whole[~clouds & np.isfinite(whole)].mean() + 0.01
+    for name in ("labels", "classified", "sieved", "mosaic"):
+        assert not oxr.open_raster(out / f"{name}.tif").to_numpy()[clouds].any()
+    samples = oxr.open_samples(out / "samples.zarr").compute()
+    unseen = samples["image"].isnull().any("band").to_numpy()
+    assert not samples["label"].to_numpy()[unseen].any()
 
 
 def test_the_report_scores_network_and_forest_on_the_same_pixels(demo: Any) -> None:
