@@ -25,6 +25,9 @@ WINOGRAD_WIDTHS = (3, 5)
 _LAYERS_PER_BLOCK = 9  # depth = 9 n + 2: three stages of n bottlenecks of three layers
 
 
+_WIDEST = 2**16  # channels; beyond, sizes of arrays no longer fit
+
+
 @dataclass(frozen=True)
 class NetSettings:
     """Shape of the network.
@@ -70,8 +73,10 @@ class NetSettings:
 
     def __post_init__(self) -> None:
         for name in ("bands", "classes", "width", "decoder"):
-            if getattr(self, name) < 1:
-                raise InputError(f"{name} is {getattr(self, name)}; give 1 or more")
+            if not 1 <= getattr(self, name) <= _WIDEST:
+                raise InputError(
+                    f"{name} is {getattr(self, name)}; give 1 or more, up to {_WIDEST:,}"
+                )
         if self.depth < _LAYERS_PER_BLOCK + 2 or (self.depth - 2) % _LAYERS_PER_BLOCK:
             raise InputError(f"depth {self.depth} is not 9 n + 2; give 11, 20, 29, 38 or so on")
         if self.mode not in ("dense", "window"):

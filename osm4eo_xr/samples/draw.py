@@ -43,6 +43,7 @@ __all__ = ["draw_samples", "sample_counts"]
 
 _MERGED_AT_ONCE = 16
 _SHARE_SLACK = 1e-6
+_LONGEST_BLOCK = 2**24  # pixels, as rasters
 
 
 @dataclass(frozen=True)
@@ -250,6 +251,8 @@ def _plan(
     gap = patch * resolution if gap is None else gap
     margin = max(0, int(np.ceil(gap / resolution / 2)))
     edge = round(block / resolution)
+    if edge > _LONGEST_BLOCK:
+        raise InputError(f"block is {block:g}", expected=f"at most {_LONGEST_BLOCK * resolution:g}")
     if edge < patch + 2 * margin:
         raise InputError(
             f"block {block:g} is too small for windows of {patch * resolution:g} that stay "

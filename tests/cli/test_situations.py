@@ -88,6 +88,7 @@ REFUSED = [
     ("a box the wrong way round", COMPOSITE.replace("10 51", "11 51"), None, "bounds (11.0"),
     ("a least area without end", f"{EXTRACT} --min-area inf", None, "min_area is inf"),
     ("a tolerance without end", f"{EXTRACT} --simplify inf --vector w.gpkg", None, "simplify is"),
+    ("a block beyond all maps", f"{SAMPLES} --block 99999999999999999999", None, "block is 1e+20"),
     ("shares of more than all", f"{SAMPLES} --fractions 0.9 0.3 0.3", None, "1 in all"),
     ("an item without assets", COMPOSITE, text("i.json", '{"type": "Feature", "id": "a"}'), "None"),
     ("a number as items", COMPOSITE, text("i.json", "5"), "i.json is 'int'"),

@@ -219,6 +219,7 @@ def test_schedules_are_those_of_the_settings() -> None:
     ("changes", "message"),
     [
         ({"epochs": 0}, "epochs is 0; give 1 or more"),
+        ({"width": 10**20}, "width is 1000.*up to 65,536"),
         ({"depth": 12}, "depth 12 is not 9 n"),
         ({"optimizer": "sgd"}, "optimizer 'sgd' is unknown; give adamw, nadam"),
         ({"label_smoothing": 1.0}, "label_smoothing is 1.0; give 0 to below 1"),
