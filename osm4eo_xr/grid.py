@@ -237,6 +237,12 @@ def spatial_coords(geobox: GeoBox) -> dict[str, xr.DataArray]:
     return {str(k): v for k, v in coords.items()}
 
 
+def first_pixel(geobox: GeoBox) -> tuple[int, int]:
+    """Return row and column of a grid's first pixel, counted from where the CRS is 0, 0."""
+    affine = geobox.affine
+    return round(affine.f / affine.e), round(affine.c / affine.a)
+
+
 def crs_name(crs: Any) -> str:
     """Return what to call a CRS in a message: its EPSG code, or its name where it has none."""
     if crs is None:

@@ -6,13 +6,18 @@ import dataclasses
 import json
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from osm4eo_xr.country.context import Country, Piece, Progress, Tile
 from osm4eo_xr.country.scenes.fetching import fetched_folder, wanted_of
 from osm4eo_xr.country.tile_checks import compare_tiles, look_at_tile
 from osm4eo_xr.files import replace_text
+from osm4eo_xr.grid import same_grid
 
+if TYPE_CHECKING:
+    from odc.geo.geom import BoundingBox
+
+_PLACE = ("files", "stac", "tile", "bounds", "bounds_crs")  # what says where a tile lies
 _TIMES = ("samples_per_second", "waiting")  # of an epoch; no two runs have the same
 
 
@@ -105,6 +110,30 @@ def scene_hash(run: Country, tile: Tile) -> str:
     if tile.source.mask_clouds:
         told += [source[name] for name in ("mask_clouds", "clouds", "level")]
     return run.key_of("files", run.hash_of(*tile.files), told)
+
+
+def neighbors_of(run: Country, tile: Tile, margin: int) -> list[Tile]:
+    """Return the tiles of the same day and kind of imagery within ``margin`` pixels of a tile."""
+    box = run.boxes[tile.id]
+    near = box.boundingbox.buffered(margin * abs(box.resolution.x), margin * abs(box.resolution.y))
+    return [
+        other
+        for other in run.tiles
+        if other is not tile
+        and _kind(other) == _kind(tile)
+        and same_grid(box, run.boxes[other.id])
+        and _meet(near, run.boxes[other.id].boundingbox)
+    ]
+
+
+def _meet(a: BoundingBox, b: BoundingBox) -> bool:
+    return a.left < b.right and b.left < a.right and a.bottom < b.top and b.bottom < a.top
+
+
+def _kind(tile: Tile) -> tuple[str, dict[str, Any]]:
+    """Return the day of a tile, and all that its table says but where it lies."""
+    told = dataclasses.asdict(tile.source)
+    return tile.date, {k: v for k, v in told.items() if k not in _PLACE}
 
 
 def _labels(run: Country) -> list[Piece]:

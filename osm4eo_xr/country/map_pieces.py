@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from osm4eo_xr.country.context import PROBABILITIES, Country, Opener, Piece, Progress, Tile
-from osm4eo_xr.country.learning import labels_key, scene_hash
+from osm4eo_xr.country.learning import labels_key, neighbors_of, scene_hash
+from osm4eo_xr.errors import InputError
 from osm4eo_xr.names import check_name
 from osm4eo_xr.places.countries import EDITION
 
@@ -36,7 +37,8 @@ def map_pieces(run: Country, learned: str, before: list[Piece]) -> tuple[list[Pi
     """
     given = run.settings.labels is not None
     ground = _label_mosaic(run, [p for p in before if p.kind == "labels"]) if given else None
-    made = [_classified(run, tile, learned) for tile in run.tiles]
+    hashes, margin = {t.id: scene_hash(run, t) for t in run.tiles}, _margin(run)
+    made = [_classified(run, tile, learned, hashes, margin) for tile in run.tiles]
     if ground is not None:
         made.append(ground)
     known = _known_key(run, ground, before)
@@ -111,25 +113,60 @@ def _outputs(run: Country) -> list[str]:
     return ["classes", *(name for name, wanted in more.items() if wanted)]
 
 
-def _classified(run: Country, tile: Tile, learned: str) -> Piece:
+def _margin(run: Country) -> int | None:
+    """Return how many pixels around its own the model sees; None if tiles stay alone.
+
+    A model that scales each scene by its own range gives tiles of one scene different numbers.
+    """
+    from osm4eo_xr.models.model import load_model
+
+    try:
+        model = load_model(run.model_path)
+    except InputError:  # it is still to come, and with it the keys
+        return None
+    return model.footprint.halo if model.normalization.kind == "fixed" else None
+
+
+def _classified(
+    run: Country, tile: Tile, learned: str, hashes: dict[str, str], margin: int | None
+) -> Piece:
     settings, names = run.settings.classify, _outputs(run)
     path = run.out / "classified" / f"{tile.id}.tif"
     outputs = (path, *(_beside(run, tile, name) for name in names[1:]))
+    around = None if margin is None else neighbors_of(run, tile, margin)
     how = (settings.engine, settings.dtype, names, tile.date)
-    key = run.key_of("classify", learned, scene_hash(run, tile), how)
+    seen = None if around is None else [hashes[t.id] for t in around]
+    key = run.key_of("classify", learned, hashes[tile.id], how, seen)
     pixels, size = run.pixels_of(tile), run.bytes_of(tile)
-    work = partial(_make_classified, run, tile, path)
+    work = partial(_make_classified, run, tile, path, around)
     layers = len(names) + (len(run.legend.ids) - 1) * ("probabilities" in names)
     return Piece("classified", tile.id, key, outputs, work, None, pixels, size, pixels * layers)
 
 
-def _make_classified(run: Country, tile: Tile, path: Path, progress: Progress | None) -> None:
+def _make_classified(
+    run: Country, tile: Tile, path: Path, around: list[Tile] | None, progress: Progress | None
+) -> None:
+    """Classify a tile, with what its neighbors show around it."""
+    try:
+        _write_classified(run, tile, path, around, progress)
+    except OSError as error:
+        if error.errno is not None or not around:  # of the disk, or of the tile itself
+            raise
+        # A neighbor that cannot be read is told by its own piece. Once it is replaced, this tile's
+        # key is another.
+        _write_classified(run, tile, path, [], progress)
+
+
+def _write_classified(
+    run: Country, tile: Tile, path: Path, around: list[Tile] | None, progress: Progress | None
+) -> None:
     from osm4eo_xr.cogs.cog_set import one_pass
     from osm4eo_xr.inference.prediction import classify
     from osm4eo_xr.models.model import load_model
 
     model, settings = load_model(run.model_path), run.settings.classify
     how: Any = {"engine": settings.engine, "dtype": settings.dtype}
+    how["around"] = None if around is None else [run.open_scene(t) for t in around]
     maps = classify(run.open_scene(tile), model, outputs=_outputs(run), **how)
     with one_pass(maps, path, run.legend) as made:
         for name, raster in made.items():

@@ -25,6 +25,16 @@ class Tiles:
     rows: int
     cols: int
 
+    @property
+    def count(self) -> tuple[int, int]:
+        """Blocks along each axis."""
+        return -(-self.shape[0] // self.rows), -(-self.shape[1] // self.cols)
+
+    @property
+    def chunks(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """Chunks of a raster of whole blocks, before it is cut to its shape."""
+        return (self.rows,) * self.count[0], (self.cols,) * self.count[1]
+
 
 def plan_tiles(shape: tuple[int, int], *, target: int, least: int, step: int) -> Tiles:
     """Cut a raster into equal blocks of about ``target`` pixels along each axis.

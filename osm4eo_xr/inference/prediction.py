@@ -22,9 +22,10 @@ from osm4eo_xr.errors import InputError
 from osm4eo_xr.grid import geobox_of, georeference
 from osm4eo_xr.inference.blocks import Tiles, plan_tiles, read_tiles
 from osm4eo_xr.inference.program import OUTPUTS, Plan
+from osm4eo_xr.inference.surroundings import Placed, cut_to, place_of, read_around, rows_ahead
 from osm4eo_xr.inference.throughput import LEDGER, Throughput
 from osm4eo_xr.inference.worker import ModelSource, classify_block
-from osm4eo_xr.legend import PROBABILITY_NO_DATA, PROBABILITY_SCALE
+from osm4eo_xr.legend import NO_DATA, PROBABILITY_NO_DATA, PROBABILITY_SCALE
 from osm4eo_xr.models.model import Model, load_model, model_to_bytes
 from osm4eo_xr.networks.settings import EngineName
 
@@ -53,6 +54,7 @@ def classify(
     dtype: Literal["auto", "float32", "bfloat16"] = ...,
     engine: EngineName = ...,
     center: Literal["original-train", "original-predict"] | int | None = ...,
+    around: Sequence[xr.DataArray] | None = ...,
 ) -> xr.DataArray: ...
 @overload
 def classify(
@@ -64,6 +66,7 @@ def classify(
     dtype: Literal["auto", "float32", "bfloat16"] = ...,
     engine: EngineName = ...,
     center: Literal["original-train", "original-predict"] | int | None = ...,
+    around: Sequence[xr.DataArray] | None = ...,
 ) -> xr.Dataset: ...
 def classify(
     scene: xr.DataArray,
@@ -74,6 +77,7 @@ def classify(
     dtype: Literal["auto", "float32", "bfloat16"] = "auto",
     engine: EngineName = "auto",
     center: Literal["original-train", "original-predict"] | int | None = None,
+    around: Sequence[xr.DataArray] | None = None,
 ) -> xr.DataArray | xr.Dataset:
     """Classify a scene; lazy.
 
@@ -104,6 +108,11 @@ def classify(
         Window mode: index of the classified pixel along each axis of a window, in place of the
         model's. The original trained on rows r-5 … r+6 of its 12-pixel windows (index 5) and
         predicted on r-6 … r+5 (index 6); columns alike.
+    around : sequence of DataArray, optional
+        Scenes of the same grid, unit and bands: what the network sees beyond the scene's edges
+        and where it has no data, from the first that has it. Blocks then lie on the grid of the
+        CRS, so that maps of scenes that touch fit without a seam; an empty one lays them so too.
+        Probabilities may differ in the last of 250 steps where blocks have other shapes.
 
     Returns
     -------
@@ -116,7 +125,7 @@ def classify(
     ------
     InputError
         If the scene has no grid, lacks a band, or is in another unit than the model takes; if
-        a dense model is given a center.
+        a dense model is given a center; if scenes around lie on another grid.
 
     Examples
     --------
@@ -139,9 +148,19 @@ def classify(
     data = _bands(scene, model)
     middle = _center(model, center)
     margin = model.footprint_at(middle).halo
-    tiles = _tiles(data, model, margin, tile)
+    ahead = (0, 0) if around is None else rows_ahead(geobox, _step(model, tile))
+    tiles = _tiles(data, model, margin, tile, ahead)
     plan = _plan(model, names, tiles, margin, middle, dtype, engine)
-    layers = _classify_tiles(data, model, tiles, plan)
+    scaling = _scaling(data, model)
+    if around is None:
+        blocks = read_tiles(data, tiles, margin)
+        layers = _classify_blocks(blocks, model, tiles, plan, scaling)
+    else:
+        others = [_placed(scene, geobox, model, ahead) for scene in around]
+        blocks = read_around([Placed(data, *ahead), *others], tiles, margin)
+        layers = _classify_blocks(blocks, model, tiles, plan, scaling)
+        empty = [NO_DATA if name == "classes" else PROBABILITY_NO_DATA for name in plan.outputs]
+        layers = cut_to(layers, data, ahead, empty)
     result = _label(layers, names, model, geobox)
     if model.net.mode == "window":
         for each in result.values():
@@ -176,24 +195,29 @@ def _read_ledger(reset: bool) -> Throughput:  # noqa: FBT001 - sent to workers b
     return LEDGER.read(reset=reset)
 
 
-def _classify_tiles(data: da.Array, model: Model, tiles: Tiles, plan: Plan) -> da.Array:
-    """Return the stacked layers (layer, y, x) of the whole scene; lazy."""
-    with_margin, arguments = read_tiles(data, tiles, plan.margin), _model_arguments(model)
-    scaling = _scaling(data, model)
+def _classify_blocks(
+    blocks: da.Array, model: Model, tiles: Tiles, plan: Plan, scaling: Any
+) -> da.Array:
+    """Return the stacked layers (layer, y, x) of all blocks, given with their margins; lazy."""
     with annotate(**device_annotations()):  # only what runs on the device
-        blocks = da.map_blocks(
+        layers = da.map_blocks(
             classify_block,
-            with_margin,
-            *arguments,
+            blocks,
+            *_model_arguments(model),
             plan,
             scaling,
             tiles.shape,
             dtype=np.uint8,
-            chunks=((plan.layers,), *_inner_chunks(tiles)),
+            chunks=((plan.layers,), *tiles.chunks),
             meta=np.empty((0, 0, 0), np.uint8),
-            name=f"classify-{tokenize(data.name, model.digest, plan)}",
+            name=f"classify-{tokenize(blocks.name, model.digest, plan)}",
         )
-    return blocks[:, : tiles.shape[0], : tiles.shape[1]]
+    return layers[:, : tiles.shape[0], : tiles.shape[1]]
+
+
+def _placed(scene: xr.DataArray, geobox: GeoBox, model: Model, ahead: tuple[int, int]) -> Placed:
+    """Return a scene's bands, placed in rows and columns from those of the first block."""
+    return Placed(_bands(scene, model), *place_of(geobox_of(scene), geobox, ahead))
 
 
 def _check_outputs(outputs: str | Sequence[str]) -> tuple[str, ...]:
@@ -251,15 +275,25 @@ def _center(model: Model, center: str | int | None) -> int:
     return index
 
 
-def _tiles(data: da.Array, model: Model, least: int, tile: int | None) -> Tiles:
-    """Cut the scene into blocks."""
-    target = tile or (DENSE_TILE if model.net.mode == "dense" else WINDOW_TILE)
+def _step(model: Model, tile: int | None) -> int:
+    """Return what edges of blocks are multiples of."""
+    return min(_STEP, -(-_target(model, tile) // model.stride) * model.stride)
+
+
+def _target(model: Model, tile: int | None) -> int:
+    """Return the greatest edge of a block."""
+    return tile or (DENSE_TILE if model.net.mode == "dense" else WINDOW_TILE)
+
+
+def _tiles(
+    data: da.Array, model: Model, least: int, tile: int | None, ahead: tuple[int, int]
+) -> Tiles:
+    """Cut the scene, and what is ahead of it, into blocks."""
+    target = _target(model, tile)
     if target < 1:
         raise InputError(f"tile is {target} pixels", advice="give 1 or more")
-    step = min(_STEP, -(-target // model.stride) * model.stride)
-    return plan_tiles(
-        (int(data.shape[1]), int(data.shape[2])), target=target, least=least, step=step
-    )
+    shape = (int(data.shape[1]) + ahead[0], int(data.shape[2]) + ahead[1])
+    return plan_tiles(shape, target=target, least=least, step=_step(model, tile))
 
 
 def _plan(
@@ -333,13 +367,6 @@ def _scaling_of_range(low: float, high: float, bands: int) -> tuple[np.ndarray, 
     """Offset and scale that map ``low`` and ``high`` to -1 and 1."""
     half = (float(high) - float(low)) / 2 or 1.0
     return np.full(bands, float(low) + half), np.full(bands, half)
-
-
-def _inner_chunks(tiles: Tiles) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Chunks of the map before it is cut to the scene."""
-    rows = -(-tiles.shape[0] // tiles.rows)
-    cols = -(-tiles.shape[1] // tiles.cols)
-    return (tiles.rows,) * rows, (tiles.cols,) * cols
 
 
 def _label(layers: da.Array, names: tuple[str, ...], model: Model, geobox: GeoBox) -> xr.Dataset:

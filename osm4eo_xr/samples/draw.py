@@ -22,7 +22,7 @@ from odc.geo.geobox import GeoBox
 
 from osm4eo_xr.errors import InputError, check_number
 from osm4eo_xr.geodesy import meters_per_unit
-from osm4eo_xr.grid import crs_name, geobox_of, same_grid, zero_nodata
+from osm4eo_xr.grid import crs_name, first_pixel, geobox_of, same_grid, zero_nodata
 from osm4eo_xr.legend import Legend, default_legend
 from osm4eo_xr.samples.spatial_split import (
     CELL,
@@ -201,7 +201,7 @@ def _tile(name: str, scene: xr.DataArray, labels: xr.DataArray) -> _Tile:
             f"{a.resolution.x} and {crs_name(b.crs)}, {b.resolution.x}); rasterize "
             f"the labels with like=scene"
         )
-    (top_a, left_a), (top_b, left_b) = _origin(a), _origin(b)
+    (top_a, left_a), (top_b, left_b) = first_pixel(a), first_pixel(b)
     top, left = max(top_a, top_b), max(left_a, left_b)
     bottom = min(top_a + a.shape[0], top_b + b.shape[0])
     right = min(left_a + a.shape[1], left_b + b.shape[1])
@@ -217,12 +217,6 @@ def _tile(name: str, scene: xr.DataArray, labels: xr.DataArray) -> _Tile:
         top,
         left,
     )
-
-
-def _origin(geobox: GeoBox) -> tuple[int, int]:
-    """Return global row and column of a grid's first pixel."""
-    affine = geobox.affine
-    return round(affine.f / affine.e), round(affine.c / affine.a)
 
 
 def _plan(

@@ -236,8 +236,12 @@ def test_one_pass_gives_classes_confidence_and_probabilities(
     text = text.replace("size = 20", 'size = 20\nwhen = "before"\nprotected = ["water"]')
     path.write_text("fractions = [100]\n" + text + '\n[mosaic]\nrule = "confidence"\n')
     out = make(path)
-    scene = open_scene(undisturbed[0].parent / "tiles" / "T11.tif")
-    expected = classify(scene, load_model(model), outputs=["classes", "confidence"])
+    scenes = {t.stem: open_scene(t) for t in sorted(undisturbed[0].parent.glob("tiles/*.tif"))}
+    scene = scenes.pop("T11")  # touches all others
+    around = list(scenes.values())
+    expected = classify(
+        scene, load_model(model), outputs=["classes", "confidence"], around=around
+    ).compute()
     tile = read(out / "classified" / "T11.tif")
     np.testing.assert_array_equal(tile, expected["classes"])
     np.testing.assert_array_equal(

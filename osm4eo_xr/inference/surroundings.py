@@ -1,0 +1,167 @@
+"""What lies around a scene: pixels of its neighbors, where its own end.
+
+Blocks then begin at whole multiples of their step in the grid of the CRS, whatever scene they are
+of. A pixel that two scenes see with the same surroundings is computed from the same numbers at the
+same place in the network's strides, and gets the same class.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import reduce
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import dask.array as da
+import numpy as np
+
+from osm4eo_xr.errors import InputError
+from osm4eo_xr.grid import crs_name, first_pixel, same_grid
+
+if TYPE_CHECKING:
+    from odc.geo.geobox import GeoBox
+
+    from osm4eo_xr.inference.blocks import Tiles
+
+_ONE: Any = -1  # a chunk for all
+
+
+class Placed(NamedTuple):
+    """Bands (band, y, x) float32, NaN = no data, and the place of their first pixel."""
+
+    data: da.Array
+    top: int
+    left: int
+
+    @property
+    def bottom(self) -> int:
+        """Row after the last."""
+        return self.top + int(self.data.shape[1])
+
+    @property
+    def right(self) -> int:
+        """Column after the last."""
+        return self.left + int(self.data.shape[2])
+
+
+class Window(NamedTuple):
+    """Rows and columns, the ends excluded."""
+
+    top: int
+    left: int
+    bottom: int
+    right: int
+
+
+def gather(sources: Sequence[Placed], window: Window) -> da.Array:
+    """Return the pixels of a window from the first source that has them; lazy.
+
+    Parameters
+    ----------
+    sources : sequence of Placed
+        In order of preference; those that do not meet the window are not read.
+    window : Window
+        In the same rows and columns.
+
+    Returns
+    -------
+    Array (band, y, x), float32
+        NaN where no source has all its bands.
+    """
+    rows = _cuts([(s.top, s.bottom) for s in sources], window.top, window.bottom)
+    columns = _cuts([(s.left, s.right) for s in sources], window.left, window.right)
+    cells = [
+        [_cell(sources, Window(top, left, bottom, right)) for left, right in pairwise(columns)]
+        for top, bottom in pairwise(rows)
+    ]
+    return da.block(cells)
+
+
+def _cuts(spans: Sequence[tuple[int, int]], low: int, high: int) -> list[int]:
+    """Return where cells begin and end along an axis: at the edges of sources within it."""
+    inside = {edge for span in spans for edge in span if low < edge < high}
+    return [low, *sorted(inside), high]
+
+
+def _cell(sources: Sequence[Placed], cell: Window) -> da.Array:
+    """Return a rectangle that each source covers as a whole or not at all."""
+    shape = (int(sources[0].data.shape[0]), cell.bottom - cell.top, cell.right - cell.left)
+    found = [
+        s.data[:, cell.top - s.top : cell.bottom - s.top, cell.left - s.left : cell.right - s.left]
+        for s in sources
+        if s.top <= cell.top < s.bottom and s.left <= cell.left < s.right
+    ]
+    if not found:
+        return da.full(shape, np.float32("nan"), dtype=np.float32)
+    return reduce(_filled, found)
+
+
+def _filled(first: da.Array, second: da.Array) -> da.Array:
+    """Return the first where it has all bands, else the second."""
+    missing = da.isnan(first).any(axis=0)
+    return da.where(missing, second, first).astype(np.float32)
+
+
+def read_around(sources: Sequence[Placed], tiles: Tiles, margin: int) -> da.Array:
+    """Return the pixels around and in blocks that begin at row and column 0; lazy.
+
+    Like ``inference.blocks.read_tiles``, every chunk is a block with its margin.
+    """
+    tops = [k * tiles.rows for k in range(tiles.count[0])]
+    lefts = [k * tiles.cols for k in range(tiles.count[1])]
+    height, width = tiles.rows + 2 * margin, tiles.cols + 2 * margin
+    end = tops[-1] + height - margin, lefts[-1] + width - margin
+    whole = gather(sources, Window(-margin, -margin, *end))
+    return da.block(
+        [[whole[:, y : y + height, x : x + width].rechunk(_ONE) for x in lefts] for y in tops]
+    )
+
+
+def cut_to(
+    layers: da.Array, data: da.Array, ahead: tuple[int, int], empty: Sequence[int]
+) -> da.Array:
+    """Return layers of the blocks of a scene where the scene has data itself; lazy.
+
+    Parameters
+    ----------
+    layers : Array (layer, y, x), uint8
+        Of all blocks.
+    data : Array (band, y, x), float32
+        The scene.
+    ahead : tuple of int
+        Rows and columns of the blocks ahead of it.
+    empty : sequence of int
+        No-data value of each output; the last is that of all layers that follow.
+    """
+    chunks: Any = tuple(c[0] for c in layers.chunks)
+    layers = layers[:, ahead[0] :, ahead[1] :]
+    if any(ahead):
+        layers = layers.rechunk(chunks)
+    valid = da.isfinite(data).all(axis=0).rechunk(layers.chunks[1:])
+    more = int(layers.shape[0]) - len(empty)
+    fill = np.array([*empty, *([empty[-1]] * more)], np.uint8)
+    return da.where(valid, layers, fill[:, None, None])
+
+
+def rows_ahead(geobox: GeoBox, step: int) -> tuple[int, int]:
+    """Return rows and columns from the last multiple of ``step`` to a grid's first pixel."""
+    row, column = first_pixel(geobox)
+    return row % step, column % step
+
+
+def place_of(other: GeoBox, geobox: GeoBox, ahead: tuple[int, int]) -> tuple[int, int]:
+    """Return the row and column of a grid's first pixel, counted from the first block's.
+
+    Raises
+    ------
+    InputError
+        If it is not on the grid of ``geobox``.
+    """
+    if not same_grid(geobox, other):
+        raise InputError(
+            f"a scene around lies on {crs_name(other.crs)} with pixels of {other.resolution.xy}, "
+            f"shifted or unlike {crs_name(geobox.crs)} with {geobox.resolution.xy}",
+            advice="bring scenes onto one grid first",
+        )
+    here, there = first_pixel(geobox), first_pixel(other)
+    return there[0] - here[0] + ahead[0], there[1] - here[1] + ahead[1]
