@@ -55,11 +55,14 @@ class Wanted:
         Common names.
     classes : bool
         Whether it reads the scene classification.
+    corners : bool
+        Whether it looks at the first and the last pixel, as ``leave_out_unreadable`` does.
     """
 
     geobox: GeoBox
     bands: tuple[str, ...]
     classes: bool
+    corners: bool = False
 
     def keys(self, item: Mapping[str, Any]) -> dict[str, str]:
         """Return the keys of the item's assets by band; the classification is ``classes``."""
@@ -163,7 +166,7 @@ def _windows(item: Mapping[str, Any], wanted: Wanted) -> dict[str, tuple[list[Re
             )
         how = "nearest" if name == "classes" else "cubic"
         band = asset_of(item, key, name, others).band(how, {})
-        ground = _ground(band, wanted.geobox, how)
+        ground = _ground(band, wanted, how)
         for near in (band, *band.witnesses):
             ratio = factor(band.geobox, near.geobox) or 1
             near_key = key if near is band else others[near.name]
@@ -175,13 +178,16 @@ def _windows(item: Mapping[str, Any], wanted: Wanted) -> dict[str, tuple[list[Re
     return found
 
 
-def _ground(band: Band, target: GeoBox, resampling: str) -> list[Rectangle]:
+def _ground(band: Band, wanted: Wanted, resampling: str) -> list[Rectangle]:
     """Return the windows of a band that a composite on a grid reads."""
+    target = wanted.geobox
     whole = (slice(0, target.shape[0]), slice(0, target.shape[1]))
     window = plan_warp(band.geobox, target, resampling).source_window(*whole)
     height, width = band.geobox.shape
     rows, cols = middle_window(band)
     found = [(rows.start, rows.stop, cols.start, cols.stop)]
+    if wanted.corners:
+        found += [(0, 1, 0, 1), (height - 1, height, width - 1, width)]
     if window is not None:
         rows, cols = window
         found.append(
@@ -262,7 +268,8 @@ def _read_record(path: Path, wanted: Wanted) -> dict[str, Any]:
 
 def _grid_text(wanted: Wanted) -> str:
     box = wanted.geobox
-    return f"{box.crs} {tuple(box.shape)} {tuple(box.affine)[:6]} {wanted.bands} {wanted.classes}"
+    read = (wanted.bands, wanted.classes, wanted.corners)
+    return f"{box.crs} {tuple(box.shape)} {tuple(box.affine)[:6]} {read}"
 
 
 def _is_whole(place: Path, key: str, seen: Mapping[str, Any]) -> bool:

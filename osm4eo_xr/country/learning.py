@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from osm4eo_xr.country.context import Country, Piece, Progress, Tile
-from osm4eo_xr.country.scenes.fetching import fetched_folder, wanted_of
+from osm4eo_xr.country.scenes.fetching import bands_of, fetched_folder, wanted_of
 from osm4eo_xr.country.tile_checks import compare_tiles, look_at_tile
 from osm4eo_xr.files import replace_text
 from osm4eo_xr.grid import same_grid
@@ -51,7 +51,7 @@ def _make_scene(run: Country, tile: Tile, progress: Progress | None) -> None:
 
     source, box, wanted = tile.source, run.boxes[tile.id], wanted_of(run, tile)
     items = with_copies(read_items(run.base / source.stac), wanted, fetched_folder(run, tile))
-    bands = wanted.bands
+    bands = bands_of(tile)
     numbers: Any = {"scale": source.scale, "offset": source.offset}
     check_items(items, box, bands, **numbers)
     made = composite_items(

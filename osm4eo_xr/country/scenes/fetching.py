@@ -66,10 +66,24 @@ class _Job:
 
 def wanted_of(run: Country, tile: Tile) -> Wanted:
     """Return what a tile's composite reads of each item."""
+    from osm4eo_xr.catalogs.items import asked_band
     from osm4eo_xr.catalogs.staging import Wanted
+    from osm4eo_xr.imagery.clouds.opening import bands_needed
 
-    source = tile.source
-    return Wanted(run.boxes[tile.id], tuple(source.bands or BANDS), classes=source.clouds >= 0)
+    source, method = tile.source, tile.source.mask_clouds or "scl"
+    masked, bands = source.clouds >= 0, bands_of(tile)
+    looked = [b for b in bands_needed(method) if b not in map(asked_band, bands)] if masked else []
+    return Wanted(
+        run.boxes[tile.id],
+        tuple(asked_band(b) for b in (*bands, *looked)),
+        classes=masked and method == "scl",
+        corners=source.skip_unreadable,
+    )
+
+
+def bands_of(tile: Tile) -> tuple[str, ...]:
+    """Return the bands of a tile's composite."""
+    return tuple(tile.source.bands or BANDS)
 
 
 def fetched_folder(run: Country, tile: Tile) -> Path:
