@@ -59,6 +59,7 @@ from .maps.known_ground import provenance_of as provenance_of
 from .maps.layers import extract_layer as extract_layer
 from .maps.layers import fraction as fraction
 from .maps.polygons import to_vector as to_vector
+from .maps.seams import seam_certificate as seam_certificate
 from .models.keras_import import import_keras as import_keras
 from .models.model import Model as Model
 from .models.model import load_model as load_model
@@ -159,6 +160,7 @@ __all__ = [
     "run_country",
     "sample_counts",
     "save_model",
+    "seam_certificate",
     "sieve",
     "stack_classes",
     "stack_items",
