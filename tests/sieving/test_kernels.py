@@ -1,5 +1,7 @@
 """The sieve's kernels one by one, beside SciPy's regions, unions and plain Python."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -34,7 +36,8 @@ def pixel_labels(values: np.ndarray, mask: np.ndarray | None, diagonal: int) -> 
     structure = np.ones((3, 3)) if diagonal else None
     found, count = np.full(values.shape, NONE), 0
     for value in set(values[takes_part].tolist()):
-        numbered, n = scipy_label(takes_part & (values == value), structure)
+        both: Any = scipy_label(takes_part & (values == value), structure)
+        numbered, n = both
         found[numbered > 0] = numbered[numbered > 0] + count
         count += n
     _, first = np.unique(found[found != NONE], return_index=True)
