@@ -65,7 +65,9 @@ def workplace(path: str | Path) -> Iterator[Path]:
     """
     path = real_place(path)
     if not path.parent.is_dir():
-        raise InputError(f"no folder {path.parent} to write {path.name} into; make it first")
+        raise InputError(
+            f"no folder {path.parent} to write {path.name} into", advice="make it first"
+        )
     sweep(path)
     owner = f"{socket.gethostname()}-{os.getpid()}-"
     with _passing_folder(f".{path.name}{_PART}{owner}", path.parent) as folder:

@@ -85,7 +85,7 @@ def target_geobox(
     degrees = bounds_crs != crs and CRS(bounds_crs).geographic
     wraps = degrees and -180 <= right < left <= 180 and right + 360 - left < 180  # noqa: PLR2004
     if not (all(map(math.isfinite, bounds)) and (left < right or wraps) and bottom < top):
-        raise InputError(f"bounds {bounds} are empty; give left < right and bottom < top")
+        raise InputError(f"bounds {bounds} are empty", advice="give left < right and bottom < top")
     if not (math.isfinite(resolution) and resolution > 0):
         raise InputError(f"resolution is {resolution}", expected="a pixel size above 0")
     left, bottom, right, top = project_bounds(bounds, bounds_crs, crs)
@@ -116,8 +116,8 @@ def geobox_of(raster: xr.DataArray | xr.Dataset) -> GeoBox:
     name = getattr(raster, "name", None) or "raster"
     if not isinstance(geobox, GeoBox) or geobox.crs is None:
         raise InputError(
-            f"{name!s} has no CRS or no regular x/y grid; assign one, "
-            f'for example with odc.geo: da.odc.assign_crs("EPSG:3035")'
+            f"{name!s} has no CRS or no regular x/y grid",
+            advice='assign one, for example with odc.geo: da.odc.assign_crs("EPSG:3035")',
         )
     return geobox
 

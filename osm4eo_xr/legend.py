@@ -162,7 +162,7 @@ class Legend:
 
     def __post_init__(self) -> None:
         if not self.classes:
-            raise InputError(f"legend {self.name!r} has no class; give a [[class]] table")
+            raise InputError(f"legend {self.name!r} has no class", advice="give a [[class]] table")
         for attribute in ("id", "clc", "slug", "name"):
             counts = Counter(getattr(c, attribute) for c in self.classes)
             twice = [value for value, n in counts.items() if n > 1]
@@ -175,7 +175,8 @@ class Legend:
             check_name(c.slug, f"legend {self.name!r}: slug")
             if not NO_DATA < c.id <= _MAX_ID:
                 raise InputError(
-                    f"legend {self.name!r}: class {c.name!r} has id {c.id}; use 1 to {_MAX_ID}"
+                    f"legend {self.name!r}: class {c.name!r} has id {c.id}",
+                    advice=f"use 1 to {_MAX_ID}",
                 )
         _check_rules(self)
 
@@ -395,6 +396,7 @@ def _check_rules(legend: Legend) -> None:
         if other is not rule:
             names = legend.by_id[other.class_id].slug, legend.by_id[rule.class_id].slug
             raise InputError(
-                f"legend {legend.name!r}: tag {rule.tag} is claimed twice, by {names[0]} and by "
-                f"{names[1]}; keep one"
+                f"legend {legend.name!r}: tag {rule.tag} is claimed twice, by {names[0]} and "
+                f"by {names[1]}",
+                advice="keep one",
             )

@@ -37,10 +37,10 @@ def check_name(name: object, what: str) -> str:
     'A west'
     """
     if not isinstance(name, str):
-        raise InputError(f"{what} {name!r} is not text; give a name in quotes")
+        raise InputError(f"{what} {name!r} is not text", advice="give a name in quotes")
     fault = _fault(name)
     if fault:
-        raise InputError(f"{what} {name!r} {fault}; give a plain name such as 'A west'")
+        raise InputError(f"{what} {name!r} {fault}", advice="give a plain name such as 'A west'")
     return name
 
 

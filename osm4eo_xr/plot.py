@@ -250,7 +250,9 @@ def training_curves(history: Mapping[str, Sequence[float]], *, title: str = "") 
     scores = {k: v for k, v in history.items() if "loss" not in k}
     panels = [(label, p) for label, p in (("loss", losses), ("score", scores)) if p]
     if not panels:
-        raise InputError("an empty training history has no curves; train for at least one epoch")
+        raise InputError(
+            "an empty training history has no curves", advice="train for at least one epoch"
+        )
     figure = _figure((5.0 * len(panels), 3.6))
     for axis, (label, curves) in zip(
         np.atleast_1d(figure.subplots(1, len(panels))), panels, strict=True

@@ -62,13 +62,15 @@ def read_vector(
     """
     path = Path(path)
     if not path.exists():
-        raise InputError(f"no {what} {path}; give a vector file")
+        raise InputError(f"no {what} {path}", advice="give a vector file")
     try:
         frame = _read(path, what, layer, option)
     except InputError:
         raise
     except (RuntimeError, ValueError, OSError) as error:  # as GDAL, Arrow and pandas put it
-        raise InputError(f"cannot read {what} {path}: {error}; give a vector file") from None
+        raise InputError(
+            f"cannot read {what} {path}: {error}", advice="give a vector file"
+        ) from None
     return frame if hasattr(frame, "geom_type") else _placed(frame, f"{what} {path}")
 
 
@@ -146,8 +148,9 @@ def _check_degrees(lon: np.ndarray, lat: np.ndarray, pair: tuple[str, str], name
     if far.size:
         x, y = lon[far[0]], lat[far[0]]
         raise InputError(
-            f"{name}: {pair[0]} {x:g} and {pair[1]} {y:g} in row {far[0]} are no longitude and "
-            f"latitude; give degrees, or a vector file with a CRS"
+            f"{name}: {pair[0]} {x:g} and {pair[1]} {y:g} in row {far[0]} are no longitude "
+            "and latitude",
+            advice="give degrees, or a vector file with a CRS",
         )
 
 

@@ -128,5 +128,7 @@ def _of_split(samples: xr.Dataset, split: str) -> xr.Dataset:
     """Return the samples of one split, read."""
     positions = read_split(samples, SPLITS.index(split))
     if not len(positions):
-        raise InputError(f"the sample set has no sample in {split}; draw with a share for {split}")
+        raise InputError(
+            f"the sample set has no sample in {split}", advice=f"draw with a share for {split}"
+        )
     return samples.isel(sample=positions).compute()

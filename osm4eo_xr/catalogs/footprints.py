@@ -29,7 +29,7 @@ def touching(items: list[dict[str, Any]], geobox: GeoBox) -> list[dict[str, Any]
         If the grid has no CRS, or no item touches it.
     """
     if geobox.crs is None:
-        raise InputError("the target grid has no CRS; build it with target_geobox")
+        raise InputError("the target grid has no CRS", advice="build it with target_geobox")
     ground = _box(project_bounds(geobox.boundingbox.bbox, geobox.crs, _DEGREES))
     places = [footprint(item) for item in items]
     _warn_of_placeless([i["id"] for i, p in zip(items, places, strict=True) if p is None])
@@ -37,8 +37,9 @@ def touching(items: list[dict[str, Any]], geobox: GeoBox) -> list[dict[str, Any]
     if not near:
         known = shapely.union_all([p for p in places if p is not None])
         raise InputError(
-            f"no item touches the grid: items cover lon/lat {_rounded(known.bounds)}, the grid "
-            f"{_rounded(ground.bounds)}; choose items of that place"
+            f"no item touches the grid: items cover lon/lat {_rounded(known.bounds)}, the "
+            f"grid {_rounded(ground.bounds)}",
+            advice="choose items of that place",
         )
     return near
 

@@ -47,7 +47,9 @@ def read_items(items: Items) -> list[dict[str, Any]]:
     """
     found = [_plain(item) for item in _each(items)]
     if not found:
-        raise InputError("no STAC item given; give items or the path of a catalog that has some")
+        raise InputError(
+            "no STAC item given", advice="give items or the path of a catalog that has some"
+        )
     return newest(sorted(found, key=lambda item: (when(item), item["id"])))
 
 
@@ -72,9 +74,13 @@ def _items_of_file(path: Path) -> list[Mapping[str, Any]]:
     try:
         tree = json.loads(path.read_text(encoding="utf-8"))
     except OSError:
-        raise InputError(f"no STAC file {path}; give the path of a catalog or item") from None
+        raise InputError(
+            f"no STAC file {path}", advice="give the path of a catalog or item"
+        ) from None
     except ValueError as error:
-        raise InputError(f"{path} is not JSON: {error}; give a STAC catalog or item") from None
+        raise InputError(
+            f"{path} is not JSON: {error}", advice="give a STAC catalog or item"
+        ) from None
     if isinstance(tree, list):
         return tree
     kind = tree.get("type") if isinstance(tree, dict) else type(tree).__name__
@@ -87,7 +93,7 @@ def _items_of_file(path: Path) -> list[Mapping[str, Any]]:
         check_item(tree, str(path))
         others = [link for link in tree.get("links") or () if link.get("rel") != "self"]
         return [tree | {"links": [*others, {"rel": "self", "href": str(path)}]}]
-    raise InputError(f"{path} is {kind!r}; expected a STAC catalog, collection or item")
+    raise InputError(f"{path} is {kind!r}", expected="a STAC catalog, collection or item")
 
 
 def _plain(item: Item) -> dict[str, Any]:
@@ -107,8 +113,8 @@ def _plain(item: Item) -> dict[str, Any]:
         href = _absolute(asset["href"], here[0]) if here else _local(asset["href"])
         if not href.startswith(_REMOTE) and not Path(href).is_absolute():
             raise InputError(
-                f"item {tree['id']}: asset {key} has the relative href {href}; give the catalog's "
-                f"path or items with a self link"
+                f"item {tree['id']}: asset {key} has the relative href {href}",
+                advice="give the catalog's path or items with a self link",
             )
         asset["href"] = href
     tree["assets"] = with_arrays(tree["assets"])
@@ -142,7 +148,7 @@ def asked_band(band: str) -> str:
     name = common_name(band)
     if name is None:
         known = ", ".join(SENTINEL2_BANDS.values())
-        raise InputError(f"band {band!r} is unknown; use {known} (SCL: stack_classes)")
+        raise InputError(f"band {band!r} is unknown", advice=f"use {known} (SCL: stack_classes)")
     return name
 
 
@@ -210,7 +216,7 @@ def slim(item: Mapping[str, Any], hrefs: Mapping[str, Any]) -> dict[str, Any]:
     """
     ground = footprint(item)
     if ground is None:
-        raise InputError(f"item {item['id']} does not say where it lies; give it a bbox")
+        raise InputError(f"item {item['id']} does not say where it lies", advice="give it a bbox")
     assets = {
         name: {"href": href, "type": "image/tiff", "roles": ["data"]}
         for name, href in hrefs.items()

@@ -308,14 +308,15 @@ def _load(
     """Return reflectance (time, band, y, x) float32 with NaN, lazily."""
     if resampling not in {"nearest", "bilinear", "cubic", "average"}:
         raise InputError(
-            f"resampling {resampling!r} is unknown; use cubic, bilinear, nearest or average"
+            f"resampling {resampling!r} is unknown",
+            advice="use cubic, bilinear, nearest or average",
         )
     tables = {"stackstac": found_by_stackstac, "odc": found_by_odc}
     if backend not in tables:
-        raise InputError(f"backend {backend!r} is unknown; use 'stackstac' or 'odc'")
+        raise InputError(f"backend {backend!r} is unknown", advice="use 'stackstac' or 'odc'")
     present = [n for n in names if any(n in i["assets"] for i in items)]
     if not present:
-        raise InputError(f"no item has any of {', '.join(names)}; choose other bands")
+        raise InputError(f"no item has any of {', '.join(names)}", advice="choose other bands")
     found = tables[backend](items, present, geobox)
     assets = [[row.get(name) for name in names] for row in found]
     reader = CubeReader(assets, scalings, geobox, resampling, tolerant=allow_missing)

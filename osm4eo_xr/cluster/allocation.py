@@ -60,12 +60,14 @@ def open_allocation(name_or_yaml: str | Path = "local", **overrides: Any) -> Ite
     """
     site = load_site(name_or_yaml, **overrides)
     if not isinstance(site, LocalSite):
-        raise InputError(f"cluster {site.name!r} submits jobs of its own; give one of kind local")
+        raise InputError(
+            f"cluster {site.name!r} submits jobs of its own", advice="give one of kind local"
+        )
     tasks = int(os.environ.get("SLURM_NTASKS", "0")) if "SLURM_PROCID" in os.environ else 0
     if tasks < _LEAST_TASKS:
         raise InputError(
-            f"{tasks} Slurm tasks, and a scheduler, this program and a worker need one each; "
-            f"start it with srun -n {_LEAST_TASKS} or more"
+            f"{tasks} Slurm tasks, and a scheduler, this program and a worker need one each",
+            advice=f"start it with srun -n {_LEAST_TASKS} or more",
         )
     with _meeting_place(site) as folder:
         security = security_of(folder) if site.tls else None

@@ -184,7 +184,7 @@ class Site:
         _at_least("allowed_failures", self.allowed_failures, 0)
         _at_least("start_timeout", self.start_timeout, 1, "seconds")
         if not re.search(r":\d+$", self.dashboard):
-            raise InputError(f"dashboard: {self.dashboard!r}; give HOST:PORT or :PORT")
+            raise InputError(f"dashboard: {self.dashboard!r}", advice="give HOST:PORT or :PORT")
         frozen = {str(k): str(v) for k, v in self.environment.items()}
         object.__setattr__(self, "environment", MappingProxyType(frozen))
 
@@ -207,7 +207,7 @@ class LocalSite(Site):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.gpu is None and self.cpu is None:
-            raise InputError("neither gpu nor cpu workers; give at least one of the two")
+            raise InputError("neither gpu nor cpu workers", advice="give at least one of the two")
 
 
 @dataclass(frozen=True)
@@ -258,20 +258,21 @@ class BatchSite(Site):
     def __post_init__(self) -> None:
         super().__post_init__()
         if not self.groups:
-            raise InputError("neither gpu nor cpu jobs; give at least one of the two")
+            raise InputError("neither gpu nor cpu jobs", advice="give at least one of the two")
         for name in ("death_timeout", "lifetime_margin", "lost_after", "idle_after"):
             _at_least(name, getattr(self, name), 1, "seconds")
         _at_least("lifetime_stagger", self.lifetime_stagger, 0, "seconds")
         if self.gpu and not self.gpu.gpus:
-            raise InputError("gpu jobs with gpus: 0; set gpus, or call the section cpu")
+            raise InputError("gpu jobs with gpus: 0", advice="set gpus, or call the section cpu")
         if self.cpu and self.cpu.gpus:
-            raise InputError(f"cpu jobs with gpus: {self.cpu.gpus}; call the section gpu")
+            raise InputError(f"cpu jobs with gpus: {self.cpu.gpus}", advice="call the section gpu")
         for name, group in self.groups.items():
             if self.lifetime_of(group) <= 2 * self.lifetime_stagger:
                 raise InputError(
                     f"{name}: walltime of {group.walltime} s leaves no time to work after "
                     f"lifetime_margin {self.lifetime_margin} s and lifetime_stagger "
-                    f"{self.lifetime_stagger} s; raise the one or lower the others"
+                    f"{self.lifetime_stagger} s",
+                    advice="raise the one or lower the others",
                 )
 
     @property

@@ -55,8 +55,8 @@ def load_site(name_or_yaml: str | Path, **overrides: Any) -> Site:
     path = _site_path(name_or_yaml)
     if not path.is_file():
         raise InputError(
-            f"no cluster {str(name_or_yaml)!r}; give one of {', '.join(site_names())} "
-            f"or the path of a YAML file"
+            f"no cluster {str(name_or_yaml)!r}",
+            advice=f"give one of {', '.join(site_names())} or the path of a YAML file",
         )
     try:
         path.open("rb").close()  # dask passes over a file that it may not read
@@ -67,7 +67,9 @@ def load_site(name_or_yaml: str | Path, **overrides: Any) -> Site:
         reason = " ".join(str(error.__cause__ or error).split())
         raise InputError(f"{path} is not a YAML file of settings: {reason}") from None
     if not isinstance(tree, dict):
-        raise InputError(f"{path} holds no settings; start it with 'kind: slurm' or another kind")
+        raise InputError(
+            f"{path} holds no settings", advice="start it with 'kind: slurm' or another kind"
+        )
     return site_from_dict(_merged(tree, overrides), name=path.stem, source=str(path))
 
 

@@ -180,13 +180,16 @@ def _check_outputs(pieces: list[Piece], ledger: Ledger) -> None:
             other = makers.setdefault(output, piece)
             if other is not piece:
                 raise InputError(
-                    f"{other.name!r} and {piece.name!r} would both write {output}; give one of "
-                    f"them another name (name in [[layers]], tile in [[scenes]]) or leave it out"
+                    f"{other.name!r} and {piece.name!r} would both write {output}",
+                    advice=(
+                        "give one of them another name (name in [[layers]], tile in [[scenes]]) "
+                        "or leave it out"
+                    ),
                 )
             if ledger.reads(output):
                 raise InputError(
-                    f"{piece.name!r} would write {output}, which the run reads; set out in the "
-                    f"country file to another folder"
+                    f"{piece.name!r} would write {output}, which the run reads",
+                    advice="set out in the country file to another folder",
                 )
 
 
@@ -213,7 +216,8 @@ def _make_tiles(tiles: list[Piece], ledger: Ledger, watch: Watch | None) -> None
         reasons = "; ".join(f"{tile} ({reason})" for tile, reason in bad.items())
         raise InputError(
             f"{len(bad)} of {len(tiles)} tiles cannot be read: {reasons}. The other tiles are "
-            f"finished; mend what is told here and run again"
+            "finished",
+            advice="mend what is told here and run again",
         )
 
 

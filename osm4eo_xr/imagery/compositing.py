@@ -53,9 +53,11 @@ def composite(
     (0.2, 3)
     """
     if cube.dims != ("time", "band", "y", "x"):
-        raise InputError(f"cube has dims {cube.dims}, expected (time, band, y, x); transpose it")
+        raise InputError(
+            f"cube has dims {cube.dims}, expected (time, band, y, x)", advice="transpose it"
+        )
     if method not in ("medoid", "median", "best"):
-        raise InputError(f"method {method!r} is unknown; use 'medoid', 'median' or 'best'")
+        raise InputError(f"method {method!r} is unknown", advice="use 'medoid', 'median' or 'best'")
     names = [str(b) for b in cube["band"].values]
     if method == "best" and not {"red", "nir"} <= set(names):
         raise InputError(f"method 'best' needs bands red and nir; the cube has {', '.join(names)}")

@@ -23,7 +23,9 @@ def scene_of_bands(
 ) -> xr.DataArray:
     """Return the lazy (band, y, x) scene of some bands on a grid (see ``open_scene``)."""
     if chunks < 1:
-        raise InputError(f"chunks={chunks} is not a positive number of pixels; give e.g. 1024")
+        raise InputError(
+            f"chunks={chunks} is not a positive number of pixels", advice="give e.g. 1024"
+        )
     target = _target_of(bands, geobox)
     warps = tuple(plan_warp(b.geobox, target, b.resampling) for b in bands)
     refuse_apart(warps, name_files([b.path for b in bands]))
@@ -52,7 +54,9 @@ def _target_of(bands: Sequence[Band], geobox: GeoBox | Literal["native"] | None)
     if geobox == "native":
         return min((b.geobox for b in bands), key=lambda g: abs(g.resolution.x * g.resolution.y))
     if geobox is not None:
-        raise InputError(f"geobox={geobox!r} is not a grid; give a GeoBox, 'native' or nothing")
+        raise InputError(
+            f"geobox={geobox!r} is not a grid", advice="give a GeoBox, 'native' or nothing"
+        )
     return grid_over(b.geobox for b in bands)
 
 

@@ -34,9 +34,11 @@ class Scaling:
 
     def __post_init__(self) -> None:
         if not (np.isfinite(self.scale) and self.scale > 0):
-            raise InputError(f"scale {self.scale!r} is not a positive number; give 1e-4 for DN")
+            raise InputError(
+                f"scale {self.scale!r} is not a positive number", advice="give 1e-4 for DN"
+            )
         if not np.isfinite(self.offset):
-            raise InputError(f"offset {self.offset!r} is not finite; give 0 or -0.1")
+            raise InputError(f"offset {self.offset!r} is not finite", advice="give 0 or -0.1")
 
 
 def to_reflectance(numbers: np.ndarray, scaling: Scaling) -> np.ndarray:

@@ -41,7 +41,9 @@ def band_statistics(scene: xr.DataArray) -> xr.Dataset:
     (3, 0.2)
     """
     if "band" not in scene.dims:
-        raise InputError(f"scene has dims {scene.dims}; band statistics need a band dimension")
+        raise InputError(
+            f"scene has dims {scene.dims}", advice="band statistics need a band dimension"
+        )
     stacked: Any = scene.transpose("band", ...).data
     if not isinstance(stacked, da.Array):
         stacked = da.from_array(stacked)

@@ -53,7 +53,8 @@ class ModelSource:
         if model.digest != self.digest:
             raise InputError(
                 f"the model in {self.path} is {model.digest[:12]}…, the map was planned with "
-                f"{self.digest[:12]}…; plan it again or restore the folder"
+                f"{self.digest[:12]}…",
+                advice="plan it again or restore the folder",
             )
         return model
 
@@ -178,8 +179,8 @@ def classify_block(
     """
     if os.getpid() != _process:
         raise InputError(
-            "this worker was forked from a process that uses jax; start workers with the method "
-            "'spawn', which is dask's default"
+            "this worker was forked from a process that uses jax",
+            advice="start workers with the method 'spawn', which is dask's default",
         )
     engine = _engine(source, content, plan)
     block = np.ascontiguousarray(block, np.float32)

@@ -32,7 +32,9 @@ def read_boundary(
         is_frame = isinstance(boundary, gpd.GeoDataFrame)
         frame = boundary if is_frame else read_vector(boundary, "boundary", option="boundary.layer")
         if frame.crs is None:
-            raise InputError("the boundary has no CRS; set one, for example with .set_crs(4326)")
+            raise InputError(
+                "the boundary has no CRS", advice="set one, for example with .set_crs(4326)"
+            )
         shapes = _mended(frame.geometry.to_numpy())
         if frame.crs != str(target.crs):
             shapes = _short_edges(shapes, frame.crs)
@@ -41,12 +43,16 @@ def read_boundary(
         shape = shapely.union_all(shapely.make_valid(placed))
     shape = polygons_of(shape)
     if shape.is_empty:
-        raise InputError("the boundary holds no polygon; give an area, not lines or points")
+        raise InputError(
+            "the boundary holds no polygon", advice="give an area, not lines or points"
+        )
     inverse = ~target.affine
     pixels = affine_transform(shape, inverse.to_shapely())
     height, width = target.shape
     if not pixels.intersects(shapely.box(0, 0, width, height)):
-        raise InputError("the boundary and the tiles do not overlap; check its place and CRS")
+        raise InputError(
+            "the boundary and the tiles do not overlap", advice="check its place and CRS"
+        )
     return shapely.make_valid(pixels)
 
 

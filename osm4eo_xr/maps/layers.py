@@ -91,11 +91,11 @@ def extract_layer(
     """
     _check_map(class_map, threshold)
     if codes not in get_args(Codes):
-        raise InputError(f"codes={codes!r}; choose one of {', '.join(get_args(Codes))}")
+        raise InputError(f"codes={codes!r}", advice=f"choose one of {', '.join(get_args(Codes))}")
     legend = legend or default_legend()
     wanted = [layer] if isinstance(layer, str | int) else list(layer)
     if not wanted:
-        raise InputError("no layer is named; give a class such as 'water'")
+        raise InputError("no layer is named", advice="give a class such as 'water'")
     classes = sorted({legend.find(name) for name in wanted}, key=lambda c: c.id)
     if threshold is not None:
         class_map = likeliest(class_map, classes, threshold, legend)
@@ -123,11 +123,12 @@ def _check_map(class_map: xr.DataArray, threshold: float | None) -> None:
                 advice="for probabilities (class, y, x) pass {threshold}",
             )
     elif not 0 < threshold <= 1:
-        raise InputError(f"threshold={threshold}; give a probability above 0, at most 1")
+        raise InputError(f"threshold={threshold}", advice="give a probability above 0, at most 1")
     elif dims != ("class", "y", "x") or not (dtype == np.uint8 or dtype.kind == "f"):
         raise InputError(
             f"a threshold is for probabilities (class, y, x) of uint8 or float, not {dims} of "
-            f"{dtype}; leave it out for a class map"
+            f"{dtype}",
+            advice="leave it out for a class map",
         )
 
 
@@ -230,7 +231,7 @@ def fraction(
     factor = round(resolution / size)
     if factor < 1 or abs(factor * size - resolution) > _EPS * resolution:
         raise InputError(
-            f"{resolution} is not a whole multiple of the pixel size {size}; choose one"
+            f"{resolution} is not a whole multiple of the pixel size {size}", advice="choose one"
         )
     pixel_area(fine)  # a share of pixels is a share of land if they are of one size
     coarse = GeoBox.from_bbox(fine.boundingbox, resolution=resolution / unit, anchor="edge")

@@ -108,7 +108,9 @@ def seam_certificate(
     (1.0, 0.0)
     """
     if class_map.dims != ("y", "x") or class_map.dtype != np.uint8:
-        raise InputError(f"the map is {class_map.dims} of {class_map.dtype}; give (y, x) of uint8")
+        raise InputError(
+            f"the map is {class_map.dims} of {class_map.dtype}", advice="give (y, x) of uint8"
+        )
     lines = _lines(geobox_of(class_map), tiles)
     counts = _count(zero_nodata(class_map), lines)
     seams = [_seam(line, c, seed) for line, c in zip(lines, counts, strict=True)]

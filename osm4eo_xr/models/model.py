@@ -208,7 +208,7 @@ def save_model(model: Model, path: str | Path) -> Path:
     """
     path = Path(path)
     if path.exists() and not (path.is_dir() and _only_a_model(path)):
-        raise InputError(f"{path} exists and is not a model folder; give another path")
+        raise InputError(f"{path} exists and is not a model folder", advice="give another path")
     path.parent.mkdir(parents=True, exist_ok=True)
     with replaced(path) as fresh:
         fresh.mkdir()
@@ -243,7 +243,9 @@ def load_model(path: str | Path) -> Model:
     record = read_record(path)
     weights = path / WEIGHTS_FILE
     if not weights.is_file():
-        raise InputError(f"{path} has no {WEIGHTS_FILE}; give a folder written by save_model")
+        raise InputError(
+            f"{path} has no {WEIGHTS_FILE}", advice="give a folder written by save_model"
+        )
     found = hashlib.sha256(weights.read_bytes()).hexdigest()
     if found != record.get("sha256"):
         raise InputError(
@@ -306,19 +308,21 @@ def _check_counts(model: Model) -> None:
     """Refuse a model whose parts do not fit each other."""
     if len(model.bands) != model.net.bands:
         raise InputError(
-            f"{len(model.bands)} bands {model.bands} for a network of {model.net.bands}; "
-            f"name each band once"
+            f"{len(model.bands)} bands {model.bands} for a network of {model.net.bands}",
+            advice="name each band once",
         )
     if len(set(model.bands)) != len(model.bands):
-        raise InputError(f"bands {model.bands} name one twice; name each band once")
+        raise InputError(f"bands {model.bands} name one twice", advice="name each band once")
     if len(model.normalization.offset) not in (0, model.net.bands):
         raise InputError(
             f"normalization for {len(model.normalization.offset)} bands, the network has "
-            f"{model.net.bands}; give one offset and scale per band"
+            f"{model.net.bands}",
+            advice="give one offset and scale per band",
         )
     if len(model.class_ids) != model.net.classes:
         raise InputError(
-            f"{len(model.class_ids)} class ids for {model.net.classes} logits; give one per logit"
+            f"{len(model.class_ids)} class ids for {model.net.classes} logits",
+            advice="give one per logit",
         )
     strange = [i for i in model.class_ids if i != 0 and i not in model.legend.by_id]
     if strange:

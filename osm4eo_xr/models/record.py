@@ -60,14 +60,15 @@ class Normalization:
         object.__setattr__(self, "scale", tuple(float(v) for v in self.scale))
         if self.kind not in ("fixed", "scene range"):
             raise InputError(
-                f"normalization kind {self.kind!r} is unknown; give 'fixed' or 'scene range'"
+                f"normalization kind {self.kind!r} is unknown",
+                advice="give 'fixed' or 'scene range'",
             )
         if self.kind == "scene range" and (self.offset or self.scale):
             raise InputError("normalization by scene range takes no offset and no scale")
         if self.kind == "fixed" and not 0 < len(self.offset) == len(self.scale):
             raise InputError(
-                f"normalization has {len(self.offset)} offsets and {len(self.scale)} scales; "
-                f"give one of each per band"
+                f"normalization has {len(self.offset)} offsets and {len(self.scale)} scales",
+                advice="give one of each per band",
             )
         if not np.isfinite((*self.offset, *self.scale)).all() or min(self.scale, default=1.0) <= 0:
             raise InputError("normalization needs finite offsets and finite scales above 0")

@@ -288,5 +288,6 @@ def _check_shape(settings: NetSettings, shape: tuple[int, ...]) -> None:
         )
     if rows % STRIDE or cols % STRIDE:
         raise InputError(
-            f"images are {rows} x {cols} pixels; give multiples of {STRIDE} along both axes"
+            f"images are {rows} x {cols} pixels",
+            advice=f"give multiples of {STRIDE} along both axes",
         )

@@ -75,18 +75,24 @@ class NetSettings:
         for name in ("bands", "classes", "width", "decoder"):
             if not 1 <= getattr(self, name) <= _WIDEST:
                 raise InputError(
-                    f"{name} is {getattr(self, name)}; give 1 or more, up to {_WIDEST:,}"
+                    f"{name} is {getattr(self, name)}", advice=f"give 1 or more, up to {_WIDEST:,}"
                 )
         if self.depth < _LAYERS_PER_BLOCK + 2 or (self.depth - 2) % _LAYERS_PER_BLOCK:
-            raise InputError(f"depth {self.depth} is not 9 n + 2; give 11, 20, 29, 38 or so on")
+            raise InputError(
+                f"depth {self.depth} is not 9 n + 2", advice="give 11, 20, 29, 38 or so on"
+            )
         if self.mode not in ("dense", "window"):
-            raise InputError(f"mode {self.mode!r} is unknown; give 'dense' or 'window'")
+            raise InputError(f"mode {self.mode!r} is unknown", advice="give 'dense' or 'window'")
         if self.window < STRIDE or self.window % STRIDE:
-            raise InputError(f"window {self.window} is not a multiple of {STRIDE} pixels; give 12")
+            raise InputError(
+                f"window {self.window} is not a multiple of {STRIDE} pixels", advice="give 12"
+            )
         if self.kernel < 1 or self.kernel % 2 == 0:
-            raise InputError(f"kernel {self.kernel} is not odd; give 3 or 5")
+            raise InputError(f"kernel {self.kernel} is not odd", advice="give 3 or 5")
         if not 0 <= self.momentum < 1:
-            raise InputError(f"momentum {self.momentum} is outside 0 to 1; give 0.9 or 0.99")
+            raise InputError(
+                f"momentum {self.momentum} is outside 0 to 1", advice="give 0.9 or 0.99"
+            )
 
     @property
     def blocks(self) -> int:

@@ -39,7 +39,9 @@ def list_files(path: PathLike | Sequence[PathLike]) -> list[str]:
     if not isinstance(path, str | Path):
         paths = [str(p) for p in path]
         if not paths:
-            raise InputError("no file given; give the path of a scene or of its band files")
+            raise InputError(
+                "no file given", advice="give the path of a scene or of its band files"
+            )
         return paths
     folder = Path(path)
     if not folder.is_dir() or split_store(str(folder)) is not None:
@@ -47,7 +49,7 @@ def list_files(path: PathLike | Sequence[PathLike]) -> list[str]:
     inside = sorted(str(p) for p in folder.iterdir() if p.suffix.lower() in _IMAGE_SUFFIXES)
     if not inside:
         raise InputError(
-            f"folder {path} has no .tif, .vrt, .jp2, .nc or .zarr; name the scene's files"
+            f"folder {path} has no .tif, .vrt, .jp2, .nc or .zarr", advice="name the scene's files"
         )
     return inside
 
@@ -73,15 +75,15 @@ def open_image(path: str) -> Iterator[Any]:
             if source.crs is None or source.transform.is_identity:
                 beside = " (files beside it do not count at addresses)" if is_remote(path) else ""
                 raise InputError(
-                    f"{path} has no CRS or position{beside}; assign them, for example with "
-                    f"gdal_translate -a_srs EPSG:3035 -a_ullr"
+                    f"{path} has no CRS or position{beside}",
+                    advice="assign them, for example with gdal_translate -a_srs EPSG:3035 -a_ullr",
                 )
             yield source
     except UnicodeDecodeError:  # rasterio on what GDAL says of the file
         raise InputError(f"{path} is not a raster that GDAL can read: it is damaged") from None
     except RasterioIOError as error:
         if "://" not in path and not path.startswith("/vsi") and not Path(path).exists():
-            raise InputError(f"no file {path}; give the path of a raster") from None
+            raise InputError(f"no file {path}", advice="give the path of a raster") from None
         raise InputError(f"{path} is not a raster that GDAL can read: {error}") from None
 
 

@@ -85,7 +85,7 @@ def open_arrays(where: StorePath) -> xr.Dataset:
     """
     path = where.within(where.inside)
     if not where.exists:
-        raise InputError(f"no file {where.root}; give the path of a raster")
+        raise InputError(f"no file {where.root}", advice="give the path of a raster")
     with damage(path, UNREADABLE):
         store, prefix = _opened(where)
         try:

@@ -55,7 +55,9 @@ def open_raster(path: PathLike, *, chunks: int = 2048) -> xr.DataArray:
     where = str(path)
     bands = [band for band in describe_bands(where) if not band.alpha]
     if len(bands) != 1:
-        raise InputError(f"{where} has {len(bands)} bands, expected 1; open it with open_scene")
+        raise InputError(
+            f"{where} has {len(bands)} bands, expected 1", advice="open it with open_scene"
+        )
     nodata = _nodata_of(bands, 0)
     data = _lazy(bands, nodata, chunks)[0]
     return georeference(data, bands[0].geobox, attrs=_attrs(bands, nodata), name=Path(where).stem)
@@ -98,7 +100,9 @@ def open_probabilities(path: PathLike, *, chunks: int = 2048) -> xr.DataArray:
     bands = [band for band in describe_bands(where) if not band.alpha]
     names = ["".join(band.labels[:1]) for band in bands]
     if not all(names):
-        raise InputError(f"{where} does not say which class each band is; describe its bands")
+        raise InputError(
+            f"{where} does not say which class each band is", advice="describe its bands"
+        )
     nodata = _nodata_of(bands, PROBABILITY_NO_DATA)
     return georeference(
         _lazy(bands, nodata, chunks),

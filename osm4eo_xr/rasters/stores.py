@@ -164,7 +164,7 @@ def _open(path: str) -> xr.Dataset:
     if where is not None:
         return open_arrays(where)
     if "://" not in path and not Path(path).exists():
-        raise InputError(f"no file {path}; give the path of a raster")
+        raise InputError(f"no file {path}", advice="give the path of a raster")
     with extra("netcdf", f"reading {path}"):
         import h5netcdf  # noqa: F401 - xarray's engine for it
     with damage(path, UNREADABLE):
@@ -192,7 +192,7 @@ def _layers(
     if spatial is None or variable.ndim not in (_DIMS - 1, _DIMS) or 0 in variable.shape:
         return []
     if tuple(variable.dims[-2:]) != tuple(spatial):
-        raise InputError(f"{path}: {name} has dims {variable.dims}; put {spatial} last")
+        raise InputError(f"{path}: {name} has dims {variable.dims}", advice=f"put {spatial} last")
     y = spatial[0]
     if y in variable.coords and variable[y].size > 1 and variable[y][0] < variable[y][-1]:
         variable = variable.isel({y: slice(None, None, -1)})
@@ -201,8 +201,8 @@ def _layers(
     dim = variable.dims[0]
     if dim != "band" and variable.sizes[dim] > 1:
         raise InputError(
-            f"{path}: {name} has {variable.sizes[dim]} entries along {dim}; choose one, for "
-            f"example with xarray's .isel({dim}=0), and write that"
+            f"{path}: {name} has {variable.sizes[dim]} entries along {dim}",
+            advice=f"choose one, for example with xarray's .isel({dim}=0), and write that",
         )
     labels = (
         [str(v) for v in variable[dim].values] if dim in variable.coords else [""] * len(variable)

@@ -144,7 +144,9 @@ def plan_warp(source: GeoBox, target: GeoBox, resampling: str) -> Warp:
         If the resampling is unknown.
     """
     if resampling not in _RADIUS:
-        raise InputError(f"resampling {resampling!r} is unknown; use one of {', '.join(_RADIUS)}")
+        raise InputError(
+            f"resampling {resampling!r} is unknown", advice=f"use one of {', '.join(_RADIUS)}"
+        )
     height, width = target.shape
     x, y = width / 2, height / 2
     xs, ys = _pixel_transform(target, source, np.array([x, x + 1.0, x]), np.array([y, y, y + 1.0]))
@@ -166,8 +168,9 @@ def refuse_apart(warps: Sequence[Warp], where: str) -> None:
     if any(warp.source_window(rows, cols) for warp in warps):
         return
     raise InputError(
-        f"{where} does not touch the grid: it covers lon/lat {_extent(warps[0].source)}, the grid "
-        f"{_extent(target)}; choose files of that place"
+        f"{where} does not touch the grid: it covers lon/lat {_extent(warps[0].source)}, the "
+        f"grid {_extent(target)}",
+        advice="choose files of that place",
     )
 
 

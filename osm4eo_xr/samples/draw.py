@@ -176,18 +176,21 @@ def _tiles(scene: Any, labels: Any, names: Sequence[str] | None) -> list[_Tile]:
     rasters = [zero_nodata(raster) for raster in rasters]
     if not scenes or len(scenes) != len(rasters):
         raise InputError(
-            f"{len(scenes)} scenes and {len(rasters)} label rasters; give one of each per tile"
+            f"{len(scenes)} scenes and {len(rasters)} label rasters",
+            advice="give one of each per tile",
         )
     names = list(names) if names else [f"tile{i}" for i in range(len(scenes))]
     if len(names) != len(scenes):
-        raise InputError(f"{len(names)} names for {len(scenes)} tiles; name each tile once")
+        raise InputError(
+            f"{len(names)} names for {len(scenes)} tiles", advice="name each tile once"
+        )
     tiles = [_tile(*parts) for parts in zip(names, scenes, rasters, strict=True)]
     for tile in tiles[1:]:
         if not same_grid(tiles[0].geobox, tile.geobox):
             raise InputError(
                 f"tiles {tiles[0].name} and {tile.name} are on different grids "
-                f"({crs_name(tiles[0].geobox.crs)} and {crs_name(tile.geobox.crs)}); open the "
-                f"scenes on one grid"
+                f"({crs_name(tiles[0].geobox.crs)} and {crs_name(tile.geobox.crs)})",
+                advice="open the scenes on one grid",
             )
     return tiles
 
@@ -198,8 +201,8 @@ def _tile(name: str, scene: xr.DataArray, labels: xr.DataArray) -> _Tile:
     if not same_grid(a, b):
         raise InputError(
             f"scene and labels of {name} are on different grids ({crs_name(a.crs)}, "
-            f"{a.resolution.x} and {crs_name(b.crs)}, {b.resolution.x}); rasterize "
-            f"the labels with like=scene"
+            f"{a.resolution.x} and {crs_name(b.crs)}, {b.resolution.x})",
+            advice="rasterize the labels with like=scene",
         )
     (top_a, left_a), (top_b, left_b) = first_pixel(a), first_pixel(b)
     top, left = max(top_a, top_b), max(left_a, left_b)
@@ -208,7 +211,8 @@ def _tile(name: str, scene: xr.DataArray, labels: xr.DataArray) -> _Tile:
     if top >= bottom or left >= right:
         raise InputError(
             f"scene and labels of {name} do not overlap: {tuple(a.boundingbox)} and "
-            f"{tuple(b.boundingbox)}; give labels of the scene's ground"
+            f"{tuple(b.boundingbox)}",
+            advice="give labels of the scene's ground",
         )
     return _Tile(
         name,
@@ -250,7 +254,8 @@ def _plan(
     if edge < patch + 2 * margin:
         raise InputError(
             f"block {block:g} is too small for windows of {patch * resolution:g} that stay "
-            f"{gap:g} apart; give at least {(patch + 2 * margin) * resolution:g}"
+            f"{gap:g} apart",
+            advice=f"give at least {(patch + 2 * margin) * resolution:g}",
         )
     return DrawPlan(
         seed=seed,
@@ -356,14 +361,14 @@ def _check_drawn(drawn: Sequence[Drawn], legend: Legend) -> None:
     found = np.unique(np.concatenate([part.label for part in drawn]))
     if not found.size:
         raise InputError(
-            "no labeled pixel has a whole window of valid pixels inside one block; "
-            "check that the labels cover the scene, or give a smaller patch or gap"
+            "no labeled pixel has a whole window of valid pixels inside one block",
+            advice="check that the labels cover the scene, or give a smaller patch or gap",
         )
     unknown = sorted(set(found.tolist()) - set(legend.ids))
     if unknown:
         raise InputError(
-            f"labels hold class {unknown[0]}, which legend {legend.name!r} does not have; "
-            f"give the legend the labels were made with"
+            f"labels hold class {unknown[0]}, which legend {legend.name!r} does not have",
+            advice="give the legend the labels were made with",
         )
 
 

@@ -103,7 +103,7 @@ def mask_clouds(
     if method not in get_args(CloudMethod):
         raise InputError(f"method={method!r}", expected=", ".join(get_args(CloudMethod)))
     if dilation < 0:
-        raise InputError(f"dilation={dilation} is negative; give a radius in pixels")
+        raise InputError(f"dilation={dilation} is negative", advice="give a radius in pixels")
     if not 0 <= threshold <= 1:
         raise InputError(f"threshold={threshold}", expected="a probability, 0 to 1")
     if (marks is None) == (method in ("scl", "probability")):
@@ -132,7 +132,8 @@ def _checked(cube: xr.DataArray, marks: xr.DataArray | None) -> xr.DataArray:
         if dim not in marks.dims or not np.array_equal(cube[dim].values, marks[dim].values):
             raise InputError(
                 f"what marks clouds and the scene differ in {dim} ({marks.sizes.get(dim)} and "
-                f"{cube.sizes[dim]}); open both for the same items and geobox"
+                f"{cube.sizes[dim]})",
+                advice="open both for the same items and geobox",
             )
     return marks
 
@@ -155,7 +156,9 @@ def _by_classes(
 ) -> tuple[xr.DataArray, str]:
     """Return what a scene classification calls clouded, and that in words."""
     if not classes or not all(0 <= c <= _LAST_CLASS for c in classes):
-        raise InputError(f"SCL classes {list(classes)} are not in 0 to {_LAST_CLASS}; name some")
+        raise InputError(
+            f"SCL classes {list(classes)} are not in 0 to {_LAST_CLASS}", advice="name some"
+        )
     flagged = scl.isin(list(classes))
     growing = [c for c in classes if c in _GROWING]
     if dilation and growing:

@@ -84,7 +84,9 @@ def name_bands(found: list[Band], names: Sequence[str] | None) -> list[Band]:
         _refuse_landsat(found)
         return [replace(b, name=common_name(b.name) or b.name) for b in found]
     if len(names) != len(found):
-        raise InputError(f"names has {len(names)} entries for {len(found)} bands; name each band")
+        raise InputError(
+            f"names has {len(names)} entries for {len(found)} bands", advice="name each band"
+        )
     return [replace(b, name=common_name(n) or n) for b, n in zip(found, names, strict=True)]
 
 

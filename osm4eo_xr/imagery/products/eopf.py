@@ -121,7 +121,7 @@ def read_eopf(path: PathLike) -> EopfProduct:
     """
     where = split_store(str(path))
     if where is None or not where.exists:
-        raise InputError(f"no product {path}; give an EOPF store (.zarr, .zarr.zip)")
+        raise InputError(f"no product {path}", advice="give an EOPF store (.zarr, .zarr.zip)")
     root = read_group(StorePath(where.root))
     held = read_group(StorePath(where.root, "/".join(_REFLECTANCE)))
     if root is None or held is None:
@@ -199,7 +199,8 @@ def eopf_bands(
     if not found:
         raise InputError(
             f"{product.where.within(product.where.inside)} has no bands in "
-            f"{'/'.join(_REFLECTANCE)}; download the whole product"
+            f"{'/'.join(_REFLECTANCE)}",
+            advice="download the whole product",
         )
     look = cache(lambda: darkest([band for band, _ in found.values()][::-1]))
     return [

@@ -117,14 +117,16 @@ def read_product(path: PathLike) -> SafeProduct:
     found = [match for n in names if (match := _METADATA.search(n))]
     if len(found) != 1:
         raise InputError(
-            f"{path} holds {len(found)} files MTD_MSIL1C.xml or MTD_MSIL2A.xml, expected 1; give "
-            f"the .SAFE folder or the zip of one product"
+            f"{path} holds {len(found)} files MTD_MSIL1C.xml or MTD_MSIL2A.xml, expected 1",
+            advice="give the .SAFE folder or the zip of one product",
         )
     metadata = found[0].string
     try:
         tree = ET.fromstring(_read(root, metadata))  # noqa: S314 -- see the import
     except ET.ParseError as error:
-        raise InputError(f"{path}: {metadata} is no XML ({error}); download it again") from None
+        raise InputError(
+            f"{path}: {metadata} is no XML ({error})", advice="download it again"
+        ) from None
     try:
         return _product_of(tree, found[0]["level"], path, root.name, _images(names, prefix))
     except InputError:
@@ -187,7 +189,9 @@ def safe_bands(
             )
             bands[band_id] = replace(band, name=str(common_name(band_id)), validity=validity)
     if not bands:
-        raise InputError(f"{product.name} has no band file (.jp2); download the whole product")
+        raise InputError(
+            f"{product.name} has no band file (.jp2)", advice="download the whole product"
+        )
     look = cache(lambda: darkest(list(bands.values())[::-1]))
     return [
         replace(band, scaling=_scaling(product, band_id, scale, offset, look))
@@ -262,9 +266,11 @@ def _listing(root: Path) -> tuple[list[str], str]:
         with zipfile.ZipFile(root) as archive:
             return sorted(archive.namelist()), f"/vsizip/{{{root.absolute()}}}/"
     except FileNotFoundError:
-        raise InputError(f"no product {root}; give a .SAFE folder or its zip") from None
+        raise InputError(f"no product {root}", advice="give a .SAFE folder or its zip") from None
     except zipfile.BadZipFile:
-        raise InputError(f"{root} is neither a folder nor a whole zip; download it again") from None
+        raise InputError(
+            f"{root} is neither a folder nor a whole zip", advice="download it again"
+        ) from None
 
 
 def _read(root: Path, name: str) -> bytes:
@@ -310,7 +316,7 @@ def _need(tree: ET.Element, tag: str, path: Path) -> str:
     """Return the text of an element that every product has."""
     text = _text(tree, tag)
     if not text:
-        raise InputError(f"{path}: its metadata lack {tag}; download the product again")
+        raise InputError(f"{path}: its metadata lack {tag}", advice="download the product again")
     return text
 
 
@@ -321,7 +327,9 @@ def _quantification(tree: ET.Element, level: str, path: Path) -> float:
         names = ("BOA_QUANTIFICATION_VALUE", "L2A_BOA_QUANTIFICATION_VALUE")
     text = next((t for t in (_text(tree, n) for n in names) if t), None)
     if text is None:
-        raise InputError(f"{path}: its metadata lack {names[0]}; download the product again")
+        raise InputError(
+            f"{path}: its metadata lack {names[0]}", advice="download the product again"
+        )
     return float(text)
 
 
