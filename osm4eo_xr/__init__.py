@@ -9,7 +9,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from osm4eo_xr.node import prepare_environment
+from osm4eo_xr.process.node import prepare_environment
 
 prepare_environment()
 

@@ -29,7 +29,8 @@ from .cogs.cog import write_cog as write_cog
 from .country.run import plan_country as plan_country
 from .country.run import run_country as run_country
 from .errors import InputError as InputError
-from .grid import target_geobox as target_geobox
+from .geometry.grid import target_geobox as target_geobox
+from .geometry.vectors import write_vector as write_vector
 from .imagery.clouds.masks import mask_clouds as mask_clouds
 from .imagery.clouds.rule import CloudRule as CloudRule
 from .imagery.compositing import composite as composite
@@ -85,7 +86,6 @@ from .samples.store import write_samples as write_samples
 from .sieving.lazy_sieve import sieve as sieve
 from .training.fit import train as train
 from .training.settings import TrainSettings as TrainSettings
-from .vectors import write_vector as write_vector
 
 __all__ = [
     "AccuracyReport",

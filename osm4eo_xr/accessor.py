@@ -29,7 +29,7 @@ class RasterAccessor:
     Examples
     --------
     >>> import dask.array as da, osm4eo_xr as oxr, xarray as xr
-    >>> from osm4eo_xr.grid import georeference
+    >>> from osm4eo_xr.geometry.grid import georeference
     >>> box = oxr.target_geobox((4321000, 3210000, 4321640, 3210640))
     >>> class_map = georeference(da.full((64, 64), 12, dtype="uint8"), box)
     >>> water = class_map.oxr.sieve(size=16).oxr.extract("water")

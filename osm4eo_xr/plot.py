@@ -15,7 +15,7 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from osm4eo_xr.errors import InputError
-from osm4eo_xr.grid import geobox_of
+from osm4eo_xr.geometry.grid import geobox_of
 from osm4eo_xr.legend import NO_DATA, Legend, default_legend
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def quicklook(
     Examples
     --------
     >>> import numpy as np, osm4eo_xr as oxr
-    >>> from osm4eo_xr.grid import georeference
+    >>> from osm4eo_xr.geometry.grid import georeference
     >>> box = oxr.target_geobox((4321000, 3210000, 4321500, 3210300))
     >>> names = {"band": ["red", "green", "blue"]}
     >>> pixels = np.full((3, 30, 50), 0.1, dtype="float32")

@@ -10,7 +10,7 @@ import pytest
 import xarray as xr
 
 import osm4eo_xr as oxr
-from osm4eo_xr.grid import georeference
+from osm4eo_xr.geometry.grid import georeference
 
 BOX = oxr.target_geobox((4321000, 3210000, 4321960, 3210640))
 

@@ -8,7 +8,7 @@ import xarray as xr
 from PIL import Image
 
 from osm4eo_xr.errors import InputError
-from osm4eo_xr.grid import georeference, target_geobox
+from osm4eo_xr.geometry.grid import georeference, target_geobox
 from osm4eo_xr.legend import default_legend
 from osm4eo_xr.plot import confusion_matrix, quicklook, training_curves, true_color
 

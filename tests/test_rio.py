@@ -12,7 +12,7 @@ from rasterio.warp import Resampling, reproject
 from shapely.geometry import Polygon
 
 import osm4eo_xr as oxr
-from osm4eo_xr.grid import geobox_of
+from osm4eo_xr.geometry.grid import geobox_of
 from tests.cases.train_case import ground, raster
 from tests.inference.test_classify import make_model, make_scene
 

@@ -23,7 +23,7 @@ from osm4eo_xr.accuracy.sampling import (
     ratio,
 )
 from osm4eo_xr.errors import InputError
-from osm4eo_xr.geodesy import pixel_area
+from osm4eo_xr.geometry.geodesy import pixel_area
 from osm4eo_xr.legend import Legend, default_legend
 
 if TYPE_CHECKING:
@@ -132,7 +132,7 @@ def assess(
     Examples
     --------
     >>> import numpy as np, osm4eo_xr as oxr
-    >>> from osm4eo_xr.grid import georeference
+    >>> from osm4eo_xr.geometry.grid import georeference
     >>> box = oxr.target_geobox((4321000, 3210000, 4321030, 3210010))
     >>> class_map = georeference(np.array([[8, 8, 12]], dtype="uint8"), box)
     >>> labels = georeference(np.array([[8, 12, 12]], dtype="uint8"), box)

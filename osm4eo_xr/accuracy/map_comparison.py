@@ -18,8 +18,8 @@ from osm4eo_xr.accuracy.crosswalk import Crosswalk, read_crosswalk
 from osm4eo_xr.accuracy.designs.population import check_map
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.files import replace_text
-from osm4eo_xr.geodesy import pixel_area
-from osm4eo_xr.grid import geobox_of
+from osm4eo_xr.geometry.geodesy import pixel_area
+from osm4eo_xr.geometry.grid import geobox_of
 from osm4eo_xr.legend import NO_DATA, Legend, default_legend
 from osm4eo_xr.rasters.warp import Warp, plan_warp, refuse_apart
 
@@ -59,7 +59,7 @@ class MapComparison:
     Examples
     --------
     >>> import numpy as np, osm4eo_xr as oxr
-    >>> from osm4eo_xr.grid import georeference
+    >>> from osm4eo_xr.geometry.grid import georeference
     >>> box = oxr.target_geobox((4321000, 3210000, 4321020, 3210010))
     >>> old = georeference(np.array([[8, 8]], dtype="uint8"), box)
     >>> new = georeference(np.array([[8, 12]], dtype="uint8"), box)
@@ -193,7 +193,7 @@ def compare(
     Examples
     --------
     >>> import numpy as np
-    >>> from osm4eo_xr.grid import georeference, target_geobox
+    >>> from osm4eo_xr.geometry.grid import georeference, target_geobox
     >>> box = target_geobox((4_400_000, 2_700_000, 4_400_040, 2_700_010))
     >>> ours = georeference(np.array([[8, 8, 12, 5]], np.uint8), box)
     >>> theirs = georeference(np.array([[10, 40, 80, 0]], np.uint8), box)

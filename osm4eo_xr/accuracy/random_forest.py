@@ -60,7 +60,7 @@ def random_forest_report(
     Examples
     --------
     >>> import numpy as np, osm4eo_xr as oxr
-    >>> from osm4eo_xr.grid import georeference
+    >>> from osm4eo_xr.geometry.grid import georeference
     >>> box = oxr.target_geobox((4320000, 3210000, 4322000, 3212000))
     >>> pixels, bands = np.full((1, 200, 200), 0.1, dtype="float32"), {"band": ["nir"]}
     >>> scene = georeference(pixels, box, dims=("band", "y", "x"), coords=bands)

@@ -14,9 +14,9 @@ from shapely import GeometryType
 
 from osm4eo_xr.accuracy.estimators import confusion_counts
 from osm4eo_xr.errors import InputError
-from osm4eo_xr.grid import crs_name, geobox_of, same_grid, zero_nodata
+from osm4eo_xr.geometry.grid import crs_name, geobox_of, same_grid, zero_nodata
+from osm4eo_xr.geometry.vectors import read_vector
 from osm4eo_xr.legend import NO_DATA
-from osm4eo_xr.vectors import read_vector
 
 if TYPE_CHECKING:
     from geopandas import GeoDataFrame, GeoSeries

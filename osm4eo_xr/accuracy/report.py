@@ -68,7 +68,7 @@ class DesignReport:
     Examples
     --------
     >>> import numpy as np, osm4eo_xr as oxr
-    >>> from osm4eo_xr.grid import georeference
+    >>> from osm4eo_xr.geometry.grid import georeference
     >>> box = oxr.target_geobox((4400000, 2700000, 4401000, 2701000))
     >>> classes = np.repeat(np.array([8, 12], np.uint8), [90, 10])[None].repeat(100, axis=0)
     >>> class_map = georeference(classes, box)

@@ -12,7 +12,7 @@ from shapely.geometry import box, shape
 from shapely.geometry.base import BaseGeometry
 
 from osm4eo_xr.errors import InputError, InputWarning
-from osm4eo_xr.geodesy import project_bounds
+from osm4eo_xr.geometry.geodesy import project_bounds
 
 _DEGREES = "EPSG:4326"
 _NAMED = 5  # items in a message

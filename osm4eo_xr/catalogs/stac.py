@@ -25,7 +25,7 @@ from osm4eo_xr.catalogs.items import (
 )
 from osm4eo_xr.catalogs.product_assets import asset_scaling
 from osm4eo_xr.errors import InputError
-from osm4eo_xr.grid import georeference
+from osm4eo_xr.geometry.grid import georeference
 from osm4eo_xr.imagery.clouds.masks import mask_clouds
 from osm4eo_xr.imagery.clouds.opening import OpenedMethod, bands_needed
 from osm4eo_xr.imagery.compositing import block_side, composite
@@ -92,7 +92,7 @@ def stack_items(
     Examples
     --------
     >>> import numpy as np, osm4eo_xr as oxr
-    >>> from osm4eo_xr.grid import georeference
+    >>> from osm4eo_xr.geometry.grid import georeference
     >>> box = oxr.target_geobox((4320000, 3210000, 4322000, 3212000))
     >>> asset = georeference(np.full((200, 200), 2000, dtype="uint16"), box)
     >>> path = oxr.write_cog(asset, "nir.tif")
@@ -165,7 +165,7 @@ def stack_classes(
     Examples
     --------
     >>> import numpy as np, osm4eo_xr as oxr
-    >>> from osm4eo_xr.grid import georeference
+    >>> from osm4eo_xr.geometry.grid import georeference
     >>> box = oxr.target_geobox((4320000, 3210000, 4322000, 3212000))
     >>> asset = georeference(np.full((200, 200), 4, dtype="uint8"), box)
     >>> path = oxr.write_cog(asset, "scl.tif")
@@ -250,7 +250,7 @@ def composite_items(
     Examples
     --------
     >>> import numpy as np, osm4eo_xr as oxr
-    >>> from osm4eo_xr.grid import georeference
+    >>> from osm4eo_xr.geometry.grid import georeference
     >>> box = oxr.target_geobox((4320000, 3210000, 4322000, 3212000))
     >>> asset = georeference(np.full((200, 200), 2000, dtype="uint16"), box)
     >>> path = oxr.write_cog(asset, "nir.tif")

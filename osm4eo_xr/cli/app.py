@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from osm4eo_xr.cli import accuracy, labels, models, places, training, warm
+from osm4eo_xr.cli.commands import accuracy, labels, models, places, training, warm
 from osm4eo_xr.cli.console import (
     print_findings,
     print_json,
@@ -49,7 +49,7 @@ from osm4eo_xr.cli.outputs import RASTER, VECTOR, Asked, outputs
 from osm4eo_xr.cli.signals import ended_by_signals, on_signal_stays
 from osm4eo_xr.cli.spelling import Spelling
 from osm4eo_xr.errors import InputError
-from osm4eo_xr.node import address_limit, raise_open_files
+from osm4eo_xr.process.node import address_limit, raise_open_files
 from osm4eo_xr.progress import OUT, piece_bars, progress_bar, show_progress
 
 app = typer.Typer(
@@ -169,12 +169,12 @@ def classify(
     overwrite: Overwrite = False,
 ) -> None:
     """Classify a scene with a trained model."""
-    from osm4eo_xr.background import do_ahead
     from osm4eo_xr.cogs.cog_set import write_maps
     from osm4eo_xr.inference.prediction import classify as predict
     from osm4eo_xr.inference.prediction import read_throughput
     from osm4eo_xr.inference.worker import compile_inference
     from osm4eo_xr.models.model import load_model
+    from osm4eo_xr.process.background import do_ahead
 
     how: Any = {"engine": engine, "center": int(center) if center and center.isdigit() else center}
     asked = {
@@ -214,8 +214,8 @@ def sieve(
 
     The file is read twice and never held whole. Its no-data pixels (0 if it names none) stay.
     """
-    from osm4eo_xr.background import do_ahead
     from osm4eo_xr.cogs.cog import write_cog
+    from osm4eo_xr.process.background import do_ahead
     from osm4eo_xr.rasters.open import open_raster
     from osm4eo_xr.sieving.lazy_sieve import compile_sieve, watch_borders
     from osm4eo_xr.sieving.lazy_sieve import sieve as sieve_map
@@ -280,10 +280,10 @@ def extract(
     overwrite: Overwrite = False,
 ) -> None:
     """Extract one or several layers, for example water, from a class map."""
+    from osm4eo_xr.geometry.vectors import write_vector
     from osm4eo_xr.maps.layers import extract_layer
     from osm4eo_xr.maps.polygons import to_vector
     from osm4eo_xr.rasters.open import open_probabilities, open_raster
-    from osm4eo_xr.vectors import write_vector
 
     asked: Asked = [(out, RASTER), (vector, VECTOR)]
     with outputs(asked, [class_map, legend], overwrite=overwrite) as place:

@@ -11,7 +11,7 @@ from osm4eo_xr._version import __version__
 from osm4eo_xr.cli.console import print_error
 from osm4eo_xr.errors import InputError, Spell, as_argument
 from osm4eo_xr.files import full_disk
-from osm4eo_xr.node import explain
+from osm4eo_xr.process.node import explain
 
 logger = logging.getLogger(__name__)
 

@@ -104,7 +104,7 @@ def read_outline(
         return country_boundary(country, boundary, layer or "")
     if boundary is None or not layer:
         return boundary
-    from osm4eo_xr.vectors import read_vector
+    from osm4eo_xr.geometry.vectors import read_vector
 
     return read_vector(boundary, "boundary", layer=layer or "")
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.files import put, real_place, workplace
+from osm4eo_xr.geometry.vectors import VECTOR_SUFFIXES
 from osm4eo_xr.progress import OUT
-from osm4eo_xr.vectors import VECTOR_SUFFIXES
 
 
 @dataclass(frozen=True)

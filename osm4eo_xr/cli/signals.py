@@ -16,8 +16,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, NoReturn
 
-from osm4eo_xr.endings import close_all
 from osm4eo_xr.files import remove_unfinished
+from osm4eo_xr.process.endings import close_all
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 

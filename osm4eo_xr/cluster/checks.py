@@ -17,7 +17,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
-from osm4eo_xr.node import (
+from osm4eo_xr.process.node import (
     IGNORED_VARIABLES,
     KERNELS_VARIABLE,
     OWN_KERNELS,

@@ -36,10 +36,10 @@ from osm4eo_xr.cluster.security import (
 from osm4eo_xr.cluster.site import BatchSite, LocalSite, LocalWorkers, Site
 from osm4eo_xr.cluster.site_file import load_site
 from osm4eo_xr.cluster.worker import WORKER_SETUP, environment_here, expand_variables
-from osm4eo_xr.endings import last_duty
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.files import scratch_folder
-from osm4eo_xr.node import SHARED_MEMORY_ADVICE, lacks_semaphores
+from osm4eo_xr.process.endings import last_duty
+from osm4eo_xr.process.node import SHARED_MEMORY_ADVICE, lacks_semaphores
 
 __all__ = ["dashboard_url", "open_cluster"]
 

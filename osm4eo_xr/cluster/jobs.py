@@ -20,8 +20,8 @@ from distributed.core import Status
 
 from osm4eo_xr.cluster.security import PROTOCOL, WORKER_PAGES, dashboard_address, shared_security
 from osm4eo_xr.cluster.worker import WORKER_SETUP, worker_environment
-from osm4eo_xr.endings import last_duty
 from osm4eo_xr.errors import InputError, extra
+from osm4eo_xr.process.endings import last_duty
 
 if TYPE_CHECKING:
     from distributed import Security

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from osm4eo_xr.cluster.device_tasks import DEVICE_EXECUTOR
-from osm4eo_xr.node import raise_open_files
+from osm4eo_xr.process.node import raise_open_files
 
 if TYPE_CHECKING:
     from distributed import Worker

@@ -18,7 +18,7 @@ from osm4eo_xr.cogs.cog_file import Contents, colors_of, new_cog
 from osm4eo_xr.cogs.levels import BLOCK, GDAL_TYPES, Layout, LevelFiles, shrink_block
 from osm4eo_xr.cogs.sidecars import Category
 from osm4eo_xr.errors import InputError
-from osm4eo_xr.grid import geobox_of, nodata_of
+from osm4eo_xr.geometry.grid import geobox_of, nodata_of
 from osm4eo_xr.legend import Legend, default_legend
 from osm4eo_xr.progress import with_bars
 
@@ -77,7 +77,7 @@ def write_cog(
     Examples
     --------
     >>> import numpy as np, osm4eo_xr as oxr
-    >>> from osm4eo_xr.grid import georeference
+    >>> from osm4eo_xr.geometry.grid import georeference
     >>> box = oxr.target_geobox((4321000, 3210000, 4321020, 3210010))
     >>> class_map = georeference(np.array([[8, 12]], dtype="uint8"), box)
     >>> path = oxr.write_cog(class_map, "map.tif", legend=oxr.default_legend())

@@ -18,7 +18,7 @@ from osm4eo_xr._version import __version__
 from osm4eo_xr.cogs.cog import write_cog
 from osm4eo_xr.country.ledger import Ledger, key_of
 from osm4eo_xr.errors import InputError
-from osm4eo_xr.grid import crs_name, geobox_of, target_geobox
+from osm4eo_xr.geometry.grid import crs_name, geobox_of, target_geobox
 from osm4eo_xr.legend import Legend, default_legend, load_legend
 from osm4eo_xr.names import check_name
 
@@ -277,8 +277,8 @@ class Country:
 
     def outline(self) -> gpd.GeoDataFrame | Path | None:
         """Return the boundary's file, or one layer or country's rows of it."""
+        from osm4eo_xr.geometry.vectors import read_vector
         from osm4eo_xr.places.outlines import country_boundary
-        from osm4eo_xr.vectors import read_vector
 
         settings = self.settings.boundary
         if not settings.file:

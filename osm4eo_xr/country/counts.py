@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import dask.array as da
 import numpy as np
 
-from osm4eo_xr.geodesy import pixel_area
-from osm4eo_xr.grid import geobox_of
+from osm4eo_xr.geometry.geodesy import pixel_area
+from osm4eo_xr.geometry.grid import geobox_of
 from osm4eo_xr.legend import NO_DATA
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from osm4eo_xr.country.context import Country, Piece, Progress, Tile
 from osm4eo_xr.country.scenes.fetching import bands_of, fetched_folder, wanted_of
 from osm4eo_xr.country.tile_checks import compare_tiles, look_at_tile
 from osm4eo_xr.files import replace_text
-from osm4eo_xr.grid import same_grid
+from osm4eo_xr.geometry.grid import same_grid
 
 if TYPE_CHECKING:
     from odc.geo.geom import BoundingBox

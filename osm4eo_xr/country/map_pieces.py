@@ -295,10 +295,10 @@ def _extract(run: Country, layer: Layer, opened: Opener) -> xr.DataArray:
 def _make_vector(
     run: Country, layer: Layer, raster: Path, path: Path, progress: Progress | None
 ) -> None:
+    from osm4eo_xr.geometry.vectors import write_vector
     from osm4eo_xr.maps.known_ground import KNOWN
     from osm4eo_xr.maps.polygons import to_vector
     from osm4eo_xr.rasters.open import open_raster
-    from osm4eo_xr.vectors import write_vector
 
     # The file has the pixels; what its values mean is known to the lazy layer it was made from.
     opened = open_raster(raster).assign_attrs(_extract(run, layer, open_raster).attrs)

@@ -11,7 +11,7 @@ import xarray as xr
 from odc.geo.geobox import GeoBox
 
 from osm4eo_xr.country.context import PROBABILITIES
-from osm4eo_xr.grid import TARGET_CRS, georeference, target_geobox
+from osm4eo_xr.geometry.grid import TARGET_CRS, georeference, target_geobox
 from osm4eo_xr.html_table import html_table
 
 if TYPE_CHECKING:

@@ -22,7 +22,7 @@ from osm4eo_xr.accuracy.report import EXPLANATION, figure_km2, report_html
 from osm4eo_xr.country.counts import class_areas, tile_coverage
 from osm4eo_xr.country.scores import ACCURACY_FILE
 from osm4eo_xr.files import replace_text
-from osm4eo_xr.grid import georeference
+from osm4eo_xr.geometry.grid import georeference
 from osm4eo_xr.plot import class_figure, confusion_matrix, training_curves
 
 if TYPE_CHECKING:

@@ -10,7 +10,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from osm4eo_xr.background import do_ahead
 from osm4eo_xr.country.context import Country, Piece
 from osm4eo_xr.country.learning import check_scenes, learning_pieces, scene_pieces
 from osm4eo_xr.country.ledger import Ledger, only_run
@@ -20,6 +19,7 @@ from osm4eo_xr.country.scenes.searches import with_found_scenes
 from osm4eo_xr.country.scores import accuracy_pieces, noise_pieces
 from osm4eo_xr.country.settings_file import read_country
 from osm4eo_xr.errors import InputError
+from osm4eo_xr.process.background import do_ahead
 from osm4eo_xr.progress import with_bars
 
 __all__ = ["plan_country", "run_country"]
@@ -81,7 +81,7 @@ def plan_country(path: str | Path, *, verify: bool = False) -> Plan:
     Examples
     --------
     >>> import numpy as np, osm4eo_xr as oxr
-    >>> from osm4eo_xr.grid import georeference
+    >>> from osm4eo_xr.geometry.grid import georeference
     >>> from pathlib import Path
     >>> box = oxr.target_geobox((4320000, 3210000, 4322000, 3212000))
     >>> pixels, names = np.full((1, 200, 200), 0.1, dtype="float32"), {"band": ["nir"]}

@@ -16,7 +16,6 @@ from rich.table import Table
 
 from osm4eo_xr.accuracy.held_out import evaluate
 from osm4eo_xr.accuracy.random_forest import random_forest_report
-from osm4eo_xr.background import do_ahead
 from osm4eo_xr.cluster.clusters import open_cluster
 from osm4eo_xr.cogs.cog import write_cog
 from osm4eo_xr.cogs.levels import compile_overviews
@@ -34,6 +33,7 @@ from osm4eo_xr.maps.layers import extract_layer
 from osm4eo_xr.models.model import Model, load_model, save_model
 from osm4eo_xr.osm.landuse import read_landuse
 from osm4eo_xr.plot import quicklook
+from osm4eo_xr.process.background import do_ahead
 from osm4eo_xr.progress import ERR, OUT, progress_bar
 from osm4eo_xr.rasters.open import open_raster
 from osm4eo_xr.samples.draw import draw_samples

@@ -9,7 +9,7 @@ import xarray as xr
 from odc.geo.geobox import GeoBox
 
 from osm4eo_xr.errors import InputError
-from osm4eo_xr.grid import georeference
+from osm4eo_xr.geometry.grid import georeference
 from osm4eo_xr.imagery.plausibility import name_files
 from osm4eo_xr.imagery.reader import Band, SceneReader
 from osm4eo_xr.imagery.scene_grid import grid_over

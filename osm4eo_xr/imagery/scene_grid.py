@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 
 from odc.geo.geobox import GeoBox
 
-from osm4eo_xr.geodesy import project_bounds
-from osm4eo_xr.grid import TARGET_CRS, check_grid, target_geobox
+from osm4eo_xr.geometry.geodesy import project_bounds
+from osm4eo_xr.geometry.grid import TARGET_CRS, check_grid, target_geobox
 from osm4eo_xr.rasters.files import PathLike, is_store, list_files, open_image
 
 

@@ -19,7 +19,7 @@ from dask.base import annotate, tokenize
 
 from osm4eo_xr.cluster.device_tasks import device_annotations
 from osm4eo_xr.errors import InputError
-from osm4eo_xr.grid import geobox_of, georeference
+from osm4eo_xr.geometry.grid import geobox_of, georeference
 from osm4eo_xr.inference.blocks import Tiles, plan_tiles, read_tiles
 from osm4eo_xr.inference.program import OUTPUTS, Plan
 from osm4eo_xr.inference.surroundings import Placed, cut_to, place_of, read_around, rows_ahead
@@ -135,7 +135,7 @@ def classify(
     >>> scale = oxr.Normalization(offset=(0.1,), scale=(0.1,))
     >>> model = oxr.Model(net, resnet.init(net, jax.random.key(0)), ("nir",), scale)
     >>> import numpy as np
-    >>> from osm4eo_xr.grid import georeference
+    >>> from osm4eo_xr.geometry.grid import georeference
     >>> box = oxr.target_geobox((4320000, 3210000, 4320640, 3210640))
     >>> pixels, names = np.full((1, 64, 64), 0.1, dtype="float32"), {"band": ["nir"]}
     >>> scene = georeference(pixels, box, dims=("band", "y", "x"), coords=names)

@@ -16,7 +16,7 @@ import dask.array as da
 import numpy as np
 
 from osm4eo_xr.errors import InputError
-from osm4eo_xr.grid import crs_name, first_pixel, same_grid
+from osm4eo_xr.geometry.grid import crs_name, first_pixel, same_grid
 
 if TYPE_CHECKING:
     from odc.geo.geobox import GeoBox

@@ -14,7 +14,7 @@ from rasterio.errors import NotGeoreferencedWarning
 from rasterio.features import rasterize
 
 from osm4eo_xr.errors import InputError
-from osm4eo_xr.grid import crs_name
+from osm4eo_xr.geometry.grid import crs_name
 from osm4eo_xr.legend import NO_DATA
 
 if TYPE_CHECKING:

@@ -17,8 +17,8 @@ from dask.delayed import delayed
 from odc.geo.geobox import GeoBox
 
 from osm4eo_xr.errors import InputError, check_number
-from osm4eo_xr.geodesy import project_bounds, segmentized
-from osm4eo_xr.grid import TARGET_CRS, geobox_of, georeference, nodata_of
+from osm4eo_xr.geometry.geodesy import project_bounds, segmentized
+from osm4eo_xr.geometry.grid import TARGET_CRS, geobox_of, georeference, nodata_of
 from osm4eo_xr.labels.burn import (
     CHUNK,
     Edge,
@@ -175,7 +175,7 @@ def read_labels(
     Examples
     --------
     >>> import numpy as np, osm4eo_xr as oxr
-    >>> from osm4eo_xr.grid import georeference
+    >>> from osm4eo_xr.geometry.grid import georeference
     >>> box = oxr.target_geobox((4321000, 3210000, 4321030, 3210010))
     >>> clc = georeference(np.array([[31, 5, 0]], dtype="uint8"), box)
     >>> path = oxr.write_cog(clc, "clc.tif")

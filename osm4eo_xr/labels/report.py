@@ -15,13 +15,13 @@ from dask.delayed import delayed
 
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.files import replace_text
-from osm4eo_xr.geodesy import pixel_area
-from osm4eo_xr.grid import geobox_of
+from osm4eo_xr.geometry.geodesy import pixel_area
+from osm4eo_xr.geometry.grid import geobox_of
+from osm4eo_xr.geometry.vectors import read_vector
 from osm4eo_xr.labels.rasterize import rasterize_labels
 from osm4eo_xr.legend import NO_DATA, Legend, default_legend
 from osm4eo_xr.osm.areas import Problems, Tally
 from osm4eo_xr.osm.partitions import Landuse
-from osm4eo_xr.vectors import read_vector
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Int64, UInt8

@@ -14,9 +14,9 @@ from shapely.affinity import affine_transform
 from shapely.geometry.base import BaseGeometry
 
 from osm4eo_xr.errors import InputError, InputWarning
-from osm4eo_xr.geodesy import segmentized
+from osm4eo_xr.geometry.geodesy import segmentized
+from osm4eo_xr.geometry.vectors import read_vector
 from osm4eo_xr.osm.repair import polygons_of
-from osm4eo_xr.vectors import read_vector
 
 
 def read_boundary(

@@ -22,7 +22,14 @@ from rasterio.transform import Affine
 from shapely.geometry.base import BaseGeometry
 
 from osm4eo_xr.errors import InputError
-from osm4eo_xr.grid import crs_name, geobox_of, georeference, nodata_of, same_grid, zero_nodata
+from osm4eo_xr.geometry.grid import (
+    crs_name,
+    geobox_of,
+    georeference,
+    nodata_of,
+    same_grid,
+    zero_nodata,
+)
 from osm4eo_xr.legend import NO_DATA
 from osm4eo_xr.maps.boundary import read_boundary
 from osm4eo_xr.maps.overlaps import merge
@@ -99,7 +106,7 @@ def mosaic(
     Examples
     --------
     >>> import numpy as np, osm4eo_xr as oxr
-    >>> from osm4eo_xr.grid import georeference
+    >>> from osm4eo_xr.geometry.grid import georeference
     >>> west = oxr.target_geobox((4321000, 3210000, 4321020, 3210010))
     >>> east = oxr.target_geobox((4321010, 3210000, 4321030, 3210010))
     >>> tiles = {

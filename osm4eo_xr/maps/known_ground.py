@@ -11,7 +11,7 @@ import numpy as np
 import xarray as xr
 
 from osm4eo_xr.errors import InputError
-from osm4eo_xr.grid import crs_name, geobox_of, same_grid, zero_nodata
+from osm4eo_xr.geometry.grid import crs_name, geobox_of, same_grid, zero_nodata
 from osm4eo_xr.legend import NO_DATA, Legend, default_legend
 from osm4eo_xr.maps.known_rules import (
     class_ids_of,
@@ -71,7 +71,7 @@ def agreement(labels: xr.DataArray, class_map: xr.DataArray) -> xr.DataArray:
     Examples
     --------
     >>> import numpy as np, osm4eo_xr as oxr
-    >>> from osm4eo_xr.grid import georeference
+    >>> from osm4eo_xr.geometry.grid import georeference
     >>> box = oxr.target_geobox((4321000, 3210000, 4321030, 3210010))
     >>> labels = georeference(np.array([[8, 8, 0]], dtype="uint8"), box)
     >>> class_map = georeference(np.array([[8, 12, 5]], dtype="uint8"), box)
@@ -139,7 +139,7 @@ def merge_known(
     Examples
     --------
     >>> import numpy as np, osm4eo_xr as oxr
-    >>> from osm4eo_xr.grid import georeference
+    >>> from osm4eo_xr.geometry.grid import georeference
     >>> box = oxr.target_geobox((4321000, 3210000, 4321030, 3210010))
     >>> labels = georeference(np.array([[8, 8, 0]], dtype="uint8"), box)
     >>> class_map = georeference(np.array([[8, 12, 5]], dtype="uint8"), box)
@@ -194,7 +194,7 @@ def provenance_of(labels: xr.DataArray, class_map: xr.DataArray) -> xr.DataArray
     Examples
     --------
     >>> import numpy as np, osm4eo_xr as oxr
-    >>> from osm4eo_xr.grid import georeference
+    >>> from osm4eo_xr.geometry.grid import georeference
     >>> box = oxr.target_geobox((4321000, 3210000, 4321030, 3210010))
     >>> labels = georeference(np.array([[8, 8, 0]], dtype="uint8"), box)
     >>> class_map = georeference(np.array([[8, 12, 5]], dtype="uint8"), box)

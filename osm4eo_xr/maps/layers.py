@@ -12,8 +12,8 @@ import xarray as xr
 from odc.geo.geobox import GeoBox
 
 from osm4eo_xr.errors import InputError, check_number
-from osm4eo_xr.geodesy import meters_per_unit, pixel_area
-from osm4eo_xr.grid import geobox_of, georeference, zero_nodata
+from osm4eo_xr.geometry.geodesy import meters_per_unit, pixel_area
+from osm4eo_xr.geometry.grid import geobox_of, georeference, zero_nodata
 from osm4eo_xr.legend import NO_DATA, LandUseClass, Legend, default_legend
 from osm4eo_xr.maps.probability_layers import OTHER, likeliest
 
@@ -78,7 +78,7 @@ def extract_layer(
     Examples
     --------
     >>> import numpy as np, osm4eo_xr as oxr
-    >>> from osm4eo_xr.grid import georeference
+    >>> from osm4eo_xr.geometry.grid import georeference
     >>> classes = np.array([[12, 1], [0, 12]], dtype="uint8")
     >>> box = oxr.target_geobox((4321000, 3210000, 4321020, 3210020))
     >>> class_map = georeference(classes, box, attrs={"nodata": 0})
@@ -218,7 +218,7 @@ def fraction(
     Examples
     --------
     >>> import numpy as np, osm4eo_xr as oxr
-    >>> from osm4eo_xr.grid import georeference
+    >>> from osm4eo_xr.geometry.grid import georeference
     >>> box = oxr.target_geobox((4321000, 3210000, 4321020, 3210020))
     >>> class_map = georeference(np.array([[8, 8], [12, 0]], dtype="uint8"), box)
     >>> shares = oxr.fraction(class_map, 20)

@@ -13,8 +13,8 @@ import xarray as xr
 from rasterio.transform import Affine
 
 from osm4eo_xr.errors import InputError, check_number
-from osm4eo_xr.geodesy import meters_per_unit, polygon_areas
-from osm4eo_xr.grid import geobox_of, nodata_of
+from osm4eo_xr.geometry.geodesy import meters_per_unit, polygon_areas
+from osm4eo_xr.geometry.grid import geobox_of, nodata_of
 from osm4eo_xr.legend import NO_DATA, Legend, default_legend
 from osm4eo_xr.maps.layers import MASK_NO_DATA
 from osm4eo_xr.maps.polygon_tracing import count_flags, join, trace
@@ -64,7 +64,7 @@ def to_vector(
     Examples
     --------
     >>> import numpy as np, osm4eo_xr as oxr
-    >>> from osm4eo_xr.grid import georeference
+    >>> from osm4eo_xr.geometry.grid import georeference
     >>> box = oxr.target_geobox((4321000, 3210000, 4321020, 3210020))
     >>> class_map = georeference(np.array([[8, 8], [12, 0]], dtype="uint8"), box)
     >>> oxr.to_vector(class_map)["slug"].tolist()

@@ -10,7 +10,7 @@ import numpy as np
 import xarray as xr
 
 from osm4eo_xr.errors import InputError
-from osm4eo_xr.grid import geobox_of, georeference
+from osm4eo_xr.geometry.grid import geobox_of, georeference
 from osm4eo_xr.legend import NO_DATA, PROBABILITY_NO_DATA, PROBABILITY_SCALE, LandUseClass, Legend
 
 if TYPE_CHECKING:

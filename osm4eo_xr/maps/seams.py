@@ -16,7 +16,7 @@ import numpy as np
 import xarray as xr
 
 from osm4eo_xr.errors import InputError
-from osm4eo_xr.grid import crs_name, first_pixel, geobox_of, same_grid, zero_nodata
+from osm4eo_xr.geometry.grid import crs_name, first_pixel, geobox_of, same_grid, zero_nodata
 from osm4eo_xr.legend import NO_DATA
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ def seam_certificate(
     Examples
     --------
     >>> import numpy as np
-    >>> from osm4eo_xr.grid import georeference, target_geobox
+    >>> from osm4eo_xr.geometry.grid import georeference, target_geobox
     >>> box = target_geobox((4321000, 3210000, 4321800, 3210400))
     >>> classes = np.repeat(np.array([[5, 8]], dtype="uint8"), 40, axis=1).repeat(40, axis=0)
     >>> tiles = {"west": box[:, :40], "east": box[:, 40:]}

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from osm4eo_xr.errors import InputError
+from osm4eo_xr.geometry.vectors import read_vector
 from osm4eo_xr.places.countries import OUTLINES, find_country
-from osm4eo_xr.vectors import read_vector
 
 if TYPE_CHECKING:
     import geopandas as gpd

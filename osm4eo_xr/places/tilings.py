@@ -10,8 +10,8 @@ import numpy as np
 import shapely
 
 from osm4eo_xr.errors import InputError, InputWarning
-from osm4eo_xr.geodesy import segmentized
-from osm4eo_xr.grid import TARGET_CRS
+from osm4eo_xr.geometry.geodesy import segmentized
+from osm4eo_xr.geometry.grid import TARGET_CRS
 from osm4eo_xr.places.mgrs import SQUARE, squares
 from osm4eo_xr.places.outlines import country_boundary
 

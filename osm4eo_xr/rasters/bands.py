@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from odc.geo.geobox import GeoBox
 
 from osm4eo_xr.errors import InputError
-from osm4eo_xr.grid import check_grid
+from osm4eo_xr.geometry.grid import check_grid
 from osm4eo_xr.rasters.files import is_store, open_image
 from osm4eo_xr.rasters.staged import is_staged, record_of
 from osm4eo_xr.rasters.stores import ArraySource

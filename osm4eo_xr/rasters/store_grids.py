@@ -17,7 +17,7 @@ import numpy as np
 from odc.geo.geobox import GeoBox
 
 from osm4eo_xr.errors import InputError
-from osm4eo_xr.grid import geobox_of, odc_of
+from osm4eo_xr.geometry.grid import geobox_of, odc_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -18,7 +18,7 @@ from rasterio.io import MemoryFile
 from rasterio.vrt import WarpedVRT
 
 from osm4eo_xr.errors import InputError
-from osm4eo_xr.grid import same_grid
+from osm4eo_xr.geometry.grid import same_grid
 
 TOLERANCE = 1e-6
 """Largest error of GDAL's approximated transformer, in source pixels."""

@@ -21,8 +21,8 @@ from dask.delayed import Delayed, delayed
 from odc.geo.geobox import GeoBox
 
 from osm4eo_xr.errors import InputError, check_number
-from osm4eo_xr.geodesy import meters_per_unit
-from osm4eo_xr.grid import crs_name, first_pixel, geobox_of, same_grid, zero_nodata
+from osm4eo_xr.geometry.geodesy import meters_per_unit
+from osm4eo_xr.geometry.grid import crs_name, first_pixel, geobox_of, same_grid, zero_nodata
 from osm4eo_xr.legend import Legend, default_legend
 from osm4eo_xr.samples.spatial_split import (
     CELL,
@@ -120,7 +120,7 @@ def draw_samples(
     Examples
     --------
     >>> import numpy as np, osm4eo_xr as oxr
-    >>> from osm4eo_xr.grid import georeference
+    >>> from osm4eo_xr.geometry.grid import georeference
     >>> box = oxr.target_geobox((4320000, 3210000, 4322000, 3212000))
     >>> pixels, bands = np.full((1, 200, 200), 0.1, dtype="float32"), {"band": ["nir"]}
     >>> scene = georeference(pixels, box, dims=("band", "y", "x"), coords=bands)
@@ -154,7 +154,7 @@ def sample_counts(samples: xr.Dataset) -> pd.DataFrame:
     Examples
     --------
     >>> import numpy as np, osm4eo_xr as oxr
-    >>> from osm4eo_xr.grid import georeference
+    >>> from osm4eo_xr.geometry.grid import georeference
     >>> box = oxr.target_geobox((4320000, 3210000, 4322000, 3212000))
     >>> pixels, bands = np.full((1, 200, 200), 0.1, dtype="float32"), {"band": ["nir"]}
     >>> scene = georeference(pixels, box, dims=("band", "y", "x"), coords=bands)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from osm4eo_xr.errors import InputError
-from osm4eo_xr.geodesy import meters_per_unit
+from osm4eo_xr.geometry.geodesy import meters_per_unit
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -29,7 +29,7 @@ from dask.graph_manipulation import bind
 from dask.highlevelgraph import HighLevelGraph
 
 from osm4eo_xr.errors import InputError
-from osm4eo_xr.grid import nodata_of
+from osm4eo_xr.geometry.grid import nodata_of
 from osm4eo_xr.legend import NO_DATA
 from osm4eo_xr.sieving.arguments import codes_of, rule_of
 from osm4eo_xr.sieving.borders import NO_FATES, Rule
@@ -107,7 +107,7 @@ def sieve(
     A single pixel goes to its largest neighbor:
 
     >>> import numpy as np, osm4eo_xr as oxr
-    >>> from osm4eo_xr.grid import georeference
+    >>> from osm4eo_xr.geometry.grid import georeference
     >>> classes = np.full((4, 4), 5, dtype="uint8")
     >>> classes[1, 1] = 12
     >>> box = oxr.target_geobox((4321000, 3210000, 4321040, 3210040))

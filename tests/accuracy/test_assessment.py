@@ -13,7 +13,7 @@ from osm4eo_xr.accuracy.designs.design import SamplingDesign, write_design
 from osm4eo_xr.accuracy.designs.points import design_points
 from osm4eo_xr.accuracy.reference_pairs import values_at
 from osm4eo_xr.errors import InputError
-from osm4eo_xr.grid import georeference, target_geobox
+from osm4eo_xr.geometry.grid import georeference, target_geobox
 
 LEGEND = oxr.default_legend()
 ROWS, COLS = 120, 100

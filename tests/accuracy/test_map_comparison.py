@@ -14,7 +14,7 @@ from rasterio.warp import reproject
 import osm4eo_xr as oxr
 from osm4eo_xr.accuracy.crosswalk import read_crosswalk
 from osm4eo_xr.errors import InputError
-from osm4eo_xr.grid import geobox_of, georeference, target_geobox
+from osm4eo_xr.geometry.grid import geobox_of, georeference, target_geobox
 
 LEGEND = oxr.default_legend()
 ROWS, COLS = 60, 50

@@ -11,7 +11,7 @@ import xarray as xr
 
 from osm4eo_xr.accuracy.assessment import assess
 from osm4eo_xr.errors import InputError
-from osm4eo_xr.grid import georeference, target_geobox
+from osm4eo_xr.geometry.grid import georeference, target_geobox
 
 LEFT, TOP = 4_400_000, 2_700_000
 BOX = target_geobox((LEFT, TOP - 100, LEFT + 100, TOP))

@@ -22,7 +22,7 @@ import rasterio
 from rasterio.windows import Window
 from rio_cogeo.cogeo import cog_validate
 
-from osm4eo_xr.grid import target_geobox
+from osm4eo_xr.geometry.grid import target_geobox
 from osm4eo_xr.legend import default_legend
 
 WRITERS = ("ours", "gdal-cog", "rio-cogeo", "odc-geo")

@@ -45,14 +45,14 @@ def run_one(ahead: bool, before: float) -> dict[str, Any]:
     import numpy as np
     import xarray as xr
 
-    from osm4eo_xr.background import do_ahead
-    from osm4eo_xr.grid import georeference, target_geobox
+    from osm4eo_xr.geometry.grid import georeference, target_geobox
     from osm4eo_xr.inference.prediction import classify
     from osm4eo_xr.inference.worker import compile_inference
     from osm4eo_xr.models.model import Model
     from osm4eo_xr.models.record import Normalization
     from osm4eo_xr.networks import resnet
     from osm4eo_xr.networks.settings import NetSettings
+    from osm4eo_xr.process.background import do_ahead
     from osm4eo_xr.sieving.lazy_sieve import compile_sieve, sieve
 
     net, bands = NetSettings(bands=4, classes=12), ("blue", "green", "red", "nir")

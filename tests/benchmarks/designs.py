@@ -21,7 +21,7 @@ import pandas as pd
 from class_maps import lazy_class_map
 
 import osm4eo_xr as oxr
-from osm4eo_xr.grid import georeference, target_geobox
+from osm4eo_xr.geometry.grid import georeference, target_geobox
 
 
 def main() -> None:

@@ -34,7 +34,7 @@ import numpy as np
 
 from osm4eo_xr.cli.console import print_throughput
 from osm4eo_xr.cogs.cog import write_cog
-from osm4eo_xr.grid import georeference, target_geobox
+from osm4eo_xr.geometry.grid import georeference, target_geobox
 from osm4eo_xr.inference.onnx_engine import OnnxEngine
 from osm4eo_xr.inference.prediction import classify, read_throughput
 from osm4eo_xr.inference.program import Plan

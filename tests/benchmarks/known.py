@@ -21,7 +21,7 @@ import xarray as xr
 
 import osm4eo_xr as oxr
 from osm4eo_xr.demo import demo_osm_path, demo_scene_paths
-from osm4eo_xr.grid import geobox_of
+from osm4eo_xr.geometry.grid import geobox_of
 from osm4eo_xr.maps.settings import KnownRule
 from osm4eo_xr.samples.store import read_split
 from osm4eo_xr.training.fit import DEMO_SAMPLES, DEMO_SETTINGS

@@ -35,7 +35,7 @@ import pyogrio
 import rasterio
 from tiled_osm import tile
 
-from osm4eo_xr.grid import target_geobox
+from osm4eo_xr.geometry.grid import target_geobox
 from osm4eo_xr.legend import TagRule, default_legend
 from osm4eo_xr.osm.landuse import read_landuse
 

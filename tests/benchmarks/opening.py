@@ -23,7 +23,7 @@ import rioxarray
 import xarray as xr
 
 import osm4eo_xr as oxr
-from osm4eo_xr.grid import georeference, target_geobox
+from osm4eo_xr.geometry.grid import georeference, target_geobox
 
 CHUNK = 2048
 os.environ["GDAL_CACHEMAX"] = "16"  # MB; GDAL reads it when the first file is opened

@@ -38,7 +38,7 @@ import xarray as xr
 from class_maps import class_window, lazy_class_map
 from rasterio.windows import Window
 
-from osm4eo_xr.grid import target_geobox
+from osm4eo_xr.geometry.grid import target_geobox
 from osm4eo_xr.sieving.lazy_sieve import sieve
 
 WAYS = ("rasterio", "1 thread", "2 threads", "2 workers", "stream")

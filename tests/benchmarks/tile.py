@@ -66,7 +66,7 @@ def make_scene(path: Path, edge: int) -> None:
     rows, cols = numbers.shape[1:]
     repeated = np.tile(numbers, (1, -(-edge // rows), -(-edge // cols)))[:, :edge, :edge]
     geobox = oxr.target_geobox((4_300_000, 3_200_000, 4_300_000 + edge * 10, 3_200_000 + edge * 10))
-    from osm4eo_xr.grid import georeference
+    from osm4eo_xr.geometry.grid import georeference
 
     raster = georeference(
         repeated,

@@ -10,7 +10,7 @@ import numpy as np
 import rasterio
 
 from osm4eo_xr.demo import demo_osm_path
-from osm4eo_xr.grid import geobox_of
+from osm4eo_xr.geometry.grid import geobox_of
 from osm4eo_xr.imagery.scenes import open_scene
 from osm4eo_xr.models.model import Model, save_model
 from osm4eo_xr.models.record import Normalization

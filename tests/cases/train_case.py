@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 from odc.geo.geobox import GeoBox
 
-from osm4eo_xr.grid import georeference, target_geobox
+from osm4eo_xr.geometry.grid import georeference, target_geobox
 from osm4eo_xr.legend import LandUseClass, Legend, default_legend
 from osm4eo_xr.samples.draw import draw_samples
 from osm4eo_xr.training.settings import TrainSettings

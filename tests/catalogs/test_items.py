@@ -17,7 +17,7 @@ from osm4eo_xr.catalogs.asset_looks import check_items
 from osm4eo_xr.catalogs.footprints import footprint, touching
 from osm4eo_xr.catalogs.items import asset_keys, read_items
 from osm4eo_xr.errors import InputError, InputWarning
-from osm4eo_xr.grid import target_geobox
+from osm4eo_xr.geometry.grid import target_geobox
 from tests.fuzz.mutations import JUNK, places
 
 GRID = target_geobox((14.0, 50.0, 14.01, 50.005), bounds_crs="EPSG:4326")

@@ -9,7 +9,7 @@ import pytest
 
 import osm4eo_xr as oxr
 from osm4eo_xr.errors import InputError
-from osm4eo_xr.grid import geobox_of
+from osm4eo_xr.geometry.grid import geobox_of
 from tests.cases.eopf_case import REFLECTANCE, write_eopf
 from tests.cases.safe_case import write_safe
 

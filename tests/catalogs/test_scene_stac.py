@@ -19,7 +19,7 @@ from rasterio.warp import reproject
 import osm4eo_xr as oxr
 from osm4eo_xr.catalogs.items import read_items
 from osm4eo_xr.errors import InputError
-from osm4eo_xr.grid import target_geobox
+from osm4eo_xr.geometry.grid import target_geobox
 from osm4eo_xr.imagery.offsets import item_scaling
 
 BANDS = ("blue", "green", "red", "nir")

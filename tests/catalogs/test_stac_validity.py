@@ -14,7 +14,7 @@ from rasterio.transform import from_origin
 
 import osm4eo_xr as oxr
 from osm4eo_xr.errors import InputError, InputWarning
-from osm4eo_xr.grid import target_geobox
+from osm4eo_xr.geometry.grid import target_geobox
 from osm4eo_xr.imagery import reader
 from osm4eo_xr.rasters.warp import Warp
 

@@ -14,7 +14,7 @@ from osm4eo_xr.cli.app import app
 from osm4eo_xr.cli.options import computing_on
 from osm4eo_xr.cogs.cog import write_cog
 from osm4eo_xr.errors import InputError
-from osm4eo_xr.grid import georeference, target_geobox
+from osm4eo_xr.geometry.grid import georeference, target_geobox
 from tests.cases.country_case import MODEL, make_country, tiny_model
 
 

@@ -30,7 +30,7 @@ from osm4eo_xr.cluster.worker import (
     own_device,
     worker_environment,
 )
-from osm4eo_xr.grid import georeference, target_geobox
+from osm4eo_xr.geometry.grid import georeference, target_geobox
 
 GIB = 1024**3
 

@@ -13,7 +13,7 @@ import rasterio
 
 import osm4eo_xr
 from osm4eo_xr.cluster.checks import look_around
-from osm4eo_xr.node import IGNORED_VARIABLES, PROGRAMS_VARIABLE, cpu_type
+from osm4eo_xr.process.node import IGNORED_VARIABLES, PROGRAMS_VARIABLE, cpu_type
 
 PACKAGE = Path(osm4eo_xr.__file__).parent
 FOREIGN = ("PROJ_DATA", "PROJ_LIB", "GDAL_DATA")

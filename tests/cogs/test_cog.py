@@ -22,7 +22,7 @@ from osm4eo_xr.cogs.cog import _bands_of_rows, write_cog
 from osm4eo_xr.cogs.levels import Layout, LevelFiles, shrink_block
 from osm4eo_xr.cogs.overviews import _halve, _mode, shrink, shrink_all
 from osm4eo_xr.errors import InputError
-from osm4eo_xr.grid import georeference, target_geobox
+from osm4eo_xr.geometry.grid import georeference, target_geobox
 from osm4eo_xr.legend import default_legend
 
 

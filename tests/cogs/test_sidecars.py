@@ -10,7 +10,7 @@ import pytest
 import shapely
 
 from osm4eo_xr.cogs.cog import write_cog
-from osm4eo_xr.grid import georeference, target_geobox
+from osm4eo_xr.geometry.grid import georeference, target_geobox
 from osm4eo_xr.legend import default_legend
 from osm4eo_xr.maps.layers import extract_layer
 

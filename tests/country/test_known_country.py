@@ -13,13 +13,13 @@ import xarray as xr
 from osm4eo_xr.country.run import plan_country, run_country
 from osm4eo_xr.country.settings_file import read_country
 from osm4eo_xr.errors import InputError
+from osm4eo_xr.geometry.vectors import read_vector
 from osm4eo_xr.legend import default_legend
 from osm4eo_xr.maps.country_mosaic import mosaic
 from osm4eo_xr.maps.known_ground import merge_known
 from osm4eo_xr.maps.known_rules import noise_table
 from osm4eo_xr.rasters.open import open_probabilities, open_raster
 from osm4eo_xr.sieving.lazy_sieve import sieve
-from osm4eo_xr.vectors import read_vector
 from tests.cases.country_case import LEARN, MODEL, make_country, tiny_model
 
 ROWS = {"forest": {"forest": 0.8, "pastures": 0.2}, "urban": {"urban": 0.6, "industrial": 0.4}}

@@ -22,7 +22,7 @@ from osm4eo_xr.country.scenes.fetching import fetch_country, plan_fetch
 from osm4eo_xr.country.scenes.searches import search_scenes
 from osm4eo_xr.country.settings_file import read_country
 from osm4eo_xr.errors import InputError, InputWarning
-from osm4eo_xr.grid import target_geobox
+from osm4eo_xr.geometry.grid import target_geobox
 from osm4eo_xr.rasters.remote import attempts
 from osm4eo_xr.rasters.remote.access import OPTIONS
 from tests.cases.asset_server import Store, as_cogs, at_address, serving_files

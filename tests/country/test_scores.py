@@ -11,7 +11,7 @@ import osm4eo_xr as oxr
 from osm4eo_xr.country.report import _areas, _areas_note, _score, with_estimates
 from osm4eo_xr.country.scores import _design_files, _of_points
 from osm4eo_xr.country.settings import Reference
-from osm4eo_xr.grid import georeference, target_geobox
+from osm4eo_xr.geometry.grid import georeference, target_geobox
 
 
 def test_points_of_a_design_give_intervals_in_the_report(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import xarray as xr
 import osm4eo_xr as oxr
 from osm4eo_xr.country.tile_checks import TileLook, compare_tiles, look_at_tile
 from osm4eo_xr.errors import InputError, InputWarning
-from osm4eo_xr.grid import geobox_of, target_geobox
+from osm4eo_xr.geometry.grid import geobox_of, target_geobox
 from tests.cases.country_case import MODEL, make_country
 
 LAND = {"blue": 0.05, "green": 0.07, "red": 0.06, "nir": 0.28, "swir16": 0.2}

@@ -16,8 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from osm4eo_xr.errors import InputError
+from osm4eo_xr.geometry.vectors import read_vector
 from osm4eo_xr.osm.landuse import read_landuse
-from osm4eo_xr.vectors import read_vector
 from tests.cases.osm_file import OsmFile, square
 
 BY_HAND = os.environ.get("OSM4EO_XR_FUZZ")

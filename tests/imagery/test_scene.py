@@ -17,7 +17,7 @@ from rasterio.vrt import WarpedVRT
 
 import osm4eo_xr as oxr
 from osm4eo_xr.errors import InputError
-from osm4eo_xr.grid import geobox_of, target_geobox
+from osm4eo_xr.geometry.grid import geobox_of, target_geobox
 from osm4eo_xr.imagery.bands import METHOD_BANDS
 
 LEFT, TOP = 4_321_000.0, 3_210_000.0  # on the snapped EPSG:3035 grid

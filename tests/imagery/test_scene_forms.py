@@ -18,7 +18,7 @@ from rasterio.warp import reproject
 
 import osm4eo_xr as oxr
 from osm4eo_xr.errors import InputError
-from osm4eo_xr.grid import geobox_of, georeference, target_geobox
+from osm4eo_xr.geometry.grid import geobox_of, georeference, target_geobox
 from osm4eo_xr.imagery.scene_grid import read_grid
 
 pytestmark = pytest.mark.steps

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from osm4eo_xr.cogs.cog import write_cog
 from osm4eo_xr.errors import InputError
-from osm4eo_xr.grid import georeference, target_geobox
+from osm4eo_xr.geometry.grid import georeference, target_geobox
 from osm4eo_xr.inference import worker
 from osm4eo_xr.inference.prediction import classify, read_throughput
 from osm4eo_xr.models.model import Model, save_model

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from osm4eo_xr.errors import InputError
-from osm4eo_xr.grid import georeference, target_geobox
+from osm4eo_xr.geometry.grid import georeference, target_geobox
 from osm4eo_xr.inference.blocks import Tiles, read_tiles
 from osm4eo_xr.inference.prediction import classify
 from osm4eo_xr.inference.surroundings import Placed, Window, gather, read_around

@@ -14,7 +14,7 @@ from rio_cogeo.cogeo import cog_validate
 from osm4eo_xr.cogs.cog import write_cog
 from osm4eo_xr.demo import demo_osm_path, demo_scene_paths
 from osm4eo_xr.errors import InputError
-from osm4eo_xr.grid import target_geobox
+from osm4eo_xr.geometry.grid import target_geobox
 from osm4eo_xr.imagery.scene_grid import read_grid
 from osm4eo_xr.labels.rasterize import rasterize_labels
 from osm4eo_xr.labels.write import write_labels

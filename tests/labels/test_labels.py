@@ -14,7 +14,7 @@ from rasterio.features import rasterize
 
 from osm4eo_xr.demo import demo_osm_path
 from osm4eo_xr.errors import InputError
-from osm4eo_xr.grid import geobox_of, georeference, target_geobox
+from osm4eo_xr.geometry.grid import geobox_of, georeference, target_geobox
 from osm4eo_xr.labels.rasterize import count_claims, rasterize_labels, read_labels
 from osm4eo_xr.legend import default_legend
 from osm4eo_xr.osm.landuse import read_landuse, write_landuse

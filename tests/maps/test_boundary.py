@@ -7,7 +7,7 @@ import pytest
 import shapely
 
 from osm4eo_xr.errors import InputError, InputWarning
-from osm4eo_xr.grid import target_geobox
+from osm4eo_xr.geometry.grid import target_geobox
 from osm4eo_xr.maps.boundary import read_boundary
 from osm4eo_xr.places.outlines import country_boundary
 

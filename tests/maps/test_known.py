@@ -13,7 +13,7 @@ import xarray as xr
 
 from osm4eo_xr.demo import demo_osm_path
 from osm4eo_xr.errors import InputError
-from osm4eo_xr.grid import georeference, target_geobox
+from osm4eo_xr.geometry.grid import georeference, target_geobox
 from osm4eo_xr.labels.rasterize import count_claims, rasterize_labels
 from osm4eo_xr.labels.report import label_report, save_report
 from osm4eo_xr.maps.known_ground import agreement, merge_known

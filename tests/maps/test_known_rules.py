@@ -11,7 +11,7 @@ from hypothesis import settings as examples
 from hypothesis import strategies as st
 
 from osm4eo_xr.errors import InputError
-from osm4eo_xr.grid import georeference, target_geobox
+from osm4eo_xr.geometry.grid import georeference, target_geobox
 from osm4eo_xr.legend import default_legend
 from osm4eo_xr.maps.known_ground import merge_known, provenance_of
 from osm4eo_xr.maps.known_rules import noise_table

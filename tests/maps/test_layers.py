@@ -18,12 +18,12 @@ from typer.testing import CliRunner
 from osm4eo_xr.cli.app import app
 from osm4eo_xr.cogs.cog import write_cog
 from osm4eo_xr.errors import InputError
-from osm4eo_xr.grid import geobox_of, georeference, target_geobox
+from osm4eo_xr.geometry.grid import geobox_of, georeference, target_geobox
+from osm4eo_xr.geometry.vectors import write_vector
 from osm4eo_xr.legend import default_legend
 from osm4eo_xr.maps.layers import extract_layer, fraction
 from osm4eo_xr.maps.polygons import to_vector
 from osm4eo_xr.rasters.open import open_probabilities, open_raster
-from osm4eo_xr.vectors import write_vector
 
 
 def class_map() -> xr.DataArray:

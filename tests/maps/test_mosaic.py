@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from rasterio.features import geometry_mask
 
 from osm4eo_xr.errors import InputError
-from osm4eo_xr.grid import geobox_of, georeference, target_geobox
+from osm4eo_xr.geometry.grid import geobox_of, georeference, target_geobox
 from osm4eo_xr.maps.country_mosaic import mosaic
 from osm4eo_xr.places.outlines import country_boundary
 

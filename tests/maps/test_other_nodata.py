@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 import osm4eo_xr as oxr
 from osm4eo_xr.cli.app import app
-from osm4eo_xr.grid import geobox_of, zero_nodata
+from osm4eo_xr.geometry.grid import geobox_of, zero_nodata
 from osm4eo_xr.maps.known_ground import agreement, merge_known
 
 EDGE = 96

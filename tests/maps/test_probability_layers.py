@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from osm4eo_xr.errors import InputError
-from osm4eo_xr.grid import georeference, target_geobox
+from osm4eo_xr.geometry.grid import georeference, target_geobox
 from osm4eo_xr.legend import default_legend
 from osm4eo_xr.maps.layers import extract_layer
 from osm4eo_xr.maps.probability_layers import OTHER, likeliest

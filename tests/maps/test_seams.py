@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from osm4eo_xr.errors import InputError
-from osm4eo_xr.grid import georeference, target_geobox
+from osm4eo_xr.geometry.grid import georeference, target_geobox
 from osm4eo_xr.maps.seams import BESIDE, seam_certificate
 
 BOX = target_geobox((4_321_000, 3_210_000, 4_323_000, 3_211_600))  # 160 rows, 200 columns

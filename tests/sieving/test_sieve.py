@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from rasterio.features import sieve as gdal_sieve
 
 from osm4eo_xr.errors import InputError
-from osm4eo_xr.grid import georeference, target_geobox
+from osm4eo_xr.geometry.grid import georeference, target_geobox
 from osm4eo_xr.sieving import kernels
 from osm4eo_xr.sieving.borders import NO_FATES, Rule
 from osm4eo_xr.sieving.chunks import Pixels, Place, Regions, hold_chunk

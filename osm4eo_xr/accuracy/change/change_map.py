@@ -17,8 +17,8 @@ from osm4eo_xr.accuracy.change.decisions import CHANGE
 from osm4eo_xr.accuracy.designs.points import design_points
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.files import replace_text
-from osm4eo_xr.geodesy import pixel_area
-from osm4eo_xr.grid import geobox_of
+from osm4eo_xr.geometry.geodesy import pixel_area
+from osm4eo_xr.geometry.grid import geobox_of
 from osm4eo_xr.legend import change_legend
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from osm4eo_xr.accuracy.change.change_map import ChangeMap
 from osm4eo_xr.accuracy.change.decisions import CHANGE, SMALL, judge_filtered, judge_sure, shares
 from osm4eo_xr.accuracy.designs.population import check_aligned, check_map
 from osm4eo_xr.errors import InputError
-from osm4eo_xr.grid import geobox_of, georeference, zero_nodata
+from osm4eo_xr.geometry.grid import geobox_of, georeference, zero_nodata
 from osm4eo_xr.legend import Legend, change_legend, default_legend
 from osm4eo_xr.sieving.lazy_sieve import sieve
 
@@ -72,7 +72,7 @@ def detect_change(
     Examples
     --------
     >>> import numpy as np
-    >>> from osm4eo_xr.grid import georeference, target_geobox
+    >>> from osm4eo_xr.geometry.grid import georeference, target_geobox
     >>> box = target_geobox((4_400_000, 2_700_000, 4_400_040, 2_700_010))
     >>> rows = np.array([[8, 8, 8, 5], [8, 1, 1, 0]], np.uint8)
     >>> sure = np.array([[1, 1, 1, 1], [1, 1, 0.5, 1]], np.float32)

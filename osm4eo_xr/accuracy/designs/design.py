@@ -82,7 +82,7 @@ class SamplingDesign:
     Examples
     --------
     >>> import numpy as np, osm4eo_xr as oxr
-    >>> from osm4eo_xr.grid import georeference
+    >>> from osm4eo_xr.geometry.grid import georeference
     >>> box = oxr.target_geobox((4400000, 2700000, 4401000, 2701000))
     >>> classes = np.repeat(np.array([8, 12], np.uint8), [90, 10])[None].repeat(100, axis=0)
     >>> class_map = georeference(classes, box)
@@ -169,7 +169,7 @@ def write_design(
     Examples
     --------
     >>> import numpy as np, osm4eo_xr as oxr
-    >>> from osm4eo_xr.grid import georeference
+    >>> from osm4eo_xr.geometry.grid import georeference
     >>> box = oxr.target_geobox((4400000, 2700000, 4401000, 2701000))
     >>> classes = np.repeat(np.array([8, 12], np.uint8), [90, 10])[None].repeat(100, axis=0)
     >>> class_map = georeference(classes, box)
@@ -203,7 +203,7 @@ def open_design(folder: str | Path) -> SamplingDesign:
     Examples
     --------
     >>> import numpy as np, osm4eo_xr as oxr
-    >>> from osm4eo_xr.grid import georeference
+    >>> from osm4eo_xr.geometry.grid import georeference
     >>> box = oxr.target_geobox((4400000, 2700000, 4401000, 2701000))
     >>> classes = np.repeat(np.array([8, 12], np.uint8), [90, 10])[None].repeat(100, axis=0)
     >>> class_map = georeference(classes, box)
@@ -246,7 +246,7 @@ def _write_chips(design: SamplingDesign, scene: xr.DataArray, folder: Path, exte
     from dask.base import compute
     from matplotlib.image import imsave
 
-    from osm4eo_xr.grid import geobox_of
+    from osm4eo_xr.geometry.grid import geobox_of
     from osm4eo_xr.plot import true_color
 
     folder.mkdir()

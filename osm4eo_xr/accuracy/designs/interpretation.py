@@ -14,7 +14,7 @@ import numpy as np
 from osm4eo_xr.accuracy.estimators import cohens_kappa
 from osm4eo_xr.accuracy.reference_pairs import class_ids, label_column
 from osm4eo_xr.errors import InputError
-from osm4eo_xr.vectors import read_vector
+from osm4eo_xr.geometry.vectors import read_vector
 
 if TYPE_CHECKING:
     import pandas as pd

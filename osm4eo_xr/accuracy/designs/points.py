@@ -17,7 +17,7 @@ from osm4eo_xr.accuracy.designs.allocation import FEWEST, Allocation, allocate, 
 from osm4eo_xr.accuracy.designs.design import SamplingDesign, Scheme, Stratum
 from osm4eo_xr.accuracy.designs.population import Population, check_codes, population_of
 from osm4eo_xr.errors import InputError, check_number
-from osm4eo_xr.geodesy import pixel_area
+from osm4eo_xr.geometry.geodesy import pixel_area
 from osm4eo_xr.legend import NO_DATA, Legend, default_legend
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ def design_points(
     Examples
     --------
     >>> import numpy as np
-    >>> from osm4eo_xr.grid import georeference, target_geobox
+    >>> from osm4eo_xr.geometry.grid import georeference, target_geobox
     >>> classes = np.repeat(np.array([8, 12], np.uint8), [90, 10])[None].repeat(100, axis=0)
     >>> box = target_geobox((4_400_000, 2_700_000, 4_401_000, 2_701_000))
     >>> design = design_points(georeference(classes, box), n=200, min_per_stratum=60, seed=1)

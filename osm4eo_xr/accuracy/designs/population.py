@@ -12,8 +12,8 @@ from dask.base import compute
 from dask.delayed import delayed
 
 from osm4eo_xr.errors import InputError
-from osm4eo_xr.geodesy import pixel_area
-from osm4eo_xr.grid import crs_name, geobox_of, same_grid
+from osm4eo_xr.geometry.geodesy import pixel_area
+from osm4eo_xr.geometry.grid import crs_name, geobox_of, same_grid
 from osm4eo_xr.legend import NO_DATA, Legend
 
 if TYPE_CHECKING:

@@ -19,8 +19,8 @@ from scipy.spatial import KDTree
 from scipy.stats import wasserstein_distance
 
 from osm4eo_xr.errors import InputError
-from osm4eo_xr.geodesy import meters_per_unit
-from osm4eo_xr.grid import geobox_of, zero_nodata
+from osm4eo_xr.geometry.geodesy import meters_per_unit
+from osm4eo_xr.geometry.grid import geobox_of, zero_nodata
 from osm4eo_xr.samples.spatial_split import SPLITS
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ from osm4eo_xr.catalogs.items import read_items
 from osm4eo_xr.catalogs.search import Query, cloud_cover, search_items
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.files import replace_text
-from osm4eo_xr.grid import TARGET_CRS, TARGET_RESOLUTION
+from osm4eo_xr.geometry.grid import TARGET_CRS, TARGET_RESOLUTION
 
 if TYPE_CHECKING:
     import geopandas as gpd
@@ -170,8 +170,8 @@ def _tiles(settings: CountrySettings, base: Path) -> Iterable[tuple[SceneFiles, 
 
 
 def _outline(settings: CountrySettings, base: Path) -> gpd.GeoDataFrame:
+    from osm4eo_xr.geometry.vectors import read_vector
     from osm4eo_xr.places.outlines import country_boundary
-    from osm4eo_xr.vectors import read_vector
 
     boundary = settings.boundary
     if boundary.country:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from osm4eo_xr.errors import InputError
-from osm4eo_xr.grid import geobox_of
+from osm4eo_xr.geometry.grid import geobox_of
 from osm4eo_xr.imagery.bands import METHOD_BANDS, common_name
 from osm4eo_xr.imagery.clouds.detector import BANDS
 from osm4eo_xr.imagery.clouds.masks import mask_clouds

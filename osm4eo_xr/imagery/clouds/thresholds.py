@@ -8,8 +8,8 @@ import dask.array as da
 import numpy as np
 
 from osm4eo_xr.errors import InputError
-from osm4eo_xr.geodesy import meters_per_unit
-from osm4eo_xr.grid import geobox_of
+from osm4eo_xr.geometry.geodesy import meters_per_unit
+from osm4eo_xr.geometry.grid import geobox_of
 from osm4eo_xr.imagery.clouds.dates import compare_dates
 from osm4eo_xr.imagery.clouds.rule import NEEDED, USED, CloudRule, Level, look_at_pixels
 from osm4eo_xr.imagery.clouds.shadows import add_shadows

@@ -10,7 +10,7 @@ import numpy as np
 import xarray as xr
 from odc.geo.geobox import GeoBox
 
-from osm4eo_xr.grid import geobox_of
+from osm4eo_xr.geometry.grid import geobox_of
 from osm4eo_xr.imagery.clouds.masks import mask_clouds
 from osm4eo_xr.imagery.lazy_scene import scene_of_bands
 from osm4eo_xr.imagery.lossy_nodata import with_witnesses

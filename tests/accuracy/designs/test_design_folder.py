@@ -12,7 +12,7 @@ from matplotlib.image import imread
 from osm4eo_xr.accuracy.designs.design import open_design, write_design
 from osm4eo_xr.accuracy.designs.points import design_points
 from osm4eo_xr.errors import InputError
-from osm4eo_xr.grid import georeference, target_geobox
+from osm4eo_xr.geometry.grid import georeference, target_geobox
 
 BOX = target_geobox((4_400_000, 2_699_000, 4_400_800, 2_700_000))
 

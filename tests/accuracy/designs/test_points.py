@@ -14,7 +14,7 @@ from osm4eo_xr.accuracy.designs.design import SamplingDesign
 from osm4eo_xr.accuracy.designs.points import design_points
 from osm4eo_xr.accuracy.reference_pairs import values_at
 from osm4eo_xr.errors import InputError
-from osm4eo_xr.grid import georeference, target_geobox
+from osm4eo_xr.geometry.grid import georeference, target_geobox
 
 LEFT, TOP = 4_400_000, 2_700_000
 ROWS, COLS = 90, 70

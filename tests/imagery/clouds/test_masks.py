@@ -16,7 +16,7 @@ from odc.geo.geobox import GeoBox
 
 import osm4eo_xr as oxr
 from osm4eo_xr.errors import InputError, MissingExtraError
-from osm4eo_xr.grid import georeference
+from osm4eo_xr.geometry.grid import georeference
 from osm4eo_xr.imagery.clouds.detector import BANDS, cloud_probability
 
 NAMES = ("nir", "blue", "green", "red")  # not in the rule's own order

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 import osm4eo_xr as oxr
 from osm4eo_xr.errors import InputError
-from osm4eo_xr.grid import geobox_of
+from osm4eo_xr.geometry.grid import geobox_of
 from osm4eo_xr.imagery.clouds.masks import CLOUD_CLASSES
 from tests.cases.eopf_case import REFLECTANCE, pack, write_eopf
 from tests.cases.safe_case import classes_of, numbers_of, probabilities_of, write_safe

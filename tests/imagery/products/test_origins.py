@@ -13,7 +13,7 @@ from rasterio.transform import from_origin
 
 import osm4eo_xr as oxr
 from osm4eo_xr.errors import InputError
-from osm4eo_xr.grid import georeference, target_geobox
+from osm4eo_xr.geometry.grid import georeference, target_geobox
 from osm4eo_xr.imagery.offsets import Evidence, settle_offset
 from osm4eo_xr.imagery.products.origins import level_of
 from osm4eo_xr.imagery.products.safe import read_product

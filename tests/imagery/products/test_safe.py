@@ -10,7 +10,7 @@ import xarray as xr
 
 import osm4eo_xr as oxr
 from osm4eo_xr.errors import InputError
-from osm4eo_xr.grid import geobox_of
+from osm4eo_xr.geometry.grid import geobox_of
 from osm4eo_xr.imagery.bands import METHOD_BANDS, SENTINEL2_BANDS
 from osm4eo_xr.imagery.clouds.masks import CLOUD_CLASSES
 from tests.cases.safe_case import EDGE, LEFT, METERS, TOP, classes_of, numbers_of, write_safe

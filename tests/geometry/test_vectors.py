@@ -9,7 +9,7 @@ import pytest
 import shapely
 
 from osm4eo_xr.errors import InputError
-from osm4eo_xr.vectors import read_vector
+from osm4eo_xr.geometry.vectors import read_vector
 
 POINTS = gpd.GeoDataFrame(
     {"label": ["a", "b"]}, geometry=gpd.points_from_xy([9.5, 9.6], [47.1, 47.2]), crs=4326

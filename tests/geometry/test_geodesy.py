@@ -12,8 +12,8 @@ from rasterio.transform import from_origin
 
 import osm4eo_xr as oxr
 from osm4eo_xr.errors import InputError
-from osm4eo_xr.geodesy import pixel_area, polygon_areas, project_bounds, segmentized
-from osm4eo_xr.grid import georeference, target_geobox
+from osm4eo_xr.geometry.geodesy import pixel_area, polygon_areas, project_bounds, segmentized
+from osm4eo_xr.geometry.grid import georeference, target_geobox
 from osm4eo_xr.maps.boundary import read_boundary
 
 DEGREES = GeoBox((40, 40), from_origin(10.0, 50.0, 1e-4, 1e-4), "EPSG:4326")

@@ -2,7 +2,7 @@
 
 from threading import Event, main_thread
 
-from osm4eo_xr.background import do_ahead
+from osm4eo_xr.process.background import do_ahead
 
 
 def test_works_are_done_in_order_beside_the_main_path_whatever_one_of_them_meets() -> None:

@@ -6,7 +6,7 @@ from odc.geo.geobox import GeoBox
 from rasterio.crs import CRS
 
 from osm4eo_xr.errors import InputError
-from osm4eo_xr.grid import check_grid, geobox_of, georeference, same_grid, target_geobox
+from osm4eo_xr.geometry.grid import check_grid, geobox_of, georeference, same_grid, target_geobox
 
 
 def test_target_grid_is_snapped_and_covers_the_bounds() -> None:

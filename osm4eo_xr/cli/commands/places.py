@@ -44,8 +44,8 @@ def tiles(
             )
         _print_original(country)
         return
+    from osm4eo_xr.geometry.vectors import write_vector
     from osm4eo_xr.places.tilings import country_tiles
-    from osm4eo_xr.vectors import write_vector
 
     with outputs([(out, VECTOR)], [boundary], overwrite=overwrite) as place:
         found = country_tiles(

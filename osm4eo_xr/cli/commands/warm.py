@@ -68,7 +68,7 @@ def _classify() -> None:
     import dask.array as da
     import jax
 
-    from osm4eo_xr.grid import georeference, target_geobox
+    from osm4eo_xr.geometry.grid import georeference, target_geobox
     from osm4eo_xr.inference.prediction import DENSE_TILE, classify
     from osm4eo_xr.legend import default_legend
     from osm4eo_xr.models.model import Model

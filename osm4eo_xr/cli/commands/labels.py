@@ -63,9 +63,9 @@ def labels(
     boundary_layer: BoundaryLayer = None,
 ) -> None:
     """Turn OpenStreetMap land use into a class raster on a scene's grid."""
-    from osm4eo_xr.background import do_ahead
     from osm4eo_xr.cogs.levels import compile_overviews
     from osm4eo_xr.imagery.scene_grid import read_grid
+    from osm4eo_xr.process.background import do_ahead
 
     asked: Asked = [
         (polygons, AREAS),
@@ -164,7 +164,7 @@ def composite(
     from osm4eo_xr.catalogs.asset_looks import check_items
     from osm4eo_xr.catalogs.items import read_items
     from osm4eo_xr.catalogs.stac import composite_items
-    from osm4eo_xr.grid import target_geobox
+    from osm4eo_xr.geometry.grid import target_geobox
     from osm4eo_xr.imagery.compositing import with_observations
     from osm4eo_xr.imagery.scene_grid import read_grid
 

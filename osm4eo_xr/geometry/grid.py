@@ -11,7 +11,7 @@ from odc.geo.geobox import GeoBox
 from odc.geo.geom import BoundingBox
 
 from osm4eo_xr.errors import InputError
-from osm4eo_xr.geodesy import project_bounds
+from osm4eo_xr.geometry.geodesy import project_bounds
 from osm4eo_xr.legend import NO_DATA
 
 if TYPE_CHECKING:

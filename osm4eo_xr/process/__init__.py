@@ -1,0 +1,6 @@
+"""The process and the machine that it runs on.
+
+- ``background``: work done ahead, in a thread of its own
+- ``endings``: what is closed when a signal ends the process
+- ``node``: limits and caches of the machine, and what its errors mean
+"""
