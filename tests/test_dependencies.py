@@ -159,7 +159,8 @@ net = SimpleNamespace(fits_winograd=False)
 plan = SimpleNamespace(engine='onnx', dtype='float32', net=net)
 assets = {band: {'href': '/a.tif'} for band in ('blue', 'green', 'red', 'nir')}
 item = {'type': 'Feature', 'id': 'a', 'bbox': [-10, 30, 30, 70], 'geometry': None, 'links': [],
-        'properties': {'datetime': '2023-08-20T00:00:00Z'}, 'assets': assets}
+        'properties': {'datetime': '2019-08-20T00:00:00Z', 's2:processing_baseline': '02.09'},
+        'assets': assets}
 for extra, step in steps.items():
     try:
         eval(step)
