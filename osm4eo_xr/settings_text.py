@@ -44,6 +44,8 @@ def toml_value(value: Any) -> str:
 def template(settings: type, given: Mapping[str, Any], *, omit: frozenset[str]) -> str:
     """Return a TOML file that states what is given, and all other keys as comments.
 
+    A table that changes something by being there is a comment as well.
+
     Parameters
     ----------
     settings : type
@@ -64,12 +66,13 @@ def _template(
         name = f"{place}.{field.name}".strip(".")
         table, many = table_of(hints[field.name])
         if table is not None:
-            tables.append((name, table, many, given.get(field.name)))
+            off = field.default is None and field.name not in given
+            tables.append((name, table, many, given.get(field.name), "# " if off else ""))
         elif name not in omit:
             yield from _key(field, texts.get(field.name, ""), given)
-    for name, table, many, values in tables:
+    for name, table, many, values, off in tables:
         for each in values if many else [values or {}]:
-            yield from ("", f"[[{name}]]" if many else f"[{name}]")
+            yield from ("", off + (f"[[{name}]]" if many else f"[{name}]"))
             yield from _template(table, each, name, omit)
 
 

@@ -230,7 +230,8 @@ def test_a_run_cut_by_its_wall_time_goes_on_where_it_was(
 ) -> None:
     one = {"gpu": None, "cpu": {"processes": 1, "threads": 2}, "scratch": str(tmp_path)}
     site = _site_file(tmp_path, one, "local")
-    job = _submit_run(slurm, country, site, "--time=1")
+    # Far from the signal that the script asks for 180 s before the end: the test brings the end.
+    job = _submit_run(slurm, country, site, "--time=10")
     out = country.parent / "result"
     assert wait_until((out / "classified" / "T01.tif").exists, 300), _logs(country)
     slurm.hang(job)

@@ -88,7 +88,7 @@ def test_the_country_file_states_an_offset(tmp_path: Path) -> None:
     line = 'files = "tiles/*.tif"'
     assert line in text
     path.write_text(text.replace(line, f"{line}, offset = -5.0"))
-    with pytest.warns(InputWarning, match=r"below -0.2 .* or nodata in \[\[scenes\]\]"):
+    with pytest.warns(InputWarning, match=r"below -0\.2 .*; expected a no-data value"):
         oxr.run_country(path)
     path.write_text(text.replace(line, f"{line}, scale = -1.0"))
     with pytest.raises(InputError, match=r"scale = -1.0; expected above 0"):
