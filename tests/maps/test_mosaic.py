@@ -123,7 +123,11 @@ def test_boundary_file_in_degrees_clips_by_pixel_centers(tmp_path: Path) -> None
     back = gpd.read_file(path).to_crs(3035).geometry
     box = geobox_of(whole)
     outside = geometry_mask(back, out_shape=box.shape, transform=box.affine)
-    np.testing.assert_array_equal(clipped, np.where(outside, 0, whole))
+    # An edge that is straight in degrees bends by centimeters on the map; PROJ's versions differ.
+    edge = back.boundary.buffer(0.1)
+    clear = geometry_mask(edge, out_shape=box.shape, transform=box.affine)
+    assert (~clear).sum() < 20  # of 28,800
+    np.testing.assert_array_equal(clipped.where(clear, 0), np.where(outside | ~clear, 0, whole))
     assert 0 < outside.mean() < 1
 
 
