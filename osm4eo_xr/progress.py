@@ -54,9 +54,11 @@ def show_progress(shown: bool) -> None:  # noqa: FBT001 - the one argument says 
     _shown = shown
 
 
-def shows_progress() -> bool:
-    """Whether anybody wants to see progress."""
-    return _shown
+def print_progress(line: str, **fields: object) -> None:
+    """Log a line of progress with its fields, and print it unless nobody wants to see it."""
+    EVENTS.info(line, extra={"fields": fields})
+    if _shown:
+        ERR.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
 def draws_bars() -> bool:
@@ -177,6 +179,4 @@ class _LogLines:
         if 0 < done < total:
             line += f", about {(now - begun) * (total - done) / done:.0f} s left"
         fields = {"piece": piece, "done": done, "total": total, "seconds": round(now - begun, 1)}
-        EVENTS.info(line, extra={"fields": fields})
-        if _shown:
-            ERR.print(line, highlight=False, markup=False, soft_wrap=True)
+        print_progress(line, **fields)

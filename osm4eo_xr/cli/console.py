@@ -19,7 +19,7 @@ from rich.table import Table
 
 from osm4eo_xr._version import __version__
 from osm4eo_xr.errors import InputError, InputWarning, Spell, as_argument
-from osm4eo_xr.progress import ERR, EVENTS, OUT, draws_bars, live_bars, shows_progress
+from osm4eo_xr.progress import ERR, EVENTS, OUT, draws_bars, live_bars, print_progress
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -69,9 +69,7 @@ def _epoch_lines() -> Callable[[Status], None]:
     def watch(status: Status) -> None:
         if status.step * status.epochs == status.epoch * status.steps:
             text = f"epoch {status.epoch} of {status.epochs}: {_training_text(status)}"
-            EVENTS.info(text)
-            if shows_progress():
-                ERR.print(text, highlight=False)
+            print_progress(text)
 
     return watch
 
