@@ -55,7 +55,9 @@ def new_cog(
     """
     path = real_place(path)
     with workplace(path) as folder, rasterio.Env(GDAL_CACHEMAX=_CACHE):
-        with LevelFiles(folder, layout) as levels:
+        apart = folder / "levels"  # whose files are named by scale, as "2.tif" may be the raster's
+        apart.mkdir()
+        with LevelFiles(apart, layout) as levels:
             yield levels
             levels.fill_coarse()
             source = levels.vrt(contents.tags)

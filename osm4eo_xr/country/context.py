@@ -305,8 +305,7 @@ class Country:
     ) -> None:
         """Write a product with the legend, the model's hash and the day it shows."""
         path.parent.mkdir(exist_ok=True)
-        day = day or self.settings.date
-        about = {"datetime": f"{day}T00:00:00Z" if day else "", "digest": digest}
+        about = {"datetime": instant(day or self.settings.date), "digest": digest}
         attrs = {k: v for k, v in raster.attrs.items() if k not in about}
         raster = raster.drop_attrs(deep=False).assign_attrs(attrs)
         write_cog(
@@ -316,6 +315,11 @@ class Country:
             compression=self.settings.compression,
             progress=progress,
         )
+
+
+def instant(day: str) -> str:
+    """Return a day as STAC states when the ground was seen; nothing for no day."""
+    return f"{day}T00:00:00Z" if day else ""
 
 
 def _expand(base: Path, pattern: str) -> list[Path]:

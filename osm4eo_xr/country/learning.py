@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from osm4eo_xr.country.context import Country, Piece, Progress, Tile
+from osm4eo_xr.country.context import Country, Piece, Progress, Tile, instant
 from osm4eo_xr.country.scenes.fetching import bands_of, fetched_folder, wanted_of
 from osm4eo_xr.country.tile_checks import compare_tiles, look_at_tile
 from osm4eo_xr.files import replace_text
@@ -162,12 +163,14 @@ def _make_landuse(run: Country, extract: Path, areas: Path, progress: Progress |
 def _make_labels(
     run: Country, areas: Path, tile: Tile, path: Path, progress: Progress | None
 ) -> None:
-    from osm4eo_xr.labels.rasterize import rasterize_labels
+    from osm4eo_xr.labels.write import write_labels
 
-    settings, scene = run.settings.labels, run.open_scene(tile)
+    path.parent.mkdir(exist_ok=True)
+    settings = run.settings.labels
     how: Any = {"edge": settings.edge, "min_area": settings.min_area} if settings else {}
-    burnt = rasterize_labels(areas, scene, legend=run.legend, **how)
-    run.write(burnt, path, tile.date, progress)
+    how |= {"datetime": instant(tile.date), "compression": run.settings.compression}
+    scene, writing = run.open_scene(tile), nullcontext(progress)
+    write_labels(areas, path, scene, legend=run.legend, writing=writing, **how)
 
 
 def _samples(run: Country, labels: list[Piece]) -> Piece:

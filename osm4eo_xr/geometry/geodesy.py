@@ -89,7 +89,11 @@ def segmentized(shapes: np.ndarray, crs: Any) -> np.ndarray:
                 advice="assign the CRS that they are in",
             )
     longest = _DEGREES if CRS(crs).geographic else _METERS / meters_per_unit(crs)
-    return np.asarray(shapely.segmentize(shapes, longest))
+    west, south, east, north = shapely.bounds(shapes).T
+    wide = (east - west > longest) | (north - south > longest)  # no other has so long an edge
+    short = shapes.copy()
+    short[wide] = shapely.segmentize(shapes[wide], longest)
+    return short
 
 
 def meters_per_unit(crs: Any) -> float:

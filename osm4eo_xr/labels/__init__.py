@@ -3,6 +3,6 @@
 What others may use:
 
 - ``rasterize``: ``rasterize_labels``, ``count_claims``, ``read_labels``: lazy class rasters
-- ``write``: ``write_labels``: an extract straight to a label raster on disk
+- ``write``: ``write_labels``: land use, whatever holds it, to a label raster on disk
 - ``report``: ``label_report``: what the labels of a place are worth
 """

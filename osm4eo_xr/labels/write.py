@@ -1,7 +1,9 @@
-"""An extract → a label raster on disk, without partitions and without a task graph.
+"""Land use, whatever holds it → a label raster on disk: the one way that commands and runs take.
 
-Threads of this process do here, block by block, what ``rasterize_labels`` and ``write_cog`` do; so
-a command that wants one file from one extract need not load dask, xarray and Arrow first.
+From an extract, threads of this process do, block by block, what ``rasterize_labels`` and
+``write_cog`` do, without partitions and without a task graph; so a command that wants one file from
+one extract need not load dask, xarray and Arrow first. Whatever else holds areas goes through those
+two functions. Either way the bytes are the same.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import shapely
@@ -28,8 +30,10 @@ from osm4eo_xr.osm.extract import spool_landuse
 from osm4eo_xr.osm.passes import Progress
 
 if TYPE_CHECKING:
+    import xarray as xr
     from odc.geo.geobox import GeoBox
 
+    from osm4eo_xr.labels.rasterize import Polygons
     from osm4eo_xr.osm.areas import Bounds
     from osm4eo_xr.osm.spool import Spool
 
@@ -37,34 +41,42 @@ Bar = AbstractContextManager[Progress | None]
 
 
 def write_labels(
-    osm: str | Path,
+    osm: Polygons,
     path: str | Path,
-    like: GeoBox,
+    like: xr.DataArray | GeoBox,
     *,
     legend: Legend | None = None,
     edge: Edge = "center",
     min_area: float = 0.0,
+    datetime: str = "",
+    compression: Literal["zstd", "deflate"] = "zstd",
     reading: Bar | None = None,
     writing: Bar | None = None,
 ) -> Path:
-    """Write the labels of an OpenStreetMap extract as a Cloud-Optimized GeoTIFF.
+    """Write the labels of OpenStreetMap's land use as a Cloud-Optimized GeoTIFF.
 
-    The same file, byte by byte, as from ``write_cog`` of ``rasterize_labels`` of ``write_landuse``.
-    Areas wait in the system's temporary folder (``TMPDIR``), and so do node locations of an extract
-    above 300 MB: together about three times its size.
+    The same file, byte by byte, from an extract, from the partitions that ``write_landuse`` makes
+    of it and from the polygons that ``read_landuse`` reads. Areas of an extract wait in the
+    system's temporary folder (``TMPDIR``), and so do node locations of one above 300 MB: together
+    about three times its size.
 
     Parameters
     ----------
-    osm : str or Path
-        ``.osm.pbf``, ``.osm``, ``.osm.gz`` or ``.osm.bz2``.
+    osm : str, Path, Landuse or GeoDataFrame
+        An extract (``.osm.pbf``, ``.osm``, ``.osm.gz`` or ``.osm.bz2``), or what
+        ``rasterize_labels`` takes.
     path : str or Path
         The GeoTIFF to write (uint8, 0 = unlabeled); an existing file is replaced.
-    like : GeoBox
-        Its grid, as from ``read_grid``.
+    like : DataArray or GeoBox
+        Its grid, as from ``open_scene`` or ``read_grid``.
     legend, edge, min_area
         As for ``rasterize_labels``.
+    datetime : str
+        When the ground was as the labels say (RFC 3339), for a STAC item; none without it.
+    compression : {"zstd", "deflate"}
+        As for ``write_cog``.
     reading, writing : context manager, optional
-        Entered while the extract is read and while blocks are written; each gives a function
+        Entered while an extract is read and while blocks are written; each gives a function
         that is called as ``progress(done, total)``, with bytes read (the file is read several
         times) and with blocks.
 
@@ -88,32 +100,54 @@ def write_labels(
     """
     path, legend = Path(path), legend or default_legend()
     check_edge(edge)
+    how: Any = {"edge": edge, "min_area": min_area}
+    if not isinstance(osm, str | Path) or Path(osm).is_dir():
+        from osm4eo_xr.cogs.cog import write_cog
+        from osm4eo_xr.labels.rasterize import rasterize_labels
+
+        labels = rasterize_labels(osm, like, legend=legend, **how)
+        about = {"datetime": datetime} if datetime else {}
+        with writing or nullcontext() as tell:
+            into: Any = {"legend": legend, "compression": compression, "progress": tell}
+            return write_cog(labels.assign_attrs(about), path, **into)
+    grid = _grid_of(like)
+    layout = _layout(grid, legend)
+    tags = {"legend": legend.name} | ({"datetime": datetime} if datetime else {})
+    contents = Contents(categories_of(legend), tags, datetime)
+    with (
+        new_cog(path, layout, contents, compression) as levels,
+        scratch_folder("osm4eo-areas-") as scratch,
+    ):
+        cells: Any = {"crs": str(grid.crs), "cell": CHUNK * max(map(abs, grid.resolution.xy))}
+        with reading or nullcontext() as tell:
+            spool, _ = spool_landuse(Path(osm), scratch, legend, **cells, progress=tell)
+        with spool, writing or nullcontext() as tell:
+            check_overlap(spool.bounds, spool.near(_around(grid)).size > 0, grid)
+            priority = {c.id: c.priority for c in legend.classes}
+            _fill(_Blocks(spool, levels, layout, priority, **how), tell)
+    return path
+
+
+def _grid_of(like: xr.DataArray | GeoBox) -> GeoBox:
+    """Return a grid with a CRS, or that of a raster."""
+    from odc.geo.geobox import GeoBox
+
+    if not isinstance(like, GeoBox):
+        from osm4eo_xr.geometry.grid import geobox_of
+
+        return geobox_of(like)
     if like.crs is None:
         raise InputError(
             "the grid has no CRS", advice="give one that has, for example from read_grid"
         )
-    categories = categories_of(legend)
-    layout = Layout(
-        geobox=like,
-        dtype="uint8",
-        bands=("labels",),
-        nodata=NO_DATA,
-        classes=True,
-        colors=colors_of(categories),
-    )
-    contents = Contents(categories, {"legend": legend.name})
-    with (
-        new_cog(path, layout, contents) as levels,
-        scratch_folder("osm4eo-areas-") as scratch,
-    ):
-        place: Any = {"crs": str(like.crs), "cell": CHUNK * max(map(abs, like.resolution.xy))}
-        with reading or nullcontext() as tell:
-            spool, _ = spool_landuse(Path(osm), scratch, legend, **place, progress=tell)
-        with spool, writing or nullcontext() as tell:
-            check_overlap(spool.bounds, spool.near(_around(like)).size > 0, like)
-            priority = {c.id: c.priority for c in legend.classes}
-            _fill(_Blocks(spool, levels, layout, priority, edge, min_area), tell)
-    return path
+    return like
+
+
+def _layout(grid: GeoBox, legend: Legend) -> Layout:
+    """Return how a file of labels lies on disk."""
+    colors = colors_of(categories_of(legend))
+    about: Any = {"dtype": "uint8", "bands": ("labels",), "nodata": NO_DATA, "classes": True}
+    return Layout(geobox=grid, colors=colors, **about)
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,8 @@ import numpy as np
 import shapely
 from odc.geo.crs import CRS
 
+from osm4eo_xr.geometry.geodesy import segmentized
+
 if TYPE_CHECKING:
     from osm4eo_xr.legend import TagRule
 
@@ -191,8 +193,8 @@ def _widened(metric: np.ndarray, width: np.ndarray) -> np.ndarray:
 
 
 def project(geometry: np.ndarray, crs: str = EQUAL_AREA, *, inverse: bool = False) -> np.ndarray:
-    """Take geometries from degrees to meters of a CRS, or back."""
-    projected = geometry.copy()
+    """Take geometries from degrees to meters of a CRS, on which long edges bend; or back."""
+    projected = geometry.copy() if inverse else segmentized(geometry, OSM_CRS)
     xy = shapely.get_coordinates(projected)
     xy = np.column_stack(_transformer(crs, inverse=inverse)(xy[:, 0], xy[:, 1]))
     return np.asarray(shapely.set_coordinates(projected, xy))

@@ -115,7 +115,9 @@ def open_landuse(folder: str | Path) -> Landuse:
         tree = json.loads((folder / INDEX).read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError):
         raise InputError(
-            f"no {INDEX} in {folder}", advice="give a folder that osm4eo-xr labels --polygons wrote"
+            f"no {INDEX} in {folder}",
+            advice="give a folder that write_landuse or osm4eo-xr labels --polygons wrote; "
+            "read_landuse reads an extract",
         ) from None
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise InputError(

@@ -75,6 +75,13 @@ def test_every_overview_takes_the_mode_of_full_resolution_pixels(tmp_path: Path)
         np.testing.assert_array_equal(pixels, expected)
 
 
+@pytest.mark.parametrize("name", ["1.tif", "2.tif", "4.tif"])
+def test_a_file_may_bear_the_name_of_a_level(tmp_path: Path, name: str) -> None:
+    raster = class_map(1100, 1030)
+    plain = write_cog(raster, tmp_path / "map.tif")
+    assert write_cog(raster, tmp_path / name).read_bytes() == plain.read_bytes()
+
+
 @settings(max_examples=20)
 @given(
     st.integers(1, 70),

@@ -1,3 +1,4 @@
+import json
 import subprocess
 import sys
 from contextlib import contextmanager
@@ -8,7 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 import rasterio
+import xarray as xr
 from odc.geo.geobox import GeoBox
+from odc.geo.xr import xr_coords
 from rio_cogeo.cogeo import cog_validate
 
 from osm4eo_xr.cogs.cog import write_cog
@@ -19,7 +22,7 @@ from osm4eo_xr.imagery.scene_grid import read_grid
 from osm4eo_xr.labels.rasterize import rasterize_labels
 from osm4eo_xr.labels.write import write_labels
 from osm4eo_xr.legend import default_legend
-from osm4eo_xr.osm.landuse import write_landuse
+from osm4eo_xr.osm.landuse import read_landuse, write_landuse
 
 HEAVY = ("dask.array", "geopandas", "pandas", "pyarrow", "xarray")
 
@@ -49,9 +52,30 @@ def test_the_file_is_that_of_the_lazy_steps(
     lazy = write_cog(labels, tmp_path / "lazy.tif", legend=legend)
     made = write_labels(demo_osm_path(), tmp_path / "made.tif", grid, **how)
     assert made.read_bytes() == lazy.read_bytes()
+    again = write_labels(areas, tmp_path / "again.tif", grid, **how)
+    assert again.read_bytes() == lazy.read_bytes()
     for ending in (".qml", ".tif.aux.xml"):
         assert made.with_suffix(ending).read_text() == lazy.with_suffix(ending).read_text()
     assert cog_validate(made, strict=True)[0]
+
+
+def test_extract_folder_and_frame_give_one_file_with_its_day_and_packing(
+    tmp_path: Path, grid: GeoBox
+) -> None:
+    osm, folder = demo_osm_path(), write_landuse(demo_osm_path(), tmp_path / "areas").folder
+    like = xr.DataArray(np.zeros(grid.shape, np.uint8), xr_coords(grid), dims=("y", "x"))
+    how: Any = {"datetime": "2020-06-01T00:00:00Z", "compression": "deflate"}
+    made = [
+        write_labels(osm, tmp_path / "0.tif", grid, **how),
+        write_labels(osm, tmp_path / "1.tif", like, **how),
+        write_labels(folder, tmp_path / "2.tif", grid, **how),
+        write_labels(read_landuse(osm), tmp_path / "3.tif", like.chunk(y=700), **how),
+    ]
+    assert len({path.read_bytes() for path in made}) == 1
+    items = [json.loads(path.with_suffix(".stac.json").read_text()) for path in made]
+    assert {item["properties"]["datetime"] for item in items} == {how["datetime"]}
+    with rasterio.open(made[0]) as file:
+        assert file.compression.value == "DEFLATE"
 
 
 def test_a_grid_on_another_crs_gets_the_same_labels_too(tmp_path: Path) -> None:

@@ -378,6 +378,6 @@ def test_areas_agree_with_gdals_osm_driver(data_dir: Path) -> None:
     assert set(theirs.index) <= set(forest.index) | {b["osm_id"] for b in ours.attrs["broken"]} | (
         set(ours["osm_id"])
     )
-    np.testing.assert_allclose(
-        forest.loc[both, "area"].to_numpy(), theirs.loc[both].area.to_numpy(), rtol=1e-6
-    )
+    found, expected = forest.loc[both, "area"].to_numpy(), theirs.loc[both].area.to_numpy()
+    np.testing.assert_allclose(found, expected, rtol=1e-4)  # edges of a kilometer bend in ours
+    assert np.isclose(found, expected, rtol=1e-6, atol=0).mean() > 0.99

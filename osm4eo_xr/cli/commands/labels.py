@@ -65,6 +65,7 @@ def labels(
     """Turn OpenStreetMap land use into a class raster on a scene's grid."""
     from osm4eo_xr.cogs.levels import compile_overviews
     from osm4eo_xr.imagery.scene_grid import read_grid
+    from osm4eo_xr.labels.write import write_labels
     from osm4eo_xr.process.background import do_ahead
 
     asked: Asked = [
@@ -79,18 +80,16 @@ def labels(
         grid = read_grid(like)
         do_ahead(compile_overviews)
         how: Any = {"legend": classes, "min_area": min_area}
-        if not osm.is_dir() and not (polygons or claims or report or picture):
-            from osm4eo_xr.labels.write import write_labels
-
-            bars: Any = {"reading": progress_bar(osm.name), "writing": progress_bar(out.name)}
+        bars: Any = {"reading": progress_bar(osm.name), "writing": progress_bar(out.name)}
+        if not (polygons or claims or report or picture):
             write_labels(osm, place(out), grid, edge=edge, **how, **bars)
             return
-        from osm4eo_xr.labels.rasterize import count_claims, rasterize_labels
+        from osm4eo_xr.labels.rasterize import count_claims
         from osm4eo_xr.osm.landuse import partitions_of
 
         kept = None if polygons is None else place(polygons)
-        with partitions_of(osm, kept, classes, progress_bar(osm.name)) as areas:
-            write_raster(rasterize_labels(areas, grid, edge=edge, **how), place(out), classes)
+        with partitions_of(osm, kept, classes, bars.pop("reading")) as areas:
+            write_labels(areas, place(out), grid, edge=edge, **how, **bars)
             if not (claims or report or picture):
                 return
             claimed = count_claims(areas, grid, **how)
