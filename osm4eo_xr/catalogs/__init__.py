@@ -10,5 +10,6 @@ What others may use:
 - ``item_form``: what items may hold
 - ``acquisitions``, ``footprints``: when and where items are, which of them count once
 - ``product_assets``: EOPF stores, groups and arrays as assets
+- ``staging``, ``store_copies``: local copies of what a composite reads
 - ``items``: ``read_items``: items of a file, and what each says of its assets
 """

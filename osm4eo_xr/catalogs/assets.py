@@ -18,7 +18,7 @@ import numpy as np
 from odc.geo.geobox import GeoBox
 from rasterio.errors import RasterioIOError
 
-from osm4eo_xr.catalogs.product_assets import digital_band, is_product
+from osm4eo_xr.catalogs.product_assets import digital_band, is_product, place_of
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.imagery.lossy_nodata import WITNESSES, with_witnesses
 from osm4eo_xr.imagery.products.band_files import bands_of_file
@@ -27,9 +27,6 @@ from osm4eo_xr.imagery.reflectance import Scaling
 from osm4eo_xr.rasters.validity import SATURATED, Validity, in_words
 from osm4eo_xr.rasters.warp import plan_warp
 from osm4eo_xr.rasters.windows import pick, positions, span
-
-STAGED = "osm4eo_xr:staged"
-"""The member of an asset that names its staged copy (``catalogs.staging``)."""
 
 _SENTINEL2 = re.compile(r"^S2[A-D]_|^sentinel-?2", re.IGNORECASE)
 _KINDS = ("platform", "constellation", "s2:product_uri", "sentinel:product_id", "s2:product_id")
@@ -96,11 +93,6 @@ def asset_of(item: Mapping[str, Any], key: str, name: str, others: Mapping[str, 
         if n in WITNESSES
     )
     return Asset(name, place_of(item["assets"][key]), item_nodata(item, key), near)
-
-
-def place_of(asset: Mapping[str, Any]) -> str:
-    """Return what is opened to read an asset: its staged copy, if there is one, or its href."""
-    return asset.get(STAGED, asset["href"])
 
 
 def item_nodata(item: Mapping[str, Any], key: str) -> tuple[float, ...]:

@@ -21,6 +21,15 @@ if TYPE_CHECKING:
     from osm4eo_xr.imagery.reader import Band
 
 
+STAGED = "osm4eo_xr:staged"
+"""The member of an asset that names its staged copy (``catalogs.staging``)."""
+
+
+def place_of(asset: Mapping[str, Any]) -> str:
+    """Return what is opened to read an asset: its staged copy, if there is one, or its href."""
+    return asset.get(STAGED, asset["href"])
+
+
 def with_arrays(assets: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
     """Return assets and, as assets of their own, the arrays of those that are stores or groups.
 
@@ -76,9 +85,9 @@ def asset_scaling(
     look: Look | None = None,
 ) -> Scaling:
     """Return how an asset's numbers become reflectance: by its store, else ``item_scaling``."""
-    href = item["assets"][key]["href"]
-    if is_product(href):
-        return product_band(href, name, "nearest", scale=scale, offset=offset).scaling
+    place = place_of(item["assets"][key])
+    if is_product(place):
+        return product_band(place, name, "nearest", scale=scale, offset=offset).scaling
     return item_scaling(item, key, scale=scale, offset=offset, look=look)
 
 

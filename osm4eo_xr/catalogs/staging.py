@@ -1,7 +1,8 @@
 """Staging: local copies of what a composite reads of its items, made before it is made.
 
 A copy has the original's grid and blocks and holds the blocks that a tile needs
-(``rasters.staged``), so that a composite of copies has the bytes of one that reads the originals.
+(``rasters.staged``; of Zarr stores ``store_copies``), so that a composite of copies has the bytes
+of one that reads the originals.
 Items keep their links: a copy is a further member of an asset. Beside the copies of each item lies
 a record with their hashes.
 """
@@ -22,9 +23,11 @@ from odc.geo.geobox import GeoBox
 from rasterio.enums import MaskFlags
 from rasterio.windows import Window
 
-from osm4eo_xr.catalogs.assets import STAGED, asset_of
+from osm4eo_xr.catalogs.assets import Asset, asset_of
 from osm4eo_xr.catalogs.items import asset_keys, class_key
-from osm4eo_xr.errors import InputError, InputWarning
+from osm4eo_xr.catalogs.product_assets import STAGED
+from osm4eo_xr.catalogs.store_copies import copy_of, fill
+from osm4eo_xr.errors import InputWarning
 from osm4eo_xr.files import replace_text, replaced
 from osm4eo_xr.imagery.lossy_nodata import WITNESSES, factor
 from osm4eo_xr.imagery.plausibility import middle_window
@@ -70,7 +73,7 @@ class Wanted:
         return found | (class_key(item, "scl", allow_missing=True) if self.classes else {})
 
 
-def stage_item(item: Mapping[str, Any], wanted: Wanted, folder: Path) -> int:
+def stage_item(item: Mapping[str, Any], wanted: Wanted, folder: Path) -> None:
     """Copy what a composite reads of an item's remote assets, as far as no copy is whole.
 
     Parameters
@@ -82,23 +85,18 @@ def stage_item(item: Mapping[str, Any], wanted: Wanted, folder: Path) -> int:
     folder : Path
         Copies lie in its folder ID, the record in its ID.json.
 
-    Returns
-    -------
-    int
-        Bytes of the copies.
-
     Raises
     ------
     InputError
-        If an asset is no raster that GDAL reads.
+        If an asset is no raster that GDAL reads and no Zarr store.
     RemoteError
         If a server fails or refuses access; what was copied before stays.
     """
     place = folder / check_name(item["id"], "STAC item id")
-    record = _read_record(_record_path(place), wanted)
     if is_staged_whole(item, wanted, folder):
-        return sum(seen["stamp"][0] for seen in record.values())
+        return
     place.mkdir(parents=True, exist_ok=True)
+    record = _copy_stores(item, wanted, place)
     for key, (windows, band) in sorted(_windows(item, wanted).items()):
         out = place / f"{check_name(key, 'asset key')}{SUFFIX}"
         href = item["assets"][key]["href"]
@@ -107,10 +105,9 @@ def stage_item(item: Mapping[str, Any], wanted: Wanted, folder: Path) -> int:
         if not _has_tag(out, tag):
             with replaced(out) as part:
                 _copy(href, blocks, band.block, tag, part)
-        record[key] = {"href": href, "stamp": _stamp(out), "sha256": _sha256(out)}
+        record[key] = {"href": href, "path": out.name, "files": _hashes([out], place)}
     tree = {"grid": _grid_text(wanted), "assets": record}
     replace_text(_record_path(place), json.dumps(tree, indent=1, sort_keys=True) + "\n")
-    return sum(seen["stamp"][0] for seen in record.values())
 
 
 def with_copies(items: Sequence[dict[str, Any]], wanted: Wanted, folder: Path) -> list[Any]:
@@ -127,30 +124,59 @@ def is_staged_whole(item: Mapping[str, Any], wanted: Wanted, folder: Path) -> bo
     record = _read_record(_record_path(place), wanted)
     links = {key: item["assets"][key]["href"] for key in wanted.keys(item).values()}
     return all(
-        record.get(key, {}).get("href") == href and _is_whole(place, key, record[key])
+        record.get(key, {}).get("href") == href and _is_whole(place, record[key])
         for key, href in links.items()
         if is_remote(href)
     )
 
 
 def _with_copies(item: dict[str, Any], wanted: Wanted, place: Path) -> dict[str, Any]:
-    assets = dict(item["assets"])
+    assets, changed = dict(item["assets"]), []
     for key, seen in _read_record(_record_path(place), wanted).items():
         if assets.get(key, {}).get("href") != seen["href"]:
             continue
-        if _is_whole(place, key, seen):
-            assets[key] = {**assets[key], STAGED: str(place / f"{key}{SUFFIX}")}
+        if _is_whole(place, seen):
+            assets[key] = {**assets[key], STAGED: str(place / seen["path"])}
         else:
-            warnings.warn(
-                f"{place / key}{SUFFIX} is not as it was fetched; its original is read instead",
-                InputWarning,
-                stacklevel=4,
-            )
+            changed.append(seen["path"])
+    if changed:
+        more = f" and {len(changed) - 1} more" if len(changed) > 1 else ""
+        warnings.warn(
+            f"{place / changed[0]}{more}: not as fetched; the original is read instead",
+            InputWarning,
+            stacklevel=4,
+        )
     return {**item, "assets": assets}
 
 
+def _copy_stores(item: Mapping[str, Any], wanted: Wanted, place: Path) -> dict[str, Any]:
+    """Copy what is read of an item's Zarr stores; return the record of their assets."""
+    hrefs = {key: (name, item["assets"][key]["href"]) for name, key in wanted.keys(item).items()}
+    copies = {
+        key: (name, copy_of(href, place))
+        for key, (name, href) in hrefs.items()
+        if is_remote(href) and is_store(href)
+    }
+    for name, copy in copies.values():
+        copy.begin()
+        how = _resampling(name)
+        band = Asset(name, copy.path).band(how)
+        fill(band.path, band.index, _ground(band, wanted, how), band.block)
+    for copy in {copy.root: copy for _, copy in copies.values()}.values():
+        copy.end()
+    hashes = {copy.root: _hashes(copy.files(), place) for _, copy in copies.values()}
+    return {
+        key: {
+            "href": hrefs[key][1],
+            "path": Path(copy.path).relative_to(place).as_posix(),
+            "files": hashes[copy.root],
+        }
+        for key, (_, copy) in copies.items()
+    }
+
+
 def _windows(item: Mapping[str, Any], wanted: Wanted) -> dict[str, tuple[list[Rectangle], Band]]:
-    """Return for each remote asset which windows are read, by the headers of the originals.
+    """Return for each remote raster which windows are read, by the headers of the originals.
 
     The tile's ground; the middle, where numbers are looked at before work; and of the witnesses of
     a lossy band the same ground as of that band.
@@ -159,12 +185,8 @@ def _windows(item: Mapping[str, Any], wanted: Wanted) -> dict[str, tuple[list[Re
     found: dict[str, tuple[list[Rectangle], Band]] = {}
     for name, key in wanted.keys(item).items():
         if is_store(item["assets"][key]["href"]):
-            raise InputError(
-                f"item {item['id']}: asset {key} is a store, which is not fetched",
-                expected="rasters that GDAL reads",
-                advice="copy the store and give its path",
-            )
-        how = "nearest" if name == "classes" else "cubic"
+            continue
+        how = _resampling(name)
         band = asset_of(item, key, name, others).band(how, {})
         ground = _ground(band, wanted, how)
         for near in (band, *band.witnesses):
@@ -176,6 +198,11 @@ def _windows(item: Mapping[str, Any], wanted: Wanted) -> dict[str, tuple[list[Re
                     (t * ratio, b * ratio, lft * ratio, r * ratio) for t, b, lft, r in ground
                 ]
     return found
+
+
+def _resampling(name: str) -> str:
+    """Return how a composite brings a band onto its grid."""
+    return "nearest" if name == "classes" else "cubic"
 
 
 def _ground(band: Band, wanted: Wanted, resampling: str) -> list[Rectangle]:
@@ -272,12 +299,21 @@ def _grid_text(wanted: Wanted) -> str:
     return f"{box.crs} {tuple(box.shape)} {tuple(box.affine)[:6]} {read}"
 
 
-def _is_whole(place: Path, key: str, seen: Mapping[str, Any]) -> bool:
-    """Whether a copy is as it was left; read again if its size or time has changed."""
-    path = place / f"{key}{SUFFIX}"
-    if not path.is_file():
-        return False
-    return seen["stamp"] == _stamp(path) or seen["sha256"] == _sha256(path)
+def _is_whole(place: Path, seen: Mapping[str, Any]) -> bool:
+    """Whether a copy is as it was left; read again where size or time have changed."""
+    return all(_is_same(place / name, file) for name, file in seen["files"].items())
+
+
+def _is_same(path: Path, seen: Mapping[str, Any]) -> bool:
+    return path.is_file() and (seen["stamp"] == _stamp(path) or seen["sha256"] == _sha256(path))
+
+
+def _hashes(files: Sequence[Path], place: Path) -> dict[str, Any]:
+    """Return what tells later whether files are as they were left, by their paths below a place."""
+    return {
+        path.relative_to(place).as_posix(): {"stamp": _stamp(path), "sha256": _sha256(path)}
+        for path in files
+    }
 
 
 def _stamp(path: Path) -> list[int]:

@@ -7,6 +7,7 @@ What others may use:
 - ``warp``: ``plan_warp``, ``Warp``: source windows, and GDAL's resampling of them
 - ``stores``: Zarr and NetCDF behind rasterio's reads
 - ``store_paths``, ``hierarchies``: which group of which Zarr store a path means, and what is there
+- ``object_stores``: Zarr stores at addresses, and their staged copies, object by object
 - ``files``: which files there are, and how GDAL opens them
 - ``bands``: ``RasterBand``, ``describe_bands``: the bands of one file
 - ``staged``: local copies of parts of files elsewhere

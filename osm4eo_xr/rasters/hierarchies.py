@@ -1,7 +1,7 @@
 """Zarr hierarchies opened: their groups, attributes and arrays, in folders, zips and at addresses.
 
-Addresses are read through fsspec, whose HTTP part wants aiohttp, which the package does not bring;
-without it a message says so.
+Addresses by HTTP are read as rasters are (``rasters.remote``): signed, and again where a server
+fails. Those of buckets (``s3://``) are left to fsspec, which wants a package for each kind.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from typing import Any
 import xarray as xr
 
 from osm4eo_xr.errors import InputError
+from osm4eo_xr.rasters.remote.failures import RemoteError
+from osm4eo_xr.rasters.staged import STORE_TAG
 from osm4eo_xr.rasters.store_paths import StorePath, prefix_in
 
 AS_STORED: dict[str, Any] = {
@@ -94,7 +96,7 @@ def open_arrays(where: StorePath) -> xr.Dataset:
                 store,
                 engine="zarr",
                 group=f"{prefix}{group}".rstrip("/") or None,
-                consolidated=None if where.remote else False,
+                consolidated=_consolidated(where, store),
                 **AS_STORED,
             )
             # A folder lists its arrays in any order, another one each time; bands are counted.
@@ -125,7 +127,7 @@ def damage(path: object, what: str = "is damaged") -> Iterator[None]:
     """
     try:
         yield
-    except (InputError, MemoryError):
+    except (InputError, MemoryError, RemoteError):
         raise
     except Exception as error:
         if isinstance(error, OSError) and error.errno is not None:  # the disk's, not the store's
@@ -136,6 +138,14 @@ def damage(path: object, what: str = "is damaged") -> Iterator[None]:
 
 def _opened(where: StorePath) -> tuple[Any, str]:
     """Return what zarr opens, and the folder in it, "/" behind it, that is the root."""
+    if where.root.startswith(("http://", "https://")):
+        from osm4eo_xr.rasters.object_stores import RemoteStore
+
+        return RemoteStore(where.root), ""
+    if not where.remote and (Path(where.root) / STORE_TAG).is_file():
+        from osm4eo_xr.rasters.object_stores import StagedStore
+
+        return StagedStore(where.root), ""
     if where.remote or not where.zipped:
         return where.root, ""
     from zarr.storage import ZipStore
@@ -144,6 +154,13 @@ def _opened(where: StorePath) -> tuple[Any, str]:
     if prefix is None:
         raise zipfile.BadZipFile("it is no whole zip of a Zarr hierarchy")
     return ZipStore(where.root, mode="r"), f"{prefix}/" if prefix else ""
+
+
+def _consolidated(where: StorePath, store: Any) -> bool | None:
+    """Whether one file at the root describes all: it must where no one lists objects."""
+    if not getattr(store, "supports_listing", True):
+        return True
+    return None if where.remote else False
 
 
 def _close(store: Any) -> None:
@@ -157,7 +174,7 @@ def _node(where: StorePath, store: Any, prefix: str) -> Any:
     import zarr
 
     try:
-        if where.remote:  # one file at the root describes all
+        if _consolidated(where, store) is not False:
             root: Any = zarr.open_group(store, mode="r")
             return root[where.inside] if where.inside else root
         path = f"{prefix}{where.inside}".rstrip("/")

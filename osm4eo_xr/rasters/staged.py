@@ -19,6 +19,12 @@ SUFFIX = ".staged.tif"
 
 TAG = "OSM4EO_XR_STAGED"
 
+STORE_TAG = ".osm4eo_xr_staged.json"
+"""The file at the root of a staged Zarr store: ``of``, its address; ``whole``, whether it is."""
+
+ABSENT = ".absent"
+"""What names of objects end with that the original store does not have either."""
+
 Rectangle = tuple[int, int, int, int]
 """First row, row after the last, first column, column after the last."""
 

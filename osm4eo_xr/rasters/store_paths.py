@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import zipfile
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
@@ -98,9 +99,14 @@ def prefix_in(archive: Path) -> str | None:
 def _prefix(archive: str, _changed: int, _size: int) -> str | None:
     """Read the names in a zip; once, as long as it stays the same."""
     with zipfile.ZipFile(archive) as opened:
-        marked = [PurePosixPath(n) for n in opened.namelist() if n.rpartition("/")[2] in MARKS]
-    outermost = min((p.parent for p in marked), key=lambda p: len(p.parts), default=None)
-    return None if outermost is None else outermost.as_posix().strip(".")
+        return outermost(opened.namelist())
+
+
+def outermost(names: Iterable[str]) -> str | None:
+    """Return the folder that is the root of a Zarr hierarchy of files; None if there is none."""
+    marked = (PurePosixPath(n) for n in names if n.rpartition("/")[2] in MARKS)
+    root = min((p.parent for p in marked), key=lambda p: len(p.parts), default=None)
+    return None if root is None else root.as_posix().strip(".")
 
 
 def _is_named(path: Path) -> bool:

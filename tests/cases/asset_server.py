@@ -47,6 +47,8 @@ class Store:
         How the next requests for pixels fail: a status, ``"truncated"`` or ``"html"``.
     fail_every : int
         Each so-manieth request for pixels fails with 503; 0 is none.
+    answers : float
+        Requests for pixels that are answered yet; all after them fail with 503.
     whole : tuple of str, optional
         Stems of the files that are served whole; of all others only what begins with their first
         byte, their header.
@@ -65,6 +67,7 @@ class Store:
     expired: int = 403
     failures: deque[int | str] = field(default_factory=deque)
     fail_every: int = 0
+    answers: float = float("inf")
     whole: tuple[str, ...] | None = None
     latency: float = 0.0
     url: str = ""
@@ -112,6 +115,9 @@ class Store:
         with self.lock:
             if self.failures:
                 return self.failures.popleft()
+            self.answers -= 1
+            if self.answers < 0:
+                return 503
             if self.whole is not None and not asked.startswith("bytes=0-"):
                 return None if Path(path).stem in self.whole else 503
             return 503 if self.fail_every and self.reads % self.fail_every == 0 else None

@@ -71,6 +71,39 @@ def pack(store: Path, *, within: str = "") -> Path:
     return Path(packed)
 
 
+def store_of_item(item: Mapping[str, Any], files: Mapping[str, Path], folder: Path) -> Path:
+    """Write files of a STAC item (by its keys) as the store of its product, in chunks of 128."""
+    store = folder / item["properties"]["s2:product_uri"].replace(".SAFE", ".zarr")
+    root = zarr.open_group(store, mode="w", zarr_format=2)
+    names = {"blue": "b02", "green": "b03", "red": "b04", "nir": "b08", "scl": "scl"}
+    for key, path in files.items():
+        with rasterio.open(path) as source:
+            numbers, grid, epsg = source.read(1), source.transform, source.crs.to_epsg()
+        said = {"units": "digital_counts", "scale_factor": 1e-4, "add_offset": 0.0}
+        place = f"{REFLECTANCE}/r10m"
+        if key == "scl":
+            said, place = {}, "conditions/mask/l2a_classification/r20m"
+        said |= {"proj:epsg": epsg, "proj:transform": [*grid[:6], 0.0, 0.0, 1.0]}
+        group = root.require_group(place)
+        _write(group, names[key], numbers, ("y", "x"), said, 128)
+        _write_coordinates(group, numbers.shape, grid)
+    properties = {"eopf:baseline": item["properties"]["s2:processing_baseline"]}
+    root.attrs["stac_discovery"] = {"id": store.stem, "properties": properties}
+    zarr.consolidate_metadata(store)
+    return store
+
+
+def as_eopf(item: Mapping[str, Any], store: str) -> dict[str, Any]:
+    """Return an item whose assets lie in a store, as ESA's STAC API names them."""
+    bands = [{"name": name} for name in ("b02", "b03", "b04", "b08")]
+    scl = "conditions/mask/l2a_classification/r20m/scl"
+    assets = {
+        "SR_10m": {"href": f"{store}/{REFLECTANCE}/r10m", "bands": bands, "roles": ["data"]},
+        "SCL_20m": {"href": f"{store}/{scl}", "roles": ["data"]},
+    }
+    return {**item, "assets": assets}
+
+
 def _write_layer(
     root: Any,
     path: Path,
@@ -94,8 +127,12 @@ def _write_layer(
         attributes["proj:transform"] = [*grid[:6], 0.0, 0.0, 1.0]
     group = root.require_group(f"{place}/r{round(grid.a)}m")
     _write(group, name, numbers, ("y", "x"), attributes, chunks)
+    _write_coordinates(group, numbers.shape, grid)
+
+
+def _write_coordinates(group: Any, shape: tuple[int, ...], grid: Any) -> None:
     if "x" not in group:
-        rows, cols = numbers.shape
+        rows, cols = shape
         _write(group, "x", _ints(grid.c + grid.a * (np.arange(cols) + 0.5)), ("x",), {}, cols)
         _write(group, "y", _ints(grid.f + grid.e * (np.arange(rows) + 0.5)), ("y",), {}, rows)
 

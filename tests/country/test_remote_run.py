@@ -26,6 +26,7 @@ from osm4eo_xr.geometry.grid import target_geobox
 from osm4eo_xr.rasters.remote import attempts
 from osm4eo_xr.rasters.remote.access import OPTIONS
 from tests.cases.asset_server import Store, as_cogs, at_address, serving_files
+from tests.cases.eopf_case import as_eopf, pack, store_of_item
 from tests.cases.search_case import PLACE, searching_country
 from tests.cases.stac_server import Api, serving
 
@@ -41,9 +42,27 @@ def items(data_dir: Path) -> list[dict[str, Any]]:
 
 @pytest.fixture(scope="module")
 def folder(items: list[dict[str, Any]], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same pixels as COGs, as EOPF stores, and as zips of these."""
     folder = tmp_path_factory.mktemp("server")
     as_cogs(items, KEYS, folder)
+    for item in items:
+        files = {key: folder / "blobs" / item["id"] / f"{key}.tif" for key in KEYS}
+        pack(store_of_item(item, files, folder / "blobs"))
     return folder
+
+
+def at_stores(items: list[dict[str, Any]], root: str) -> list[dict[str, Any]]:
+    """Return the items with their EOPF stores as assets, the second with the zip of its store."""
+    found = []
+    for number, item in enumerate(items):
+        name = item["properties"]["s2:product_uri"].replace(".SAFE", ".zarr")
+        found.append(as_eopf(item, f"{root}/blobs/{name}{'.zip' if number == 1 else ''}"))
+    return found
+
+
+def of_all_kinds(items: list[dict[str, Any]], root: str) -> list[dict[str, Any]]:
+    """Return the items, the first of COGs, the second of a zipped store, the third of a store."""
+    return [*at_address(items[:1], KEYS, root), *at_stores(items, root)[1:]]
 
 
 @pytest.fixture
@@ -90,6 +109,22 @@ def test_tokens_that_expire_in_the_middle_change_no_byte_and_are_written_nowhere
     told = [*written, caplog.text.encode(), pickle.dumps(dict(graph))]
     assert any(store.host.encode() in text for text in told)
     assert not [t for t in store.tokens if any(t.encode() in text for text in told)]
+
+
+def test_stores_on_a_server_that_fails_in_every_way_change_no_byte(
+    store: Store, items: list[dict[str, Any]], undisturbed: dict[str, bytes], tmp_path: Path
+) -> None:
+    store.uses, store.fail_every = 30, 13
+    store.failures = deque([429, "html", 500, "truncated"])
+    found = Api(at_stores(items, store.url), page=2, failures=deque([500, "html"]))
+    with serving(found) as api:
+        out = run_country(searching_country(tmp_path, api.url))
+    assert maps(out) == undisturbed
+    assert not store.failures
+    assert len(store.tokens) > 2
+    written = [p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()]
+    assert any(store.host.encode() in text for text in written)
+    assert not [t for t in store.tokens if any(t.encode() in text for text in written)]
 
 
 def test_a_server_that_is_down_is_one_line_and_the_run_is_finished_later(
@@ -169,12 +204,38 @@ def test_fetched_in_pieces_a_run_has_the_same_bytes_and_asks_nobody(
     assert len(store.requests) == asked
 
 
+def test_stores_fetched_in_pieces_give_the_same_bytes_and_ask_nobody(
+    store: Store, items: list[dict[str, Any]], undisturbed: dict[str, bytes], tmp_path: Path
+) -> None:
+    with serving(Api(at_stores(items, store.url))) as api:
+        path = searching_country(tmp_path, api.url)
+        search_scenes(read_country(path), path)
+    kept = 0
+    for answers in (3, 5, 10, 15, 20):  # the server stops in the middle, five times
+        store.answers = answers
+        with pytest.raises(InputError, match="items could not be fetched: .*run the same command"):
+            fetch_country(path)
+        there = len([p for p in path.with_suffix(".fetched").rglob("*") if p.is_file()])
+        assert there > kept
+        kept = there
+    store.answers = float("inf")
+    (folder,) = fetch_country(path)
+    asked = len(store.requests)
+    fetch_country(path)
+    assert plan_fetch(path)[0].done == 3
+    assert maps(run_country(path)) == undisturbed
+    assert len(store.requests) == asked
+    changed = next(folder.rglob("r10m/b04/0.0"))
+    changed.write_bytes(changed.read_bytes()[:-9])
+    assert plan_fetch(path)[0].done == 2
+
+
 def test_a_changed_copy_is_not_used(far: Path, undisturbed: dict[str, bytes]) -> None:
     (folder,) = fetch_country(far)
     copy = next(folder.rglob("red.staged.tif"))
     with rasterio.open(copy, "r+") as file:
         file.write(file.read() + 1)
-    with pytest.warns(InputWarning, match=r"red\.staged\.tif is not as it was fetched"):
+    with pytest.warns(InputWarning, match=r"red\.staged\.tif: not as fetched; the"):
         assert maps(run_country(far)) == undisturbed
 
 
@@ -183,8 +244,11 @@ def test_a_changed_copy_is_not_used(far: Path, undisturbed: dict[str, bytes]) ->
     reason="no new network namespace may be made here (unshare -rn)",
 )
 def test_killed_for_good_and_resumed_a_run_needs_no_network(
-    store: Store, far: Path, undisturbed: dict[str, bytes]
+    store: Store, items: list[dict[str, Any]], undisturbed: dict[str, bytes], tmp_path: Path
 ) -> None:
+    with serving(Api(of_all_kinds(items, store.url))) as api:
+        far = searching_country(tmp_path, api.url)
+        search_scenes(read_country(far), far)
     command = [sys.executable, "-m", "osm4eo_xr"]
     store.latency = 0.05
     with subprocess.Popen([*command, "fetch", str(far)], stderr=subprocess.PIPE) as process:

@@ -6,6 +6,7 @@ What others may use:
 
 - ``addresses``: which paths are remote
 - ``attempts``: ``attempted``: do something with an address, signed and tried again
+- ``objects``: ``read_object``, ``zip_at``: whole objects and zips, for stores of many files
 - ``access``: ``hide``: a text without secrets
 - ``failures``: ``RemoteError``: what cannot be read now
 
