@@ -48,7 +48,7 @@ _MEMORY_SHARE = 0.9  # of the machine; the rest is the client's and the system's
 
 
 @dataclass(frozen=True)
-class ProcessPlan:
+class LocalProcess:
     """One local worker process: its name, threads, bytes of memory and GPU (None = none)."""
 
     name: str
@@ -103,7 +103,7 @@ def dashboard_url(client: Client) -> str:
     return str(client.dashboard_link or "")
 
 
-def plan_processes(site: LocalSite, cores: int, memory: int, gpus: list[str]) -> list[ProcessPlan]:
+def plan_processes(site: LocalSite, cores: int, memory: int, gpus: list[str]) -> list[LocalProcess]:
     """Lay out the worker processes of one machine.
 
     Parameters
@@ -132,11 +132,11 @@ def plan_processes(site: LocalSite, cores: int, memory: int, gpus: list[str]) ->
         )
     share = int(memory * _MEMORY_SHARE) // (on_gpu + on_cpu)
     with_gpu = [
-        ProcessPlan(f"gpu-{i}", gpu_threads, _memory(site.gpu, share), gpus[i])
+        LocalProcess(f"gpu-{i}", gpu_threads, _memory(site.gpu, share), gpus[i])
         for i in range(on_gpu)
     ]
     without = [
-        ProcessPlan(f"cpu-{i}", cpu_threads, _memory(site.cpu, share)) for i in range(on_cpu)
+        LocalProcess(f"cpu-{i}", cpu_threads, _memory(site.cpu, share)) for i in range(on_cpu)
     ]
     return with_gpu + without
 
@@ -246,22 +246,22 @@ def _batch_client(site: BatchSite) -> Iterator[Client]:
 
 
 def _process_spec(
-    site: LocalSite, plan: ProcessPlan, scratch: str, turns: SpawnTurns, secure: dict[str, Any]
+    site: LocalSite, process: LocalProcess, scratch: str, turns: SpawnTurns, secure: dict[str, Any]
 ) -> dict[str, Any]:
     """Describe one local worker process to dask."""
-    environment = environment_here(site, plan.threads, gpu=plan.gpu is not None)
+    environment = environment_here(site, process.threads, gpu=process.gpu is not None)
     environment[UNGUARDED] = str(_mark(scratch))
-    if plan.gpu is not None:
-        environment["CUDA_VISIBLE_DEVICES"] = plan.gpu
+    if process.gpu is not None:
+        environment["CUDA_VISIBLE_DEVICES"] = process.gpu
     return {
         "cls": SpawnedWorker,
         "options": {
             "before_spawn": environment,
             "turns": turns,
-            "nthreads": plan.threads,
-            "memory_limit": plan.memory,
+            "nthreads": process.threads,
+            "memory_limit": process.memory,
             "local_directory": scratch,
-            "resources": {"GPU": 1} if plan.gpu is not None else {},
+            "resources": {"GPU": 1} if process.gpu is not None else {},
             "preload": [WORKER_SETUP],
             "silence_logs": logging.WARNING,
             "dashboard_address": WORKER_PAGES,

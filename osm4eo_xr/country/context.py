@@ -111,7 +111,7 @@ class Piece:
         return self.of if self.kind in _OF_TILES else ""
 
 
-class Country:
+class CountryRun:
     """What every piece of a run shares: settings, tiles, legend, paths, hashes."""
 
     def __init__(self, settings: CountrySettings, base: Path, ledger: Ledger, out: Path) -> None:

@@ -13,10 +13,10 @@ from osm4eo_xr.geometry.grid import geobox_of
 from osm4eo_xr.legend import NO_DATA
 
 if TYPE_CHECKING:
-    from osm4eo_xr.country.context import Country
+    from osm4eo_xr.country.context import CountryRun
 
 
-def tile_coverage(run: Country) -> dict[str, dict[str, Any]]:
+def tile_coverage(run: CountryRun) -> dict[str, dict[str, Any]]:
     """Return for each tile what its scene went by, and how much of it has no class.
 
     Returns
@@ -40,7 +40,7 @@ def tile_coverage(run: Country) -> dict[str, dict[str, Any]]:
     }
 
 
-def _share_without_data(run: Country, tile: str) -> float:
+def _share_without_data(run: CountryRun, tile: str) -> float:
     """Count a tile's pixels without a class, chunk by chunk."""
     from osm4eo_xr.rasters.open import open_raster
 
@@ -48,7 +48,7 @@ def _share_without_data(run: Country, tile: str) -> float:
     return float((da.asarray(classified.data) == NO_DATA).mean().compute())
 
 
-def class_areas(run: Country) -> list[dict[str, Any]]:
+def class_areas(run: CountryRun) -> list[dict[str, Any]]:
     """Count pixels per class of the final map and, if the run has labels, of these.
 
     Returns
@@ -77,7 +77,7 @@ def class_areas(run: Country) -> list[dict[str, Any]]:
     return rows
 
 
-def _crossed(run: Country) -> tuple[np.ndarray, float]:
+def _crossed(run: CountryRun) -> tuple[np.ndarray, float]:
     """Return pixels by label (0 = none, or no labels) and class, and a pixel's area in m²."""
     from osm4eo_xr.rasters.open import open_raster
 

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from osm4eo_xr.country.context import Country, Piece, Progress, Tile, instant
+from osm4eo_xr.country.context import CountryRun, Piece, Progress, Tile, instant
 from osm4eo_xr.country.scenes.fetching import bands_of, fetched_folder, wanted_of
 from osm4eo_xr.country.tile_checks import compare_tiles, look_at_tile
 from osm4eo_xr.files import replace_text
@@ -22,7 +22,7 @@ _PLACE = ("files", "stac", "tile", "bounds", "bounds_crs")  # what says where a 
 _TIMES = ("samples_per_second", "waiting")  # of an epoch; no two runs have the same
 
 
-def scene_pieces(run: Country) -> list[Piece]:
+def scene_pieces(run: CountryRun) -> list[Piece]:
     """Return a piece per tile whose scene is a composite of STAC items."""
     pieces = []
     for tile in run.tiles:
@@ -34,7 +34,7 @@ def scene_pieces(run: Country) -> list[Piece]:
     return pieces
 
 
-def _items_hash(run: Country, tile: Tile) -> str:
+def _items_hash(run: CountryRun, tile: Tile) -> str:
     """Return a hash over a tile's STAC items and those of their assets that are local files."""
     from osm4eo_xr.catalogs.items import read_items
 
@@ -44,7 +44,7 @@ def _items_hash(run: Country, tile: Tile) -> str:
     return run.key_of("items", items, [run.hash_of(p) for p in files])
 
 
-def _make_scene(run: Country, tile: Tile, progress: Progress | None) -> None:
+def _make_scene(run: CountryRun, tile: Tile, progress: Progress | None) -> None:
     from osm4eo_xr.catalogs.asset_looks import check_items
     from osm4eo_xr.catalogs.items import read_items
     from osm4eo_xr.catalogs.stac import composite_items
@@ -72,7 +72,7 @@ def _make_scene(run: Country, tile: Tile, progress: Progress | None) -> None:
     run.write(made["reflectance"], tile.files[0], tile.date, progress, classes=False)
 
 
-def check_scenes(run: Country) -> None:
+def check_scenes(run: CountryRun) -> None:
     """Look at the scenes of all tiles; refuse or warn of what cannot be right (``tile_checks``)."""
     looks = {}
     for tile in run.tiles:
@@ -85,7 +85,7 @@ def check_scenes(run: Country) -> None:
     compare_tiles(looks)
 
 
-def learning_pieces(run: Country) -> list[Piece]:
+def learning_pieces(run: CountryRun) -> list[Piece]:
     """Return labels, samples and model, each after what it needs; labels alone if one is given."""
     labels = _labels(run)
     if run.settings.classify.model:
@@ -94,7 +94,7 @@ def learning_pieces(run: Country) -> list[Piece]:
     return [*labels, samples, _model(run, samples)]
 
 
-def labels_key(run: Country, labels: list[Piece]) -> Any:
+def labels_key(run: CountryRun, labels: list[Piece]) -> Any:
     """Return what the label rasters come from, whether the run makes them or not."""
     given = run.settings.labels
     if given is not None and given.rasters:
@@ -102,7 +102,7 @@ def labels_key(run: Country, labels: list[Piece]) -> Any:
     return [p.key for p in labels]
 
 
-def scene_hash(run: Country, tile: Tile) -> str:
+def scene_hash(run: CountryRun, tile: Tile) -> str:
     """Return what a tile's pixels come from, also before its composite is made."""
     source = dataclasses.asdict(tile.source)
     if tile.source.stac:
@@ -113,7 +113,7 @@ def scene_hash(run: Country, tile: Tile) -> str:
     return run.key_of("files", run.hash_of(*tile.files), told)
 
 
-def neighbors_of(run: Country, tile: Tile, margin: int) -> list[Tile]:
+def neighbors_of(run: CountryRun, tile: Tile, margin: int) -> list[Tile]:
     """Return the tiles of the same day and kind of imagery within ``margin`` pixels of a tile."""
     box = run.boxes[tile.id]
     near = box.boundingbox.buffered(margin * abs(box.resolution.x), margin * abs(box.resolution.y))
@@ -137,7 +137,7 @@ def _kind(tile: Tile) -> tuple[str, dict[str, Any]]:
     return tile.date, {k: v for k, v in told.items() if k not in _PLACE}
 
 
-def _labels(run: Country) -> list[Piece]:
+def _labels(run: CountryRun) -> list[Piece]:
     """Return the land use and a raster of it per tile, unless label rasters are given."""
     settings = run.settings.labels
     if settings is None or settings.rasters:
@@ -154,14 +154,14 @@ def _labels(run: Country) -> list[Piece]:
     return pieces
 
 
-def _make_landuse(run: Country, extract: Path, areas: Path, progress: Progress | None) -> None:
+def _make_landuse(run: CountryRun, extract: Path, areas: Path, progress: Progress | None) -> None:
     from osm4eo_xr.osm.landuse import write_landuse
 
     write_landuse(extract, areas, run.legend, progress=progress)
 
 
 def _make_labels(
-    run: Country, areas: Path, tile: Tile, path: Path, progress: Progress | None
+    run: CountryRun, areas: Path, tile: Tile, path: Path, progress: Progress | None
 ) -> None:
     from osm4eo_xr.labels.write import write_labels
 
@@ -173,7 +173,7 @@ def _make_labels(
     write_labels(areas, path, scene, legend=run.legend, writing=writing, **how)
 
 
-def _samples(run: Country, labels: list[Piece]) -> Piece:
+def _samples(run: CountryRun, labels: list[Piece]) -> Piece:
     ground = labels_key(run, labels)
     scenes = [scene_hash(run, t) for t in run.tiles]
     choice = dataclasses.asdict(run.settings.samples)
@@ -184,7 +184,7 @@ def _samples(run: Country, labels: list[Piece]) -> Piece:
     return Piece("samples", "", key, (path,), work, None, run.total(), read)
 
 
-def _make_samples(run: Country, path: Path, progress: Progress | None) -> None:
+def _make_samples(run: CountryRun, path: Path, progress: Progress | None) -> None:
     from osm4eo_xr.samples.draw import draw_samples
     from osm4eo_xr.samples.store import write_samples
 
@@ -204,7 +204,7 @@ def _make_samples(run: Country, path: Path, progress: Progress | None) -> None:
     write_samples(drawn, path, progress=progress)
 
 
-def _model(run: Country, samples: Piece) -> Piece:
+def _model(run: CountryRun, samples: Piece) -> Piece:
     settings = dataclasses.asdict(run.settings.train)
     key = run.key_of("model", samples.key, settings, run.settings.seed)
     path = run.out / "model"
@@ -212,7 +212,7 @@ def _model(run: Country, samples: Piece) -> Piece:
     return Piece("model", "", key, (path,), work)
 
 
-def _make_model(run: Country, samples: Path, path: Path, progress: Progress | None) -> None:
+def _make_model(run: CountryRun, samples: Path, path: Path, progress: Progress | None) -> None:
     from osm4eo_xr.models.model import save_model
     from osm4eo_xr.samples.store import open_samples
     from osm4eo_xr.training.fit import train

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from osm4eo_xr.country.context import PROBABILITIES, Country, Opener, Piece, Progress, Tile
+from osm4eo_xr.country.context import PROBABILITIES, CountryRun, Opener, Piece, Progress, Tile
 from osm4eo_xr.country.learning import labels_key, neighbors_of, scene_hash
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.names import check_name
@@ -18,17 +18,17 @@ if TYPE_CHECKING:
 
     import xarray as xr
 
-    from osm4eo_xr.country.settings import Layer
+    from osm4eo_xr.country.settings import LayerSettings
 
     Lazy = Callable[[Opener], xr.DataArray]
 
 
-def map_pieces(run: Country, learned: str, before: list[Piece]) -> tuple[list[Piece], Piece]:
+def map_pieces(run: CountryRun, learned: str, before: list[Piece]) -> tuple[list[Piece], Piece]:
     """Return tiles, mosaics and layers, each after what it needs, and the final map among them.
 
     Parameters
     ----------
-    run : Country
+    run : CountryRun
         The run.
     learned : str
         Hash of the model that classifies.
@@ -65,7 +65,7 @@ def map_pieces(run: Country, learned: str, before: list[Piece]) -> tuple[list[Pi
     return made, final
 
 
-def _known_key(run: Country, ground: Piece | None, before: list[Piece]) -> Any:
+def _known_key(run: CountryRun, ground: Piece | None, before: list[Piece]) -> Any:
     """Return what decides where the map shows known ground; nothing if it shows none."""
     known = run.settings.known
     if known is None or ground is None:
@@ -78,14 +78,14 @@ def _open(path: Path, opened: Opener) -> xr.DataArray:
     return opened(path)
 
 
-def _tile_labels(run: Country, tile: Tile, opened: Opener) -> xr.DataArray:
+def _tile_labels(run: CountryRun, tile: Tile, opened: Opener) -> xr.DataArray:
     """Return the class raster of a tile's labels; lazy."""
     given = run.settings.labels is not None and bool(run.settings.labels.rasters)
     path = run.label_paths()[run.tiles.index(tile)]
     return run.open_labels(path) if given else opened(path)
 
 
-def _shown(run: Country, tile: Tile, opened: Opener) -> xr.DataArray:
+def _shown(run: CountryRun, tile: Tile, opened: Opener) -> xr.DataArray:
     """Return a tile's classes, with known ground among them if the run wants it; lazy."""
     from osm4eo_xr.maps.known_ground import merge_known
 
@@ -99,11 +99,11 @@ def _shown(run: Country, tile: Tile, opened: Opener) -> xr.DataArray:
     return merge_known(_tile_labels(run, tile, opened), predicted, **how)["classes"]
 
 
-def _beside(run: Country, tile: Tile, name: str) -> Path:
+def _beside(run: CountryRun, tile: Tile, name: str) -> Path:
     return run.out / "classified" / f"{tile.id}_{name}.tif"
 
 
-def _outputs(run: Country) -> list[str]:
+def _outputs(run: CountryRun) -> list[str]:
     """Return what a tile is classified into."""
     rule = run.settings.known.rule if run.settings.known is not None else ""
     more = {
@@ -113,7 +113,7 @@ def _outputs(run: Country) -> list[str]:
     return ["classes", *(name for name, wanted in more.items() if wanted)]
 
 
-def _margin(run: Country) -> int | None:
+def _margin(run: CountryRun) -> int | None:
     """Return how many pixels around its own the model sees; None if tiles stay alone.
 
     A model that scales each scene by its own range gives tiles of one scene different numbers.
@@ -128,7 +128,7 @@ def _margin(run: Country) -> int | None:
 
 
 def _classified(
-    run: Country, tile: Tile, learned: str, hashes: dict[str, str], margin: int | None
+    run: CountryRun, tile: Tile, learned: str, hashes: dict[str, str], margin: int | None
 ) -> Piece:
     settings, names = run.settings.classify, _outputs(run)
     path = run.out / "classified" / f"{tile.id}.tif"
@@ -144,7 +144,7 @@ def _classified(
 
 
 def _make_classified(
-    run: Country, tile: Tile, path: Path, around: list[Tile] | None, progress: Progress | None
+    run: CountryRun, tile: Tile, path: Path, around: list[Tile] | None, progress: Progress | None
 ) -> None:
     """Classify a tile, with what its neighbors show around it."""
     try:
@@ -158,7 +158,7 @@ def _make_classified(
 
 
 def _write_classified(
-    run: Country, tile: Tile, path: Path, around: list[Tile] | None, progress: Progress | None
+    run: CountryRun, tile: Tile, path: Path, around: list[Tile] | None, progress: Progress | None
 ) -> None:
     from osm4eo_xr.cogs.cog_set import one_pass
     from osm4eo_xr.inference.prediction import classify
@@ -177,7 +177,7 @@ def _write_classified(
 
 
 def _sieved(
-    run: Country,
+    run: CountryRun,
     tile: str,
     source: Piece,
     classes: Lazy,
@@ -195,7 +195,7 @@ def _sieved(
     )
 
 
-def _sieve(run: Country, classes: Lazy, labels: Lazy, opened: Opener) -> xr.DataArray:
+def _sieve(run: CountryRun, classes: Lazy, labels: Lazy, opened: Opener) -> xr.DataArray:
     from osm4eo_xr.maps.known_ground import is_known
     from osm4eo_xr.sieving.lazy_sieve import sieve
 
@@ -207,7 +207,7 @@ def _sieve(run: Country, classes: Lazy, labels: Lazy, opened: Opener) -> xr.Data
     return sieve(given, settings.size, settings.connectivity, **how)
 
 
-def _mosaic(run: Country, parts: list[Piece], shown: dict[str, Lazy], known: Any) -> Piece:
+def _mosaic(run: CountryRun, parts: list[Piece], shown: dict[str, Lazy], known: Any) -> Piece:
     tiles = [(t.id, p.key) for t, p in zip(run.tiles, parts, strict=True)]
     rule = run.settings.mosaic.rule
     key = run.key_of("mosaic", tiles, (*_clipping(run), rule, run.settings.date), known)
@@ -217,13 +217,13 @@ def _mosaic(run: Country, parts: list[Piece], shown: dict[str, Lazy], known: Any
     return Piece("mosaic", "", key, (path,), work, lazy, total, total, total)
 
 
-def _clipping(run: Country) -> tuple[object, object]:
+def _clipping(run: CountryRun) -> tuple[object, object]:
     """Return what decides where the country's maps end."""
     boundary = run.settings.boundary
     return dataclasses.asdict(boundary), run.hash_of(boundary.file) if boundary.file else EDITION
 
 
-def _join(run: Country, shown: dict[str, Lazy], opened: Opener) -> xr.DataArray:
+def _join(run: CountryRun, shown: dict[str, Lazy], opened: Opener) -> xr.DataArray:
     from osm4eo_xr.maps.country_mosaic import mosaic
 
     rule, sure = run.settings.mosaic.rule, None
@@ -234,7 +234,7 @@ def _join(run: Country, shown: dict[str, Lazy], opened: Opener) -> xr.DataArray:
     return mosaic(tiles, run.outline(), confidence=sure, rule=rule)
 
 
-def _label_mosaic(run: Country, labels: list[Piece]) -> Piece:
+def _label_mosaic(run: CountryRun, labels: list[Piece]) -> Piece:
     """Return the labels of all tiles in one map, clipped as the classes are."""
     ids, path, total = [t.id for t in run.tiles], run.product("labels"), run.total()
     about = (*_clipping(run), str(run.grid), run.settings.date)
@@ -244,14 +244,14 @@ def _label_mosaic(run: Country, labels: list[Piece]) -> Piece:
     return Piece("labels", "", key, (path,), work, lazy, total, total, total)
 
 
-def _join_labels(run: Country, opened: Opener) -> xr.DataArray:
+def _join_labels(run: CountryRun, opened: Opener) -> xr.DataArray:
     from osm4eo_xr.maps.country_mosaic import mosaic
 
     tiles = {t.id: _tile_labels(run, t, opened) for t in run.tiles}
     return mosaic(tiles, run.outline(), run.grid)
 
 
-def _provenance(run: Country, final: Piece, known: Any) -> Piece:
+def _provenance(run: CountryRun, final: Piece, known: Any) -> Piece:
     """Return the map that says what of the final map OpenStreetMap knows."""
     key, total = run.key_of("provenance", final.key, known), run.total()
     lazy = partial(_trace_provenance, run)
@@ -260,13 +260,13 @@ def _provenance(run: Country, final: Piece, known: Any) -> Piece:
     return Piece("provenance", "", key, outputs, work, lazy, total, 2 * total, total)
 
 
-def _trace_provenance(run: Country, opened: Opener) -> xr.DataArray:
+def _trace_provenance(run: CountryRun, opened: Opener) -> xr.DataArray:
     from osm4eo_xr.maps.known_ground import provenance_of
 
     return provenance_of(opened(run.product("labels")), opened(run.final_map))
 
 
-def _layer(run: Country, layer: Layer, final: Piece, made: list[Piece]) -> list[Piece]:
+def _layer(run: CountryRun, layer: LayerSettings, final: Piece, made: list[Piece]) -> list[Piece]:
     """Return the layer's raster and, if asked for, its polygons."""
     classes = sorted((run.legend.find(c) for c in layer.classes), key=lambda c: c.id)
     name = check_name(layer.name or "-".join(c.slug for c in classes), "layer name")
@@ -284,7 +284,7 @@ def _layer(run: Country, layer: Layer, final: Piece, made: list[Piece]) -> list[
     return pieces
 
 
-def _extract(run: Country, layer: Layer, opened: Opener) -> xr.DataArray:
+def _extract(run: CountryRun, layer: LayerSettings, opened: Opener) -> xr.DataArray:
     from osm4eo_xr.maps.layers import extract_layer
 
     final, names = opened(run.final_map), layer.classes
@@ -293,7 +293,7 @@ def _extract(run: Country, layer: Layer, opened: Opener) -> xr.DataArray:
 
 
 def _make_vector(
-    run: Country, layer: Layer, raster: Path, path: Path, progress: Progress | None
+    run: CountryRun, layer: LayerSettings, raster: Path, path: Path, progress: Progress | None
 ) -> None:
     from osm4eo_xr.geometry.vectors import write_vector
     from osm4eo_xr.maps.known_ground import KNOWN
@@ -308,7 +308,7 @@ def _make_vector(
     write_vector(traced, path)
 
 
-def _fraction(run: Country, cell: float, final: Piece) -> Piece:
+def _fraction(run: CountryRun, cell: float, final: Piece) -> Piece:
     """Return the class shares on a coarser grid."""
     path = run.out / f"fractions_{cell:g}m.tif"
     key = run.key_of("fraction", final.key, cell)
@@ -318,14 +318,14 @@ def _fraction(run: Country, cell: float, final: Piece) -> Piece:
     return Piece("fractions", f"{cell:g} m", key, (path,), work, lazy, total, total)
 
 
-def _share(run: Country, cell: float, opened: Opener) -> xr.DataArray:
+def _share(run: CountryRun, cell: float, opened: Opener) -> xr.DataArray:
     from osm4eo_xr.maps.layers import fraction
 
     return fraction(opened(run.final_map), cell, legend=run.legend)
 
 
 def _write(
-    run: Country,
+    run: CountryRun,
     lazy: Any,
     path: Path,
     day: str,

@@ -15,7 +15,7 @@ from osm4eo_xr.geometry.grid import TARGET_CRS, georeference, target_geobox
 from osm4eo_xr.html_table import html_table
 
 if TYPE_CHECKING:
-    from osm4eo_xr.country.context import Country, Kind, Opener, Piece
+    from osm4eo_xr.country.context import CountryRun, Kind, Opener, Piece
     from osm4eo_xr.country.ledger import Ledger
 
 _CHUNK = 1024  # pixels; edge of the blocks that tiles are classified in
@@ -109,12 +109,12 @@ def _mega(size: int) -> float:
     return round(size / 1e6, 1)
 
 
-def plan_pieces(run: Country, ledger: Ledger, pieces: list[Piece]) -> Plan:
+def plan_pieces(run: CountryRun, ledger: Ledger, pieces: list[Piece]) -> Plan:
     """Plan the pieces of a run.
 
     Parameters
     ----------
-    run : Country
+    run : CountryRun
         The run.
     ledger : Ledger
         Says what is whole.
@@ -144,7 +144,7 @@ def _line(piece: Piece, opened: Opener, *, done: bool) -> PlannedPiece:
     return PlannedPiece(piece.name, done, chunks, tasks, piece.read, piece.written)
 
 
-def _stand_ins(run: Country, pieces: list[Piece]) -> Opener:
+def _stand_ins(run: CountryRun, pieces: list[Piece]) -> Opener:
     """Return an opener of empty maps in the places of those that are not made yet."""
     whole = _union(list(run.boxes.values()))
     tiles = {output: run.boxes[p.tile] for p in pieces if p.tile for output in p.outputs}

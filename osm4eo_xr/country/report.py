@@ -26,7 +26,7 @@ from osm4eo_xr.geometry.grid import georeference
 from osm4eo_xr.plot import class_figure, confusion_matrix, training_curves
 
 if TYPE_CHECKING:
-    from osm4eo_xr.country.context import Country, Piece
+    from osm4eo_xr.country.context import CountryRun, Piece
 
 _PICTURE = 1400  # pixels of the map's longest edge
 _STYLE = """
@@ -72,14 +72,14 @@ _FOOTER = (
 )
 
 
-def write_report(run: Country, pieces: list[Piece], inputs: dict[str, str]) -> None:
+def write_report(run: CountryRun, pieces: list[Piece], inputs: dict[str, str]) -> None:
     """Write ``report.json`` and ``report.html`` into the run's folder, each whole."""
     report = _collect(run, pieces, inputs)
     replace_text(run.out / "report.json", json.dumps(report, indent=1))
     replace_text(run.out / "report.html", _page(run, report))
 
 
-def _collect(run: Country, pieces: list[Piece], inputs: dict[str, str]) -> dict[str, Any]:
+def _collect(run: CountryRun, pieces: list[Piece], inputs: dict[str, str]) -> dict[str, Any]:
     """Gather everything the report says, as plain JSON."""
     digest, training = _model_record(run)
     accuracy = _accuracy(run, pieces)
@@ -98,13 +98,13 @@ def _collect(run: Country, pieces: list[Piece], inputs: dict[str, str]) -> dict[
     }
 
 
-def _relative(run: Country, name: str) -> str:
+def _relative(run: CountryRun, name: str) -> str:
     """Name an input relative to the country file, so that a moved run reports the same."""
     where = Path(os.path.normpath(run.out / name))
     return str(where.relative_to(run.base)) if where.is_relative_to(run.base) else str(where)
 
 
-def _model_record(run: Country) -> tuple[str, dict[str, Any]]:
+def _model_record(run: CountryRun) -> tuple[str, dict[str, Any]]:
     """Return hash and training record of the model."""
     from osm4eo_xr.models.model import load_model
 
@@ -112,7 +112,7 @@ def _model_record(run: Country) -> tuple[str, dict[str, Any]]:
     return model.digest, json.loads(json.dumps(model.training, default=str))
 
 
-def _known(run: Country) -> dict[str, Any]:
+def _known(run: CountryRun) -> dict[str, Any]:
     """Say how known ground came into the map, with the noise of labels that its rule weighed."""
     known = run.settings.known
     if known is None:
@@ -127,14 +127,14 @@ def _known(run: Country) -> dict[str, Any]:
     return told
 
 
-def _accuracy(run: Country, pieces: list[Piece]) -> dict[str, Any]:
+def _accuracy(run: CountryRun, pieces: list[Piece]) -> dict[str, Any]:
     """Return the scores that this run's accuracy piece wrote, if it has one."""
     if not any(p.kind == "accuracy" for p in pieces):
         return {}
     return json.loads((run.out / ACCURACY_FILE).read_text(encoding="utf-8"))
 
 
-def _page(run: Country, report: dict[str, Any]) -> str:
+def _page(run: CountryRun, report: dict[str, Any]) -> str:
     name = html.escape(report["name"])
     parts = [
         f"<h1>{name}: land use at 10 m</h1>",
@@ -161,7 +161,7 @@ def _page(run: Country, report: dict[str, Any]) -> str:
     )
 
 
-def _summary(run: Country, report: dict[str, Any]) -> str:
+def _summary(run: CountryRun, report: dict[str, Any]) -> str:
     day = html.escape(run.settings.date or "date not given")
     count = len(report["tiles"])
     maps = f"final map <code>{run.final_map.name}</code>"
@@ -215,7 +215,7 @@ def _areas_note(areas: list[dict[str, Any]]) -> str:
     return f"{EXPLANATION} Method: {areas[0]['estimated_by']}." if estimated else _AREAS_NOTE
 
 
-def _areas(run: Country, areas: list[dict[str, Any]]) -> str:
+def _areas(run: CountryRun, areas: list[dict[str, Any]]) -> str:
     shown = [(k, title) for k, title in _KM2.items() if k in areas[0]]
     rows = []
     for area in areas:

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from osm4eo_xr.country.context import Country, Piece
+from osm4eo_xr.country.context import CountryRun, Piece
 from osm4eo_xr.country.learning import check_scenes, learning_pieces, scene_pieces
 from osm4eo_xr.country.ledger import Ledger, only_run
 from osm4eo_xr.country.map_pieces import map_pieces
@@ -33,7 +33,7 @@ _HERE = ("", "local")  # clusters whose workers find what this process compiles
 class _Pieces:
     """The pieces of a run, in order; those that need the model are known when it is made."""
 
-    run: Country
+    run: CountryRun
     ledger: Ledger
     first: list[Piece]
 
@@ -168,7 +168,7 @@ def _open(path: str | Path, *, hashing: bool = True, verify: bool = False) -> _P
     settings, base = with_found_scenes(read_country(path), file), file.parent
     out = base / settings.out
     ledger = Ledger(out, hashing=hashing, verify=verify)
-    run = Country(settings, base, ledger, out)
+    run = CountryRun(settings, base, ledger, out)
     return _Pieces(run, ledger, [*scene_pieces(run), *learning_pieces(run)])
 
 
@@ -236,7 +236,7 @@ def _make(piece: Piece, ledger: Ledger, watch: Watch | None) -> None:
         watch(piece.name, 1, 1)
 
 
-def _report(run: Country, pieces: list[Piece], ledger: Ledger, watch: Watch | None) -> None:
+def _report(run: CountryRun, pieces: list[Piece], ledger: Ledger, watch: Watch | None) -> None:
     """Write the report if it is not the one of these pieces."""
     from osm4eo_xr.country.report import write_report
 
@@ -250,7 +250,7 @@ def _report(run: Country, pieces: list[Piece], ledger: Ledger, watch: Watch | No
         _make(Piece("report", "", key, files, make), ledger, watch)
 
 
-def _compile_ahead(run: Country, maps: list[Piece]) -> None:
+def _compile_ahead(run: CountryRun, maps: list[Piece]) -> None:
     """Begin to compile what maps still to be made take, while the pieces before them are made."""
     kinds, works = {p.kind for p in maps}, []
     if "classified" in kinds:

@@ -8,18 +8,18 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from osm4eo_xr.country.context import NOISE_FILE, Country, Piece, Progress
+from osm4eo_xr.country.context import NOISE_FILE, CountryRun, Piece, Progress
 from osm4eo_xr.files import replace_text
 
 ACCURACY_FILE = "accuracy.json"
 
 
-def noise_pieces(run: Country, samples: Piece | None, learned: str) -> list[Piece]:
+def noise_pieces(run: CountryRun, samples: Piece | None, learned: str) -> list[Piece]:
     """Return the piece that estimates the noise of labels, if a rule weighs it and none is given.
 
     Parameters
     ----------
-    run : Country
+    run : CountryRun
         The run.
     samples : Piece, optional
         The samples, if the run draws any.
@@ -34,7 +34,7 @@ def noise_pieces(run: Country, samples: Piece | None, learned: str) -> list[Piec
     return [Piece("noise", "", key, (path,), partial(_make_noise, run, samples.outputs[0], path))]
 
 
-def _make_noise(run: Country, samples: Path, path: Path, _progress: Progress | None) -> None:
+def _make_noise(run: CountryRun, samples: Path, path: Path, _progress: Progress | None) -> None:
     from osm4eo_xr.accuracy.held_out import estimate_label_noise
     from osm4eo_xr.models.model import load_model
     from osm4eo_xr.samples.store import open_samples
@@ -47,13 +47,13 @@ def _make_noise(run: Country, samples: Path, path: Path, _progress: Progress | N
 
 
 def accuracy_pieces(
-    run: Country, samples: Piece | None, learned: str, shown: list[Piece]
+    run: CountryRun, samples: Piece | None, learned: str, shown: list[Piece]
 ) -> list[Piece]:
     """Return the piece that scores held-out samples and points; nothing if there are neither.
 
     Parameters
     ----------
-    run : Country
+    run : CountryRun
         The run.
     samples : Piece, optional
         The samples, if the run draws any.
@@ -75,7 +75,7 @@ def accuracy_pieces(
     return [Piece("accuracy", "", key, (path,), partial(_make, run, store, path))]
 
 
-def _make(run: Country, samples: Path | None, path: Path, progress: Progress | None) -> None:
+def _make(run: CountryRun, samples: Path | None, path: Path, progress: Progress | None) -> None:
     scores: dict[str, Any] = {}
     if samples is not None:
         scores |= _of_samples(run, samples, progress)
@@ -84,7 +84,7 @@ def _make(run: Country, samples: Path | None, path: Path, progress: Progress | N
     replace_text(path, json.dumps(scores, indent=1))
 
 
-def _of_samples(run: Country, path: Path, progress: Progress | None) -> dict[str, Any]:
+def _of_samples(run: CountryRun, path: Path, progress: Progress | None) -> dict[str, Any]:
     """Score the model on the test samples, which lie in blocks that it has not seen."""
     from osm4eo_xr.accuracy.held_out import evaluate
     from osm4eo_xr.models.model import load_model
@@ -105,7 +105,7 @@ def _design_files(design: str) -> list[str]:
     return [f"{design}/{name}" for name in (DESIGN_FILE, POINTS_FILE)] if design else []
 
 
-def _of_points(run: Country) -> dict[str, Any]:
+def _of_points(run: CountryRun) -> dict[str, Any]:
     """Score the final map on reference points."""
     from osm4eo_xr.accuracy.assessment import assess
     from osm4eo_xr.rasters.open import open_raster
@@ -123,7 +123,9 @@ def _of_points(run: Country) -> dict[str, Any]:
     return scores
 
 
-def _by_provenance(run: Country, final: Any, points: Path, how: dict[str, Any]) -> dict[str, Any]:
+def _by_provenance(
+    run: CountryRun, final: Any, points: Path, how: dict[str, Any]
+) -> dict[str, Any]:
     """Score known, predicted and overruled ground apart, where there are points on it."""
     from osm4eo_xr.accuracy.assessment import assess
     from osm4eo_xr.maps.known_ground import PROVENANCE

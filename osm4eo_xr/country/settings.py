@@ -7,7 +7,7 @@ from datetime import date
 from typing import Literal
 
 from osm4eo_xr.errors import InputError
-from osm4eo_xr.maps.settings import Joining, Known, Layer, Sieving
+from osm4eo_xr.maps.settings import Joining, Known, LayerSettings, Sieving
 from osm4eo_xr.names import check_name
 from osm4eo_xr.networks.settings import EngineName  # noqa: TC001 - read from the hints
 from osm4eo_xr.settings_io import check_value
@@ -334,7 +334,7 @@ class CountrySettings:
     mosaic: Joining = field(default_factory=Joining)
     known: Known | None = None
     sieve: Sieving = field(default_factory=Sieving)
-    layers: tuple[Layer, ...] = (Layer(classes=("water",), vector="gpkg"),)
+    layers: tuple[LayerSettings, ...] = (LayerSettings(classes=("water",), vector="gpkg"),)
     accuracy: Reference = field(default_factory=Reference)
     products: Products = field(default_factory=Products)
 

@@ -4,7 +4,7 @@ What others may use:
 
 - ``prediction``: ``classify``, ``read_throughput``: a scene's lazy maps, and what they took
 - ``surroundings``: what neighbors show around a scene
-- ``program``: ``Plan`` and ``predict``: from a block to its layers, in jax
+- ``program``: ``ProgramSpec`` and ``predict``: from a block to its maps, in jax
 - ``worker``: ``Engine``, ``classify_block``: a block in a worker process; ``compile_inference``
 - ``throughput``: ``Throughput``: counts of inference that add up
 """

@@ -10,7 +10,7 @@ import numpy as np
 
 
 @dataclass(frozen=True)
-class Tiles:
+class BlockGrid:
     """A grid of equal blocks that covers a raster, from its upper left corner on.
 
     Attributes
@@ -36,7 +36,7 @@ class Tiles:
         return (self.rows,) * self.count[0], (self.cols,) * self.count[1]
 
 
-def plan_tiles(shape: tuple[int, int], *, target: int, least: int, step: int) -> Tiles:
+def plan_blocks(shape: tuple[int, int], *, target: int, least: int, step: int) -> BlockGrid:
     """Cut a raster into equal blocks of about ``target`` pixels along each axis.
 
     The blocks depend on the raster's shape alone, not on its chunks, and the last ones reach past
@@ -56,19 +56,19 @@ def plan_tiles(shape: tuple[int, int], *, target: int, least: int, step: int) ->
         even = math.ceil(pixels / math.ceil(pixels / target))
         return max(math.ceil(even / step), math.ceil(least / step)) * step
 
-    return Tiles(shape=shape, rows=edge(shape[0]), cols=edge(shape[1]))
+    return BlockGrid(shape=shape, rows=edge(shape[0]), cols=edge(shape[1]))
 
 
-def read_tiles(data: da.Array, tiles: Tiles, margin: int) -> da.Array:
-    """Return ``data`` (band, y, x) in blocks of ``tiles``, each with its margin; lazy.
+def read_blocks(data: da.Array, grid: BlockGrid, margin: int) -> da.Array:
+    """Return ``data`` (band, y, x) in blocks of ``grid``, each with its margin; lazy.
 
     What lies outside the raster is NaN. Every chunk of the result has the same shape.
     """
-    rows = math.ceil(tiles.shape[0] / tiles.rows) * tiles.rows - tiles.shape[0]
-    cols = math.ceil(tiles.shape[1] / tiles.cols) * tiles.cols - tiles.shape[1]
+    rows = math.ceil(grid.shape[0] / grid.rows) * grid.rows - grid.shape[0]
+    cols = math.ceil(grid.shape[1] / grid.cols) * grid.cols - grid.shape[1]
     if rows or cols:
         data = da.pad(data, ((0, 0), (0, rows), (0, cols)), constant_values=np.float32("nan"))
-    chunks = (data.shape[0], tiles.rows, tiles.cols)
+    chunks = (data.shape[0], grid.rows, grid.cols)
     data = data.rechunk(chunks)  # pyright: ignore[reportArgumentType] - typed as str
     if margin == 0:
         return data

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import jax
 import numpy as np
 
-from osm4eo_xr.inference.program import Plan, layers, prepare
+from osm4eo_xr.inference.program import ProgramSpec, maps_of, prepare
 
 if TYPE_CHECKING:
     from jaxtyping import Float32, UInt8
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 class HostEngine(ABC):
     """Normalization and outputs are those of the jax engine; the network is a subclass's."""
 
-    def __init__(self, plan: Plan) -> None:
-        self._plan = plan
-        self._prepare = jax.jit(functools.partial(prepare, plan))
-        self._layers = jax.jit(lambda logits, valid: layers(plan, logits, valid))
+    def __init__(self, spec: ProgramSpec) -> None:
+        self._spec = spec
+        self._prepare = jax.jit(functools.partial(prepare, spec))
+        self._maps = jax.jit(lambda logits, valid: maps_of(spec, logits, valid))
 
     def stage(
         self,
@@ -39,9 +39,9 @@ class HostEngine(ABC):
         x, valid = staged
         return self._logits(x), valid
 
-    def fetch(self, computed: Any) -> UInt8[np.ndarray, "layer y x"]:
-        """Turn logits into the layers of the map."""
-        return np.asarray(self._layers(*computed))
+    def fetch(self, computed: Any) -> UInt8[np.ndarray, "map y x"]:
+        """Turn logits into maps."""
+        return np.asarray(self._maps(*computed))
 
     @abstractmethod
     def _logits(self, x: Float32[np.ndarray, "b p q"]) -> Float32[np.ndarray, "k y x"]:

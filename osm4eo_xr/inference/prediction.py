@@ -20,10 +20,10 @@ from dask.base import annotate, tokenize
 from osm4eo_xr.cluster.device_tasks import device_annotations
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.geometry.grid import geobox_of, georeference
-from osm4eo_xr.inference.blocks import Tiles, plan_tiles, read_tiles
-from osm4eo_xr.inference.program import OUTPUTS, Plan
+from osm4eo_xr.inference.blocks import BlockGrid, plan_blocks, read_blocks
+from osm4eo_xr.inference.program import OUTPUTS, ProgramSpec
 from osm4eo_xr.inference.surroundings import Placed, cut_to, place_of, read_around, rows_ahead
-from osm4eo_xr.inference.throughput import LEDGER, Throughput
+from osm4eo_xr.inference.throughput import COUNTER, Throughput
 from osm4eo_xr.inference.worker import ModelSource, classify_block
 from osm4eo_xr.legend import NO_DATA, PROBABILITY_NO_DATA, PROBABILITY_SCALE
 from osm4eo_xr.models.model import Model, load_model, model_to_bytes
@@ -34,10 +34,10 @@ if TYPE_CHECKING:
 
 __all__ = ["classify", "read_throughput"]
 
-DENSE_TILE = 1024
+DENSE_BLOCK = 1024
 """Greatest edge of a block in dense mode, in pixels: at depth 29 a CPU process peaks below 3 GB."""
 
-WINDOW_TILE = 128
+WINDOW_BLOCK = 128
 """Greatest edge of a block in window mode, in pixels."""
 
 _STEP = 32  # pixels; edges of blocks are multiples of the stride that suit vector units
@@ -50,7 +50,7 @@ def classify(
     model: Model,
     *,
     outputs: Literal["classes"] = ...,
-    tile: int | None = ...,
+    block: int | None = ...,
     dtype: Literal["auto", "float32", "bfloat16"] = ...,
     engine: EngineName = ...,
     center: Literal["original-train", "original-predict"] | int | None = ...,
@@ -62,7 +62,7 @@ def classify(
     model: Model,
     *,
     outputs: Sequence[str],
-    tile: int | None = ...,
+    block: int | None = ...,
     dtype: Literal["auto", "float32", "bfloat16"] = ...,
     engine: EngineName = ...,
     center: Literal["original-train", "original-predict"] | int | None = ...,
@@ -73,7 +73,7 @@ def classify(
     model: Model,
     *,
     outputs: str | Sequence[str] = "classes",
-    tile: int | None = None,
+    block: int | None = None,
     dtype: Literal["auto", "float32", "bfloat16"] = "auto",
     engine: EngineName = "auto",
     center: Literal["original-train", "original-predict"] | int | None = None,
@@ -93,7 +93,7 @@ def classify(
         ``"classes"`` gives the class map alone. A list of ``"classes"``, ``"confidence"`` (the
         greatest probability), ``"margin"`` (greatest less second) and ``"probabilities"`` gives a
         Dataset, all from one forward pass.
-    tile : int, optional
+    block : int, optional
         Greatest edge of a block in pixels; by default 1024 (dense) or 128 (window).
     dtype : {"auto", "float32", "bfloat16"}
         Of the layers; "auto" is bfloat16 on a GPU and float32 elsewhere, as the worker finds. The
@@ -148,20 +148,20 @@ def classify(
     data = _bands(scene, model)
     middle = _center(model, center)
     margin = model.footprint_at(middle).halo
-    ahead = (0, 0) if around is None else rows_ahead(geobox, _step(model, tile))
-    tiles = _tiles(data, model, margin, tile, ahead)
-    plan = _plan(model, names, tiles, margin, middle, dtype, engine)
+    ahead = (0, 0) if around is None else rows_ahead(geobox, _step(model, block))
+    grid = _block_grid(data, model, margin, block, ahead)
+    spec = _spec(model, names, grid, margin, middle, dtype, engine)
     scaling = _scaling(data, model)
     if around is None:
-        blocks = read_tiles(data, tiles, margin)
-        layers = _classify_blocks(blocks, model, tiles, plan, scaling)
+        blocks = read_blocks(data, grid, margin)
+        maps = _classify_blocks(blocks, model, grid, spec, scaling)
     else:
         others = [_placed(scene, geobox, model, ahead) for scene in around]
-        blocks = read_around([Placed(data, *ahead), *others], tiles, margin)
-        layers = _classify_blocks(blocks, model, tiles, plan, scaling)
-        empty = [NO_DATA if name == "classes" else PROBABILITY_NO_DATA for name in plan.outputs]
-        layers = cut_to(layers, data, ahead, empty)
-    result = _label(layers, names, model, geobox)
+        blocks = read_around([Placed(data, *ahead), *others], grid, margin)
+        maps = _classify_blocks(blocks, model, grid, spec, scaling)
+        empty = [NO_DATA if name == "classes" else PROBABILITY_NO_DATA for name in spec.outputs]
+        maps = cut_to(maps, data, ahead, empty)
+    result = _label(maps, names, model, geobox)
     if model.net.mode == "window":
         for each in result.values():
             each.attrs["center"] = middle
@@ -186,33 +186,33 @@ def read_throughput(client: Any = None, *, reset: bool = False) -> Throughput:
     0
     """
     if client is None:
-        return LEDGER.read(reset=reset)
-    counts = client.run(_read_ledger, reset)
+        return COUNTER.read(reset=reset)
+    counts = client.run(_read_counter, reset)
     return sum(counts.values(), Throughput())
 
 
-def _read_ledger(reset: bool) -> Throughput:  # noqa: FBT001 - sent to workers by position
-    return LEDGER.read(reset=reset)
+def _read_counter(reset: bool) -> Throughput:  # noqa: FBT001 - sent to workers by position
+    return COUNTER.read(reset=reset)
 
 
 def _classify_blocks(
-    blocks: da.Array, model: Model, tiles: Tiles, plan: Plan, scaling: Any
+    blocks: da.Array, model: Model, grid: BlockGrid, spec: ProgramSpec, scaling: Any
 ) -> da.Array:
-    """Return the stacked layers (layer, y, x) of all blocks, given with their margins; lazy."""
+    """Return the stacked maps (map, y, x) of all blocks, given with their margins; lazy."""
     with annotate(**device_annotations()):  # only what runs on the device
-        layers = da.map_blocks(
+        maps = da.map_blocks(
             classify_block,
             blocks,
             *_model_arguments(model),
-            plan,
+            spec,
             scaling,
-            tiles.shape,
+            grid.shape,
             dtype=np.uint8,
-            chunks=((plan.layers,), *tiles.chunks),
+            chunks=((spec.maps,), *grid.chunks),
             meta=np.empty((0, 0, 0), np.uint8),
-            name=f"classify-{tokenize(blocks.name, model.digest, plan)}",
+            name=f"classify-{tokenize(blocks.name, model.digest, spec)}",
         )
-    return layers[:, : tiles.shape[0], : tiles.shape[1]]
+    return maps[:, : grid.shape[0], : grid.shape[1]]
 
 
 def _placed(scene: xr.DataArray, geobox: GeoBox, model: Model, ahead: tuple[int, int]) -> Placed:
@@ -275,36 +275,36 @@ def _center(model: Model, center: str | int | None) -> int:
     return index
 
 
-def _step(model: Model, tile: int | None) -> int:
+def _step(model: Model, block: int | None) -> int:
     """Return what edges of blocks are multiples of."""
-    return min(_STEP, -(-_target(model, tile) // model.stride) * model.stride)
+    return min(_STEP, -(-_target(model, block) // model.stride) * model.stride)
 
 
-def _target(model: Model, tile: int | None) -> int:
+def _target(model: Model, block: int | None) -> int:
     """Return the greatest edge of a block."""
-    return tile or (DENSE_TILE if model.net.mode == "dense" else WINDOW_TILE)
+    return block or (DENSE_BLOCK if model.net.mode == "dense" else WINDOW_BLOCK)
 
 
-def _tiles(
-    data: da.Array, model: Model, least: int, tile: int | None, ahead: tuple[int, int]
-) -> Tiles:
+def _block_grid(
+    data: da.Array, model: Model, least: int, block: int | None, ahead: tuple[int, int]
+) -> BlockGrid:
     """Cut the scene, and what is ahead of it, into blocks."""
-    target = _target(model, tile)
+    target = _target(model, block)
     if target < 1:
-        raise InputError(f"tile is {target} pixels", advice="give 1 or more")
+        raise InputError(f"block is {target} pixels", advice="give 1 or more")
     shape = (int(data.shape[1]) + ahead[0], int(data.shape[2]) + ahead[1])
-    return plan_tiles(shape, target=target, least=least, step=_step(model, tile))
+    return plan_blocks(shape, target=target, least=least, step=_step(model, block))
 
 
-def _plan(
+def _spec(
     model: Model,
     outputs: tuple[str, ...],
-    tiles: Tiles,
+    grid: BlockGrid,
     margin: int,
     center: int,
     dtype: str,
     engine: EngineName,
-) -> Plan:
+) -> ProgramSpec:
     """State what the workers compute."""
     if dtype not in ("auto", "float32", "bfloat16"):
         raise InputError(f"dtype {dtype!r} is unknown", advice="give auto, float32 or bfloat16")
@@ -323,12 +323,12 @@ def _plan(
             f"in {model.net.mode} mode with {model.net.kernel}",
             advice="give auto, jax or onnx",
         )
-    return Plan(
+    return ProgramSpec(
         net=model.net,
         class_ids=model.class_ids,
         outputs=outputs,
-        rows=tiles.rows,
-        cols=tiles.cols,
+        rows=grid.rows,
+        cols=grid.cols,
         margin=margin,
         center=center,
         dtype=dtype,
@@ -369,14 +369,14 @@ def _scaling_of_range(low: float, high: float, bands: int) -> tuple[np.ndarray, 
     return np.full(bands, float(low) + half), np.full(bands, half)
 
 
-def _label(layers: da.Array, names: tuple[str, ...], model: Model, geobox: GeoBox) -> xr.Dataset:
-    """Split the stacked layers into named, georeferenced variables."""
+def _label(maps: da.Array, names: tuple[str, ...], model: Model, geobox: GeoBox) -> xr.Dataset:
+    """Split the stacked maps into named, georeferenced variables."""
     variables = {}
-    for layer, name in enumerate(names):
+    for k, name in enumerate(names):
         attrs = _attrs(name, model)
         if name == "probabilities":
             variables[name] = georeference(
-                layers[layer:],
+                maps[k:],
                 geobox,
                 dims=("class", "y", "x"),
                 coords={"class": np.asarray(model.class_ids, np.uint8)},
@@ -384,7 +384,7 @@ def _label(layers: da.Array, names: tuple[str, ...], model: Model, geobox: GeoBo
                 name=name,
             )
         else:
-            variables[name] = georeference(layers[layer], geobox, attrs=attrs, name=name)
+            variables[name] = georeference(maps[k], geobox, attrs=attrs, name=name)
     return xr.Dataset(variables)
 
 

@@ -1,4 +1,4 @@
-"""From a block of a scene to the layers of the map, as one jax function."""
+"""From a block of a scene to its maps, as one jax function."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from jaxtyping import Bool, Float32, UInt8
 
 OUTPUTS = ("classes", "confidence", "margin", "probabilities")
-"""What a forward pass can give, in the order of the layers."""
+"""What a forward pass can give, in the order of the maps."""
 
 
 @dataclass(frozen=True)
-class Plan:
+class ProgramSpec:
     """What a program is compiled for.
 
     Attributes
@@ -58,12 +58,12 @@ class Plan:
     engine: EngineName = "auto"
 
     @property
-    def layers(self) -> int:
-        """Layers of the result: one per output, and one per class for probabilities."""
+    def maps(self) -> int:
+        """Maps of the result: one per output, and one per class for probabilities."""
         return len(self.outputs) + ("probabilities" in self.outputs) * (self.net.classes - 1)
 
-    def resolved(self, platform: str) -> Plan:
-        """Return the plan with its precision settled for a jax platform."""
+    def resolved(self, platform: str) -> ProgramSpec:
+        """Return the spec with its precision settled for a jax platform."""
         if self.dtype != "auto":
             return self
         return dataclasses.replace(self, dtype="float32" if platform == "cpu" else "bfloat16")
@@ -75,17 +75,17 @@ class Plan:
 
 
 def predict(
-    plan: Plan,
+    spec: ProgramSpec,
     params: Mapping[str, Any],
     block: Float32[Array, "b p q"],
     offset: Float32[Array, " b"],
     scale: Float32[Array, " b"],
-) -> UInt8[Array, "layer y x"]:
-    """Return the layers that ``plan.outputs`` asks for, stacked.
+) -> UInt8[Array, "map y x"]:
+    """Return the maps that ``spec.outputs`` asks for, stacked.
 
     Parameters
     ----------
-    plan : Plan
+    spec : ProgramSpec
         Shapes, outputs and precision.
     params : mapping
         Folded parameters.
@@ -95,13 +95,13 @@ def predict(
     offset, scale : array
         Normalization per band, in the scene's unit.
     """
-    x, valid = prepare(plan, block, offset, scale)
-    run = _dense if plan.net.mode == "dense" else _windows
-    return layers(plan, run(plan, params, x.transpose(1, 2, 0)).transpose(2, 0, 1), valid)
+    x, valid = prepare(spec, block, offset, scale)
+    run = _dense if spec.net.mode == "dense" else _windows
+    return maps_of(spec, run(spec, params, x.transpose(1, 2, 0)).transpose(2, 0, 1), valid)
 
 
 def prepare(
-    plan: Plan,
+    spec: ProgramSpec,
     block: Float32[Array, "b p q"],
     offset: Float32[Array, " b"],
     scale: Float32[Array, " b"],
@@ -110,52 +110,52 @@ def prepare(
     valid = jnp.isfinite(block).all(axis=0)
     shape = (-1, 1, 1)
     x = (block - offset.reshape(shape)) / scale.reshape(shape)
-    margin = plan.margin
-    inner = valid[margin : margin + plan.rows, margin : margin + plan.cols]
+    margin = spec.margin
+    inner = valid[margin : margin + spec.rows, margin : margin + spec.cols]
     return jnp.where(valid[None], x, 0.0), inner
 
 
 def _dense(
-    plan: Plan, params: Mapping[str, Any], x: Float32[Array, "p q b"]
+    spec: ProgramSpec, params: Mapping[str, Any], x: Float32[Array, "p q b"]
 ) -> Float32[Array, "y x k"]:
     """Run the dense network once and crop its margin."""
-    logits = resnet.apply_folded(plan.net, params, x[None], dtype=plan.dtype)[0]
-    margin = plan.margin
-    return logits[margin : margin + plan.rows, margin : margin + plan.cols]
+    logits = resnet.apply_folded(spec.net, params, x[None], dtype=spec.dtype)[0]
+    margin = spec.margin
+    return logits[margin : margin + spec.rows, margin : margin + spec.cols]
 
 
 def _windows(
-    plan: Plan, params: Mapping[str, Any], x: Float32[Array, "p q b"]
+    spec: ProgramSpec, params: Mapping[str, Any], x: Float32[Array, "p q b"]
 ) -> Float32[Array, "y x k"]:
     """Run the window network on the window around each pixel, a row of pixels at a time."""
-    first = plan.margin - plan.center
-    window = plan.net.window
-    columns = first + jnp.arange(plan.cols)[:, None] + jnp.arange(window)[None]
+    first = spec.margin - spec.center
+    window = spec.net.window
+    columns = first + jnp.arange(spec.cols)[:, None] + jnp.arange(window)[None]
 
     def one_row(row: Array) -> Array:
         strip = jax.lax.dynamic_slice_in_dim(x, row, window, axis=0)
         windows = strip[:, columns].transpose(1, 0, 2, 3)
-        return resnet.apply_folded(plan.net, params, windows, dtype=plan.dtype)
+        return resnet.apply_folded(spec.net, params, windows, dtype=spec.dtype)
 
-    return jax.lax.map(one_row, first + jnp.arange(plan.rows))
+    return jax.lax.map(one_row, first + jnp.arange(spec.rows))
 
 
-def layers(
-    plan: Plan, logits: Float32[Array, "k y x"], valid: Bool[Array, "y x"]
-) -> UInt8[Array, "layer y x"]:
-    """Turn logits into the layers of the map."""
-    ids = jnp.asarray(plan.class_ids, jnp.uint8)
+def maps_of(
+    spec: ProgramSpec, logits: Float32[Array, "k y x"], valid: Bool[Array, "y x"]
+) -> UInt8[Array, "map y x"]:
+    """Turn logits into maps."""
+    ids = jnp.asarray(spec.class_ids, jnp.uint8)
     found = []
-    if "classes" in plan.outputs:
+    if "classes" in spec.outputs:
         found.append(jnp.where(valid, ids[logits.argmax(axis=0)], jnp.uint8(0))[None])
-    measures = [name for name in plan.outputs if name != "classes"]
+    measures = [name for name in spec.outputs if name != "classes"]
     if measures:
         probability = jax.nn.softmax(logits, axis=0)
         found.extend(_scaled(_measure(name, probability), valid) for name in measures)
     return jnp.concatenate(found)
 
 
-def _measure(name: str, probability: Float32[Array, "k y x"]) -> Float32[Array, "layer y x"]:
+def _measure(name: str, probability: Float32[Array, "k y x"]) -> Float32[Array, "map y x"]:
     """Confidence, margin or the probabilities themselves."""
     if name == "probabilities":
         return probability
@@ -168,8 +168,8 @@ def _measure(name: str, probability: Float32[Array, "k y x"]) -> Float32[Array, 
 
 
 def _scaled(
-    values: Float32[Array, "layer y x"], valid: Bool[Array, "y x"]
-) -> UInt8[Array, "layer y x"]:
+    values: Float32[Array, "map y x"], valid: Bool[Array, "y x"]
+) -> UInt8[Array, "map y x"]:
     """Scale 0-1 to 0-250 and mark no data."""
     scaled = jnp.round(values * PROBABILITY_SCALE).astype(jnp.uint8)
     return jnp.where(valid[None], scaled, jnp.uint8(PROBABILITY_NO_DATA))

@@ -21,7 +21,7 @@ from osm4eo_xr.geometry.grid import crs_name, first_pixel, same_grid
 if TYPE_CHECKING:
     from odc.geo.geobox import GeoBox
 
-    from osm4eo_xr.inference.blocks import Tiles
+    from osm4eo_xr.inference.blocks import BlockGrid
 
 _ONE: Any = -1  # a chunk for all
 
@@ -102,14 +102,14 @@ def _filled(first: da.Array, second: da.Array) -> da.Array:
     return da.where(missing, second, first).astype(np.float32)
 
 
-def read_around(sources: Sequence[Placed], tiles: Tiles, margin: int) -> da.Array:
+def read_around(sources: Sequence[Placed], grid: BlockGrid, margin: int) -> da.Array:
     """Return the pixels around and in blocks that begin at row and column 0; lazy.
 
-    Like ``inference.blocks.read_tiles``, every chunk is a block with its margin.
+    Like ``inference.blocks.read_blocks``, every chunk is a block with its margin.
     """
-    tops = [k * tiles.rows for k in range(tiles.count[0])]
-    lefts = [k * tiles.cols for k in range(tiles.count[1])]
-    height, width = tiles.rows + 2 * margin, tiles.cols + 2 * margin
+    tops = [k * grid.rows for k in range(grid.count[0])]
+    lefts = [k * grid.cols for k in range(grid.count[1])]
+    height, width = grid.rows + 2 * margin, grid.cols + 2 * margin
     end = tops[-1] + height - margin, lefts[-1] + width - margin
     whole = gather(sources, Window(-margin, -margin, *end))
     return da.block(
@@ -118,29 +118,29 @@ def read_around(sources: Sequence[Placed], tiles: Tiles, margin: int) -> da.Arra
 
 
 def cut_to(
-    layers: da.Array, data: da.Array, ahead: tuple[int, int], empty: Sequence[int]
+    maps: da.Array, data: da.Array, ahead: tuple[int, int], empty: Sequence[int]
 ) -> da.Array:
-    """Return layers of the blocks of a scene where the scene has data itself; lazy.
+    """Return maps of the blocks of a scene where the scene has data itself; lazy.
 
     Parameters
     ----------
-    layers : Array (layer, y, x), uint8
+    maps : Array (map, y, x), uint8
         Of all blocks.
     data : Array (band, y, x), float32
         The scene.
     ahead : tuple of int
         Rows and columns of the blocks ahead of it.
     empty : sequence of int
-        No-data value of each output; the last is that of all layers that follow.
+        No-data value of each output; the last is that of all maps that follow.
     """
-    chunks: Any = tuple(c[0] for c in layers.chunks)
-    layers = layers[:, ahead[0] :, ahead[1] :]
+    chunks: Any = tuple(c[0] for c in maps.chunks)
+    maps = maps[:, ahead[0] :, ahead[1] :]
     if any(ahead):
-        layers = layers.rechunk(chunks)
-    valid = da.isfinite(data).all(axis=0).rechunk(layers.chunks[1:])
-    more = int(layers.shape[0]) - len(empty)
+        maps = maps.rechunk(chunks)
+    valid = da.isfinite(data).all(axis=0).rechunk(maps.chunks[1:])
+    more = int(maps.shape[0]) - len(empty)
     fill = np.array([*empty, *([empty[-1]] * more)], np.uint8)
-    return da.where(valid, layers, fill[:, None, None])
+    return da.where(valid, maps, fill[:, None, None])
 
 
 def rows_ahead(geobox: GeoBox, step: int) -> tuple[int, int]:

@@ -76,7 +76,7 @@ class Throughput:
         }
 
 
-class Ledger:
+class Counter:
     """Counts of one process; safe to use from threads."""
 
     def __init__(self) -> None:
@@ -103,5 +103,5 @@ class Ledger:
         return total
 
 
-LEDGER = Ledger()
-"""The ledger of this process."""
+COUNTER = Counter()
+"""The counter of this process."""

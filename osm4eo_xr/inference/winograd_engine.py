@@ -14,7 +14,7 @@ from osm4eo_xr.networks.winograd import WinogradNetwork, prepare
 if TYPE_CHECKING:
     from jaxtyping import Float32
 
-    from osm4eo_xr.inference.program import Plan
+    from osm4eo_xr.inference.program import ProgramSpec
     from osm4eo_xr.models.model import Model
 
 
@@ -27,20 +27,20 @@ class WinogradEngine(HostEngine):
     Of all engines of a process, the one that computed last keeps its working memory.
     """
 
-    def __init__(self, model: Model, plan: Plan) -> None:
-        super().__init__(plan)
-        self._weights = prepare(plan.net, fold(model.net, model.variables))
+    def __init__(self, model: Model, spec: ProgramSpec) -> None:
+        super().__init__(spec)
+        self._weights = prepare(spec.net, fold(model.net, model.variables))
         # The kernels compile, or come from numba's cache, on the smallest block there is.
-        edge = STRIDE + 2 * plan.margin
-        self._build(STRIDE, STRIDE)(np.zeros((plan.net.bands, edge, edge), np.float32))
+        edge = STRIDE + 2 * spec.margin
+        self._build(STRIDE, STRIDE)(np.zeros((spec.net.bands, edge, edge), np.float32))
 
     def _build(self, rows: int, cols: int) -> WinogradNetwork:
-        plan = self._plan
-        return WinogradNetwork(plan.net, self._weights, rows, cols, plan.margin, threads())
+        spec = self._spec
+        return WinogradNetwork(spec.net, self._weights, rows, cols, spec.margin, threads())
 
     def _logits(self, x: Float32[np.ndarray, "b p q"]) -> Float32[np.ndarray, "k y x"]:
         if self not in _held:
             _held.clear()
-            _held[self] = self._build(self._plan.rows, self._plan.cols)
-        # A copy, since the next block may be computed before this one's layers are made.
+            _held[self] = self._build(self._spec.rows, self._spec.cols)
+        # A copy, since the next block may be computed before this one's maps are made.
         return _held[self](x).copy().transpose(2, 0, 1)

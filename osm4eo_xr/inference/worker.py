@@ -19,8 +19,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from osm4eo_xr.errors import InputError, extra
-from osm4eo_xr.inference.program import Plan, predict
-from osm4eo_xr.inference.throughput import LEDGER
+from osm4eo_xr.inference.program import ProgramSpec, predict
+from osm4eo_xr.inference.throughput import COUNTER
 from osm4eo_xr.models.model import Model, load_model, model_from_bytes
 from osm4eo_xr.networks.fold_batch_norm import fold
 
@@ -75,24 +75,24 @@ class Engine(Protocol):
         """Compute, and return when the device is done; one thread at a time."""
         ...
 
-    def fetch(self, computed: Any) -> UInt8[np.ndarray, "layer y x"]:
-        """Bring the layers of the map to host memory."""
+    def fetch(self, computed: Any) -> UInt8[np.ndarray, "map y x"]:
+        """Bring the maps to host memory."""
         ...
 
 
 class JaxEngine:
     """The program compiled by XLA for this process's device."""
 
-    def __init__(self, model: Model, plan: Plan) -> None:
+    def __init__(self, model: Model, spec: ProgramSpec) -> None:
         _keep_every_program()
         params = jax.device_put(fold(model.net, model.variables))
-        self._params = jax.tree.map(lambda leaf: leaf.astype(plan.dtype), params)
+        self._params = jax.tree.map(lambda leaf: leaf.astype(spec.dtype), params)
         shapes = (
-            jax.ShapeDtypeStruct(plan.block_shape, jnp.float32),
-            jax.ShapeDtypeStruct((plan.net.bands,), jnp.float32),
-            jax.ShapeDtypeStruct((plan.net.bands,), jnp.float32),
+            jax.ShapeDtypeStruct(spec.block_shape, jnp.float32),
+            jax.ShapeDtypeStruct((spec.net.bands,), jnp.float32),
+            jax.ShapeDtypeStruct((spec.net.bands,), jnp.float32),
         )
-        program = jax.jit(functools.partial(predict, plan))
+        program = jax.jit(functools.partial(predict, spec))
         self._program = program.lower(self._params, *shapes).compile()
 
     def stage(
@@ -108,8 +108,8 @@ class JaxEngine:
         """Run the program."""
         return jax.block_until_ready(self._program(self._params, *staged))
 
-    def fetch(self, computed: Any) -> UInt8[np.ndarray, "layer y x"]:
-        """Copy the layers to host memory."""
+    def fetch(self, computed: Any) -> UInt8[np.ndarray, "map y x"]:
+        """Copy the maps to host memory."""
         return np.asarray(computed)
 
 
@@ -128,15 +128,15 @@ def run_block(
     block: Float32[np.ndarray, "b p q"],
     offset: Float32[np.ndarray, " b"],
     scale: Float32[np.ndarray, " b"],
-) -> UInt8[np.ndarray, "layer y x"]:
-    """Return the layers of one block, step after step."""
+) -> UInt8[np.ndarray, "map y x"]:
+    """Return the maps of one block, step after step."""
     return engine.fetch(engine.compute(engine.stage(block, offset, scale)))
 
 
 MOST_ENGINES = 4
 """Programs that a process keeps; scenes of another size or another model need their own."""
 
-_engines: dict[tuple[str, Plan], Engine] = {}
+_engines: dict[tuple[str, ProgramSpec], Engine] = {}
 _loading = threading.Lock()
 _computing = threading.Lock()
 _process = os.getpid()
@@ -146,7 +146,7 @@ def classify_block(
     block: np.ndarray,
     source: ModelSource,
     content: bytes | None,
-    plan: Plan,
+    spec: ProgramSpec,
     scaling: tuple[np.ndarray, np.ndarray],
     inside: tuple[int, int],
     *,
@@ -163,7 +163,7 @@ def classify_block(
         Scene with margin, (band, y, x) float32.
     source, content
         The model; see ``ModelSource``.
-    plan : Plan
+    spec : ProgramSpec
         What to compute.
     scaling : tuple of array
         Offset and scale per band.
@@ -182,7 +182,7 @@ def classify_block(
             "this worker was forked from a process that uses jax",
             advice="start workers with the method 'spawn', which is dask's default",
         )
-    engine = _engine(source, content, plan)
+    engine = _engine(source, content, spec)
     block = np.ascontiguousarray(block, np.float32)
     offset, scale = (np.asarray(v, np.float32) for v in scaling)
     staged = engine.stage(block, offset, scale)
@@ -191,9 +191,9 @@ def classify_block(
         computed = engine.compute(staged)
         ended = time.time()
     result = engine.fetch(computed)
-    rows = min(plan.rows, inside[0] - block_id[1] * plan.rows)
-    cols = min(plan.cols, inside[1] - block_id[2] * plan.cols)
-    LEDGER.add(
+    rows = min(spec.rows, inside[0] - block_id[1] * spec.rows)
+    cols = min(spec.cols, inside[1] - block_id[2] * spec.cols)
+    COUNTER.add(
         blocks=1,
         pixels=rows * cols,
         bytes_read=block.nbytes,
@@ -204,17 +204,17 @@ def classify_block(
     return result
 
 
-def _engine(source: ModelSource, content: bytes | None, plan: Plan) -> Engine:
+def _engine(source: ModelSource, content: bytes | None, spec: ProgramSpec) -> Engine:
     """Return the compiled program, loading and compiling it the first time."""
-    key = (source.digest, plan)
+    key = (source.digest, spec)
     with _loading:
         if key not in _engines:
             model = source.load(content)
             while len(_engines) >= MOST_ENGINES:  # each holds its model and working memory
                 del _engines[next(iter(_engines))]
             started = time.perf_counter()
-            _engines[key] = _build(model, plan.resolved(jax.default_backend()))
-            LEDGER.compiled(time.perf_counter() - started)
+            _engines[key] = _build(model, spec.resolved(jax.default_backend()))
+            COUNTER.compiled(time.perf_counter() - started)
         return _engines[key]
 
 
@@ -248,17 +248,17 @@ def _engine_name(engine: EngineName, *, on_host: bool, fits_winograd: bool) -> E
     return "winograd" if fits_winograd else "onnx" if onnx_is_here else "jax"
 
 
-def _build(model: Model, plan: Plan) -> Engine:
-    """Compile for the engine that the plan names, or that serves this process best."""
-    on_host = jax.default_backend() == "cpu" and plan.dtype == "float32"
-    engine = _engine_name(plan.engine, on_host=on_host, fits_winograd=plan.net.fits_winograd)
+def _build(model: Model, spec: ProgramSpec) -> Engine:
+    """Compile for the engine that the spec names, or that serves this process best."""
+    on_host = jax.default_backend() == "cpu" and spec.dtype == "float32"
+    engine = _engine_name(spec.engine, on_host=on_host, fits_winograd=spec.net.fits_winograd)
     if engine == "winograd":
         from osm4eo_xr.inference.winograd_engine import WinogradEngine
 
-        return WinogradEngine(model, plan)
+        return WinogradEngine(model, spec)
     if engine == "onnx":
         with extra("onnx", "engine 'onnx'"):
             from osm4eo_xr.inference.onnx_engine import OnnxEngine
 
-        return OnnxEngine(model, plan)
-    return JaxEngine(model, plan)
+        return OnnxEngine(model, spec)
+    return JaxEngine(model, spec)

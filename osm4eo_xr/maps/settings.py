@@ -85,7 +85,7 @@ class Sieving:
 
 
 @dataclass(frozen=True)
-class Layer:
+class LayerSettings:
     """``[[layers]]``: one layer of the final map.
 
     Attributes

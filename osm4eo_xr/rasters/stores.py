@@ -35,7 +35,7 @@ _DIMS = 3  # band, y, x
 
 
 @dataclass(frozen=True)
-class Layer:
+class StoreBand:
     """One band of a store.
 
     Attributes
@@ -95,7 +95,7 @@ class ArraySource:
         where = split_store(path)
         grids = Grids(path, lambda: [] if where is None else attributes_above(where))
         self.layers = [
-            Layer(labels, layer, grids)
+            StoreBand(labels, layer, grids)
             for name, variable in self._dataset.data_vars.items()
             for labels, layer in _layers(str(name), variable, path)
         ]

@@ -28,7 +28,7 @@ from osm4eo_xr.samples.spatial_split import (
     CELL,
     SPLITS,
     Drawn,
-    DrawPlan,
+    DrawSettings,
     apportion,
     draw_from_block,
     merge,
@@ -133,16 +133,16 @@ def draw_samples(
     legend = legend or default_legend()
     first = tiles[0].geobox
     resolution = abs(first.resolution.x) * meters_per_unit(first.crs)
-    plan = _plan(per_class, seed, patch, block, gap, fractions, resolution)
-    drawn = compute(*(_draw_tile(tile, plan) for tile in tiles))
+    settings = _settings(per_class, seed, patch, block, gap, fractions, resolution)
+    drawn = compute(*(_draw_tile(tile, settings) for tile in tiles))
     _check_drawn(drawn, legend)
     parts = [
-        _windows(tile, _in_order(found, plan), plan.patch, index)
+        _windows(tile, _in_order(found, settings), settings.patch, index)
         for index, (tile, found) in enumerate(zip(tiles, drawn, strict=True))
         if found.label.size
     ]
     drawn_set = xr.concat(parts, dim="sample", combine_attrs="override").chunk(sample=STORE_CHUNK)
-    return drawn_set.assign_attrs(_attrs(tiles, drawn, plan, resolution, legend))
+    return drawn_set.assign_attrs(_attrs(tiles, drawn, settings, resolution, legend))
 
 
 def sample_counts(samples: xr.Dataset) -> pd.DataFrame:
@@ -223,7 +223,7 @@ def _tile(name: str, scene: xr.DataArray, labels: xr.DataArray) -> _Tile:
     )
 
 
-def _plan(
+def _settings(
     per_class: int,
     seed: int,
     patch: int,
@@ -231,7 +231,7 @@ def _plan(
     gap: float | None,
     fractions: tuple[float, float, float],
     resolution: float,
-) -> DrawPlan:
+) -> DrawSettings:
     """Check the arguments and turn ground units into pixels."""
     check_number("seed", seed)
     if per_class < 1 or patch < 1:
@@ -257,7 +257,7 @@ def _plan(
             f"{gap:g} apart",
             advice=f"give at least {(patch + 2 * margin) * resolution:g}",
         )
-    return DrawPlan(
+    return DrawSettings(
         seed=seed,
         patch=patch,
         block=edge,
@@ -267,24 +267,24 @@ def _plan(
     )
 
 
-def _draw_tile(tile: _Tile, plan: DrawPlan) -> Delayed:
+def _draw_tile(tile: _Tile, settings: DrawSettings) -> Delayed:
     """Draw per chunk and merge."""
     labels = tile.labels.chunk() if tile.labels.chunks is None else tile.labels
     finite: xr.DataArray = xr.apply_ufunc(np.isfinite, tile.scene, dask="allowed")
-    usable = finite.all("band") & _holds_window(tile, plan.patch)
+    usable = finite.all("band") & _holds_window(tile, settings.patch)
     usable = usable.chunk(dict(zip(labels.dims, labels.chunks or (), strict=True)))
     tops, lefts = (np.cumsum((0, *sizes[:-1])) for sizes in labels.chunks or ())
     blocks = labels.data.to_delayed()
     masks = usable.data.to_delayed()
     draw = delayed(draw_from_block)
     parts = [
-        draw(blocks[i, j], masks[i, j], int(tile.top + top), int(tile.left + left), plan)
+        draw(blocks[i, j], masks[i, j], int(tile.top + top), int(tile.left + left), settings)
         for i, top in enumerate(tops)
         for j, left in enumerate(lefts)
     ]
     while len(parts) > 1:
         groups = [parts[i : i + _MERGED_AT_ONCE] for i in range(0, len(parts), _MERGED_AT_ONCE)]
-        parts = [delayed(merge)(group, plan.quotas) for group in groups]
+        parts = [delayed(merge)(group, settings.quotas) for group in groups]
     return parts[0]
 
 
@@ -298,9 +298,9 @@ def _holds_window(tile: _Tile, patch: int) -> xr.DataArray:
     return rows & cols
 
 
-def _in_order(drawn: Drawn, plan: DrawPlan) -> Drawn:
+def _in_order(drawn: Drawn, settings: DrawSettings) -> Drawn:
     """Sort by split, then by cell of blocks, within it by hash: local, but classes mixed."""
-    cell = plan.block * CELL
+    cell = settings.block * CELL
     return drawn.take(
         np.lexsort(
             (
@@ -375,16 +375,16 @@ def _check_drawn(drawn: Sequence[Drawn], legend: Legend) -> None:
 def _attrs(
     tiles: Sequence[_Tile],
     drawn: Sequence[Drawn],
-    plan: DrawPlan,
+    settings: DrawSettings,
     resolution: float,
     legend: Legend,
 ) -> dict[str, Any]:
     """Return what the sample set says of itself, as JSON types."""
     return {
-        "seed": plan.seed,
-        "patch": plan.patch,
-        "block": plan.block * resolution,
-        "gap": plan.margin * 2 * resolution,
+        "seed": settings.seed,
+        "patch": settings.patch,
+        "block": settings.block * resolution,
+        "gap": settings.margin * 2 * resolution,
         "resolution": resolution,
         "crs": _crs_name(tiles[0].geobox),
         "bands": [str(name) for name in tiles[0].scene["band"].to_numpy()],
@@ -392,7 +392,7 @@ def _attrs(
         "units": str(tiles[0].scene.attrs.get("units", "1")),
         "splits": list(SPLITS),
         "legend": json.dumps(legend.to_dict()),
-        "counts": json.dumps(_counts(tiles, drawn, plan, legend)),
+        "counts": json.dumps(_counts(tiles, drawn, settings, legend)),
     }
 
 
@@ -403,13 +403,13 @@ def _crs_name(geobox: GeoBox) -> str:
 
 
 def _counts(
-    tiles: Sequence[_Tile], drawn: Sequence[Drawn], plan: DrawPlan, legend: Legend
+    tiles: Sequence[_Tile], drawn: Sequence[Drawn], settings: DrawSettings, legend: Legend
 ) -> list[dict[str, Any]]:
     """Count samples per tile, class and split."""
     rows = []
     for tile, found in zip(tiles, drawn, strict=True):
         for c in legend.classes:
-            for split, wanted in enumerate(plan.quotas):
+            for split, wanted in enumerate(settings.quotas):
                 n = int(np.sum((found.label == c.id) & (found.split == split)))
                 rows.append(
                     {

@@ -17,7 +17,7 @@ import numpy as np
 from scipy.spatial import KDTree
 
 from osm4eo_xr.errors import InputError
-from osm4eo_xr.samples.ground import block_edge, check_places, ground_pixels
+from osm4eo_xr.samples.ground import block_side, check_places, ground_pixels
 from osm4eo_xr.samples.spatial_split import CELL, SPLITS, Drawn, rank_of_blocks
 from osm4eo_xr.samples.store import STORE_CHUNK
 from osm4eo_xr.samples.windows import keep_owned
@@ -129,7 +129,7 @@ def _validation_ranks(share: float, *, most: int) -> int:
 
 def _corner_ranks(samples: xr.Dataset, block: float | None, seed: int) -> Int[np.ndarray, "4 n"]:
     """Return the ranks of the blocks under the corners of each window with half the gap."""
-    patch, margin, edge = _patch(samples), _margin(samples), block_edge(samples, block)
+    patch, margin, edge = _patch(samples), _margin(samples), block_side(samples, block)
     if edge < patch + 2 * margin:
         raise InputError(
             f"blocks of {edge} pixels are too small for windows of {patch} that stay "

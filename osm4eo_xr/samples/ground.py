@@ -38,7 +38,7 @@ def ground_pixels(samples: xr.Dataset) -> tuple[Int[np.ndarray, " n"], Int[np.nd
     return row, col
 
 
-def block_edge(samples: xr.Dataset, block: float | None = None) -> int:
+def block_side(samples: xr.Dataset, block: float | None = None) -> int:
     """Return the edge in pixels of the set's blocks, or of blocks of ``block`` meters."""
     edge = float(samples.attrs["block"] if block is None else block)
     return round(edge / float(samples.attrs["resolution"]))
@@ -46,5 +46,5 @@ def block_edge(samples: xr.Dataset, block: float | None = None) -> int:
 
 def ground_blocks(samples: xr.Dataset) -> Int[np.ndarray, " n"]:
     """Return one number per sample that names the spatial block of its drawn pixel."""
-    row, col = (axis // block_edge(samples) for axis in ground_pixels(samples))
+    row, col = (axis // block_side(samples) for axis in ground_pixels(samples))
     return (row << _SHIFT) + (col & (2**_SHIFT - 1))

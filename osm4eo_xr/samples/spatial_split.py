@@ -25,7 +25,7 @@ _SALT_OF_BLOCKS = 0x5F3759DF
 
 
 @dataclass(frozen=True)
-class DrawPlan:
+class DrawSettings:
     """What decides a draw, in pixels.
 
     Attributes
@@ -124,16 +124,16 @@ def rank_of_blocks(
 
 
 def split_of_pixels(
-    row: Int[np.ndarray, " r"], col: Int[np.ndarray, " c"], plan: DrawPlan
+    row: Int[np.ndarray, " r"], col: Int[np.ndarray, " c"], settings: DrawSettings
 ) -> UInt8[np.ndarray, "r c"]:
     """Return the split of each pixel whose window, margin included, lies in one split; else 255."""
-    before = plan.patch // 2 + plan.margin
-    after = plan.patch - plan.patch // 2 - 1 + plan.margin
-    row_ends = [np.floor_divide(row + reach, plan.block) for reach in (-before, after)]
-    col_ends = [np.floor_divide(col + reach, plan.block) for reach in (-before, after)]
+    before = settings.patch // 2 + settings.margin
+    after = settings.patch - settings.patch // 2 - 1 + settings.margin
+    row_ends = [np.floor_divide(row + reach, settings.block) for reach in (-before, after)]
+    col_ends = [np.floor_divide(col + reach, settings.block) for reach in (-before, after)]
     rows = np.arange(row_ends[0].min(), row_ends[1].max() + 1)
     cols = np.arange(col_ends[0].min(), col_ends[1].max() + 1)
-    table = split_of_blocks(rows, cols, seed=plan.seed, blocks=plan.blocks)
+    table = split_of_blocks(rows, cols, seed=settings.seed, blocks=settings.blocks)
     corners = [table[np.ix_(r - rows[0], c - cols[0])] for r in row_ends for c in col_ends]
     one = np.logical_and.reduce([corner == corners[0] for corner in corners])
     return np.where(one, corners[0], np.uint8(_NO_SPLIT))
@@ -144,7 +144,7 @@ def draw_from_block(
     usable: Bool[np.ndarray, "r c"],
     top: int,
     left: int,
-    plan: DrawPlan,
+    settings: DrawSettings,
 ) -> Drawn:
     """Draw from one block of a raster whose first pixel is global (``top``, ``left``).
 
@@ -152,10 +152,10 @@ def draw_from_block(
     """
     row = np.arange(top, top + labels.shape[0])
     col = np.arange(left, left + labels.shape[1])
-    split = split_of_pixels(row, col, plan)
+    split = split_of_pixels(row, col, settings)
     i, j = np.nonzero(usable & (labels > 0) & (split != _NO_SPLIT))
-    key = hash_pixels(plan.seed, row[i], col[j])
-    return least(Drawn(labels[i, j], split[i, j], row[i], col[j], key), plan.quotas)
+    key = hash_pixels(settings.seed, row[i], col[j])
+    return least(Drawn(labels[i, j], split[i, j], row[i], col[j], key), settings.quotas)
 
 
 def least(drawn: Drawn, quotas: tuple[int, int, int]) -> Drawn:

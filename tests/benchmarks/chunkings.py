@@ -37,7 +37,7 @@ def main() -> None:
     whole = whole_pass(scene, model)
     for engine in arguments.engines:
         compare(scene, model, arguments.tile, engine, whole)
-    short = oxr.classify(scene, model, tile=arguments.tile, engine="jax", dtype="bfloat16").values
+    short = oxr.classify(scene, model, block=arguments.tile, engine="jax", dtype="bfloat16").values
     report("bfloat16 in jax, against the whole pass in float32", short, whole)
 
 
@@ -46,10 +46,10 @@ def compare(scene: xr.DataArray, model: Any, tile: int, engine: Any, whole: np.n
     maps = {}
     for name, chunks in chunkings(scene):
         chunked = scene.chunk({"band": -1, **chunks})
-        maps[name] = oxr.classify(chunked, model, tile=tile, engine=engine).values
+        maps[name] = oxr.classify(chunked, model, block=tile, engine=engine).values
         report(f"{engine}: {name}", maps[name], maps["1 chunk"])
     first = maps["1 chunk"]
-    one = oxr.classify(scene, model, tile=max(scene.shape), engine=engine).values
+    one = oxr.classify(scene, model, block=max(scene.shape), engine=engine).values
     report(f"{engine}: one block over the whole scene", one, first)
     report(f"{engine}: against the network as trained, one pass", first, whole)
 

@@ -37,7 +37,7 @@ from osm4eo_xr.cogs.cog import write_cog
 from osm4eo_xr.geometry.grid import georeference, target_geobox
 from osm4eo_xr.inference.onnx_engine import OnnxEngine
 from osm4eo_xr.inference.prediction import classify, read_throughput
-from osm4eo_xr.inference.program import Plan
+from osm4eo_xr.inference.program import ProgramSpec
 from osm4eo_xr.inference.winograd_engine import WinogradEngine
 from osm4eo_xr.inference.worker import Engine, JaxEngine, run_block
 from osm4eo_xr.models.keras_import import import_keras
@@ -109,19 +109,19 @@ def compare(
     rows = arguments.edge if net.mode == "dense" else arguments.windows // ROW
     cols = arguments.edge if net.mode == "dense" else ROW
     halo = model.footprint.halo
-    plan = Plan(net, model.class_ids, ("classes",), rows, cols, halo, 6, "float32")
-    block = np.random.default_rng(0).normal(size=plan.block_shape).astype(np.float32)
+    spec = ProgramSpec(net, model.class_ids, ("classes",), rows, cols, halo, 6, "float32")
+    block = np.random.default_rng(0).normal(size=spec.block_shape).astype(np.float32)
     zero, one = np.zeros(4, np.float32), np.ones(4, np.float32)
-    engines: dict[str, Engine] = {"jax": JaxEngine(model, plan), "onnx": OnnxEngine(model, plan)}
+    engines: dict[str, Engine] = {"jax": JaxEngine(model, spec), "onnx": OnnxEngine(model, spec)}
     if net.fits_winograd:
-        engines["winograd"] = WinogradEngine(model, plan)
+        engines["winograd"] = WinogradEngine(model, spec)
     runs: dict[str, Any] = {
         name: lambda engine=engine: run_block(engine, block, zero, one)
         for name, engine in engines.items()
     }
     count = rows * cols
     pixels = {**dict.fromkeys(engines, count), "torch": count}
-    torch_run = torch_network(model, plan, block, arguments.threads)
+    torch_run = torch_network(model, spec, block, arguments.threads)
     if torch_run:
         runs["torch"] = torch_run
     maps = {name: np.asarray(run()) for name, run in runs.items()}
@@ -217,7 +217,7 @@ def device_peak() -> float:
 
 
 def torch_network(
-    model: Model, plan: Plan, block: np.ndarray, threads: int
+    model: Model, spec: ProgramSpec, block: np.ndarray, threads: int
 ) -> Callable[[], Any] | None:
     """Return a function that runs the folded network in PyTorch, or None without torch."""
     try:
@@ -225,26 +225,26 @@ def torch_network(
     except ImportError:
         return None
     torch.set_num_threads(threads)
-    network = TorchNetwork(torch, fold(model.net, model.variables), plan.net)
-    margin = plan.margin
-    if plan.net.mode == "dense":
+    network = TorchNetwork(torch, fold(model.net, model.variables), spec.net)
+    margin = spec.margin
+    if spec.net.mode == "dense":
         x = block[None]
     else:
-        first = margin - plan.center
+        first = margin - spec.center
         views = np.lib.stride_tricks.sliding_window_view(block, (12, 12), axis=(1, 2))
-        views = views[:, first : first + plan.rows, first : first + plan.cols]
+        views = views[:, first : first + spec.rows, first : first + spec.cols]
         x = views.transpose(1, 2, 0, 3, 4).reshape(-1, 4, 12, 12)
     tensor = torch.from_numpy(np.array(x)).to(memory_format=torch.channels_last)
 
     def run() -> np.ndarray:
         with torch.inference_mode():
-            if plan.net.mode == "window":
+            if spec.net.mode == "window":
                 logits = torch.cat([network(part) for part in tensor.split(256)])
-                best = logits.argmax(1).numpy().reshape(1, plan.rows, plan.cols)
-                return np.asarray(plan.class_ids)[best]
-            crop = slice(margin, margin + plan.rows), slice(margin, margin + plan.cols)
+                best = logits.argmax(1).numpy().reshape(1, spec.rows, spec.cols)
+                return np.asarray(spec.class_ids)[best]
+            crop = slice(margin, margin + spec.rows), slice(margin, margin + spec.cols)
             best = network(tensor)[0].argmax(0).numpy()[crop][None]
-            return np.asarray(plan.class_ids)[best]
+            return np.asarray(spec.class_ids)[best]
 
     return run
 

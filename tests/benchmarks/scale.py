@@ -70,7 +70,7 @@ def scene(shape: tuple[int, int], edge: int) -> xr.DataArray:
 def one_map(shape: tuple[int, int], model: Model, folder: Path) -> None:
     """Classify, sieve and write a map, as a country run does."""
     edge = -(-model.footprint.halo // 32) * 32
-    classes = classify(scene(shape, edge), model, tile=edge)
+    classes = classify(scene(shape, edge), model, block=edge)
     sieved = sieve(classes.chunk({"y": 2 * edge, "x": 2 * edge}), 64, 8)
     for name, raster in (("classified", classes), ("sieved", sieved)):
         write_cog(raster, folder / f"{name}.tif")

@@ -315,7 +315,7 @@ def test_device_tasks_go_to_gpu_workers_only(tmp_path: Path) -> None:
             on_device = set(cast("Places", client.gather(device)))
             names = {name for name, _ in cast("Places", client.gather(anywhere))}
             model = load_model(tiny_model(tmp_path / "model"))
-            classes = classify(_small_scene(), model, tile=64)
+            classes = classify(_small_scene(), model, block=64)
             write_cog(classes, tmp_path / "map.tif")
             inference = cast("dict[str, tuple[str, str]]", client.run(_inference_here))
     assert {name for name, _ in on_device} == {"gpu-0"}
@@ -337,10 +337,10 @@ def _inference_here(dask_worker: Worker) -> tuple[str, str]:
     """Run in a worker: how many blocks were classified, and which device threads there are."""
     import threading
 
-    from osm4eo_xr.inference.throughput import LEDGER
+    from osm4eo_xr.inference.throughput import COUNTER
 
     threads = sorted(t.name for t in threading.enumerate() if t.name.startswith("device"))
-    return str(dask_worker.name), f"{LEDGER.read().blocks} by {' '.join(threads)}"
+    return str(dask_worker.name), f"{COUNTER.read().blocks} by {' '.join(threads)}"
 
 
 def _where(_number: int) -> tuple[str, str]:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from dask.callbacks import Callback
 
-from osm4eo_xr.country.context import Country
+from osm4eo_xr.country.context import CountryRun
 from osm4eo_xr.country.learning import scene_hash
 from osm4eo_xr.country.ledger import Ledger
 from osm4eo_xr.country.run import plan_country
@@ -106,8 +106,8 @@ def test_products_can_have_the_original_s_names(country: Path) -> None:
         plan_country(changed(country, (OUTLINE, OUTLINE + '\n[products]\nnames = "original"')))
 
 
-def opened(path: Path) -> Country:
-    return Country(read_country(path), path.parent, Ledger(path.parent / "x"), path.parent / "x")
+def opened(path: Path) -> CountryRun:
+    return CountryRun(read_country(path), path.parent, Ledger(path.parent / "x"), path.parent / "x")
 
 
 def test_scenes_are_masked_as_their_table_says(country: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from osm4eo_xr.inference.blocks import plan_tiles, read_tiles
+from osm4eo_xr.inference.blocks import plan_blocks, read_blocks
 
 SIZES = st.integers(1, 5000)
 
@@ -17,7 +17,7 @@ SIZES = st.integers(1, 5000)
 def test_blocks_cover_the_raster_and_reach_past_it_by_less_than_a_step_each(
     height: int, width: int, target: int, least: int, step: int
 ) -> None:
-    tiles = plan_tiles((height, width), target=target, least=least, step=step)
+    tiles = plan_blocks((height, width), target=target, least=least, step=step)
     for pixels, edge in ((height, tiles.rows), (width, tiles.cols)):
         assert edge % step == 0
         assert edge >= least
@@ -45,8 +45,8 @@ def test_each_block_is_numpys_cut_of_the_padded_raster(
     height: int, width: int, margin: int, y: int, x: int
 ) -> None:
     pixels = np.random.default_rng(0).random((2, height, width)).astype(np.float32)
-    tiles = plan_tiles((height, width), target=16, least=max(margin, 1), step=4)
-    lazy: Any = read_tiles(da.asarray(pixels).rechunk((1, y, x)), tiles, margin)
+    tiles = plan_blocks((height, width), target=16, least=max(margin, 1), step=4)
+    lazy: Any = read_blocks(da.asarray(pixels).rechunk((1, y, x)), tiles, margin)
     whole = padded(pixels, tiles.rows, tiles.cols, margin)
     assert lazy.numblocks == (1, -(-height // tiles.rows), -(-width // tiles.cols))
     for _, i, j in np.ndindex(*lazy.numblocks):
@@ -59,7 +59,7 @@ def test_each_block_is_numpys_cut_of_the_padded_raster(
 
 @pytest.mark.usefixtures("no_compute")
 def test_reading_is_lazy() -> None:
-    tiles = plan_tiles((100, 90), target=32, least=8, step=4)
-    lazy = read_tiles(da.zeros((3, 100, 90), chunks=(3, 13, 17), dtype="float32"), tiles, 8)
+    tiles = plan_blocks((100, 90), target=32, least=8, step=4)
+    lazy = read_blocks(da.zeros((3, 100, 90), chunks=(3, 13, 17), dtype="float32"), tiles, 8)
     assert isinstance(lazy, da.Array)
     assert lazy.dtype == np.float32

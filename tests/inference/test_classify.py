@@ -93,7 +93,7 @@ def model() -> Model:
 
 @pytest.fixture(scope="module")
 def expected(model: Model) -> np.ndarray:
-    return classify(make_scene(), model, tile=64).values
+    return classify(make_scene(), model, block=64).values
 
 
 @settings(max_examples=12)
@@ -106,7 +106,7 @@ def test_any_chunking_gives_the_same_map(
 ) -> None:
     y = tuple(int(n) for n in np.diff([0, *sorted(rows), SHAPE[0]]))
     x = tuple(int(n) for n in np.diff([0, *sorted(cols), SHAPE[1]]))
-    found = classify(chunked(make_scene(), y, x), model, tile=64).values
+    found = classify(chunked(make_scene(), y, x), model, block=64).values
     np.testing.assert_array_equal(found, expected)
 
 
@@ -124,7 +124,7 @@ def test_too_small_a_halo_would_show(
 ) -> None:
     narrow = dataclasses.replace(model.footprint, before=4, after=4)
     monkeypatch.setattr(Model, "footprint_at", lambda *_: narrow)
-    assert (classify(make_scene(), model, tile=64).values != expected).any()
+    assert (classify(make_scene(), model, block=64).values != expected).any()
 
 
 def test_no_data_stays_where_it_is(model: Model, expected: np.ndarray) -> None:
@@ -134,14 +134,14 @@ def test_no_data_stays_where_it_is(model: Model, expected: np.ndarray) -> None:
     neutral = make_scene(holes=False)
     offset = scaling(model)[0]
     filled = neutral.copy(data=np.where(valid, neutral.values, offset))
-    np.testing.assert_array_equal(classify(filled, model, tile=64).values[valid], expected[valid])
+    np.testing.assert_array_equal(classify(filled, model, block=64).values[valid], expected[valid])
 
 
 def test_one_compilation_serves_every_block() -> None:
     read_throughput(reset=True)
     fresh = make_model(normalization=Normalization(offset=(0.1,) * 4, scale=(0.2,) * 4))
     for size in (50, 64, 150):
-        classify(chunked(make_scene(), size, size), fresh, tile=64).compute()
+        classify(chunked(make_scene(), size, size), fresh, block=64).compute()
     seen = read_throughput()
     assert seen.compilations == 1
     assert seen.blocks == 3 * 3 * 4
@@ -162,7 +162,7 @@ def test_classify_is_lazy(model: Model) -> None:
 def test_all_outputs_come_from_one_pass(model: Model, expected: np.ndarray) -> None:
     read_throughput(reset=True)
     names = ["probabilities", "classes", "margin", "confidence"]
-    found = classify(make_scene(), model, outputs=names, tile=64).compute()
+    found = classify(make_scene(), model, outputs=names, block=64).compute()
     assert read_throughput().blocks == 3 * 4
     np.testing.assert_array_equal(found["classes"], expected)
     probability = np.asarray(jax.nn.softmax(whole_pass(make_scene(), model), axis=-1))
@@ -188,10 +188,10 @@ def test_window_mode_classifies_the_pixel_at_the_center_index() -> None:
     for center, said in conventions.items():
         model = make_model(WINDOW, center=center)
         maps.append(by_windows(scene, model))
-        found = classify(chunked(scene, 7, 11), model, tile=16)
+        found = classify(chunked(scene, 7, 11), model, block=16)
         np.testing.assert_array_equal(found, maps[-1])
         for same in (center, said):
-            by_name = classify(scene, make_model(WINDOW, center=0), tile=16, center=same)
+            by_name = classify(scene, make_model(WINDOW, center=0), block=16, center=same)
             np.testing.assert_array_equal(by_name, maps[-1])
             assert by_name.attrs["center"] == center
     assert len(np.unique(maps[0])) > 4
@@ -233,7 +233,7 @@ def test_all_engines_give_the_same_map(
     scene = make_scene((60, 72) if net.mode == "window" else SHAPE)
     names = ["classes", "probabilities"]
     made = [
-        classify(scene, make_model(net), outputs=names, tile=64, engine=each).compute()
+        classify(scene, make_model(net), outputs=names, block=64, engine=each).compute()
         for each in ("jax", engine)
     ]
     np.testing.assert_array_equal(made[0]["classes"], made[1]["classes"])
@@ -248,13 +248,13 @@ def test_any_tile_gives_the_logits_of_one_pass(engine: Literal["jax", "winograd"
     valid = np.isfinite(scene.values).all(axis=0)
     best = np.where(valid, np.asarray(model.class_ids)[logits.argmax(-1)], 0)
     for tile in (32, 60, 64, 96):
-        found = classify(scene, model, tile=tile, engine=engine).values
+        found = classify(scene, model, block=tile, engine=engine).values
         np.testing.assert_array_equal(found, best)
 
 
 def test_bands_are_taken_by_name(model: Model, expected: np.ndarray) -> None:
     scene = make_scene().isel(band=[2, 0, 3, 1])
-    np.testing.assert_array_equal(classify(scene, model, tile=64).values, expected)
+    np.testing.assert_array_equal(classify(scene, model, block=64).values, expected)
 
 
 def test_scene_range_maps_the_whole_scene_to_minus_one_to_one() -> None:
@@ -264,8 +264,8 @@ def test_scene_range_maps_the_whole_scene_to_minus_one_to_one() -> None:
     fixed = Normalization(offset=(low + half,) * 4, scale=(half,) * 4)
     by_range = make_model(normalization=Normalization(kind="scene range"))
     np.testing.assert_array_equal(
-        classify(chunked(scene, 50, 60), by_range, tile=64).values,
-        classify(scene, make_model(normalization=fixed), tile=64).values,
+        classify(chunked(scene, 50, 60), by_range, block=64).values,
+        classify(scene, make_model(normalization=fixed), block=64).values,
     )
 
 
@@ -278,7 +278,7 @@ def test_scene_range_maps_the_whole_scene_to_minus_one_to_one() -> None:
         (lambda s: xr.DataArray(s.values, {"band": list(BANDS)}, s.dims), {}, "no CRS"),
         (lambda s: s, {"outputs": ["height"]}, "output 'height' is unknown"),
         (lambda s: s, {"outputs": "margin"}, "comes in a Dataset"),
-        (lambda s: s, {"tile": -1}, "tile is -1"),
+        (lambda s: s, {"block": -1}, "block is -1"),
         (lambda s: s, {"dtype": "int8"}, "dtype 'int8' is unknown"),
         (lambda s: s, {"center": 5}, "center 5 is for window models"),
         (lambda s: s, {"engine": "torch"}, "engine 'torch' is unknown"),
@@ -301,7 +301,7 @@ def test_the_kernels_for_cpus_refuse_networks_that_they_do_not_serve() -> None:
 
 def test_tasks_carry_a_saved_models_path_and_not_its_weights(tmp_path: Path) -> None:
     model = dataclasses.replace(make_model(), path=save_model(make_model(), tmp_path / "m"))
-    lazy = classify(chunked(make_scene(), 64, 64), model, tile=64)
+    lazy = classify(chunked(make_scene(), 64, 64), model, block=64)
     assert not any("model-" in str(key) for key in lazy.data.dask)
     save_model(make_model(normalization=Normalization((0,) * 4, (1,) * 4)), tmp_path / "m")
     worker._engines.clear()
@@ -325,13 +325,13 @@ def test_spawned_workers_give_the_same_map_with_one_compilation_each(
 ) -> None:
     saved = dataclasses.replace(model, path=save_model(model, tmp_path / "m"))
     for each in (saved, model):
-        lazy = classify(chunked(make_scene(), 40, 50), each, tile=64)
+        lazy = classify(chunked(make_scene(), 40, 50), each, block=64)
         np.testing.assert_array_equal(lazy.compute(scheduler=client), expected)
     seen = read_throughput(client)
     assert seen.compilations == seen.processes <= 2
     assert seen.blocks == 2 * 12
     with config.set(scheduler="synchronous"):
-        np.testing.assert_array_equal(classify(make_scene(), model, tile=64), expected)
+        np.testing.assert_array_equal(classify(make_scene(), model, block=64), expected)
 
 
 def test_a_written_map_names_the_hash_of_its_model(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from jax.experimental.compilation_cache import compilation_cache
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.inference import winograd_engine, worker
 from osm4eo_xr.inference.prediction import classify, read_throughput
-from osm4eo_xr.inference.program import Plan
+from osm4eo_xr.inference.program import ProgramSpec
 from osm4eo_xr.inference.worker import JaxEngine, ModelSource, classify_block
 from osm4eo_xr.models.model import Model
 from osm4eo_xr.models.record import Normalization
@@ -39,26 +39,26 @@ def test_xla_compiles_for_the_first_block_only(engine: Literal["jax", "onnx", "w
     scale = Normalization(offset=(0.1,) * 4, scale=(apart,) * 4)
     fresh, scene = make_model(normalization=scale), make_scene()
     COMPILED.clear()
-    first = classify(scene, fresh, tile=64, engine=engine)[:64, :64].compute()
+    first = classify(scene, fresh, block=64, engine=engine)[:64, :64].compute()
     assert COMPILED
     COMPILED.clear()
     for size in (37, 64, 150):
-        again = classify(chunked(scene, size, size), fresh, tile=64, engine=engine).compute()
+        again = classify(chunked(scene, size, size), fresh, block=64, engine=engine).compute()
         np.testing.assert_array_equal(again[:64, :64], first)
     assert not COMPILED
 
 
 def test_one_engine_of_a_process_keeps_the_memory_of_its_network() -> None:
     model, scene = make_model(), make_scene()
-    first = classify(scene, model, tile=64, engine="winograd").values
+    first = classify(scene, model, block=64, engine="winograd").values
     for tile in (96, 64):
-        again = classify(scene, model, tile=tile, engine="winograd").values
+        again = classify(scene, model, block=tile, engine="winograd").values
         np.testing.assert_array_equal(again, first)
         assert len(winograd_engine._held) == 1
 
 
 def test_programs_come_from_the_cache_the_second_time(tmp_path: Path) -> None:
-    plan = Plan(DENSE, tuple(range(1, 13)), ("classes",), 32, 32, 0, 0, "float32", "jax")
+    spec = ProgramSpec(DENSE, tuple(range(1, 13)), ("classes",), 32, 32, 0, 0, "float32", "jax")
     names = ("min_compile_time_secs", "min_entry_size_bytes")
     before = {
         f"jax_persistent_cache_{n}": getattr(jax.config, f"jax_persistent_cache_{n}") for n in names
@@ -66,10 +66,10 @@ def test_programs_come_from_the_cache_the_second_time(tmp_path: Path) -> None:
     jax.config.update("jax_compilation_cache_dir", str(tmp_path))
     compilation_cache.reset_cache()
     try:
-        JaxEngine(make_model(), plan)
+        JaxEngine(make_model(), spec)
         assert any(tmp_path.iterdir())
         HITS.clear()
-        JaxEngine(make_model(), plan)
+        JaxEngine(make_model(), spec)
         assert HITS
     finally:
         for name, value in {**before, "jax_compilation_cache_dir": None}.items():
@@ -119,13 +119,13 @@ def test_next_block_is_read_while_one_computes(monkeypatch: pytest.MonkeyPatch) 
     blocks, reads = 4, Reads()
     engine = SlowEngine(reads, blocks)
     monkeypatch.setattr(worker, "_engine", lambda *_: engine)
-    plan = Plan(DENSE, tuple(range(1, 13)), ("classes",), 64, 64, 0, 0)
+    spec = ProgramSpec(DENSE, tuple(range(1, 13)), ("classes",), 64, 64, 0, 0)
     chunks = ((4,), (64,) * blocks, (64,))
     scene = da.map_blocks(reads.read, chunks=chunks, dtype=np.float32, meta=np.empty((0, 0, 0)))
     scaling = (np.zeros(4), np.ones(4))
     source = ModelSource("none", None)
     classes = da.map_blocks(
-        classify_block, scene, source, None, plan, scaling, (64 * blocks, 64), dtype=np.uint8,
+        classify_block, scene, source, None, spec, scaling, (64 * blocks, 64), dtype=np.uint8,
         chunks=((1,), *chunks[1:]), meta=np.empty((0, 0, 0), np.uint8),
     )  # fmt: skip
     classes.compute(scheduler="threads", num_workers=2)
@@ -140,7 +140,7 @@ def test_a_process_keeps_the_programs_of_the_models_it_used_last() -> None:
 
     def compiled_for(model: Model) -> int:
         read_throughput(reset=True)
-        classify(scene, model, tile=32, engine="winograd").compute()
+        classify(scene, model, block=32, engine="winograd").compute()
         assert len(worker._engines) <= worker.MOST_ENGINES
         return read_throughput().compilations
 
@@ -153,7 +153,7 @@ def test_a_process_keeps_the_programs_of_the_models_it_used_last() -> None:
 @pytest.mark.filterwarnings("ignore:os.fork:RuntimeWarning", "ignore::DeprecationWarning")
 def test_a_forked_process_is_refused() -> None:
     jax.block_until_ready(jax.numpy.zeros(3) + 1)  # the process that is forked uses jax
-    lazy = classify(make_scene((64, 64)), make_model(), tile=64)
+    lazy = classify(make_scene((64, 64)), make_model(), block=64)
     forked = {"multiprocessing.context": "fork", "num_workers": 1}
     refused = pytest.raises(InputError, match="start workers with the method 'spawn'")
     with dask.config.set(scheduler="processes", **forked), refused:

@@ -1,4 +1,4 @@
-"""From logits to the layers of a map: beside NumPy and SciPy, for every combination of outputs."""
+"""From logits to the maps of a map: beside NumPy and SciPy, for every combination of outputs."""
 
 import dataclasses
 from itertools import combinations
@@ -10,7 +10,7 @@ import pytest
 from scipy.special import softmax
 
 from osm4eo_xr.errors import InputError
-from osm4eo_xr.inference.program import OUTPUTS, Plan, layers, prepare
+from osm4eo_xr.inference.program import OUTPUTS, ProgramSpec, maps_of, prepare
 from osm4eo_xr.inference.worker import ModelSource
 from osm4eo_xr.models.model import model_to_bytes, save_model
 from osm4eo_xr.networks.settings import NetSettings
@@ -23,12 +23,14 @@ LOGITS = RNG.normal(0, 3, (4, 9, 7)).astype(np.float32)
 VALID = RNG.random((9, 7)) < 0.8
 
 
-def plan_of(*outputs: str, **changes: Any) -> Plan:
-    return dataclasses.replace(Plan(NET, IDS, outputs, 9, 7, 2, 0, "float32", "jax"), **changes)
+def spec_of(*outputs: str, **changes: Any) -> ProgramSpec:
+    return dataclasses.replace(
+        ProgramSpec(NET, IDS, outputs, 9, 7, 2, 0, "float32", "jax"), **changes
+    )
 
 
 def expected(name: str) -> np.ndarray:
-    """Return what an output holds, by SciPy: (layer, y, x), 0-250, 255 or 0 = no data."""
+    """Return what an output holds, by SciPy: (map, y, x), 0-250, 255 or 0 = no data."""
     share = softmax(LOGITS.astype(np.float64), axis=0)
     if name == "classes":
         return np.where(VALID, np.array(IDS)[LOGITS.argmax(axis=0)], 0)[None]
@@ -45,11 +47,11 @@ def expected(name: str) -> np.ndarray:
     "outputs", [c for n in range(1, 5) for c in combinations(OUTPUTS, n)], ids="+".join
 )
 def test_layers_are_scipys_in_the_order_of_the_plan(outputs: tuple[str, ...]) -> None:
-    plan = plan_of(*outputs)
-    found = np.asarray(layers(plan, jnp.asarray(LOGITS), jnp.asarray(VALID)))
+    spec = spec_of(*outputs)
+    found = np.asarray(maps_of(spec, jnp.asarray(LOGITS), jnp.asarray(VALID)))
     wanted = np.concatenate([expected(name) for name in outputs])
     assert found.dtype == np.uint8
-    assert len(found) == plan.layers == len(wanted)
+    assert len(found) == spec.maps == len(wanted)
     off = np.abs(found.astype(int) - wanted)
     assert off.max() <= (0 if outputs == ("classes",) else 1)  # 1: halves that float32 rounds
     assert (off > 0).mean() < 0.02
@@ -58,7 +60,7 @@ def test_layers_are_scipys_in_the_order_of_the_plan(outputs: tuple[str, ...]) ->
 def test_of_two_equal_logits_the_first_class_wins_and_the_margin_is_zero() -> None:
     logits = np.zeros((4, 1, 2), np.float32)
     logits[[1, 3], 0, 1] = 2.0
-    found = layers(plan_of("classes", "margin"), jnp.asarray(logits), jnp.ones((1, 2), bool))
+    found = maps_of(spec_of("classes", "margin"), jnp.asarray(logits), jnp.ones((1, 2), bool))
     assert np.asarray(found).tolist() == [[[2, 5]], [[0, 0]]]
 
 
@@ -66,7 +68,7 @@ def test_what_is_not_finite_in_any_band_enters_as_zero_and_is_no_data() -> None:
     block = RNG.normal(0.3, 0.1, (2, 13, 11)).astype(np.float32)
     block[0, 4, 5], block[1, 6, 6], block[:, 0, 0] = np.nan, np.inf, -np.inf
     offset, scale = np.array([0.1, 0.2], np.float32), np.array([0.5, 0.25], np.float32)
-    x, valid = prepare(plan_of("classes"), *map(jnp.asarray, (block, offset, scale)))
+    x, valid = prepare(spec_of("classes"), *map(jnp.asarray, (block, offset, scale)))
     finite = np.asarray(np.isfinite(block).all(axis=0))
     wanted = (block - offset[:, None, None]) / scale[:, None, None]
     np.testing.assert_allclose(x, np.where(finite, wanted, 0.0), rtol=1e-6)
@@ -87,12 +89,12 @@ def test_what_is_not_finite_in_any_band_enters_as_zero_and_is_no_data() -> None:
 def test_the_precision_is_settled_where_the_block_is_computed(
     dtype: str, platform: str, settled: str
 ) -> None:
-    plan = plan_of("classes", dtype=dtype).resolved(platform)
-    assert plan == plan_of("classes", dtype=settled)
+    spec = spec_of("classes", dtype=dtype).resolved(platform)
+    assert spec == spec_of("classes", dtype=settled)
 
 
 def test_a_block_has_its_margin_on_every_side() -> None:
-    assert plan_of("classes").block_shape == (2, 13, 11)
+    assert spec_of("classes").block_shape == (2, 13, 11)
 
 
 def test_a_worker_checks_that_the_model_is_the_one_that_was_planned(tmp_path: Any) -> None:

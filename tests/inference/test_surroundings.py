@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.geometry.grid import georeference, target_geobox
-from osm4eo_xr.inference.blocks import Tiles, read_tiles
+from osm4eo_xr.inference.blocks import BlockGrid, read_blocks
 from osm4eo_xr.inference.prediction import classify
 from osm4eo_xr.inference.surroundings import Placed, Window, gather, read_around
 from osm4eo_xr.models.model import Model
@@ -70,7 +70,7 @@ def test_maps_of_tiles_are_the_map_of_the_scene(
     for k, (a, b, c, d) in enumerate(CASES[case]):
         others = [t.chunk(y=37, x=53) for t in tiles[:k] + tiles[k + 1 :]]
         found = classify(
-            tiles[k].chunk(y=40 + k, x=29), model(), outputs=OUTPUTS, around=others, tile=64
+            tiles[k].chunk(y=40 + k, x=29), model(), outputs=OUTPUTS, around=others, block=64
         ).compute()
         expected = whole[shift].isel(y=slice(a, b), x=slice(c, d))
         assert (found["classes"].to_numpy() != expected["classes"].to_numpy()).sum() == 0
@@ -117,14 +117,14 @@ def test_blocks_are_those_of_the_whole_for_any_cut_and_chunks(
     height: int, width: int, margin: int, y: int, x: int, cut: int
 ) -> None:
     pixels = np.random.default_rng(0).random((2, height, width), dtype=np.float32)
-    tiles, cut = Tiles((height, width), 8, 16), min(cut, width - 1)
+    tiles, cut = BlockGrid((height, width), 8, 16), min(cut, width - 1)
     chunks: Any = (1, y, x)
     parts = [
         Placed(da.from_array(pixels[:, :, :cut], chunks=chunks), 0, 0),
         Placed(da.from_array(pixels[:, :, cut:], chunks=chunks), 0, cut),
     ]
     found = read_around(parts, tiles, margin)
-    expected = read_tiles(da.asarray(pixels), tiles, margin)
+    expected = read_blocks(da.asarray(pixels), tiles, margin)
     assert found.chunks == expected.chunks
     np.testing.assert_array_equal(*da.compute(found, expected, scheduler="sync"))
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from osm4eo_xr.inference.throughput import Ledger, Throughput
+from osm4eo_xr.inference.throughput import Counter, Throughput
 
 COUNTS = st.builds(
     Throughput,
@@ -53,39 +53,39 @@ def test_what_it_tells_is_its_counts_and_rates() -> None:
     assert (told["blocks"], told["pixels"], told["pixels_per_s"]) == (2, 50, 10.0)
 
 
-def test_a_ledger_is_one_process_however_often_it_counts() -> None:
-    ledger = Ledger()
-    ledger.add(blocks=1, pixels=10, started=5.0, ended=6.0)
-    ledger.add(blocks=1, pixels=20, started=3.0, ended=4.0)
-    total = ledger.read(reset=True)
+def test_a_counter_is_one_process_however_often_it_counts() -> None:
+    counter = Counter()
+    counter.add(blocks=1, pixels=10, started=5.0, ended=6.0)
+    counter.add(blocks=1, pixels=20, started=3.0, ended=4.0)
+    total = counter.read(reset=True)
     assert (total.processes, total.blocks, total.pixels) == (1, 2, 30)
     assert (total.started, total.ended) == (3.0, 6.0)
-    assert ledger.read() == Throughput()
-    ledger.add(blocks=1, started=7.0, ended=8.0)
-    assert ledger.read().processes == 1
+    assert counter.read() == Throughput()
+    counter.add(blocks=1, started=7.0, ended=8.0)
+    assert counter.read().processes == 1
 
 
 def test_a_compilation_is_counted_with_its_seconds() -> None:
-    ledger = Ledger()
-    ledger.compiled(2.5)
-    total = ledger.read()
+    counter = Counter()
+    counter.compiled(2.5)
+    total = counter.read()
     assert (total.compilations, total.compile_s, total.blocks) == (1, 2.5, 0)
     assert total.wall_s == pytest.approx(2.5)
 
 
 def test_threads_lose_no_count() -> None:
-    ledger = Ledger()
+    counter = Counter()
 
     def count() -> None:
         for _ in range(500):
-            ledger.add(blocks=1, pixels=3, started=1.0, ended=2.0)
+            counter.add(blocks=1, pixels=3, started=1.0, ended=2.0)
 
     threads = [threading.Thread(target=count) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    total = ledger.read()
+    total = counter.read()
     assert (total.processes, total.blocks, total.pixels) == (1, 2000, 6000)
 
 

@@ -21,7 +21,7 @@ from osm4eo_xr.samples.patches import patch_samples
 from osm4eo_xr.samples.spatial_split import (
     CELL,
     SPLITS,
-    DrawPlan,
+    DrawSettings,
     apportion,
     draw_from_block,
     hash_pixels,
@@ -95,15 +95,17 @@ def chained_reference(seed: int, row: int, col: int) -> int:
 
 
 def test_the_draw_is_pandas_least_hashes_of_each_class_and_split() -> None:
-    plan = DrawPlan(seed=3, patch=5, block=20, margin=2, blocks=(15, 5, 5), quotas=(9, 4, 3))
+    settings = DrawSettings(
+        seed=3, patch=5, block=20, margin=2, blocks=(15, 5, 5), quotas=(9, 4, 3)
+    )
     usable = np.random.default_rng(1).random(LABELS.shape) < 0.7
-    drawn = draw_from_block(LABELS, usable, -40, 7, plan)
+    drawn = draw_from_block(LABELS, usable, -40, 7, settings)
     rows, cols = np.arange(ROWS) - 40, np.arange(COLS) + 7
     i, j = np.indices(LABELS.shape)
     table: Any = pd.DataFrame(
         {
             "label": LABELS.ravel(),
-            "split": split_of_pixels(rows, cols, plan).ravel(),
+            "split": split_of_pixels(rows, cols, settings).ravel(),
             "row": rows[i.ravel()],
             "col": cols[j.ravel()],
         }
@@ -113,7 +115,7 @@ def test_the_draw_is_pandas_least_hashes_of_each_class_and_split() -> None:
     wanted = set()
     strata = table.groupby(["label", "split"])
     for (_, split), group in strata:
-        least = group.nsmallest(plan.quotas[split], "key")
+        least = group.nsmallest(settings.quotas[split], "key")
         wanted |= set(zip(least["row"], least["col"], strict=True))
     assert set(zip(drawn.row.tolist(), drawn.col.tolist(), strict=True)) == wanted
 
@@ -175,9 +177,11 @@ def test_windows_of_different_splits_keep_the_gap_also_across_tiles(
 
 
 def test_ground_in_two_tiles_is_in_one_split() -> None:
-    plan = DrawPlan(seed=5, patch=6, block=20, margin=3, blocks=(15, 5, 5), quotas=(9, 4, 3))
-    left = split_of_pixels(np.arange(0, 120), np.arange(-90, 60), plan)
-    right = split_of_pixels(np.arange(-30, 70), np.arange(10, 170), plan)
+    settings = DrawSettings(
+        seed=5, patch=6, block=20, margin=3, blocks=(15, 5, 5), quotas=(9, 4, 3)
+    )
+    left = split_of_pixels(np.arange(0, 120), np.arange(-90, 60), settings)
+    right = split_of_pixels(np.arange(-30, 70), np.arange(10, 170), settings)
     np.testing.assert_array_equal(left[:70, 100:], right[30:, :50])
 
 

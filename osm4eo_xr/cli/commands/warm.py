@@ -69,14 +69,14 @@ def _classify() -> None:
     import jax
 
     from osm4eo_xr.geometry.grid import georeference, target_geobox
-    from osm4eo_xr.inference.prediction import DENSE_TILE, classify
+    from osm4eo_xr.inference.prediction import DENSE_BLOCK, classify
     from osm4eo_xr.legend import default_legend
     from osm4eo_xr.models.model import Model
     from osm4eo_xr.models.record import Normalization
     from osm4eo_xr.networks import resnet
     from osm4eo_xr.networks.settings import NetSettings
 
-    count, side = len(_BANDS), DENSE_TILE
+    count, side = len(_BANDS), DENSE_BLOCK
     net = NetSettings(bands=count, classes=len(default_legend().classes))
     scale = Normalization(offset=(0.1,) * count, scale=(0.1,) * count)
     variables = resnet.init(net, jax.random.key(0))

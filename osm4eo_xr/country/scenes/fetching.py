@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from osm4eo_xr.country.context import Country
+from osm4eo_xr.country.context import CountryRun
 from osm4eo_xr.country.ledger import Ledger, only_run
 from osm4eo_xr.country.scenes.searches import with_found_scenes
 from osm4eo_xr.country.settings_file import read_country
@@ -64,7 +64,7 @@ class _Job:
     folder: Path
 
 
-def wanted_of(run: Country, tile: Tile) -> Wanted:
+def wanted_of(run: CountryRun, tile: Tile) -> Wanted:
     """Return what a tile's composite reads of each item."""
     from osm4eo_xr.catalogs.items import asked_band
     from osm4eo_xr.catalogs.staging import Wanted
@@ -86,7 +86,7 @@ def bands_of(tile: Tile) -> tuple[str, ...]:
     return tuple(tile.source.bands or BANDS)
 
 
-def fetched_folder(run: Country, tile: Tile) -> Path:
+def fetched_folder(run: CountryRun, tile: Tile) -> Path:
     """Return where a tile's copies lie: beside the frozen items, or the country file."""
     frozen = (run.base / tile.source.stac).parent
     name = frozen.stem if frozen.suffix == ".items" else run.out.name
@@ -152,7 +152,7 @@ def plan_fetch(path: str | Path) -> list[TileFetch]:
     return plan
 
 
-def _open(path: str | Path) -> tuple[Country, list[_Job]]:
+def _open(path: str | Path) -> tuple[CountryRun, list[_Job]]:
     """Read a country file and list the items that its composites read."""
     from osm4eo_xr.catalogs.footprints import touching
     from osm4eo_xr.catalogs.items import read_items
@@ -160,7 +160,7 @@ def _open(path: str | Path) -> tuple[Country, list[_Job]]:
     file = Path(path).resolve()
     settings, base = with_found_scenes(read_country(path), file), file.parent
     out = base / settings.out
-    run = Country(settings, base, Ledger(out, hashing=False), out)
+    run = CountryRun(settings, base, Ledger(out, hashing=False), out)
     jobs = []
     for tile in run.tiles:
         if tile.source.stac:
