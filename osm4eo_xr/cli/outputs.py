@@ -196,10 +196,9 @@ def _check_free(path: Path, kind: Kind, there: list[Path]) -> None:
     """Refuse to replace what exists; an empty folder may be filled."""
     for file in there:
         if not (kind.marker and file.is_dir() and not any(file.iterdir())):
-            beside = "" if file.name == real_place(path).name else f" ({file.name} beside it)"
-            raise InputError(
-                f"{path} exists already{beside}", advice="give another name or --overwrite"
-            )
+            own = file.name == real_place(path).name
+            taken = path if own else f"{file.name}, a side file of {path},"
+            raise InputError(f"{taken} exists already", advice="give another name or --overwrite")
 
 
 def _written(path: Path, kind: Kind) -> tuple[Path, ...]:

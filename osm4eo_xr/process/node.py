@@ -130,7 +130,7 @@ def cpu_type() -> str:
 
 def _keep_kernels() -> None:
     """Give numba a folder of this process's own where it finds none to write its kernels to."""
-    beside, cache = Path(__file__).parent / "sieving" / "__pycache__", user_cache()
+    beside, cache = Path(__file__).parents[1] / "sieving" / "__pycache__", user_cache()
     if _serves(os.environ.get(KERNELS_VARIABLE)) or may_write(beside):
         return
     if cache is not None and may_write(cache / "numba"):
@@ -185,6 +185,11 @@ def explain(error: BaseException) -> str | None:
             f"jax finds no device of JAX_PLATFORMS={os.environ.get('JAX_PLATFORMS')} here; set "
             f'JAX_PLATFORMS=cpu, or pip install "osm4eo-xr[cuda]" on a node with a GPU; '
             f"osm4eo-xr doctor says more"
+        )
+    if isinstance(error, UnicodeEncodeError) and error.reason.startswith("surrogates"):
+        return (  # a name that Python itself could not decode
+            f"a name beyond ASCII needs a locale of UTF-8, and this one is "
+            f"{sys.getfilesystemencoding()}; set PYTHONUTF8=1 or LC_ALL=C.UTF-8"
         )
     starved = isinstance(error, MemoryError) or any(sign in str(error) for sign in _STARVED)
     if starved and (limit := address_limit()) is not None:

@@ -118,7 +118,8 @@ def test_only_overwrite_replaces_other_files(class_map: Path) -> None:
     style = out.with_suffix(".qml")
     style.write_text("drawn by hand")
     asked = ("sieve", class_map, "--size", 4, "--out", out)
-    assert "exists already (b.qml beside it); give another name or --overwrite" in refusal(*asked)
+    refused = refusal(*asked)
+    assert f"b.qml, a side file of {out}, exists already; give another name or" in refused
     assert style.read_text() == "drawn by hand"
     style.unlink()
     assert str(out) in obey(*asked)

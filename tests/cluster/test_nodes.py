@@ -144,6 +144,8 @@ def test_an_installation_that_nobody_may_write_sieves(
     done = _run(code, where, root=read_only, before=_may_not_override())
     assert done.returncode == 0, done.stderr
     assert done.stderr.count("kernels are compiled anew by each run") == 1, done.stderr
+    kernels = Path(done.stderr.split("neither ")[1].split(" nor ")[0])
+    assert (kernels.parent / "kernels.py").is_file()
     assert list((tmp_path / "tmp").iterdir()) == []
     assert (tmp_path / "out.tif").exists()
 
@@ -258,6 +260,27 @@ def test_names_beyond_the_letters_of_a_locale_are_shown() -> None:
     done = _run(code, {**c_locale, "PYTHONIOENCODING": "ascii"})
     assert done.returncode == 0, done.stderr
     assert "lder ? ??ki" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("locale", "code"), [({}, 0), ({"PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}, 1)]
+)
+def test_a_file_name_beyond_ascii_is_read_or_needs_another_locale(
+    locale: Mapping[str, str], code: int, class_map: Path, tmp_path: Path
+) -> None:
+    source = class_map.rename(tmp_path / "März.tif")
+    command = [sys.executable, "-m", "osm4eo_xr", "sieve", str(source), "--out"]
+    environment = {**os.environ, "LC_ALL": "C", **locale}
+    done = subprocess.run(
+        [*command, str(tmp_path / "out.tif")],
+        capture_output=True,
+        check=False,
+        env=environment,
+        cwd=PACKAGE.parent,
+    )
+    assert done.returncode == code, done.stderr
+    (last,) = done.stderr.decode("utf-8", "replace").splitlines()[-1:]
+    assert code == 0 or last.endswith("is ascii; set PYTHONUTF8=1 or LC_ALL=C.UTF-8")
 
 
 def test_a_limit_of_addresses_is_told_before_and_when_it_is_met() -> None:

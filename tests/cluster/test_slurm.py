@@ -246,6 +246,22 @@ def test_a_run_cut_by_its_wall_time_goes_on_where_it_was(
     assert (out / "classified" / "T00.tif").stat().st_mtime_ns == kept
 
 
+def test_scancel_of_a_run_leaves_no_part_and_gives_its_jobs_back(
+    slurm: LocalSlurm, settings: dict[str, Any], country: Path, tmp_path: Path
+) -> None:
+    settings["gpu"] |= {"gpus": 1, "jobs": 1}
+    job = _submit_run(slurm, country, _site_file(tmp_path, settings, "slurm"))
+    out = country.parent / "result"
+    assert wait_until(lambda: any(out.rglob(".*.part-*")), 300), _logs(country)
+    slurm.ask("scancel", job)
+    assert wait_until(lambda: not slurm.jobs(), 60), slurm.ask("squeue")
+    assert not list(out.rglob(".*.part-*"))
+    said = (country.parent / f"run-{job}.log").read_text()
+    assert "error: ended by SIGTERM; finished pieces stay" in said
+    assert "Traceback" not in said
+    assert not (out / "water.tif").exists()
+
+
 def _logs(country: Path) -> str:
     return "".join(p.read_text() for p in sorted(country.parent.glob("run-*.log")))
 
