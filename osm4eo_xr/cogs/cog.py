@@ -184,7 +184,7 @@ def _plain(value: Any) -> float:
 def _tags(raster: xr.DataArray) -> dict[str, str]:
     """Return the attrs that are worth a GDAL tag: plain text and numbers of our own steps."""
     drop = {"nodata", "_FillValue", "flag_values", "flag_meanings", "flag_colors", "grid_mapping"}
-    drop.add("validity")  # of the file that was read
+    drop |= {"validity", "no_data_seen"}  # of the file that was read
     return {
         k: str(v)
         for k, v in raster.attrs.items()

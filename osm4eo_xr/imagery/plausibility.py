@@ -26,7 +26,7 @@ by ``check_scene``, which the commands and country runs call before they work.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -149,7 +149,7 @@ def _too_dark(top: float) -> Finding:
     )
 
 
-def check_scene(scene: xr.DataArray, name: str = "", *, settled: bool = False) -> None:
+def check_scene(scene: xr.DataArray, name: str = "", *, settled: bool = False) -> float:
     """Look at places all over a scene and refuse numbers that cannot be reflectance.
 
     Thirteen places of at most 128 x 128 pixels are read, corners and edges among them. For a cube
@@ -163,6 +163,11 @@ def check_scene(scene: xr.DataArray, name: str = "", *, settled: bool = False) -
         What messages call it.
     settled : bool
         Whether the caller stated scale or offset, so that findings are warnings.
+
+    Returns
+    -------
+    float
+        Share (0-1) of the values at these places that are no data: a sample.
 
     Raises
     ------
@@ -184,9 +189,13 @@ def check_scene(scene: xr.DataArray, name: str = "", *, settled: bool = False) -
         if "time" not in scene.dims
         else [scene.isel(time=t) for t in range(scene.sizes["time"])]
     )
+    without = []
     for date in dates:
         where = name or str(date.coords["item"].item() if "item" in date.coords else scene.name)
-        check_places(places_of(date), _names(date), where, settled=settled)
+        values = places_of(date)
+        check_places(values, _names(date), where, settled=settled)
+        without.append(float(np.isnan(values).mean()))
+    return sum(without) / max(len(without), 1)
 
 
 def check_places(
@@ -234,7 +243,7 @@ def _findings(values: np.ndarray, names: Sequence[str]) -> Iterable[tuple[str, F
         yield "", found
 
 
-def look_at_bands(bands: Sequence[Band], *, scaled: bool, settled: bool) -> None:
+def look_at_bands(bands: Sequence[Band], *, scaled: bool, settled: bool) -> str:
     """Read middle blocks, brightest bands first, until the numbers are known to be reflectance.
 
     Parameters
@@ -246,6 +255,11 @@ def look_at_bands(bands: Sequence[Band], *, scaled: bool, settled: bool) -> None
     settled : bool
         Whether the caller stated the offset, so that findings are warnings.
 
+    Returns
+    -------
+    str
+        How much of what was read is no data, in words; nothing if nothing could be read.
+
     Raises
     ------
     InputError
@@ -254,8 +268,11 @@ def look_at_bands(bands: Sequence[Band], *, scaled: bool, settled: bool) -> None
     order = sorted(bands, key=lambda b: (*_LOOK_ORDER, b.name).index(b.name))
     highest = 0.0
     brightest = None
+    seen: dict[str, tuple[int, int]] = {}
     for band in order:
-        valid = middle_numbers(band)
+        numbers = _middle(band)
+        valid = numbers[np.isfinite(numbers)]
+        seen[band.name] = valid.size, numbers.size
         if valid.size < _LEAST_PIXELS:
             continue
         scaling, where = band.scaling, f"{band.path} ({band.name})"
@@ -264,18 +281,29 @@ def look_at_bands(bands: Sequence[Band], *, scaled: bool, settled: bool) -> None
         found = judge_band(values, integer=integer)
         if found is not None:
             report([("", found)], where, settled=settled)
-            return
+            return _without_data(seen)
         high = float(np.percentile(valid, 99))
         highest = max(highest, high)
         brightest = max(brightest or -np.inf, float(np.percentile(values, 99)))
         if brightest >= _DARKEST and (scaled or not integer or high > _DIM_MAX):
-            return
+            return _without_data(seen)
     plain = {(np.dtype(b.dtype).kind in "iu", b.scaling.scale, b.scaling.offset) for b in bands}
     where = name_files([b.path for b in bands])
     if highest > 0 and plain == {(True, 1e-4, 0.0)} and not scaled:
         _refuse_dim(highest, where)
     if brightest is not None and brightest < _DARKEST and not scaled:
         report([("", _too_dark(brightest))], where, settled=settled)
+    return _without_data(seen)
+
+
+def _without_data(seen: Mapping[str, tuple[int, int]]) -> str:
+    """Say the share of no data, of valid and all pixels by band."""
+    valid, pixels = (sum(counts) for counts in zip(*seen.values(), strict=True))
+    if not pixels:
+        return ""
+    return (
+        f"{_share(pixels - valid, pixels)} of {pixels:,} pixels in the middle of {', '.join(seen)}"
+    )
 
 
 def _refuse_dim(high: float, where: str) -> None:
@@ -294,16 +322,21 @@ def _refuse_dim(high: float, where: str) -> None:
 
 
 def middle_numbers(band: Band) -> np.ndarray:
-    """Return the valid digital numbers of a band's middle; nothing of what cannot be read.
+    """Return the valid digital numbers of a band's middle; nothing of what cannot be read."""
+    numbers = _middle(band)
+    return numbers[np.isfinite(numbers)]
+
+
+def _middle(band: Band) -> np.ndarray:
+    """Return the digital numbers of a band's middle, NaN = no data; none if it cannot be read.
 
     Whoever reads those pixels is told.
     """
     rows, cols = middle_window(band)
     try:
-        numbers = read_bands([band], rows, cols)
+        return read_bands([band], rows, cols)
     except RasterioIOError:
         return np.empty(0, np.float32)
-    return numbers[np.isfinite(numbers)]
 
 
 def middle_window(band: Band) -> tuple[slice, slice]:

@@ -77,7 +77,9 @@ def open_scene(
     DataArray
         (band, y, x) float32 reflectance, NaN = no data; chunks of the full band axis. attrs:
         ``level`` ("1C" or "2A") where a name around the files tells it.
-        ``attrs["validity"]`` says in words what told which pixels hold data.
+        ``attrs["validity"]`` says in words what told which pixels hold data, and
+        ``attrs["no_data_seen"]``, unless ``scale`` is given, what share of the pixels that were
+        looked at are none: a sample; ``check_scene`` returns one of places all over the scene.
 
     Raises
     ------
@@ -108,9 +110,12 @@ def open_scene(
     found = read_bands_of(files, names=names, resampling=resampling, nodata=nodata)
     chosen = choose_bands(found, bands, where=name_files(files))
     chosen = settle_numbers(chosen, found, scale, offset)
+    told = {}
     if scale is None:
         known = all(is_original(b.path) for b in chosen)
-        look_at_bands(chosen, scaled=known, settled=offset is not None)
-    scene = scene_of_bands(with_witnesses(chosen, found), geobox, chunks)
+        told["no_data_seen"] = look_at_bands(chosen, scaled=known, settled=offset is not None)
     levels = {level_of(b.path) for b in chosen}
-    return scene.assign_attrs(level=levels.pop()) if len(levels) == 1 and any(levels) else scene
+    if len(levels) == 1 and any(levels):
+        told["level"] = levels.pop()
+    scene = scene_of_bands(with_witnesses(chosen, found), geobox, chunks)
+    return scene.assign_attrs({name: text for name, text in told.items() if text})

@@ -159,13 +159,23 @@ def _in_order(
     if sure is not None and set(sure) != {k for k, _ in given}:
         raise InputError("confidence and class maps name different tiles", advice="give one each")
     if ordered:
-        name, times = Counter(k for k, _ in given).most_common(1)[0]
-        if times > 1:
-            raise InputError(
-                f"two tiles are called {name}", advice="give a mapping of ids to class maps"
-            )
+        _refuse_twice(given)
         given = sorted(given, key=lambda item: item[0])
     return [m for _, m in given], None if sure is None else [sure[k] for k, _ in given]
+
+
+def _refuse_twice(tiles: list[tuple[str, xr.DataArray]]) -> None:
+    """Refuse tiles that no id orders where they differ."""
+    name, times = Counter(k for k, _ in tiles).most_common(1)[0]
+    if times == 1:
+        return
+    alike = [str(n) for n, (key, _) in enumerate(tiles, start=1) if key == name]
+    placed = name == _place(tiles[int(alike[0]) - 1][1])
+    called = "have one grid" if placed else f"are called {name}"
+    raise InputError(
+        f"tiles {' and '.join(alike[:2])} of {len(tiles)} {called}, so that nothing orders them",
+        advice="pass {rule=first} to prefer them as they are given, or in Python a mapping of ids",
+    )
 
 
 def _one_nodata(maps: list[xr.DataArray]) -> tuple[list[xr.DataArray], int]:

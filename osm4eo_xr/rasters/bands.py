@@ -11,7 +11,7 @@ from osm4eo_xr.geometry.grid import check_grid
 from osm4eo_xr.rasters.files import is_store, open_image
 from osm4eo_xr.rasters.staged import is_staged, record_of
 from osm4eo_xr.rasters.stores import ArraySource
-from osm4eo_xr.rasters.validity import Validity, alpha_band, image_validity
+from osm4eo_xr.rasters.validity import Validity, alpha_band, image_validities
 from osm4eo_xr.rasters.windows import stamp_of
 
 _MOST_BANDS = 1000  # hyperspectral sensors have hundreds
@@ -84,23 +84,35 @@ def _bands_of_image(path: str) -> list[RasterBand]:
         kept = source.tags(ns="IMAGE_STRUCTURE").get("COMPRESSION_REVERSIBILITY", "")
         alpha = alpha_band(source)
         record = record_of(source) if is_staged(path) else {}
+        per_band = zip(  # each asked for once: rasterio walks through all bands for each
+            source.descriptions,
+            source.dtypes,
+            source.block_shapes,
+            source.scales,
+            source.offsets,
+            source.nodatavals,
+            image_validities(source),
+            strict=True,
+        )
         return [
             RasterBand(
-                labels=(source.descriptions[i],) if source.descriptions[i] else (),
+                labels=(label,) if label else (),
                 path=path,
                 stamp=stamp_of(path),
-                index=i + 1,
+                index=index,
                 geobox=grid,
-                dtype=source.dtypes[i],
-                block=tuple(record.get("block", source.block_shapes[i])),
-                scale=source.scales[i] or 1.0,
-                offset=source.offsets[i],
-                nodata=source.nodatavals[i],
+                dtype=dtype,
+                block=tuple(record.get("block", block)),
+                scale=scale or 1.0,
+                offset=offset,
+                nodata=nodata,
                 lossy=record.get("lossy", kept == "LOSSY"),
-                validity=image_validity(source, i + 1),
-                alpha=i + 1 == alpha,
+                validity=validity,
+                alpha=index == alpha,
             )
-            for i in range(source.count)
+            for index, (label, dtype, block, scale, offset, nodata, validity) in enumerate(
+                per_band, start=1
+            )
         ]
 
 

@@ -104,13 +104,26 @@ class Validity:
         return self.mask or self.alpha > 0
 
 
-def image_validity(source: Any, index: int) -> Validity:
-    """Return what an open rasterio dataset states about a band, counted from 1."""
+def image_validities(source: Any) -> list[Validity]:
+    """Return what an open rasterio dataset states about each of its bands.
+
+    Each list is asked for once: rasterio walks through all bands for each.
+    """
+    tags = zip(source.nodatavals, source.dtypes, source.mask_flag_enums, strict=True)
+    alpha = alpha_band(source)
+    return [
+        _image_validity(source, tag, np.dtype(dtype), set(flags), alpha if alpha != index else 0)
+        for index, (tag, dtype, flags) in enumerate(tags, start=1)
+    ]
+
+
+def _image_validity(
+    source: Any, tag: float | None, dtype: np.dtype[Any], flags: set[MaskFlags], alpha: int
+) -> Validity:
+    """Return what is stated about a band by its tag, its mask's flags and another band."""
     found = Validity()
-    tag = source.nodatavals[index - 1]
     if tag is not None:
-        found = found.excluding(tag, np.dtype(source.dtypes[index - 1]), "no-data tag")
-    flags = set(source.mask_flag_enums[index - 1])
+        found = found.excluding(tag, dtype, "no-data tag")
     if not flags & {MaskFlags.all_valid, MaskFlags.alpha} and flags != {MaskFlags.nodata}:
         wide = MaskFlags.nodata in flags
         said = f"NODATA_VALUES {source.tags().get('NODATA_VALUES')}" if wide else "mask"
@@ -121,8 +134,7 @@ def image_validity(source: Any, index: int) -> Validity:
             settled=found.settled or wide,
             sources=(*found.sources, f"{said} (.msk file)" if beside else said),
         )
-    alpha = alpha_band(source)
-    if alpha and alpha != index:
+    if alpha:
         found = replace(found, alpha=alpha, sources=(*found.sources, f"alpha band {alpha}"))
     return found
 

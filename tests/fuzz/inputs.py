@@ -24,6 +24,7 @@ from osm4eo_xr.networks.settings import NetSettings
 from osm4eo_xr.osm.landuse import write_landuse
 from osm4eo_xr.samples.store import write_samples
 from tests.cases import country_case, keras_case, train_case
+from tests.cases.eopf_case import pack, write_eopf
 from tests.cases.osm_file import OsmFile, square
 from tests.cases.safe_case import write_jp2, write_safe
 
@@ -101,11 +102,21 @@ def _write_scenes(folder: Path) -> None:
         warnings.simplefilter("ignore")  # Zarr's, that names of bands have no stable form
         whole.to_zarr(folder / "scene.zarr", consolidated=False)
     whole.to_netcdf(folder / "scene.nc", engine="h5netcdf")
+    packed = {"dtype": "int16", "scale_factor": 1e-4, "_FillValue": -9999}
+    cube = whole.to_dataset("band")
+    cube.to_netcdf(
+        folder / "packed.nc", engine="h5netcdf", encoding=dict.fromkeys(BANDS.values(), packed)
+    )
     for band, values in zip(BANDS, numbers, strict=True):
         write_jp2(folder / "jp2" / f"T33UXQ_20170820T094549_{band}.jp2", values, 10)
     safe = write_safe(
         folder, "2A", "05.09", offsets=dict.fromkeys(range(13), -1000), bands=(*BANDS,)
     )
+    for version in (3, 2):  # of Zarr; zipped in the newer, a folder in the older
+        store = write_eopf(safe, folder, version=version, chunks=240)
+        if version == 3:
+            pack(store).rename(folder / "S2.zarr.zip")
+    store.rename(folder / "S2.zarr")
     safe.rename(folder / "S2.SAFE")
 
 
@@ -183,7 +194,7 @@ def _write_learned(folder: Path) -> None:
         net,
         init(net, jax.random.key(3)),
         bands=train_case.BANDS,
-        normalization=Normalization(kind="scene range"),
+        normalization=Normalization((0.1,) * 4, (0.05,) * 4),
         legend=train_case.small_legend(),
         class_ids=train_case.CLASSES,
     )

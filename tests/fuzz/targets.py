@@ -8,6 +8,8 @@ _JP2 = " ".join(
     f"in/jp2/T33UXQ_20170820T094549_{band}.jp2" for band in ("B02", "B03", "B04", "B08")
 )
 _CLASSIFY = "--model in/model --out out/c.tif"
+_R10M = "S2.zarr/measurements/reflectance/r10m"
+_EOPF = ("S2.zarr", "S2.zarr/.zattrs", f"{_R10M}/b02/.zattrs", f"{_R10M}/b02/.zarray")
 _STAC = tuple(f"stac/{name}.tif" for name in ("blue", "green", "red", "nir", "scl"))
 _TRAIN = "--out out/m --depth 11 --width 4 --kernel 3 --decoder 16 --epochs 1 --batch 8"
 _SAMPLES = "--per-class 5 --patch 8 --block 200 --out out/s.zarr"
@@ -16,8 +18,7 @@ TARGETS = (
     Target("sieve in/map.tif --size 5 --legend in/legend.toml --out out/s.tif"),
     Target("sieve in/cog.tif --size 5 --connectivity 4 --out out/s.tif"),
     Target(
-        "mosaic in/map.tif in/map2.tif --rule majority --boundary in/boundary.geojson "
-        "--out out/m.tif"
+        "mosaic in/map.tif in/map2.tif --rule first --boundary in/boundary.geojson --out out/m.tif"
     ),
     Target("mosaic in/map.tif --boundary in/boundary.gpkg --rule first --out out/m.tif"),
     Target("extract in/map.tif --layer water --vector out/w.gpkg --out out/w.tif"),
@@ -61,6 +62,19 @@ TARGETS = (
     ),
     Target(f"classify in/scene.zarr {_CLASSIFY}", damage=("scene.zarr",)),
     Target(f"classify in/scene.nc {_CLASSIFY}", damage=("scene.nc",)),
+    Target(f"classify in/packed.nc {_CLASSIFY}", damage=("packed.nc",)),
+    Target(f"classify in/S2.zarr {_CLASSIFY}", damage=_EOPF, weight=2),
+    Target(f"classify in/S2.zarr.zip {_CLASSIFY}", damage=("S2.zarr.zip",)),
+    Target("compare in/map.tif in/map2.tif --agreement out/a.tif --out out/r.json"),
+    Target(
+        "change in/map.tif in/map2.tif --probabilities in/proba.tif in/proba.tif "
+        "--legend in/legend.toml --report out/r.json --out out/c.tif"
+    ),
+    Target("design-points in/map.tif --n 60 --min-per-stratum 2 --out out/d"),
+    Target(
+        f"crossvalidate in/samples.zarr --k 2 --no-forest {_TRAIN.replace('out/m', 'out/r.json')}",
+        compiles=True,
+    ),
     Target("models list in/model"),
     Target("models show in/model"),
     Target("models show in/model --stac"),
@@ -84,5 +98,12 @@ TARGETS = (
         more=("country",),
         damage=("site.yaml",),
     ),
+    Target(
+        "fetch in/country/country.toml --dry-run",
+        more=("country",),
+        damage=("country/country.toml",),
+        arguments=False,
+    ),
+    Target("init DE --out out/country.toml"),
     Target("tiles DE"),
 )

@@ -13,7 +13,7 @@ from rasterio.transform import from_origin
 
 import osm4eo_xr as oxr
 from osm4eo_xr.errors import InputError, InputWarning
-from osm4eo_xr.imagery.plausibility import judge_band, judge_bands
+from osm4eo_xr.imagery.plausibility import judge_band, judge_bands, places_of
 
 
 def write(path: Path, numbers: np.ndarray, names: Any = ("red", "nir"), **tags: Any) -> Path:
@@ -73,8 +73,9 @@ def test_what_cannot_be_reflectance_is_refused_with_evidence(
 def test_the_option_settles_it(tmp_path: Path) -> None:
     fill = write(tmp_path / "fill.tif", filled(-9999, np.int16))
     scene = oxr.open_scene(fill, nodata=-9999, geobox="native")
-    oxr.check_scene(scene)
+    assert oxr.check_scene(scene) == pytest.approx(np.isnan(places_of(scene)).mean())
     assert np.isnan(scene[:, :50]).all()
+    assert scene.attrs["no_data_seen"] == "19.5 % of 65,536 pixels in the middle of nir"
     twice = write(tmp_path / "twice.tif", land(np.float32, 1e-4), scale=1e-4)
     oxr.check_scene(oxr.open_scene(twice, scale=1.0, geobox="native"))
     low = write(tmp_path / "low.tif", np.full((2, 256, 256), 400, np.uint16))

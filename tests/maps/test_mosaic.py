@@ -190,7 +190,8 @@ def test_mosaic_is_lazy_and_tasks_are_only_where_data_is() -> None:
     ("tiles", "options", "message"),
     [
         ([], {}, "no class map"),
-        ([three()[0], three()[0]], {}, "two tiles are called T0"),
+        ([three()[0], three()[0]], {}, "tiles 1 and 2 of 2 are called T0.*rule=first"),
+        ([tile(0, 0, np.ones((4, 4), np.uint8))] * 2, {}, "tiles 1 and 2 of 2 have one grid"),
         ([three()[0].astype(np.int32)], {}, "expected .* uint8"),
         (three(), {"rule": "confidence"}, "needs a confidence"),
         (three(), {"confidence": three()[:2]}, "give one each"),
