@@ -13,7 +13,6 @@ from rich.console import Console
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
-    Progress,
     ProgressColumn,
     SpinnerColumn,
     Task,
@@ -22,6 +21,7 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.progress import Progress as Bars
 from rich.text import Text
 
 OUT = Console()
@@ -45,7 +45,11 @@ _drawing = False
 P = ParamSpec("P")
 R = TypeVar("R")
 
-ProgressCallback = Callable[[int, int], None]
+Progress = Callable[[int, int], None]
+"""Called with what is done and what there is in all."""
+
+Watch = Callable[[str, int, int], None]
+"""Called with the name of a piece of work, what of it is done and what there is in all."""
 
 
 def show_progress(shown: bool) -> None:  # noqa: FBT001 - the one argument says it all
@@ -95,10 +99,10 @@ def with_bars(*pieces: str, unless: str = "") -> Callable[[Callable[P, R]], Call
 
 
 @contextmanager
-def live_bars(*columns: ProgressColumn) -> Iterator[Progress]:
+def live_bars(*columns: ProgressColumn) -> Iterator[Bars]:
     """Draw bars of these columns; there is one such display at a time."""
     global _drawing  # noqa: PLW0603 - one terminal, one display
-    with Progress(*columns, console=ERR) as bars:
+    with Bars(*columns, console=ERR) as bars:
         _drawing = True
         try:
             yield bars
@@ -107,14 +111,14 @@ def live_bars(*columns: ProgressColumn) -> Iterator[Progress]:
 
 
 @contextmanager
-def progress_bar(description: str) -> Iterator[ProgressCallback]:
+def progress_bar(description: str) -> Iterator[Progress]:
     """Draw one bar on standard error; yields the callback ``progress(done, total)``."""
     with piece_bars() as watch:
         yield lambda done, total: watch(description, done, total)
 
 
 @contextmanager
-def piece_bars() -> Iterator[Callable[[str, int, int], None]]:
+def piece_bars() -> Iterator[Watch]:
     """Draw one bar per piece of work; yields the callback ``watch(piece, done, total)``.
 
     Without a terminal, as in a batch job's log, a line a minute says how far a piece is, and one

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -11,7 +10,7 @@ from scipy.special import softmax
 
 from osm4eo_xr.accuracy.estimators import AccuracyReport, confusion_counts
 from osm4eo_xr.accuracy.validation.intervals import SampleCounts
-from osm4eo_xr.progress import with_bars
+from osm4eo_xr.progress import Progress, with_bars
 from osm4eo_xr.training.calibration import BINS, calibration_bins, expected_error
 from osm4eo_xr.training.scoring import index_of, labeled_logits, windows_of
 from osm4eo_xr.training.settings import TrainSettings
@@ -33,7 +32,7 @@ def evaluate(
     split: Literal["train", "validation", "test"] = "test",
     *,
     pixels: Literal["all", "center"] = "all",
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> AccuracyReport:
     """Compare a model with the labels of one split.
 

@@ -51,7 +51,7 @@ def training_bar() -> Iterator[Callable[[Status], None]]:
     with live_bars(*columns) as bars:
         task = bars.add_task("", total=None, epoch="")
 
-        def watch(status: Status) -> None:
+        def tell(status: Status) -> None:
             bars.update(
                 task,
                 completed=status.step,
@@ -60,18 +60,18 @@ def training_bar() -> Iterator[Callable[[Status], None]]:
                 description=_training_text(status),
             )
 
-        yield watch
+        yield tell
 
 
 def _epoch_lines() -> Callable[[Status], None]:
     """Return a callback that prints a line when an epoch is through."""
 
-    def watch(status: Status) -> None:
+    def tell(status: Status) -> None:
         if status.step * status.epochs == status.epoch * status.steps:
             text = f"epoch {status.epoch} of {status.epochs}: {_training_text(status)}"
             print_progress(text)
 
-    return watch
+    return tell
 
 
 def _training_text(status: Status) -> str:

@@ -20,9 +20,7 @@ from osm4eo_xr.cogs.sidecars import Category
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.geometry.grid import geobox_of, nodata_of
 from osm4eo_xr.legend import Legend, default_legend
-from osm4eo_xr.progress import with_bars
-
-Progress = Callable[[int, int], None]
+from osm4eo_xr.progress import Progress, with_bars
 
 MOST_TASKS = 100_000
 """Tasks of one graph that a dask scheduler is given at most."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -18,8 +18,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from osm4eo_xr.legend import Legend
-
-Watch = Callable[[str, int, int], None]
+    from osm4eo_xr.progress import Watch
 
 
 def write_maps(

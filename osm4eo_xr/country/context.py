@@ -24,8 +24,8 @@ from osm4eo_xr.names import check_name
 
 if TYPE_CHECKING:
     from osm4eo_xr.country.settings import CountrySettings, SceneFiles
+    from osm4eo_xr.progress import Progress
 
-Progress = Callable[[int, int], None]
 Opener = Callable[[Path], xr.DataArray]
 
 Kind = Literal[

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from osm4eo_xr.country.context import CountryRun, Piece, Progress, Tile, instant
+from osm4eo_xr.country.context import CountryRun, Piece, Tile, instant
 from osm4eo_xr.country.scenes.fetching import bands_of, fetched_folder, wanted_of
 from osm4eo_xr.country.tile_checks import compare_tiles, look_at_tile
 from osm4eo_xr.files import replace_text
@@ -17,6 +17,8 @@ from osm4eo_xr.geometry.grid import same_grid
 
 if TYPE_CHECKING:
     from odc.geo.geom import BoundingBox
+
+    from osm4eo_xr.progress import Progress
 
 _PLACE = ("files", "stac", "tile", "bounds", "bounds_crs")  # what says where a tile lies
 _TIMES = ("samples_per_second", "waiting")  # of an epoch; no two runs have the same
@@ -196,7 +198,7 @@ def _make_samples(run: CountryRun, path: Path, progress: Progress | None) -> Non
         patch=settings.patch,
         block=settings.block,
         gap=settings.gap if settings.gap >= 0 else None,
-        fractions=(settings.fractions[0], settings.fractions[1], settings.fractions[2]),
+        shares=(settings.shares[0], settings.shares[1], settings.shares[2]),
         seed=run.settings.seed,
         legend=run.legend,
         names=[t.id for t in run.tiles],

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from osm4eo_xr.country.context import PROBABILITIES, CountryRun, Opener, Piece, Progress, Tile
+from osm4eo_xr.country.context import PROBABILITIES, CountryRun, Opener, Piece, Tile
 from osm4eo_xr.country.learning import labels_key, neighbors_of, scene_hash
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.names import check_name
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from osm4eo_xr.country.settings import LayerSettings
+    from osm4eo_xr.progress import Progress
 
     Lazy = Callable[[Opener], xr.DataArray]
 

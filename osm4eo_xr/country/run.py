@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
@@ -20,11 +19,10 @@ from osm4eo_xr.country.scores import accuracy_pieces, noise_pieces
 from osm4eo_xr.country.settings_file import read_country
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.process.background import do_ahead
-from osm4eo_xr.progress import with_bars
+from osm4eo_xr.progress import Watch, with_bars
 
 __all__ = ["plan_country", "run_country"]
 
-Watch = Callable[[str, int, int], None]
 
 _HERE = ("", "local")  # clusters whose workers find what this process compiles
 

@@ -6,10 +6,13 @@ import dataclasses
 import json
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from osm4eo_xr.country.context import NOISE_FILE, CountryRun, Piece, Progress
+from osm4eo_xr.country.context import NOISE_FILE, CountryRun, Piece
 from osm4eo_xr.files import replace_text
+
+if TYPE_CHECKING:
+    from osm4eo_xr.progress import Progress
 
 ACCURACY_FILE = "accuracy.json"
 

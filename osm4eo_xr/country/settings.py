@@ -194,7 +194,7 @@ class Sampling:
         Edge of the windows in pixels.
     block : float
         Edge of the spatial blocks that are split, m.
-    fractions : tuple of float
+    shares : tuple of float
         Shares of training, validation and test.
     gap : float
         Least distance between windows of different splits, m; -1 is the edge of a window.
@@ -203,17 +203,17 @@ class Sampling:
     per_class: int = 5000
     patch: int = 32
     block: float = 1600.0
-    fractions: tuple[float, ...] = (0.6, 0.2, 0.2)
+    shares: tuple[float, ...] = (0.6, 0.2, 0.2)
     gap: float = -1.0
 
     def __post_init__(self) -> None:
         check_value(self.per_class > 0, "per_class", self.per_class, "a positive number")
         check_value(self.patch > 0, "patch", self.patch, "a positive number of pixels")
         check_value(self.block > 0, "block", self.block, "a positive length in m")
-        shares = len(self.fractions) == 3 and min(self.fractions) >= 0  # noqa: PLR2004
-        whole = abs(sum(self.fractions) - 1) < 1e-6  # noqa: PLR2004
+        shares = len(self.shares) == 3 and min(self.shares) >= 0  # noqa: PLR2004
+        whole = abs(sum(self.shares) - 1) < 1e-6  # noqa: PLR2004
         known = "shares of train, validation, test, 1 in all"
-        check_value(shares and whole, "fractions", self.fractions, known)
+        check_value(shares and whole, "shares", self.shares, known)
 
 
 @dataclass(frozen=True)

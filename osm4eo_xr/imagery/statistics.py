@@ -88,7 +88,7 @@ def _counts(block: np.ndarray) -> np.ndarray:
     return out
 
 
-def _merge_counts(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+def _add_counts(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Add two blocks' counts; extremes are compared."""
     return np.concatenate([a[:, :-2] + b[:, :-2], np.maximum(a[:, -2:], b[:, -2:])], axis=1)
 
@@ -98,7 +98,7 @@ def _add_up(parts: list[da.Array]) -> da.Array:
     while len(parts) > 1:
         pairs = [parts[i : i + 2] for i in range(0, len(parts), 2)]
         parts = [
-            da.map_blocks(_merge_counts, *pair, dtype=np.float64) if len(pair) > 1 else pair[0]
+            da.map_blocks(_add_counts, *pair, dtype=np.float64) if len(pair) > 1 else pair[0]
             for pair in pairs
         ]
     return parts[0]

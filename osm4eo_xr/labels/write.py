@@ -27,7 +27,7 @@ from osm4eo_xr.files import scratch_folder
 from osm4eo_xr.labels.burn import CHUNK, Edge, Shapes, burn, check_edge, check_overlap, ranks
 from osm4eo_xr.legend import NO_DATA, Legend, default_legend
 from osm4eo_xr.osm.extract import spool_landuse
-from osm4eo_xr.osm.passes import Progress
+from osm4eo_xr.progress import Progress
 
 if TYPE_CHECKING:
     import xarray as xr

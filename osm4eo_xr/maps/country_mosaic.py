@@ -32,7 +32,7 @@ from osm4eo_xr.geometry.grid import (
 )
 from osm4eo_xr.legend import NO_DATA
 from osm4eo_xr.maps.boundary import read_boundary
-from osm4eo_xr.maps.overlaps import merge
+from osm4eo_xr.maps.overlaps import resolve
 from osm4eo_xr.places.outlines import country_boundary
 
 Rule = Literal["majority", "confidence", "first"]
@@ -287,7 +287,7 @@ def _assemble(
         values = [(arrays[p.tile].name, *p.block) for p in here]
         weights = [(layers[p.tile].name, *p.block) for p in here] if layers else None
         polygon = inside if isinstance(inside, BaseGeometry) else None
-        graph[name, i, j] = (_merge_block, values, weights, _Cut(here, shape, polygon, *how))
+        graph[name, i, j] = (_resolve_block, values, weights, _Cut(here, shape, polygon, *how))
     dependencies = [*arrays, *layers]
     lazy = HighLevelGraph.from_collections(name, graph, dependencies=dependencies)
     return da.Array(lazy, name, chunks=sizes, meta=np.empty((0, 0), np.uint8))  # pyright: ignore[reportCallIssue] - made in __new__
@@ -370,7 +370,7 @@ class _Cut:
     nodata: int
 
 
-def _merge_block(
+def _resolve_block(
     values: list[np.ndarray], weights: list[np.ndarray] | None, cut: _Cut
 ) -> np.ndarray:
     """Lay the pieces into one layer per tile, merge the layers and clip."""
@@ -381,7 +381,7 @@ def _merge_block(
         stack[layer[piece.tile], *piece.target] = _swapped(values[k][piece.source], cut.nodata)
         if weights:
             sure[layer[piece.tile], *piece.target] = weights[k][piece.source]
-    out = merge(stack, sure, cut.rule)
+    out = resolve(stack, sure, cut.rule)
     if cut.outline is not None:
         outside = geometry_mask([cut.outline], out_shape=cut.shape, transform=_PIXELS)
         out[outside] = NO_DATA

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from jaxtyping import Float32, UInt8
 
 
-def merge(
+def resolve(
     stack: UInt8[np.ndarray, "tile y x"],
     confidence: Float32[np.ndarray, "tile2 y2 x2"],
     rule: str,

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import dask.array as da
 import dask.base
 import geopandas as gpd
@@ -18,7 +16,7 @@ from osm4eo_xr.geometry.grid import geobox_of, nodata_of
 from osm4eo_xr.legend import NO_DATA, Legend, default_legend
 from osm4eo_xr.maps.layers import MASK_NO_DATA
 from osm4eo_xr.maps.polygon_tracing import count_flags, join, trace
-from osm4eo_xr.progress import with_bars
+from osm4eo_xr.progress import Progress, with_bars
 
 
 @with_bars("polygons")
@@ -28,7 +26,7 @@ def to_vector(
     legend: Legend | None = None,
     simplify: float = 0.0,
     known: xr.DataArray | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> gpd.GeoDataFrame:
     """Return the polygons of a class raster; what crosses chunk borders comes out whole.
 
@@ -93,7 +91,7 @@ def to_vector(
 
 
 def _trace_all(
-    layer: xr.DataArray, known: xr.DataArray | None, progress: Callable[[int, int], None] | None
+    layer: xr.DataArray, known: xr.DataArray | None, progress: Progress | None
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Trace chunk after chunk and join what chunk borders have cut; say how much is known."""
     data = da.asarray(layer.data)

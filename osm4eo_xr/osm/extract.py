@@ -17,7 +17,7 @@ from osm4eo_xr.osm.spool import Spool
 
 if TYPE_CHECKING:
     from osm4eo_xr.legend import Legend
-    from osm4eo_xr.osm.passes import Progress
+    from osm4eo_xr.progress import Progress
 
 
 def spool_landuse(

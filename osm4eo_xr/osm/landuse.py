@@ -31,7 +31,7 @@ from osm4eo_xr.progress import with_bars
 if TYPE_CHECKING:
     import geopandas as gpd
 
-    from osm4eo_xr.osm.passes import Progress
+    from osm4eo_xr.progress import Progress
 
 __all__ = ["read_landuse", "unclaimed_tags", "write_landuse"]
 

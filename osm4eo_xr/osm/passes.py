@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from array import array
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,8 +28,8 @@ from osm4eo_xr.osm.rules import Rules, is_old_style
 
 if TYPE_CHECKING:
     from osm4eo_xr.legend import TagRule
+    from osm4eo_xr.progress import Progress
 
-Progress = Callable[[int, int], None]
 
 LARGE_FILE = 300_000_000
 """Bytes; above it node locations go to a file, not to memory."""

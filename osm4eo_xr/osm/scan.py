@@ -17,12 +17,13 @@ import shapely
 
 from osm4eo_xr.osm.areas import Problems, Rows
 from osm4eo_xr.osm.edits import check_id, original_id
-from osm4eo_xr.osm.passes import Passes, Progress
+from osm4eo_xr.osm.passes import Passes
 from osm4eo_xr.osm.repair import Rescued, line_points, rescue
 from osm4eo_xr.osm.rules import Rules
 
 if TYPE_CHECKING:
     from osm4eo_xr.legend import Legend, TagRule
+    from osm4eo_xr.progress import Progress
 
 
 class _Held(NamedTuple):

@@ -30,8 +30,8 @@ from osm4eo_xr.samples.spatial_split import (
     Drawn,
     DrawSettings,
     apportion,
+    combine,
     draw_from_block,
-    merge,
 )
 from osm4eo_xr.samples.store import STORE_CHUNK
 from osm4eo_xr.samples.windows import cut_images, cut_labels, keep_owned
@@ -70,7 +70,7 @@ def draw_samples(
     patch: int = 32,
     block: float = 1600.0,
     gap: float | None = None,
-    fractions: tuple[float, float, float] = (0.6, 0.2, 0.2),
+    shares: tuple[float, float, float] = (0.6, 0.2, 0.2),
     legend: Legend | None = None,
     names: Sequence[str] | None = None,
 ) -> xr.Dataset:
@@ -86,7 +86,7 @@ def draw_samples(
     labels : DataArray or sequence of DataArray
         Dims (y, x), uint8, 0 = unlabeled; one per scene, on its grid.
     per_class : int
-        Pixels to draw per class and tile, divided among the splits by ``fractions``.
+        Pixels to draw per class and tile, divided among the splits by ``shares``.
     seed : int
         Another seed gives other blocks and other pixels.
     patch : int
@@ -96,7 +96,7 @@ def draw_samples(
     gap : float, optional
         Least distance between windows of different splits, in units of the CRS; by default the
         edge of a window, which is what one prediction on a sample can see.
-    fractions : tuple of float
+    shares : tuple of float
         Shares of train, validation and test, of both blocks and drawn pixels.
     legend : Legend, optional
         Classes of the labels; the twelve of OSMlanduse by default.
@@ -133,7 +133,7 @@ def draw_samples(
     legend = legend or default_legend()
     first = tiles[0].geobox
     resolution = abs(first.resolution.x) * meters_per_unit(first.crs)
-    settings = _settings(per_class, seed, patch, block, gap, fractions, resolution)
+    settings = _settings(per_class, seed, patch, block, gap, shares, resolution)
     drawn = compute(*(_draw_tile(tile, settings) for tile in tiles))
     _check_drawn(drawn, legend)
     parts = [
@@ -229,22 +229,22 @@ def _settings(
     patch: int,
     block: float,
     gap: float | None,
-    fractions: tuple[float, float, float],
+    shares: tuple[float, float, float],
     resolution: float,
 ) -> DrawSettings:
     """Check the arguments and turn ground units into pixels."""
     check_number("seed", seed)
     if per_class < 1 or patch < 1:
         raise InputError(f"per_class {per_class} and patch {patch} have to be 1 or more")
-    if not np.isfinite((*fractions, block, gap or 0.0)).all() or (gap or 0.0) < 0:
+    if not np.isfinite((*shares, block, gap or 0.0)).all() or (gap or 0.0) < 0:
         raise InputError(
-            f"fractions are {fractions}, block {block} and gap {gap}",
+            f"shares are {shares}, block {block} and gap {gap}",
             expected="finite numbers, 0 or more",
         )
-    shares = len(fractions) == len(SPLITS) and min(fractions) >= 0 and fractions[0] > 0
-    if not shares or abs(sum(fractions) - 1) > _SHARE_SLACK:
+    valid = len(shares) == len(SPLITS) and min(shares) >= 0 and shares[0] > 0
+    if not valid or abs(sum(shares) - 1) > _SHARE_SLACK:
         raise InputError(
-            f"fractions are {fractions}", expected="shares of train, validation and test, 1 in all"
+            f"shares are {shares}", expected="shares of train, validation and test, 1 in all"
         )
     gap = patch * resolution if gap is None else gap
     margin = max(0, int(np.ceil(gap / resolution / 2)))
@@ -262,13 +262,13 @@ def _settings(
         patch=patch,
         block=edge,
         margin=margin,
-        blocks=apportion(CELL * CELL, fractions),
-        quotas=apportion(per_class, fractions),
+        blocks=apportion(CELL * CELL, shares),
+        quotas=apportion(per_class, shares),
     )
 
 
 def _draw_tile(tile: _Tile, settings: DrawSettings) -> Delayed:
-    """Draw per chunk and merge."""
+    """Draw per chunk and combine what was drawn."""
     labels = tile.labels.chunk() if tile.labels.chunks is None else tile.labels
     finite: xr.DataArray = xr.apply_ufunc(np.isfinite, tile.scene, dask="allowed")
     usable = finite.all("band") & _holds_window(tile, settings.patch)
@@ -284,7 +284,7 @@ def _draw_tile(tile: _Tile, settings: DrawSettings) -> Delayed:
     ]
     while len(parts) > 1:
         groups = [parts[i : i + _MERGED_AT_ONCE] for i in range(0, len(parts), _MERGED_AT_ONCE)]
-        parts = [delayed(merge)(group, settings.quotas) for group in groups]
+        parts = [delayed(combine)(group, settings.quotas) for group in groups]
     return parts[0]
 
 

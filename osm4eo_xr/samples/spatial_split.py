@@ -85,9 +85,9 @@ def _mix(state: np.ndarray) -> np.ndarray:
         return z ^ (z >> np.uint64(31))
 
 
-def apportion(total: int, fractions: tuple[float, float, float]) -> tuple[int, int, int]:
+def apportion(total: int, shares: tuple[float, float, float]) -> tuple[int, int, int]:
     """Divide ``total`` in whole numbers by largest remainder."""
-    exact = np.asarray(fractions) * total / sum(fractions)
+    exact = np.asarray(shares) * total / sum(shares)
     whole = np.floor(exact + 1e-9).astype(int)
     order = np.argsort(whole - exact, kind="stable")
     whole[order[: total - whole.sum()]] += 1
@@ -168,7 +168,7 @@ def least(drawn: Drawn, quotas: tuple[int, int, int]) -> Drawn:
     return drawn.take(np.nonzero(rank < np.asarray(quotas)[drawn.split])[0])
 
 
-def merge(parts: list[Drawn], quotas: tuple[int, int, int]) -> Drawn:
+def combine(parts: list[Drawn], quotas: tuple[int, int, int]) -> Drawn:
     """Merge draws from several blocks."""
     names = ("label", "split", "row", "col", "key")
     joined = [np.concatenate([getattr(part, name) for part in parts]) for name in names]

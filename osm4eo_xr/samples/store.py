@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +9,7 @@ import xarray as xr
 
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.files import replaced
-from osm4eo_xr.progress import with_bars
+from osm4eo_xr.progress import Progress, with_bars
 from osm4eo_xr.rasters.hierarchies import damage
 
 STORE_CHUNK = 64
@@ -25,7 +24,7 @@ def write_samples(
     samples: xr.Dataset,
     path: str | Path,
     *,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> Path:
     """Write a sample set as Zarr; it appears whole, and replaces one that is there.
 
@@ -92,7 +91,7 @@ def open_samples(path: str | Path) -> xr.Dataset:
     return samples.assign_coords(band=list(samples.attrs["bands"]))
 
 
-def _write(samples: xr.Dataset, path: Path, progress: Callable[[int, int], None] | None) -> None:
+def _write(samples: xr.Dataset, path: Path, progress: Progress | None) -> None:
     """Write the small variables, then the windows group by group."""
     samples = samples.drop_vars("band").chunk(sample=STORE_CHUNK)  # names are in attrs["bands"]
     for name in ("split", "tile", "easting", "northing"):

@@ -15,7 +15,7 @@ fates of its own border. The result does not depend on the chunks.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -46,6 +46,7 @@ from osm4eo_xr.sieving.merging import settle_borders
 from osm4eo_xr.sieving.tree import plan_tree
 
 if TYPE_CHECKING:
+    from osm4eo_xr.progress import Progress
     from osm4eo_xr.sieving.borders import Border, Fates
 
 _EAGER_CHUNK = 2048  # pixels per side of the chunks that an array in memory is cut into
@@ -132,7 +133,7 @@ def sieve(
 
 
 @contextmanager
-def watch_borders(progress: Callable[[int, int], None]) -> Iterator[None]:
+def watch_borders(progress: Progress) -> Iterator[None]:
     """Tell how far the first phase is while this process computes a sieved map.
 
     ``progress(done, total)`` is called after each chunk. A map of one chunk has no first phase, and

@@ -15,7 +15,7 @@ from osm4eo_xr.errors import InputError
 from osm4eo_xr.legend import Legend, legend_from_dict
 from osm4eo_xr.models.model import Model, load_model
 from osm4eo_xr.models.record import Normalization
-from osm4eo_xr.progress import with_bars
+from osm4eo_xr.progress import Progress, with_bars
 from osm4eo_xr.training.checkpoints import RunFolder, digest_arrays
 from osm4eo_xr.training.loop import Fit, batch_of
 from osm4eo_xr.training.scoring import windows_of
@@ -32,7 +32,7 @@ __all__ = ["DEMO_SAMPLES", "DEMO_SETTINGS", "train"]
 DEMO_SAMPLES: Mapping[str, Any] = {
     "per_class": 400,
     "patch": 32,
-    "fractions": (0.6, 0.1, 0.3),
+    "shares": (0.6, 0.1, 0.3),
 }
 """What the demo gives ``draw_samples``: as much as two cores learn from in two minutes. The scene
 is small, so a large share of its blocks is held out: few blocks would score their own luck."""
@@ -47,7 +47,7 @@ _SPREAD = 1.349  # quartile range of a normal distribution over its standard dev
 _NORMALIZED_BY = 512  # training windows whose pixels give the statistics
 
 
-@with_bars("training", unless="watch")
+@with_bars("training", unless="on_status")
 def train(
     samples: xr.Dataset,
     settings: TrainSettings | None = None,
@@ -55,8 +55,8 @@ def train(
     legend: Legend | None = None,
     folder: str | Path | None = None,
     start: Model | str | Path | None = None,
-    progress: Callable[[int, int], None] | None = None,
-    watch: Callable[[Status], None] | None = None,
+    progress: Progress | None = None,
+    on_status: Callable[[Status], None] | None = None,
 ) -> Model:
     """Train a network and keep the weights that were best on the validation samples.
 
@@ -77,7 +77,7 @@ def train(
         is made afresh where the classes differ.
     progress : callable, optional
         Called as ``progress(steps done, steps in all)``.
-    watch : callable, optional
+    on_status : callable, optional
         Called with a ``Status`` after each step: loss, accuracy, samples per second, time left.
 
     Returns
@@ -105,7 +105,7 @@ def train(
     if start:
         check_start(start, task.net, _units(samples))
     run = RunFolder(Path(folder), _facts(task, samples, bands, start)) if folder else None
-    fit = Fit(task, learn, check, run, progress, watch)
+    fit = Fit(task, learn, check, run, progress, on_status)
     try:
         fit.run(starting_variables(task.net, settings.seed, legend, start))
     finally:

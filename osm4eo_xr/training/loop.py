@@ -21,6 +21,7 @@ from osm4eo_xr.training.status import Status, Totals, batch_origin
 from osm4eo_xr.training.step import State, Task, fresh_state, make_train_step
 
 if TYPE_CHECKING:
+    from osm4eo_xr.progress import Progress
     from osm4eo_xr.training.checkpoints import RunFolder
 
 _LOGGED = 10  # steps between two scalars
@@ -41,7 +42,7 @@ class Fit:
         Where checkpoints and history go.
     progress : callable, optional
         Called as ``progress(steps done, steps in all)``.
-    watch : callable, optional
+    on_status : callable, optional
         Called with a ``Status`` after each step.
     history : list of dict
         One entry per epoch: epoch, step, loss, accuracy, validation_loss, validation_accuracy
@@ -54,8 +55,8 @@ class Fit:
     learn: Windows
     check: Windows
     folder: RunFolder | None = None
-    progress: Callable[[int, int], None] | None = None
-    watch: Callable[[Status], None] | None = None
+    progress: Progress | None = None
+    on_status: Callable[[Status], None] | None = None
     history: list[dict[str, Any]] = field(default_factory=list)
     best: dict[str, Any] | None = None
     best_epoch: int = 0
@@ -145,8 +146,8 @@ class Fit:
         if self.folder and step % _LOGGED == 0:
             one = Totals(**sums).means()
             self.folder.log(step, {f"train/{k}": v for k, v in one.items()} | {"speed": speed})
-        if self.watch:
-            self.watch(self._status(step, speed))
+        if self.on_status:
+            self.on_status(self._status(step, speed))
 
     def _status(self, step: int, speed: float) -> Status:
         left = (self.task.steps - step) * self.task.batch

@@ -95,8 +95,8 @@ def main() -> None:
     )
     print(settings)
     start = time.perf_counter()
-    with training_bar() as watch:
-        model = oxr.train(samples, settings, folder=options.folder, watch=watch)
+    with training_bar() as tell:
+        model = oxr.train(samples, settings, folder=options.folder, on_status=tell)
     seconds = time.perf_counter() - start
     print("epoch  loss   train %  val %  samples/s  waiting %")
     for row in model.training["history"]:

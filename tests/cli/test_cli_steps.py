@@ -112,7 +112,7 @@ def test_the_demos_own_settings_can_be_given_as_options(made: Path, tmp_path: Pa
     told = oxr.load_model(tmp_path / "model").training["settings"]
     assert told == dataclasses.asdict(dataclasses.replace(DEMO_SETTINGS, epochs=1))
     bands = [arg for path in demo_scene_paths() for arg in ("--scene", path)]
-    shares = ("--fractions", *DEMO_SAMPLES["fractions"], "--patch", DEMO_SAMPLES["patch"])
+    shares = ("--shares", *DEMO_SAMPLES["shares"], "--patch", DEMO_SAMPLES["patch"])
     out = tmp_path / "s.zarr"
     run(
         "samples", *bands, "--labels", made / "labels.tif", "--out", out, "--per-class", 10, *shares

@@ -78,7 +78,7 @@ REFUSED = [
         outline((4e6, 3e6), (5e6, 3e6), (5e6, 4e6)),
         "coordinates of 4e+06",
     ),
-    ("shares that are no numbers", f"{SAMPLES} --fractions nan 0.2 0.2", None, "finite"),
+    ("shares that are no numbers", f"{SAMPLES} --shares nan 0.2 0.2", None, "finite"),
     ("a block that is no number", f"{SAMPLES} --block nan", None, "finite"),
     ("a gap below 0", f"{SAMPLES} --gap -50", None, "0 or more"),
     ("pixels of no size", f"{COMPOSITE} --resolution 0", None, "resolution is 0"),
@@ -89,7 +89,7 @@ REFUSED = [
     ("a least area without end", f"{EXTRACT} --min-area inf", None, "min_area is inf"),
     ("a tolerance without end", f"{EXTRACT} --simplify inf --vector w.gpkg", None, "simplify is"),
     ("a block beyond all maps", f"{SAMPLES} --block 99999999999999999999", None, "block is 1e+20"),
-    ("shares of more than all", f"{SAMPLES} --fractions 0.9 0.3 0.3", None, "1 in all"),
+    ("shares of more than all", f"{SAMPLES} --shares 0.9 0.3 0.3", None, "1 in all"),
     ("an item without assets", COMPOSITE, text("i.json", '{"type": "Feature", "id": "a"}'), "None"),
     ("a number as items", COMPOSITE, text("i.json", "5"), "i.json is 'int'"),
     (

@@ -162,7 +162,7 @@ def test_the_demos_own_settings_can_be_given_in_a_country_file(tmp_path: Path) -
     settings = read_country(path)
     assert settings.train == DEMO_SETTINGS
     samples = settings.samples
-    assert (samples.per_class, samples.patch, samples.fractions) == tuple(DEMO_SAMPLES.values())
+    assert (samples.per_class, samples.patch, samples.shares) == tuple(DEMO_SAMPLES.values())
     assert samples.gap == 240
     labels = settings.labels
     assert labels is not None
@@ -181,7 +181,7 @@ min_area = 500
 [samples]
 per_class = 400
 patch = 32
-fractions = [0.6, 0.1, 0.3]
+shares = [0.6, 0.1, 0.3]
 gap = 240
 
 [train]

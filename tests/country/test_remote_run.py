@@ -186,7 +186,7 @@ def test_fetched_in_pieces_a_run_has_the_same_bytes_and_asks_nobody(
         assert len(copies(far)) == 3 * whole
     store.whole = KEYS
     seen: list[tuple[int, int]] = []
-    (folder,) = fetch_country(far, watch=lambda done, total: seen.append((done, total)))
+    (folder,) = fetch_country(far, progress=lambda done, total: seen.append((done, total)))
     assert seen == [(1, 3), (2, 3), (3, 3)]
     assert plan_fetch(far)[0].gigabytes == 0
     by_pieces = copies(far)

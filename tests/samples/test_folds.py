@@ -29,7 +29,7 @@ def samples() -> xr.Dataset:
         per_class=60,
         patch=PATCH,
         block=300.0,
-        fractions=(1, 0, 0),
+        shares=(1, 0, 0),
         legend=small_legend(),
     ).compute()
 

@@ -310,7 +310,7 @@ def test_other_files_are_not_replaced(tmp_path: Path, whole: xr.Dataset) -> None
     ("change", "message"),
     [
         ({"per_class": 0}, "per_class 0 and patch 6"),
-        ({"fractions": (0.0, 0.5, 0.5)}, "fractions"),
+        ({"shares": (0.0, 0.5, 0.5)}, "shares"),
         ({"block": 100.0}, "too small for windows of 60"),
         ({"names": ["a", "b"]}, "2 names for 1 tiles"),
         ({"patch": 130, "block": 4000.0}, "no labeled pixel"),

@@ -41,7 +41,7 @@ def learned(samples: xr.Dataset) -> tuple[Model, list[Status], list[tuple[int, i
     """A model of a few epochs, and what was said meanwhile."""
     seen: list[Status] = []
     steps: list[tuple[int, int]] = []
-    model = train(samples, TINY, watch=seen.append, progress=lambda *n: steps.append(n))
+    model = train(samples, TINY, on_status=seen.append, progress=lambda *n: steps.append(n))
     return model, seen, steps
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -21,10 +21,9 @@ from osm4eo_xr.training.settings import TrainSettings
 
 if TYPE_CHECKING:
     from osm4eo_xr.models.model import Model
+    from osm4eo_xr.progress import Watch
 
 __all__ = ["crossvalidate"]
-
-Watch = Callable[[str, int, int], None]
 
 
 def crossvalidate(
@@ -49,7 +48,7 @@ def crossvalidate(
     ----------
     samples : Dataset
         As ``draw_samples`` or ``open_samples`` returns it; its own splits do not count. Drawn with
-        ``fractions=(1, 0, 0)`` no pixel of it is without its label for the sake of those splits.
+        ``shares=(1, 0, 0)`` no pixel of it is without its label for the sake of those splits.
     settings : TrainSettings, optional
         Network and training, the same in each fold; their seed also decides the folds.
     k : int

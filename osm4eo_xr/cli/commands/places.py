@@ -117,8 +117,8 @@ def search(
     settings, file = read_country(country), Path(os.path.realpath(country))
     if not any(scene.search for scene in settings.scenes):
         raise InputError(f"no [[scenes]] of {country} has search", advice="name a catalog there")
-    with progress_bar("search") as watch:
-        found = search_scenes(settings, file, refresh=refresh, watch=watch)
+    with progress_bar("search") as progress:
+        found = search_scenes(settings, file, refresh=refresh, progress=progress)
     if as_json:
         print_json(found)
         return
@@ -142,8 +142,8 @@ def fetch(
         (print_json if as_json else print_fetch)(plan)
         return
     on_signal_stays("what was fetched stays; run the same command again to go on")
-    with progress_bar("fetch") as watch:
-        folders = fetch_country(country, watch=watch)
+    with progress_bar("fetch") as progress:
+        folders = fetch_country(country, progress=progress)
     if not folders:
         raise InputError(
             f"no [[scenes]] of {country} has search or stac", advice="files need no fetching"

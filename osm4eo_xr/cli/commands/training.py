@@ -44,7 +44,7 @@ def samples(
     gap: Annotated[
         float | None, typer.Option(help="Meters between splits; a window's edge if left out.")
     ] = None,
-    fractions: Annotated[
+    shares: Annotated[
         tuple[float, float, float],
         typer.Option(help="Shares of training, validation and test."),
     ] = (0.6, 0.2, 0.2),
@@ -70,7 +70,7 @@ def samples(
         patch=patch,
         block=block,
         gap=gap,
-        fractions=fractions,
+        shares=shares,
         seed=seed,
         legend=read_legend(legend),
     )
@@ -105,8 +105,8 @@ def train(
     check_outputs([(out, MODEL), (folder, RUN)], [samples, init], overwrite=True)  # goes on there
     opened = open_samples(samples)
     on_signal_stays(f"checkpoints stay in {folder}; run the same command again to go on")
-    with training_bar() as watch:
-        model = fit(opened, settings, folder=folder, start=init, watch=watch)
+    with training_bar() as tell:
+        model = fit(opened, settings, folder=folder, start=init, on_status=tell)
     OUT.print(f"model in {save_model(model, out)}", soft_wrap=True, highlight=False)
     _score(model, opened, folder)
 

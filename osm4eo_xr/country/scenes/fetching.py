@@ -6,7 +6,6 @@ Copies lie in ``NAME.fetched/TILE/``. A run takes those that are whole, and need
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,8 +20,8 @@ from osm4eo_xr.errors import InputError
 if TYPE_CHECKING:
     from osm4eo_xr.catalogs.staging import Wanted
     from osm4eo_xr.country.context import Tile
+    from osm4eo_xr.progress import Progress
 
-Watch = Callable[[int, int], None]
 
 BANDS = ("blue", "green", "red", "nir")
 """What composites of items hold where no one names bands."""
@@ -93,7 +92,7 @@ def fetched_folder(run: CountryRun, tile: Tile) -> Path:
     return run.base / f"{name}.fetched" / tile.id
 
 
-def fetch_country(path: str | Path, *, watch: Watch | None = None) -> list[Path]:
+def fetch_country(path: str | Path, *, progress: Progress | None = None) -> list[Path]:
     """Copy what a country's run reads over the network, as far as no copy is whole.
 
     Killed, it goes on where it was. Afterwards ``run_country`` reads the copies, with the same
@@ -103,8 +102,8 @@ def fetch_country(path: str | Path, *, watch: Watch | None = None) -> list[Path]
     ----------
     path : str or Path
         The country file.
-    watch : callable, optional
-        Called as ``watch(done, total)`` after each item.
+    progress : callable, optional
+        Called as ``progress(done, total)`` after each item.
 
     Returns
     -------
@@ -125,8 +124,8 @@ def fetch_country(path: str | Path, *, watch: Watch | None = None) -> list[Path]
         bad = []
         for number, failure in enumerate(pool.map(_fetch, jobs)):
             bad += [failure] if failure else []
-            if watch is not None:
-                watch(number + 1, len(jobs))
+            if progress is not None:
+                progress(number + 1, len(jobs))
     if bad:
         more = f"; and {len(bad) - _NAMED} more" if len(bad) > _NAMED else ""
         raise InputError(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     import geopandas as gpd
 
     from osm4eo_xr.country.settings import CountrySettings, SceneFiles
+    from osm4eo_xr.progress import Progress
 
-Watch = Callable[[int, int], None]
 
 _ASKED = "osm4eo_xr:search"
 """The member of an item collection that says what was searched for."""
@@ -70,7 +70,7 @@ def search_scenes(
     country_file: Path,
     *,
     refresh: bool = False,
-    watch: Watch | None = None,
+    progress: Progress | None = None,
 ) -> list[TileItems]:
     """Search the items of each tile that has none of this search yet, and freeze them.
 
@@ -82,8 +82,8 @@ def search_scenes(
         The items lie beside it.
     refresh : bool
         Whether tiles that have items are searched again.
-    watch : callable, optional
-        Called as ``watch(done, total)`` after each tile.
+    progress : callable, optional
+        Called as ``progress(done, total)`` after each tile.
 
     Raises
     ------
@@ -102,8 +102,8 @@ def search_scenes(
             tree = {"type": "FeatureCollection", "features": items, _ASKED: _asked(source)}
             replace_text(path, json.dumps(tree, indent=1, sort_keys=True) + "\n")
         found.append(_summary(path, row))
-        if watch is not None:
-            watch(number + 1, len(asked))
+        if progress is not None:
+            progress(number + 1, len(asked))
     return found
 
 

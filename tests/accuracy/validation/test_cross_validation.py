@@ -35,7 +35,7 @@ def labels() -> xr.DataArray:
 @pytest.fixture(scope="module")
 def samples(labels: xr.DataArray) -> xr.Dataset:
     scene = raster(spectra(labels.to_numpy()), box(180, 180))
-    how: Any = {"patch": 8, "block": 300.0, "fractions": (1, 0, 0), "legend": small_legend()}
+    how: Any = {"patch": 8, "block": 300.0, "shares": (1, 0, 0), "legend": small_legend()}
     return draw_samples(scene, labels, per_class=50, **how).compute()
 
 
