@@ -67,11 +67,9 @@ class DesignReport:
 
     Examples
     --------
-    >>> import numpy as np, osm4eo_xr as oxr
-    >>> from osm4eo_xr.geometry.grid import georeference
-    >>> box = oxr.target_geobox((4400000, 2700000, 4401000, 2701000))
-    >>> classes = np.repeat(np.array([8, 12], np.uint8), [90, 10])[None].repeat(100, axis=0)
-    >>> class_map = georeference(classes, box)
+    >>> import osm4eo_xr as oxr
+    >>> from osm4eo_xr.demo import example_class_map
+    >>> class_map = example_class_map()
     >>> design = oxr.design_points(class_map, n=100, seed=1)
     >>> labeled = design.points[["id", "geometry"]].assign(class_id=design.points["map_class"])
     >>> report = oxr.assess(class_map, labeled, design=design)

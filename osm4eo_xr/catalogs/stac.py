@@ -91,21 +91,10 @@ def stack_items(
 
     Examples
     --------
-    >>> import numpy as np, osm4eo_xr as oxr
-    >>> from osm4eo_xr.geometry.grid import georeference
+    >>> import osm4eo_xr as oxr
+    >>> from osm4eo_xr.demo import example_item
     >>> box = oxr.target_geobox((4320000, 3210000, 4322000, 3212000))
-    >>> asset = georeference(np.full((200, 200), 2000, dtype="uint16"), box)
-    >>> path = oxr.write_cog(asset, "nir.tif")
-    >>> item = {
-    ...     "type": "Feature", "id": "a", "bbox": [9.9, 51.9, 10.1, 52.1],
-    ...     "geometry": None, "links": [],
-    ...     "properties": {
-    ...         "datetime": "2023-08-20T00:00:00Z",
-    ...         "s2:processing_baseline": "05.09",
-    ...         "proj:epsg": 3035,
-    ...     },
-    ...     "assets": {"nir": {"href": str(path.resolve())}},
-    ... }
+    >>> item = example_item("nir", 2000)
     >>> cube = oxr.stack_items([item], box, ["nir"])
     >>> dict(cube.sizes), round(float(cube[0, 0, 0, 0]), 3)  # DN 2000 of baseline 05.09
     ({'time': 1, 'band': 1, 'y': 200, 'x': 200}, 0.1)
@@ -164,21 +153,10 @@ def stack_classes(
 
     Examples
     --------
-    >>> import numpy as np, osm4eo_xr as oxr
-    >>> from osm4eo_xr.geometry.grid import georeference
+    >>> import osm4eo_xr as oxr
+    >>> from osm4eo_xr.demo import example_item
     >>> box = oxr.target_geobox((4320000, 3210000, 4322000, 3212000))
-    >>> asset = georeference(np.full((200, 200), 4, dtype="uint8"), box)
-    >>> path = oxr.write_cog(asset, "scl.tif")
-    >>> item = {
-    ...     "type": "Feature", "id": "a", "bbox": [9.9, 51.9, 10.1, 52.1],
-    ...     "geometry": None, "links": [],
-    ...     "properties": {
-    ...         "datetime": "2023-08-20T00:00:00Z",
-    ...         "s2:processing_baseline": "05.09",
-    ...         "proj:epsg": 3035,
-    ...     },
-    ...     "assets": {"scl": {"href": str(path.resolve())}},
-    ... }
+    >>> item = example_item("scl", 4)
     >>> scl = oxr.stack_classes([item], box)
     >>> dict(scl.sizes), scl[0, 0, :2].values.tolist()
     ({'time': 1, 'y': 200, 'x': 200}, [4, 4])
@@ -249,21 +227,10 @@ def composite_items(
 
     Examples
     --------
-    >>> import numpy as np, osm4eo_xr as oxr
-    >>> from osm4eo_xr.geometry.grid import georeference
+    >>> import osm4eo_xr as oxr
+    >>> from osm4eo_xr.demo import example_item
     >>> box = oxr.target_geobox((4320000, 3210000, 4322000, 3212000))
-    >>> asset = georeference(np.full((200, 200), 2000, dtype="uint16"), box)
-    >>> path = oxr.write_cog(asset, "nir.tif")
-    >>> item = {
-    ...     "type": "Feature", "id": "a", "bbox": [9.9, 51.9, 10.1, 52.1],
-    ...     "geometry": None, "links": [],
-    ...     "properties": {
-    ...         "datetime": "2023-08-20T00:00:00Z",
-    ...         "s2:processing_baseline": "05.09",
-    ...         "proj:epsg": 3035,
-    ...     },
-    ...     "assets": {"nir": {"href": str(path.resolve())}},
-    ... }
+    >>> item = example_item("nir", 2000)
     >>> made = oxr.composite_items([item], box, ["nir"], method="median", dilation=None)
     >>> made["observations"][0, :2].values.tolist()
     [1, 1]

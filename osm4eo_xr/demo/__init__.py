@@ -4,7 +4,13 @@ Sentinel-2 L1C of Havelland, Germany, 2017-02-16: 15 km x 8 km, winter, partly c
 were made by ``make_demo_data.py`` beside this module; ``ATTRIBUTION.md`` says whose they are.
 """
 
+from __future__ import annotations
+
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 DEMO_BANDS = ("B02", "B03", "B04", "B05", "B06", "B07", "B08", "B8A", "B11", "B12")
 """The method's ten bands, in the order of a scene."""
@@ -31,3 +37,49 @@ def demo_osm_path() -> Path:
 def attribution() -> str:
     """Return the attribution that goes with the data and everything made from it."""
     return (_HERE / "ATTRIBUTION.md").read_text(encoding="utf-8")
+
+
+def example_class_map() -> xr.DataArray:
+    """Return a class map (y, x) of one square kilometer, uint8: 90 % forest, 10 % water.
+
+    EPSG:3035, 10 m pixels; for examples in docstrings.
+    """
+    import numpy as np
+
+    from osm4eo_xr.geometry.grid import georeference, target_geobox
+
+    classes = np.repeat(np.array([8, 12], np.uint8), [90, 10])[None].repeat(100, axis=0)
+    return georeference(classes, target_geobox((4400000, 2700000, 4401000, 2701000)))
+
+
+def example_item(asset: str, value: int) -> dict[str, Any]:
+    """Return a STAC item, as a search gives it, whose one asset is a file of one value.
+
+    The file is written into the working directory: uint16, 200 x 200 pixels of 10 m on EPSG:3035
+    from 4320000, 3210000 on, of processing baseline 05.09; for examples in docstrings.
+
+    Parameters
+    ----------
+    asset : str
+        Its key, for example "nir".
+    value : int
+        Its digital number.
+    """
+    import numpy as np
+
+    from osm4eo_xr.cogs.cog import write_cog
+    from osm4eo_xr.geometry.grid import georeference, target_geobox
+
+    box = target_geobox((4320000, 3210000, 4322000, 3212000))
+    pixels = georeference(np.full((200, 200), value, dtype="uint16"), box)
+    path = write_cog(pixels, f"{asset}.tif")
+    seen = {"datetime": "2023-08-20T00:00:00Z", "s2:processing_baseline": "05.09"}
+    return {
+        "type": "Feature",
+        "id": "a",
+        "bbox": [9.9, 51.9, 10.1, 52.1],
+        "geometry": None,
+        "links": [],
+        "properties": {**seen, "proj:epsg": 3035},
+        "assets": {asset: {"href": str(path.resolve())}},
+    }

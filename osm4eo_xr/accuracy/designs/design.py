@@ -81,12 +81,9 @@ class SamplingDesign:
 
     Examples
     --------
-    >>> import numpy as np, osm4eo_xr as oxr
-    >>> from osm4eo_xr.geometry.grid import georeference
-    >>> box = oxr.target_geobox((4400000, 2700000, 4401000, 2701000))
-    >>> classes = np.repeat(np.array([8, 12], np.uint8), [90, 10])[None].repeat(100, axis=0)
-    >>> class_map = georeference(classes, box)
-    >>> design = oxr.design_points(class_map, n=100, seed=1)
+    >>> import osm4eo_xr as oxr
+    >>> from osm4eo_xr.demo import example_class_map
+    >>> design = oxr.design_points(example_class_map(), n=100, seed=1)
     >>> design.scheme, len(design.points), design.pixel_area
     ('stratified', 100, 100.0)
     """
@@ -168,12 +165,9 @@ def write_design(
 
     Examples
     --------
-    >>> import numpy as np, osm4eo_xr as oxr
-    >>> from osm4eo_xr.geometry.grid import georeference
-    >>> box = oxr.target_geobox((4400000, 2700000, 4401000, 2701000))
-    >>> classes = np.repeat(np.array([8, 12], np.uint8), [90, 10])[None].repeat(100, axis=0)
-    >>> class_map = georeference(classes, box)
-    >>> design = oxr.design_points(class_map, n=100, seed=1)
+    >>> import osm4eo_xr as oxr
+    >>> from osm4eo_xr.demo import example_class_map
+    >>> design = oxr.design_points(example_class_map(), n=100, seed=1)
     >>> folder = oxr.write_design(design, "design", interpreters=2)
     >>> sorted(path.name for path in folder.iterdir())
     ['collect_earth.csv', 'design.json', 'points.csv', 'points.gpkg', 'sheet_1.csv', 'sheet_2.csv']
@@ -202,12 +196,9 @@ def open_design(folder: str | Path) -> SamplingDesign:
 
     Examples
     --------
-    >>> import numpy as np, osm4eo_xr as oxr
-    >>> from osm4eo_xr.geometry.grid import georeference
-    >>> box = oxr.target_geobox((4400000, 2700000, 4401000, 2701000))
-    >>> classes = np.repeat(np.array([8, 12], np.uint8), [90, 10])[None].repeat(100, axis=0)
-    >>> class_map = georeference(classes, box)
-    >>> design = oxr.design_points(class_map, n=100, seed=1)
+    >>> import osm4eo_xr as oxr
+    >>> from osm4eo_xr.demo import example_class_map
+    >>> design = oxr.design_points(example_class_map(), n=100, seed=1)
     >>> oxr.open_design(oxr.write_design(design, "design")).describe()
     'stratified, 100 points, 2 strata, 10,000 pixels'
     """

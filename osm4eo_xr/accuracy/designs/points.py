@@ -96,11 +96,9 @@ def design_points(
 
     Examples
     --------
-    >>> import numpy as np
-    >>> from osm4eo_xr.geometry.grid import georeference, target_geobox
-    >>> classes = np.repeat(np.array([8, 12], np.uint8), [90, 10])[None].repeat(100, axis=0)
-    >>> box = target_geobox((4_400_000, 2_700_000, 4_401_000, 2_701_000))
-    >>> design = design_points(georeference(classes, box), n=200, min_per_stratum=60, seed=1)
+    >>> import osm4eo_xr as oxr
+    >>> from osm4eo_xr.demo import example_class_map
+    >>> design = oxr.design_points(example_class_map(), n=200, min_per_stratum=60, seed=1)
     >>> [(s.name, s.pixels, s.points) for s in design.strata]
     [('forest', 9000, 140), ('water', 1000, 60)]
     """
