@@ -86,6 +86,8 @@ from .samples.store import write_samples as write_samples
 from .sieving.lazy_sieve import sieve as sieve
 from .training.fit import train as train
 from .training.settings import TrainSettings as TrainSettings
+from .viewer.shown import MapView as MapView
+from .viewer.shown import explore as explore
 
 __all__ = [
     "AccuracyReport",
@@ -96,6 +98,7 @@ __all__ = [
     "InputError",
     "Legend",
     "MapComparison",
+    "MapView",
     "Model",
     "NetSettings",
     "Normalization",
@@ -122,6 +125,7 @@ __all__ = [
     "draw_samples",
     "estimate_label_noise",
     "evaluate",
+    "explore",
     "extract_layer",
     "find_country",
     "fraction",

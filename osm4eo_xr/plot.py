@@ -19,7 +19,7 @@ from osm4eo_xr.geometry.grid import geobox_of
 from osm4eo_xr.legend import NO_DATA, Legend, default_legend
 
 if TYPE_CHECKING:
-    from jaxtyping import Float32, Num, UInt8
+    from jaxtyping import Float, Float32, Num, UInt8
 
 _TRUE_COLOR = ("red", "green", "blue")
 _DARK = 0.5  # share of a row above which a cell's number is written in white
@@ -73,7 +73,7 @@ def quicklook(
     """
     legend = legend or default_legend()
     panels = [("Sentinel-2", scene), ("OpenStreetMap", labels), ("Land use", class_map)]
-    panels = [(name, _thin(raster, pixels)) for name, raster in panels if raster is not None]
+    panels = [(name, thinned(raster, pixels)) for name, raster in panels if raster is not None]
     height, width = panels[0][1].shape[-2:]
     across = 4.2
     size = (across * len(panels) + 3.0, max(across * height / width, 2.8) + 0.9)
@@ -103,7 +103,7 @@ def class_figure(
 
     A map with a longer edge than ``pixels`` is thinned before it is computed.
     """
-    legend, class_map = legend or default_legend(), _thin(class_map, pixels)
+    legend, class_map = legend or default_legend(), thinned(class_map, pixels)
     height, width = class_map.shape
     across = min(9.0, 7.0 * width / height)
     figure = _figure((across + 3.0, max(across * height / width, 2.8) + 0.6))
@@ -137,7 +137,7 @@ def label_figure(
     pixels : int
         Longest edge of the picture; larger rasters are thinned before they are computed.
     """
-    legend, thin = legend or default_legend(), _thin(labels, pixels)
+    legend, thin = legend or default_legend(), thinned(labels, pixels)
     height, width = thin.shape
     tall = min(8.0, max(4.4, 7.0 * height / width))
     across = min(9.0, max(2.6, tall * width / height))
@@ -163,12 +163,22 @@ def label_figure(
 
 def true_color(scene: xr.DataArray) -> UInt8[np.ndarray, "y x 3"]:
     """Return red, green, blue, stretched from percentile 0.2 to 98; no data is white."""
+    return _stretch(np.moveaxis(color_bands(scene).values.astype(np.float32), 0, -1))
+
+
+def color_bands(scene: xr.DataArray) -> xr.DataArray:
+    """Return red, green and blue of a scene, in this order.
+
+    Raises
+    ------
+    InputError
+        If it lacks one of them.
+    """
     have = [str(v) for v in np.atleast_1d(scene.coords["band"].values)]
     missing = [b for b in _TRUE_COLOR if b not in have]
     if missing:
         raise InputError(f"no band {missing[0]!r} to draw; the scene has {', '.join(have)}")
-    image = np.moveaxis(scene.sel(band=list(_TRUE_COLOR)).values.astype(np.float32), 0, -1)
-    return _stretch(image)
+    return scene.sel(band=list(_TRUE_COLOR))
 
 
 def _stretch(image: Float32[np.ndarray, "y x 3"]) -> UInt8[np.ndarray, "y x 3"]:
@@ -177,13 +187,27 @@ def _stretch(image: Float32[np.ndarray, "y x 3"]) -> UInt8[np.ndarray, "y x 3"]:
     Dark tones are lifted: winter forest would be as black as no data is in other pictures.
     """
     valid = np.isfinite(image).all(axis=-1)
-    if not valid.any():
-        return np.full(image.shape, 255, np.uint8)
-    low, high = np.percentile(image[valid], (0.2, 98), axis=0)
-    scaled = np.clip((image - low) / np.maximum(high - low, 1e-6), 0, 1)
     shown = np.full(image.shape, 255, np.uint8)
-    shown[valid] = scaled[valid] ** _LIFT * 255
+    if valid.any():
+        shown[valid] = toned(image[valid], *tone_limits(image[valid])) * 255
     return shown
+
+
+def tone_limits(
+    colors: Float32[np.ndarray, "pixel 3"],
+) -> tuple[Float[np.ndarray, "3"], Float[np.ndarray, "3"]]:
+    """Return what is drawn black and what is drawn brightest of each band: 0.2 and 98 per cent."""
+    low, high = np.percentile(colors, (0.2, 98), axis=0)
+    return low, high
+
+
+def toned(
+    colors: Float32[np.ndarray, "pixel 3"],
+    low: Float[np.ndarray, "3"],
+    high: Float[np.ndarray, "3"],
+) -> Float[np.ndarray, "pixel 3"]:
+    """Return tones 0-1 of reflectances between two limits."""
+    return np.clip((colors - low) / np.maximum(high - low, 1e-6), 0, 1) ** _LIFT
 
 
 def draw_legend(axis: Axes, legend: Legend | None = None) -> None:
@@ -299,7 +323,7 @@ def _figure(size: tuple[float, float]) -> Figure:
     return figure
 
 
-def _thin(raster: xr.DataArray, pixels: int) -> xr.DataArray:
+def thinned(raster: xr.DataArray, pixels: int) -> xr.DataArray:
     """Take every n-th pixel, so that a country is drawn without computing all of it."""
     step = max(1, -(-max(raster.shape[-2:]) // pixels))
     return raster.isel(y=slice(None, None, step), x=slice(None, None, step))

@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from osm4eo_xr.cli.commands import accuracy, labels, models, places, training, warm
+from osm4eo_xr.cli.commands import accuracy, labels, models, places, training, viewing, warm
 from osm4eo_xr.cli.console import (
     print_findings,
     print_json,
@@ -128,6 +128,7 @@ for command in (
     places.search,
     places.fetch,
     warm.warm,
+    viewing.view,
     accuracy.design_points,
     accuracy.assess,
     accuracy.compare,

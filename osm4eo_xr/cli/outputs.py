@@ -43,6 +43,7 @@ DESIGN = Kind("a sampling design", marker="design.json")
 AREAS = Kind("a folder of land use", marker="_landuse.json")
 SAMPLES = Kind("a sample set", (".zarr",), marker="zarr.json")
 MODEL = Kind("a model folder", marker="model.json")
+VIEWER = Kind("a viewer", marker="viewer.json")
 RUN = Kind("a training run", marker="run.json")
 
 Asked = Sequence[tuple[Path | None, Kind]]

@@ -44,11 +44,15 @@ Kind = Literal[
     "fractions",
     "accuracy",
     "report",
+    "viewer",
 ]
 """What a piece of a run may be."""
 
 NOISE_FILE = "noise.json"
 """Where a run keeps the noise of labels that it estimated, in its folder."""
+
+VIEWER = "viewer"
+"""The folder of the page that shows a run's maps, in the run's folder."""
 
 PROBABILITIES = "_probabilities.tif"
 """How files of class probabilities end, which have a band per class."""
@@ -251,6 +255,11 @@ class CountryRun:
                 )
             return found
         return [self.out / "labels" / f"{t.id}.tif" for t in self.tiles]
+
+    @property
+    def landuse(self) -> Path:
+        """The folder of the areas that labels are made of."""
+        return self.out / "landuse"
 
     @property
     def provenance(self) -> Path:

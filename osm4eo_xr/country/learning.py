@@ -144,7 +144,7 @@ def _labels(run: CountryRun) -> list[Piece]:
     settings = run.settings.labels
     if settings is None or settings.rasters:
         return []
-    extract, areas = run.base / settings.osm, run.out / "landuse"
+    extract, areas = run.base / settings.osm, run.landuse
     ground, size = run.key_of("land use", run.hash_of(extract)), extract.stat().st_size
     work = partial(_make_landuse, run, extract, areas)
     pieces = [Piece("land use", "", ground, (areas,), work, None, 0, size, size)]

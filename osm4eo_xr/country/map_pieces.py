@@ -267,11 +267,17 @@ def _trace_provenance(run: CountryRun, opened: Opener) -> xr.DataArray:
     return provenance_of(opened(run.product("labels")), opened(run.final_map))
 
 
-def _layer(run: CountryRun, layer: LayerSettings, final: Piece, made: list[Piece]) -> list[Piece]:
-    """Return the layer's raster and, if asked for, its polygons."""
+def layer_path(run: CountryRun, layer: LayerSettings) -> Path:
+    """Return the place of a layer's raster, called after the layer or its classes."""
     classes = sorted((run.legend.find(c) for c in layer.classes), key=lambda c: c.id)
     name = check_name(layer.name or "-".join(c.slug for c in classes), "layer name")
-    path, total = run.out / f"{name}.tif", run.total()
+    return run.out / f"{name}.tif"
+
+
+def _layer(run: CountryRun, layer: LayerSettings, final: Piece, made: list[Piece]) -> list[Piece]:
+    """Return the layer's raster and, if asked for, its polygons."""
+    path, total = layer_path(run, layer), run.total()
+    name = path.stem
     key = run.key_of("layer", final.key, dataclasses.asdict(layer))
     lazy = partial(_extract, run, layer)
     work = partial(_write, run, lazy, path, run.settings.date)

@@ -19,11 +19,13 @@ from odc.geo.geobox import GeoBox
 
 from osm4eo_xr._version import __version__
 from osm4eo_xr.accuracy.report import EXPLANATION, figure_km2, report_html
+from osm4eo_xr.country.context import VIEWER
 from osm4eo_xr.country.counts import class_areas, tile_coverage
 from osm4eo_xr.country.scores import ACCURACY_FILE
 from osm4eo_xr.files import replace_text
 from osm4eo_xr.geometry.grid import georeference
 from osm4eo_xr.plot import class_figure, confusion_matrix, training_curves
+from osm4eo_xr.viewer.folder import PAGE
 
 if TYPE_CHECKING:
     from osm4eo_xr.country.context import CountryRun, Piece
@@ -170,7 +172,10 @@ def _summary(run: CountryRun, report: dict[str, Any]) -> str:
     if run.settings.known is not None:
         rule = _RULES[run.settings.known.rule]
         maps += f", provenance <code>{run.provenance.name}</code>. On labeled ground {rule}"
-    return f"<p>{count} tiles, {day}, {maps}.</p>"
+    viewer = (
+        f' <a href="{VIEWER}/{PAGE}">Look at the maps</a>.' if run.settings.products.viewer else ""
+    )
+    return f"<p>{count} tiles, {day}, {maps}.{viewer}</p>"
 
 
 def _picture(path: Path) -> xr.DataArray:

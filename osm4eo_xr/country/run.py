@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from osm4eo_xr.country.context import CountryRun, Piece
+from osm4eo_xr.country.context import VIEWER, CountryRun, Piece, Progress
 from osm4eo_xr.country.learning import check_scenes, learning_pieces, scene_pieces
 from osm4eo_xr.country.ledger import Ledger, only_run
 from osm4eo_xr.country.map_pieces import map_pieces
@@ -156,7 +156,9 @@ def run_country(
                 _make(piece, ledger, watch)
             rest = pieces.rest()
             _make_all(pieces.todo(rest), ledger, watch)
-        _report(run, [*pieces.first, *rest], ledger, watch)
+        told = _report(run, [*pieces.first, *rest], ledger, watch)
+        if run.settings.products.viewer:
+            _show(run, told, ledger, watch)
     return run.out
 
 
@@ -234,8 +236,8 @@ def _make(piece: Piece, ledger: Ledger, watch: Watch | None) -> None:
         watch(piece.name, 1, 1)
 
 
-def _report(run: CountryRun, pieces: list[Piece], ledger: Ledger, watch: Watch | None) -> None:
-    """Write the report if it is not the one of these pieces."""
+def _report(run: CountryRun, pieces: list[Piece], ledger: Ledger, watch: Watch | None) -> str:
+    """Write the report if it is not the one of these pieces; return its key."""
     from osm4eo_xr.country.report import write_report
 
     key = run.key_of("report", [p.key for p in pieces], run.settings.name, ledger.inputs())
@@ -246,6 +248,20 @@ def _report(run: CountryRun, pieces: list[Piece], ledger: Ledger, watch: Watch |
 
     if not ledger.is_whole("report", key):
         _make(Piece("report", "", key, files, make), ledger, watch)
+    return key
+
+
+def _show(run: CountryRun, told: str, ledger: Ledger, watch: Watch | None) -> None:
+    """Write the viewer if it is not the one of this report."""
+    from osm4eo_xr.country.viewing import write_run_viewer
+
+    key, folder = run.key_of("viewer", told), run.out / VIEWER
+
+    def make(progress: Progress | None) -> None:
+        write_run_viewer(run, folder, progress=progress)
+
+    if not ledger.is_whole("viewer", key):
+        _make(Piece("viewer", "", key, (folder,), make), ledger, watch)
 
 
 def _compile_ahead(run: CountryRun, maps: list[Piece]) -> None:

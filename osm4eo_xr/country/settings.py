@@ -282,9 +282,12 @@ class Products:
         the original system did: ``DE_10m_3035_classified.tif``, ``…_classified_sieved.tif`` and
         ``…_label.tif``, after the boundary's country, pixel size and EPSG code. Maps that hold
         known ground (``[known]``) are ``…_osmlanduse`` there, not ``…_classified``.
+    viewer : bool
+        Also write ``viewer/``, a page that shows the maps in a browser; the report links to it.
     """
 
     names: Literal["plain", "original"] = "plain"
+    viewer: bool = False
 
 
 @dataclass(frozen=True)

@@ -36,7 +36,7 @@ PROVENANCE = ("openstreetmap", "prediction", "overruled")
 KNOWN = 1
 """Value of a provenance where the map shows what OpenStreetMap knows."""
 
-_COLORS = {
+COLORS = {
     "equal": "#1a9850",
     "different": "#d73027",
     "predicted_only": "#bdbdbd",
@@ -45,6 +45,7 @@ _COLORS = {
     "prediction": "#bdbdbd",
     "overruled": "#d6604d",
 }
+"""Colors of these meanings."""
 
 
 def agreement(labels: xr.DataArray, class_map: xr.DataArray) -> xr.DataArray:
@@ -291,7 +292,7 @@ def _attrs(meanings: tuple[str, ...]) -> dict[str, Any]:
     return {
         "flag_values": list(range(1, len(meanings) + 1)),
         "flag_meanings": " ".join(meanings),
-        "flag_colors": " ".join(_COLORS[m] for m in meanings),
+        "flag_colors": " ".join(COLORS[m] for m in meanings),
         "legend": "",
         "nodata": NO_DATA,
     }

@@ -114,6 +114,27 @@ def open_probabilities(path: PathLike, *, chunks: int = 2048) -> xr.DataArray:
     )
 
 
+def open_bands(path: PathLike, *, chunks: int = 2048) -> xr.DataArray:
+    """Open all bands of a raster, whatever they are, as (band, y, x); else as ``open_raster``.
+
+    ``band`` holds the descriptions of the bands, or their numbers from 1. A single band is (y, x).
+    """
+    where = str(path)
+    bands = [band for band in describe_bands(where) if not band.alpha]
+    if len(bands) == 1:
+        return open_raster(path, chunks=chunks)
+    nodata = _nodata_of(bands, 0)
+    names = ["".join(band.labels[:1]) or str(k) for k, band in enumerate(bands, start=1)]
+    return georeference(
+        _lazy(bands, nodata, chunks),
+        bands[0].geobox,
+        dims=("band", "y", "x"),
+        coords={"band": names},
+        attrs=_attrs(bands, nodata),
+        name=Path(where).stem,
+    )
+
+
 def _nodata_of(bands: list[RasterBand], default: int) -> float:
     """Return what pixels without data hold: NaN, or a stated value, or what is usual."""
     if np.dtype(bands[0].dtype).kind == "f":

@@ -1,6 +1,7 @@
 """A country run that keeps known ground: map, provenance, sieve, polygons, report."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,14 @@ import xarray as xr
 
 from osm4eo_xr.country.run import plan_country, run_country
 from osm4eo_xr.country.settings_file import read_country
+from osm4eo_xr.country.viewing import open_run, write_run_viewer
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.geometry.vectors import read_vector
 from osm4eo_xr.legend import default_legend
 from osm4eo_xr.maps.country_mosaic import mosaic
 from osm4eo_xr.maps.known_ground import merge_known
 from osm4eo_xr.maps.known_rules import noise_table
+from osm4eo_xr.osm.landuse import read_landuse
 from osm4eo_xr.rasters.open import open_probabilities, open_raster
 from osm4eo_xr.sieving.lazy_sieve import sieve
 from tests.cases.country_case import LEARN, MODEL, make_country, tiny_model
@@ -33,6 +36,9 @@ noise = { forest = { forest = 0.8, pastures = 0.2 }, urban = { urban = 0.6, indu
 
 [accuracy]
 points = "points.geojson"
+
+[products]
+viewer = true
 """
 
 
@@ -109,6 +115,29 @@ def test_report_and_polygons_say_what_is_known(country: Path) -> None:
     polygons, water = gpd.read_file(out / "water_polygons.gpkg"), read(country, "water").to_numpy()
     pixels = (polygons["area"] / 100 * polygons["known_share"]).sum()
     assert pixels == pytest.approx(((water == 12) & (origin == 1)).sum(), abs=0.01)
+
+
+def test_viewer_shows_what_the_run_made(country: Path) -> None:
+    out = country.parent / "result"
+    assert 'href="viewer/index.html"' in (out / "report.html").read_text()
+    text = (out / "viewer" / "about.js").read_text()
+    about = json.loads(text[text.index("{") : text.rindex("}") + 1])
+    report = json.loads((out / "report.json").read_text())
+    names = ["confidence", "provenance", "layer-water", "labels", "map", "scene"]
+    assert [overlay["name"] for overlay in about["overlays"]] == names
+    areas = {e["value"]: e["figures"] for e in about["overlays"][4]["entries"]}
+    assert areas == {a["id"]: f"{a['km2']:,.2f}" for a in report["areas"]}
+    told = "".join(p.read_text() for p in (out / "viewer" / "tiles" / "objects").rglob("*.js"))
+    areas = read_landuse(out / "landuse")
+    named = set(map(int, re.findall(r'\[\\"(?:way|relation)\\", (\d+)', told)))
+    assert 10 < len(named) <= len(areas)
+    assert named <= set(areas["osm_id"])
+    made = (out / "viewer" / "about.js").stat().st_mtime_ns
+    for result in (country, out):
+        write_run_viewer(open_run(result), out / "viewer")
+    assert (out / "viewer" / "about.js").stat().st_mtime_ns == made
+    with pytest.raises(InputError, match="no report of a run"):
+        open_run(country.parent)
 
 
 def test_another_rule_classifies_nothing_again(country: Path) -> None:
