@@ -75,7 +75,10 @@ from .places.countries import find_country as find_country
 from .places.mgrs import mgrs_geobox as mgrs_geobox
 from .places.outlines import country_boundary as country_boundary
 from .places.tilings import country_tiles as country_tiles
-from .plot import quicklook as quicklook
+from .plot.charts import plot_confusion as plot_confusion
+from .plot.charts import plot_training as plot_training
+from .plot.maps import plot_classes as plot_classes
+from .plot.maps import quicklook as quicklook
 from .rasters.open import open_probabilities as open_probabilities
 from .rasters.open import open_raster as open_raster
 from .samples.draw import draw_samples as draw_samples
@@ -153,6 +156,9 @@ __all__ = [
     "open_scene",
     "patch_samples",
     "plan_country",
+    "plot_classes",
+    "plot_confusion",
+    "plot_training",
     "provenance_of",
     "quicklook",
     "random_forest_report",

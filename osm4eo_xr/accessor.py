@@ -59,7 +59,7 @@ class RasterAccessor:
 
         Rasters with a longer edge than ``pixels`` are thinned before they are computed.
         """
-        from osm4eo_xr.plot import class_figure, quicklook
+        from osm4eo_xr.plot.maps import plot_classes, quicklook
 
-        draw = quicklook if "band" in self._raster.dims else class_figure
+        draw = quicklook if "band" in self._raster.dims else plot_classes
         return draw(self._raster, legend=legend, title=title, pixels=pixels)

@@ -5,12 +5,16 @@ import dask.array as da
 import numpy as np
 import pytest
 import xarray as xr
+from matplotlib.text import Annotation, Text
+from odc.geo.geobox import GeoBox
 from PIL import Image
 
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.geometry.grid import georeference, target_geobox
 from osm4eo_xr.legend import default_legend
-from osm4eo_xr.plot import confusion_matrix, quicklook, training_curves, true_color
+from osm4eo_xr.plot.charts import plot_confusion, plot_training
+from osm4eo_xr.plot.maps import plot_classes, quicklook
+from osm4eo_xr.plot.tones import true_color
 
 BOX = target_geobox((4_320_000, 3_210_000, 4_323_000, 3_212_000))
 
@@ -84,16 +88,58 @@ def test_scene_without_red_is_refused() -> None:
 
 
 def test_confusion_matrix_writes_its_counts() -> None:
-    axis = confusion_matrix(np.array([[5, 0], [123_456, 7]]), ["urban", "water"]).axes[0]
+    axis = plot_confusion(np.array([[5, 0], [123_456, 7]]), ["urban", "water"]).axes[0]
     assert {t.get_text() for t in axis.texts} == {"5", "123k", "7"}
     with pytest.raises(InputError, match="does not fit 3"):
-        confusion_matrix(np.ones((2, 2)), ["a", "b", "c"])
+        plot_confusion(np.ones((2, 2)), ["a", "b", "c"])
 
 
 def test_training_curves_part_losses_from_scores() -> None:
     history = {"loss": [1.0, 0.5], "validation_loss": [1.1, 0.7], "validation_accuracy": [0.6, 0.8]}
-    figure = training_curves(history)
+    figure = plot_training(history)
     assert [len(a.lines) for a in figure.axes] == [2, 1]
     np.testing.assert_array_equal(figure.axes[1].lines[0].get_xydata(), [[1, 0.6], [2, 0.8]])
-    with pytest.raises(InputError, match="empty training history"):
-        training_curves({})
+    rows = [{"epoch": 1, "loss": 1.0}, {"epoch": 2, "loss": None}, {"epoch": 3, "loss": 0.5}]
+    np.testing.assert_array_equal(
+        plot_training(rows).axes[0].lines[0].get_ydata(), [1, np.nan, 0.5]
+    )
+    for empty in ({}, [], [{"epoch": 1}], {"loss": ["low"]}):
+        with pytest.raises(InputError, match="empty training history"):
+            plot_training(empty)
+
+
+def texts(axis: Any) -> list[str]:
+    return [t.get_text() for t in axis.findobj(Text) if t.get_text()]
+
+
+def test_ticks_of_small_maps_are_told_apart() -> None:
+    axis = plot_classes(classes()[:60, :60]).axes[0]  # 600 m
+    axis.figure.canvas.draw()
+    for part in (axis.xaxis, axis.yaxis):
+        shown = [t.get_text() for t in part.get_ticklabels()]
+        assert len(shown) >= 2
+        assert len(set(shown)) == len(shown)
+    assert [float(t.get_text()) for t in axis.xaxis.get_ticklabels()] == pytest.approx(
+        [v / 1000 for v in axis.get_xticks()]
+    )
+
+
+def test_scale_bar_is_as_long_as_it_says_and_north_is_up() -> None:
+    axis = plot_classes(classes()).axes[0]  # 3 km across
+    bar = next(line for line in axis.lines if line.get_color() == "black")
+    left, right = bar.get_xdata()  # of the axis
+    assert "500 m" in texts(axis)
+    assert (right - left) * 3000 == pytest.approx(500, rel=0.01)
+    tail, head = (t for t in axis.texts if isinstance(t, Annotation))
+    east, north = np.subtract(head.get_position(), tail.get_position())
+    # EPSG:3035 at 10° E, its central meridian
+    assert abs(np.degrees(np.arctan2(east, north))) < 0.1
+
+
+def test_graticule_of_a_map_in_degrees_lies_on_its_ticks() -> None:
+    box = GeoBox.from_bbox((12.6, 52.4, 12.7, 52.5), crs="EPSG:4326", shape=(50, 50))
+    axis = plot_classes(georeference(np.ones((50, 50), np.uint8), box)).axes[0]
+    told = texts(axis)
+    assert "12°40'E" in told
+    assert "52°30'N" in told
+    assert axis.get_xlabel() == "longitude / °"

@@ -24,7 +24,8 @@ from osm4eo_xr.country.counts import class_areas, tile_coverage
 from osm4eo_xr.country.scores import ACCURACY_FILE
 from osm4eo_xr.files import replace_text
 from osm4eo_xr.geometry.grid import georeference
-from osm4eo_xr.plot import class_figure, confusion_matrix, training_curves
+from osm4eo_xr.plot.charts import plot_confusion, plot_training, training_series
+from osm4eo_xr.plot.maps import plot_classes
 from osm4eo_xr.viewer.folder import PAGE
 
 if TYPE_CHECKING:
@@ -141,7 +142,7 @@ def _page(run: CountryRun, report: dict[str, Any]) -> str:
     parts = [
         f"<h1>{name}: land use at 10 m</h1>",
         _summary(run, report),
-        _image(class_figure(_picture(run.final_map), legend=run.legend), "The map"),
+        _image(plot_classes(_picture(run.final_map), legend=run.legend), "The map"),
         "<h2>Areas</h2>",
         f"<p>{html.escape(_areas_note(report['areas']))}</p>",
         _areas(run, report["areas"]),
@@ -272,7 +273,7 @@ def _score(name: str, report: dict[str, Any]) -> list[str]:
         f"<p>{html.escape(report['caution'])}</p>",
         _table(("score", ""), listed),
         f"<table><tr>{head}</tr>{rows}</table>",
-        _image(confusion_matrix(counts, [c["slug"] for c in known]), f"Confusion on {name}"),
+        _image(plot_confusion(counts, [c["slug"] for c in known]), f"Confusion on {name}"),
     ]
 
 
@@ -283,28 +284,13 @@ def _percent(value: float | None) -> str:
 def _learning(training: dict[str, Any]) -> list[str]:
     """Show curves and record as far as the model has them."""
     parts: list[str] = []
-    curves = _curves(training.get("history"))
+    curves = training_series(training.get("history"))
     if curves:
-        parts.append(_image(training_curves(curves), "Training curves"))
+        parts.append(_image(plot_training(curves), "Training curves"))
     record = {k: v for k, v in _flat(training) if isinstance(v, int | float | str)}
     if record:
         parts.append(_folded("Record of the training", _table(("", ""), record.items())))
     return parts or ["<p>The model says nothing about its training.</p>"]
-
-
-def _curves(history: Any) -> dict[str, list[float]]:
-    """Return series of numbers, from columns or from one record per epoch."""
-    if isinstance(history, list) and history and isinstance(history[0], dict):
-        names = dict.fromkeys(k for row in history for k in row)
-        history = {k: [row.get(k) for row in history] for k in names}
-    if not isinstance(history, dict):
-        return {}
-    numeric = {
-        k: [np.nan if v is None else float(v) for v in values]
-        for k, values in history.items()
-        if isinstance(values, list) and all(isinstance(v, int | float | None) for v in values)
-    }
-    return {k: v for k, v in numeric.items() if v and k not in ("epoch", "step")}
 
 
 def _flat(tree: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:

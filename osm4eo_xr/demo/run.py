@@ -32,7 +32,7 @@ from osm4eo_xr.maps.country_mosaic import mosaic
 from osm4eo_xr.maps.layers import extract_layer
 from osm4eo_xr.models.model import Model, load_model, save_model
 from osm4eo_xr.osm.landuse import read_landuse
-from osm4eo_xr.plot import quicklook
+from osm4eo_xr.plot.maps import quicklook
 from osm4eo_xr.process.background import do_ahead
 from osm4eo_xr.progress import ERR, OUT, progress_bar
 from osm4eo_xr.rasters.open import open_raster

@@ -104,11 +104,11 @@ class RunFolder:
 
     def draw_curves(self, history: Sequence[Mapping[str, Any]]) -> None:
         """Draw losses and accuracies over the epochs."""
-        from osm4eo_xr.plot import training_curves
+        from osm4eo_xr.plot.charts import plot_training
 
         names = ("loss", "validation_loss", "accuracy", "validation_accuracy")
         curves = {name: [row.get(name, np.nan) for row in history] for name in names}
-        figure = training_curves(curves, title=self.path.stem)
+        figure = plot_training(curves, title=self.path.stem)
         with replaced(self.path / "curves.png") as part:
             figure.savefig(part)
 

@@ -17,7 +17,7 @@ from osm4eo_xr.cogs.cog import write_cog
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.geometry.grid import geobox_of
 from osm4eo_xr.legend import NO_DATA, PROBABILITY_NO_DATA, PROBABILITY_SCALE, Legend
-from osm4eo_xr.plot import color_bands, tone_limits, toned
+from osm4eo_xr.plot.tones import color_bands, tone_limits, toned
 from osm4eo_xr.rasters.open import open_bands
 from osm4eo_xr.viewer.web_mercator import Cells, bounds_in_degrees, cells_over
 

@@ -13,7 +13,7 @@ from osm4eo_xr.files import replace_text, scratch_folder
 from osm4eo_xr.geometry.grid import geobox_of
 from osm4eo_xr.legend import Legend, default_legend
 from osm4eo_xr.maps.known_ground import COLORS, PROVENANCE
-from osm4eo_xr.plot import thinned
+from osm4eo_xr.plot.maps import thinned
 from osm4eo_xr.progress import with_bars
 from osm4eo_xr.viewer.folder import one_page, write_viewer
 from osm4eo_xr.viewer.overlays import (
@@ -42,6 +42,12 @@ class MapView:
     ----------
     page : str
         HTML that holds everything and asks no server.
+
+    Examples
+    --------
+    >>> import osm4eo_xr as oxr
+    >>> oxr.MapView("<!doctype html><title>A map</title>").save("map.html").name
+    'map.html'
     """
 
     page: str

@@ -18,7 +18,7 @@ from osm4eo_xr.labels.rasterize import count_claims, rasterize_labels
 from osm4eo_xr.labels.report import label_report, save_report
 from osm4eo_xr.maps.known_ground import agreement, merge_known
 from osm4eo_xr.osm.landuse import read_landuse, write_landuse
-from osm4eo_xr.plot import label_figure
+from osm4eo_xr.plot.maps import label_figure
 
 PLACE = (4_492_000.0, 3_265_000.0, 4_494_300.0, 3_266_700.0)
 KNOWN = np.array([[8, 8, 8], [0, 0, 0]], np.uint8)

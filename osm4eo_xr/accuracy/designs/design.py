@@ -238,7 +238,7 @@ def _write_chips(design: SamplingDesign, scene: xr.DataArray, folder: Path, exte
     from matplotlib.image import imsave
 
     from osm4eo_xr.geometry.grid import geobox_of
-    from osm4eo_xr.plot import true_color
+    from osm4eo_xr.plot.tones import true_color
 
     folder.mkdir()
     geobox = geobox_of(scene)

@@ -158,11 +158,11 @@ class CrossValidation:
 
     def draw_distances(self, path: str | Path) -> Path:
         """Draw the shares of samples and of the map's pixels within each distance, as a picture."""
-        from osm4eo_xr.plot import distance_curves
+        from osm4eo_xr.plot.charts import plot_distances
 
         path = Path(path)
         with replaced(path) as part:
-            figure = distance_curves(self.distances, title=f"Nearest samples, {self._scheme()}")
+            figure = plot_distances(self.distances, title=f"Nearest samples, {self._scheme()}")
             figure.savefig(part, format=path.suffix[1:])
         return path
 

@@ -207,7 +207,7 @@ def _save_report(
     found: dict[str, Any], labels: Path, report: Path | None, picture: Path | None, legend: Legend
 ) -> None:
     from osm4eo_xr.labels.report import save_report
-    from osm4eo_xr.plot import label_figure
+    from osm4eo_xr.plot.maps import label_figure
     from osm4eo_xr.rasters.open import open_raster
 
     if report is not None:

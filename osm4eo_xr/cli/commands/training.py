@@ -164,7 +164,7 @@ def crossvalidate(
 def _score(model: Model, samples: xr.Dataset, folder: Path) -> None:
     """Score a model on the samples that were held out, as table, JSON and picture."""
     from osm4eo_xr.accuracy.held_out import evaluate
-    from osm4eo_xr.plot import confusion_matrix
+    from osm4eo_xr.plot.charts import plot_confusion
     from osm4eo_xr.samples.spatial_split import SPLITS
 
     if not (samples["split"] == SPLITS.index("test")).any():
@@ -175,4 +175,4 @@ def _score(model: Model, samples: xr.Dataset, folder: Path) -> None:
     OUT.print(report)
     report.save(folder / "test.json")
     names = [c.slug for c in report.legend.classes]
-    confusion_matrix(report.counts, names, title="test").savefig(folder / "confusion.png")
+    plot_confusion(report.counts, names, title="test").savefig(folder / "confusion.png")

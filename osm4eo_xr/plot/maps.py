@@ -1,0 +1,205 @@
+"""Maps as pictures: scene, labels and map side by side, one class map, labels with their shares."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.colors import BoundaryNorm, ListedColormap
+from matplotlib.figure import Figure
+from odc.geo.geobox import GeoBox
+
+from osm4eo_xr.geometry.grid import geobox_of
+from osm4eo_xr.legend import NO_DATA, Legend, default_legend
+from osm4eo_xr.plot.figures import draw_legend, new_figure, wrapped
+from osm4eo_xr.plot.map_frame import frame_map
+from osm4eo_xr.plot.tones import true_color
+
+if TYPE_CHECKING:
+    from jaxtyping import UInt8
+
+
+def quicklook(
+    scene: xr.DataArray,
+    labels: xr.DataArray | None = None,
+    class_map: xr.DataArray | None = None,
+    *,
+    legend: Legend | None = None,
+    title: str = "",
+    pixels: int = 900,
+) -> Figure:
+    """Draw scene, labels, class map and legend side by side, each with a frame as ``plot_classes``.
+
+    Parameters
+    ----------
+    scene : DataArray (band, y, x), float32 reflectance
+        Drawn in true color; NaN = no data.
+    labels, class_map : DataArray (y, x), uint8, optional
+        0 = no data, drawn white.
+    legend : Legend, optional
+        By default the twelve classes of OSMlanduse.
+    title : str
+        Heading of the figure.
+    pixels : int
+        Longest edge of each picture; larger rasters are thinned before they are computed.
+
+    Returns
+    -------
+    Figure
+        Save it with ``figure.savefig(path)``; it needs no display.
+
+    Raises
+    ------
+    InputError
+        If the scene lacks the bands red, green and blue.
+
+    Examples
+    --------
+    >>> import numpy as np, osm4eo_xr as oxr
+    >>> from osm4eo_xr.geometry.grid import georeference
+    >>> box = oxr.target_geobox((4321000, 3210000, 4321500, 3210300))
+    >>> names = {"band": ["red", "green", "blue"]}
+    >>> pixels = np.full((3, 30, 50), 0.1, dtype="float32")
+    >>> scene = georeference(pixels, box, dims=("band", "y", "x"), coords=names)
+    >>> oxr.quicklook(scene, title="gray").savefig("scene.png")
+    """
+    legend = legend or default_legend()
+    panels = [("Sentinel-2", scene), ("OpenStreetMap", labels), ("Land use", class_map)]
+    panels = [(name, thinned(raster, pixels)) for name, raster in panels if raster is not None]
+    height, width = panels[0][1].shape[-2:]
+    across = 4.2
+    size = (across * len(panels) + 3.0, max(across * height / width, 2.8) + 0.9)
+    figure = new_figure(size)
+    axes: Any = figure.subplots(1, len(panels) + 1, width_ratios=[across] * len(panels) + [2.6])
+    for k, (name, raster) in enumerate(panels):
+        axis = axes[k]
+        geobox = geobox_of(raster)
+        if raster.ndim > 2:  # noqa: PLR2004
+            _show(axis, true_color(raster), geobox)
+        else:
+            _show_classes(axis, raster.values, geobox, legend)
+        axis.set_title(name)
+    draw_legend(axes[-1], legend)
+    figure.suptitle(title)
+    return figure
+
+
+def plot_classes(
+    class_map: xr.DataArray,
+    *,
+    legend: Legend | None = None,
+    title: str = "",
+    pixels: int = 1400,
+) -> Figure:
+    """Draw one class map with its legend, coordinates, graticule, scale bar and north arrow.
+
+    Parameters
+    ----------
+    class_map : DataArray (y, x), uint8
+        Class ids; 0 = no data, drawn white.
+    legend : Legend, optional
+        By default the twelve classes of OSMlanduse.
+    title : str
+        Heading.
+    pixels : int
+        Longest edge of the picture; a larger map is thinned before it is computed.
+
+    Returns
+    -------
+    Figure
+        Save it with ``figure.savefig(path)``; it needs no display.
+
+    Raises
+    ------
+    InputError
+        If the map has no CRS or no regular grid.
+
+    Examples
+    --------
+    >>> import numpy as np, osm4eo_xr as oxr
+    >>> from osm4eo_xr.geometry.grid import georeference
+    >>> box = oxr.target_geobox((4321000, 3210000, 4321500, 3210300))
+    >>> class_map = georeference(np.full((30, 50), 12, dtype="uint8"), box)
+    >>> oxr.plot_classes(class_map, title="A lake").savefig("lake.png")
+    """
+    legend, class_map = legend or default_legend(), thinned(class_map, pixels)
+    height, width = class_map.shape
+    across = min(9.0, 7.0 * width / height)
+    figure = new_figure((across + 3.0, max(across * height / width, 2.8) + 0.6))
+    axes: Any = figure.subplots(1, 2, width_ratios=[across, 2.6])
+    _show_classes(axes[0], class_map.to_numpy(), geobox_of(class_map), legend)
+    axes[0].set_title(title)
+    draw_legend(axes[1], legend)
+    return figure
+
+
+def label_figure(
+    labels: xr.DataArray,
+    report: Mapping[str, Any],
+    *,
+    legend: Legend | None = None,
+    title: str = "",
+    pixels: int = 1400,
+) -> Figure:
+    """Draw labels in the legend's colors beside the share of the area that each class has.
+
+    Parameters
+    ----------
+    labels : DataArray (y, x), uint8
+        0 = unlabeled, drawn white.
+    report : mapping
+        From ``label_report``.
+    legend : Legend, optional
+        By default the twelve classes of OSMlanduse.
+    title : str
+        Heading.
+    pixels : int
+        Longest edge of the picture; larger rasters are thinned before they are computed.
+    """
+    legend, thin = legend or default_legend(), thinned(labels, pixels)
+    height, width = thin.shape
+    tall = min(8.0, max(4.4, 7.0 * height / width))
+    across = min(9.0, max(2.6, tall * width / height))
+    figure = new_figure((across + 5.4, tall + 0.7))
+    left, right = figure.subplots(1, 2, width_ratios=[across, 4.6])
+    _show_classes(left, thin.to_numpy(), geobox_of(thin), legend)
+    shares = [100 * c["share"] for c in report["classes"]]
+    colors = [c.hex_color for c in legend.classes]
+    rows = range(len(shares))
+    right.barh(rows, shares, color=colors, edgecolor="0.4", linewidth=0.5)
+    right.set_yticks(rows, [wrapped(c.name) for c in legend.classes], fontsize=7)
+    right.invert_yaxis()
+    right.set_xlim(0, max(shares) * 1.2 + 0.1)
+    for row, share in enumerate(shares):
+        right.text(share, row, f" {share:.2f}", va="center", fontsize=7)
+    right.set_xlabel("share of the area / %", fontsize=8)
+    open_share, conflicts = 1 - report["labeled"], report["conflicts"]
+    right.set_title(f"unlabeled {open_share:.1%}, conflicts {conflicts:.1%}", fontsize=9)
+    right.spines[["top", "right"]].set_visible(False)
+    figure.suptitle(title)
+    return figure
+
+
+def thinned(raster: xr.DataArray, pixels: int) -> xr.DataArray:
+    """Take every n-th pixel, so that a country is drawn without computing all of it."""
+    step = max(1, -(-max(raster.shape[-2:]) // pixels))
+    return raster.isel(y=slice(None, None, step), x=slice(None, None, step))
+
+
+def _show_classes(
+    axis: Axes, classes: UInt8[np.ndarray, "y x"], geobox: GeoBox, legend: Legend
+) -> None:
+    edges = [*legend.ids, legend.ids[-1] + 1]
+    colors = ListedColormap([c.hex_color for c in legend.classes])
+    values = np.ma.masked_where(~np.isin(classes, legend.ids) | (classes == NO_DATA), classes)
+    _show(axis, values, geobox, cmap=colors, norm=BoundaryNorm(edges, colors.N))
+
+
+def _show(axis: Axes, image: Any, geobox: GeoBox, **style: Any) -> None:
+    """Draw a raster where it lies, with a frame."""
+    left, bottom, right, top = geobox.boundingbox
+    axis.imshow(image, extent=(left, right, bottom, top), interpolation="nearest", **style)
+    frame_map(axis, geobox)
