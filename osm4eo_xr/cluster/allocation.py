@@ -57,6 +57,16 @@ def open_allocation(name_or_yaml: str | Path = "local", **overrides: Any) -> Ite
     ------
     InputError
         If a setting is wrong, or the program does not run as three Slurm tasks or more.
+
+    Examples
+    --------
+    >>> import os, osm4eo_xr as oxr
+    >>> _ = os.environ.pop("SLURM_PROCID", None)
+    >>> with oxr.open_allocation():  # doctest: +ELLIPSIS
+    ...     pass
+    Traceback (most recent call last):
+      ...
+    osm4eo_xr.errors.InputError: 0 Slurm tasks, and ...; start it with srun -n 3 or more
     """
     site = load_site(name_or_yaml, **overrides)
     if not isinstance(site, LocalSite):

@@ -99,7 +99,16 @@ def open_cluster(name_or_yaml: str | Path | Site, **overrides: Any) -> Iterator[
 
 
 def dashboard_url(client: Client) -> str:
-    """Return the address of a cluster's dashboard, through Jupyter's proxy inside JupyterHub."""
+    """Return the address of a cluster's dashboard, through Jupyter's proxy inside JupyterHub.
+
+    Examples
+    --------
+    >>> from dask.distributed import Client
+    >>> import osm4eo_xr as oxr
+    >>> with Client(processes=False, n_workers=1, dashboard_address="127.0.0.1:0") as client:
+    ...     oxr.dashboard_url(client).partition(":")[0]
+    'http'
+    """
     return str(client.dashboard_link or "")
 
 

@@ -57,6 +57,14 @@ def import_keras(
     InputError
         If the file is not such a network; the message names the layer. If the extra ``keras`` is
         not installed.
+
+    Examples
+    --------
+    >>> import osm4eo_xr as oxr
+    >>> oxr.import_keras("osm.h5")
+    Traceback (most recent call last):
+      ...
+    osm4eo_xr.errors.InputError: no file osm.h5; give a model that Keras saved as .h5 or .hdf5
     """
     path = Path(path)
     layers, weights = _read(path)

@@ -55,6 +55,18 @@ class ChangeMap:
         Their classes.
     how : mapping
         The rule and its numbers.
+
+    Examples
+    --------
+    >>> import numpy as np, osm4eo_xr as oxr
+    >>> from osm4eo_xr.geometry.grid import georeference
+    >>> box = oxr.target_geobox((4_400_000, 2_700_000, 4_400_020, 2_700_010))
+    >>> rows = np.array([[[8, 8]], [[8, 1]]], np.uint8)
+    >>> before, after = (georeference(row, box) for row in rows)
+    >>> sure = georeference(np.ones((1, 2), np.float32), box)
+    >>> changed = oxr.detect_change(before, after, confidence=(sure, sure))
+    >>> isinstance(changed, oxr.ChangeMap), changed.happened.values.tolist()
+    (True, [[1, 2]])
     """
 
     happened: xr.DataArray

@@ -161,6 +161,14 @@ def open_product_classes(
     ------
     InputError
         If the product has no scene classification, as level 1C.
+
+    Examples
+    --------
+    >>> import osm4eo_xr as oxr
+    >>> oxr.open_product_classes("T32TQM.zarr")
+    Traceback (most recent call last):
+      ...
+    osm4eo_xr.errors.InputError: no product T32TQM.zarr; give an EOPF store (.zarr, .zarr.zip)
     """
     product = _read(path)
     if isinstance(product, EopfProduct):
@@ -197,6 +205,14 @@ def open_cloud_probability(
     ------
     InputError
         If the product has no cloud probability, as level 1C.
+
+    Examples
+    --------
+    >>> import osm4eo_xr as oxr
+    >>> oxr.open_cloud_probability("T32TQM.zarr")
+    Traceback (most recent call last):
+      ...
+    osm4eo_xr.errors.InputError: no product T32TQM.zarr; give an EOPF store (.zarr, .zarr.zip)
     """
     product = _read(path)
     if isinstance(product, EopfProduct):
