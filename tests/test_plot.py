@@ -103,7 +103,8 @@ def test_training_curves_part_losses_from_scores() -> None:
     np.testing.assert_array_equal(
         plot_training(rows).axes[0].lines[0].get_ydata(), [1, np.nan, 0.5]
     )
-    for empty in ({}, [], [{"epoch": 1}], {"loss": ["low"]}):
+    nothing: list[Any] = [{}, [], [{"epoch": 1}], {"loss": ["low"]}]
+    for empty in nothing:
         with pytest.raises(InputError, match="empty training history"):
             plot_training(empty)
 
@@ -127,7 +128,7 @@ def test_ticks_of_small_maps_are_told_apart() -> None:
 def test_scale_bar_is_as_long_as_it_says_and_north_is_up() -> None:
     axis = plot_classes(classes()).axes[0]  # 3 km across
     bar = next(line for line in axis.lines if line.get_color() == "black")
-    left, right = bar.get_xdata()  # of the axis
+    left, right = np.asarray(bar.get_xdata())  # of the axis
     assert "500 m" in texts(axis)
     assert (right - left) * 3000 == pytest.approx(500, rel=0.01)
     tail, head = (t for t in axis.texts if isinstance(t, Annotation))

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from osm4eo_xr.country.context import VIEWER, CountryRun, Piece, Progress
+from osm4eo_xr.country.context import VIEWER, CountryRun, Piece
 from osm4eo_xr.country.learning import check_scenes, learning_pieces, scene_pieces
 from osm4eo_xr.country.ledger import Ledger, only_run
 from osm4eo_xr.country.map_pieces import map_pieces
@@ -19,7 +19,7 @@ from osm4eo_xr.country.scores import accuracy_pieces, noise_pieces
 from osm4eo_xr.country.settings_file import read_country
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.process.background import do_ahead
-from osm4eo_xr.progress import Watch, with_bars
+from osm4eo_xr.progress import Progress, Watch, with_bars
 
 __all__ = ["plan_country", "run_country"]
 

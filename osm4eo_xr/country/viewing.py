@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from osm4eo_xr._version import __version__
 from osm4eo_xr.accuracy.report import figure_km2
-from osm4eo_xr.country.context import PROBABILITIES, CountryRun, Progress
+from osm4eo_xr.country.context import PROBABILITIES, CountryRun
 from osm4eo_xr.country.ledger import Ledger, key_of
 from osm4eo_xr.country.map_pieces import layer_path
 from osm4eo_xr.country.scenes.searches import with_found_scenes
@@ -34,6 +34,8 @@ from osm4eo_xr.viewer.shown import provenance_overlay
 
 if TYPE_CHECKING:
     import xarray as xr
+
+    from osm4eo_xr.progress import Progress
 
 _REPORT = "report.json"
 

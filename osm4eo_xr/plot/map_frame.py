@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.patheffects import withStroke
+from matplotlib.patheffects import AbstractPathEffect, withStroke
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 from odc.geo.geobox import GeoBox
 from pyproj import Geod
@@ -25,7 +25,7 @@ _STEPS = (
 _FEWEST = 2  # lines that a graticule has in each direction, if its steps allow
 _LATTICE = 40  # places on a side at which longitude and latitude are worked out
 _BAR = 0.25  # of the width: the longest scale bar
-_HALO = [withStroke(linewidth=1.5, foreground="white")]
+_HALO: list[AbstractPathEffect] = [withStroke(linewidth=1.5, foreground="white")]
 
 
 def frame_map(axis: Axes, geobox: GeoBox) -> None:

@@ -6,7 +6,7 @@ import base64
 import html
 import json
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +18,7 @@ from osm4eo_xr.viewer.pyramid import Pyramid, Take
 from osm4eo_xr.viewer.web_mercator import SIDE, Cells, Place
 
 if TYPE_CHECKING:
+    from osm4eo_xr.progress import Progress
     from osm4eo_xr.viewer.objects import Objects
     from osm4eo_xr.viewer.overlays import Overlay
 
@@ -35,8 +36,6 @@ _LICENSE = "maplibre-gl.LICENSE.txt"
 _ABOUT = "about.js"
 _MARKER = "viewer.json"
 _OBJECTS = "objects"
-
-Progress = Callable[[int, int], None]
 
 
 def write_viewer(

@@ -68,7 +68,8 @@ class Objects:
             return ""
         shapes = project(areas.geometry, WEB_MERCATOR)
         numbered = ((shape, k) for k, shape in enumerate(shapes, start=1) if not shape.is_empty)
-        index = rasterize(numbered, (SIDE, SIDE), transform=box.affine, dtype="uint32")
+        index = np.zeros((SIDE, SIDE), np.uint32)
+        rasterize(numbered, out=index, transform=box.affine)
         seen, small = np.unique(index, return_inverse=True)
         if not seen.any():
             return ""

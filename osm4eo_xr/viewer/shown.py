@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,7 +28,7 @@ from osm4eo_xr.viewer.overlays import (
 if TYPE_CHECKING:
     import xarray as xr
 
-Progress = Callable[[int, int], None]
+    from osm4eo_xr.progress import Progress
 
 _HEIGHT = 560  # CSS pixels of the frame in a notebook
 

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import xarray as xr
 from rasterio.warp import transform
 
 import osm4eo_xr as oxr
@@ -27,7 +26,7 @@ MIDDLE = f"osm4eoViewer.map.project({PLACE})"
 LON, LAT = (v[0] for v in transform("EPSG:3035", "EPSG:4326", [4_321_000], [3_211_500])[:2])
 
 
-def rasters() -> dict[str, xr.DataArray]:
+def rasters() -> dict[str, Any]:
     """Return forest in the west, water in the east, and what belongs to them."""
     halves = np.full((300, 400), 8, np.uint8)
     halves[:, 200:] = 12

@@ -4,6 +4,7 @@ import base64
 import json
 import zlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -30,6 +31,16 @@ def cut(tmp_path_factory: pytest.TempPathFactory) -> tuple[Cells, dict[Place, st
     return cells, texts, folder
 
 
+def moved(affine: Any, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    return affine.a * x + affine.b * y + affine.c, affine.d * x + affine.e * y + affine.f
+
+
+def decoded(text: str) -> tuple[np.ndarray, list[Any]]:
+    numbers, _, told = text.partition("|")
+    index = np.frombuffer(zlib.decompress(base64.b64decode(numbers)), "<u4")
+    return index.reshape(SIDE, SIDE), json.loads(told)
+
+
 def test_the_object_has_the_class_of_the_label(cut: tuple[Cells, dict[Place, str], Path]) -> None:
     cells, texts, folder = cut
     areas = oxr.read_landuse(folder)
@@ -39,16 +50,16 @@ def test_the_object_has_the_class_of_the_label(cut: tuple[Cells, dict[Place, str
     labels = oxr.rasterize_labels(areas, like=BOX).to_numpy()
     rng = np.random.default_rng(0)
     rows, cols = (rng.integers(0, n, 2000) for n in labels.shape)
-    xs, ys = BOX.affine * (cols + 0.5, rows + 0.5)
+    xs, ys = moved(BOX.affine, cols + 0.5, rows + 0.5)
     x, y = (np.array(v) for v in transform("EPSG:3035", WEB_MERCATOR, xs.tolist(), ys.tolist())[:2])
-    across, down = ~cells.geobox.affine * (x, y)
+    across, down = moved(~cells.geobox.affine, x, y)
+    tiles = {place: decoded(text) for place, text in texts.items()}
     equal = unlike = 0
     for label, i, j in zip(labels[rows, cols], down.astype(int), across.astype(int), strict=True):
         place = (cells.zoom, cells.columns.start + j // SIDE, cells.rows.start + i // SIDE)
-        numbers, _, told = texts[place].partition("|")
-        index = np.frombuffer(zlib.decompress(base64.b64decode(numbers)), "<u4")
-        number = index.reshape(SIDE, SIDE)[i % SIDE, j % SIDE]
-        kind, osm_id, _ = json.loads(told)[number - 1] if number else ("", 0, "")
+        index, told = tiles[place]
+        number = index[i % SIDE, j % SIDE]
+        kind, osm_id, _ = told[number - 1] if number else ("", 0, "")
         same = classes.get((kind, osm_id), 0) == label
         equal, unlike = equal + same, unlike + (not same)
     # Pixels of web tiles are smaller: along outlines they fall to the other side.

@@ -106,7 +106,7 @@ def test_coarse_tiles_are_the_mode_of_their_children() -> None:
 
 def test_chunks_and_files_do_not_matter() -> None:
     whole = some_map()
-    lazy = whole.copy(data=da.from_array(whole.to_numpy(), chunks=(130, 270)))
+    lazy = whole.chunk(y=130, x=270)
     halves = [whole[:, :500], whole[:, 480:]]
     tiles = [cut(class_overlay("map", "Map", r, ENTRIES)) for r in ([whole], [lazy], halves)]
     assert [t.keys() for t in tiles] == [tiles[0].keys()] * 3
@@ -114,7 +114,7 @@ def test_chunks_and_files_do_not_matter() -> None:
     # Pixels on an edge, within GDAL's tolerance, may fall to either side in another file.
     finest = [k for k in tiles[0] if k[0] == max(tiles[0])[0]]
     differ = sum((tiles[2][k] != tiles[0][k]).sum() for k in finest)
-    assert differ < 1e-4 * 600 * 900
+    assert differ < 1e-3 * sum((tiles[0][k] > 0).sum() for k in finest)
 
 
 def test_empty_tiles_are_left_out() -> None:
