@@ -121,9 +121,25 @@ def functions(modules: dict[str, ast.Module]) -> list[tuple[int, str]]:
     )
 
 
+def code_lines(modules: dict[str, ast.Module]) -> list[int]:
+    """Return the lines of each function's code, without its signature and docstring."""
+    found = []
+    for tree in modules.values():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                body = node.body[1:] if ast.get_docstring(node) else node.body
+                found.append((body[-1].end_lineno or 0) - body[0].lineno + 1 if body else 0)
+    return found
+
+
 def lines(folder: Path) -> int:
     """Count the lines of the Python files of a folder."""
-    return sum(len(p.read_text(encoding="utf-8").splitlines()) for p in folder.rglob("*.py"))
+    return sum(lines_of(path) for path in folder.rglob("*.py"))
+
+
+def lines_of(path: Path) -> int:
+    """Count the lines of a file."""
+    return len(path.read_text(encoding="utf-8").splitlines())
 
 
 def counted(root: Path) -> dict[str, str]:
@@ -160,6 +176,8 @@ def counted(root: Path) -> dict[str, str]:
         "median function, lines": f"{statistics.median(n for n, _ in sizes):g}",
         "longest function, lines": f"{sizes[-1][0]} ({sizes[-1][1].removeprefix(PACKAGE + '.')})",
         "functions over 40 lines": str(sum(n > 40 for n, _ in sizes)),
+        "of these, of code alone": str(sum(n > 40 for n in code_lines(modules))),
+        "modules over 350 lines": str(sum(lines_of(p) > 350 for p in plain)),
         "modules with one importer": str(sum(len(importers[n]) == 1 for n in own)),
         "lines of tests per line of code": f"{ratio:.2f}",
     }
