@@ -177,10 +177,8 @@ def eopf_bands(
         From ``read_eopf``.
     tile : str, optional
         Which tile; a product has one.
-    scale, offset : float, optional
-        The caller's words in place of the metadata's.
-    resampling : str
-        GDAL's method for bands that are not on the target grid.
+    scale, offset, resampling
+        As for ``safe_bands``.
 
     Raises
     ------
