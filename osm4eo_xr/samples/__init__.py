@@ -3,6 +3,7 @@
 What others may use:
 
 - ``draw``: ``draw_samples``, ``sample_counts``: a stratified, spatially split sample set
+- ``labeled_tiles``: scenes and their labels in pairs
 - ``patches``: ``patch_samples``: patches of one class each
 - ``store``: ``open_samples``, ``write_samples``: sample sets as Zarr
 - ``ground``: pixels and spatial blocks of the ground in which the samples lie

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import dask.array as da
@@ -22,8 +21,8 @@ from odc.geo.geobox import GeoBox
 
 from osm4eo_xr.errors import InputError, check_number
 from osm4eo_xr.geometry.geodesy import meters_per_unit
-from osm4eo_xr.geometry.grid import crs_name, first_pixel, geobox_of, same_grid, zero_nodata
 from osm4eo_xr.legend import Legend, default_legend
+from osm4eo_xr.samples.labeled_tiles import LabeledTile, holds_window, labeled_tiles
 from osm4eo_xr.samples.spatial_split import (
     CELL,
     SPLITS,
@@ -44,21 +43,6 @@ __all__ = ["draw_samples", "sample_counts"]
 _MERGED_AT_ONCE = 16
 _SHARE_SLACK = 1e-6
 _LONGEST_BLOCK = 2**24  # pixels, as rasters
-
-
-@dataclass(frozen=True)
-class _Tile:
-    """A scene and its labels on one grid; ``top`` and ``left`` are global."""
-
-    name: str
-    scene: xr.DataArray
-    labels: xr.DataArray
-    top: int
-    left: int
-
-    @property
-    def geobox(self) -> GeoBox:
-        return geobox_of(self.labels)
 
 
 def draw_samples(
@@ -129,7 +113,7 @@ def draw_samples(
     >>> dict(samples["image"].sizes), np.bincount(samples["split"]).tolist()
     ({'sample': 10, 'y': 8, 'x': 8, 'band': 1}, [6, 2, 2])
     """
-    tiles = _tiles(scene, labels, names)
+    tiles = labeled_tiles(scene, labels, names)
     legend = legend or default_legend()
     first = tiles[0].geobox
     resolution = abs(first.resolution.x) * meters_per_unit(first.crs)
@@ -167,60 +151,6 @@ def sample_counts(samples: xr.Dataset) -> pd.DataFrame:
     rows = json.loads(samples.attrs["counts"])
     columns = {name: ("row", [row[name] for row in rows]) for name in rows[0]}
     return xr.Dataset(columns).to_dataframe().rename_axis(None)
-
-
-def _tiles(scene: Any, labels: Any, names: Sequence[str] | None) -> list[_Tile]:
-    """Pair scenes and labels."""
-    scenes = [scene] if isinstance(scene, xr.DataArray) else list(scene)
-    rasters = [labels] if isinstance(labels, xr.DataArray) else list(labels)
-    rasters = [zero_nodata(raster) for raster in rasters]
-    if not scenes or len(scenes) != len(rasters):
-        raise InputError(
-            f"{len(scenes)} scenes and {len(rasters)} label rasters",
-            advice="give one of each per tile",
-        )
-    names = list(names) if names else [f"tile{i}" for i in range(len(scenes))]
-    if len(names) != len(scenes):
-        raise InputError(
-            f"{len(names)} names for {len(scenes)} tiles", advice="name each tile once"
-        )
-    tiles = [_tile(*parts) for parts in zip(names, scenes, rasters, strict=True)]
-    for tile in tiles[1:]:
-        if not same_grid(tiles[0].geobox, tile.geobox):
-            raise InputError(
-                f"tiles {tiles[0].name} and {tile.name} are on different grids "
-                f"({crs_name(tiles[0].geobox.crs)} and {crs_name(tile.geobox.crs)})",
-                advice="open the scenes on one grid",
-            )
-    return tiles
-
-
-def _tile(name: str, scene: xr.DataArray, labels: xr.DataArray) -> _Tile:
-    """Cut a scene and its labels to the ground both cover."""
-    a, b = geobox_of(scene), geobox_of(labels)
-    if not same_grid(a, b):
-        raise InputError(
-            f"scene and labels of {name} are on different grids ({crs_name(a.crs)}, "
-            f"{a.resolution.x} and {crs_name(b.crs)}, {b.resolution.x})",
-            advice="rasterize the labels with like=scene",
-        )
-    (top_a, left_a), (top_b, left_b) = first_pixel(a), first_pixel(b)
-    top, left = max(top_a, top_b), max(left_a, left_b)
-    bottom = min(top_a + a.shape[0], top_b + b.shape[0])
-    right = min(left_a + a.shape[1], left_b + b.shape[1])
-    if top >= bottom or left >= right:
-        raise InputError(
-            f"scene and labels of {name} do not overlap: {tuple(a.boundingbox)} and "
-            f"{tuple(b.boundingbox)}",
-            advice="give labels of the scene's ground",
-        )
-    return _Tile(
-        name,
-        scene[..., top - top_a : bottom - top_a, left - left_a : right - left_a],
-        labels[..., top - top_b : bottom - top_b, left - left_b : right - left_b],
-        top,
-        left,
-    )
 
 
 def _settings(
@@ -267,11 +197,11 @@ def _settings(
     )
 
 
-def _draw_tile(tile: _Tile, settings: DrawSettings) -> Delayed:
+def _draw_tile(tile: LabeledTile, settings: DrawSettings) -> Delayed:
     """Draw per chunk and combine what was drawn."""
     labels = tile.labels.chunk() if tile.labels.chunks is None else tile.labels
     finite: xr.DataArray = xr.apply_ufunc(np.isfinite, tile.scene, dask="allowed")
-    usable = finite.all("band") & _holds_window(tile, settings.patch)
+    usable = finite.all("band") & holds_window(tile, settings.patch)
     usable = usable.chunk(dict(zip(labels.dims, labels.chunks or (), strict=True)))
     tops, lefts = (np.cumsum((0, *sizes[:-1])) for sizes in labels.chunks or ())
     blocks = labels.data.to_delayed()
@@ -286,16 +216,6 @@ def _draw_tile(tile: _Tile, settings: DrawSettings) -> Delayed:
         groups = [parts[i : i + _MERGED_AT_ONCE] for i in range(0, len(parts), _MERGED_AT_ONCE)]
         parts = [delayed(combine)(group, settings.quotas) for group in groups]
     return parts[0]
-
-
-def _holds_window(tile: _Tile, patch: int) -> xr.DataArray:
-    """Whether the window around a pixel lies inside the tile."""
-    inside = []
-    for size in tile.labels.shape:
-        index = np.arange(size)
-        inside.append((index >= patch // 2) & (index + patch - patch // 2 <= size))
-    rows, cols = (xr.DataArray(mask, dims=dim) for mask, dim in zip(inside, "yx", strict=True))
-    return rows & cols
 
 
 def _in_order(drawn: Drawn, settings: DrawSettings) -> Drawn:
@@ -315,7 +235,7 @@ def _in_order(drawn: Drawn, settings: DrawSettings) -> Drawn:
     )
 
 
-def _windows(tile: _Tile, drawn: Drawn, patch: int, index: int) -> xr.Dataset:
+def _windows(tile: LabeledTile, drawn: Drawn, patch: int, index: int) -> xr.Dataset:
     """Return the lazy windows of one tile's drawn pixels."""
     row, col = drawn.row - tile.top, drawn.col - tile.left
     images, labels = [], []
@@ -340,7 +260,9 @@ def _windows(tile: _Tile, drawn: Drawn, patch: int, index: int) -> xr.Dataset:
     )
 
 
-def _cut(tile: _Tile, row: np.ndarray, col: np.ndarray, patch: int) -> tuple[da.Array, da.Array]:
+def _cut(
+    tile: LabeledTile, row: np.ndarray, col: np.ndarray, patch: int
+) -> tuple[da.Array, da.Array]:
     """Cut some windows out of the part of the tile that holds them all."""
     rows = slice(int(row.min()), int(row.max()) + patch)
     cols = slice(int(col.min()), int(col.max()) + patch)
@@ -373,7 +295,7 @@ def _check_drawn(drawn: Sequence[Drawn], legend: Legend) -> None:
 
 
 def _attrs(
-    tiles: Sequence[_Tile],
+    tiles: Sequence[LabeledTile],
     drawn: Sequence[Drawn],
     settings: DrawSettings,
     resolution: float,
@@ -403,7 +325,7 @@ def _crs_name(geobox: GeoBox) -> str:
 
 
 def _counts(
-    tiles: Sequence[_Tile], drawn: Sequence[Drawn], settings: DrawSettings, legend: Legend
+    tiles: Sequence[LabeledTile], drawn: Sequence[Drawn], settings: DrawSettings, legend: Legend
 ) -> list[dict[str, Any]]:
     """Count samples per tile, class and split."""
     rows = []
