@@ -11,46 +11,41 @@ import sys
 import warnings
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated
 
 import typer
 
-from osm4eo_xr.cli.commands import accuracy, labels, models, places, training, viewing, warm
+from osm4eo_xr.cli.commands import (
+    accuracy,
+    labels,
+    maps,
+    models,
+    places,
+    training,
+    viewing,
+    warm,
+)
 from osm4eo_xr.cli.console import (
     print_findings,
     print_json,
     print_note,
     print_plan,
-    print_throughput,
     print_versions,
     show_warning,
 )
 from osm4eo_xr.cli.failures import report_failure
 from osm4eo_xr.cli.logs import logged, show_debug
 from osm4eo_xr.cli.options import (
-    BoundaryLayer,
     Json,
-    LegendFile,
-    LevelOf,
-    MaskClouds,
-    NoData,
-    Offset,
     Out,
-    Overwrite,
-    Scale,
     Seed,
     computing_on,
-    open_checked,
-    read_legend,
-    read_outline,
-    write_raster,
 )
-from osm4eo_xr.cli.outputs import RASTER, VECTOR, Asked, outputs
 from osm4eo_xr.cli.signals import ended_by_signals, on_signal_stays
 from osm4eo_xr.cli.spelling import Spelling
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.process.node import address_limit, raise_open_files
-from osm4eo_xr.progress import OUT, piece_bars, progress_bar, show_progress
+from osm4eo_xr.progress import OUT, piece_bars, show_progress
 
 app = typer.Typer(
     name="osm4eo-xr",
@@ -60,27 +55,6 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(models.app, name="models")
-
-Center = Literal[
-    "original-train",
-    "original-predict",
-    "0",
-    "1",
-    "2",
-    "3",
-    "4",
-    "5",
-    "6",
-    "7",
-    "8",
-    "9",
-    "10",
-    "11",
-]
-
-ClassMap = Annotated[Path, typer.Argument(help="Class map (GeoTIFF, COG or VRT).")]
-ModelFolder = Annotated[Path, typer.Option("--model", help="Folder of a trained model.")]
-SceneFiles = Annotated[list[Path], typer.Argument(help="A multi-band raster, or a file per band.")]
 
 
 def main() -> None:
@@ -123,6 +97,10 @@ for command in (
     training.samples,
     training.train,
     training.crossvalidate,
+    maps.classify,
+    maps.sieve,
+    maps.mosaic,
+    maps.extract,
     places.init,
     places.tiles,
     places.search,
@@ -135,169 +113,6 @@ for command in (
     accuracy.change,
 ):
     app.command()(command)
-
-
-@app.command()
-def classify(
-    scene: SceneFiles,
-    model: ModelFolder,
-    out: Out,
-    *,
-    probabilities: Annotated[
-        Path | None, typer.Option(help="Also write per-class probabilities (0-250, 255 no data).")
-    ] = None,
-    confidence: Annotated[
-        Path | None, typer.Option(help="Also write the greatest probability (0-250).")
-    ] = None,
-    margin: Annotated[
-        Path | None, typer.Option(help="Also write the greatest less the second (0-250).")
-    ] = None,
-    center: Annotated[
-        Center | None,
-        typer.Option(
-            help="Window models: original-train (r-5 … r+6), original-predict or 0-11.",
-        ),
-    ] = None,
-    engine: Annotated[
-        Literal["auto", "jax", "onnx", "winograd"],
-        typer.Option(help="What computes; onnx is an extra."),
-    ] = "auto",
-    scale: Scale = None,
-    offset: Offset = None,
-    nodata: NoData = None,
-    mask_clouds: MaskClouds = None,
-    level: LevelOf = None,
-    overwrite: Overwrite = False,
-) -> None:
-    """Classify a scene with a trained model."""
-    from osm4eo_xr.cogs.cog_set import write_maps
-    from osm4eo_xr.inference.prediction import classify as predict
-    from osm4eo_xr.inference.prediction import read_throughput
-    from osm4eo_xr.inference.worker import compile_inference
-    from osm4eo_xr.models.model import load_model
-    from osm4eo_xr.process.background import do_ahead
-
-    how: Any = {"engine": engine, "center": int(center) if center and center.isdigit() else center}
-    asked = {
-        "classes": out,
-        "confidence": confidence,
-        "margin": margin,
-        "probabilities": probabilities,
-    }
-    files: Asked = [(path, RASTER) for path in asked.values()]
-    with outputs(files, [*scene, model], overwrite=overwrite) as place:
-        paths = {name: place(path) for name, path in asked.items() if path}
-        trained = load_model(model)
-        do_ahead(partial(compile_inference, trained.net, how["engine"]))
-        opened = open_checked(scene, scale, offset, nodata, mask=mask_clouds, level=level)
-        maps = predict(opened, trained, outputs=list(paths), **how)
-        with piece_bars() as watch:
-            write_maps(maps, paths, legend=trained.legend, watch=watch)
-    print_throughput(read_throughput())
-
-
-@app.command()
-def sieve(
-    class_map: ClassMap,
-    out: Out,
-    size: Annotated[int, typer.Option(help="Smallest region that is kept, in pixels.")] = 64,
-    connectivity: Annotated[
-        Literal["4", "8"], typer.Option(help="Neighbors that make pixels one region.")
-    ] = "8",
-    protect: Annotated[
-        list[str] | None,
-        typer.Option("--protect", help="Class to keep whatever its size, by name, id or clc:NN."),
-    ] = None,
-    legend: LegendFile = None,
-    overwrite: Overwrite = False,
-) -> None:
-    """Merge regions below a size into their largest neighbor, exactly as GDAL does.
-
-    The file is read twice and never held whole. Its no-data pixels (0 if it names none) stay.
-    """
-    from osm4eo_xr.cogs.cog import write_cog
-    from osm4eo_xr.process.background import do_ahead
-    from osm4eo_xr.rasters.open import open_raster
-    from osm4eo_xr.sieving.lazy_sieve import compile_sieve, watch_borders
-    from osm4eo_xr.sieving.lazy_sieve import sieve as sieve_map
-
-    with outputs([(out, RASTER)], [class_map, legend], overwrite=overwrite) as place:
-        do_ahead(compile_sieve)
-        classes, opened = read_legend(legend), open_raster(class_map)
-        sieved = sieve_map(
-            opened,
-            size=size,
-            connectivity=int(connectivity),
-            protected=[classes.find(name).id for name in protect or ()],
-            reread=True,
-        )
-        with piece_bars() as watch, watch_borders(partial(watch, f"borders in {class_map.name}")):
-            write_cog(sieved, place(out), legend=classes, progress=partial(watch, out.name))
-
-
-@app.command()
-def mosaic(
-    class_maps: Annotated[list[Path], typer.Argument(help="Class maps on one grid.")],
-    out: Out,
-    boundary: Annotated[
-        Path | None, typer.Option("--boundary", help="Vector file to clip to.")
-    ] = None,
-    country: Annotated[
-        str | None, typer.Option("--country", help="Only this country's rows of --boundary.")
-    ] = None,
-    boundary_layer: BoundaryLayer = None,
-    rule: Annotated[
-        Literal["majority", "first"] | None, typer.Option(help="Who wins where maps overlap.")
-    ] = None,
-    legend: LegendFile = None,
-    overwrite: Overwrite = False,
-) -> None:
-    """Join class maps of tiles into one map."""
-    from osm4eo_xr.maps.country_mosaic import mosaic as join
-    from osm4eo_xr.rasters.open import open_raster
-
-    inputs = [*class_maps, boundary, legend]
-    with outputs([(out, RASTER)], inputs, overwrite=overwrite) as place:
-        outline = read_outline(boundary, country, boundary_layer)
-        joined = join([open_raster(path) for path in class_maps], outline, rule=rule)
-        write_raster(joined, place(out), read_legend(legend))
-
-
-@app.command()
-def extract(
-    class_map: ClassMap,
-    layer: Annotated[list[str], typer.Option("--layer", help="Class by name, id or clc:NN.")],
-    out: Out,
-    codes: Annotated[Literal["id", "clc", "mask"], typer.Option(help="What pixels hold.")] = "id",
-    min_area: Annotated[float, typer.Option(min=0, help="Smallest patch and hole, m².")] = 0.0,
-    threshold: Annotated[
-        float | None, typer.Option(help="CLASS_MAP holds probabilities; least one, 0 to 1.")
-    ] = None,
-    vector: Annotated[
-        Path | None, typer.Option(help="Also write polygons (.gpkg or .parquet).")
-    ] = None,
-    simplify: Annotated[float, typer.Option(min=0, help="Tolerance of polygons, m.")] = 0.0,
-    legend: LegendFile = None,
-    overwrite: Overwrite = False,
-) -> None:
-    """Extract one or several layers, for example water, from a class map."""
-    from osm4eo_xr.geometry.vectors import write_vector
-    from osm4eo_xr.maps.layers import extract_layer
-    from osm4eo_xr.maps.polygons import to_vector
-    from osm4eo_xr.rasters.open import open_probabilities, open_raster
-
-    asked: Asked = [(out, RASTER), (vector, VECTOR)]
-    with outputs(asked, [class_map, legend], overwrite=overwrite) as place:
-        classes = read_legend(legend)
-        opened = open_raster(class_map) if threshold is None else open_probabilities(class_map)
-        how: Any = {"codes": codes, "min_area": min_area, "threshold": threshold}
-        picked = extract_layer(opened, layer, legend=classes, **how)
-        write_raster(picked, place(out), classes)
-        if vector is not None:
-            written = open_raster(place(out)).assign_attrs(picked.attrs)
-            with progress_bar(vector.name) as progress:
-                shapes = to_vector(written, legend=classes, simplify=simplify, progress=progress)
-            write_vector(shapes, place(vector))
 
 
 @app.command()

@@ -139,30 +139,19 @@ def write_item(
     """
     with rasterio.open(raster) as file:
         ring = transform_geom(file.crs, "EPSG:4326", _outline(file), precision=7)
-        epsg = file.crs.to_epsg()
-        properties: dict[str, Any] = {
-            "datetime": datetime,
-            "proj:code": f"EPSG:{epsg}" if epsg else None,
-            "proj:shape": [file.height, file.width],
-            "proj:transform": list(file.transform)[:6],
-            "processing:software": {"osm4eo_xr": __version__},
-        }
-        if not epsg:
-            properties["proj:wkt2"] = file.crs.to_wkt(version="WKT2_2019")
+        properties = {"datetime": datetime, **_stac_properties(file)}
         bands = [_stac_band(file, k, categories) for k in range(file.count)]
         size = file.transform.a
     if digest:
         properties["processing:lineage"] = f"land use classified by the model with SHA-256 {digest}"
-    box = shapely.geometry.shape(ring).bounds
+    used = [u for name, u in _STAC_EXTENSIONS.items() if categories or name != "classification"]
     item = {
         "type": "Feature",
         "stac_version": "1.1.0",
-        "stac_extensions": sorted(
-            url for name, url in _STAC_EXTENSIONS.items() if categories or name != "classification"
-        ),
+        "stac_extensions": sorted(used),
         "id": raster.stem,
         "geometry": ring,
-        "bbox": list(box),
+        "bbox": list(shapely.geometry.shape(ring).bounds),
         "properties": properties,
         "links": [],
         "assets": {
@@ -178,6 +167,18 @@ def write_item(
     path = raster.with_suffix(".stac.json")
     path.write_text(json.dumps(item, indent=1), encoding="utf-8")
     return path
+
+
+def _stac_properties(file: Any) -> dict[str, Any]:
+    """Return where the raster's pixels lie and what wrote them."""
+    epsg = file.crs.to_epsg()
+    stated = {
+        "proj:code": f"EPSG:{epsg}" if epsg else None,
+        "proj:shape": [file.height, file.width],
+        "proj:transform": list(file.transform)[:6],
+        "processing:software": {"osm4eo_xr": __version__},
+    }
+    return stated if epsg else {**stated, "proj:wkt2": file.crs.to_wkt(version="WKT2_2019")}
 
 
 def _outline(file: Any) -> dict[str, Any]:

@@ -6,19 +6,6 @@ import time
 
 from osm4eo_xr.progress import OUT
 
-_BANDS = (
-    "blue",
-    "green",
-    "red",
-    "rededge1",
-    "rededge2",
-    "rededge3",
-    "nir",
-    "nir08",
-    "swir16",
-    "swir22",
-)
-
 
 def warm() -> None:
     """Compile beforehand what runs compile, so that the first is as quick as the next.
@@ -69,6 +56,7 @@ def _classify() -> None:
     import jax
 
     from osm4eo_xr.geometry.grid import georeference, target_geobox
+    from osm4eo_xr.imagery.bands import METHOD_BANDS
     from osm4eo_xr.inference.prediction import DENSE_BLOCK, classify
     from osm4eo_xr.legend import default_legend
     from osm4eo_xr.models.model import Model
@@ -76,17 +64,17 @@ def _classify() -> None:
     from osm4eo_xr.networks import resnet
     from osm4eo_xr.networks.settings import NetSettings
 
-    count, side = len(_BANDS), DENSE_BLOCK
+    count, side = len(METHOD_BANDS), DENSE_BLOCK
     net = NetSettings(bands=count, classes=len(default_legend().classes))
     scale = Normalization(offset=(0.1,) * count, scale=(0.1,) * count)
     variables = resnet.init(net, jax.random.key(0))
-    model = Model(net=net, variables=variables, bands=_BANDS, normalization=scale)
+    model = Model(net=net, variables=variables, bands=METHOD_BANDS, normalization=scale)
     pixels = da.full((count, side, side), 0.1, dtype="float32", chunks=(count, side, side))
     scene = georeference(
         pixels,
         target_geobox((0, 0, side * 10, side * 10)),
         dims=("band", "y", "x"),
-        coords={"band": list(_BANDS)},
+        coords={"band": list(METHOD_BANDS)},
         attrs={"units": "1"},
     )
     classify(scene, model).compute()
