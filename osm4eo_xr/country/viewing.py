@@ -110,7 +110,7 @@ def _base_of(folder: Path, out: str) -> Path:
     parts, whole = Path(out).parts, folder.resolve()
     inside = not Path(out).is_absolute() and ".." not in parts
     if inside and whole.parts[len(whole.parts) - len(parts) :] == parts:
-        return whole.parents[len(parts) - 1]
+        return [whole, *whole.parents][len(parts)]
     return whole.parent
 
 

@@ -46,6 +46,7 @@ def test_what_it_cannot_show_is_refused(class_map: Path, tmp_path: Path) -> None
         ([class_map, "--static"], "--static without --out"),
         ([tmp_path, "--labels", class_map], "--labels with a run"),
         ([tmp_path], "no report of a run"),
+        ([tmp_path / "result"], "no file or folder"),
         ([class_map, "--scene", class_map], "none of its 1 bands"),
     ):
         with pytest.raises(InputError, match=told):

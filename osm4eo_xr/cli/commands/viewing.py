@@ -48,6 +48,11 @@ def view(
     Jupyter's proxy, and asks no other machine for anything.
     """
     named = {"scene": scene, "labels": labels, "provenance": provenance, "confidence": confidence}
+    if not result.exists():
+        raise InputError(
+            f"no file or folder {result}",
+            expected="the folder or country file of a finished run, or a class map",
+        )
     if result.is_dir() or result.suffix.lower() == ".toml":
         given = [name for name, value in (named | {"legend": legend}).items() if value]
         if given:
