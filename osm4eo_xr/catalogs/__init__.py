@@ -6,7 +6,7 @@ What others may use:
 - ``search``: ``search_items``, ``Query``: items of a place and period from a STAC API
 - ``assets``: assets of items as pixels on a grid
 - ``asset_looks``: ``check_items``, ``leave_out_unreadable``: looks at assets before work
-- ``engines``: where stackstac and odc-stac find each band
+- ``engines``: stacks as stackstac lays them out, assets as odc-stac finds them
 - ``item_form``: what items may hold
 - ``acquisitions``, ``footprints``: when and where items are, which of them count once
 - ``product_assets``: EOPF stores, groups and arrays as assets

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import warnings
 from collections.abc import Mapping
@@ -40,6 +41,21 @@ def when(item: Mapping[str, Any]) -> str:
     if stated.tzinfo is not None:
         stated = stated.astimezone(UTC).replace(tzinfo=None)
     return stated.isoformat()
+
+
+def sun_of(item: Mapping[str, Any]) -> tuple[float, float]:
+    """Return the sun's azimuth and zenith that an item states, in degrees; NaN where it does not.
+
+    They stand in the extension view (``view:sun_elevation`` counts from the horizon), and in
+    Planetary Computer's own fields.
+    """
+    told = item["properties"]
+    height = told.get("view:sun_elevation")
+    zenith = told.get("s2:mean_solar_zenith") if height is None else 90 - height
+    azimuth = told.get("view:sun_azimuth", told.get("s2:mean_solar_azimuth"))
+    if azimuth is None or zenith is None:
+        return math.nan, math.nan
+    return float(azimuth), float(zenith)
 
 
 def newest(items: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from osm4eo_xr.imagery.offsets import Look
     from osm4eo_xr.imagery.reader import Band
 
+UNREADABLE = "osm4eo_xr:unreadable"
+"""The member of an item that says why it could not be read when it was fetched."""
+
 _NAMED = 5  # items in a message
 _THREADS = 8  # reads of small blocks wait for the network
 
@@ -62,7 +65,7 @@ def check_items(
     work = [
         (item, keys, name, scale, offset)
         for item in touching(read_items(items), geobox)
-        if (keys := asset_keys(item, names, allow_missing=True))
+        if UNREADABLE not in item and (keys := asset_keys(item, names, allow_missing=True))
         for name in keys
     ]
     with ThreadPoolExecutor(_THREADS) as pool:
@@ -103,6 +106,8 @@ def leave_out_unreadable(
 
 def _fault(item: Mapping[str, Any], names: Sequence[str], *, classes: bool) -> str:
     """Return why an item cannot be read; nothing if it can."""
+    if UNREADABLE in item:
+        return str(item[UNREADABLE])
     key = ""
     try:
         keys = asset_keys(item, names, allow_missing=False)

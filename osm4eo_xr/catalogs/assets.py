@@ -2,9 +2,9 @@
 
 stackstac and odc-stac warp a file with at most one no-data value, so saturated pixels, a second
 no-data value or a mask would be resampled like light before anyone can take them out; neither heeds
-a no-data value that the item alone states where the file has a tag of its own. They decide which
-assets there are; the pixels come from the reader of ``open_scene``, by the same rule of validity,
-so that both engines and ``open_scene`` give the same numbers.
+a no-data value that the item alone states where the file has a tag of its own. They find assets and
+lay out stacks (``engines``); the pixels come from the reader of ``open_scene``, by the same rule of
+validity, so that both engines and ``open_scene`` give the same numbers.
 """
 
 from __future__ import annotations

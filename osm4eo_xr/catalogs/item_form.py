@@ -86,6 +86,10 @@ _PROPERTIES: dict[str, Kind] = _PLACE | {
     "processing:version": _TEXT,
     "platform": _TEXT,
     "constellation": _TEXT,
+    "view:sun_azimuth": _NUMBER,
+    "view:sun_elevation": _NUMBER,
+    "s2:mean_solar_azimuth": _NUMBER,
+    "s2:mean_solar_zenith": _NUMBER,
     "earthsearch:boa_offset_applied": (lambda v: isinstance(v, bool), "true or false"),
 }
 _ASSET: dict[str, Kind] = _PLACE | _PIXELS

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 import xarray as xr
 from odc.geo.geobox import GeoBox
 
-from osm4eo_xr.catalogs.acquisitions import when
+from osm4eo_xr.catalogs.acquisitions import sun_of, when
 from osm4eo_xr.catalogs.asset_looks import leave_out_unreadable, look_at_assets
 from osm4eo_xr.catalogs.assets import Asset, CubeReader, asset_of, validity_in_words
-from osm4eo_xr.catalogs.engines import found_by_odc, found_by_stackstac
+from osm4eo_xr.catalogs.engines import found_by_odc, stacked_by_stackstac
 from osm4eo_xr.catalogs.footprints import touching
 from osm4eo_xr.catalogs.items import (
     Items,
@@ -28,6 +28,7 @@ from osm4eo_xr.errors import InputError
 from osm4eo_xr.geometry.grid import georeference
 from osm4eo_xr.imagery.clouds.masks import mask_clouds
 from osm4eo_xr.imagery.clouds.opening import OpenedMethod, bands_needed
+from osm4eo_xr.imagery.clouds.sun import SUN_NAMES
 from osm4eo_xr.imagery.compositing import block_side, composite
 from osm4eo_xr.imagery.lossy_nodata import WITNESSES
 from osm4eo_xr.imagery.reflectance import Scaling
@@ -62,8 +63,9 @@ def stack_items(
     bands : sequence of str
         Common names or Sentinel-2 ids.
     backend : str
-        Which library reads the items and says where each band's file is: "stackstac" or "odc"
-        (odc-stac, of the extra ``odc``). Pixels are read in the same way for both.
+        "stackstac" lays out the stack and reads chunks whole, so name the bands that you want;
+        "odc" (odc-stac, of the extra ``odc``) finds the assets, and just what is indexed of the
+        stack is read. The numbers are the same.
     chunks : int, optional
         Rows and columns per chunk. By default such that one chunk of the whole series stays
         below 128 MB.
@@ -80,8 +82,9 @@ def stack_items(
     -------
     DataArray
         (time, band, y, x) float32 reflectance, NaN = no data; ordered by date and id, with the
-        coordinate ``item`` (time) of ids. Coordinates are pixel centers. attrs: ``level`` ("1C" or
-        "2A") where ids or collections of all items tell it.
+        coordinate ``item`` (time) of ids, and ``sun_azimuth`` and ``sun_zenith`` (time) in degrees
+        where items state them. Coordinates are pixel centers. attrs: ``level`` ("1C" or "2A") where
+        ids or collections of all items tell it.
 
     Raises
     ------
@@ -127,6 +130,11 @@ def stack_items(
         "nodata": float("nan"),
         "validity": validity_in_words([a for found in assets for a in found.values()]),
     }
+    suns = np.array([sun_of(item) for item in chosen])
+    if not np.isnan(suns).all():
+        cube = cube.assign_coords(
+            {name: ("time", stated) for name, stated in zip(SUN_NAMES, suns.T, strict=True)}
+        )
     levels = levels_of(chosen)
     if len(levels) == 1 and any(levels):
         cube.attrs["level"] = levels.pop()
@@ -278,18 +286,22 @@ def _load(
             f"resampling {resampling!r} is unknown",
             advice="use cubic, bilinear, nearest or average",
         )
-    tables = {"stackstac": found_by_stackstac, "odc": found_by_odc}
-    if backend not in tables:
+    if backend not in get_args(Backend):
         raise InputError(f"backend {backend!r} is unknown", advice="use 'stackstac' or 'odc'")
     present = [n for n in names if any(n in i["assets"] for i in items)]
     if not present:
         raise InputError(f"no item has any of {', '.join(names)}", advice="choose other bands")
-    found = tables[backend](items, present, geobox)
-    assets = [[row.get(name) for name in names] for row in found]
-    reader = CubeReader(assets, scalings, geobox, resampling, tolerant=allow_missing)
-    sides = [min(chunks, side) for side in reader.shape[2:]]
+    sides = (min(chunks, geobox.shape[0]), min(chunks, geobox.shape[1]))
+    how: Any = {"geobox": geobox, "resampling": resampling, "tolerant": allow_missing}
+    if backend == "odc":
+        rows = [[row.get(n) for n in names] for row in found_by_odc(items, present)]
+        data = lazy_array(CubeReader(rows, scalings, **how), (1, len(names), *sides))
+    else:
+        rows = [[i["assets"].get(n, {}).get("href") for n in names] for i in items]
+        readers = [CubeReader([r], [s], **how) for r, s in zip(rows, scalings, strict=True)]
+        data = stacked_by_stackstac(items, names, geobox, readers, sides)
     return georeference(
-        lazy_array(reader, (1, len(names), *sides)),
+        data,
         geobox,
         dims=("time", "band", "y", "x"),
         coords={

@@ -21,13 +21,15 @@ import numpy as np
 import rasterio
 from odc.geo.geobox import GeoBox
 from rasterio.enums import MaskFlags
+from rasterio.errors import RasterioIOError
 from rasterio.windows import Window
 
+from osm4eo_xr.catalogs.asset_looks import UNREADABLE
 from osm4eo_xr.catalogs.assets import Asset, asset_of
 from osm4eo_xr.catalogs.items import asset_keys, class_key
 from osm4eo_xr.catalogs.product_assets import STAGED
 from osm4eo_xr.catalogs.store_copies import copy_of, fill
-from osm4eo_xr.errors import InputWarning
+from osm4eo_xr.errors import InputError, InputWarning
 from osm4eo_xr.files import replace_text, replaced
 from osm4eo_xr.imagery.lossy_nodata import WITNESSES, factor
 from osm4eo_xr.imagery.plausibility import middle_window
@@ -88,7 +90,8 @@ def stage_item(item: Mapping[str, Any], wanted: Wanted, folder: Path) -> None:
     Raises
     ------
     InputError
-        If an asset is no raster that GDAL reads and no Zarr store.
+        If an asset is no raster that GDAL reads and no Zarr store; where a composite leaves out
+        what it cannot read, that is recorded instead.
     RemoteError
         If a server fails or refuses access; what was copied before stays.
     """
@@ -96,17 +99,13 @@ def stage_item(item: Mapping[str, Any], wanted: Wanted, folder: Path) -> None:
     if is_staged_whole(item, wanted, folder):
         return
     place.mkdir(parents=True, exist_ok=True)
-    record = _copy_stores(item, wanted, place)
-    for key, (windows, band) in sorted(_windows(item, wanted).items()):
-        out = place / f"{check_name(key, 'asset key')}{SUFFIX}"
-        href = item["assets"][key]["href"]
-        blocks = merged(windows, band.block, tuple(band.geobox.shape))
-        tag = record_text(href, blocks, band.block, lossy=band.lossy)
-        if not _has_tag(out, tag):
-            with replaced(out) as part:
-                _copy(href, blocks, band.block, tag, part)
-        record[key] = {"href": href, "path": out.name, "files": _hashes([out], place)}
-    tree = {"grid": _grid_text(wanted), "assets": record}
+    tree: dict[str, Any] = {"grid": _grid_text(wanted)}
+    try:
+        tree["assets"] = _copy_stores(item, wanted, place) | _copy_files(item, wanted, place)
+    except (InputError, RasterioIOError) as error:
+        if not wanted.corners:
+            raise
+        tree["unreadable"] = " ".join(str(error).split())
     replace_text(_record_path(place), json.dumps(tree, indent=1, sort_keys=True) + "\n")
 
 
@@ -121,7 +120,10 @@ def with_copies(items: Sequence[dict[str, Any]], wanted: Wanted, folder: Path) -
 def is_staged_whole(item: Mapping[str, Any], wanted: Wanted, folder: Path) -> bool:
     """Whether nothing of an item is left to copy; no server is asked."""
     place = folder / item["id"]
-    record = _read_record(_record_path(place), wanted)
+    tree = _read_record(_record_path(place), wanted)
+    record = tree.get("assets", {})
+    if "unreadable" in tree:
+        return True
     links = {key: item["assets"][key]["href"] for key in wanted.keys(item).values()}
     return all(
         record.get(key, {}).get("href") == href and _is_whole(place, record[key])
@@ -132,7 +134,10 @@ def is_staged_whole(item: Mapping[str, Any], wanted: Wanted, folder: Path) -> bo
 
 def _with_copies(item: dict[str, Any], wanted: Wanted, place: Path) -> dict[str, Any]:
     assets, changed = dict(item["assets"]), []
-    for key, seen in _read_record(_record_path(place), wanted).items():
+    tree = _read_record(_record_path(place), wanted)
+    if "unreadable" in tree:
+        return {**item, UNREADABLE: tree["unreadable"]}
+    for key, seen in tree.get("assets", {}).items():
         if assets.get(key, {}).get("href") != seen["href"]:
             continue
         if _is_whole(place, seen):
@@ -173,6 +178,21 @@ def _copy_stores(item: Mapping[str, Any], wanted: Wanted, place: Path) -> dict[s
         }
         for key, (_, copy) in copies.items()
     }
+
+
+def _copy_files(item: Mapping[str, Any], wanted: Wanted, place: Path) -> dict[str, Any]:
+    """Copy what is read of an item's remote rasters; return the record of their assets."""
+    record = {}
+    for key, (windows, band) in sorted(_windows(item, wanted).items()):
+        out = place / f"{check_name(key, 'asset key')}{SUFFIX}"
+        href = item["assets"][key]["href"]
+        blocks = merged(windows, band.block, tuple(band.geobox.shape))
+        tag = record_text(href, blocks, band.block, lossy=band.lossy)
+        if not _has_tag(out, tag):
+            with replaced(out) as part:
+                _copy(href, blocks, band.block, tag, part)
+        record[key] = {"href": href, "path": out.name, "files": _hashes([out], place)}
+    return record
 
 
 def _windows(item: Mapping[str, Any], wanted: Wanted) -> dict[str, tuple[list[Rectangle], Band]]:
@@ -285,10 +305,10 @@ def _record_path(place: Path) -> Path:
 
 
 def _read_record(path: Path, wanted: Wanted) -> dict[str, Any]:
-    """Return what was copied of an item for a grid; nothing if that is not known."""
+    """Return what is known of an item's copies for a grid; nothing if that is not known."""
     try:
         tree = json.loads(path.read_text(encoding="utf-8"))
-        return dict(tree["assets"]) if tree["grid"] == _grid_text(wanted) else {}
+        return dict(tree) if tree["grid"] == _grid_text(wanted) else {}
     except (OSError, ValueError, KeyError, TypeError):
         return {}
 

@@ -161,16 +161,19 @@ def print_throughput(seen: Throughput) -> None:
     )
 
 
-def print_found(found: Sequence[TileItems]) -> None:
-    """Print what a search found for each tile."""
+def print_found(found: Sequence[TileItems], looks: int) -> None:
+    """Print what a search found for each tile, and pixels with fewer clear looks than ``looks``."""
     table = Table(title=f"{sum(len(f.days) for f in found)} items for {len(found)} tiles")
-    for heading in ("tile", "items", "first", "last", "least cloud / %", "to read / GB"):
-        table.add_column(heading, justify="left" if heading == "tile" else "right")
+    table.add_column("tile", no_wrap=True)
+    headings = ["items", "first", "last", "least cloud / %", "to read / GB"]
+    for heading in (*headings, f"pixels with < {looks} clear looks"):
+        table.add_column(heading, justify="right")
     for tile in found:
         covers = [c for c in tile.clouds if c is not None]
         days = (min(tile.days), max(tile.days)) if tile.days else ("-", "-")
         clearest = f"{min(covers):.1f}" if covers else "-"
-        table.add_row(tile.tile, str(len(tile.days)), *days, clearest, f"{tile.gigabytes:.2f}")
+        seen = (str(len(tile.days)), *days, clearest, f"{tile.gigabytes:.2f}", _few(tile))
+        table.add_row(tile.tile, *seen)
     OUT.print(table)
     without = [tile.tile for tile in found if not tile.days]
     if without:
@@ -178,6 +181,13 @@ def print_found(found: Sequence[TileItems]) -> None:
             f"no item for {' '.join(without)}; the map has no data there: widen period or "
             f"max_cloud in the country file"
         )
+
+
+def _few(tile: TileItems) -> str:
+    """Write how many pixels of a tile have few clear looks."""
+    if tile.few_looks is None:
+        return "once fetched"
+    return f"{tile.few_looks:,} ({tile.few_looks / sum(tile.clear_looks):.1%})"
 
 
 def print_fetch(plan: Sequence[TileFetch]) -> None:

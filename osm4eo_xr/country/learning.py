@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from osm4eo_xr.country.context import CountryRun, Piece, Tile, instant
-from osm4eo_xr.country.scenes.fetching import bands_of, fetched_folder, wanted_of
+from osm4eo_xr.country.scenes.composites import bands_of, copied_items, tile_composite
 from osm4eo_xr.country.tile_checks import compare_tiles, look_at_tile
 from osm4eo_xr.files import replace_text
 from osm4eo_xr.geometry.grid import same_grid
@@ -48,26 +48,11 @@ def _items_hash(run: CountryRun, tile: Tile) -> str:
 
 def _make_scene(run: CountryRun, tile: Tile, progress: Progress | None) -> None:
     from osm4eo_xr.catalogs.asset_looks import check_items
-    from osm4eo_xr.catalogs.items import read_items
-    from osm4eo_xr.catalogs.stac import composite_items
-    from osm4eo_xr.catalogs.staging import with_copies
 
-    source, box, wanted = tile.source, run.boxes[tile.id], wanted_of(run, tile)
-    items = with_copies(read_items(run.base / source.stac), wanted, fetched_folder(run, tile))
-    bands = bands_of(tile)
-    numbers: Any = {"scale": source.scale, "offset": source.offset}
-    check_items(items, box, bands, **numbers)
-    made = composite_items(
-        items,
-        box,
-        bands,
-        **numbers,
-        method=source.composite,
-        dilation=source.clouds if source.clouds >= 0 else None,
-        clouds=source.mask_clouds or "scl",
-        level=source.level or None,
-        skip_unreadable=source.skip_unreadable,
-    )
+    source, bands = tile.source, bands_of(tile)
+    items = copied_items(run, tile)
+    check_items(items, run.boxes[tile.id], bands, scale=source.scale, offset=source.offset)
+    made = tile_composite(run, tile, items, bands)
     for path in run.skipped_of(tile):
         path.parent.mkdir(exist_ok=True)
         replace_text(path, json.dumps(made.attrs["skipped"]) + "\n")

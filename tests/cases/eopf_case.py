@@ -57,6 +57,10 @@ def write_eopf(
     if not geozarr:
         with rasterio.open(next(safe.rglob("*_B*.jp2"))) as source:
             root.attrs["stac_discovery"] = _item(product, source)
+        angle = "mean_sun_{}_angle_in_deg_for_all_bands_all_detectors"
+        azimuth, zenith = next(iter(product.suns.values()))
+        said = {angle.format("azimuth"): azimuth, angle.format("zenith"): zenith}
+        root.attrs["other_metadata"] = said
     return store
 
 

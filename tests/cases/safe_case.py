@@ -51,6 +51,22 @@ _PRODUCT = """<?xml version="1.0" encoding="UTF-8" standalone="no"?>
 </n1:Level-{level}_User_Product>
 """
 
+SUN = (151.25, 33.5)
+"""Mean azimuth and zenith of the sun in the products' metadata."""
+
+_GRANULE = """<?xml version="1.0" encoding="UTF-8" standalone="no"?>
+<n1:Level-2A_Tile_ID xmlns:n1="https://psd-14.sentinel2.eo.esa.int/PSD/S2_PDI_Level-2A_Tile.xsd">
+  <n1:Geometric_Info>
+    <Tile_Angles metadataLevel="Standard">
+      <Mean_Sun_Angle>
+        <ZENITH_ANGLE unit="deg">{1}</ZENITH_ANGLE>
+        <AZIMUTH_ANGLE unit="deg">{0}</AZIMUTH_ANGLE>
+      </Mean_Sun_Angle>
+    </Tile_Angles>
+  </n1:Geometric_Info>
+</n1:Level-2A_Tile_ID>
+"""
+
 _QUANTIFICATION = {
     "1C": '<QUANTIFICATION_VALUE unit="none">10000</QUANTIFICATION_VALUE>',
     "2A": """<QUANTIFICATION_VALUES_LIST>
@@ -121,6 +137,8 @@ def write_safe(
     for i, tile in enumerate(tiles):
         granule = safe / "GRANULE" / f"L{level}_T{tile}_A033710_20230820T095146"
         stem = f"T{tile}_20230820T094549"
+        granule.mkdir(parents=True)
+        (granule / "MTD_TL.xml").write_text(_GRANULE.format(*SUN), encoding="utf-8")
         for band in bands:
             own, left = METERS.get(band, 10), LEFT + 100_000 * i
             if level == "1C":

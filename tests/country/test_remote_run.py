@@ -1,5 +1,6 @@
 """Country runs whose pixels lie on a server that asks for signatures, and fails; fetched ahead."""
 
+import json
 import logging
 import os
 import pickle
@@ -12,12 +13,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import rasterio
+from odc.geo.geobox import GeoBox
 
 from osm4eo_xr.catalogs.items import read_items
-from osm4eo_xr.catalogs.stac import stack_items
+from osm4eo_xr.catalogs.stac import composite_items, stack_items
+from osm4eo_xr.cli.app import main
 from osm4eo_xr.country.run import run_country
+from osm4eo_xr.country.scenes.composites import open_searched
 from osm4eo_xr.country.scenes.fetching import fetch_country, plan_fetch
 from osm4eo_xr.country.scenes.searches import search_scenes
 from osm4eo_xr.country.settings_file import read_country
@@ -187,7 +192,7 @@ def test_fetched_in_pieces_a_run_has_the_same_bytes_and_asks_nobody(
     store.whole = KEYS
     seen: list[tuple[int, int]] = []
     (folder,) = fetch_country(far, progress=lambda done, total: seen.append((done, total)))
-    assert seen == [(1, 3), (2, 3), (3, 3)]
+    assert seen == [(1, 4), (2, 4), (3, 4), (4, 4)]  # three items, and looks counted
     assert plan_fetch(far)[0].gigabytes == 0
     by_pieces = copies(far)
     asked = len(store.requests)
@@ -202,6 +207,34 @@ def test_fetched_in_pieces_a_run_has_the_same_bytes_and_asks_nobody(
     asked = len(store.requests)
     assert maps(run_country(far)) == undisturbed
     assert len(store.requests) == asked
+
+
+def test_few_clear_looks_are_counted_once_fetched(
+    far: Path, items: list[dict[str, Any]], folder: Path, monkeypatch, capsys
+) -> None:
+    def shown(*options: str) -> str:
+        monkeypatch.setattr("sys.argv", ["osm4eo-xr", "search", str(far), *options])
+        with pytest.raises(SystemExit) as end:
+            main()
+        assert not end.value.code
+        return capsys.readouterr().out
+
+    (before,) = json.loads(shown("--json"))
+    assert (before["clear_looks"], before["few_looks"]) == ([], None)
+    fetch_country(far)
+    (after,) = json.loads(shown("--json", "--looks", "3"))
+    made = composite_items(at_address(items, KEYS, folder), box_of(far), ["blue"], method="median")
+    counts = np.bincount(made["observations"].values.ravel(), minlength=4)
+    assert after["clear_looks"] == counts.tolist()
+    assert 0 < counts[2] < counts[3]
+    assert after["few_looks"] == counts[:3].sum()
+    monkeypatch.setenv("COLUMNS", "200")
+    assert f"{counts[:3].sum():,} ({counts[:3].sum() / counts.sum():.1%})" in shown()
+
+
+def box_of(country: Path) -> GeoBox:
+    (tile,) = (run := open_searched(country)).tiles
+    return run.boxes[tile.id]
 
 
 def test_stores_fetched_in_pieces_give_the_same_bytes_and_ask_nobody(
@@ -228,6 +261,53 @@ def test_stores_fetched_in_pieces_give_the_same_bytes_and_ask_nobody(
     changed = next(folder.rglob("r10m/b04/0.0"))
     changed.write_bytes(changed.read_bytes()[:-9])
     assert plan_fetch(path)[0].done == 2
+
+
+def test_fetched_masks_lossy_files_and_what_is_left_out_are_those_of_the_originals(
+    store: Store, items: list[dict[str, Any]], folder: Path, tmp_path: Path
+) -> None:
+    given = at_address(items, KEYS, store.url)
+    for band in KEYS[:4]:
+        lossy_copy(folder / "blobs" / items[0]["id"] / f"{band}.tif")
+        given[0]["assets"][band]["href"] = f"{store.url}/blobs/{items[0]['id']}/{band}.jp2"
+        masked_copy(folder / "blobs" / items[1]["id"] / f"{band}.tif")
+        given[1]["assets"][band]["href"] = f"{store.url}/blobs/{items[1]['id']}/{band}.masked.tif"
+    given[2]["assets"]["red"]["href"] = f"{store.url}/blobs/gone.tif"
+    found = {}
+    with serving(Api(given)) as api:
+        for name in ("far", "fetched"):
+            (tmp_path / name).mkdir()
+            path = searching_country(tmp_path / name, api.url)
+            how = 'limit = 3\nmask_clouds = "threshold"\nskip_unreadable = true'
+            path.write_text(path.read_text().replace("limit = 3", how))
+            if name == "fetched":
+                with pytest.warns(InputWarning, match="1 of 3 items cannot be read and are left"):
+                    fetch_country(path)
+                assert plan_fetch(path)[0].done == 3
+                store.access = "bearer"  # now nobody reads there
+            with pytest.warns(InputWarning, match=r"1 of 3 items cannot .*: .*gone\.tif"):
+                found[name] = maps(run_country(path))
+    assert found["far"] == found["fetched"]
+    assert json.loads(next(tmp_path.rglob("fetched/result/scenes/*.skipped.json")).read_text())
+
+
+def lossy_copy(path: Path) -> None:
+    with rasterio.open(path) as source:
+        place = {"crs": source.crs, "transform": source.transform}
+        size = {"count": 1, "height": source.height, "width": source.width, "dtype": "uint16"}
+        how: dict[str, Any] = {"driver": "JP2OpenJPEG", "QUALITY": 60, "REVERSIBLE": "NO"}
+        with rasterio.open(path.with_suffix(".jp2"), "w", **how, **place, **size) as file:
+            file.write(source.read())
+
+
+def masked_copy(path: Path) -> None:
+    with rasterio.open(path) as source, rasterio.Env(GDAL_TIFF_INTERNAL_MASK="YES"):
+        profile = source.profile | {"nodata": None}
+        with rasterio.open(path.with_suffix(".masked.tif"), "w", **profile) as file:
+            file.write(source.read())
+            mask = np.ones(source.shape, bool)
+            mask[100:140, 100:140] = False
+            file.write_mask(mask)
 
 
 def test_a_changed_copy_is_not_used(far: Path, undisturbed: dict[str, bytes]) -> None:

@@ -108,9 +108,13 @@ def search(
     refresh: Annotated[
         bool, typer.Option("--refresh", help="Search again where items are kept already.")
     ] = False,
+    looks: Annotated[
+        int, typer.Option(min=1, help="Once fetched: count pixels with fewer clear looks.")
+    ] = 3,
     as_json: Json = False,
 ) -> None:
     """Search the scenes of a country file, keep what is found beside it, and show it."""
+    from osm4eo_xr.country.scenes.clear_looks import with_clear_looks
     from osm4eo_xr.country.scenes.searches import items_folder, search_scenes
     from osm4eo_xr.country.settings_file import read_country
 
@@ -119,10 +123,11 @@ def search(
         raise InputError(f"no [[scenes]] of {country} has search", advice="name a catalog there")
     with progress_bar("search") as progress:
         found = search_scenes(settings, file, refresh=refresh, progress=progress)
+    found = with_clear_looks(found, file, looks)
     if as_json:
         print_json(found)
         return
-    print_found(found)
+    print_found(found, looks)
     OUT.print(str(items_folder(file)), soft_wrap=True, highlight=False)
 
 

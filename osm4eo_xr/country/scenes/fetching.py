@@ -1,30 +1,29 @@
 """Fetching: what a run will read over the network, copied beside the country file before it runs.
 
+Of each tile that is there it is counted how often its pixels were seen clear (``clear_looks``).
 Copies lie in ``NAME.fetched/TILE/``. A run takes those that are whole, and needs no network then.
 """
 
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from osm4eo_xr.country.context import CountryRun
-from osm4eo_xr.country.ledger import Ledger, only_run
-from osm4eo_xr.country.scenes.searches import with_found_scenes
-from osm4eo_xr.country.settings_file import read_country
+from osm4eo_xr.country.ledger import only_run
+from osm4eo_xr.country.scenes.clear_looks import count_clear_looks
+from osm4eo_xr.country.scenes.composites import fetched_folder, open_searched, wanted_of
 from osm4eo_xr.errors import InputError
 
 if TYPE_CHECKING:
     from osm4eo_xr.catalogs.staging import Wanted
-    from osm4eo_xr.country.context import Tile
+    from osm4eo_xr.country.context import CountryRun
     from osm4eo_xr.progress import Progress
 
-
-BANDS = ("blue", "green", "red", "nir")
-"""What composites of items hold where no one names bands."""
 
 _THREADS = 8  # they wait for servers
 _NAMED = 3  # items in a message
@@ -63,35 +62,6 @@ class _Job:
     folder: Path
 
 
-def wanted_of(run: CountryRun, tile: Tile) -> Wanted:
-    """Return what a tile's composite reads of each item."""
-    from osm4eo_xr.catalogs.items import asked_band
-    from osm4eo_xr.catalogs.staging import Wanted
-    from osm4eo_xr.imagery.clouds.opening import bands_needed
-
-    source, method = tile.source, tile.source.mask_clouds or "scl"
-    masked, bands = source.clouds >= 0, bands_of(tile)
-    looked = [b for b in bands_needed(method) if b not in map(asked_band, bands)] if masked else []
-    return Wanted(
-        run.boxes[tile.id],
-        tuple(asked_band(b) for b in (*bands, *looked)),
-        classes=masked and method == "scl",
-        corners=source.skip_unreadable,
-    )
-
-
-def bands_of(tile: Tile) -> tuple[str, ...]:
-    """Return the bands of a tile's composite."""
-    return tuple(tile.source.bands or BANDS)
-
-
-def fetched_folder(run: CountryRun, tile: Tile) -> Path:
-    """Return where a tile's copies lie: beside the frozen items, or the country file."""
-    frozen = (run.base / tile.source.stac).parent
-    name = frozen.stem if frozen.suffix == ".items" else run.out.name
-    return run.base / f"{name}.fetched" / tile.id
-
-
 def fetch_country(path: str | Path, *, progress: Progress | None = None) -> list[Path]:
     """Copy what a country's run reads over the network, as far as no copy is whole.
 
@@ -103,7 +73,8 @@ def fetch_country(path: str | Path, *, progress: Progress | None = None) -> list
     path : str or Path
         The country file.
     progress : callable, optional
-        Called as ``progress(done, total)`` after each item.
+        Called as ``progress(done, total)`` after each item, and for each tile when its clear
+        looks are counted.
 
     Returns
     -------
@@ -115,25 +86,39 @@ def fetch_country(path: str | Path, *, progress: Progress | None = None) -> list
     InputError
         If the country file cannot be used, or items could not be fetched; all others are there.
     """
-    _, jobs = _open(path)
+    run, jobs = _open(path)
     folders = sorted({job.folder for job in jobs})
     if not folders:
         return []
     folders[0].parent.mkdir(exist_ok=True)
+    tiles = [tile for tile in run.tiles if tile.source.stac]
+    steps = count(1)
+
+    def told() -> None:
+        if progress is not None:
+            progress(next(steps), len(jobs) + len(tiles))
+
     with only_run(folders[0].parent), ThreadPoolExecutor(_THREADS) as pool:
-        bad = []
-        for number, failure in enumerate(pool.map(_fetch, jobs)):
-            bad += [failure] if failure else []
-            if progress is not None:
-                progress(number + 1, len(jobs))
+        bad: dict[str, list[str]] = defaultdict(list)
+        for job, failure in zip(jobs, pool.map(_fetch, jobs), strict=True):
+            bad[job.tile] += [failure] if failure else []
+            told()
+        for tile in tiles:
+            if not bad[tile.id]:
+                count_clear_looks(run, tile)
+            told()
+    _refuse([failure for failures in bad.values() for failure in failures], len(jobs))
+    return folders
+
+
+def _refuse(bad: list[str], total: int) -> None:
+    """Say which items could not be fetched, if there are any."""
     if bad:
         more = f"; and {len(bad) - _NAMED} more" if len(bad) > _NAMED else ""
         raise InputError(
-            f"{len(bad)} of {len(jobs)} items could not be fetched: "
-            f"{'; '.join(bad[:_NAMED])}{more}",
+            f"{len(bad)} of {total} items could not be fetched: {'; '.join(bad[:_NAMED])}{more}",
             advice="all others are there; run the same command again",
         )
-    return folders
 
 
 def plan_fetch(path: str | Path) -> list[TileFetch]:
@@ -156,15 +141,12 @@ def _open(path: str | Path) -> tuple[CountryRun, list[_Job]]:
     from osm4eo_xr.catalogs.footprints import touching
     from osm4eo_xr.catalogs.items import read_items
 
-    file = Path(path).resolve()
-    settings, base = with_found_scenes(read_country(path), file), file.parent
-    out = base / settings.out
-    run = CountryRun(settings, base, Ledger(out, hashing=False), out)
+    run = open_searched(path)
     jobs = []
     for tile in run.tiles:
         if tile.source.stac:
             wanted, folder = wanted_of(run, tile), fetched_folder(run, tile)
-            items = touching(read_items(base / tile.source.stac), wanted.geobox)
+            items = touching(read_items(run.base / tile.source.stac), wanted.geobox)
             jobs += [_Job(tile.id, item, wanted, folder) for item in items]
     return run, jobs
 

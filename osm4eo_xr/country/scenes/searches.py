@@ -51,6 +51,10 @@ class TileItems:
         Cloud cover of each in per cent, as the item states it.
     gigabytes : float
         What the run will read of them, uncompressed: four bands and the classification.
+    clear_looks : tuple of int
+        Pixels that were seen clear 0, 1, 2, … times; empty until they are fetched.
+    few_looks : int or None
+        Those with fewer clear looks than were asked for; None until they are fetched.
     """
 
     tile: str
@@ -58,6 +62,8 @@ class TileItems:
     days: tuple[str, ...]
     clouds: tuple[float | None, ...]
     gigabytes: float
+    clear_looks: tuple[int, ...] = ()
+    few_looks: int | None = None
 
 
 def items_folder(country_file: Path) -> Path:

@@ -67,8 +67,9 @@ def mask_clouds(
         Of the reflectance, for "threshold"; by default what ``cube.attrs["level"]`` says.
     sun : tuple of float, optional
         Azimuth from true north and zenith of the sun in degrees, for the shadows of "threshold". By
-        default attrs ``sun_azimuth`` and ``sun_zenith``, else what the grid and the UTC time of
-        the coordinate ``time`` or of ``attrs["date"]`` give. Where nothing tells, shadows stay.
+        default ``sun_azimuth`` and ``sun_zenith``, attrs or coordinates of ``time``, which products
+        and items of STAC state; else what the grid and the UTC time of the coordinate ``time`` or
+        of ``attrs["date"]`` give. Where nothing tells, shadows stay.
 
     Returns
     -------

@@ -20,6 +20,9 @@ _LOWEST = 80.0  # zenith beyond which shadows are too long to be told apart, deg
 _EPOCH = np.datetime64("2000-01-01T12:00:00", "s")
 _DAY = 86400.0
 
+SUN_NAMES = ("sun_azimuth", "sun_zenith")
+"""Attrs of scenes, or coordinates of cubes: what metadata say of the sun, in degrees."""
+
 
 @dataclass(frozen=True)
 class Sun:
@@ -81,14 +84,20 @@ def sun_position(time: np.datetime64, lon: float, lat: float) -> Sun:
     return Sun(math.degrees(math.atan2(east, north)) % 360, math.degrees(math.acos(height)))
 
 
+def is_sun(azimuth: float, zenith: float) -> bool:
+    """Whether a sun over the horizon can stand there; not a number can not."""
+    return 0 <= azimuth <= 360 and 0 <= zenith < 90  # noqa: PLR2004 - degrees
+
+
 def suns_of(
     cube: xr.DataArray, grid: GeoBox | None, given: tuple[float, float] | None
 ) -> list[Sun | None]:
     """Return the sun of each date of a cube (of its one date if it has no dim ``time``).
 
-    The order of trust: what the caller gives, the attrs ``sun_azimuth`` and ``sun_zenith``, and
-    else what time and place give. The time is that of the coordinate ``time`` or the attr
-    ``date``; one of midnight sharp is a day without its hour.
+    The order of trust: what the caller gives; ``sun_azimuth`` and ``sun_zenith``, coordinates of
+    ``time`` or attrs, which come from metadata; and else what time and place give. The time is that
+    of the coordinate ``time`` or the attr ``date``; one of midnight sharp is a day without its
+    hour.
 
     Returns
     -------
@@ -101,19 +110,29 @@ def suns_of(
         If what the caller gives is no azimuth and zenith.
     """
     dates = cube.sizes.get("time", 1)
-    told: Any = given or [cube.attrs.get(name) for name in ("sun_azimuth", "sun_zenith")]
+    told: Any = given or [cube.attrs.get(name) for name in SUN_NAMES]
     if None not in told:
         azimuth, zenith = (float(value) for value in told)
-        if not (0 <= azimuth <= 360 and 0 <= zenith < 90):  # noqa: PLR2004 - degrees
+        if not is_sun(azimuth, zenith):
             raise InputError(
                 f"sun {azimuth:g}, {zenith:g}",
                 expected="azimuth (0 to 360) and zenith (0 to 90), in degrees",
             )
         return [Sun(azimuth, zenith) for _ in range(dates)]
+    stated = _stated(cube, dates)
     if grid is None or grid.crs is None:
-        return [None] * dates
+        return stated
     lon, lat = _middle(grid)
-    return [_sun_at(time, lon, lat) for time in _times(cube, dates)]
+    times = _times(cube, dates)
+    return [sun or _sun_at(time, lon, lat) for sun, time in zip(stated, times, strict=True)]
+
+
+def _stated(cube: xr.DataArray, dates: int) -> list[Sun | None]:
+    """Return the sun of each date by the cube's coordinates; None where they do not tell it."""
+    if not set(SUN_NAMES) <= set(cube.coords):
+        return [None] * dates
+    pairs = zip(*(np.atleast_1d(cube[name].values).tolist() for name in SUN_NAMES), strict=True)
+    return [Sun(*pair) if is_sun(*pair) else None for pair in pairs]
 
 
 def _times(cube: xr.DataArray, dates: int) -> list[np.datetime64 | None]:

@@ -3,8 +3,7 @@
 Bands lie in ``measurements/reflectance/rXXm``, the scene classification in
 ``conditions/mask/l2a_classification``, probabilities in ``quality/probability``. The root's
 attribute ``stac_discovery`` is a STAC item of the product; conversions may lack it, then the name
-of the store tells. Integers are digital numbers, whose ``scale_factor`` and ``add_offset`` count.
-GeoZarr conversions hold floats that were scaled already; ``units`` tells (see ``_scaling``).
+of the store tells. What the numbers mean is settled in ``eopf_numbers``.
 """
 
 from __future__ import annotations
@@ -22,18 +21,12 @@ from odc.geo.geobox import GeoBox
 
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.imagery.bands import SENTINEL2_BANDS, common_name
-from osm4eo_xr.imagery.offsets import (
-    ADVICE,
-    Evidence,
-    Look,
-    baseline_in,
-    baseline_of,
-    processed_in,
-    settle_offset,
-)
+from osm4eo_xr.imagery.offsets import baseline_in, baseline_of, processed_in
 from osm4eo_xr.imagery.plausibility import darkest
+from osm4eo_xr.imagery.products.angles import eopf_sun
 from osm4eo_xr.imagery.products.band_files import bands_of_file
-from osm4eo_xr.imagery.reflectance import DN_SCALE, Scaling
+from osm4eo_xr.imagery.products.eopf_numbers import settled_band
+from osm4eo_xr.imagery.reflectance import Scaling
 from osm4eo_xr.rasters.hierarchies import read_group
 from osm4eo_xr.rasters.store_paths import StorePath, split_store
 from osm4eo_xr.rasters.stores import store_names, store_variables
@@ -49,12 +42,6 @@ _RESOLUTION = re.compile(r"r(\d+)m")
 _LEVEL = re.compile(r"L(1C|2A)")
 _NAME = re.compile(r"S2[A-D]_MSIL(?:1C|2A)_(\d{8}T\d{6})_\w+")
 _TILE = re.compile(r"_T(\d\d[A-Z]{3})(?:_|$)")
-_COUNTS, _REFLECTED = {"digital_counts"}, {"1", "reflectance", "dimensionless"}
-_SPECIAL = (0.0, 65535.0)  # NODATA and SATURATED of every Sentinel-2 product
-_SCALE_OPTIONS = (
-    "pass {scale=1} and {offset=0} if they are reflectance already, {scale=1e-4} and {offset=-0.1} "
-    "if they are digital numbers"
-)
 
 
 @dataclass(frozen=True)
@@ -81,6 +68,8 @@ class EopfProduct:
         MGRS tile.
     bounds : tuple of float
         Outer edges of the tile in its CRS; empty if they are not said.
+    sun : tuple of float or None
+        The sun's mean azimuth and zenith, degrees.
     """
 
     where: StorePath
@@ -92,6 +81,7 @@ class EopfProduct:
     processed: str
     tile: str
     bounds: tuple[float, ...]
+    sun: tuple[float, float] | None = None
 
 
 def is_eopf(path: PathLike) -> bool:
@@ -131,7 +121,8 @@ def read_eopf(path: PathLike) -> EopfProduct:
             advice="open another cube with open_scene",
         )
     item = root.attributes.get("stac_discovery")
-    return _product_of(where, item if isinstance(item, Mapping) else {})
+    product = _product_of(where, item if isinstance(item, Mapping) else {})
+    return replace(product, sun=eopf_sun(root.attributes))
 
 
 def _product_of(where: StorePath, item: Mapping[str, Any]) -> EopfProduct:
@@ -202,7 +193,7 @@ def eopf_bands(
         )
     look = cache(lambda: darkest([band for band, _ in found.values()][::-1]))
     return [
-        _settled(band, said, product, look=look, scale=scale, offset=offset)
+        settled_band(band, said, product, look=look, scale=scale, offset=offset)
         for band, said in found.values()
     ]
 
@@ -236,97 +227,6 @@ def resolutions(where: StorePath, names: tuple[str, ...]) -> list[str]:
     held = read_group(StorePath(where.root, "/".join(names)))
     found = [m for g in (held.groups if held else ()) if (m := _RESOLUTION.fullmatch(g))]
     return ["/".join((*names, m[0])) for m in sorted(found, key=lambda m: int(m[1]))]
-
-
-def _settled(
-    band: Band,
-    said: Mapping[str, Any],
-    product: EopfProduct,
-    *,
-    look: Look,
-    scale: float | None,
-    offset: float | None,
-) -> Band:
-    """Return a band with what its numbers mean and which of them are none."""
-    scaling = _scaling(band, said, product, look=look, scale=scale, offset=offset)
-    if not _is_counts(band, said):
-        return replace(band, scaling=scaling)
-    fill = np.ravel([said.get(n, 0) for n in ("_FillValue", "fill_value")])
-    if np.dtype(band.dtype).kind in "iu" and np.any(fill != 0):
-        raise InputError(
-            f"{band.path}: {band.name} states the no-data value {fill[fill != 0][0]}",
-            expected="0, as in every Sentinel-2 product",
-            advice="make the store again from its source",
-        )
-    # Ranges that arrays state are wrong here and there (valid_max 6553); the product's values hold.
-    validity = band.validity.instead(_SPECIAL, np.dtype(band.dtype), "special value of the product")
-    return replace(band, scaling=scaling, validity=validity)
-
-
-def _is_counts(band: Band, said: Mapping[str, Any]) -> bool:
-    """Whether an array holds digital numbers: integers, or floats that say so."""
-    return np.dtype(band.dtype).kind in "iu" or _unit(said) in _COUNTS
-
-
-def _unit(said: Mapping[str, Any]) -> str:
-    return str(said.get("units", "")).casefold()
-
-
-def _scaling(
-    band: Band,
-    said: Mapping[str, Any],
-    product: EopfProduct,
-    *,
-    look: Look,
-    scale: float | None,
-    offset: float | None,
-) -> Scaling:
-    """Return what a band's numbers mean: the caller's words, else by type, units and attributes.
-
-    Integers, and floats whose unit is digital counts, are digital numbers: ``scale_factor`` and
-    ``add_offset`` count, and where there is none the table of ``imagery.offsets``. Floats of unit 1
-    are reflectance, whatever attributes were left on them. Floats without a unit are reflectance if
-    no attribute says otherwise, and refused if one does.
-    """
-    units, counts = _unit(said), _is_counts(band, said)
-    where = f"{band.path}: {band.name}"
-    tagged = [said[n] for n in ("scale_factor", "add_offset") if n in said]
-    if not counts and units not in _REFLECTED and tagged and None in (scale, offset):
-        raise InputError(
-            f"{where} holds {band.dtype} numbers of unit {units or 'unknown'!r} with "
-            f"{_in_words(said)}, so nothing tells whether they are scaled already",
-            expected="integers, or floats of unit 1 or digital_counts",
-            advice=_SCALE_OPTIONS,
-        )
-    if not counts:
-        return Scaling(1.0 if scale is None else scale, offset or 0.0)
-    if scale is None:
-        scale = float(np.ravel(said.get("scale_factor", DN_SCALE))[0])
-    if offset is None:
-        offset = settle_offset(_evidence(said, product, where), look)
-    return Scaling(scale, offset)
-
-
-def _evidence(said: Mapping[str, Any], product: EopfProduct, where: str) -> Evidence:
-    """Return what is known of a band's offset; arrays of baseline 04.00 and later must state it."""
-    known = Evidence(
-        where=f"{product.name} of baseline {product.baseline or 'unknown'}, {where}",
-        stated=float(np.ravel(said["add_offset"])[0]) if "add_offset" in said else None,
-        baseline=baseline_of(product.baseline),
-        processed=product.processed,
-    )
-    if known.stated is None and known.baseline and settle_offset(known):
-        raise InputError(
-            f"{known.where}: digital numbers carry an offset from baseline 04.00 on, but the array "
-            f"states no add_offset",
-            advice=ADVICE,
-        )
-    return known
-
-
-def _in_words(said: Mapping[str, Any]) -> str:
-    names = [n for n in ("scale_factor", "add_offset") if n in said]
-    return " and ".join(f"{n} {said[n]}" for n in names)
 
 
 def _placed(band: Band, bounds: tuple[float, ...]) -> Band:

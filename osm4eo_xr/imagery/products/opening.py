@@ -12,6 +12,7 @@ from odc.geo.geobox import GeoBox
 
 from osm4eo_xr.geometry.grid import geobox_of
 from osm4eo_xr.imagery.clouds.masks import mask_clouds
+from osm4eo_xr.imagery.clouds.sun import SUN_NAMES
 from osm4eo_xr.imagery.lazy_scene import scene_of_bands
 from osm4eo_xr.imagery.lossy_nodata import with_witnesses
 from osm4eo_xr.imagery.plausibility import look_at_bands
@@ -28,6 +29,7 @@ from osm4eo_xr.imagery.products.safe import (
     class_band,
     is_safe,
     probability_band,
+    product_sun,
     read_product,
     safe_bands,
 )
@@ -104,7 +106,8 @@ def open_product(
     -------
     DataArray
         (band, y, x) float32 reflectance, NaN = no data; top of atmosphere for level 1C. attrs:
-        ``product``, ``level``, ``baseline``, ``date`` (ISO 8601), ``footprint`` (WKT, lon/lat).
+        ``product``, ``level``, ``baseline``, ``date`` (ISO 8601), ``footprint`` (WKT, lon/lat);
+        ``sun_azimuth`` and ``sun_zenith`` (degrees, means of the tile) where metadata state them.
 
     Raises
     ------
@@ -130,6 +133,9 @@ def open_product(
     for name in ("level", "baseline", "date", "footprint"):
         scene.attrs[name] = getattr(product, name)
     scene.attrs["product"] = product.name
+    eopf = isinstance(product, EopfProduct)
+    sun = product.sun if eopf else product_sun(product, tile=tile)
+    scene.attrs |= dict(zip(SUN_NAMES, sun or (), strict=False))
     if mask:
         classes = open_product_classes(path, geobox=geobox_of(scene), chunks=chunks, tile=tile)
         return mask_clouds(scene, classes, classes=mask, dilation=dilation)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-import zipfile
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -16,7 +14,9 @@ from osm4eo_xr.errors import InputError
 from osm4eo_xr.imagery.bands import SENTINEL2_BANDS, common_name
 from osm4eo_xr.imagery.offsets import ADVICE, Evidence, Look, baseline_of, settle_offset
 from osm4eo_xr.imagery.plausibility import darkest
+from osm4eo_xr.imagery.products.angles import safe_suns
 from osm4eo_xr.imagery.products.band_files import bands_of_file
+from osm4eo_xr.imagery.products.safe_files import METADATA, files_in, finest_images, read_file
 from osm4eo_xr.imagery.reflectance import Scaling
 
 if TYPE_CHECKING:
@@ -25,18 +25,6 @@ if TYPE_CHECKING:
 
 CLASS_BAND = "scl"
 """Name under which a product's scene classification is kept beside its bands."""
-
-_METADATA = re.compile(
-    r"(^|/)(?:MTD_MSIL|S2[A-D]_(?:OPER|USER)_MTD_SAFL)(?P<level>1C|2A)(?:_[^/]*)?\.xml$"
-)
-_IMAGE = re.compile(
-    r"(?:^|/)GRANULE/(?P<granule>[^/]+)/IMG_DATA/(?:R\d\dm/)?[^/]*?"
-    r"_(?P<band>B\w\w|SCL)(?:_(?P<meters>\d\d)m)?\.jp2$"
-)
-_PROBABILITY = re.compile(
-    r"(?:^|/)GRANULE/(?P<granule>[^/]+)/QI_DATA/MSK_CLD(?P<band>PRB)_(?P<meters>\d\d)m\.jp2$"
-)
-_TILE = re.compile(r"_T(\d\d[A-Z]{3})_")
 
 
 @dataclass(frozen=True)
@@ -69,6 +57,8 @@ class SafeProduct:
     images : dict of (str, str) to str
         What GDAL opens, by tile ("33UUU") and band id, "SCL" or "PRB" (cloud probability); of
         several the finest.
+    suns : dict of str to tuple
+        The sun's mean azimuth and zenith in degrees, by tile.
     """
 
     name: str
@@ -81,6 +71,7 @@ class SafeProduct:
     invalid: tuple[float, ...]
     processed: str
     images: dict[tuple[str, str], str]
+    suns: dict[str, tuple[float, float]]
 
     @property
     def tiles(self) -> list[str]:
@@ -91,7 +82,7 @@ class SafeProduct:
 def is_safe(path: PathLike) -> bool:
     """Whether a path looks like a SAFE product: its folder, archive or metadata file."""
     path = Path(path)
-    if path.suffix.casefold() == ".safe" or _METADATA.search(path.name):
+    if path.suffix.casefold() == ".safe" or METADATA.search(path.name):
         return True
     if path.is_dir():
         return metadata_in(path)
@@ -100,7 +91,7 @@ def is_safe(path: PathLike) -> bool:
 
 def metadata_in(folder: Path) -> bool:
     """Whether a folder holds the metadata file of a product."""
-    return any(_METADATA.search(p.name) for p in folder.glob("*.xml"))
+    return any(METADATA.search(p.name) for p in folder.glob("*.xml"))
 
 
 def read_product(path: PathLike) -> SafeProduct:
@@ -112,9 +103,9 @@ def read_product(path: PathLike) -> SafeProduct:
         If there is no product there or its metadata lack what its numbers need.
     """
     path = Path(path)
-    root = path.parent if _METADATA.search(path.name) and not path.is_dir() else path
-    names, prefix = _listing(root)
-    found = [match for n in names if (match := _METADATA.search(n))]
+    root = path.parent if METADATA.search(path.name) and not path.is_dir() else path
+    names, prefix = files_in(root)
+    found = [match for n in names if (match := METADATA.search(n))]
     if len(found) != 1:
         raise InputError(
             f"{path} holds {len(found)} files MTD_MSIL1C.xml or MTD_MSIL2A.xml, expected 1",
@@ -122,13 +113,16 @@ def read_product(path: PathLike) -> SafeProduct:
         )
     metadata = found[0].string
     try:
-        tree = ET.fromstring(_read(root, metadata))  # noqa: S314 -- see the import
+        tree = ET.fromstring(read_file(root, metadata))  # noqa: S314 -- see the import
     except ET.ParseError as error:
         raise InputError(
             f"{path}: {metadata} is no XML ({error})", advice="download it again"
         ) from None
     try:
-        return _product_of(tree, found[0]["level"], path, root.name, _images(names, prefix))
+        suns = safe_suns(names, lambda name: read_file(root, name))
+        return _product_of(
+            tree, found[0]["level"], path, root.name, finest_images(names, prefix), suns
+        )
     except InputError:
         raise
     except (KeyError, OverflowError, ValueError) as error:  # of numbers that are none
@@ -139,7 +133,12 @@ def read_product(path: PathLike) -> SafeProduct:
 
 
 def _product_of(
-    tree: ET.Element, level: str, path: Path, name: str, images: dict[tuple[str, str], str]
+    tree: ET.Element,
+    level: str,
+    path: Path,
+    name: str,
+    images: dict[tuple[str, str], str],
+    suns: dict[str, tuple[float, float]],
 ) -> SafeProduct:
     """Return what a product's metadata say."""
     return SafeProduct(
@@ -153,6 +152,7 @@ def _product_of(
         invalid=_special_values(tree),
         processed=_text(tree, "GENERATION_TIME") or "",
         images=images,
+        suns=suns,
     )
 
 
@@ -232,6 +232,11 @@ def product_evidence(product: SafeProduct, band_id: str) -> Evidence:
     return known
 
 
+def product_sun(product: SafeProduct, *, tile: str | None) -> tuple[float, float] | None:
+    """Return the sun's azimuth and zenith over a tile of a product, if its metadata tell them."""
+    return product.suns.get(_tile_of(product, tile))
+
+
 def class_band(product: SafeProduct, *, tile: str | None) -> Band:
     """Describe the product's scene classification."""
     path = product.images.get((_tile_of(product, tile), "SCL"))
@@ -255,43 +260,6 @@ def probability_band(product: SafeProduct, *, tile: str | None) -> Band:
         )
     (band,) = bands_of_file(path, resampling="nearest", nodata=None)
     return replace(band, name="cld", scaling=Scaling(1.0))
-
-
-def _listing(root: Path) -> tuple[list[str], str]:
-    """Return the names inside a folder or zip, and what GDAL puts before them."""
-    if root.is_dir():
-        files = (p for p in root.rglob("*") if p.is_file())
-        return sorted(p.relative_to(root).as_posix() for p in files), f"{root}/"
-    try:
-        with zipfile.ZipFile(root) as archive:
-            return sorted(archive.namelist()), f"/vsizip/{{{root.absolute()}}}/"
-    except FileNotFoundError:
-        raise InputError(f"no product {root}", advice="give a .SAFE folder or its zip") from None
-    except zipfile.BadZipFile:
-        raise InputError(
-            f"{root} is neither a folder nor a whole zip", advice="download it again"
-        ) from None
-
-
-def _read(root: Path, name: str) -> bytes:
-    """Return the bytes of a file inside a folder or zip."""
-    if root.is_dir():
-        return (root / name).read_bytes()
-    with zipfile.ZipFile(root) as archive:
-        return archive.read(name)
-
-
-def _images(names: list[str], prefix: str) -> dict[tuple[str, str], str]:
-    """Return the finest image of each tile and band."""
-    finest: dict[tuple[str, str], tuple[int, str]] = {}
-    for name in names:
-        match = _IMAGE.search(name) or _PROBABILITY.search(name)
-        tile = match and _TILE.search(f"_{match['granule']}_")
-        if match and tile:
-            key = tile[1], match["band"].upper()
-            candidate = int(match["meters"] or 0), prefix + name
-            finest[key] = min(finest.get(key, candidate), candidate)
-    return {key: path for key, (_, path) in finest.items()}
 
 
 def _tile_of(product: SafeProduct, tile: str | None) -> str:
