@@ -149,7 +149,7 @@ def test_from_search_to_report_on_a_cluster(
     store: Store, items: list[dict[str, Any]], undisturbed: dict[str, bytes], tmp_path: Path
 ) -> None:
     store.uses = 24  # of a token, in whichever worker; each asks for its own
-    found = Api(at_address(items, KEYS, store.url), page=2, failures=deque([503, "truncated"]))
+    found = Api(of_all_kinds(items, store.url), page=2, failures=deque([503, "truncated"]))
     with serving(found) as api:
         path = searching_country(tmp_path, api.url)
         out = run_country(path, cluster="local")
