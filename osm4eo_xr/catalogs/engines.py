@@ -32,7 +32,7 @@ _block = threading.local()
 
 
 @dataclass(frozen=True)
-class Layer:
+class ItemBand:
     """A band of an item, in the place of an asset's href.
 
     Attributes
@@ -48,19 +48,19 @@ class Layer:
 
 
 class StackReader:
-    """What stackstac reads a layer with.
+    """What stackstac reads a band of an item with.
 
     Bands of an item that share a grid are warped together, which takes a third of the time, and
     stackstac asks for one after the other. So the first that is asked for reads all, and this
     thread hands out the others when their turn comes.
     """
 
-    def __init__(self, *, url: Layer, **_: object) -> None:
-        self._layer = url
+    def __init__(self, *, url: ItemBand, **_: object) -> None:
+        self._band = url
 
     def read(self, window: Window) -> np.ndarray:
         """Return (y, x) float32 of a window of the grid, NaN = no data."""
-        reader, index = self._layer.reader, self._layer.index
+        reader, index = self._band.reader, self._band.index
         kept = getattr(_block, "kept", None)
         if kept is None or kept[0] is not reader or kept[1] != window or index not in kept[2]:
             rows, cols = window.toslices()
@@ -70,11 +70,11 @@ class StackReader:
     def close(self) -> None:
         """Do nothing: handles belong to threads."""
 
-    def __getstate__(self) -> Layer:
-        return self._layer
+    def __getstate__(self) -> ItemBand:
+        return self._band
 
-    def __setstate__(self, layer: Layer) -> None:
-        self._layer = layer
+    def __setstate__(self, band: ItemBand) -> None:
+        self._band = band
 
 
 def stacked_by_stackstac(
@@ -110,17 +110,17 @@ def stacked_by_stackstac(
     if epsg is None:
         raise InputError("stackstac needs a grid with an EPSG code", advice="pass {backend='odc'}")
     bounds = geobox.boundingbox.bbox
-    # Each layer is said to fill the grid: where its file lies is known when its header is read.
+    # Each band is said to fill the grid: where its file lies is known when its header is read.
     place = {"proj:epsg": epsg, "proj:bbox": bounds}
     given: Any = [
         {
             "id": item["id"],
             "properties": item["properties"] | place,
-            "assets": {name: {"href": Layer(reader, i)} for i, name in enumerate(names)},
+            "assets": {name: {"href": ItemBand(reader, i)} for i, name in enumerate(names)},
         }
         for item, reader in zip(items, readers, strict=True)
     ]
-    how: Any = {  # declared types are too narrow for a reader of layers and for no data as float32
+    how: Any = {  # declared types are too narrow for a reader of bands and for no data as float32
         "epsg": epsg,
         "resolution": (abs(geobox.resolution.x), abs(geobox.resolution.y)),
         "bounds": bounds,
