@@ -11,8 +11,8 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
-from collections import defaultdict
-from collections.abc import AsyncIterator, Iterable
+from collections import OrderedDict, defaultdict
+from collections.abc import AsyncIterator, Callable, Hashable, Iterable
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 _METADATA = (*MARKS, ".zattrs")
 _COORDINATES = {"x", "y"}
 _DESCRIPTIONS = 128  # objects that a process keeps
+_CHUNKS = 256_000_000  # bytes of chunks, as they are stored, that a process keeps
 
 _turns: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
 
@@ -118,13 +119,19 @@ class ObjectStore(Store):
 
 
 class RemoteStore(ObjectStore):
-    """A store at an address, a tree of objects or a zip of them."""
+    """A store at an address, a tree of objects or a zip of them.
+
+    EOPF's chunks are 5,490 pixels wide, so that one is read for many blocks of a scene: the last
+    that were read are kept.
+    """
 
     def _get(self, key: str, first: int = 0, count: int | None = None) -> bytes | None:
         if key.rpartition("/")[2] in _METADATA or _COORDINATES & set(key.split("/")):
             with _turns[self.root]:  # one asks, the others take what it gets
                 return _part(_description(self.root, key), first, count)
-        return _object(self.root, key, first, count)
+        if first or count is not None:
+            return _object(self.root, key, first, count)
+        return _recent.get((self.root, key), lambda: _object(self.root, key, 0, None))
 
 
 class StagedStore(ObjectStore):
@@ -154,6 +161,40 @@ class StagedStore(ObjectStore):
         with replaced(absent if body is None else path) as part:
             part.write_bytes(body or b"")
         return _part(body, first, count)
+
+
+class Recent:
+    """The objects that were read last, as many as fit.
+
+    Parameters
+    ----------
+    most : int
+        Bytes that are kept.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most, self._bytes = most, 0
+        self._kept: OrderedDict[Hashable, bytes | None] = OrderedDict()
+        self._lock = threading.Lock()
+        self._turns = [threading.Lock() for _ in range(64)]
+
+    def get(self, key: Hashable, read: Callable[[], bytes | None]) -> bytes | None:
+        """Return what ``read`` gives; of threads that ask for one key at a time one reads."""
+        with self._turns[hash(key) % len(self._turns)]:
+            with self._lock:
+                if key in self._kept:
+                    self._kept.move_to_end(key)
+                    return self._kept[key]
+            found = read()
+            with self._lock:
+                self._kept[key] = found
+                self._bytes += len(found or b"")
+                while self._bytes > self._most:
+                    self._bytes -= len(self._kept.popitem(last=False)[1] or b"")
+            return found
+
+
+_recent = Recent(_CHUNKS)
 
 
 def _span(asked: Any) -> tuple[int, int | None]:

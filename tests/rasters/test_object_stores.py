@@ -1,18 +1,22 @@
 """Stores read object by object: part reads, what is not there, staged copies that refuse."""
 
 import asyncio
+from collections import OrderedDict
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import zarr
+from hypothesis import given
+from hypothesis import strategies as st
 from zarr.abc.store import OffsetByteRequest, RangeByteRequest, SuffixByteRequest
 from zarr.core.buffer import default_buffer_prototype
 
 from osm4eo_xr.catalogs.store_copies import _steps, copy_of
 from osm4eo_xr.errors import InputError
-from osm4eo_xr.rasters.object_stores import RemoteStore, StagedStore
+from osm4eo_xr.rasters.object_stores import Recent, RemoteStore, StagedStore
 from osm4eo_xr.rasters.remote import attempts
 from osm4eo_xr.rasters.remote.failures import RemoteError
 from osm4eo_xr.rasters.remote.objects import read_object
@@ -58,6 +62,29 @@ def test_parts_of_objects_and_of_zips_are_those_of_the_file(store: Store) -> Non
         assert got(found, "a/c/1/1") is None  # all of it is the fill value
         read: Any = zarr.open_group(found, mode="r")["a"]
         np.testing.assert_array_equal(read[:, :4], np.arange(64).reshape(8, 8)[:, :4])
+
+
+def test_a_chunk_is_asked_for_once_as_long_as_it_is_kept(store: Store) -> None:
+    for _ in range(3):  # opened anew by each thread and block
+        found = RemoteStore(f"{store.url}/s.zarr")
+        with ThreadPoolExecutor(8) as pool:
+            read = set(pool.map(got, [found] * 8, ["a/c/0/0"] * 8))
+        assert len(read) == 1
+        assert got(found, "a/c/1/1") is None
+    assert [path for _, path, _ in store.requests] == ["/s.zarr/a/c/0/0", "/s.zarr/a/c/1/1"]
+
+
+@given(st.lists(st.integers(0, 6), max_size=30))
+def test_what_was_read_last_is_kept_as_far_as_it_fits(keys: list[int]) -> None:
+    recent, kept, read = Recent(10), OrderedDict[int, int](), []
+    for key in keys:
+        assert recent.get(key, lambda key=key: read.append(key) or bytes(key)) == bytes(key)
+        assert (key in kept) == (not read)
+        kept[key] = key
+        kept.move_to_end(key)
+        while sum(kept.values()) > 10:
+            kept.popitem(last=False)
+        read.clear()
 
 
 def test_a_staged_store_keeps_what_was_read_and_refuses_the_rest(store: Store) -> None:
