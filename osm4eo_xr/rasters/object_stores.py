@@ -222,11 +222,16 @@ def _description(root: str, key: str) -> bytes | None:
     return _object(root, key, 0, None)
 
 
+@lru_cache(maxsize=16)
+def _prefix(root: str) -> str:
+    """Return the folder of a zip at an address that is the root of its store."""
+    return outermost(zip_at(root).namelist()) or ""
+
+
 def _object(root: str, key: str, first: int, count: int | None) -> bytes | None:
     """Return an object of a store at an address, or a part of it."""
     if root.casefold().endswith(".zip"):
-        archive = zip_at(root)
-        prefix = outermost(archive.namelist()) or ""
+        archive, prefix = zip_at(root), _prefix(root)
         name = f"{prefix}/{key}" if prefix else key
         return _part(archive.read(name), first, count) if name in archive.NameToInfo else None
     address = f"{root.rstrip('/')}/{key}"
