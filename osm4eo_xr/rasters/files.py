@@ -90,5 +90,22 @@ def open_image(path: str) -> Iterator[Any]:
 def _opened(path: str) -> Any:
     """Open what GDAL reads, signed if it lies at an address."""
     if is_remote(path):
-        return attempted(path, lambda access: rasterio.open(access.name))
+        return attempted(path, lambda access: _with_headers(access.name))
     return rasterio.open(path)
+
+
+def _with_headers(name: str) -> Any:
+    """Open a raster and read what GDAL leaves for later: a TIFF's mask may lie far behind.
+
+    Raises
+    ------
+    RasterioIOError
+        Also where GDAL's own error would come out of a property.
+    """
+    source = rasterio.open(name)
+    try:
+        source.mask_flag_enums  # noqa: B018 - read for what it reads
+    except Exception as error:  # noqa: BLE001 - of kinds that rasterio keeps to itself
+        source.close()
+        raise RasterioIOError(str(error)) from None
+    return source

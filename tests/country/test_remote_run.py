@@ -17,6 +17,8 @@ import numpy as np
 import pytest
 import rasterio
 from odc.geo.geobox import GeoBox
+from rasterio.io import MemoryFile
+from rasterio.shutil import copy as copy_raster
 
 from osm4eo_xr.catalogs.items import read_items
 from osm4eo_xr.catalogs.stac import composite_items, stack_items
@@ -301,13 +303,17 @@ def lossy_copy(path: Path) -> None:
 
 
 def masked_copy(path: Path) -> None:
+    """Write a COG with a mask, which lies at its head: rasterio holds the GIL where it reads on."""
     with rasterio.open(path) as source, rasterio.Env(GDAL_TIFF_INTERNAL_MASK="YES"):
-        profile = source.profile | {"nodata": None}
-        with rasterio.open(path.with_suffix(".masked.tif"), "w", **profile) as file:
-            file.write(source.read())
-            mask = np.ones(source.shape, bool)
-            mask[100:140, 100:140] = False
-            file.write_mask(mask)
+        profile = source.profile | {"nodata": None, "driver": "GTiff"}
+        with MemoryFile() as memory:
+            with memory.open(**profile) as file:
+                file.write(source.read())
+                mask = np.ones(source.shape, bool)
+                mask[100:140, 100:140] = False
+                file.write_mask(mask)
+            with memory.open() as file:
+                copy_raster(file, path.with_suffix(".masked.tif"), driver="COG", blocksize=128)
 
 
 def test_a_changed_copy_is_not_used(far: Path, undisturbed: dict[str, bytes]) -> None:
