@@ -7,6 +7,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from typing import ParamSpec, TypeVar
 
 from rich.console import Console
@@ -66,8 +67,13 @@ def print_progress(line: str, **fields: object) -> None:
 
 
 def draws_bars() -> bool:
-    """Whether progress is drawn as bars: at a terminal or in Jupyter, unless nobody wants it."""
-    return _shown and (ERR.is_terminal or ERR.is_jupyter)
+    """Whether progress is drawn as bars: at a terminal or in Jupyter, unless nobody wants it.
+
+    In Jupyter rich draws with ipywidgets, which is no part of this package; without them, it would
+    warn at each bar and draw none.
+    """
+    in_jupyter = ERR.is_jupyter and find_spec("ipywidgets") is not None
+    return _shown and (ERR.is_terminal or in_jupyter)
 
 
 def with_bars(*pieces: str, unless: str = "") -> Callable[[Callable[P, R]], Callable[P, R]]:

@@ -162,3 +162,12 @@ def test_a_step_within_drawn_work_draws_no_second_display(screen: io.StringIO) -
         step(3)
     assert "outer" in screen.getvalue()
     assert "steps" not in screen.getvalue()
+
+
+@pytest.mark.parametrize("found", [None, "ipywidgets"])
+def test_jupyter_draws_bars_only_with_what_draws_them(
+    monkeypatch: pytest.MonkeyPatch, found: str | None
+) -> None:
+    monkeypatch.setattr(progress, "ERR", Console(force_jupyter=True, force_terminal=False))
+    monkeypatch.setattr(progress, "find_spec", lambda _: found)
+    assert progress.draws_bars() == (found is not None)

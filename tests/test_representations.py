@@ -86,7 +86,8 @@ def test_a_plan_lists_what_is_to_be_made() -> None:
     ]
     plan = Plan(("a", "b"), (done, *todo), 1.25)
     lines = repr(plan).splitlines()
-    assert lines[0] == "<Plan: 2 tiles, 21 pieces, 20 to make; 1.25 device hours>"
+    assert lines[0] == "<Plan: 2 tiles, 21 pieces, 20 to make; about 1.25 device hours>"
+    assert "; under 0.01 device hours>" in repr(Plan(("a",), (done,), 2.8e-5))
     assert lines[1] == "  classified 0: 5,000 chunks, 7 tasks"
     assert len(lines) == 18
     assert lines[-1] == "  and 4 more"

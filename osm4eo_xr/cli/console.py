@@ -146,7 +146,7 @@ def print_plan(plan: Plan) -> None:
     chunks, tasks = sum(p.chunks for p in left), sum(p.tasks for p in left)
     OUT.print(
         f"{len(left)} of {len(plan.pieces)} pieces to do, {chunks:,} chunks, {tasks:,} tasks, "
-        f"about {plan.device_hours:.2g} device hours of inference"
+        f"{plan.device_time} of inference"
     )
 
 

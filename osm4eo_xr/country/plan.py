@@ -85,7 +85,7 @@ class Plan:
         todo = self.todo
         head = (
             f"<Plan: {len(self.tiles)} tiles, {len(self.pieces)} pieces, {len(todo)} to make; "
-            f"{self.device_hours:.3g} device hours>"
+            f"{self.device_time}>"
         )
         lines = [f"  {p.name}: {p.chunks:,} chunks, {p.tasks:,} tasks" for p in todo[:_SHOWN]]
         more = len(todo) - len(lines)
@@ -98,6 +98,12 @@ class Plan:
             [[p.name, p.chunks, p.tasks, _mega(p.read), _mega(p.written)] for p in self.todo],
             header=("piece", "chunks", "tasks", "read / MB", "written / MB"),
         )
+
+    @property
+    def device_time(self) -> str:
+        """Device hours of inference in words."""
+        hours = self.device_hours
+        return f"about {hours:.3g} device hours" if hours >= 0.01 else "under 0.01 device hours"  # noqa: PLR2004
 
     @property
     def todo(self) -> tuple[PlannedPiece, ...]:
