@@ -19,7 +19,8 @@ from osm4eo_xr.country.settings import CountrySettings
 from osm4eo_xr.legend import legend_from_dict
 from osm4eo_xr.settings_io import build
 
-ROOT = Path(oxr.__file__).parent.parent
+PACKAGE = Path(oxr.__file__).parent
+ROOT = PACKAGE.parent
 DOCS = ROOT / "docs"
 WRITTEN = sorted(DOCS.rglob("*.md"))
 TEXTS = [*WRITTEN, ROOT / "README.md", ROOT / "cluster" / "README.md"]
@@ -152,3 +153,32 @@ def test_links_lead_to_pages_and_files() -> None:
         if not place.exists() and place not in made
     ]
     assert not broken
+
+
+def _exists(name: str, sources: str) -> bool:
+    """Whether a file, folder, module or name that a page speaks of is there."""
+    if re.search(r"[A-Z]{4}|[:*\s\[]", name) or name.startswith(("-", ".", "osm4eo-")):
+        return True  # a place to fill in, a command, an option, a key
+    if "/" in name or name.endswith((".py", ".toml", ".md", ".yml")):
+        beside = [*PACKAGE.rglob(name), *(ROOT / "tests").rglob(name)] if "/" not in name else []
+        return bool(beside) or (ROOT / name).exists() or (PACKAGE / name).exists()
+    folder, _, rest = name.partition(".")
+    if not rest or not (PACKAGE / folder).is_dir():
+        return all(re.search(rf"\b{part}\b", sources) for part in re.findall(r"\w+", name))
+    path, parts = PACKAGE / folder, rest.split(".")
+    while parts and (path / parts[0]).is_dir():
+        path /= parts.pop(0)
+    file = path / f"{parts.pop(0)}.py" if parts else path / "__init__.py"
+    defined = file.read_text() if file.is_file() else ""
+    return file.is_file() and all(re.search(rf"\b(def|class) {p}\b", defined) for p in parts)
+
+
+@pytest.mark.parametrize("page", ["ARCHITECTURE.md", "CONTRIBUTING.md"])
+def test_what_the_next_engineer_is_sent_to_exists(page: str) -> None:
+    files = [*PACKAGE.rglob("*.py"), *(ROOT / "tests").rglob("*.py"), ROOT / "pyproject.toml"]
+    files.append(ROOT / "mkdocs.yml")
+    sources = "\n".join(file.read_text(encoding="utf-8") for file in files)
+    text = re.sub(r"```.*?```", "", (ROOT / page).read_text(encoding="utf-8"), flags=re.DOTALL)
+    named = set(re.findall(r"`([^`]+)`", text))
+    assert len(named) > 50
+    assert {name for name in named if not _exists(name, sources)} == set()
