@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ from dask.delayed import delayed
 from shapely import GeometryType
 
 from osm4eo_xr.accuracy.estimators import confusion_counts
-from osm4eo_xr.errors import InputError
+from osm4eo_xr.errors import InputError, InputWarning
 from osm4eo_xr.geometry.grid import crs_name, geobox_of, same_grid, zero_nodata
 from osm4eo_xr.geometry.vectors import read_vector
 from osm4eo_xr.legend import NO_DATA
@@ -126,7 +127,23 @@ def _compare_points(
         raise InputError(f"{name} has no point with both a class and a place", advice="give some")
     classes, where = classes[known], gpd.GeoSeries(places[known], crs=points.crs)
     found = values_at(class_map, where, name)
+    _warn_of_repeats(places[known], classes, name)
     return *confusion_counts(classes, found, legend), int((~known).sum())
+
+
+def _warn_of_repeats(places: np.ndarray, classes: np.ndarray, name: str) -> None:
+    """Tell of points that stand twice in a table: each counts."""
+    rows = np.column_stack([shapely.get_coordinates(places), classes])
+    alone, different = len(np.unique(rows[:, :2], axis=0)), len(np.unique(rows, axis=0))
+    if different < len(rows):
+        text = (
+            f"{len(rows) - different} of {len(rows)} points of {name} repeat another's place and "
+            f"class, and each counts; drop them unless they were drawn twice"
+        )
+        warnings.warn(text, InputWarning, stacklevel=2)
+    if alone < different:
+        text = f"{different - alone} places of {name} bear a second class, and each class counts"
+        warnings.warn(text, InputWarning, stacklevel=2)
 
 
 def values_at(raster: xr.DataArray, places: GeoSeries, name: str = "the design") -> np.ndarray:

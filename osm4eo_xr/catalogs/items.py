@@ -116,7 +116,7 @@ def _plain(item: Item) -> dict[str, Any]:
                 f"item {tree['id']}: asset {key} has the relative href {href}",
                 advice="give the catalog's path or items with a self link",
             )
-        asset["href"] = href
+        asset["href"] = _unescaped(href)
     tree["assets"] = with_arrays(tree["assets"])
     return tree
 
@@ -134,6 +134,13 @@ def _absolute(href: str, base: str) -> str:
     if "://" in base:
         return urljoin(base, href)
     return os.path.normpath(Path(base).parent / href)
+
+
+def _unescaped(href: str) -> str:
+    """Return a local path without the escapes of addresses, where only that is there."""
+    plain = unquote(href)
+    local = plain != href and not href.startswith(_REMOTE)
+    return plain if local and not Path(href).exists() and Path(plain).exists() else href
 
 
 def _local(href: str) -> str:

@@ -14,7 +14,8 @@ import numpy as np
 import xarray as xr
 
 from osm4eo_xr.errors import InputError
-from osm4eo_xr.legend import NO_DATA, PROBABILITY_NO_DATA, PROBABILITY_SCALE, Legend
+from osm4eo_xr.legend import NO_DATA, PROBABILITY_SCALE, Legend
+from osm4eo_xr.rasters.shares import as_shares
 
 if TYPE_CHECKING:
     from jaxtyping import Float32, Num, UInt8
@@ -113,7 +114,7 @@ def surer_wins(
     sure: Float32[np.ndarray, " value"],
 ) -> UInt8[np.ndarray, "y x"]:
     """Return the model's class where its confidence is above OpenStreetMap's, ``sure[known]``."""
-    surer = _as_share(confidence) > sure[known]  # nothing is above NaN's
+    surer = as_shares(confidence) > sure[known]  # nothing is above NaN's
     return np.where(surer, model_wins(known, predicted), osm_wins(known, predicted))
 
 
@@ -132,19 +133,10 @@ def likelier_wins(
     out = osm_wins(known, predicted)
     both = (known != NO_DATA) & (predicted != NO_DATA)
     for layer, class_id, row in zip(probabilities, ids, noise, strict=True):
-        score = np.maximum(_as_share(layer), _LEAST) * row[known]
+        score = np.maximum(as_shares(layer), _LEAST) * row[known]
         better = both & (score > best)
         out[better], best[better] = class_id, score[better]
     return out
-
-
-def _as_share(layer: Num[np.ndarray, "y x"]) -> Float32[np.ndarray, "y x"]:
-    """Return probabilities of 0 to 1; NaN = no data."""
-    if layer.dtype != np.uint8:
-        return layer.astype(np.float32)
-    share = layer / np.float32(PROBABILITY_SCALE)
-    share[layer == PROBABILITY_NO_DATA] = np.nan
-    return share
 
 
 def class_ids_of(probabilities: xr.DataArray, legend: Legend) -> list[int]:

@@ -11,7 +11,9 @@ import xarray as xr
 
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.geometry.grid import geobox_of, georeference
-from osm4eo_xr.legend import NO_DATA, PROBABILITY_NO_DATA, PROBABILITY_SCALE, LandUseClass, Legend
+from osm4eo_xr.legend import NO_DATA, LandUseClass, Legend
+from osm4eo_xr.maps.known_rules import class_ids_of
+from osm4eo_xr.rasters.shares import as_shares
 
 if TYPE_CHECKING:
     from jaxtyping import Num, UInt8
@@ -55,7 +57,7 @@ def likeliest(
         raise InputError(
             "the probabilities name no classes", advice="assign a coordinate 'class' of ids"
         )
-    names = [legend.find(str(v)).id for v in probabilities["class"].to_numpy() if str(v) != "0"]
+    names = class_ids_of(probabilities, legend)
     missing = [c.slug for c in classes if c.id not in names]
     if missing:
         raise InputError(
@@ -84,9 +86,9 @@ def _choose(
     ids: UInt8[np.ndarray, " layer"],
     threshold: float,
 ) -> UInt8[np.ndarray, "y x"]:
-    whole = block.dtype == np.uint8
-    valid = ((block != PROBABILITY_NO_DATA) if whole else np.isfinite(block)).all(axis=0)
-    shares = block[index] / (PROBABILITY_SCALE if whole else 1)
+    shares = as_shares(block)
+    valid = np.isfinite(shares).all(axis=0)
+    shares = shares[index]
     likely = shares.sum(axis=0, dtype=np.float64) + _ROUNDING >= threshold
     out = np.where(likely, ids[shares.argmax(axis=0)], np.uint8(OTHER))
     out[~valid] = NO_DATA

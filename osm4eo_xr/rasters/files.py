@@ -46,7 +46,11 @@ def list_files(path: PathLike | Sequence[PathLike]) -> list[str]:
     folder = Path(path)
     if not folder.is_dir() or split_store(str(folder)) is not None:
         return [str(path)]
-    inside = sorted(str(p) for p in folder.iterdir() if p.suffix.lower() in _IMAGE_SUFFIXES)
+    inside = sorted(
+        str(p)
+        for p in folder.iterdir()
+        if p.suffix.lower() in _IMAGE_SUFFIXES and not p.name.startswith(".")
+    )
     if not inside:
         raise InputError(
             f"folder {path} has no .tif, .vrt, .jp2, .nc or .zarr", advice="name the scene's files"

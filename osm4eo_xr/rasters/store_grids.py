@@ -18,6 +18,7 @@ from odc.geo.geobox import GeoBox
 
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.geometry.grid import geobox_of, odc_of
+from osm4eo_xr.rasters.hierarchies import damage
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
     import xarray as xr
 
 _SIX = 6
+_UNEVEN = 0.1  # pixels that a center may be off; float32 coordinates are by 0.03
+_NOT_METERS = ("km", "kilomet", "degree", "rad")
+_NOT_DEGREES = ("m", "km", "kilomet", "rad")
 
 
 class Grids:
@@ -55,8 +59,33 @@ class Grids:
         mapping = variable.encoding.get("grid_mapping", variable.attrs.get("grid_mapping"))
         key = repr((variable.dims[-2:], variable.shape[-2:], mapping, own))
         if key not in self._known:
-            self._known[key] = self._find(variable, own)
+            with damage(self._where):
+                grid = self._find(variable, own)
+                for dim in variable.dims[-2:]:
+                    if dim in variable.coords and variable.sizes[dim] > 1:
+                        self._check_axis(variable[dim], grid)
+            self._known[key] = grid
         return self._known[key]
+
+    def _check_axis(self, axis: xr.DataArray, grid: GeoBox) -> None:
+        """Refuse coordinates that the CRS counts in another unit, or that are no even steps."""
+        unit = str(axis.attrs.get("units", "")).casefold()
+        other = _NOT_METERS if grid.crs is not None and grid.crs.projected else _NOT_DEGREES
+        if unit.startswith(other):
+            raise InputError(
+                f"{self._where}: {axis.name} counts {unit}, its CRS {grid.crs} does not",
+                advice="write coordinates in the unit of the CRS",
+            )
+        values = axis.to_numpy().astype(np.float64)
+        step = (values[-1] - values[0]) / (values.size - 1)
+        off = np.abs(values - values[0] - step * np.arange(values.size)).max()
+        if off > _UNEVEN * abs(step):
+            raise InputError(
+                f"{self._where}: {axis.name} goes in uneven steps, up to {off / abs(step):.2g} "
+                f"pixels off",
+                expected="a regular grid",
+                advice="resample it, for example with gdalwarp",
+            )
 
     def _find(self, variable: xr.DataArray, own: Mapping[str, Any]) -> GeoBox:
         lacks = [d for d in variable.dims[-2:] if d not in variable.coords]

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
 import xarray as xr
 
-from osm4eo_xr.errors import InputError
+from osm4eo_xr.errors import InputError, check_number
 from osm4eo_xr.files import replaced
+from osm4eo_xr.legend import legend_from_dict
 from osm4eo_xr.progress import Progress, with_bars
 from osm4eo_xr.rasters.hierarchies import damage
 
@@ -16,6 +18,7 @@ STORE_CHUNK = 64
 """Samples per chunk: 2.6 MB of image at 32 x 32 pixels and 10 bands."""
 
 _CHUNKS_AT_ONCE = 16  # written together, so that a chunk of the scene is read few times
+_LEAST = 1e-6  # of lengths and counts that are above 0
 _VARIABLES = {"image", "label", "split", "tile", "easting", "northing"}
 
 
@@ -88,7 +91,11 @@ def open_samples(path: str | Path) -> xr.Dataset:
     missing += [name for name in ("bands", "legend") if name not in samples.attrs]
     if missing:
         raise InputError(f"{path} has no {missing[0]!r}", advice="give a set of draw_samples")
-    return samples.assign_coords(band=list(samples.attrs["bands"]))
+    with damage(path, "is no sample set"):
+        legend_from_dict(json.loads(samples.attrs["legend"]), source="legend")
+        for name in ("resolution", "block", "patch"):  # of sets whose samples have a place
+            check_number(name, float(samples.attrs.get(name, 1)), least=_LEAST)
+        return samples.assign_coords(band=[str(name) for name in samples.attrs["bands"]])
 
 
 def _write(samples: xr.Dataset, path: Path, progress: Progress | None) -> None:

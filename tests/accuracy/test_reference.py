@@ -10,7 +10,7 @@ import shapely
 import xarray as xr
 
 from osm4eo_xr.accuracy.assessment import assess
-from osm4eo_xr.errors import InputError
+from osm4eo_xr.errors import InputError, InputWarning
 from osm4eo_xr.geometry.grid import georeference, target_geobox
 
 LEFT, TOP = 4_400_000, 2_700_000
@@ -55,6 +55,18 @@ def test_points_without_a_place_are_left_out_and_counted(forest: xr.DataArray) -
     assert (report.total, report.left_out) == (1, 2)
     with pytest.raises(InputError, match="no point with both a class and a place"):
         assess(forest, gpd.GeoDataFrame(points.drop(index=2)))
+
+
+def test_points_that_stand_twice_are_told(forest: xr.DataArray) -> None:
+    """They counted twice without a word, as after joining two tables."""
+    points = frame([8, 12, 8])
+    twice = gpd.GeoDataFrame(pd.concat([points, points]))
+    with pytest.warns(InputWarning, match="3 of 6 points .* repeat another's place and class"):
+        assert assess(forest, twice).total == 6
+    other = gpd.GeoDataFrame(pd.concat([points, points.assign(**{"class": 12})]))
+    with pytest.warns(InputWarning) as told:
+        assess(forest, other)
+    assert [str(w.message).partition(" bear")[0] for w in told][-1].startswith("2 places of")
 
 
 def test_multipoints_of_one_are_that_point(forest: xr.DataArray) -> None:

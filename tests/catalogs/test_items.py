@@ -49,6 +49,25 @@ def written(folder: Path, number: int, name: str = "red.tif") -> str:
     return str(folder / name)
 
 
+@pytest.mark.parametrize("backend", ["stackstac", "odc"])
+def test_a_box_in_lat_lon_order_hides_no_pixels(tmp_path: Path, backend: Any) -> None:
+    """Read as lon/lat it crosses the antimeridian: the item was left out by one library alone."""
+    red = {"red": {"href": written(tmp_path, 3000)}}
+    state = {"properties": {"s2:processing_baseline": "05.09"}, "assets": red}
+    whole = [item("a", **state), item("b", bbox=[49.9, 13.9, 14.1, 50.1], **state)]
+    cube = oxr.stack_items(whole, GRID, ["red"], backend=backend)
+    np.testing.assert_allclose(cube.to_numpy(), 0.2, atol=1e-6)
+
+
+def test_hrefs_may_be_written_as_addresses(tmp_path: Path) -> None:
+    """Blanks and umlauts of a path as %20 and %C3%BC, as pystac and browsers write them."""
+    written(tmp_path / "ein Ort", 3000, "rön.tif")
+    path = tmp_path / "item.json"
+    for href in ("./ein%20Ort/r%C3%B6n.tif", "./ein Ort/rön.tif"):
+        path.write_text(json.dumps(item(assets={"red": {"href": href}})))
+        assert read_items(path)[0]["assets"]["red"]["href"] == str(tmp_path / "ein Ort" / "rön.tif")
+
+
 def test_items_that_do_not_say_where_they_lie_are_named_and_left_out() -> None:
     items = [item("a"), item("lost", bbox=None)]
     del items[1]["bbox"]

@@ -215,6 +215,36 @@ def test_sixty_meters_come_onto_ten(tmp_path: Path) -> None:
     np.testing.assert_allclose(scene.values[0][inner], expected[inner], atol=2e-5)
 
 
+@pytest.mark.parametrize("suffix", ["nc", "zarr"])
+def test_coordinates_of_another_unit_or_uneven_steps_are_refused(
+    tmp_path: Path, suffix: str
+) -> None:
+    """Kilometers were read as meters: the scene lay at the origin of the CRS, without a word."""
+    grid = target_geobox((4_321_000, 3_209_700, 4_321_200, 3_210_000))
+    cube = georeference(np.full((30, 20), 0.2, np.float32), grid, name="red")
+
+    def write(name: str, x: np.ndarray, unit: str) -> Path:
+        path = tmp_path / f"{name}.{suffix}"
+        moved = cube.assign_coords(x=("x", x, cube["x"].attrs | {"units": unit}))
+        if suffix == "nc":
+            moved.to_netcdf(path, engine="h5netcdf")
+        else:
+            moved.to_zarr(path, consolidated=False)
+        return path
+
+    x = cube["x"].to_numpy()
+    near = oxr.open_scene(write("f", x.astype(np.float32), "m"), geobox="native")
+    assert near.rio.bounds()[0] == pytest.approx(4_321_000, abs=1)
+    uneven = x + np.resize([0, 2, -2], x.size)
+    for path, says in (
+        (write("km", x / 1000, "km"), "x counts km, its CRS EPSG:3035 does not"),
+        (write("deg", x, "degrees_east"), "x counts degrees_east"),
+        (write("uneven", uneven, "m"), "x goes in uneven steps, up to 0.3"),
+    ):
+        with pytest.raises(InputError, match=says):
+            oxr.open_scene(path)
+
+
 def test_stores_that_are_no_scene_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no file .*gone.zarr"):
         oxr.open_scene(tmp_path / "gone.zarr")

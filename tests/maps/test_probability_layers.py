@@ -100,6 +100,24 @@ def test_classes_are_found_by_id_and_by_slug(names: tuple) -> None:
     )
 
 
+def test_a_class_of_unlabeled_ground_shifts_no_other() -> None:
+    """Where it came first, each class was given the probabilities of the one before it."""
+    given = probabilities(names=("0", *NAMED))
+    water, forest = (given.sel({"class": name}).to_numpy() for name in ("water", "forest"))
+    for slug, share, code in (("water", water, 12), ("forest", forest, 8)):
+        expected = np.where(share >= 0.4, code, OTHER)
+        expected[np.isnan(share)] = 0
+        np.testing.assert_array_equal(chosen(given, [slug], 0.4), expected)
+
+
+def test_numbers_beyond_all_probabilities_are_refused() -> None:
+    with pytest.raises(InputError, match=r"range from .* to .*; expected 0 to 1; divide them by"):
+        chosen(probabilities() * 100, ["water"], 0.5).compute()
+    bytes_of_255 = scaled(probabilities()).copy(data=np.full((3, *BOX.shape), 254, np.uint8))
+    with pytest.raises(InputError, match="probabilities hold 254; expected 0 to 250, or 255"):
+        chosen(bytes_of_255, ["water"], 0.5).compute()
+
+
 def test_what_has_no_probability_is_named() -> None:
     with pytest.raises(InputError, match="there are no probabilities of mine"):
         chosen(probabilities(), ["water", "mine"], 0.5)

@@ -80,8 +80,54 @@ FORMS: dict[str, Callable[[Path], Path]] = {
     "8-bit alpha": lambda p: write(p, numbers_of("uint8", 3), alpha=(ALPHA >> 8).astype(np.uint8)),
     "tuple": lambda p: write(p, numbers_of(), tuple_="5 5 5 5"),
     "one band's tuple": lambda p: write(p, numbers_of(bands=1), tuple_="0"),
+    "tag of a big float": lambda p: write(
+        p, np.where(HIDDEN, 1e20, numbers_of("float64")), nodata=1e20
+    ),
+    "tag of float32's lowest": lambda p: write(
+        p,
+        np.where(HIDDEN, np.finfo("f4").min, numbers_of("float32")).astype(np.float32),
+        nodata=float(np.finfo("f4").min),
+    ),
+    "tag below 0": lambda p: write(
+        p, np.where(HIDDEN, -9999, numbers_of("int16")).astype(np.int16), nodata=-9999
+    ),
+    "tag of int8": lambda p: write(p, (numbers_of() % 100).astype(np.int8), nodata=5),
+    "tag and colors": lambda p: colored(write(p, numbers_of("uint8", 1), nodata=255)),
+    "mask of one band": lambda p: masked_vrt(write(p, numbers_of())),
 }
 """Each form that GDAL knows."""
+
+
+def colored(path: Path) -> Path:
+    """Give a band a color table with a transparent entry."""
+    with rasterio.open(path, "r+") as sink:
+        sink.write_colormap(1, {1: (255, 0, 0, 255), 255: (0, 0, 0, 0)})
+    return path
+
+
+def masked_vrt(path: Path) -> Path:
+    """Return a VRT of two bands of a file, the second of which has a mask of its own."""
+    mask = path.with_name("mask.tif")
+    write(mask, np.where(HIDDEN, 0, 255).astype(np.uint8)[None])
+    source = (
+        '<SimpleSource><SourceFilename relativeToVRT="1">{}</SourceFilename>'
+        "<SourceBand>{}</SourceBand></SimpleSource>"
+    )
+    hidden = (
+        f'<MaskBand><VRTRasterBand dataType="Byte">{source.format(mask.name, 1)}'
+        "</VRTRasterBand></MaskBand>"
+    )
+    bands = "".join(
+        f'<VRTRasterBand dataType="UInt16" band="{i}">{hidden if i == 2 else ""}'
+        f"{source.format(path.name, i)}</VRTRasterBand>"
+        for i in (1, 2)
+    )
+    vrt = path.with_suffix(".vrt")
+    vrt.write_text(
+        f'<VRTDataset rasterXSize="{EDGE}" rasterYSize="{EDGE}"><SRS>EPSG:3035</SRS>'
+        f"<GeoTransform>4500000,10,0,3260000,0,-10</GeoTransform>{bands}</VRTDataset>"
+    )
+    return vrt
 
 
 def ours(path: Path, window: Window | None = None) -> np.ndarray:
@@ -229,6 +275,19 @@ CF: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
         {"valid_range": np.array([0.0, 0.009]), "scale_factor": 1e-4, "add_offset": 0.0},
         {"low": 0.0, "high": 0.009},
     ),
+    "fill in a range": (
+        "int16",
+        {"_FillValue": np.int16(7), "valid_range": np.array([-4, 90], np.int16)},
+        {"low": -4, "high": 90},
+    ),
+    "falling scale": (
+        "int16",
+        {"valid_min": np.int16(2), "scale_factor": -1e-4, "add_offset": 0.0},
+        {"high": -2e-4},
+    ),
+    "fill and nan": ("float32", {"_FillValue": np.float32(7), "missing_value": np.nan}, {}),
+    "bytes": ("uint8", {"_FillValue": np.uint8(7), "scale_factor": 0.01}, {}),
+    "wide": ("int32", {"_FillValue": np.int32(-5), "missing_value": np.int32(7)}, {}),
     "unsigned range": (
         "int16",
         {"_Unsigned": "true", "valid_range": np.array([2, -2], np.int16)},
@@ -238,16 +297,16 @@ CF: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
 """Stored type, attributes, and the range of decoded numbers, which xarray leaves to its user."""
 
 
-@pytest.mark.parametrize("suffix", ["nc", "zarr"])
+@pytest.mark.parametrize("suffix", [".nc", "2.zarr", "3.zarr"])
 @pytest.mark.parametrize("form", CF)
 def test_every_cf_form_equals_xarrays_decoding(form: str, suffix: str, tmp_path: Path) -> None:
     dtype, attributes, ends = CF[form]
-    path = stored(tmp_path / f"a.{suffix}", dtype, attributes)
+    path = stored(tmp_path / f"a{suffix}", dtype, attributes)
     (band,) = describe_bands(str(path))
     window = Window(0, 0, EDGE, EDGE)  # pyright: ignore[reportCallIssue] - attrs class
     numbers = read_window(band.path, band.stamp, 1, window)
     mine = mask_invalid(numbers, band.validity).astype(np.float64) * band.scale + band.offset
-    engine: Any = {"nc": "h5netcdf", "zarr": "zarr"}[suffix]
+    engine: Any = "h5netcdf" if suffix == ".nc" else "zarr"
     with warnings.catch_warnings(), xr.open_dataset(path, engine=engine) as opened:
         warnings.simplefilter("ignore", xr.SerializationWarning)  # several fill values
         theirs = opened["red"].astype(np.float64)
@@ -311,5 +370,5 @@ def stored(path: Path, dtype: str, attributes: dict[str, Any], fixed: int | None
         dataset["red"].encoding["_FillValue"] = dataset["red"].attrs.pop("_FillValue", None)
         dataset.to_netcdf(path, engine="h5netcdf")
     else:
-        dataset.to_zarr(path, zarr_format=2)
+        dataset.to_zarr(path, zarr_format=3 if path.stem.endswith("3") else 2, consolidated=False)
     return path

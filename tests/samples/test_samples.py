@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
+import zarr
 from dask.local import get_sync
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -272,6 +273,26 @@ def test_a_written_set_reads_back_the_same(tmp_path: Path, whole: xr.Dataset) ->
     write_samples(whole.isel(sample=slice(3)), path)
     assert open_samples(path).sizes["sample"] == 3
     assert [entry.name for entry in path.parent.iterdir()] == ["s.zarr"]
+
+
+@pytest.mark.parametrize(
+    ("attribute", "value", "says"),
+    [
+        ("legend", "{", "is no sample set"),
+        ("legend", "[]", "legend"),
+        ("resolution", 0, "resolution is 0"),
+        ("block", float("nan"), "block is nan"),
+        ("patch", "x", "is no sample set"),
+        ("bands", 5, "is no sample set"),
+    ],
+)
+def test_a_set_whose_attributes_are_damaged_is_refused(
+    tmp_path: Path, whole: xr.Dataset, attribute: str, value: Any, says: str
+) -> None:
+    path = write_samples(whole.isel(sample=slice(3)), tmp_path / "s.zarr")
+    zarr.open_group(path).attrs[attribute] = value
+    with pytest.raises(InputError, match=says):
+        open_samples(path)
 
 
 def test_a_set_larger_than_the_memory_is_read_in_parts(tmp_path: Path) -> None:

@@ -87,8 +87,8 @@ class ChangeMap:
         blocks = zip(*(array.to_delayed().ravel() for array in arrays), strict=True)
         counted = compute(*(delayed(_count)(*parts) for parts in blocks))
         pairs = np.sum([part[1] for part in counted], axis=0)
-        strange = sorted(set(np.flatnonzero(pairs.sum(axis=0) + pairs.sum(axis=1)).tolist()))
-        unknown = [c for c in strange if c not in self.legend.by_id]
+        seen = np.flatnonzero(np.sum([part[2] for part in counted], axis=0)).tolist()
+        unknown = [c for c in seen if c not in self.legend.by_id]
         if unknown:
             raise InputError(
                 f"a map holds class {unknown[0]}, which legend {self.legend.name!r} does not have",
@@ -173,9 +173,14 @@ def _count(
     happened: UInt8[np.ndarray, "y x"],
     before: UInt8[np.ndarray, "y x"],
     after: UInt8[np.ndarray, "y x"],
-) -> tuple[Int64[np.ndarray, " code"], Int64[np.ndarray, "before after"]]:
-    """Count one block."""
+) -> tuple[
+    Int64[np.ndarray, " code"], Int64[np.ndarray, "before after"], Int64[np.ndarray, " class"]
+]:
+    """Count one block: what happened, pairs of classes where change was, classes anywhere."""
     codes = np.bincount(happened.ravel(), minlength=_CODES)
     changed = happened == CHANGE
     pairs = before[changed].astype(np.int64) * _CODES + after[changed]
-    return codes, np.bincount(pairs, minlength=_CODES**2).reshape(_CODES, _CODES)
+    table = np.bincount(pairs, minlength=_CODES**2).reshape(_CODES, _CODES)
+    known = happened > 0
+    seen = np.bincount(np.concatenate([before[known], after[known]]), minlength=_CODES)
+    return codes, table, seen

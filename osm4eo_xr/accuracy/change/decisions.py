@@ -10,21 +10,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from osm4eo_xr.legend import NO_DATA, PROBABILITY_NO_DATA, PROBABILITY_SCALE
+from osm4eo_xr.legend import NO_DATA
 
 if TYPE_CHECKING:
-    from jaxtyping import Bool, Float32, Shaped, UInt8
+    from jaxtyping import Bool, Float32, UInt8
 
 STABLE, CHANGE, UNSURE, SMALL = 1, 2, 3, 4
 """Ids of the legend ``change``."""
-
-
-def shares(numbers: Shaped[np.ndarray, "*shape"]) -> Float32[np.ndarray, "*shape"]:
-    """Return probabilities 0 to 1, NaN = no data, of uint8 scaled by 250 (255 = none) or floats."""
-    if numbers.dtype == np.uint8:
-        scaled = numbers.astype(np.float32) / np.float32(PROBABILITY_SCALE)
-        return np.where(numbers == PROBABILITY_NO_DATA, np.float32(np.nan), scaled)
-    return numbers.astype(np.float32)
 
 
 def judge_sure(

@@ -9,11 +9,12 @@ import numpy as np
 import xarray as xr
 
 from osm4eo_xr.accuracy.change.change_map import ChangeMap
-from osm4eo_xr.accuracy.change.decisions import CHANGE, SMALL, judge_filtered, judge_sure, shares
+from osm4eo_xr.accuracy.change.decisions import CHANGE, SMALL, judge_filtered, judge_sure
 from osm4eo_xr.accuracy.designs.population import check_aligned, check_map
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.geometry.grid import geobox_of, georeference, zero_nodata
 from osm4eo_xr.legend import Legend, change_legend, default_legend
+from osm4eo_xr.rasters.shares import as_shares
 from osm4eo_xr.sieving.lazy_sieve import sieve
 
 __all__ = ["detect_change"]
@@ -147,7 +148,7 @@ def _by_confidence(
     a, b = (_lazy(c, before) for c in confidence)
 
     def judge(*blocks: np.ndarray) -> np.ndarray:
-        sure = [shares(block) >= np.float32(threshold) for block in blocks[2:]]
+        sure = [as_shares(block) >= np.float32(threshold) for block in blocks[2:]]
         return judge_sure(blocks[0], blocks[1], sure[0] & sure[1])
 
     inputs = [part for raster in (before, after, a, b) for part in (raster.data, "yx")]
@@ -173,7 +174,7 @@ def _by_filter(
 
     def judge(one: np.ndarray, other: np.ndarray, p: np.ndarray, q: np.ndarray) -> np.ndarray:
         known = ((one > 0) & (other > 0)).astype(np.uint8)
-        return judge_filtered(shares(p), shares(q), ids, stay, threshold) * known
+        return judge_filtered(as_shares(p), as_shares(q), ids, stay, threshold) * known
 
     inputs = [before.data, "yx", after.data, "yx", a.data, "cyx", b.data, "cyx"]
     return _blockwise(judge, inputs)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,7 +24,7 @@ BANDS = ("blue", "green", "red", "nir")
 
 def open_searched(path: str | Path) -> CountryRun:
     """Open a country file whose searches are done first; nothing is made."""
-    file = Path(path).resolve()
+    file = Path(os.path.realpath(path))  # which leaves links that lead nowhere to the reader
     settings, out = with_found_scenes(read_country(path), file), file.parent
     out = out / settings.out
     return CountryRun(settings, file.parent, Ledger(out, hashing=False), out)

@@ -19,6 +19,9 @@ from osm4eo_xr.rasters.validity import scene_validity
 
 _LANDSAT = re.compile(r"(?:^|_)L[COTEM]0[4-9]_|_(?:SR|ST|TOA)_B\d", re.IGNORECASE)
 
+_ACQUISITION = re.compile(r"(T\d\d[A-Z]{3}_\d{8}T\d{6})_B\d[\dA](?:_\d0m)?\.\w+$", re.IGNORECASE)
+"""Tile and moment in the name of a band file of ESA's."""
+
 
 def bands_of_file(
     path: str,
@@ -35,6 +38,13 @@ def bands_of_file(
     without, it says where the others hold data.
     """
     described = describe_bands(path)
+    for band in described:
+        if np.dtype(band.dtype).kind not in "iuf":
+            raise InputError(
+                f"{path} holds {band.dtype} numbers",
+                expected="integers or floats",
+                advice="write reflectance, for example with gdal_translate -ot Float32",
+            )
     if alpha:
         described = [replace(b, validity=b.validity.without_alpha()) for b in described]
     else:
@@ -121,7 +131,7 @@ def choose_bands(named: list[Band], wanted: Sequence[str] | None, *, where: str)
                 advice="describe the file's bands, name its files after them, or pass {names}, for "
                 f"example {list(METHOD_BANDS[:3])}",
             )
-        return chosen
+        return _of_one_acquisition(chosen)
     asked = [common_name(w) or w for w in wanted]
     missing = [w for w in asked if w not in by_name]
     if missing or not asked:
@@ -129,4 +139,17 @@ def choose_bands(named: list[Band], wanted: Sequence[str] | None, *, where: str)
         raise InputError(
             f"{where} has no band {', '.join(missing) or '(none asked)'}; it has {has}"
         )
-    return [by_name[w] for w in asked]
+    return _of_one_acquisition([by_name[w] for w in asked])
+
+
+def _of_one_acquisition(bands: list[Band]) -> list[Band]:
+    """Refuse files whose names say that they are of several tiles or moments."""
+    named = {m[1].upper(): b for b in bands if (m := _ACQUISITION.search(Path(b.path).name))}
+    if len(named) > 1:
+        (first, a), (other, b) = list(named.items())[:2]
+        raise InputError(
+            f"band {a.name} is of {first} ({a.path}) and band {b.name} of {other} ({b.path})",
+            expected="bands of one tile and one moment",
+            advice="open each by itself; composite joins dates",
+        )
+    return bands

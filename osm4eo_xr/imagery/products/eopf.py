@@ -27,7 +27,7 @@ from osm4eo_xr.imagery.products.angles import eopf_sun
 from osm4eo_xr.imagery.products.band_files import bands_of_file
 from osm4eo_xr.imagery.products.eopf_numbers import settled_band
 from osm4eo_xr.imagery.reflectance import Scaling
-from osm4eo_xr.rasters.hierarchies import read_group
+from osm4eo_xr.rasters.hierarchies import damage, read_group
 from osm4eo_xr.rasters.store_paths import StorePath, split_store
 from osm4eo_xr.rasters.stores import store_names, store_variables
 
@@ -121,7 +121,8 @@ def read_eopf(path: PathLike) -> EopfProduct:
             advice="open another cube with open_scene",
         )
     item = root.attributes.get("stac_discovery")
-    product = _product_of(where, item if isinstance(item, Mapping) else {})
+    with damage(where.root):
+        product = _product_of(where, item if isinstance(item, Mapping) else {})
     return replace(product, sun=eopf_sun(root.attributes))
 
 
@@ -138,7 +139,9 @@ def _product_of(where: StorePath, item: Mapping[str, Any]) -> EopfProduct:
     stated = (str(properties.get(n, "")) for n in ("eopf:baseline", "processing:version"))
     pair = next((b for text in stated if (b := baseline_of(text))), None) or baseline_in([name])
     start = properties.get("start_datetime") or properties.get("datetime")
-    bounds = np.ravel(properties.get("proj:bbox") or ())
+    bounds = np.ravel(properties.get("proj:bbox") or ()).astype(float)
+    if not np.isfinite(bounds).all():
+        raise InputError(f"{where.root}: proj:bbox is {properties['proj:bbox']}")
     return EopfProduct(
         where=where,
         name=name,
@@ -192,10 +195,11 @@ def eopf_bands(
             advice="download the whole product",
         )
     look = cache(lambda: darkest([band for band, _ in found.values()][::-1]))
-    return [
-        settled_band(band, said, product, look=look, scale=scale, offset=offset)
-        for band, said in found.values()
-    ]
+    with damage(product.where.root):
+        return [
+            settled_band(band, said, product, look=look, scale=scale, offset=offset)
+            for band, said in found.values()
+        ]
 
 
 def _band_groups(where: StorePath) -> list[str]:

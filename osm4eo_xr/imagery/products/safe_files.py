@@ -51,10 +51,20 @@ def finest_images(names: list[str], prefix: str) -> dict[tuple[str, str], str]:
     """Return the finest image of each tile and band."""
     finest: dict[tuple[str, str], tuple[int, str]] = {}
     for name in names:
+        if name.rpartition("/")[2].startswith("."):  # "._NAME.jp2", which macOS leaves in zips
+            continue
         match = _IMAGE.search(name) or _PROBABILITY.search(name)
         tile = match and _TILE.search(f"_{match['granule']}_")
         if match and tile:
             key = tile[1], match["band"].upper()
             candidate = int(match["meters"] or 0), prefix + name
-            finest[key] = min(finest.get(key, candidate), candidate)
+            other = finest.get(key, candidate)
+            if other[0] == candidate[0] and other != candidate:
+                raise InputError(
+                    f"{prefix} holds band {key[1]} of tile {key[0]} twice: "
+                    f"{other[1].removeprefix(prefix)} and {name}",
+                    expected="the files of one product",
+                    advice="download it again",
+                )
+            finest[key] = min(other, candidate)
     return {key: path for key, (_, path) in finest.items()}

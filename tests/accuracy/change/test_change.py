@@ -12,10 +12,11 @@ from rasterio.features import sieve as gdal_sieve
 
 from osm4eo_xr.accuracy.assessment import assess
 from osm4eo_xr.accuracy.change.change_map import ChangeMap
-from osm4eo_xr.accuracy.change.decisions import judge_filtered, shares
+from osm4eo_xr.accuracy.change.decisions import judge_filtered
 from osm4eo_xr.accuracy.change.detection import detect_change
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.legend import change_legend, load_legend
+from osm4eo_xr.rasters.shares import as_shares
 from tests.cases.train_case import box, raster
 
 SHAPE = (40, 50)
@@ -127,7 +128,7 @@ def test_the_filter_reads_lazy_probabilities_by_name() -> None:
     ]
     classes = [on_grid(IDS[year.argmax(axis=0)], 16) for year in years]
     change = detect_change(*classes, probabilities=(stacks[0], stacks[1]), stay=0.9)
-    by_hand = judge_filtered(shares(scaled[0]), shares(scaled[1]), IDS, 0.9, 0.8)
+    by_hand = judge_filtered(as_shares(scaled[0]), as_shares(scaled[1]), IDS, 0.9, 0.8)
     np.testing.assert_array_equal(change.happened.to_numpy(), by_hand[0])
     np.testing.assert_array_equal(change.after.to_numpy(), by_hand[2])
     assert change.happened[2, 2] == 0
@@ -161,3 +162,9 @@ def test_what_cannot_be_judged_is_refused() -> None:
     strange = detect_change(on_grid(np.full(SHAPE, 40, np.uint8)), after, confidence=pair)
     with pytest.raises(InputError, match="holds class 40"):
         strange.transitions()
+    same = on_grid(np.full(SHAPE, 40, np.uint8))
+    with pytest.raises(InputError, match="holds class 40"):  # though nothing changed
+        detect_change(same, same, confidence=pair).areas()
+    per_cent: Any = tuple(on_grid(np.full(SHAPE, 90, np.float32)) for _ in pair)
+    with pytest.raises(InputError, match="range from 0 to 90; expected 0 to 1"):
+        detect_change(before, after, confidence=per_cent).areas()

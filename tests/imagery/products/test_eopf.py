@@ -1,6 +1,7 @@
 """EOPF products: the same scene as from SAFE in every form; what is not clear is refused."""
 
 import json
+import re
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -212,6 +213,15 @@ def test_a_store_without_a_crs_or_with_a_wrong_one_is_refused(small: Path, tmp_p
         item["properties"]["proj:epsg"] = crs
         root.attrs["stac_discovery"] = item
         assert said in refusal(path)
+
+
+@pytest.mark.parametrize("box", ["../x", [1, 2, None, 4], {"x": 1}, [[1, 2], 3, 4]])
+def test_a_box_of_the_product_that_is_none_is_damage(small: Path, tmp_path: Path, box: Any) -> None:
+    path = write_eopf(small, tmp_path)
+    root = json.loads((path / ".zattrs").read_text())
+    root["stac_discovery"]["properties"]["proj:bbox"] = box
+    (path / ".zattrs").write_text(json.dumps(root))
+    assert re.search("is damaged: |proj:bbox is", refusal(path))
 
 
 def test_damaged_metadata_and_chunks_are_named(small: Path, tmp_path: Path) -> None:

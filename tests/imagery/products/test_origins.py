@@ -53,6 +53,48 @@ def test_folder_resolution_file_and_zip_give_one_reflectance(reprocessed: Path) 
     assert oxr.open_scene(blue, **NATIVE).attrs["level"] == "2A"
 
 
+def test_files_of_several_dates_or_tiles_are_no_scene(tmp_path: Path) -> None:
+    """Bands of two dates were read side by side in silence, from folders of files and from SAFE."""
+    numbers = numbers_of("B02", 60)
+    for place, band in (
+        ("T33UXQ_20180820T094549", "B02"),
+        ("T33UXQ_20180901T094549", "B03"),
+        ("T33UYQ_20180820T094549", "B04"),
+    ):
+        write_jp2(tmp_path / f"{place}_{band}.jp2", numbers, 10)
+    dates = [tmp_path / f"T33UXQ_20180{d}T094549_B0{b}.jp2" for d, b in ((820, 2), (901, 3))]
+    said = refusal(dates, offset=0)
+    assert "band blue is of T33UXQ_20180820T094549" in said
+    assert "green of T33UXQ_20180901T094549" in said
+    tiles = [dates[0], tmp_path / "T33UYQ_20180820T094549_B04.jp2"]
+    assert "red of T33UYQ_20180820T094549" in refusal(tiles, offset=0)
+
+
+def test_a_product_of_two_dates_is_refused(reprocessed: Path, tmp_path: Path) -> None:
+    mixed = Path(shutil.copytree(reprocessed, tmp_path / reprocessed.name))
+    (blue,) = mixed.rglob("*_B02_10m.jp2")
+    other = blue.with_name(blue.name.replace("20230820", "20230910"))
+    shutil.copy(blue, other)
+    assert "holds band B02 of tile 33UXQ twice" in refusal(mixed)
+    other.rename(other.with_name(f"._{blue.name}"))  # as macOS leaves in zips
+    expected = (int(numbers_of("B02", 10)[0, 0]) - 1000) / 1e4
+    assert first(mixed) == first(blue.parent) == pytest.approx(expected, abs=1e-6)
+    other.with_name(f"._{blue.name}").rename(other)
+    blue.unlink()
+    assert "band blue is of T33UXQ_20230910T094549" in refusal(mixed)
+
+
+def test_numbers_that_are_no_reals_are_no_reflectance(tmp_path: Path) -> None:
+    """The imaginary part was dropped in silence."""
+    place: Any = {"crs": "EPSG:3035", "transform": from_origin(4_321_000, 3_210_000, 10, 10)}
+    shape: Any = {"count": 1, "height": 20, "width": 20, "dtype": "complex64"}
+    with rasterio.open(tmp_path / "red.tif", "w", driver="GTiff", **place, **shape) as sink:
+        sink.write(np.full((1, 20, 20), 0.2 + 0.3j, np.complex64))
+    assert "holds complex64 numbers; expected integers or floats" in refusal(
+        tmp_path / "red.tif", names=["red"]
+    )
+
+
 def test_without_its_metadata_a_product_is_known_by_name(reprocessed: Path, tmp_path: Path) -> None:
     shutil.copytree(reprocessed, tmp_path / reprocessed.name)
     (tmp_path / reprocessed.name / "MTD_MSIL2A.xml").unlink()

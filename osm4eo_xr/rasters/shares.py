@@ -1,0 +1,54 @@
+"""Stored probabilities as shares of 1: 8-bit steps of 1/250, or floats."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from osm4eo_xr.errors import InputError
+from osm4eo_xr.legend import PROBABILITY_NO_DATA, PROBABILITY_SCALE
+
+if TYPE_CHECKING:
+    from jaxtyping import Float32, Shaped
+
+_ROUNDING = 1e-3  # by which a float may miss 0 or 1
+
+
+def as_shares(numbers: Shaped[np.ndarray, "*shape"]) -> Float32[np.ndarray, "*shape"]:
+    """Return probabilities or confidences from 0 to 1, NaN = no data.
+
+    Parameters
+    ----------
+    numbers : ndarray, any shape
+        uint8 from 0 to 250 (255 = no data), or floats from 0 to 1 (NaN = no data).
+
+    Raises
+    ------
+    InputError
+        If numbers are neither, as per cent are.
+    """
+    if numbers.dtype == np.uint8:
+        known = numbers != PROBABILITY_NO_DATA
+        most = numbers.max(initial=0, where=known)
+        if most > PROBABILITY_SCALE:
+            raise InputError(
+                f"probabilities hold {most}",
+                expected=f"0 to {PROBABILITY_SCALE}, or {PROBABILITY_NO_DATA} for none",
+                advice="scale them by 250, not by 255",
+            )
+        scaled = numbers.astype(np.float32) / np.float32(PROBABILITY_SCALE)
+        return np.where(known, scaled, np.float32(np.nan))
+    if numbers.dtype.kind != "f":
+        raise InputError(
+            f"probabilities are {numbers.dtype}", expected="uint8 (0-250) or floats (0-1)"
+        )
+    known = np.isfinite(numbers)
+    ends = (numbers.min(initial=0, where=known), numbers.max(initial=0, where=known))
+    if ends[0] < -_ROUNDING or ends[1] > 1 + _ROUNDING:
+        raise InputError(
+            f"probabilities range from {ends[0]:g} to {ends[1]:g}",
+            expected="0 to 1",
+            advice="divide them by 100 if they are per cent",
+        )
+    return numbers.astype(np.float32)
