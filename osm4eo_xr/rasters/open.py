@@ -82,7 +82,8 @@ def open_probabilities(path: PathLike, *, chunks: int = 2048) -> xr.DataArray:
     Raises
     ------
     InputError
-        If the file cannot be read, has no CRS, or a band is not described.
+        If the file cannot be read, has no CRS, or a band is not described; if integers state
+        another value than 255.
 
     Examples
     --------
@@ -104,6 +105,12 @@ def open_probabilities(path: PathLike, *, chunks: int = 2048) -> xr.DataArray:
             f"{where} does not say which class each band is", advice="describe its bands"
         )
     nodata = _nodata_of(bands, PROBABILITY_NO_DATA)
+    if np.isfinite(nodata) and nodata != PROBABILITY_NO_DATA:
+        raise InputError(
+            f"{where} states the no-data value {nodata}, which may be a probability",
+            expected=f"{PROBABILITY_NO_DATA} for bytes, NaN for floats",
+            advice=f"write it so, for example with gdal_calc --NoDataValue={PROBABILITY_NO_DATA}",
+        )
     return georeference(
         _lazy(bands, nodata, chunks),
         bands[0].geobox,

@@ -17,7 +17,7 @@ import numpy as np
 from odc.geo.geobox import GeoBox
 
 from osm4eo_xr.errors import InputError
-from osm4eo_xr.geometry.grid import geobox_of, odc_of
+from osm4eo_xr.geometry.grid import crs_name, geobox_of, odc_of
 from osm4eo_xr.rasters.hierarchies import damage
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ class Grids:
         other = _NOT_METERS if grid.crs is not None and grid.crs.projected else _NOT_DEGREES
         if unit.startswith(other):
             raise InputError(
-                f"{self._where}: {axis.name} counts {unit}, its CRS {grid.crs} does not",
+                f"{self._where}: {axis.name} counts {unit}, its CRS {crs_name(grid.crs)} does not",
                 advice="write coordinates in the unit of the CRS",
             )
         values = axis.to_numpy().astype(np.float64)
