@@ -4,7 +4,7 @@ from typing import Any
 
 import dask
 import pytest
-from dask.core import flatten, get_dependencies, toposort
+from dask.core import get_dependencies, toposort
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -33,7 +33,8 @@ def test_fates_go_back_to_the_blocks_that_sent_their_borders(
 ) -> None:
     def merge(blocks: list[list[Any]], rule: Rule) -> tuple[Any, ...]:
         assert rule == RULE
-        return tuple(flatten(blocks, container=(list, tuple)))
+        members = [block for row in blocks for block in row]
+        return tuple(n for m in members for n in (m if isinstance(m, tuple) else (m,)))
 
     def settle(blocks: list[list[Any]], above: Any, rule: Rule) -> list[list[Any]]:
         assert above is NO_FATES or set(above) >= set(merge(blocks, rule))
