@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import os
+import warnings
 import zlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -21,6 +22,7 @@ import rasterio
 import xarray as xr
 from affine import Affine
 from rasterio.enums import Resampling
+from rasterio.errors import NotGeoreferencedWarning
 from rasterio.io import MemoryFile
 from rasterio.warp import reproject
 
@@ -34,6 +36,9 @@ if TYPE_CHECKING:
     from osm4eo_xr.viewer.overlays import Overlay
 
 Take = Callable[[Place, str], None]
+
+# As in labels/burn.py: rasterio looks for a transform before it sets the one of an array.
+warnings.filterwarnings("ignore", category=NotGeoreferencedWarning, module=r"rasterio\.warp")
 
 _QUALITY = 80  # of a scene's pictures, per cent
 _AHEAD = 16  # subtrees that are handed out to the threads, at least
