@@ -26,6 +26,7 @@ from .cluster.clusters import open_cluster as open_cluster
 from .cluster.device_tasks import device_annotations as device_annotations
 from .cluster.site_file import load_site as load_site
 from .cogs.cog import write_cog as write_cog
+from .country.findings.review import review_result as review_result
 from .country.run import plan_country as plan_country
 from .country.run import run_country as run_country
 from .errors import InputError as InputError
@@ -34,6 +35,8 @@ from .geometry.vectors import write_vector as write_vector
 from .imagery.clouds.masks import mask_clouds as mask_clouds
 from .imagery.clouds.rule import CloudRule as CloudRule
 from .imagery.compositing import composite as composite
+from .imagery.harmonization import Harmony as Harmony
+from .imagery.harmonization import harmonize as harmonize
 from .imagery.plausibility import check_scene as check_scene
 from .imagery.products.opening import open_cloud_probability as open_cloud_probability
 from .imagery.products.opening import open_product as open_product
@@ -60,6 +63,10 @@ from .maps.known_ground import provenance_of as provenance_of
 from .maps.layers import extract_layer as extract_layer
 from .maps.layers import fraction as fraction
 from .maps.polygons import to_vector as to_vector
+from .maps.review.objects import review_objects as review_objects
+from .maps.review.places import review_places as review_places
+from .maps.review.places import uncertainty as uncertainty
+from .maps.review.tasks import write_tasks as write_tasks
 from .maps.seams import seam_certificate as seam_certificate
 from .models.keras_import import import_keras as import_keras
 from .models.model import Model as Model
@@ -88,6 +95,9 @@ from .samples.store import open_samples as open_samples
 from .samples.store import write_samples as write_samples
 from .sieving.lazy_sieve import sieve as sieve
 from .training.fit import train as train
+from .training.label_noise.estimate import LabelNoise as LabelNoise
+from .training.label_noise.estimate import find_label_noise as find_label_noise
+from .training.label_noise.objects import name_objects as name_objects
 from .training.settings import TrainSettings as TrainSettings
 from .viewer.shown import MapView as MapView
 from .viewer.shown import explore as explore
@@ -98,7 +108,9 @@ __all__ = [
     "CloudRule",
     "CrossValidation",
     "DesignReport",
+    "Harmony",
     "InputError",
+    "LabelNoise",
     "Legend",
     "MapComparison",
     "MapView",
@@ -131,7 +143,9 @@ __all__ = [
     "explore",
     "extract_layer",
     "find_country",
+    "find_label_noise",
     "fraction",
+    "harmonize",
     "import_keras",
     "label_report",
     "load_legend",
@@ -141,6 +155,7 @@ __all__ = [
     "merge_known",
     "mgrs_geobox",
     "mosaic",
+    "name_objects",
     "open_allocation",
     "open_cloud_probability",
     "open_cluster",
@@ -167,6 +182,9 @@ __all__ = [
     "read_labels",
     "read_landuse",
     "read_throughput",
+    "review_objects",
+    "review_places",
+    "review_result",
     "run_country",
     "sample_counts",
     "save_model",
@@ -177,11 +195,13 @@ __all__ = [
     "target_geobox",
     "to_vector",
     "train",
+    "uncertainty",
     "unclaimed_tags",
     "write_cog",
     "write_design",
     "write_labels",
     "write_landuse",
     "write_samples",
+    "write_tasks",
     "write_vector",
 ]

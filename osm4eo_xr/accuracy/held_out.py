@@ -12,13 +12,10 @@ from osm4eo_xr.accuracy.estimators import AccuracyReport, confusion_counts
 from osm4eo_xr.accuracy.validation.intervals import SampleCounts
 from osm4eo_xr.progress import Progress, with_bars
 from osm4eo_xr.training.calibration import BINS, calibration_bins, expected_error
-from osm4eo_xr.training.scoring import index_of, labeled_logits, windows_of
-from osm4eo_xr.training.settings import TrainSettings
-from osm4eo_xr.training.step import Task
+from osm4eo_xr.training.scoring import index_of, labeled_logits, model_task, model_windows
 
 if TYPE_CHECKING:
     from osm4eo_xr.models.model import Model
-    from osm4eo_xr.training.batches import Windows
 
 __all__ = ["estimate_label_noise", "evaluate"]
 
@@ -62,8 +59,8 @@ def evaluate(
     InputError
         If the split is empty or unknown, or the samples lack a band of the model.
     """
-    windows = _windows(model, samples, split)
-    task = _task_of(model)
+    windows = model_windows(model, samples, split)
+    task = model_task(model)
     counts, missing, done = np.zeros((len(model.legend.ids),) * 2, np.int64), 0, 0
     bins, right = np.zeros((len(model.class_ids), 3, BINS)), SampleCounts(samples)
     for logits, label, sample in labeled_logits(
@@ -142,11 +139,11 @@ def estimate_label_noise(
     Dawid and Skene 1979, Applied Statistics 28, equation 2.3, for one observer (OpenStreetMap)
     and a classifier's posterior in place of the true classes.
     """
-    ids, windows = list(model.legend.ids), _windows(model, samples, split)
+    ids, windows = list(model.legend.ids), model_windows(model, samples, split)
     place = {class_id: k for k, class_id in enumerate(ids)}
     columns = [place.get(int(i), -1) for i in model.class_ids]
     given, pixels = np.eye(len(ids)), 0
-    for logits, label, _ in labeled_logits(_task_of(model), model.variables, windows, _BATCH):
+    for logits, label, _ in labeled_logits(model_task(model), model.variables, windows, _BATCH):
         share = softmax(logits.astype(np.float64), axis=-1)
         for k, at in place.items():
             said = share[label == k].sum(axis=0)
@@ -157,24 +154,4 @@ def estimate_label_noise(
     attrs = {"pixels": pixels, "split": split}
     return xr.DataArray(
         table, coords={"class": ids, "osm": ids}, dims=("class", "osm"), attrs=attrs
-    )
-
-
-def _windows(model: Model, samples: xr.Dataset, split: str) -> Windows:
-    """Return the windows of a split as a model takes them."""
-    centered = model.net.mode == "window"
-    window, center = (model.net.window, model.center) if centered else (None, None)
-    return windows_of(samples, split, bands=model.bands, window=window, center=center)
-
-
-def _task_of(model: Model) -> Task:
-    """Return what a trained model is evaluated as."""
-    ones = (1.0,) * len(model.class_ids)
-    return Task(
-        net=model.net,
-        settings=TrainSettings(),
-        class_ids=model.class_ids,
-        offset=model.normalization.offset,
-        scale=model.normalization.scale,
-        weights=ones,
     )

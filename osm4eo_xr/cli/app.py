@@ -21,6 +21,7 @@ from osm4eo_xr.cli.commands import (
     maps,
     models,
     places,
+    review,
     training,
     viewing,
     warm,
@@ -111,6 +112,7 @@ for command in (
     accuracy.assess,
     accuracy.compare,
     accuracy.change,
+    review.review,
 ):
     app.command()(command)
 

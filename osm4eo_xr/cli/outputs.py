@@ -35,6 +35,7 @@ class Kind:
 
 RASTER = Kind("a GeoTIFF", (".tif", ".tiff"))
 VECTOR = Kind("a vector file", VECTOR_SUFFIXES)
+GEOJSON = Kind("a GeoJSON file", (".geojson",))
 REPORT = Kind("a JSON report", (".json",))
 SETTINGS = Kind("a TOML file", (".toml",))
 PICTURE = Kind("a picture", (".png", ".jpg", ".pdf", ".svg"))

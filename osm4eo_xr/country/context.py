@@ -42,6 +42,7 @@ Kind = Literal[
     "layer",
     "vector",
     "fractions",
+    "tasks",
     "accuracy",
     "report",
     "viewer",
@@ -53,6 +54,9 @@ NOISE_FILE = "noise.json"
 
 VIEWER = "viewer"
 """The folder of the page that shows a run's maps, in the run's folder."""
+
+TASKS_FILE = "tasks.geojson"
+"""What mappers are asked to look at, in the run's folder."""
 
 PROBABILITIES = "_probabilities.tif"
 """How files of class probabilities end, which have a band per class."""

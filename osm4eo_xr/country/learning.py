@@ -203,9 +203,13 @@ def _make_model(run: CountryRun, samples: Path, path: Path, progress: Progress |
     from osm4eo_xr.models.model import save_model
     from osm4eo_xr.samples.store import open_samples
     from osm4eo_xr.training.fit import train
+    from osm4eo_xr.training.label_noise.objects import name_objects
 
     settings = dataclasses.replace(run.settings.train, seed=run.settings.seed)
-    model = train(open_samples(samples), settings, legend=run.legend, progress=progress)
+    drawn = open_samples(samples)
+    if settings.noise != "none" and (run.out / "landuse").is_dir():
+        drawn = name_objects(drawn, run.out / "landuse", legend=run.legend)
+    model = train(drawn, settings, legend=run.legend, progress=progress)
     save_model(dataclasses.replace(model, training=_without_times(model.training)), path)
 
 

@@ -107,9 +107,12 @@ def _beside(run: CountryRun, tile: Tile, name: str) -> Path:
 def _outputs(run: CountryRun) -> list[str]:
     """Return what a tile is classified into."""
     rule = run.settings.known.rule if run.settings.known is not None else ""
+    reviewed = run.settings.review is not None
     more = {
-        "confidence": "confidence" in (run.settings.mosaic.rule, rule),
-        "probabilities": run.settings.classify.probabilities or rule == "bayes",
+        "confidence": reviewed or "confidence" in (run.settings.mosaic.rule, rule),
+        "probabilities": run.settings.classify.probabilities
+        or rule == "bayes"
+        or run.settings.mosaic.rule == "blend",
     }
     return ["classes", *(name for name, wanted in more.items() if wanted)]
 
@@ -227,12 +230,15 @@ def _clipping(run: CountryRun) -> tuple[object, object]:
 def _join(run: CountryRun, shown: dict[str, Lazy], opened: Opener) -> xr.DataArray:
     from osm4eo_xr.maps.country_mosaic import mosaic
 
-    rule, sure = run.settings.mosaic.rule, None
+    rule = run.settings.mosaic.rule
+    how: dict[str, Any] = {"rule": rule, "legend": run.legend}
     if rule == "confidence":
         sure = {t.id: opened(_beside(run, t, "confidence")) for t in run.tiles}
-        sure = {k: v.where(v != v.attrs["nodata"]) for k, v in sure.items()}
+        how["confidence"] = {k: v.where(v != v.attrs["nodata"]) for k, v in sure.items()}
+    if rule == "blend":
+        how["probabilities"] = {t.id: opened(_beside(run, t, "probabilities")) for t in run.tiles}
     tiles = {tile: classes(opened) for tile, classes in shown.items()}
-    return mosaic(tiles, run.outline(), confidence=sure, rule=rule)
+    return mosaic(tiles, run.outline(), **how)
 
 
 def _label_mosaic(run: CountryRun, labels: list[Piece]) -> Piece:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import base64
 import dataclasses
 import html
-import io
 import json
 import os
 from pathlib import Path
@@ -14,13 +12,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import rasterio
 import xarray as xr
-from matplotlib.figure import Figure
 from odc.geo.geobox import GeoBox
 
 from osm4eo_xr._version import __version__
 from osm4eo_xr.accuracy.report import EXPLANATION, figure_km2, report_html
 from osm4eo_xr.country.context import VIEWER
 from osm4eo_xr.country.counts import class_areas, tile_coverage
+from osm4eo_xr.country.findings import page
+from osm4eo_xr.country.findings.review import review_parts
+from osm4eo_xr.country.findings.seams import find_seams, seam_parts
 from osm4eo_xr.country.scores import ACCURACY_FILE
 from osm4eo_xr.files import replace_text
 from osm4eo_xr.geometry.grid import georeference
@@ -30,6 +30,7 @@ from osm4eo_xr.viewer.folder import PAGE
 
 if TYPE_CHECKING:
     from osm4eo_xr.country.context import CountryRun, Piece
+    from osm4eo_xr.maps.seams import Seam
 
 _PICTURE = 1400  # pixels of the map's longest edge
 _STYLE = """
@@ -77,9 +78,10 @@ _FOOTER = (
 
 def write_report(run: CountryRun, pieces: list[Piece], inputs: dict[str, str]) -> None:
     """Write ``report.json`` and ``report.html`` into the run's folder, each whole."""
-    report = _collect(run, pieces, inputs)
+    seams = find_seams(run)
+    report = _collect(run, pieces, inputs) | {"seams": [seam.to_dict() for seam in seams]}
     replace_text(run.out / "report.json", json.dumps(report, indent=1))
-    replace_text(run.out / "report.html", _page(run, report))
+    replace_text(run.out / "report.html", _page(run, report, seams))
 
 
 def _collect(run: CountryRun, pieces: list[Piece], inputs: dict[str, str]) -> dict[str, Any]:
@@ -137,25 +139,29 @@ def _accuracy(run: CountryRun, pieces: list[Piece]) -> dict[str, Any]:
     return json.loads((run.out / ACCURACY_FILE).read_text(encoding="utf-8"))
 
 
-def _page(run: CountryRun, report: dict[str, Any]) -> str:
+def _page(run: CountryRun, report: dict[str, Any], seams: list[Seam]) -> str:
     name = html.escape(report["name"])
     parts = [
         f"<h1>{name}: land use at 10 m</h1>",
         _summary(run, report),
-        _image(plot_classes(_picture(run.final_map), legend=run.legend), "The map"),
+        page.image(plot_classes(_picture(run.final_map), legend=run.legend), "The map"),
         "<h2>Areas</h2>",
         f"<p>{html.escape(_areas_note(report['areas']))}</p>",
         _areas(run, report["areas"]),
-        _folded("Pixels without data, by tile", _coverage(report["coverage"])),
+        page.folded("Pixels without data, by tile", _coverage(report["coverage"])),
+        *seam_parts(run, seams),
+        *review_parts(run),
         "<h2>Accuracy</h2>",
         *_scores(report["accuracy"]),
         "<h2>Training</h2>",
         *_learning(report["model"]["training"]),
         "<h2>Provenance</h2>",
         f"<p>Model SHA-256 <code>{report['model']['sha256']}</code></p>",
-        _folded("Inputs", _table(("input", "SHA-256"), report["inputs"].items())),
-        _folded("Pieces", _table(("piece", "made from (hash)"), report["pieces"].items())),
-        _folded("Settings", f"<pre>{html.escape(json.dumps(report['settings'], indent=1))}</pre>"),
+        page.folded("Inputs", page.table(("input", "SHA-256"), report["inputs"].items())),
+        page.folded("Pieces", page.table(("piece", "made from (hash)"), report["pieces"].items())),
+        page.folded(
+            "Settings", f"<pre>{html.escape(json.dumps(report['settings'], indent=1))}</pre>"
+        ),
         _FOOTER,
     ]
     return (
@@ -189,20 +195,12 @@ def _picture(path: Path) -> xr.DataArray:
     return georeference(pixels, GeoBox.from_bbox(tuple(bounds), crs=str(crs), shape=shape))
 
 
-def _image(figure: Figure, text: str) -> str:
-    """Embed a figure; its metadata would name the drawing library's version."""
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", metadata={"Software": None})
-    data = base64.b64encode(buffer.getvalue()).decode()
-    return f'<p><img alt="{html.escape(text)}" src="data:image/png;base64,{data}"></p>'
-
-
 def _coverage(tiles: dict[str, dict[str, Any]]) -> str:
     """Show how much of each tile has no class, and what said which pixels hold data."""
     rows = [(i, f"{tile['no_data']:.2%} ({tile['validity']})") for i, tile in tiles.items()]
     skipped = [(i, fault) for i, tile in tiles.items() for fault in tile["skipped"]]
-    shown = _table(("tile", "without data (told by)"), rows)
-    return shown + (_table(("tile", "item left out"), skipped) if skipped else "")
+    shown = page.table(("tile", "without data (told by)"), rows)
+    return shown + (page.table(("tile", "item left out"), skipped) if skipped else "")
 
 
 def with_estimates(areas: list[dict[str, Any]], accuracy: dict[str, Any]) -> list[dict[str, Any]]:
@@ -271,9 +269,9 @@ def _score(name: str, report: dict[str, Any]) -> list[str]:
     return [
         f"<h3>On {html.escape(name)}: {report['total']:,} compared</h3>",
         f"<p>{html.escape(report['caution'])}</p>",
-        _table(("score", ""), listed),
+        page.table(("score", ""), listed),
         f"<table><tr>{head}</tr>{rows}</table>",
-        _image(plot_confusion(counts, [c["slug"] for c in known]), f"Confusion on {name}"),
+        page.image(plot_confusion(counts, [c["slug"] for c in known]), f"Confusion on {name}"),
     ]
 
 
@@ -286,10 +284,10 @@ def _learning(training: dict[str, Any]) -> list[str]:
     parts: list[str] = []
     curves = training_series(training.get("history"))
     if curves:
-        parts.append(_image(plot_training(curves), "Training curves"))
+        parts.append(page.image(plot_training(curves), "Training curves"))
     record = {k: v for k, v in _flat(training) if isinstance(v, int | float | str)}
     if record:
-        parts.append(_folded("Record of the training", _table(("", ""), record.items())))
+        parts.append(page.folded("Record of the training", page.table(("", ""), record.items())))
     return parts or ["<p>The model says nothing about its training.</p>"]
 
 
@@ -301,19 +299,3 @@ def _flat(tree: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
         else:
             found.append((f"{prefix}{key}".replace("_", " "), value))
     return found
-
-
-def _folded(title: str, content: str) -> str:
-    return f"<details><summary>{title}</summary>{content}</details>"
-
-
-def _table(head: tuple[str, str], rows: Any) -> str:
-    cells = "".join(
-        f"<tr><td>{html.escape(str(a))}</td><td><code>{html.escape(_number(b))}</code></td></tr>"
-        for a, b in rows
-    )
-    return f"<table><tr><th>{head[0]}</th><th>{head[1]}</th></tr>{cells}</table>"
-
-
-def _number(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)

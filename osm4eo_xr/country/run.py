@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from osm4eo_xr.country.context import VIEWER, CountryRun, Piece
+from osm4eo_xr.country.findings.review import review_pieces
 from osm4eo_xr.country.learning import check_scenes, learning_pieces, scene_pieces
 from osm4eo_xr.country.ledger import Ledger, only_run
 from osm4eo_xr.country.map_pieces import map_pieces
@@ -56,7 +57,8 @@ class _Pieces:
         noise = noise_pieces(self.run, samples, learned)
         maps, final = map_pieces(self.run, learned, [*self.first, *noise])
         shown = [final, *(p for p in maps if p.kind == "provenance")]
-        rest = [*noise, *maps, *accuracy_pieces(self.run, samples, learned, shown)]
+        found = review_pieces(self.run, [*self.first, *maps])
+        rest = [*noise, *maps, *found, *accuracy_pieces(self.run, samples, learned, shown)]
         _check_outputs([*self.first, *rest], self.ledger)
         return rest
 

@@ -38,14 +38,22 @@ def noise_pieces(run: CountryRun, samples: Piece | None, learned: str) -> list[P
 
 
 def _make_noise(run: CountryRun, samples: Path, path: Path, _progress: Progress | None) -> None:
+    """Write the noise that the model's training found, or else what validation samples say."""
     from osm4eo_xr.accuracy.held_out import estimate_label_noise
     from osm4eo_xr.models.model import load_model
     from osm4eo_xr.samples.store import open_samples
 
-    noise = estimate_label_noise(load_model(run.model_path), open_samples(samples))
-    slugs = [run.legend.by_id[i].slug for i in noise["class"].to_numpy().tolist()]
-    rows = [{s: round(float(p), 6) for s, p in zip(slugs, row, strict=True)} for row in noise.data]
-    told = {"noise": dict(zip(slugs, rows, strict=True)), **noise.attrs}
+    model = load_model(run.model_path)
+    found = model.training.get("label_noise")
+    if found:
+        ids, values = list(model.class_ids), found["noise"]
+        about = {name: found[name] for name in ("units", "wrong", "pixels")}
+    else:
+        noise = estimate_label_noise(model, open_samples(samples))
+        ids, values, about = noise["class"].to_numpy().tolist(), noise.to_numpy(), noise.attrs
+    slugs = [run.legend.by_id[i].slug for i in ids]
+    rows = [{s: round(float(p), 6) for s, p in zip(slugs, row, strict=True)} for row in values]
+    told = {"noise": dict(zip(slugs, rows, strict=True)), **about}
     replace_text(path, json.dumps(told, indent=1))
 
 

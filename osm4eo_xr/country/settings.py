@@ -7,7 +7,7 @@ from datetime import date
 from typing import Literal
 
 from osm4eo_xr.errors import InputError
-from osm4eo_xr.maps.settings import Joining, Known, LayerSettings, Sieving
+from osm4eo_xr.maps.settings import Joining, Known, LayerSettings, Review, Sieving
 from osm4eo_xr.names import check_name
 from osm4eo_xr.networks.settings import EngineName  # noqa: TC001 - read from the hints
 from osm4eo_xr.settings_io import check_value
@@ -316,7 +316,7 @@ class CountrySettings:
         Cell sizes in m of grids on which class shares are written.
     train : TrainSettings
         Its ``seed`` is the country's.
-    labels, boundary, samples, classify, mosaic, known, sieve, layers, accuracy, products
+    labels, boundary, samples, classify, mosaic, known, sieve, layers, accuracy, products, review
         Tables of the same names.
     """
 
@@ -340,6 +340,7 @@ class CountrySettings:
     layers: tuple[LayerSettings, ...] = (LayerSettings(classes=("water",), vector="gpkg"),)
     accuracy: Reference = field(default_factory=Reference)
     products: Products = field(default_factory=Products)
+    review: Review | None = None
 
     def __post_init__(self) -> None:
         check_value(bool(self.scenes), "scenes", self.scenes, "at least one [[scenes]] table")
@@ -355,8 +356,21 @@ class CountrySettings:
         country, original = self.boundary.country, self.products.names == "original"
         named = "a country, which products.names = 'original' begin with"
         check_value(bool(country) or not original, "boundary.country", country, named)
+        needed = "[labels], which the map is compared with"
+        check_value(self.review is None or bool(self.labels), "review", "a table", needed)
+        if self.mosaic.rule == "blend":
+            self._check_blend()
         if self.known is not None:
             self._check_known(self.known)
+
+    def _check_blend(self) -> None:
+        """Refuse what would be undone where tiles are blended."""
+        when, weighs = self.sieve.when, self.known is not None and self.known.needs_noise
+        fits = "'after' or 'never', as mosaic.rule = 'blend' joins what was not sieved"
+        check_value(when != "before", "sieve.when", when, fits)
+        rule = "" if self.known is None else self.known.rule
+        fits = "'osm' or 'model', as mosaic.rule = 'blend' weighs predictions alone"
+        check_value(not weighs, "known.rule", rule, fits)
 
     def _check_known(self, known: Known) -> None:
         """Refuse a rule that this run has not the means for."""

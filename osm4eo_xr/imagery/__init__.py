@@ -6,6 +6,7 @@ What others may use:
 - ``products``: a folder: ``open_product`` and what products and band files say of themselves
 - ``clouds``: a folder: ``mask_clouds`` takes clouds and their shadows out
 - ``compositing``: ``composite``: many observations to one
+- ``harmonization``: ``harmonize``: tiles of different days on one radiometry
 - ``plausibility``: ``check_scene``, ``places_of``, ``darkest``: a look at numbers
 - ``scene_grid``: ``read_grid``: a scene's grid from the headers of its files
 - ``statistics``: ``band_statistics``: robust statistics from counts that add up

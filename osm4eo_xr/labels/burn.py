@@ -18,7 +18,7 @@ from osm4eo_xr.geometry.grid import crs_name
 from osm4eo_xr.legend import NO_DATA
 
 if TYPE_CHECKING:
-    from jaxtyping import Float64, Integer, UInt8
+    from jaxtyping import Float64, Int64, Integer, UInt8
     from odc.geo.geobox import GeoBox
 
 # rasterio looks for a transform on its in-memory target before it sets ours. A filter for good,
@@ -34,7 +34,8 @@ CHUNK = 2048
 class Shapes:
     """Polygons on the grid's CRS in the order in which they are burnt, the winners last.
 
-    Within one rank they are in order of class, so that the order of equals never matters.
+    Within one rank they are in order of class, so that the order of equals never matters to
+    classes. Where they have keys, the larger of a class come first, so that the smaller win.
 
     Attributes
     ----------
@@ -42,11 +43,21 @@ class Shapes:
     class_id : ndarray of uint8
     rank : ndarray of int
         Minus the priority: burnt in ascending order.
+    key : ndarray of int64, optional
+        Which object each is, as ``labels.objects`` has it.
     """
 
-    def __init__(self, geometry: np.ndarray, class_id: np.ndarray, rank: np.ndarray) -> None:
-        order = np.lexsort((class_id, rank))
+    def __init__(
+        self,
+        geometry: np.ndarray,
+        class_id: np.ndarray,
+        rank: np.ndarray,
+        key: np.ndarray | None = None,
+    ) -> None:
+        finer = () if key is None else (key, -shapely.area(geometry))
+        order = np.lexsort((*finer, class_id, rank))
         self.geometry, self.class_id, self.rank = geometry[order], class_id[order], rank[order]
+        self.key = None if key is None else key[order]
 
     @cached_property
     def tree(self) -> shapely.STRtree:
@@ -56,15 +67,16 @@ class Shapes:
     def meeting(self, window: shapely.Geometry) -> Shapes:
         """Return the polygons that meet a window."""
         near = self.tree.query(window, predicate="intersects")
-        return Shapes(self.geometry[near], self.class_id[near], self.rank[near])
+        key = None if self.key is None else self.key[near]
+        return Shapes(self.geometry[near], self.class_id[near], self.rank[near], key)
 
-    def groups(self) -> Iterator[tuple[int, np.ndarray]]:
-        """Yield class and polygons of each rank, in burn order."""
+    def groups(self) -> Iterator[np.ndarray]:
+        """Yield the places of the polygons of each rank and class, in burn order."""
         keys = np.column_stack((self.rank, self.class_id))
         starts = np.flatnonzero(np.any(np.diff(keys, axis=0), axis=1)) + 1
         for part in np.split(np.arange(len(keys)), starts):
             if part.size:
-                yield int(self.class_id[part[0]]), self.geometry[part]
+                yield part
 
 
 def ranks(class_id: np.ndarray, own: np.ndarray, priority: dict[int, int]) -> np.ndarray:
@@ -76,11 +88,30 @@ def ranks(class_id: np.ndarray, own: np.ndarray, priority: dict[int, int]) -> np
 
 def burn(shapes: Shapes, box: GeoBox, edge: Edge) -> UInt8[np.ndarray, "y x"]:
     """Return the class of each pixel of a block; 0 = none."""
+    return _burn(shapes, shapes.class_id, np.zeros(tuple(box.shape), np.uint8), box, edge)
+
+
+def burn_objects(shapes: Shapes, box: GeoBox, edge: Edge) -> Int64[np.ndarray, "y x"]:
+    """Return the key of the object that each pixel of a block takes its class from; 0 = none."""
+    keys = np.zeros(0, np.int64) if shapes.key is None else shapes.key
+    places = np.arange(1, len(keys) + 1, dtype=np.int32)
+    found = _burn(shapes, places, np.zeros(tuple(box.shape), np.int32), box, edge)
+    return np.append(np.int64(0), keys)[found]
+
+
+def _burn(
+    shapes: Shapes,
+    values: Integer[np.ndarray, " polygon"],
+    out: Integer[np.ndarray, "y x"],
+    box: GeoBox,
+    edge: Edge,
+) -> Integer[np.ndarray, "y x"]:
+    """Burn a value per polygon into a block of zeros, and return it."""
     if edge == "center":
-        return _fill(_as_geojson(shapes.geometry, shapes.class_id), box)
-    out = _fill([], box)
-    for class_id, polygons in shapes.groups():
-        _fill(_as_geojson(polygons, np.full(len(polygons), class_id)), box, out)
+        return _fill(_as_geojson(shapes.geometry, values), box, out)
+    for part in shapes.groups():
+        polygons = shapes.geometry[part]
+        _fill(_as_geojson(polygons, values[part]), box, out)
         _fill([(_outline(polygons), NO_DATA)], box, out, all_touched=True)
     return out
 
@@ -162,7 +193,7 @@ def _as_geojson(
 
 def _fill(
     pairs: list[tuple[Any, int]], box: GeoBox, out: np.ndarray | None = None, **how: Any
-) -> UInt8[np.ndarray, "y x"]:
+) -> Integer[np.ndarray, "y x"]:
     """Burn geometries in the order given; a later one overwrites an earlier one."""
     out = np.full(tuple(box.shape), NO_DATA, np.uint8) if out is None else out
     if pairs:

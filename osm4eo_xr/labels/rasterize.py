@@ -32,7 +32,7 @@ from osm4eo_xr.labels.burn import (
 )
 from osm4eo_xr.labels.sources import Carried, Source, Stored
 from osm4eo_xr.legend import NO_DATA, Legend, default_legend
-from osm4eo_xr.osm.areas import OSM_CRS, Bounds
+from osm4eo_xr.osm.areas import OSM_CRS, Bounds, object_keys
 from osm4eo_xr.osm.partitions import Landuse, open_landuse
 from osm4eo_xr.rasters.open import open_raster
 
@@ -99,7 +99,7 @@ def rasterize_labels(
     """
     legend = legend or default_legend()
     check_edge(edge)
-    blocks = _map_grid(burn, polygons, like, legend, min_area, edge)
+    blocks = map_grid(burn, polygons, like, legend, min_area, edge)
     attrs = {**legend.attrs(), "nodata": NO_DATA}
     return georeference(blocks, _grid_of(like), attrs=attrs, name="labels")
 
@@ -137,7 +137,7 @@ def count_claims(
     >>> oxr.count_claims(gpd.GeoDataFrame(rows, crs=3035), box).values.tolist()
     [[2, 2, 1]]
     """
-    blocks = _map_grid(count_classes, polygons, like, legend or default_legend(), min_area)
+    blocks = map_grid(count_classes, polygons, like, legend or default_legend(), min_area)
     attrs = {"long_name": "classes that claim the pixel"}
     return georeference(blocks, _grid_of(like), attrs=attrs, name="claims")
 
@@ -226,13 +226,14 @@ def _to_ids(
     return ids
 
 
-def _map_grid(
+def map_grid(
     kernel: Callable[..., np.ndarray],
     polygons: Polygons,
     like: xr.DataArray | GeoBox,
     legend: Legend,
     min_area: float,
     *options: Any,
+    dtype: type = np.uint8,
 ) -> da.Array:
     """Build one task per chunk that polygons meet, each with only those polygons."""
     check_number("min_area", min_area)
@@ -243,7 +244,8 @@ def _map_grid(
         landuse = polygons if isinstance(polygons, Landuse) else open_landuse(polygons)
         source_of = _stored(landuse, legend, geobox, min_area)
     heights, widths = _chunks_of(like, geobox)
-    work, empty, rows, top = delayed(_burn_block, pure=True), cache(_empty), [], 0
+    work, rows, top = delayed(_burn_block, pure=True), [], 0
+    empty = cache(lambda height, width: _empty(height, width, dtype))
     for height in heights:
         row, left = [], 0
         for width in widths:
@@ -253,7 +255,7 @@ def _map_grid(
                 row.append(empty(height, width))
             else:
                 burnt = work(kernel, source, box, *options)
-                row.append(da.from_delayed(burnt, (height, width), np.uint8))
+                row.append(da.from_delayed(burnt, (height, width), dtype))
             left += width
         rows.append(row)
         top += height
@@ -266,9 +268,9 @@ def _burn_block(
     return kernel(source.shapes(), box, *options)
 
 
-def _empty(height: int, width: int) -> da.Array:
+def _empty(height: int, width: int, dtype: type) -> da.Array:
     """Return a block without labels."""
-    return da.zeros((height, width), dtype=np.uint8, chunks=(height, width))
+    return da.zeros((height, width), dtype=dtype, chunks=(height, width))
 
 
 def _carried(polygons: gpd.GeoDataFrame, legend: Legend, geobox: GeoBox, min_area: float) -> Block:
@@ -287,13 +289,16 @@ def _carried(polygons: gpd.GeoDataFrame, legend: Legend, geobox: GeoBox, min_are
     class_id = projected["class_id"].to_numpy(np.uint8)
     own = projected["priority"].to_numpy() if "priority" in projected else np.zeros(len(projected))
     rank = ranks(class_id, own, {c.id: c.priority for c in legend.classes})
-    shapes = Shapes(projected.geometry.to_numpy(), class_id, rank)
+    columns = ("osm_kind", "osm_id")
+    named = [projected[c].to_numpy() for c in columns if c in projected]
+    key = object_keys(*named, class_id) if len(named) == len(columns) else None
+    shapes = Shapes(projected.geometry.to_numpy(), class_id, rank, key)
 
     def source_of(box: GeoBox) -> Source | None:
         near = shapes.meeting(window_of(box, max(map(abs, box.resolution.xy))))
         if not near.geometry.size:
             return None
-        return Carried(shapely.to_wkb(near.geometry), near.class_id, near.rank)
+        return Carried(shapely.to_wkb(near.geometry), near.class_id, near.rank, near.key)
 
     return source_of
 

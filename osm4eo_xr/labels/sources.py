@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import shapely
 
 from osm4eo_xr.labels.burn import Shapes, ranks
-from osm4eo_xr.osm.areas import project
+from osm4eo_xr.osm.areas import object_keys, project
 
 if TYPE_CHECKING:
     from osm4eo_xr.osm.areas import Bounds
@@ -36,10 +36,11 @@ class Carried:
     wkb: np.ndarray
     class_id: np.ndarray
     rank: np.ndarray
+    key: np.ndarray | None
 
     def shapes(self) -> Shapes:
         """Return all polygons."""
-        return Shapes(np.asarray(shapely.from_wkb(self.wkb)), self.class_id, self.rank)
+        return Shapes(np.asarray(shapely.from_wkb(self.wkb)), self.class_id, self.rank, self.key)
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,9 @@ class Stored:
         wkb = areas["geometry"].to_numpy(zero_copy_only=False)
         class_id, own = areas["class_id"].to_numpy(), areas["priority"].to_numpy()
         geometry = project(np.asarray(shapely.from_wkb(wkb)), self.crs)
-        return Shapes(geometry, class_id, ranks(class_id, own, dict(self.priority)))
+        kind, number = areas["osm_kind"].to_numpy(zero_copy_only=False), areas["osm_id"].to_numpy()
+        key = object_keys(kind, number, class_id)
+        return Shapes(geometry, class_id, ranks(class_id, own, dict(self.priority)), key)
 
     def _near(self, areas: pa.Table) -> pa.Table:
         west, south, east, north = self.bounds
@@ -86,6 +89,6 @@ class Stored:
 def _read(file: str, written: int) -> pa.Table:
     """Read a partition, geometries encoded."""
     del written  # part of the cache's key only
-    columns = ["class_id", "priority", "area", "geometry", "bbox"]
+    columns = ["osm_kind", "osm_id", "class_id", "priority", "area", "geometry", "bbox"]
     # Dask has threads of its own.
     return pq.read_table(Path(file), columns=columns, use_threads=False).flatten()

@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-import itertools
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
-import dask.array as da
 import geopandas as gpd
 import numpy as np
-import shapely
 import xarray as xr
-from dask.base import tokenize
-from dask.highlevelgraph import HighLevelGraph
 from odc.geo.geobox import GeoBox
-from rasterio.features import geometry_mask
-from rasterio.transform import Affine
 from shapely.geometry.base import BaseGeometry
 
 from osm4eo_xr.errors import InputError
@@ -30,27 +22,17 @@ from osm4eo_xr.geometry.grid import (
     same_grid,
     zero_nodata,
 )
-from osm4eo_xr.legend import NO_DATA
+from osm4eo_xr.legend import NO_DATA, Legend, default_legend
 from osm4eo_xr.maps.boundary import read_boundary
-from osm4eo_xr.maps.overlaps import resolve
+from osm4eo_xr.maps.known_rules import class_ids_of
+from osm4eo_xr.maps.mosaic_blocks import Merging, assemble, window_in
 from osm4eo_xr.places.outlines import country_boundary
 
-Rule = Literal["majority", "confidence", "first"]
+Rule = Literal["majority", "confidence", "blend", "first"]
 Tiles = Sequence[xr.DataArray] | Mapping[str, xr.DataArray]
 
-_PIXELS = Affine.identity()
 _WIDE = 10**9  # pixels of a grid around tiles that is looked at
 _LEAST_FILLED = 1e-3  # the Azores, Madeira and Portugal fill some per cent of theirs
-
-
-@dataclass(frozen=True)
-class _Piece:
-    """A rectangle of one block of one tile and where it lies in an output block."""
-
-    tile: int
-    block: tuple[int, int]
-    source: tuple[slice, slice]
-    target: tuple[slice, slice]
 
 
 def mosaic(
@@ -60,14 +42,18 @@ def mosaic(
     *,
     country: str | None = None,
     confidence: Tiles | None = None,
+    probabilities: Tiles | None = None,
     rule: Rule | str | None = None,
     chunks: int = 2048,
+    legend: Legend | None = None,
 ) -> xr.DataArray:
     """Join class maps that share a grid into one map; lazy.
 
     Where tiles overlap, the result does not depend on their order: ``"confidence"`` takes the
     class of the highest confidence, ``"majority"`` the class that most tiles give; what is equal
-    goes to the lowest tile id. ``"first"`` takes the first tile given that has data.
+    goes to the lowest tile id. ``"blend"`` averages the tiles' probabilities, each weighed by the
+    distance to its tile's edge and by the greatest of them; what is equal goes to the lowest class.
+    ``"first"`` takes the first tile given that has data.
 
     Parameters
     ----------
@@ -84,10 +70,15 @@ def mosaic(
         ``boundary`` names, or without one Natural Earth's outline at 1:50 million.
     confidence : sequence or mapping of DataArray, dims (y, x), optional
         In the same order or with the same keys; higher is surer, NaN counts as none.
-    rule : {"majority", "confidence", "first"}, optional
+    probabilities : sequence or mapping of DataArray, dims (class, y, x), optional
+        For ``"blend"``: uint8 (0-250, 255 = no data) or float (0-1, NaN = no data); ``class`` holds
+        ids, slugs or names, the same in all tiles.
+    rule : {"majority", "confidence", "blend", "first"}, optional
         By default ``"confidence"`` where confidence is given, else ``"majority"``.
     chunks : int
         Edge of the result's chunks in pixels.
+    legend : Legend, optional
+        Whose slugs ``probabilities`` are named by; OSMlanduse's by default.
 
     Returns
     -------
@@ -125,28 +116,38 @@ def mosaic(
         boundary = country_boundary(country, boundary)
     if rule not in (None, *get_args(Rule)):
         raise InputError(f"rule={rule!r}", advice=f"choose one of {', '.join(get_args(Rule))}")
-    maps, sure = _in_order(class_maps, confidence, ordered=rule != "first")
-    rule = rule or ("majority" if sure is None else "confidence")
-    if rule == "confidence" and sure is None:
-        raise InputError(
-            "rule 'confidence' needs a confidence raster per tile", advice="give {confidence}"
-        )
+    given = {"confidence": confidence, "probabilities": probabilities}
+    name = "probabilities" if rule == "blend" else "confidence"
+    maps, weighed = _in_order(class_maps, given[name], name, ordered=rule != "first")
+    rule = rule or ("majority" if weighed is None else "confidence")
+    if rule in ("confidence", "blend") and weighed is None:
+        raise InputError(f"rule {rule!r} needs {name} of each tile", advice=f"give {{{name}}}")
+    weighed = weighed if rule in ("confidence", "blend") else None
     boxes = [geobox_of(m) for m in maps]
     maps, nodata = _one_nodata(maps)
     target = _target(boxes, geobox)
     clip = None if boundary is None else read_boundary(boundary, target)
-    data = _assemble(
-        maps, sure if rule == "confidence" else None, boxes, target, clip, (rule, nodata), chunks
-    )
+    how = Merging(rule, nodata, _class_ids(weighed, legend) if rule == "blend" else ())
+    data = assemble(maps, weighed, boxes, target, clip, how, chunks)
     attrs = {**maps[0].attrs, "nodata": nodata}
     attrs.pop("tile", None)
     return georeference(data, target, attrs=attrs, name="class_map")
 
 
+def _class_ids(shares: list[xr.DataArray] | None, legend: Legend | None) -> tuple[int, ...]:
+    """Return the classes of probabilities, which are the same in all tiles."""
+    found = [tuple(class_ids_of(s, legend or default_legend())) for s in shares or []]
+    if len({*found}) != 1:
+        raise InputError(
+            "the tiles' probabilities are of different classes", advice="classify with one model"
+        )
+    return found[0]
+
+
 def _in_order(
-    class_maps: Tiles, confidence: Tiles | None, *, ordered: bool
+    class_maps: Tiles, weighed: Tiles | None, name: str, *, ordered: bool
 ) -> tuple[list[xr.DataArray], list[xr.DataArray] | None]:
-    """Return tiles (and their confidences) in order of their ids, or as given."""
+    """Return tiles, and what they are weighed by, in order of their ids, or as given."""
     given = _keyed(class_maps)
     if not given:
         raise InputError("no class map to join", advice="give at least one")
@@ -155,9 +156,9 @@ def _in_order(
             raise InputError(
                 f"tile {key} has dims {m.dims} of {m.dtype}", expected="(y, x) of uint8"
             )
-    sure = None if confidence is None else dict(_keyed(confidence, like=given))
+    sure = None if weighed is None else dict(_keyed(weighed, like=given))
     if sure is not None and set(sure) != {k for k, _ in given}:
-        raise InputError("confidence and class maps name different tiles", advice="give one each")
+        raise InputError(f"{name} and class maps name different tiles", advice="give one each")
     if ordered:
         _refuse_twice(given)
         given = sorted(given, key=lambda item: item[0])
@@ -229,7 +230,7 @@ def grid_around(boxes: Sequence[GeoBox]) -> GeoBox:
         If they fill less than a thousandth of a wide grid.
     """
     first = boxes[0]
-    windows = [_window(first, box) for box in boxes]
+    windows = [window_in(first, box) for box in boxes]
     top, left = (min(w[axis][0] for w in windows) for axis in (0, 1))
     bottom, right = (max(w[axis][1] for w in windows) for axis in (0, 1))
     affine = first.affine @ first.affine.translation(left, top)
@@ -252,146 +253,3 @@ def _check_near(boxes: Sequence[GeoBox], grid: GeoBox) -> None:
             expected="tiles of one country",
             advice="correct the place of the one that is off, or join those that lie together",
         )
-
-
-def _window(grid: GeoBox, box: GeoBox) -> tuple[tuple[int, int], tuple[int, int]]:
-    """Return first and past-the-last row and column of ``box`` in pixels of ``grid``."""
-    left, top = ~grid.affine @ (box.affine.c, box.affine.f)
-    row, column = round(top), round(left)
-    return (row, row + box.shape[0]), (column, column + box.shape[1])
-
-
-def _assemble(
-    maps: list[xr.DataArray],
-    sure: list[xr.DataArray] | None,
-    boxes: list[GeoBox],
-    target: GeoBox,
-    clip: BaseGeometry | None,
-    how: tuple[str, int],
-    chunks: int,
-) -> Any:
-    """Build one task per output chunk, which names just the blocks of tiles that it needs."""
-    arrays = [_lazy(m) for m in maps]
-    layers = [_lazy(s.chunk(dict(m.chunksizes))) for s, m in zip(sure or [], maps, strict=False)]
-    pieces = _plan([a.chunks for a in arrays], [_window(target, b) for b in boxes], target, chunks)
-    sizes = _split(target.shape[0], chunks), _split(target.shape[1], chunks)
-    outlines = _outlines(clip, sizes)
-    name = "mosaic-" + tokenize([a.name for a in arrays + layers], target, clip, how, chunks)
-    graph: dict[Any, Any] = {}
-    for i, j in itertools.product(range(len(sizes[0])), range(len(sizes[1]))):
-        shape, inside = (sizes[0][i], sizes[1][j]), outlines[i, j]
-        here = [] if inside is False else pieces.get((i, j), [])
-        if not here:
-            graph[name, i, j] = (np.full, shape, how[1], np.uint8)
-            continue
-        values = [(arrays[p.tile].name, *p.block) for p in here]
-        weights = [(layers[p.tile].name, *p.block) for p in here] if layers else None
-        polygon = inside if isinstance(inside, BaseGeometry) else None
-        graph[name, i, j] = (_resolve_block, values, weights, _Cut(here, shape, polygon, *how))
-    dependencies = [*arrays, *layers]
-    lazy = HighLevelGraph.from_collections(name, graph, dependencies=dependencies)
-    return da.Array(lazy, name, chunks=sizes, meta=np.empty((0, 0), np.uint8))  # pyright: ignore[reportCallIssue] - made in __new__
-
-
-def _lazy(raster: xr.DataArray) -> Any:
-    return raster.data if raster.chunks is not None else raster.chunk().data
-
-
-def _split(length: int, chunk: int) -> tuple[int, ...]:
-    return (*(chunk for _ in range(length // chunk)), *([length % chunk] if length % chunk else []))
-
-
-def _plan(
-    blocks: list[tuple[tuple[int, ...], tuple[int, ...]]],
-    windows: list[tuple[tuple[int, int], tuple[int, int]]],
-    target: GeoBox,
-    chunk: int,
-) -> dict[tuple[int, int], list[_Piece]]:
-    """List for each output chunk the pieces of tiles in it, in order of the tiles."""
-    plan: dict[tuple[int, int], list[_Piece]] = {}
-    for tile, (sizes, window) in enumerate(zip(blocks, windows, strict=True)):
-        axes = [
-            _overlaps(sizes[axis], window[axis][0], target.shape[axis], chunk) for axis in (0, 1)
-        ]
-        for (i, bi, sy, ty), (j, bj, sx, tx) in itertools.product(*axes):
-            plan.setdefault((i, j), []).append(_Piece(tile, (bi, bj), (sy, sx), (ty, tx)))
-    return plan
-
-
-def _overlaps(
-    sizes: tuple[int, ...], start: int, length: int, chunk: int
-) -> list[tuple[int, int, slice, slice]]:
-    """Cut one axis of a tile: output chunk, tile block, slice of the block, slice of the chunk."""
-    found = []
-    for block, size in enumerate(sizes):
-        low, high = max(start, 0), min(start + size, length)
-        for k in range(low // chunk, -(-high // chunk)):
-            a, b = max(low, k * chunk), min(high, (k + 1) * chunk)
-            if a < b:
-                source, aim = slice(a - start, b - start), slice(a - k * chunk, b - k * chunk)
-                found.append((k, block, source, aim))
-        start += size
-    return found
-
-
-def _outlines(
-    clip: BaseGeometry | None, sizes: tuple[tuple[int, ...], ...]
-) -> dict[tuple[int, int], BaseGeometry | bool]:
-    """Return for each chunk True (inside), False (outside) or the part of the boundary in it."""
-    cells = itertools.product(range(len(sizes[0])), range(len(sizes[1])))
-    if clip is None:
-        return dict.fromkeys(cells, True)
-    shapely.prepare(clip)
-    tops, lefts = (np.cumsum((0, *s)).tolist() for s in sizes)
-    return {(i, j): _outline(clip, tops[i], lefts[j], tops[i + 1], lefts[j + 1]) for i, j in cells}
-
-
-def _outline(
-    clip: BaseGeometry, top: int, left: int, bottom: int, right: int
-) -> BaseGeometry | bool:
-    """Cut the boundary to a chunk and a pixel around it, in pixels from the chunk's corner."""
-    box = shapely.box(left, top, right, bottom)
-    if not clip.intersects(box):
-        return False
-    if clip.contains(box):
-        return True
-    part = shapely.intersection(clip, shapely.box(left - 1, top - 1, right + 1, bottom + 1))
-    return shapely.transform(part, lambda xy: xy - (left, top))
-
-
-@dataclass(frozen=True)
-class _Cut:
-    """How the pieces of one output chunk are put together."""
-
-    pieces: list[_Piece]
-    shape: tuple[int, int]
-    outline: BaseGeometry | None
-    rule: str
-    nodata: int
-
-
-def _resolve_block(
-    values: list[np.ndarray], weights: list[np.ndarray] | None, cut: _Cut
-) -> np.ndarray:
-    """Lay the pieces into one layer per tile, merge the layers and clip."""
-    layer = {tile: k for k, tile in enumerate(sorted({p.tile for p in cut.pieces}))}
-    stack = np.zeros((len(layer), *cut.shape), np.uint8)
-    sure = np.zeros(stack.shape if weights else (0, 0, 0), np.float32)
-    for k, piece in enumerate(cut.pieces):
-        stack[layer[piece.tile], *piece.target] = _swapped(values[k][piece.source], cut.nodata)
-        if weights:
-            sure[layer[piece.tile], *piece.target] = weights[k][piece.source]
-    out = resolve(stack, sure, cut.rule)
-    if cut.outline is not None:
-        outside = geometry_mask([cut.outline], out_shape=cut.shape, transform=_PIXELS)
-        out[outside] = NO_DATA
-    return _swapped(out, cut.nodata)
-
-
-def _swapped(block: np.ndarray, nodata: int) -> np.ndarray:
-    """Let 0 and the no-data value change places, so that 0 is no data, or is again what it was."""
-    if nodata == NO_DATA:
-        return block
-    table = np.arange(256, dtype=np.uint8)
-    table[[NO_DATA, nodata]] = nodata, NO_DATA
-    return table[block]

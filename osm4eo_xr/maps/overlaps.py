@@ -7,8 +7,13 @@ from typing import TYPE_CHECKING
 import numba
 import numpy as np
 
+from osm4eo_xr.legend import PROBABILITY_NO_DATA
+
 if TYPE_CHECKING:
-    from jaxtyping import Float32, UInt8
+    from jaxtyping import Float32, Float64, UInt8
+
+
+_NO_SHARE = PROBABILITY_NO_DATA
 
 
 def resolve(
@@ -37,6 +42,89 @@ def resolve(
     else:
         _first(stack, out)
     return out
+
+
+def edge_distance(
+    first: tuple[int, int], shape: tuple[int, int], whole: tuple[int, int]
+) -> Float32[np.ndarray, "y x"]:
+    """Return how far pixel centers are from the nearest edge of their tile, in pixels.
+
+    Parameters
+    ----------
+    first : tuple of int
+        First row and column of the pixels, in their tile.
+    shape : tuple of int
+        Their rows and columns.
+    whole : tuple of int
+        Rows and columns of the tile.
+    """
+    at = [
+        np.arange(a, a + n, dtype=np.float32) + np.float32(0.5)
+        for a, n in zip(first, shape, strict=True)
+    ]
+    y, x = (np.minimum(v, np.float32(size) - v) for v, size in zip(at, whole, strict=True))
+    return np.minimum(y[:, None], x[None, :])
+
+
+@numba.njit(nogil=True, cache=True)
+def blend(
+    stack: UInt8[np.ndarray, "tile y x"],
+    steps: UInt8[np.ndarray, "tile class y x"],
+    distance: Float32[np.ndarray, "tile y x"],
+    class_ids: UInt8[np.ndarray, " class"],
+) -> UInt8[np.ndarray, "y x"]:
+    """Average probabilities, each weighed by distance and by the greatest; 0 = no data.
+
+    Parameters
+    ----------
+    stack : ndarray (tile, y, x)
+        Classes. Where one tile has one, or all have the same, it stands.
+    steps : ndarray (tile, class, y, x)
+        Probabilities, 0-250; 255 = no data.
+    distance : ndarray (tile, y, x)
+        From the edge of each tile.
+    class_ids : ndarray (class,)
+        Of the probabilities.
+    """
+    height, width = stack.shape[1], stack.shape[2]
+    out = np.zeros((height, width), np.uint8)
+    total = np.zeros(steps.shape[1], np.float64)
+    for y in range(height):
+        for x in range(width):
+            out[y, x], same = _common(stack[:, y, x])
+            if not same:
+                _add_up(stack[:, y, x], steps[:, :, y, x], distance[:, y, x], total)
+                if total.max() > 0:
+                    out[y, x] = class_ids[total.argmax()]
+    return out
+
+
+@numba.njit(nogil=True, cache=True)
+def _common(values: UInt8[np.ndarray, " tile"]) -> tuple[int, bool]:
+    """Return the first class that is one, and whether all others are the same."""
+    found = 0
+    for value in values:
+        if value not in (0, found):
+            if found != 0:
+                return found, False
+            found = value
+    return found, True
+
+
+@numba.njit(nogil=True, cache=True)
+def _add_up(
+    values: UInt8[np.ndarray, " tile"],
+    steps: UInt8[np.ndarray, "tile class"],
+    distance: Float32[np.ndarray, " tile"],
+    total: Float64[np.ndarray, " class"],
+) -> None:
+    """Add up the weighed probabilities of the tiles that have a class, in their order."""
+    total[:] = 0.0
+    for k in range(len(values)):
+        if values[k] != 0 and steps[k, 0] != _NO_SHARE:
+            weight = distance[k] * np.float64(steps[k].max())
+            for c in range(len(total)):
+                total[c] += weight * steps[k, c]
 
 
 @numba.njit(nogil=True, cache=True)

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 BESIDE = (2, 4, 8, 16)
 """Distances, in pixels, of the parallel lines on both sides."""
 
+_WIDTH = 8  # pixels of the strips whose shares of classes are compared
 _BLOCK = 32  # pixels of a line that are drawn together
 _DRAWS = 999
 _INTERVAL = (2.5, 97.5)  # per cent
@@ -42,24 +43,34 @@ class Seam:
     at, start, end : int
         Column (or row) after the line and the first and past-the-last row (or column) along it,
         in pixels of the map; 0 of all.
+    worst : int
+        Place along it, in pixels of the map, where a part of 32 begins that has the most changes
+        across; 0 of all.
     pairs : int
         Pixels with a class on both sides of it.
     across, beside : float
         Rate (0-1) of class changes across it, and across the parallel lines.
     excess, low, high : float
         Their difference and its 95 % interval; NaN where no line has pairs.
+    shift, shift_low, shift_high : float
+        By how much more (0-1, half the sum of absolute differences) the shares of classes differ
+        between the 8 pixels on both sides than between those and the next 8, and its interval.
     """
 
     axis: str
     at: int
     start: int
     end: int
+    worst: int
     pairs: int
     across: float
     beside: float
     excess: float
     low: float
     high: float
+    shift: float
+    shift_low: float
+    shift_high: float
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain numbers for JSON; None for NaN."""
@@ -115,11 +126,16 @@ def seam_certificate(
     counts = _count(zero_nodata(class_map), lines)
     seams = [_seam(line, c, seed) for line, c in zip(lines, counts, strict=True)]
     seams.sort(key=lambda s: -np.nan_to_num(s.excess, nan=-1.0))
-    return [_seam(("", 0, 0, 0), np.concatenate([_NONE, *counts]), seed), *seams]
+    every = [np.concatenate(parts) for parts in zip(_NONE, *counts, strict=True)]
+    return [_seam(("", 0, 0, 0), (every[0], every[1]), seed), *seams]
 
 
 _Line = tuple[str, int, int, int]
-_NONE = np.zeros((0, 2, 2), np.int64)
+_Counts = tuple[np.ndarray, np.ndarray]
+"""By blocks of a line: changes and pairs; classes of the strips."""
+
+_VALUES = 256
+_NONE = np.zeros((0, 2, 2), np.int64), np.zeros((0, 4, _VALUES), np.int64)
 
 
 def _lines(grid: GeoBox, tiles: Mapping[str, GeoBox]) -> list[_Line]:
@@ -150,7 +166,7 @@ def _joined(spans: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
     return out
 
 
-def _count(class_map: xr.DataArray, lines: Sequence[_Line]) -> list[np.ndarray]:
+def _count(class_map: xr.DataArray, lines: Sequence[_Line]) -> list[_Counts]:
     """Count along each line; the strips of all are read in one go."""
     far, strips = max(BESIDE) + 1, []
     for axis, at, start, end in lines:
@@ -158,7 +174,8 @@ def _count(class_map: xr.DataArray, lines: Sequence[_Line]) -> list[np.ndarray]:
         low = max(at - far, 0)
         strips.append((strip[low : at + far, start:end], at - low))
     read = dask.compute([strip for strip, _ in strips])[0]  # pyright: ignore[reportPrivateImportUsage] - documented there
-    return [changes_of(np.asarray(s), at) for s, (_, at) in zip(read, strips, strict=True)]
+    parts = [(np.asarray(strip), at) for strip, (_, at) in zip(read, strips, strict=True)]
+    return [(changes_of(*part), classes_of(*part)) for part in parts]
 
 
 def changes_of(strip: UInt8[np.ndarray, "across along"], at: int) -> Int64[np.ndarray, "block 2 2"]:
@@ -186,20 +203,64 @@ def changes_of(strip: UInt8[np.ndarray, "across along"], at: int) -> Int64[np.nd
     return np.stack(summed).transpose(2, 0, 1)
 
 
-def _seam(line: _Line, counts: Int64[np.ndarray, "block 2 2"], seed: int) -> Seam:
-    """Return rates and interval from the counts of blocks."""
-    across, beside = _rates(counts.sum(axis=0)) if len(counts) else (np.nan, np.nan)
-    low = high = np.nan
-    if len(counts) > 1:
-        rng = np.random.default_rng(seed)
-        drawn = rng.multinomial(len(counts), np.full(len(counts), 1 / len(counts)), _DRAWS)
-        rates = _rates(np.tensordot(drawn, counts, axes=1))
-        excess = (rates[..., 0] - rates[..., 1])[np.isfinite(rates).all(axis=-1)]
-        if excess.size:
-            low, high = np.percentile(excess, _INTERVAL)
-    pairs = int(counts[:, 0, 1].sum())
-    rest = [float(v) for v in (across, beside, across - beside, low, high)]
-    return Seam(*line, pairs, *rest)
+def classes_of(
+    strip: UInt8[np.ndarray, "across along"], at: int
+) -> Int64[np.ndarray, "block 4 256"]:
+    """Count classes by blocks of a line, in two strips of 8 pixels before it and two after it.
+
+    Parameters
+    ----------
+    strip : ndarray (across, along)
+        Classes on both sides of the line, 0 = no data.
+    at : int
+        The line runs between ``strip[at - 1]`` and ``strip[at]``.
+    """
+    starts = [at + k * _WIDTH for k in (-2, -1, 0, 1)]
+    blocks = np.arange(strip.shape[1]) // _BLOCK
+    found = np.zeros((blocks[-1] + 1, len(starts), _VALUES), np.int64)
+    for k, start in enumerate(starts):
+        part = strip[max(start, 0) : max(start + _WIDTH, 0)]
+        np.add.at(found[:, k], (np.broadcast_to(blocks, part.shape), part), 1)
+    found[..., NO_DATA] = 0
+    return found
+
+
+def _seam(line: _Line, counts: _Counts, seed: int) -> Seam:
+    """Return rates and intervals from the counts of blocks."""
+    changes, classes = counts
+    across, beside = _rates(changes.sum(axis=0)) if len(changes) else (np.nan, np.nan)
+    shift = float(_shifts(classes.sum(axis=0)[None])[0]) if len(classes) else np.nan
+    limits = _intervals(changes, classes, seed) if len(changes) > 1 else (np.nan,) * 4
+    pairs = int(changes[:, 0, 1].sum())
+    worst = line[2] + _BLOCK * int(changes[:, 0, 0].argmax()) if line[0] else 0
+    rest = [float(v) for v in (across, beside, across - beside, *limits[:2], shift, *limits[2:])]
+    return Seam(*line, worst, pairs, *rest)
+
+
+def _intervals(
+    changes: Int64[np.ndarray, "block 2 2"], classes: Int64[np.ndarray, "block 4 256"], seed: int
+) -> tuple[float, ...]:
+    """Return the bounds of excess and shift over draws of blocks."""
+    n = len(changes)
+    drawn = np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), _DRAWS)
+    rates = _rates(np.tensordot(drawn, changes, axes=1))
+    here = classes.any(axis=(0, 1))  # few of the 256
+    shifts = _shifts(np.tensordot(drawn, classes[:, :, here], axes=1))
+    limits: list[float] = []
+    for values in (rates[:, 0] - rates[:, 1], shifts):
+        known = values[np.isfinite(values)]
+        limits += np.percentile(known, _INTERVAL).tolist() if known.size else [np.nan, np.nan]
+    return tuple(limits)
+
+
+def _shifts(classes: Int64[np.ndarray, "draw 4 value"]) -> Float64[np.ndarray, " draw"]:
+    """Return how much more shares differ across a line than beside it; NaN without classes."""
+    total = classes.sum(axis=-1, keepdims=True)
+    shares = np.divide(classes, total, out=np.full(classes.shape, np.nan), where=total > 0)
+    differ = np.abs(np.diff(shares, axis=1)).sum(axis=-1) / 2
+    beside = np.where(np.isfinite(differ[:, [0, 2]]), differ[:, [0, 2]], 0.0).sum(axis=1)
+    sides = np.isfinite(differ[:, [0, 2]]).sum(axis=1)
+    return differ[:, 1] - np.where(sides > 0, beside / np.maximum(sides, 1), np.nan)
 
 
 def _rates(counts: Int64[np.ndarray, "*draw 2 2"]) -> Float64[np.ndarray, "*draw 2"]:

@@ -1,4 +1,7 @@
-"""What a country file may say of maps: ``[mosaic]``, ``[known]``, ``[sieve]``, ``[[layers]]``."""
+"""What a country file may say of maps.
+
+``[mosaic]``, ``[known]``, ``[sieve]``, ``[[layers]]`` and ``[review]``.
+"""
 
 from __future__ import annotations
 
@@ -21,11 +24,12 @@ class Joining:
 
     Attributes
     ----------
-    rule : {"majority", "confidence", "first"}
-        Who wins where tiles overlap; "confidence" also writes each tile's confidence.
+    rule : {"majority", "confidence", "blend", "first"}
+        Who wins where tiles overlap; "confidence" also writes each tile's confidence, and "blend",
+        which averages them, each tile's probabilities (8 bit).
     """
 
-    rule: Literal["majority", "confidence", "first"] = "majority"
+    rule: Literal["majority", "confidence", "blend", "first"] = "majority"
 
 
 @dataclass(frozen=True)
@@ -117,3 +121,44 @@ class LayerSettings:
         check_value(self.simplify >= 0, "simplify", self.simplify, "m, 0 or more")
         if self.name:
             check_name(self.name, "name")
+
+
+@dataclass(frozen=True)
+class Review:
+    """``[review]``: what mappers are asked to look at; also writes each tile's confidence.
+
+    Attributes
+    ----------
+    objects : int
+        Most objects whose class the model holds for another; 0 lists none.
+    places : int
+        Most cells of unmapped land that would teach the model much; 0 lists none.
+    sure : float
+        Probability from which the model counts as sure of a pixel.
+    share : float
+        Least share of an object that is surely of another class.
+    pixels : int
+        Least pixels of an object, without those on its outline.
+    cell : float
+        Edge of a cell, m.
+    apart : float
+        Least distance between cells, m.
+    """
+
+    objects: int = 200
+    places: int = 50
+    sure: float = 0.8
+    share: float = 0.5
+    pixels: int = 10
+    cell: float = 500.0
+    apart: float = 5000.0
+
+    def __post_init__(self) -> None:
+        for name in ("objects", "places"):
+            check_value(getattr(self, name) >= 0, name, getattr(self, name), "0 or more")
+        for name in ("sure", "share"):
+            value = getattr(self, name)
+            check_value(0 <= value <= 1, name, value, "a share of 0 to 1")
+        check_value(self.pixels > 0, "pixels", self.pixels, "1 or more")
+        check_value(self.cell > 0, "cell", self.cell, "m, above 0")
+        check_value(self.apart >= 0, "apart", self.apart, "m, 0 or more")

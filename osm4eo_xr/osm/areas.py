@@ -30,6 +30,8 @@ _BATCH_BYTES = 32_000_000  # of their geometries
 KINDS = ("node", "relation", "way")
 """Kinds of OpenStreetMap objects, in the order in which areas of equal rank are burnt."""
 
+_KEY_BITS = 10  # of a key below the id: 2 of the kind, 8 of the class
+
 Bounds = tuple[float, float, float, float]
 """West, south, east, north."""
 
@@ -141,6 +143,17 @@ class Rows:
         self.osm_id.append(osm_id)
         self.wkb.append(wkb)
         self._size += len(wkb)
+
+
+def object_keys(kind: np.ndarray, osm_id: np.ndarray, class_id: np.ndarray) -> np.ndarray:
+    """Return one int64 per object; never 0, as no class is."""
+    kinds = np.searchsorted(KINDS, kind.astype(str))
+    return (osm_id.astype(np.int64) << _KEY_BITS) | (kinds << 8) | class_id.astype(np.int64)
+
+
+def split_keys(key: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return kind, id and class of objects from their keys."""
+    return np.array(KINDS)[(key >> 8) & 3], key >> _KEY_BITS, (key & 0xFF).astype(np.uint8)
 
 
 def to_areas(rows: Rows, bbox: Bounds | None = None, crs: str = OSM_CRS) -> Areas:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,6 +20,8 @@ from osm4eo_xr.plot.tones import true_color
 
 if TYPE_CHECKING:
     from jaxtyping import UInt8
+
+_IN_A_ROW = 5  # panels
 
 
 def quicklook(
@@ -78,7 +80,8 @@ def quicklook(
         axis = axes[k]
         geobox = geobox_of(raster)
         if raster.ndim > 2:  # noqa: PLR2004
-            _show(axis, true_color(raster), geobox)
+            _draw(axis, true_color(raster), geobox)
+            frame_map(axis, geobox)
         else:
             _show_classes(axis, raster.values, geobox, legend)
         axis.set_title(name)
@@ -133,6 +136,28 @@ def plot_classes(
     _show_classes(axes[0], class_map.to_numpy(), geobox_of(class_map), legend)
     axes[0].set_title(title)
     draw_legend(axes[1], legend)
+    return figure
+
+
+def class_panels(
+    panels: Sequence[tuple[str, xr.DataArray, str, float]], *, legend: Legend
+) -> Figure:
+    """Draw parts of class maps, five in a row.
+
+    Each has a title, classes (y, x), uint8, 0 = no data, an axis ("x" or "y") and the coordinate on
+    it that ticks mark on both sides.
+    """
+    rows, columns = -(-len(panels) // _IN_A_ROW), min(len(panels), _IN_A_ROW)
+    figure = new_figure((3.0 * columns, 3.2 * rows))
+    axes = np.atleast_1d(figure.subplots(rows, columns)).ravel()
+    for axis in axes[len(panels) :]:
+        axis.set_axis_off()
+    for axis, (title, part, across, at) in zip(axes, panels, strict=False):
+        _draw_classes(axis, part.to_numpy(), geobox_of(part), legend)
+        axis.set(xticks=[], yticks=[])
+        axis.set(**{f"{across}ticks": [at], f"{across}ticklabels": [""]})
+        axis.tick_params(length=8, width=2, top=across == "x", right=across == "y")
+        axis.set_title(title, fontsize=6)
     return figure
 
 
@@ -192,14 +217,20 @@ def thinned(raster: xr.DataArray, pixels: int) -> xr.DataArray:
 def _show_classes(
     axis: Axes, classes: UInt8[np.ndarray, "y x"], geobox: GeoBox, legend: Legend
 ) -> None:
+    _draw_classes(axis, classes, geobox, legend)
+    frame_map(axis, geobox)
+
+
+def _draw_classes(
+    axis: Axes, classes: UInt8[np.ndarray, "y x"], geobox: GeoBox, legend: Legend
+) -> None:
     edges = [*legend.ids, legend.ids[-1] + 1]
     colors = ListedColormap([c.hex_color for c in legend.classes])
     values = np.ma.masked_where(~np.isin(classes, legend.ids) | (classes == NO_DATA), classes)
-    _show(axis, values, geobox, cmap=colors, norm=BoundaryNorm(edges, colors.N))
+    _draw(axis, values, geobox, cmap=colors, norm=BoundaryNorm(edges, colors.N))
 
 
-def _show(axis: Axes, image: Any, geobox: GeoBox, **style: Any) -> None:
-    """Draw a raster where it lies, with a frame."""
+def _draw(axis: Axes, image: Any, geobox: GeoBox, **style: Any) -> None:
+    """Draw a raster where it lies."""
     left, bottom, right, top = geobox.boundingbox
     axis.imshow(image, extent=(left, right, bottom, top), interpolation="nearest", **style)
-    frame_map(axis, geobox)

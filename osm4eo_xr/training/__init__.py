@@ -3,6 +3,7 @@
 What others may use:
 
 - ``fit``: ``train``: samples to a model
+- ``label_noise``: a folder: wrong labels, found and borne
 - ``settings``: ``TrainSettings``: how it is trained
 - ``losses``: losses per pixel, unreduced
 - ``calibration``: calibration error and temperature

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import jax
@@ -9,12 +10,15 @@ import jax.numpy as jnp
 from jax import Array
 
 if TYPE_CHECKING:
-    from jaxtyping import Bool, Float32, UInt8
+    from jaxtyping import Bool, Float32, UInt
+
+
+_FARTHEST = 0.45  # of a straight edge from the middle, in edges of a sample
 
 
 def turn(
-    x: Float32[Array, "n y x b"], label: UInt8[Array, "n ..."], key: Array
-) -> tuple[Float32[Array, "n y x b"], UInt8[Array, "n ..."]]:
+    x: Float32[Array, "n y x b"], label: UInt[Array, "n ..."], key: Array
+) -> tuple[Float32[Array, "n y x b"], UInt[Array, "n ..."]]:
     """Show each square sample in one of its eight flips and quarter turns.
 
     Parameters
@@ -52,3 +56,45 @@ def drop_bands(
     """Hide bands of samples: 0 is the middle of the normalized range, as for no data."""
     n, _, _, bands = x.shape
     return jnp.where(jax.random.bernoulli(key, probability, (n, 1, 1, bands)), 0.0, x)
+
+
+def hide(
+    x: Float32[Array, "n y x b"], label: UInt[Array, "n ..."], key: Array, share: float
+) -> tuple[Float32[Array, "n y x b"], UInt[Array, "n ..."]]:
+    """Take the data of a side or of a hole from some samples, as scenes lack them.
+
+    Half of those have a straight edge at any place: along rows or columns, as tiles end, or aslant,
+    as orbits do. The others have a round hole, as clouds leave it. What is hidden is 0, as no data
+    is in classification, and has no label.
+
+    Parameters
+    ----------
+    x : array
+        Samples.
+    label : array
+        Of each pixel; or of each sample, whose middle then counts.
+    key : array
+        A jax random key.
+    share : float
+        Of the samples, 0 to 1.
+    """
+    n, rows, columns, _ = x.shape
+    some, kind, aslant, angle, offset, middle, size = jax.random.split(key, 7)
+    y = (jnp.arange(rows, dtype=jnp.float32) - (rows - 1) / 2)[None, :, None]
+    z = (jnp.arange(columns, dtype=jnp.float32) - (columns - 1) / 2)[None, None, :]
+    one = (n, 1, 1)
+    turned = jax.random.uniform(angle, one, maxval=2 * math.pi)
+    upright = jnp.round(turned / (math.pi / 2)) * (math.pi / 2)
+    turned = jnp.where(jax.random.bernoulli(aslant, shape=one), turned, upright)
+    at = jax.random.uniform(offset, one, minval=-_FARTHEST, maxval=_FARTHEST) * float(
+        min(rows, columns)
+    )
+    side = jnp.cos(turned) * y + jnp.sin(turned) * z > at
+    place = jax.random.uniform(middle, (2, *one), minval=-0.5, maxval=0.5)
+    radius = jax.random.uniform(size, one, minval=1.0, maxval=max(rows / 3, 2.0))
+    hole = (y - place[0] * float(rows)) ** 2 + (z - place[1] * float(columns)) ** 2 < radius**2
+    hidden = jnp.where(jax.random.bernoulli(kind, shape=one), side, hole)
+    hidden &= jax.random.bernoulli(some, share, one)
+    gone = hidden if label.ndim > 1 else hidden[:, rows // 2, columns // 2]
+    none = jnp.zeros((), label.dtype)
+    return jnp.where(hidden[..., None], 0.0, x), jnp.where(gone, none, label)

@@ -18,6 +18,7 @@ import numpy as np
 import xarray as xr
 
 from osm4eo_xr.samples.store import STORE_CHUNK
+from osm4eo_xr.training.label_weights import WEIGHT, pack
 
 IN_MEMORY = 2 * 1024**3
 """Bytes of windows up to which all are held."""
@@ -66,6 +67,8 @@ class Windows:
         Index of the drawn pixel along both axes of such a window; by default half the edge.
     memory : int
         Bytes up to which all windows are held.
+    weighted : bool
+        Whether labels carry the weights of the samples, as ``label_weights`` packs them.
     """
 
     samples: xr.Dataset
@@ -73,6 +76,7 @@ class Windows:
     window: int | None = None
     center: int | None = None
     memory: int = IN_MEMORY
+    weighted: bool = False
     _held: tuple[np.ndarray, np.ndarray] | None = field(default=None, repr=False)
 
     def __len__(self) -> int:
@@ -98,7 +102,7 @@ class Windows:
         return max(STORE_CHUNK, self.memory // 2 // self.sample_bytes)
 
     def read(self, index: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return images (n, y, x, band) float32 and labels (n, y, x) or (n,) uint8."""
+        """Return images (n, y, x, band) float32 and labels (n, y, x) or (n,), uint8 or packed."""
         if self.group < len(self):
             return self._read(index)
         if self._held is None:
@@ -109,17 +113,22 @@ class Windows:
     def _read(self, index: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Read in ascending order, return in the order asked for."""
         ascending, back = np.unique(index, return_inverse=True)
-        picked = self.samples[["image", "label"]].isel(sample=self.positions[ascending])
+        names = ["image", "label", *([WEIGHT] if self.weighted else [])]
+        picked = self.samples[names].isel(sample=self.positions[ascending])
         if self.window:
             return self._centered(picked, back)
         picked = picked.compute()
-        return picked["image"].values[back], picked["label"].values[back]
+        return picked["image"].values[back], self._labels(picked)[back]
+
+    def _labels(self, picked: xr.Dataset) -> np.ndarray:
+        label = picked["label"].values
+        return pack(label, picked[WEIGHT].values) if self.weighted else label
 
     def _centered(self, picked: xr.Dataset, back: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Cut the windows out; in a sample the drawn pixel is at half the edge."""
         middle = picked.sizes["y"] // 2
         part = slice(self.before, self.before + (self.window or 0))
-        label = picked["label"][:, middle, middle].values
+        label = self._labels(picked.isel(y=middle, x=middle))
         return picked["image"][:, part, part].values[back], label[back]
 
 

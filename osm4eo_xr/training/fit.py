@@ -2,29 +2,20 @@
 
 from __future__ import annotations
 
-import dataclasses
-import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import xarray as xr
 
-from osm4eo_xr.errors import InputError
-from osm4eo_xr.legend import Legend, legend_from_dict
-from osm4eo_xr.models.model import Model, load_model
-from osm4eo_xr.models.record import Normalization
 from osm4eo_xr.progress import Progress, with_bars
-from osm4eo_xr.training.checkpoints import RunFolder, digest_arrays
-from osm4eo_xr.training.loop import Fit, batch_of
-from osm4eo_xr.training.scoring import windows_of
+from osm4eo_xr.training.label_noise.correction import corrected
 from osm4eo_xr.training.settings import TrainSettings
-from osm4eo_xr.training.step import Task
-from osm4eo_xr.training.transfer import check_start, starting_variables
+from osm4eo_xr.training.single_fit import fit_network
 
 if TYPE_CHECKING:
-    from osm4eo_xr.training.batches import Windows
+    from osm4eo_xr.legend import Legend
+    from osm4eo_xr.models.model import Model
     from osm4eo_xr.training.status import Status
 
 __all__ = ["DEMO_SAMPLES", "DEMO_SETTINGS", "train"]
@@ -42,9 +33,6 @@ DEMO_SETTINGS = TrainSettings(
 )
 """Settings with which the demo trains: the smallest depth, which passes over the samples often in
 the time there is, scored better than depth 29 with fewer passes."""
-
-_SPREAD = 1.349  # quartile range of a normal distribution over its standard deviation
-_NORMALIZED_BY = 512  # training windows whose pixels give the statistics
 
 
 @with_bars("training", unless="on_status")
@@ -93,130 +81,15 @@ def train(
         holds another run, the model to start from does not fit, or the loss is no longer a number.
     """
     settings = settings or TrainSettings()
-    legend = legend or legend_from_dict(json.loads(samples.attrs["legend"]), source="samples")
-    start = load_model(start) if isinstance(start, str | Path) else start
-    bands = start.bands if start else tuple(str(b) for b in samples["band"].values)
-    cut: dict[str, Any] = {"bands": bands}
-    if settings.mode == "window":
-        cut |= {"window": settings.window, "center": start.center if start else None}
-    learn = windows_of(samples, "train", **cut)
-    check = windows_of(samples, "validation", **cut)
-    task = _task(settings, learn, legend, start)
-    if start:
-        check_start(start, task.net, _units(samples))
-    run = RunFolder(Path(folder), _facts(task, samples, bands, start)) if folder else None
-    fit = Fit(task, learn, check, run, progress, on_status)
-    try:
-        fit.run(starting_variables(task.net, settings.seed, legend, start))
-    finally:
-        if run:
-            run.close()
-    if run:
-        run.draw_curves(fit.history)
-    return _model(fit, samples, legend, bands)
-
-
-def _facts(
-    task: Task, samples: xr.Dataset, bands: tuple[str, ...], start: Model | None
-) -> dict[str, Any]:
-    """Return what decides the weights, as JSON types; how often it is kept does not."""
-    settings = dataclasses.asdict(task.settings)
-    del settings["checkpoint_every"]
-    places = (samples[name].to_numpy() for name in ("split", "tile", "easting", "northing"))
-    return {
-        "settings": settings,
-        "samples": digest_arrays(*places, np.array([task.offset, task.scale])),
-        "bands": list(bands),
-        "class_ids": list(task.class_ids),
-        "batch": task.batch,
-        "start": start.digest if start else None,
-    }
-
-
-def _task(settings: TrainSettings, learn: Windows, legend: Legend, start: Model | None) -> Task:
-    """Work out shapes, normalization and class weights."""
-    image, label = _look(learn)
-    counts = np.bincount(label.ravel(), minlength=256)[list(legend.ids)]
-    if not counts.sum():
-        raise InputError(
-            f"no training sample has a class of legend {legend.name!r}",
-            advice="give the legend the labels were made with",
-        )
-    if start:
-        offset, scale = start.normalization.offset, start.normalization.scale
-    else:
-        offset, scale = robust_statistics(image)
-    batch = batch_of(settings.batch, settings.accumulate, len(learn))
-    return Task(
-        net=settings.net(bands=image.shape[-1], classes=len(legend.ids)),
-        settings=settings,
-        class_ids=legend.ids,
-        offset=offset,
-        scale=scale,
-        weights=_class_weights(settings, counts),
-        batch=batch,
-        steps_per_epoch=len(learn) // batch,
-    )
-
-
-def _look(learn: Windows) -> tuple[np.ndarray, np.ndarray]:
-    """Read evenly spaced training windows, from which statistics are taken."""
-    index = np.unique(np.linspace(0, len(learn) - 1, _NORMALIZED_BY).astype(np.int64))
-    return learn.read(index)
-
-
-def robust_statistics(image: np.ndarray) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Return median and quartile range over 1.349 per band: clouds and roofs move neither."""
-    pixels = image.reshape(-1, image.shape[-1])
-    pixels = pixels[np.isfinite(pixels).all(axis=1)]
-    if not len(pixels):
-        raise InputError("no training window has a pixel with data", advice="check the scene")
-    low, middle, high = np.percentile(pixels, (25, 50, 75), axis=0).astype(np.float32)
-    spread = np.maximum((high - low) / _SPREAD, 1e-3 * max(float(np.abs(middle).max()), 1e-6))
-    return tuple(map(float, middle)), tuple(map(float, spread))
-
-
-def _class_weights(settings: TrainSettings, counts: np.ndarray) -> tuple[float, ...]:
-    """Return 1 for all, or weights by which every class that occurs counts alike."""
-    if settings.class_weights == "none":
-        return (1.0,) * len(counts)
-    occurs = counts > 0
-    weights = counts.sum() / np.maximum(counts, 1) / occurs.sum()
-    return tuple(map(float, np.where(occurs, weights, 1.0)))
-
-
-def _units(samples: xr.Dataset) -> str:
-    """Return the unit of the samples in a model's words."""
-    plain = samples.attrs.get("units", "1") in ("1", "reflectance")
-    return "reflectance" if plain else "digital number"
-
-
-def _model(fit: Fit, samples: xr.Dataset, legend: Legend, bands: tuple[str, ...]) -> Model:
-    """Put together what was learned."""
-    task = fit.task
-    variables, calibration = fit.calibrated()
-    return Model(
-        net=task.net,
-        variables=variables,
-        bands=bands,
-        normalization=Normalization(offset=task.offset, scale=task.scale),
+    if settings.noise == "none":
+        how: Any = {"legend": legend, "folder": folder, "start": start}
+        return fit_network(samples, settings, **how, progress=progress, on_status=on_status)
+    return corrected(
+        samples,
+        settings,
         legend=legend,
-        class_ids=task.class_ids,
-        units=_units(samples),
-        center=fit.learn.center,
-        training={
-            "settings": dataclasses.asdict(task.settings),
-            "history": fit.history,
-            "best_epoch": fit.best_epoch,
-            "calibration": calibration,
-            "samples": {
-                "train": len(fit.learn),
-                "validation": len(fit.check),
-                **{
-                    name: samples.attrs[name]
-                    for name in ("seed", "patch", "block", "gap", "crs", "tiles")
-                    if name in samples.attrs
-                },
-            },
-        },
+        folder=None if folder is None else Path(folder),
+        start=start,
+        progress=progress,
+        on_status=on_status,
     )

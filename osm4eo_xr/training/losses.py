@@ -2,6 +2,7 @@
 
 Generalized cross entropy after Zhang & Sabuncu 2018 (arXiv:1805.07836), "hard" bootstrapping
 after Reed et al. 2014 (arXiv:1412.6596). Both follow wrong labels less than cross entropy does.
+"Forward" correction after Patrini et al. 2017 (arXiv:1609.03683) needs to know how often they are.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
 GENERALIZED_Q = 0.7
 """Between cross entropy (0) and mean absolute error (1)."""
+
+_LEAST = 1e-6  # probability of a confusion that was never seen
 
 BOOTSTRAP_BETA = 0.8
 """Share of the given label; the rest is the class that the network holds most likely."""
@@ -72,6 +75,31 @@ def bootstrap_cross_entropy(
     log_p = jax.nn.log_softmax(logits)
     loss = -beta * _pick(log_p, index) - (1.0 - beta) * log_p.max(axis=-1)
     return jnp.where(where, loss, 0.0)
+
+
+def forward_cross_entropy(
+    logits: Float32[Array, "*n k"],
+    index: Int32[Array, "*n"],
+    noise: Float32[Array, "k k"],
+    *,
+    where: Bool[Array, "*n"],
+) -> Float32[Array, "*n"]:
+    """Return -log of the probability of the given label where the network's are of the true ones.
+
+    Parameters
+    ----------
+    logits, index, where
+        As for ``cross_entropy``; the network learns the true classes, the index is the given one.
+    noise : array (true, given)
+        p(given | true).
+
+    Source
+    ------
+    Patrini et al. 2017, CVPR, theorem 2: "forward" correction.
+    """
+    log_p, log_noise = jax.nn.log_softmax(logits), jnp.log(jnp.maximum(noise, _LEAST))
+    given = log_noise.T[index]  # (*n, true)
+    return jnp.where(where, -jax.nn.logsumexp(log_p + given, axis=-1), 0.0)
 
 
 def _pick(values: Float32[Array, "*n k"], index: Int32[Array, "*n"]) -> Float32[Array, "*n"]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
@@ -13,7 +13,11 @@ from osm4eo_xr.samples.draw import SPLITS
 from osm4eo_xr.samples.store import read_split
 from osm4eo_xr.training.batches import Windows, ordered_batches
 from osm4eo_xr.training.data_parallel import place_batch
+from osm4eo_xr.training.settings import TrainSettings
 from osm4eo_xr.training.step import Task, make_eval_step
+
+if TYPE_CHECKING:
+    from osm4eo_xr.models.model import Model
 
 
 def windows_of(
@@ -49,6 +53,26 @@ def windows_of(
     if window and not 0 <= before <= edge - window:
         raise InputError(f"samples of {edge} pixels do not hold windows of {window}")
     return windows
+
+
+def model_windows(model: Model, samples: xr.Dataset, split: str) -> Windows:
+    """Return the windows of a split as a model takes them."""
+    centered = model.net.mode == "window"
+    window, center = (model.net.window, model.center) if centered else (None, None)
+    return windows_of(samples, split, bands=model.bands, window=window, center=center)
+
+
+def model_task(model: Model) -> Task:
+    """Return what a trained model is evaluated as."""
+    ones = (1.0,) * len(model.class_ids)
+    return Task(
+        net=model.net,
+        settings=TrainSettings(),
+        class_ids=model.class_ids,
+        offset=model.normalization.offset,
+        scale=model.normalization.scale,
+        weights=ones,
+    )
 
 
 def labeled_logits(

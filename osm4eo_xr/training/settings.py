@@ -11,6 +11,8 @@ from osm4eo_xr.networks.settings import NetSettings
 
 OPTIMIZERS = ("adamw", "nadam")
 LOSSES = ("cross_entropy", "generalized", "bootstrap")
+NOISE = ("none", "prune", "reweight", "forward")
+_FOLDS = 2, 25
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,12 @@ class TrainSettings:
         Largest norm of a gradient; 0 leaves it as it is.
     loss : {"cross_entropy", "generalized", "bootstrap"}
         What is minimized over labeled pixels; the last two bear wrong labels (see ``_losses``).
+    noise : {"none", "prune", "reweight", "forward"}
+        What is done about wrong labels, which models find that have not seen them: nothing; labels
+        of objects that are likely wrong are left out; each counts by the probability that it is
+        right; or the loss takes into account how often classes are confused.
+    noise_folds : int
+        Trainings that find wrong labels, 2 to 25; used unless noise is "none".
     label_smoothing : float
         Share of each label that is spread over all classes, 0 to below 1; cross entropy only.
     class_weights : {"none", "balanced"}
@@ -61,6 +69,9 @@ class TrainSettings:
         Standard deviation of a random gain and shift per band and sample, in normalized units.
     band_dropout : float
         Probability with which a band of a sample is hidden, 0 to below 1.
+    missing : float
+        Probability with which a sample lacks the data of one side or of a hole, as at the ends of
+        orbits and under clouds, 0 to below 1.
     accumulate : int
         Parts into which a batch is cut to save memory; their gradients are added up.
     dtype : {"auto", "float32", "bfloat16"}
@@ -95,11 +106,14 @@ class TrainSettings:
     warmup: float = 0.1
     clip: float = 1.0
     loss: Literal["cross_entropy", "generalized", "bootstrap"] = "cross_entropy"
+    noise: Literal["none", "prune", "reweight", "forward"] = "none"
+    noise_folds: int = 3
     label_smoothing: float = 0.0
     class_weights: Literal["none", "balanced"] = "none"
     flips: bool = True
     band_jitter: float = 0.0
     band_dropout: float = 0.0
+    missing: float = 0.0
     accumulate: int = 1
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
     validate_every: int = 1
@@ -130,11 +144,16 @@ class TrainSettings:
             _check(self, name, getattr(self, name) >= 1, "1 or more")
         for name in ("seed", "weight_decay", "clip", "band_jitter", "patience"):
             _check(self, name, getattr(self, name) >= 0, "0 or more")
-        for name in ("warmup", "label_smoothing", "band_dropout"):
+        for name in ("warmup", "label_smoothing", "band_dropout", "missing"):
             _check(self, name, 0 <= getattr(self, name) < 1, "0 to below 1")
         _check(self, "learning_rate", self.learning_rate > 0, "more than 0")
         _one_of(self, "optimizer", OPTIMIZERS)
         _one_of(self, "loss", LOSSES)
+        _one_of(self, "noise", NOISE)
+        fits = _FOLDS[0] <= self.noise_folds <= _FOLDS[1]
+        _check(self, "noise_folds", fits, f"{_FOLDS[0]} to {_FOLDS[1]}")
+        forward = self.noise == "forward" and (self.loss != "cross_entropy" or self.label_smoothing)
+        _check(self, "loss", not forward, "cross_entropy without smoothing, as noise is forward")
         _one_of(self, "class_weights", ("none", "balanced"))
         _one_of(self, "dtype", ("auto", "float32", "bfloat16"))
         _check(self, "accumulate", self.batch % self.accumulate == 0, f"a divisor of {self.batch}")

@@ -15,10 +15,12 @@ from jax import Array
 
 from osm4eo_xr.networks import resnet
 from osm4eo_xr.networks.settings import NetSettings  # noqa: TC001 - checked at run time in the tests
-from osm4eo_xr.training.augment import drop_bands, jitter, turn
+from osm4eo_xr.training.augment import drop_bands, hide, jitter, turn
+from osm4eo_xr.training.label_weights import unpack
 from osm4eo_xr.training.losses import (
     bootstrap_cross_entropy,
     cross_entropy,
+    forward_cross_entropy,
     generalized_cross_entropy,
 )
 from osm4eo_xr.training.settings import TrainSettings  # noqa: TC001
@@ -28,6 +30,11 @@ if TYPE_CHECKING:
 
 State = dict[str, Any]
 """``params``, ``batch_stats``, ``opt`` (of the optimizer) and ``step`` (int32)."""
+
+Noise = tuple[tuple[float, ...], ...]
+"""p(given | true) of classes: a row per true class; nothing where labels are taken for right."""
+
+_MISSING = 3  # keeps the draws of other changes as they are
 
 _STEPS = ((0.4, 1e-1), (0.6, 1e-2), (0.8, 1e-3), (0.9, 5e-4))
 
@@ -52,6 +59,8 @@ class Task:
         Samples per step.
     steps_per_epoch : int
         Steps of an epoch.
+    noise : tuple of tuple of float
+        What the loss is corrected by ("forward").
     """
 
     net: NetSettings
@@ -62,6 +71,7 @@ class Task:
     weights: tuple[float, ...]
     batch: int = 1
     steps_per_epoch: int = 1
+    noise: Noise = ()
 
     @property
     def steps(self) -> int:
@@ -167,9 +177,10 @@ def _loss(task: Task, params: Any, stats: Any, x: Array, label: Array) -> Any:
     """Return the weighted sum of the loss, and the new statistics and the sums."""
     variables = {"params": params, "batch_stats": stats}
     logits, stats = resnet.apply_train(task.net, variables, x, dtype=task.dtype)
-    index, where = indices(task.class_ids, label)
-    weight = jnp.where(where, jnp.asarray(task.weights, jnp.float32)[index], 0.0)
-    total = jnp.sum(weight * _pixel_loss(task.settings, logits, index, where))
+    classes, share = unpack(label)
+    index, where = indices(task.class_ids, classes)
+    weight = jnp.where(where, share * jnp.asarray(task.weights, jnp.float32)[index], 0.0)
+    total = jnp.sum(weight * _pixel_loss(task, logits, index, where))
     hit = where & (logits.argmax(axis=-1).astype(jnp.int32) == index)
     sums = {
         "loss": total,
@@ -181,11 +192,15 @@ def _loss(task: Task, params: Any, stats: Any, x: Array, label: Array) -> Any:
 
 
 def _pixel_loss(
-    settings: TrainSettings,
+    task: Task,
     logits: Float32[Array, "*n k"],
     index: Int32[Array, "*n"],
     where: Bool[Array, "*n"],
 ) -> Float32[Array, "*n"]:
+    settings = task.settings
+    if task.noise:
+        noise = jnp.asarray(task.noise, jnp.float32)
+        return forward_cross_entropy(logits, index, noise, where=where)
     if settings.loss == "generalized":
         return generalized_cross_entropy(logits, index, where=where)
     if settings.loss == "bootstrap":
@@ -214,6 +229,8 @@ def normalized(task: Task, image: Float32[Array, "n y x b"]) -> Float32[Array, "
 
 def _augmented(settings: TrainSettings, x: Array, label: Array, key: Array) -> tuple[Array, Array]:
     turns, jitters, drops = jax.random.split(key, 3)
+    if settings.missing:
+        x, label = hide(x, label, jax.random.fold_in(key, _MISSING), settings.missing)
     if settings.flips:
         x, label = turn(x, label, turns)
     if settings.band_jitter:

@@ -1,21 +1,27 @@
 """Four rules for known ground, on the demo's scene with labels of which some objects are wrong.
 
-    python tests/benchmarks/known.py [--shares 0 0.1 0.2 0.4] [--seeds 1]
+    python tests/benchmarks/known.py [--shares 0 0.1 0.2 0.4] [--seeds 1] [--keep FOLDER]
 
 A share of OpenStreetMap's objects gets another class, drawn by the classes' numbers of objects. The
 network learns from these labels, the noise is estimated from their validation blocks, and the merge
 sees them alone. Accuracy is that of the test blocks against the labels as they were, which nothing
 of this has seen. With ``--shares 0`` labels are the reference itself, so that "osm" is right by
 construction; "model" is what a merge gives where labels are hidden altogether.
+
+Trainings, a third of the demo's, and figures are kept in a folder: a call that was stopped goes on
+where it was, and prints the table at the end.
 """
 
 import argparse
+import json
 import time
 from collections import defaultdict
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, get_args
 
 import geopandas as gpd
+import jax
 import numpy as np
 import xarray as xr
 
@@ -25,6 +31,9 @@ from osm4eo_xr.geometry.grid import geobox_of
 from osm4eo_xr.maps.settings import KnownRule
 from osm4eo_xr.samples.store import read_split
 from osm4eo_xr.training.fit import DEMO_SAMPLES, DEMO_SETTINGS
+
+SAMPLES = {**DEMO_SAMPLES, "per_class": 200}
+SETTINGS = replace(DEMO_SETTINGS, epochs=8, validate_every=2, checkpoint_every=40)
 
 
 def relabeled(areas: gpd.GeoDataFrame, share: float, seed: int) -> gpd.GeoDataFrame:
@@ -49,14 +58,21 @@ def test_ground(samples: xr.Dataset, scene: xr.DataArray) -> np.ndarray:
     return mask
 
 
-def accuracies(share: float, seed: int) -> dict[str, float]:
-    """Return overall accuracy in the test blocks by rule."""
+def accuracies(share: float, seed: int, keep: Path) -> dict[str, float]:
+    """Return overall accuracy in the test blocks by rule; kept once it is known."""
+    file = keep / f"{share:g}_{seed}.json"
+    if not file.is_file():
+        file.write_text(json.dumps(_accuracies(share, seed, keep / f"{share:g}_{seed}")))
+    return json.loads(file.read_text())
+
+
+def _accuracies(share: float, seed: int, run: Path) -> dict[str, float]:
     scene = oxr.open_scene(demo_scene_paths(), chunks=512).compute()
     areas = oxr.read_landuse(demo_osm_path())
     truth = oxr.rasterize_labels(areas, scene).to_numpy()
     labels = oxr.rasterize_labels(relabeled(areas, share, seed), scene)
-    samples = oxr.draw_samples(scene, labels, **DEMO_SAMPLES, seed=seed).compute()
-    model = oxr.train(samples, replace(DEMO_SETTINGS, seed=seed))
+    samples = oxr.draw_samples(scene, labels, **SAMPLES, seed=seed).compute()
+    model = oxr.train(samples, replace(SETTINGS, seed=seed), folder=run)
     names = ["classes", "confidence", "probabilities"]
     maps = oxr.classify(scene, model, outputs=names).compute()
     how: Any = {name: maps[name] for name in names[1:]}
@@ -73,12 +89,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--shares", type=float, nargs="+", default=[0.0, 0.1, 0.2, 0.4])
     parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--keep", type=Path, default=Path("build/known"))
     arguments = parser.parse_args()
+    arguments.keep.mkdir(parents=True, exist_ok=True)
+    jax.config.update("jax_compilation_cache_dir", str(arguments.keep.absolute() / "programs"))
     rows: dict[float, list[dict[str, float]]] = defaultdict(list)
     for share in arguments.shares:
         for seed in range(arguments.seeds):
             start = time.perf_counter()
-            rows[share].append(accuracies(share, seed))
+            rows[share].append(accuracies(share, seed, arguments.keep))
             print(
                 f"{share:.0%} wrong, seed {seed}: {time.perf_counter() - start:.0f} s", flush=True
             )

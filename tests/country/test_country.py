@@ -29,12 +29,22 @@ from osm4eo_xr.imagery.scenes import open_scene
 from osm4eo_xr.inference.prediction import classify
 from osm4eo_xr.legend import default_legend
 from osm4eo_xr.maps.country_mosaic import mosaic
+from osm4eo_xr.maps.seams import seam_certificate
 from osm4eo_xr.models.model import load_model
 from osm4eo_xr.rasters.open import open_probabilities, open_raster
 from osm4eo_xr.samples.store import open_samples
 from osm4eo_xr.sieving.lazy_sieve import sieve
 from tests.cases.country_case import LEARN, make_country, products, tiny_model
 from tests.cases.small_disk import small_disk_at
+
+KNOWN = """
+[known]
+rule = "bayes"
+protect = false
+
+[review]
+sure = 0.1
+"""
 
 
 def make(path: Path, **options: Any) -> Path:
@@ -46,7 +56,8 @@ def make(path: Path, **options: Any) -> Path:
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, bytes]]:
     """A country file whose run has finished, and what it made."""
-    path = make_country(tmp_path_factory.mktemp("land") / "here", edge=120, overlap=30)
+    folder = tmp_path_factory.mktemp("land") / "here"
+    path = make_country(folder, edge=120, overlap=30, learn=LEARN + KNOWN)
     return path, products(make(path))
 
 
@@ -111,9 +122,22 @@ def test_report_says_areas_accuracy_hashes_and_pictures(
     scores = evaluate(load_model(out / "model"), open_samples(out / "samples.zarr"), "test")
     assert report["accuracy"] == {"held-out samples": scores.to_dict()}
     page = (out / "report.html").read_text()
-    assert page.count("data:image/png;base64,") == 3  # map, confusion, training curves
+    assert page.count("data:image/png;base64,") == 4  # map, seams, confusion, training curves
     assert "http" not in page.replace("data:", "")
     assert report["model"]["sha256"] in page
+
+
+def test_the_report_says_where_tiles_show(undisturbed: tuple[Path, dict[str, bytes]]) -> None:
+    out = undisturbed[0].parent / "result"
+    told = json.loads((out / "report.json").read_text())["seams"]
+    tiles = {t.stem: open_scene(t).odc.geobox for t in (out.parent / "tiles").glob("*.tif")}
+    final = open_raster(out / "sieved.tif")
+    seams = seam_certificate(final.compute(), tiles)
+    assert told == [seam.to_dict() for seam in seams]
+    assert len(told) > 8
+    page = (out / "report.html").read_text()
+    for seam in seams[1:11]:
+        assert not seam.pairs or f"{seam.excess:+.2%}" in page
 
 
 def test_products_are_described_for_gis_and_catalogs(
@@ -162,7 +186,7 @@ def test_a_change_remakes_what_depends_on_it_and_a_lost_file_itself(
     copytree(undisturbed[0].parent / "result", out)
     assert todo(path) == []
     change(path, "size = 20", "size = 30")
-    assert todo(path) == ["sieved", "layer water", "vector water"]
+    assert todo(path) == ["sieved", "provenance", "layer water", "vector water"]
     change(path, "size = 30", "size = 20")
     change(path, "epochs = 2", "epochs = 3")
     assert len(todo(path)) == len(plan_country(path).pieces) - 12  # what is before the model stays
@@ -232,7 +256,9 @@ def test_one_pass_gives_classes_confidence_and_probabilities(
 ) -> None:
     path = another(undisturbed[0], tmp_path / "there")
     model = undisturbed[0].parent / "result" / "model"
-    text = path.read_text().replace(LEARN, f'[classify]\nmodel = "{model}"\nprobabilities = true')
+    text = path.read_text().replace(
+        LEARN + KNOWN, f'[classify]\nmodel = "{model}"\nprobabilities = true'
+    )
     text = text.replace("size = 20", 'size = 20\nwhen = "before"\nprotected = ["water"]')
     path.write_text("fractions = [100]\n" + text + '\n[mosaic]\nrule = "confidence"\n')
     out = make(path)
@@ -361,7 +387,7 @@ def test_commands_print_the_plan_the_result_and_the_tiles(
 ) -> None:
     runner = CliRunner()
     plan = runner.invoke(app, ["run", str(undisturbed[0]), "--dry-run"])
-    assert "0 of 27 pieces to do, 0 chunks, 0 tasks" in plan.output
+    assert "0 of 30 pieces to do, 0 chunks, 0 tasks" in plan.output
     done = runner.invoke(app, ["run", str(undisturbed[0])])
     assert done.exit_code == 0
     assert "result" in done.output

@@ -10,8 +10,11 @@ import numpy as np
 import pytest
 import rasterio
 import xarray as xr
+from typer.testing import CliRunner
 
-from osm4eo_xr.country.run import plan_country, run_country
+from osm4eo_xr.cli.app import app
+from osm4eo_xr.country.findings.review import review_result
+from osm4eo_xr.country.run import _open, plan_country, run_country
 from osm4eo_xr.country.settings_file import read_country
 from osm4eo_xr.country.viewing import open_run, write_run_viewer
 from osm4eo_xr.errors import InputError
@@ -33,6 +36,13 @@ osm = "landuse.osm.pbf"
 [known]
 rule = "bayes"
 noise = { forest = { forest = 0.8, pastures = 0.2 }, urban = { urban = 0.6, industrial = 0.4 } }
+
+[review]
+sure = 0.1
+share = 0.2
+pixels = 3
+cell = 100
+apart = 150
 
 [accuracy]
 points = "points.geojson"
@@ -140,15 +150,71 @@ def test_viewer_shows_what_the_run_made(country: Path) -> None:
         open_run(country.parent)
 
 
+def test_tasks_lead_back_to_openstreetmap(country: Path, tmp_path: Path) -> None:
+    out, again = country.parent / "result", tmp_path / "again.geojson"
+    how = ["--sure", "0.1", "--share", "0.2", "--pixels", "3", "--cell", "100", "--apart", "150"]
+    told = CliRunner().invoke(app, ["review", str(out), "--out", str(again), *how])
+    assert told.exit_code == 0, told.output
+    assert again.read_bytes() == (out / "tasks.geojson").read_bytes()
+    features = json.loads(again.read_text())["features"]
+    checks = [f["properties"] for f in features if f["properties"]["task"] == "check"]
+    places = [f["properties"] for f in features if f["properties"]["task"] == "map"]
+    assert f"{len(checks)} objects to check, {len(places)} places to map" in told.output
+    assert min(len(checks), len(places)) >= 5
+    assert all(p["given"] != p["suggested"] and p["share"] >= 0.2 for p in checks)
+    page = (out / "report.html").read_text()
+    assert f"{len(checks)} objects to check and {len(places)} places to map" in page
+    areas = read_landuse(country.parent / "landuse.osm.pbf").set_index(["osm_kind", "osm_id"])
+    assert all(areas.loc[(p["osm_kind"], p["osm_id"]), "tag"] == p["tag"] for p in checks)
+    outline = read_vector(country.parent / "boundary.geojson", "boundary").to_crs(4326)
+    cells = gpd.read_file(again).query("task == 'map'")
+    assert cells.intersects(outline.union_all()).all()
+    with pytest.raises(InputError, match=r"no labels.tif in .*; give the folder of a run"):
+        review_result(tmp_path)
+
+
 def test_another_rule_classifies_nothing_again(country: Path) -> None:
     text, other = country.read_text(), country.with_name("other.toml")
     bayes, rows = text[text.index("rule") :].splitlines()[:2]
     other.write_text(text.replace(bayes, bayes + "\nprotect = false"))
     todo = [p.name for p in plan_country(other).todo]
-    maps = ["mosaic", "sieved", "provenance", "layer water", "vector water", "accuracy"]
+    maps = ["mosaic", "sieved", "provenance", "layer water", "vector water"]
+    maps += ["tasks", "accuracy"]
     assert todo == maps
     other.write_text(text.replace(bayes, 'rule = "osm"').replace(rows, ""))
     assert [name for name in (p.name for p in plan_country(other).todo) if "T" not in name] == maps
+
+
+def test_tiles_may_be_blended(country: Path) -> None:
+    text, other = country.read_text(), country.with_name("blended.toml")
+    rule, noise = text[text.index('rule = "bayes"') :].splitlines()[:2]
+    text = text.replace(rule, 'rule = "osm"').replace(noise, "") + '\n[mosaic]\nrule = "blend"\n'
+    other.write_text(text)
+    assert not [p.name for p in plan_country(other).todo if p.name.startswith("classified")]
+    lazy = next(p.lazy for p in _open(other, hashing=False).rest() if p.kind == "mosaic")
+    assert lazy is not None
+    opened = lazy(read_any)
+    tiles, shares = {}, {}
+    for k in range(9):
+        tile = f"T{k // 3}{k % 3}"
+        pair = read(country, f"labels/{tile}"), read(country, f"classified/{tile}")
+        tiles[tile] = merge_known(*pair)["classes"]
+        folder = country.parent / "result" / "classified"
+        shares[tile] = open_probabilities(folder / f"{tile}_probabilities.tif")
+    outline = read_vector(country.parent / "boundary.geojson", "boundary")
+    expected = mosaic(tiles, outline, rule="blend", probabilities=shares)
+    np.testing.assert_array_equal(opened, expected)
+    for old, new, wrong in (
+        ("size = 20", 'size = 20\nwhen = "before"', "sieve.when = 'before'"),
+        ('rule = "osm"', rule + "\n" + noise, "known.rule = 'bayes'"),
+    ):
+        other.write_text(text.replace(old, new))
+        with pytest.raises(InputError, match=wrong):
+            read_country(other)
+
+
+def read_any(path: Path) -> xr.DataArray:
+    return open_probabilities(path) if "probabilities" in path.name else open_raster(path)
 
 
 def test_noise_is_estimated_after_the_model_or_asked_for(tmp_path: Path) -> None:

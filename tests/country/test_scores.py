@@ -1,5 +1,7 @@
-"""A country run whose points are of a design reports figures with intervals."""
+"""A country run reports figures with intervals, and weighs the noise that its training found."""
 
+import dataclasses
+import json
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -9,9 +11,26 @@ import pandas as pd
 
 import osm4eo_xr as oxr
 from osm4eo_xr.country.report import _areas, _areas_note, _score, with_estimates
-from osm4eo_xr.country.scores import _design_files, _of_points
+from osm4eo_xr.country.scores import _design_files, _make_noise, _of_points
 from osm4eo_xr.country.settings import Reference
 from osm4eo_xr.geometry.grid import georeference, target_geobox
+from osm4eo_xr.maps.known_rules import noise_table
+from osm4eo_xr.models.model import load_model
+from tests.cases.country_case import tiny_model
+
+
+def test_the_noise_that_training_found_is_weighed(tmp_path: Path) -> None:
+    model = load_model(tiny_model(tmp_path / "tiny"))
+    table = np.eye(12)
+    table[7, [7, 6]] = 0.9, 0.1
+    found = {"units": 50, "wrong": 3, "pixels": 900, "noise": table.tolist()}
+    record = {**model.training, "label_noise": found}
+    oxr.save_model(dataclasses.replace(model, training=record), tmp_path / "model")
+    run: Any = SimpleNamespace(model_path=tmp_path / "model", legend=model.legend)
+    _make_noise(run, tmp_path / "none.zarr", tmp_path / "noise.json", None)
+    told = json.loads((tmp_path / "noise.json").read_text())
+    np.testing.assert_allclose(noise_table(told["noise"], model.legend), table)
+    assert told["wrong"] == 3
 
 
 def test_points_of_a_design_give_intervals_in_the_report(tmp_path: Path) -> None:

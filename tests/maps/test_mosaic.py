@@ -193,7 +193,7 @@ def test_mosaic_is_lazy_and_tasks_are_only_where_data_is() -> None:
         ([three()[0], three()[0]], {}, "tiles 1 and 2 of 2 are called T0.*rule=first"),
         ([tile(0, 0, np.ones((4, 4), np.uint8))] * 2, {}, "tiles 1 and 2 of 2 have one grid"),
         ([three()[0].astype(np.int32)], {}, "expected .* uint8"),
-        (three(), {"rule": "confidence"}, "needs a confidence"),
+        (three(), {"rule": "confidence"}, "needs confidence of each tile"),
         (three(), {"confidence": three()[:2]}, "give one each"),
         (three(), {"boundary": "nowhere.gpkg"}, "no boundary nowhere.gpkg; give a vector file"),
         (three(), {"boundary": shapely.box(0, 0, 10, 10)}, "do not overlap"),
@@ -231,3 +231,63 @@ def test_worker_processes_give_the_same_map() -> None:
     expected = mosaic(tiles, outline, chunks=50).values
     with Client(n_workers=1, threads_per_worker=1, dashboard_address=None):
         np.testing.assert_array_equal(mosaic(tiles, outline, chunks=50).compute(), expected)
+
+
+def shares_of(tiles: list[xr.DataArray], classes: int = 4) -> list[xr.DataArray]:
+    """Return 8-bit probabilities of classes 1 … of which each tile's class is the greatest."""
+    found = []
+    for k, t in enumerate(tiles):
+        values = t.to_numpy()
+        rng = np.random.default_rng(k)
+        steps = rng.integers(0, 120, (classes, *values.shape), dtype=np.uint8)
+        for c in range(classes):
+            steps[c][values == c + 1] = 125 + k
+        steps[:, values == 0] = 255
+        names: Any = {"class": list(range(1, classes + 1))}
+        box = geobox_of(t)
+        found.append(georeference(steps, box, dims=("class", "y", "x"), coords=names))
+    return found
+
+
+def blended(tiles: list[xr.DataArray], shares: list[xr.DataArray]) -> np.ndarray:
+    """Average in plain NumPy on the union of the tiles."""
+    whole = geobox_of(mosaic(tiles))
+    total = np.zeros((4, *whole.shape))
+    one, count = np.zeros(whole.shape, np.uint8), np.zeros(whole.shape, int)
+    for t, s in zip(tiles, shares, strict=True):
+        box, (height, width) = geobox_of(t), t.shape
+        column, row = (round(v) for v in ~whole.affine @ (box.affine.c, box.affine.f))
+        y, x = np.indices(t.shape)
+        edges = (y + 0.5, x + 0.5, height - 0.5 - y, width - 0.5 - x)
+        p = np.where(t.to_numpy() > 0, s.to_numpy(), 0).astype(float)
+        at = np.s_[row : row + height, column : column + width]
+        total[:, *at] += np.min(edges, axis=0) * p.max(axis=0) * p
+        one[at] = np.where(one[at] == 0, t.to_numpy(), one[at])
+        count[at] += t.to_numpy() > 0
+    return np.where(count > 1, total.argmax(axis=0) + 1, one)
+
+
+@settings(max_examples=5)
+@given(chunks=st.integers(30, 200), own=st.integers(25, 110))
+def test_blended_tiles_are_the_weighed_average_for_any_chunks(chunks: int, own: int) -> None:
+    tiles = three(own)
+    tiles[0][:20, :50] = 0
+    shares = shares_of(tiles)
+    lazy = [s.chunk({"class": 2, "y": 31, "x": 47}) for s in shares]
+    found = mosaic(tiles, rule="blend", probabilities=lazy, chunks=chunks)
+    assert found.chunks is not None
+    np.testing.assert_array_equal(found, blended(tiles, shares))
+    backwards = mosaic(tiles[::-1], rule="blend", probabilities=shares[::-1], chunks=chunks)
+    np.testing.assert_array_equal(found, backwards)
+    floats = [s.where(s != 255) / np.float32(250) for s in shares]
+    np.testing.assert_array_equal(found, mosaic(tiles, rule="blend", probabilities=floats))
+
+
+def test_what_cannot_be_blended_is_refused() -> None:
+    tiles = three()
+    shares = shares_of(tiles)
+    with pytest.raises(InputError, match="rule 'blend' needs probabilities of each tile"):
+        mosaic(tiles, rule="blend")
+    others = [shares[0].assign_coords({"class": [1, 2, 3, 5]}), *shares[1:]]
+    with pytest.raises(InputError, match="probabilities are of different classes"):
+        mosaic(tiles, rule="blend", probabilities=others)

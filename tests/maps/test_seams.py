@@ -65,6 +65,31 @@ def test_a_map_without_seams_is_certified_and_one_with_seams_is_not() -> None:
     assert (line.across, line.beside, line.low, line.high) == (1, 0, 1, 1)
 
 
+def test_shares_of_classes_shift_where_tiles_differ() -> None:
+    rng = np.random.default_rng(0)
+    values = (rng.random(BOX.shape) < 0.2).astype(np.uint8) + np.uint8(1)
+    values[:, 100:] = (rng.random((160, 100)) < 0.6).astype(np.uint8) + np.uint8(1)
+    found = seam_certificate(georeference(values, BOX), TILES)
+    for line in found[1:]:
+        strips = values if line.axis == "y" else values.T
+        parts = [
+            strips[line.at + k : line.at + k + 8, line.start : line.end] == 1
+            for k in (-16, -8, 0, 8)
+        ]
+        a, b, c, d = (part.mean() for part in parts)
+        assert line.shift == pytest.approx(abs(b - c) - (abs(a - b) + abs(c - d)) / 2)
+        assert line.shift_low <= line.shift <= line.shift_high
+        assert (line.shift_low > 0.2) == (line.axis == "x")
+    assert found[0].shift == pytest.approx(0.2, abs=0.06)  # half of the lines
+
+
+def test_a_seam_names_its_worst_part() -> None:
+    values = np.ones(BOX.shape, np.uint8)
+    values[120:150, 100:] = 2
+    worst = seam_certificate(georeference(values, BOX), TILES)[1]
+    assert (worst.axis, worst.at, worst.start, worst.worst) == ("x", 100, 80, 112)
+
+
 def test_edges_of_the_map_are_none_and_other_grids_are_refused() -> None:
     whole = seam_certificate(georeference(patches(0), BOX), {"all": BOX})
     assert len(whole) == 1

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from osm4eo_xr.training.augment import drop_bands, jitter, turn
+from osm4eo_xr.training.augment import drop_bands, hide, jitter, turn
 
 RNG = np.random.default_rng(0)
 IMAGE = RNG.normal(0, 1, (200, 5, 5, 3)).astype(np.float32)
@@ -52,3 +52,22 @@ def test_dropped_bands_are_zero_as_often_as_asked() -> None:
     assert abs(gone.mean() - 0.3) < 0.06
     kept = np.broadcast_to(~gone[:, None, None], found.shape)
     assert np.array_equal(found[kept], IMAGE[kept])
+
+
+def test_hidden_pixels_have_neither_data_nor_label() -> None:
+    rng = np.random.default_rng(0)
+    x = jnp.asarray(rng.uniform(1, 2, (400, 16, 16, 3)).astype(np.float32))
+    label = jnp.asarray(rng.integers(1, 9, (400, 16, 16)).astype(np.uint8))
+    shown, labels = jax.jit(hide, static_argnums=3)(x, label, jax.random.key(0), 0.5)
+    gone = (np.asarray(shown) == 0).any(axis=-1)
+    np.testing.assert_array_equal(np.asarray(shown), np.where(gone[..., None], 0, x))
+    np.testing.assert_array_equal(np.asarray(labels), np.where(gone, 0, label))
+    some = gone.any(axis=(1, 2))
+    assert 0.4 < some.mean() < 0.55  # an edge may miss the sample
+    straight = (gone.all(axis=1).any(axis=1) | gone.all(axis=2).any(axis=1))[some]
+    assert 0.1 < straight.mean() < 0.7
+    assert not gone.all(axis=(1, 2)).any()
+    _, centers = hide(x, label[:, 8, 8], jax.random.key(0), 0.5)
+    np.testing.assert_array_equal(np.asarray(centers) == 0, gone[:, 8, 8])
+    same, _ = hide(x, label, jax.random.key(1), 0.0)
+    np.testing.assert_array_equal(same, x)

@@ -12,6 +12,7 @@ import pytest
 from osm4eo_xr.training.losses import (
     bootstrap_cross_entropy,
     cross_entropy,
+    forward_cross_entropy,
     generalized_cross_entropy,
 )
 
@@ -88,3 +89,16 @@ def test_generalized_cross_entropy_bears_wrong_labels_better() -> None:
         return float((np.asarray(jnp.asarray(x) @ w[:2] + w[2:]).argmax(axis=-1) == truth).mean())
 
     assert accuracy(generalized_cross_entropy) > accuracy(cross_entropy) + 0.02
+
+
+def test_forward_correction_is_the_cross_entropy_of_what_labels_say() -> None:
+    noise = RNG.dirichlet(np.ones(5), 5).astype(np.float32)
+    where = jnp.asarray(RNG.random(INDEX.shape) > 0.2)
+    given = np.take_along_axis(np.asarray(jax.nn.softmax(LOGITS)) @ noise, INDEX[..., None], -1)
+    found = forward_cross_entropy(LOGITS, INDEX, jnp.asarray(noise), where=where)
+    expected = np.where(where, -np.log(given[..., 0]), 0)
+    np.testing.assert_allclose(found, expected, rtol=2e-5, atol=1e-6)
+    right = forward_cross_entropy(LOGITS, INDEX, jnp.eye(5), where=where)
+    plain = cross_entropy(LOGITS, INDEX, where=where)
+    near = np.asarray(plain) < 8  # a confusion that was never seen counts as 1e-6
+    np.testing.assert_allclose(right[near], plain[near], rtol=1e-2, atol=1e-4)

@@ -16,9 +16,10 @@ from osm4eo_xr.errors import InputError
 from osm4eo_xr.legend import Legend
 from osm4eo_xr.models.model import Model, model_from_bytes, model_to_bytes
 from osm4eo_xr.networks.resnet import init
-from osm4eo_xr.training.fit import _class_weights, train
+from osm4eo_xr.training.fit import train
 from osm4eo_xr.training.loop import Fit, batch_of
 from osm4eo_xr.training.settings import TrainSettings
+from osm4eo_xr.training.single_fit import _class_weights
 from osm4eo_xr.training.status import Status
 from osm4eo_xr.training.step import Task, fresh_state, make_train_step, optimizer
 from osm4eo_xr.training.transfer import starting_variables

@@ -93,6 +93,10 @@ def train(
         Path | None,
         typer.Option("--run", help="Folder of checkpoints and history; OUT.run if left out."),
     ] = None,
+    polygons: Annotated[
+        Path | None,
+        typer.Option(help="With --noise: land use of the labels, to judge them object by object."),
+    ] = None,
     overwrite: Overwrite = False,
 ) -> None:
     """Train the residual network and save it as a model folder; a stopped run is continued."""
@@ -101,9 +105,15 @@ def train(
     from osm4eo_xr.training.fit import train as fit
 
     folder = run or out.with_name(f"{out.name}.run")
-    check_outputs([(out, MODEL)], [samples, init], overwrite=overwrite)
-    check_outputs([(out, MODEL), (folder, RUN)], [samples, init], overwrite=True)  # goes on there
+    check_outputs([(out, MODEL)], [samples, init, polygons], overwrite=overwrite)
+    check_outputs(
+        [(out, MODEL), (folder, RUN)], [samples, init, polygons], overwrite=True
+    )  # goes on there
     opened = open_samples(samples)
+    if polygons is not None:
+        from osm4eo_xr.training.label_noise.objects import name_objects
+
+        opened = name_objects(opened, polygons)
     on_signal_stays(f"checkpoints stay in {folder}; run the same command again to go on")
     with training_bar() as tell:
         model = fit(opened, settings, folder=folder, start=init, on_status=tell)

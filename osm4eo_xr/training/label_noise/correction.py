@@ -1,0 +1,94 @@
+"""What training does about wrong labels: leave them out, weigh them, or correct its loss."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import xarray as xr
+
+from osm4eo_xr.legend import NO_DATA
+from osm4eo_xr.training.label_noise.estimate import LabelNoise, find_label_noise, weights_of
+from osm4eo_xr.training.label_weights import WEIGHT
+from osm4eo_xr.training.single_fit import fit_network
+
+if TYPE_CHECKING:
+    from osm4eo_xr.legend import Legend
+    from osm4eo_xr.models.model import Model
+    from osm4eo_xr.progress import Progress
+    from osm4eo_xr.training.settings import TrainSettings
+    from osm4eo_xr.training.status import Status
+    from osm4eo_xr.training.step import Noise
+
+
+def corrected(
+    samples: xr.Dataset,
+    settings: TrainSettings,
+    *,
+    legend: Legend | None,
+    folder: Path | None,
+    start: Model | str | Path | None,
+    progress: Progress | None,
+    on_status: Callable[[Status], None] | None,
+) -> Model:
+    """Find wrong labels, then train with what the settings say is done about them.
+
+    The parameters are those of ``train``. Progress counts all trainings as of one length.
+    """
+    trainings, ended = settings.noise_folds + 1, 0
+
+    def tell(done: int, total: int) -> None:
+        if progress:
+            progress(ended * total + done, trainings * total)
+
+    def tell_fold(_name: str, done: int, total: int) -> None:
+        nonlocal ended
+        tell(done, total)
+        ended += done == total
+
+    noise = find_label_noise(
+        samples, settings, legend=legend, folder=folder and folder / "folds", watch=tell_fold
+    )
+    ended = settings.noise_folds
+    made, table = applied(samples, settings.noise, noise)
+    model = fit_network(
+        made,
+        settings,
+        legend=legend,
+        folder=folder,
+        start=start,
+        progress=tell,
+        on_status=on_status,
+        noise=table,
+    )
+    record: dict[str, Any] = {**model.training, "label_noise": noise.to_dict()}
+    return dataclasses.replace(model, training=record)
+
+
+def applied(samples: xr.Dataset, how: str, noise: LabelNoise) -> tuple[xr.Dataset, Noise]:
+    """Return the samples and the noise of classes with which a network is trained.
+
+    Parameters
+    ----------
+    samples : Dataset
+        The samples that the noise was found in.
+    how : {"prune", "reweight", "forward"}
+        Labels of units that are likely wrong go; labels get the variable ``weight``, in steps of
+        1/255; or the loss is corrected by p(given | true).
+    noise : LabelNoise
+        What was found.
+    """
+    joint = noise.joint().to_numpy()
+    sizes = joint.sum(axis=1)
+    usual = np.divide(np.diag(joint), sizes, out=np.ones(len(joint)), where=sizes > 0)
+    if how == "forward":
+        return samples, tuple(map(tuple, noise.noise().to_numpy().tolist()))
+    if how == "reweight":
+        weight = weights_of(noise, samples, noise.right, usual)
+        return samples.assign({WEIGHT: (("sample", "y", "x"), weight)}), ()
+    kept = weights_of(noise, samples, 1.0 - noise.wrong, np.ones(len(joint))) > 0
+    label = samples["label"].where(xr.DataArray(kept, dims=("sample", "y", "x")), NO_DATA)
+    return samples.assign(label=label.astype(np.uint8)), ()

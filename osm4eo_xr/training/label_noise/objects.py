@@ -1,0 +1,82 @@
+"""Which object of OpenStreetMap each label of a sample set is from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import geopandas as gpd
+import numpy as np
+import shapely
+import xarray as xr
+from odc.geo.geobox import GeoBox
+from rasterio.transform import Affine
+
+from osm4eo_xr.errors import InputError
+from osm4eo_xr.geometry.geodesy import meters_per_unit, project_bounds
+from osm4eo_xr.labels.burn import Shapes, burn_objects, ranks, window_of
+from osm4eo_xr.legend import Legend, default_legend
+from osm4eo_xr.osm.areas import OSM_CRS, object_keys
+from osm4eo_xr.osm.landuse import read_landuse
+from osm4eo_xr.samples.ground import check_places
+
+OBJECT = "object"
+"""Variable of a sample set: (sample, y, x) int64, keys as ``osm.areas.object_keys``; 0 = none."""
+
+
+def name_objects(
+    samples: xr.Dataset,
+    polygons: gpd.GeoDataFrame | str | Path,
+    *,
+    legend: Legend | None = None,
+) -> xr.Dataset:
+    """Add the object that each label is from, so that labels are judged object by object.
+
+    Parameters
+    ----------
+    samples : Dataset
+        As ``draw_samples`` or ``open_samples`` returns it.
+    polygons : GeoDataFrame or path
+        As ``read_landuse`` returns them, or the folder that ``write_landuse`` wrote; that from
+        which the labels were made.
+    legend : Legend, optional
+        Whose priorities count; OSMlanduse's by default.
+
+    Returns
+    -------
+    Dataset
+        The samples with a variable ``object`` (sample, y, x), int64, 0 = none.
+
+    Raises
+    ------
+    InputError
+        If the samples have no places, or the polygons no ids.
+    """
+    check_places(samples)
+    crs, edge = str(samples.attrs["crs"]), samples.sizes["y"]
+    step = float(samples.attrs["resolution"]) / meters_per_unit(crs)
+    x, y = samples["easting"].to_numpy(), samples["northing"].to_numpy()
+    reach = edge * step
+    around = (x.min() - reach, y.min() - reach, x.max() + reach, y.max() + reach)
+    if isinstance(polygons, str | Path):
+        west, south, east, north = project_bounds(around, crs, OSM_CRS)
+        polygons = read_landuse(polygons, bbox=(west, south, east, north))
+    shapes, keys = _shapes(polygons, crs, legend or default_legend()), []
+    for east, north in zip(x.tolist(), y.tolist(), strict=True):
+        left, top = east - (edge // 2 + 0.5) * step, north + (edge // 2 + 0.5) * step
+        box = GeoBox((edge, edge), Affine(step, 0, left, 0, -step, top), crs)
+        keys.append(burn_objects(shapes.meeting(window_of(box)), box, "center"))
+    return samples.assign({OBJECT: (("sample", "y", "x"), np.stack(keys))})
+
+
+def _shapes(polygons: gpd.GeoDataFrame, crs: str, legend: Legend) -> Shapes:
+    missing = [name for name in ("osm_kind", "osm_id") if name not in polygons]
+    if missing:
+        raise InputError(
+            f"the polygons have no column {missing[0]}", advice="give those of read_landuse"
+        )
+    placed = polygons.to_crs(crs)
+    class_id = placed["class_id"].to_numpy(np.uint8)
+    own = placed["priority"].to_numpy() if "priority" in placed else np.zeros(len(placed))
+    rank = ranks(class_id, own, {c.id: c.priority for c in legend.classes})
+    key = object_keys(placed["osm_kind"].to_numpy(), placed["osm_id"].to_numpy(), class_id)
+    return Shapes(np.asarray(shapely.force_2d(placed.geometry.to_numpy())), class_id, rank, key)

@@ -1,0 +1,93 @@
+"""Tiles with gains and offsets of their own are brought to one radiometry."""
+
+import itertools
+
+import numpy as np
+import pytest
+import xarray as xr
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from osm4eo_xr.errors import InputError
+from osm4eo_xr.geometry.grid import georeference, target_geobox
+from osm4eo_xr.imagery.harmonization import harmonize
+
+BOX = target_geobox((4_321_000, 3_210_000, 4_323_000, 3_212_000))  # 200 x 200
+BANDS = ["red", "nir"]
+
+
+def ground() -> np.ndarray:
+    rng = np.random.default_rng(0)
+    fields = rng.uniform(0.03, 0.4, (2, 20, 20)).repeat(10, axis=1).repeat(10, axis=2)
+    return (fields + rng.normal(0, 0.01, fields.shape)).astype(np.float32)
+
+
+def four(*, wrong: bool = True) -> tuple[dict[str, xr.DataArray], np.ndarray, np.ndarray]:
+    """Return four tiles that overlap by 40, with gains and offsets of their own."""
+    rng, values = np.random.default_rng(1), ground()
+    gain, offset = np.ones((4, 2)), np.zeros((4, 2))
+    if wrong:
+        gain, offset = rng.uniform(0.85, 1.15, (4, 2)), rng.uniform(-0.02, 0.02, (4, 2))
+    tiles = {}
+    for k, (i, j) in enumerate(itertools.product((0, 80), repeat=2)):
+        part = values[:, i : i + 120, j : j + 120] * gain[k][:, None, None]
+        part = (part + offset[k][:, None, None]).astype(np.float32)
+        part[:, k : k + 3] = np.nan
+        box = BOX[i : i + 120, j : j + 120]
+        tiles[f"T{k}"] = georeference(part, box, dims=("band", "y", "x"), coords={"band": BANDS})
+    return tiles, gain, offset
+
+
+def test_overlaps_are_alike_afterwards() -> None:
+    tiles, gain, offset = four()
+    found = harmonize(tiles)
+    assert len(found.pairs) == 6
+    made = {t: found.apply(scene, t) for t, scene in tiles.items()}
+    left, right = made["T0"][:, :, 80:], made["T1"][:, :, :40]
+    before = np.nanmax(abs(tiles["T0"][:, :, 80:].to_numpy() - tiles["T1"][:, :, :40].to_numpy()))
+    assert before > 0.02
+    assert np.nanmax(abs(left.to_numpy() - right.to_numpy())) < 0.002
+    # Over all tiles nothing moves much; what they share cannot be known.
+    np.testing.assert_allclose(found.gain.mean("tile"), 1, atol=0.05)
+    ratio = found.gain.to_numpy() * gain
+    np.testing.assert_allclose(ratio / ratio[0], np.ones((4, 2)), rtol=5e-3)
+    shift = found.gain.to_numpy() * offset + found.offset.to_numpy()
+    np.testing.assert_allclose(shift - shift[0], np.zeros((4, 2)), atol=2e-3)
+    assert made["T0"].dtype == np.float32
+    assert made["T0"].attrs == tiles["T0"].attrs
+
+
+def test_tiles_that_agree_stay_as_they_are() -> None:
+    found = harmonize(four(wrong=False)[0])
+    np.testing.assert_allclose(found.gain, 1, atol=1e-6)
+    np.testing.assert_allclose(found.offset, 0, atol=1e-6)
+
+
+@settings(max_examples=4)
+@given(y=st.integers(20, 120), x=st.integers(20, 120))
+def test_any_chunks_give_the_same(y: int, x: int) -> None:
+    tiles = four()[0]
+    expected = harmonize(tiles)
+    found = harmonize({t: scene.chunk(y=y, x=x) for t, scene in tiles.items()})
+    xr.testing.assert_identical(found.gain, expected.gain)
+    xr.testing.assert_identical(found.offset, expected.offset)
+    lazy = found.apply(tiles["T0"].chunk(y=y, x=x), "T0")
+    assert lazy.chunks is not None
+    np.testing.assert_array_equal(lazy, expected.apply(tiles["T0"], "T0"))
+
+
+def test_clouds_over_a_tenth_of_one_tile_move_little() -> None:
+    tiles, gain, _ = four()
+    cloudy = tiles["T3"].copy(deep=True)
+    cloudy[:, 10:14] = 0.9
+    found = harmonize({**tiles, "T3": cloudy})
+    ratio = found.gain.to_numpy() * gain
+    np.testing.assert_allclose(ratio / ratio[0], np.ones((4, 2)), rtol=0.05)
+
+
+def test_what_cannot_be_harmonized_is_refused() -> None:
+    tiles = four()[0]
+    with pytest.raises(InputError, match="no two of 1 tiles overlap"):
+        harmonize({"T0": tiles["T0"]})
+    with pytest.raises(InputError, match="tile T1 has not the bands red, nir"):
+        harmonize({"T0": tiles["T0"], "T1": tiles["T1"].isel(band=[1])})

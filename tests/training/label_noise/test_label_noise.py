@@ -1,0 +1,204 @@
+"""Wrong labels of made-up ground are found by folds, and training bears them."""
+
+import dataclasses
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import geopandas as gpd
+import jax
+import numpy as np
+import pytest
+import shapely
+import xarray as xr
+
+from osm4eo_xr.errors import InputError
+from osm4eo_xr.geometry.grid import geobox_of
+from osm4eo_xr.labels.rasterize import rasterize_labels
+from osm4eo_xr.osm.areas import split_keys
+from osm4eo_xr.samples.draw import draw_samples
+from osm4eo_xr.training.batches import Windows
+from osm4eo_xr.training.fit import train
+from osm4eo_xr.training.label_noise import correction, estimate
+from osm4eo_xr.training.label_noise.correction import applied
+from osm4eo_xr.training.label_noise.estimate import LabelNoise, find_label_noise, keys_of
+from osm4eo_xr.training.label_noise.objects import name_objects
+from osm4eo_xr.training.label_weights import class_of, unpack
+from osm4eo_xr.training.losses import forward_cross_entropy
+from osm4eo_xr.training.step import Task, _pixel_loss
+from tests.cases.train_case import BANDS, CLASSES, TINY, box, ground, raster, small_legend, spectra
+
+
+def fields(seed: int = 0) -> tuple[gpd.GeoDataFrame, xr.DataArray, np.ndarray]:
+    """Return fields as objects, a fifth of which have another class, their scene, and which."""
+    truth = ground(seed=seed)
+    grid, rows = box(*truth.shape), []
+    rng = np.random.default_rng(seed)
+    for top in range(0, truth.shape[0], 10):
+        for left in range(0, truth.shape[1], 10):
+            block = truth[top : top + 10, left : left + 10]
+            true = int(np.bincount(block.ravel())[1:].argmax() + 1)
+            wrong = rng.random() < 0.2
+            said = rng.choice([c for c in CLASSES if c != true]) if wrong else true
+            part = grid[top : top + 10, left : left + 10].boundingbox
+            rows.append((int(said), wrong, shapely.box(*part)))
+    said, wrong, shapes = zip(*rows, strict=True)
+    frame = {"osm_kind": "way", "osm_id": np.arange(1, len(rows) + 1), "tag": "", "area": 1e4}
+    areas = gpd.GeoDataFrame({**frame, "class_id": said}, geometry=list(shapes), crs=3035)
+    full = np.where(truth == 0, np.roll(truth, 1, axis=1), truth)
+    scene = raster(spectra(np.maximum(full, 1)), grid)
+    return areas, scene, np.array(wrong)
+
+
+@dataclasses.dataclass(frozen=True)
+class Trained:
+    """Stands for a model."""
+
+    training: dict[str, Any]
+
+
+def nearest_mean(samples: xr.Dataset, *_: object, progress: Any = None, **__: object) -> Any:
+    """Learn the mean of each class from the training samples; stands for a network."""
+    part = samples.isel(sample=samples["split"].to_numpy() == 0)
+    image, label = part["image"].to_numpy(), part["label"].to_numpy()
+    means = np.stack([np.nanmean(image[label == c], axis=0) for c in CLASSES])
+    if progress:
+        progress(1, 1)
+    net = SimpleNamespace(mode="dense")
+    about = {"class_ids": CLASSES, "bands": BANDS, "legend": small_legend(), "center": None}
+    return SimpleNamespace(variables={"means": means}, net=net, training={}, **about)
+
+
+def distances(_task: object) -> Callable[..., np.ndarray]:
+    def logits(variables: dict[str, np.ndarray], image: np.ndarray) -> np.ndarray:
+        apart = np.nan_to_num(np.asarray(image))[..., None, :] - variables["means"]
+        return (-(apart**2).sum(axis=-1) / 2e-3).astype(np.float32)
+
+    return logits
+
+
+@pytest.fixture(scope="module")
+def found() -> tuple[xr.Dataset, LabelNoise, np.ndarray]:
+    """Samples with named objects, what was found in them, and which objects are wrong."""
+    areas, scene, wrong = fields()
+    labels = rasterize_labels(areas, scene, legend=small_legend())
+    how = {"per_class": 200, "patch": 8, "block": 200.0, "gap": 0.0, "seed": 0}
+    drawn = draw_samples(scene, labels, **how, legend=small_legend(), shares=(0.8, 0.1, 0.1))
+    samples = name_objects(drawn.compute(), areas, legend=small_legend())
+    told: list[tuple[str, int, int]] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(estimate, "fit_network", nearest_mean)
+        patch.setattr(estimate, "make_eval_step", distances)
+        patch.setattr(estimate, "model_task", lambda _: None)
+        noise = find_label_noise(samples, TINY, k=3, watch=lambda *step: told.append(step))
+    assert told == [(f"fold {k} of 3", 1, 1) for k in (1, 2, 3)]
+    return samples, noise, wrong
+
+
+def test_objects_are_named_as_labels_are(
+    found: tuple[xr.Dataset, LabelNoise, np.ndarray],
+) -> None:
+    samples = found[0]
+    labeled = samples["label"].to_numpy() > 0
+    classes = split_keys(samples["object"].to_numpy())[2]
+    np.testing.assert_array_equal(classes[labeled], samples["label"].to_numpy()[labeled])
+    areas, scene, _ = fields()
+    with pytest.raises(InputError, match="no column osm_id"):
+        name_objects(samples, areas.drop(columns="osm_id"))
+    assert geobox_of(scene).shape == (120, 150)
+
+
+def test_wrong_objects_are_found(found: tuple[xr.Dataset, LabelNoise, np.ndarray]) -> None:
+    _, noise, wrong = found
+    table = noise.table()
+    truth = wrong[table["osm_id"] - 1]
+    assert len(table) > 60
+    assert (truth & table["wrong"]).sum() >= 0.8 * truth.sum()
+    assert (truth & table["wrong"]).sum() >= 0.9 * table["wrong"].sum()
+    assert table["quality"].is_monotonic_increasing
+    assert table["right"][~truth].mean() > table["right"][truth].mean() + 0.2
+    rates = noise.noise().to_numpy()
+    np.testing.assert_allclose(rates.sum(axis=1), 1)
+    assert np.diag(rates).min() > 0.65
+    assert np.diag(rates).max() < 0.95
+    joint = noise.joint()
+    assert float(joint.sum()) == pytest.approx(1)
+    xr.testing.assert_allclose(joint, noise.joint("tile0"))
+
+
+def test_labels_are_pruned_and_weighed_object_by_object(
+    found: tuple[xr.Dataset, LabelNoise, np.ndarray],
+) -> None:
+    samples, noise, _ = found
+    label, keys = samples["label"].to_numpy(), keys_of(samples)
+    pruned, table = applied(samples, "prune", noise)
+    gone = np.isin(keys, noise.unit[noise.wrong]) & (label > 0)
+    assert table == ()
+    assert gone.any()
+    np.testing.assert_array_equal(pruned["label"], np.where(gone, 0, label))
+    weighed, _ = applied(samples, "reweight", noise)
+    at = int(np.argmin(noise.right))
+    steps = weighed["weight"].to_numpy()[(keys == noise.unit[at]) & (label > 0)]
+    assert set(steps.tolist()) == {round(255 * noise.right[at])}
+    positions = np.arange(5)
+    packed = Windows(weighed, positions, weighted=True).read(positions)[1]
+    np.testing.assert_array_equal(class_of(packed), label[:5])
+    classes, weight = unpack(jax.numpy.asarray(packed))
+    np.testing.assert_array_equal(classes, label[:5])
+    np.testing.assert_allclose(weight, weighed["weight"].to_numpy()[:5] / 255, rtol=1e-6)
+    same, table = applied(samples, "forward", noise)
+    assert same is samples
+    np.testing.assert_allclose(table, noise.noise())
+
+
+def test_samples_without_objects_are_judged_window_by_window(
+    found: tuple[xr.Dataset, LabelNoise, np.ndarray],
+) -> None:
+    samples = found[0].drop_vars("object")
+    keys, label = keys_of(samples), samples["label"].to_numpy()
+    number = np.arange(len(label))[:, None, None]
+    np.testing.assert_array_equal(keys, -1 - (number * 256 + label))
+
+
+def test_training_records_what_it_found(
+    found: tuple[xr.Dataset, LabelNoise, np.ndarray], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def find(*_: object, watch: Any, **how: Any) -> LabelNoise:
+        assert how["folder"] is None
+        for fold in ("a", "b"):
+            watch(fold, 1, 2)
+            watch(fold, 2, 2)
+        return found[1]
+
+    monkeypatch.setattr(correction, "find_label_noise", find)
+    steps, trained = [], []
+
+    def fit(samples: xr.Dataset, *_: object, progress: Any, noise: Any, **__: object) -> Trained:
+        trained.append((samples, noise))
+        progress(1, 2)
+        progress(2, 2)
+        return Trained({})
+
+    monkeypatch.setattr(correction, "fit_network", fit)
+    settings = dataclasses.replace(TINY, noise="forward", noise_folds=2)
+    model = train(found[0], settings, progress=lambda *done: steps.append(done))
+    assert model.training["label_noise"] == found[1].to_dict()
+    assert np.shape(model.training["label_noise"]["noise"]) == (3, 3)
+    assert list(model.training["label_noise"]["regions"]) == ["tile0"]
+    assert steps == [(k, 6) for k in range(1, 7)]
+    np.testing.assert_allclose(trained[0][1], found[1].noise())
+    with pytest.raises(InputError, match="noise_folds is 1; give 2 to 25"):
+        dataclasses.replace(settings, noise_folds=1)
+    with pytest.raises(InputError, match="cross_entropy without smoothing"):
+        dataclasses.replace(settings, loss="bootstrap")
+
+
+def test_the_loss_is_corrected_by_the_noise_of_the_task() -> None:
+    net, noise = TINY.net(bands=4, classes=3), ((0.9, 0.1, 0.0), (0.0, 1.0, 0.0), (0.2, 0.0, 0.8))
+    task = Task(net, TINY, CLASSES, (0.0,) * 4, (1.0,) * 4, (1.0,) * 3, noise=noise)
+    logits = jax.numpy.asarray(np.random.default_rng(0).normal(size=(9, 3)).astype(np.float32))
+    index = jax.numpy.arange(9, dtype=jax.numpy.int32) % 3
+    where = jax.numpy.ones(9, bool)
+    table = jax.numpy.asarray(np.array(noise, np.float32))
+    expected = forward_cross_entropy(logits, index, table, where=where)
+    np.testing.assert_allclose(_pixel_loss(task, logits, index, where), expected)
