@@ -30,10 +30,10 @@ def as_shares(numbers: Shaped[np.ndarray, "*shape"]) -> Float32[np.ndarray, "*sh
     """
     if numbers.dtype == np.uint8:
         known = numbers != PROBABILITY_NO_DATA
-        most = numbers.max(initial=0, where=known)
-        if most > PROBABILITY_SCALE:
+        beyond = (numbers > PROBABILITY_SCALE) & known
+        if beyond.any():
             raise InputError(
-                f"probabilities hold {most}",
+                f"probabilities hold {numbers[beyond].max()}",
                 expected=f"0 to {PROBABILITY_SCALE}, or {PROBABILITY_NO_DATA} for none",
                 advice="scale them by 250, not by 255",
             )
@@ -43,8 +43,10 @@ def as_shares(numbers: Shaped[np.ndarray, "*shape"]) -> Float32[np.ndarray, "*sh
         raise InputError(
             f"probabilities are {numbers.dtype}", expected="uint8 (0-250) or floats (0-1)"
         )
-    known = np.isfinite(numbers)
-    ends = (numbers.min(initial=0, where=known), numbers.max(initial=0, where=known))
+    ends = (
+        np.fmin.reduce(numbers, axis=None, initial=0),
+        np.fmax.reduce(numbers, axis=None, initial=0),
+    )
     if ends[0] < -_ROUNDING or ends[1] > 1 + _ROUNDING:
         raise InputError(
             f"probabilities range from {ends[0]:g} to {ends[1]:g}",
