@@ -12,7 +12,7 @@ from osm4eo_xr.accuracy.estimators import AccuracyReport, confusion_counts
 from osm4eo_xr.accuracy.validation.intervals import SampleCounts
 from osm4eo_xr.errors import InputError, extra
 from osm4eo_xr.legend import Legend, legend_from_dict
-from osm4eo_xr.samples.ground import ground_pixels
+from osm4eo_xr.samples.ground import ground_pixels, has_places
 from osm4eo_xr.samples.spatial_split import SPLITS
 from osm4eo_xr.samples.store import read_split
 
@@ -84,11 +84,13 @@ def _training_pixels(samples: xr.Dataset, pixels: int, seed: int) -> tuple[np.nd
     """Return spectra and labels of distinct labeled pixels."""
     part = _of_split(samples, "train")
     label = part["label"].values
-    rows, cols = _ground(part)
     at = np.nonzero(label > 0)
-    tile = part["tile"].values[at[0]].astype(np.int64)
-    ground = (tile << 48) + (rows[at[0], at[1]] << 24) + cols[at[0], at[2]]
-    _, first = np.unique(ground, return_index=True)
+    first = np.arange(len(at[0]))
+    if has_places(samples):  # windows of one place overlap; patches without a place do not
+        rows, cols = _ground(part)
+        tile = part["tile"].values[at[0]].astype(np.int64)
+        ground = (tile << 48) + (rows[at[0], at[1]] << 24) + cols[at[0], at[2]]
+        _, first = np.unique(ground, return_index=True)
     if len(first) > pixels:
         first = np.random.default_rng(seed).choice(first, pixels, replace=False)
     chosen = tuple(axis[np.sort(first)] for axis in at)
