@@ -11,12 +11,16 @@ from .accuracy.designs.points import design_points as design_points
 from .accuracy.estimators import AccuracyReport as AccuracyReport
 from .accuracy.held_out import estimate_label_noise as estimate_label_noise
 from .accuracy.held_out import evaluate as evaluate
+from .accuracy.lucas.grid_design import lucas_design as lucas_design
+from .accuracy.lucas.grid_design import write_lucas as write_lucas
+from .accuracy.lucas.reading import read_lucas as read_lucas
 from .accuracy.map_comparison import MapComparison as MapComparison
 from .accuracy.map_comparison import compare as compare
 from .accuracy.random_forest import random_forest_report as random_forest_report
 from .accuracy.report import DesignReport as DesignReport
 from .accuracy.validation.cross_validation import crossvalidate as crossvalidate
 from .accuracy.validation.fold_report import CrossValidation as CrossValidation
+from .accuracy.validation.training_points import fit_applicability as fit_applicability
 from .catalogs.stac import composite_items as composite_items
 from .catalogs.stac import stack_classes as stack_classes
 from .catalogs.stac import stack_items as stack_items
@@ -144,6 +148,7 @@ __all__ = [
     "extract_layer",
     "find_country",
     "find_label_noise",
+    "fit_applicability",
     "fraction",
     "harmonize",
     "import_keras",
@@ -151,6 +156,7 @@ __all__ = [
     "load_legend",
     "load_model",
     "load_site",
+    "lucas_design",
     "mask_clouds",
     "merge_known",
     "mgrs_geobox",
@@ -181,6 +187,7 @@ __all__ = [
     "read_grid",
     "read_labels",
     "read_landuse",
+    "read_lucas",
     "read_throughput",
     "review_objects",
     "review_places",
@@ -201,6 +208,7 @@ __all__ = [
     "write_design",
     "write_labels",
     "write_landuse",
+    "write_lucas",
     "write_samples",
     "write_tasks",
     "write_vector",

@@ -4,6 +4,7 @@ What others may use:
 
 - ``assessment``: ``assess``: a class map against points of a design, or any reference
 - ``designs``: sampling designs: points, strata, interpreters' sheets
+- ``lucas``: ``read_lucas``: the survey's points as a design
 - ``change``: ``detect_change``: what changed between the maps of two years
 - ``validation``: ``crossvalidate``: blocks and folds that a training had not seen
 - ``sampling``: ratios of totals from probability samples, standard errors, intervals

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from osm4eo_xr.accuracy.sampling import Clustered, PostStratified, Sample, Stratified
+from osm4eo_xr.accuracy.sampling import Clustered, PostStratified, Sample, Stratified, Weighted
 from osm4eo_xr.errors import InputError
 
 if TYPE_CHECKING:
@@ -70,8 +70,12 @@ def sample_of(
     InputError
         If strata or clusters have too few labeled points.
     """
+    told = tuple(map(str, design.made.get("notes", ())))
     if design.scheme == "systematic":
-        return _post_stratified(labeled & (mapped > 0), mapped, counts, legend)
+        found = _post_stratified(labeled & (mapped > 0), mapped, counts, legend)
+        return found._replace(notes=(*found.notes, *told))
+    if design.scheme == "weighted":
+        return _weighted(design, labeled & (mapped > 0), told)
     used = labeled | (mapped == 0)
     if design.scheme == "cluster":
         return _clustered(design, used)
@@ -89,6 +93,17 @@ def sample_of(
     )
     sample = Stratified(stratum, sizes)
     return DesignSample(used, sample, "Stehman 2014", (note,) if design.by_class else ())
+
+
+def _weighted(design: SamplingDesign, used: np.ndarray, notes: tuple[str, ...]) -> DesignSample:
+    """Take the points with the weights of the survey that drew them."""
+    if used.sum() < _FEW:
+        raise InputError(
+            f"{used.sum()} labeled points tell nothing", advice=f"label {_FEW} or more"
+        )
+    weights = design.points["weight"].to_numpy(np.float64)[used]
+    method = "survey weights, as with replacement (Särndal et al. 1992)"
+    return DesignSample(used, Weighted(weights), method, notes)
 
 
 def _clustered(design: SamplingDesign, used: np.ndarray) -> DesignSample:

@@ -15,14 +15,16 @@ from osm4eo_xr.inference.program import ProgramSpec, maps_of, prepare
 if TYPE_CHECKING:
     from jaxtyping import Float32, UInt8
 
+    from osm4eo_xr.inference.applicability import Reference
+
 
 class HostEngine(ABC):
     """Normalization and outputs are those of the jax engine; the network is a subclass's."""
 
-    def __init__(self, spec: ProgramSpec) -> None:
-        self._spec = spec
+    def __init__(self, spec: ProgramSpec, reference: Reference | None = None) -> None:
+        self._spec, self._reference = spec, reference
         self._prepare = jax.jit(functools.partial(prepare, spec))
-        self._maps = jax.jit(lambda logits, valid: maps_of(spec, logits, valid))
+        self._maps = jax.jit(functools.partial(maps_of, spec))
 
     def stage(
         self,
@@ -37,7 +39,10 @@ class HostEngine(ABC):
     def compute(self, staged: Any) -> Any:
         """Run the network."""
         x, valid = staged
-        return self._logits(x), valid
+        logits = self._logits(x)
+        if not self._spec.wants_features:
+            return logits, valid
+        return logits, valid, self._features(), self._reference
 
     def fetch(self, computed: Any) -> UInt8[np.ndarray, "map y x"]:
         """Turn logits into maps."""
@@ -46,6 +51,10 @@ class HostEngine(ABC):
     @abstractmethod
     def _logits(self, x: Float32[np.ndarray, "b p q"]) -> Float32[np.ndarray, "k y x"]:
         """Return the logits of a normalized block, in memory of their own."""
+
+    def _features(self) -> Float32[np.ndarray, "y x f"]:
+        """Return what the last layer saw of that block, in memory of its own."""
+        raise NotImplementedError
 
 
 def threads() -> int:

@@ -8,7 +8,7 @@ is missing, the network sees the model's neutral value: 0 after normalization.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal, get_args, overload
 
 import dask
@@ -19,13 +19,19 @@ from dask.base import annotate, tokenize
 
 from osm4eo_xr.cluster.device_tasks import device_annotations
 from osm4eo_xr.errors import InputError
-from osm4eo_xr.geometry.grid import geobox_of, georeference
+from osm4eo_xr.geometry.grid import geobox_of
 from osm4eo_xr.inference.blocks import BlockGrid, plan_blocks, read_blocks
-from osm4eo_xr.inference.program import OUTPUTS, ProgramSpec
+from osm4eo_xr.inference.outputs import (
+    OF_POINTS,
+    OF_SETS,
+    check_outputs,
+    empty_values,
+    label_maps,
+)
+from osm4eo_xr.inference.program import ProgramSpec
 from osm4eo_xr.inference.surroundings import Placed, cut_to, place_of, read_around, rows_ahead
 from osm4eo_xr.inference.throughput import COUNTER, Throughput
 from osm4eo_xr.inference.worker import ModelSource, classify_block
-from osm4eo_xr.legend import NO_DATA, PROBABILITY_NO_DATA, PROBABILITY_SCALE
 from osm4eo_xr.models.model import Model, load_model, model_to_bytes
 from osm4eo_xr.networks.settings import EngineName
 
@@ -91,8 +97,9 @@ def classify(
         by its folder and hash; one that was not travels once, beside the tasks.
     outputs : "classes" or list of str
         ``"classes"`` gives the class map alone. A list of ``"classes"``, ``"confidence"`` (the
-        greatest probability), ``"margin"`` (greatest less second) and ``"probabilities"`` gives a
-        Dataset, all from one forward pass.
+        greatest probability), ``"margin"`` (greatest less second), ``"probabilities"`` and, from
+        a model with ``applicability``, ``"dissimilarity"``, ``"density"``, ``"set_size"`` and
+        ``"sets"`` gives a Dataset, all from one forward pass.
     block : int, optional
         Greatest edge of a block in pixels; by default 1024 (dense) or 128 (window).
     dtype : {"auto", "float32", "bfloat16"}
@@ -117,15 +124,20 @@ def classify(
     Returns
     -------
     DataArray or Dataset
-        Classes: (y, x) uint8, the model's class ids, 0 = no data. The others: uint8, 0-250 for
-        0-1, 255 = no data; probabilities are (class, y, x). attrs hold the model's name and
-        digest and, in window mode, the center.
+        Classes: (y, x) uint8, the model's class ids, 0 = no data. The others: uint8, 255 = no
+        data. Confidence, margin and probabilities: 0-250 for 0-1. Dissimilarity: 100 is its
+        threshold, above it (up to 250) the model does not apply. Density: 0-250 for the share of
+        training points nearer than the threshold, rounded up. Set size: how many classes the
+        pixel may have; sets: 1 for these, else 0. Probabilities and sets are (class, y, x). attrs
+        hold the model's name and digest and, in window mode, the center.
 
     Raises
     ------
     InputError
         If the scene has no grid, lacks a band, or is in another unit than the model takes; if
-        a dense model is given a center; if scenes around lie on another grid.
+        a dense model is given a center; if scenes around lie on another grid; if a model that
+        does not say where it applies is asked for that, or one in window mode or on the engine
+        "onnx" for dissimilarity or density.
 
     Examples
     --------
@@ -143,7 +155,7 @@ def classify(
     >>> classes.dims, classes.dtype, classes.data.npartitions
     (('y', 'x'), dtype('uint8'), 1)
     """
-    names = _check_outputs(outputs)
+    names = check_outputs(outputs, model)
     geobox = geobox_of(scene)
     data = _bands(scene, model)
     middle = _center(model, center)
@@ -159,9 +171,9 @@ def classify(
         others = [_placed(scene, geobox, model, ahead) for scene in around]
         blocks = read_around([Placed(data, *ahead), *others], grid, margin)
         maps = _classify_blocks(blocks, model, grid, spec, scaling)
-        empty = [NO_DATA if name == "classes" else PROBABILITY_NO_DATA for name in spec.outputs]
+        empty = empty_values(spec.outputs, spec.net.classes)
         maps = cut_to(maps, data, ahead, empty)
-    result = _label(maps, names, model, geobox)
+    result = label_maps(maps, names, model, geobox)
     if model.net.mode == "window":
         for each in result.values():
             each.attrs["center"] = middle
@@ -218,20 +230,6 @@ def _classify_blocks(
 def _placed(scene: xr.DataArray, geobox: GeoBox, model: Model, ahead: tuple[int, int]) -> Placed:
     """Return a scene's bands, placed in rows and columns from those of the first block."""
     return Placed(_bands(scene, model), *place_of(geobox_of(scene), geobox, ahead))
-
-
-def _check_outputs(outputs: str | Sequence[str]) -> tuple[str, ...]:
-    """Return the outputs in their order."""
-    asked = [outputs] if isinstance(outputs, str) else list(outputs)
-    strange = [name for name in asked if name not in OUTPUTS]
-    if strange or not asked:
-        raise InputError(
-            f"output {(strange or ['none'])[0]!r} is unknown",
-            advice=f"give some of {', '.join(OUTPUTS)}",
-        )
-    if isinstance(outputs, str) and outputs != "classes":
-        raise InputError(f"output {outputs!r} comes in a Dataset", advice=f"give [{outputs!r}]")
-    return tuple(name for name in OUTPUTS if name in asked)
 
 
 def _bands(scene: xr.DataArray, model: Model) -> da.Array:
@@ -323,6 +321,12 @@ def _spec(
             f"in {model.net.mode} mode with {model.net.kernel}",
             advice="give auto, jax or onnx",
         )
+    known = model.applicability
+    sets, points = set(outputs) & set(OF_SETS), set(outputs) & set(OF_POINTS)
+    if engine == "onnx" and points:
+        raise InputError(
+            f"engine 'onnx' does not give {points.pop()}", advice="give auto, jax or winograd"
+        )
     return ProgramSpec(
         net=model.net,
         class_ids=model.class_ids,
@@ -333,6 +337,8 @@ def _spec(
         center=center,
         dtype=dtype,
         engine=engine,
+        least=tuple(map(float, known.least_probability)) if known and sets else (),
+        reference=known.digest if known and points else "",
     )
 
 
@@ -349,9 +355,18 @@ def _model_arguments(model: Model) -> tuple[ModelSource, Any]:
 def _still_there(model: Model) -> bool:
     """Whether the model's folder still holds it."""
     try:
-        return model.path is not None and load_model(model.path).digest == model.digest
+        there = load_model(model.path) if model.path is not None else None
     except InputError:
         return False
+    return there is not None and (there.digest, _points_of(there)) == (
+        model.digest,
+        _points_of(model),
+    )
+
+
+def _points_of(model: Model) -> str:
+    """Return the digest of the training points that a model knows, if it does."""
+    return model.applicability.digest if model.applicability else ""
 
 
 def _scaling(data: da.Array, model: Model) -> Any:
@@ -367,35 +382,3 @@ def _scaling_of_range(low: float, high: float, bands: int) -> tuple[np.ndarray, 
     """Offset and scale that map ``low`` and ``high`` to -1 and 1."""
     half = (float(high) - float(low)) / 2 or 1.0
     return np.full(bands, float(low) + half), np.full(bands, half)
-
-
-def _label(maps: da.Array, names: tuple[str, ...], model: Model, geobox: GeoBox) -> xr.Dataset:
-    """Split the stacked maps into named, georeferenced variables."""
-    variables = {}
-    for k, name in enumerate(names):
-        attrs = _attrs(name, model)
-        if name == "probabilities":
-            variables[name] = georeference(
-                maps[k:],
-                geobox,
-                dims=("class", "y", "x"),
-                coords={"class": np.asarray(model.class_ids, np.uint8)},
-                attrs=attrs,
-                name=name,
-            )
-        else:
-            variables[name] = georeference(maps[k], geobox, attrs=attrs, name=name)
-    return xr.Dataset(variables)
-
-
-def _attrs(name: str, model: Model) -> Mapping[str, Any]:
-    """Attributes of an output."""
-    if name == "classes":
-        return {**model.legend.attrs(), "nodata": 0, "model": model.name, "digest": model.digest}
-    return {
-        "nodata": PROBABILITY_NO_DATA,
-        "scale_factor": 1 / PROBABILITY_SCALE,
-        "units": "1",
-        "model": model.name,
-        "digest": model.digest,
-    }

@@ -11,15 +11,19 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from osm4eo_xr.inference.applicability import (
+    INDEX_LIMIT,
+    INDEX_SCALE,
+    Reference,
+    measure_points,
+)
+from osm4eo_xr.inference.outputs import OF_POINTS, count_maps
 from osm4eo_xr.legend import PROBABILITY_NO_DATA, PROBABILITY_SCALE
 from osm4eo_xr.networks import resnet
 from osm4eo_xr.networks.settings import EngineName, NetSettings  # noqa: TC001 - checked at run time in the tests
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float32, UInt8
-
-OUTPUTS = ("classes", "confidence", "margin", "probabilities")
-"""What a forward pass can give, in the order of the maps."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +37,7 @@ class ProgramSpec:
     class_ids : tuple of int
         Value in the class map for each logit.
     outputs : tuple of str
-        Some of ``OUTPUTS``, in that order.
+        Some of ``outputs.OUTPUTS``, in that order.
     rows, cols : int
         Pixels of a block of the map.
     margin : int
@@ -45,6 +49,10 @@ class ProgramSpec:
         worker's device does best.
     engine : str
         An ``EngineName``.
+    least : tuple of float
+        Least probability of each class in the sets of classes, if these are asked for.
+    reference : str
+        Digest of the ``Applicability`` whose points are compared with, if they are.
     """
 
     net: NetSettings
@@ -56,11 +64,18 @@ class ProgramSpec:
     center: int
     dtype: str = "auto"
     engine: EngineName = "auto"
+    least: tuple[float, ...] = ()
+    reference: str = ""
 
     @property
     def maps(self) -> int:
-        """Maps of the result: one per output, and one per class for probabilities."""
-        return len(self.outputs) + ("probabilities" in self.outputs) * (self.net.classes - 1)
+        """Maps of the result: one per output, or one per class."""
+        return count_maps(self.outputs, self.net.classes)
+
+    @property
+    def wants_features(self) -> bool:
+        """Whether the result takes what the network's last layer sees."""
+        return bool(set(self.outputs) & set(OF_POINTS))
 
     def resolved(self, platform: str) -> ProgramSpec:
         """Return the spec with its precision settled for a jax platform."""
@@ -77,6 +92,7 @@ class ProgramSpec:
 def predict(
     spec: ProgramSpec,
     params: Mapping[str, Any],
+    reference: Reference,
     block: Float32[Array, "b p q"],
     offset: Float32[Array, " b"],
     scale: Float32[Array, " b"],
@@ -89,6 +105,8 @@ def predict(
         Shapes, outputs and precision.
     params : mapping
         Folded parameters.
+    reference : mapping
+        Training points, if the spec wants features; else empty.
     block : array
         Scene in its unit, margin included; not finite in any band = no data, which enters the
         network as 0, the middle of the normalized range, and leaves it as no data.
@@ -96,8 +114,12 @@ def predict(
         Normalization per band, in the scene's unit.
     """
     x, valid = prepare(spec, block, offset, scale)
+    x = x.transpose(1, 2, 0)
+    if spec.wants_features:
+        logits, features = _dense_with_features(spec, params, x)
+        return maps_of(spec, logits.transpose(2, 0, 1), valid, features, reference)
     run = _dense if spec.net.mode == "dense" else _windows
-    return maps_of(spec, run(spec, params, x.transpose(1, 2, 0)).transpose(2, 0, 1), valid)
+    return maps_of(spec, run(spec, params, x).transpose(2, 0, 1), valid)
 
 
 def prepare(
@@ -119,9 +141,21 @@ def _dense(
     spec: ProgramSpec, params: Mapping[str, Any], x: Float32[Array, "p q b"]
 ) -> Float32[Array, "y x k"]:
     """Run the dense network once and crop its margin."""
-    logits = resnet.apply_folded(spec.net, params, x[None], dtype=spec.dtype)[0]
+    return _cropped(spec, resnet.apply_folded(spec.net, params, x[None], dtype=spec.dtype)[0])
+
+
+def _dense_with_features(
+    spec: ProgramSpec, params: Mapping[str, Any], x: Float32[Array, "p q b"]
+) -> tuple[Float32[Array, "y x k"], Float32[Array, "y x f"]]:
+    """Run the dense network once, and crop the margins of logits and features."""
+    both = resnet.apply_with_features(spec.net, params, x[None], dtype=spec.dtype)
+    return _cropped(spec, both[0][0]), _cropped(spec, both[1][0])
+
+
+def _cropped(spec: ProgramSpec, values: Float32[Array, "p q c"]) -> Float32[Array, "y x c"]:
+    """Leave a block's own pixels."""
     margin = spec.margin
-    return logits[margin : margin + spec.rows, margin : margin + spec.cols]
+    return values[margin : margin + spec.rows, margin : margin + spec.cols]
 
 
 def _windows(
@@ -141,9 +175,13 @@ def _windows(
 
 
 def maps_of(
-    spec: ProgramSpec, logits: Float32[Array, "k y x"], valid: Bool[Array, "y x"]
+    spec: ProgramSpec,
+    logits: Float32[Array, "k y x"],
+    valid: Bool[Array, "y x"],
+    features: Float32[Array, "y x f"] | None = None,
+    reference: Reference | None = None,
 ) -> UInt8[Array, "map y x"]:
-    """Turn logits into maps."""
+    """Turn logits, and features if the spec wants them, into maps."""
     ids = jnp.asarray(spec.class_ids, jnp.uint8)
     found = []
     if "classes" in spec.outputs:
@@ -151,25 +189,41 @@ def maps_of(
     measures = [name for name in spec.outputs if name != "classes"]
     if measures:
         probability = jax.nn.softmax(logits, axis=0)
-        found.extend(_scaled(_measure(name, probability), valid) for name in measures)
+        points: dict[str, Array] = {}
+        if spec.wants_features and features is not None and reference is not None:
+            points = dict(zip(OF_POINTS, measure_points(reference, features), strict=True))
+        found.extend(_masked(_measure(spec, name, probability, points), valid) for name in measures)
     return jnp.concatenate(found)
 
 
-def _measure(name: str, probability: Float32[Array, "k y x"]) -> Float32[Array, "map y x"]:
-    """Confidence, margin or the probabilities themselves."""
+def _measure(
+    spec: ProgramSpec, name: str, probability: Float32[Array, "k y x"], points: Mapping[str, Array]
+) -> UInt8[Array, "map y x"]:
+    """Return an output of probabilities or points, as it is written."""
     if name == "probabilities":
-        return probability
+        return _scaled(probability)
+    if name == "dissimilarity":  # rounded up, so that no pixel outside becomes one inside
+        steps = jnp.ceil(points[name] * INDEX_SCALE)
+        return jnp.minimum(steps, INDEX_LIMIT).astype(jnp.uint8)[None]
+    if name == "density":  # rounded up too: 0 is none at all
+        return jnp.ceil(points[name] * PROBABILITY_SCALE).astype(jnp.uint8)[None]
+    if name in ("sets", "set_size"):
+        least = jnp.asarray(spec.least, jnp.float32).reshape(-1, 1, 1)
+        member = (probability >= least).astype(jnp.uint8)
+        return member if name == "sets" else member.sum(axis=0, dtype=jnp.uint8)[None]
     best = probability.max(axis=0)
     if name == "confidence":
-        return best[None]
+        return _scaled(best[None])
     classes = jnp.arange(probability.shape[0]).reshape(-1, 1, 1)
     is_best = classes == probability.argmax(axis=0)[None]
-    return (best - jnp.where(is_best, 0.0, probability).max(axis=0))[None]
+    return _scaled((best - jnp.where(is_best, 0.0, probability).max(axis=0))[None])
 
 
-def _scaled(
-    values: Float32[Array, "map y x"], valid: Bool[Array, "y x"]
-) -> UInt8[Array, "map y x"]:
-    """Scale 0-1 to 0-250 and mark no data."""
-    scaled = jnp.round(values * PROBABILITY_SCALE).astype(jnp.uint8)
-    return jnp.where(valid[None], scaled, jnp.uint8(PROBABILITY_NO_DATA))
+def _scaled(values: Float32[Array, "map y x"]) -> UInt8[Array, "map y x"]:
+    """Scale 0-1 to 0-250."""
+    return jnp.round(values * PROBABILITY_SCALE).astype(jnp.uint8)
+
+
+def _masked(values: UInt8[Array, "map y x"], valid: Bool[Array, "y x"]) -> UInt8[Array, "map y x"]:
+    """Mark no data."""
+    return jnp.where(valid[None], values, jnp.uint8(PROBABILITY_NO_DATA))

@@ -131,16 +131,14 @@ def cut_to(
     ahead : tuple of int
         Rows and columns of the blocks ahead of it.
     empty : sequence of int
-        No-data value of each output; the last is that of all maps that follow.
+        No-data value of each map.
     """
     chunks: Any = tuple(c[0] for c in maps.chunks)
     maps = maps[:, ahead[0] :, ahead[1] :]
     if any(ahead):
         maps = maps.rechunk(chunks)
     valid = da.isfinite(data).all(axis=0).rechunk(maps.chunks[1:])
-    more = int(maps.shape[0]) - len(empty)
-    fill = np.array([*empty, *([empty[-1]] * more)], np.uint8)
-    return da.where(valid, maps, fill[:, None, None])
+    return da.where(valid, maps, np.array(empty, np.uint8)[:, None, None])
 
 
 def rows_ahead(geobox: GeoBox, step: int) -> tuple[int, int]:

@@ -14,6 +14,7 @@ from osm4eo_xr.networks.winograd import WinogradNetwork, prepare
 if TYPE_CHECKING:
     from jaxtyping import Float32
 
+    from osm4eo_xr.inference.applicability import Reference
     from osm4eo_xr.inference.program import ProgramSpec
     from osm4eo_xr.models.model import Model
 
@@ -27,8 +28,8 @@ class WinogradEngine(HostEngine):
     Of all engines of a process, the one that computed last keeps its working memory.
     """
 
-    def __init__(self, model: Model, spec: ProgramSpec) -> None:
-        super().__init__(spec)
+    def __init__(self, model: Model, spec: ProgramSpec, reference: Reference | None = None) -> None:
+        super().__init__(spec, reference)
         self._weights = prepare(spec.net, fold(model.net, model.variables))
         # The kernels compile, or come from numba's cache, on the smallest block there is.
         edge = STRIDE + 2 * spec.margin
@@ -44,3 +45,6 @@ class WinogradEngine(HostEngine):
             _held[self] = self._build(self._spec.rows, self._spec.cols)
         # A copy, since the next block may be computed before this one's maps are made.
         return _held[self](x).copy().transpose(2, 0, 1)
+
+    def _features(self) -> Float32[np.ndarray, "y x f"]:
+        return _held[self].features()

@@ -19,6 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from osm4eo_xr.errors import InputError, extra
+from osm4eo_xr.inference.applicability import Reference, reference_of
 from osm4eo_xr.inference.program import ProgramSpec, predict
 from osm4eo_xr.inference.throughput import COUNTER
 from osm4eo_xr.models.model import Model, load_model, model_from_bytes
@@ -87,13 +88,14 @@ class JaxEngine:
         _keep_every_program()
         params = jax.device_put(fold(model.net, model.variables))
         self._params = jax.tree.map(lambda leaf: leaf.astype(spec.dtype), params)
+        self._reference = jax.device_put(_known_points(model, spec))
         shapes = (
             jax.ShapeDtypeStruct(spec.block_shape, jnp.float32),
             jax.ShapeDtypeStruct((spec.net.bands,), jnp.float32),
             jax.ShapeDtypeStruct((spec.net.bands,), jnp.float32),
         )
         program = jax.jit(functools.partial(predict, spec))
-        self._program = program.lower(self._params, *shapes).compile()
+        self._program = program.lower(self._params, self._reference, *shapes).compile()
 
     def stage(
         self,
@@ -106,11 +108,30 @@ class JaxEngine:
 
     def compute(self, staged: Any) -> Any:
         """Run the program."""
-        return jax.block_until_ready(self._program(self._params, *staged))
+        return jax.block_until_ready(self._program(self._params, self._reference, *staged))
 
     def fetch(self, computed: Any) -> UInt8[np.ndarray, "map y x"]:
         """Copy the maps to host memory."""
         return np.asarray(computed)
+
+
+def _known_points(model: Model, spec: ProgramSpec) -> Reference:
+    """Return the training points that a spec compares with; nothing if it does not.
+
+    Raises
+    ------
+    InputError
+        If they are others by now.
+    """
+    if not spec.wants_features:
+        return {}
+    known = model.applicability
+    if known is None or known.digest != spec.reference:
+        raise InputError(
+            f"model {model.name!r} has other training points than the map was planned with",
+            advice="plan it again or restore the folder",
+        )
+    return reference_of(known)
 
 
 def _keep_every_program() -> None:
@@ -238,24 +259,28 @@ def compile_inference(net: NetSettings | None = None, engine: EngineName = "auto
         compile_kernels()
 
 
-def _engine_name(engine: EngineName, *, on_host: bool, fits_winograd: bool) -> EngineName:
+def _engine_name(
+    engine: EngineName, *, on_host: bool, fits_winograd: bool, features: bool = False
+) -> EngineName:
     """Return the engine that serves this process best where "auto" leaves it open."""
     if engine != "auto":
         return engine
     if not on_host:
         return "jax"
-    onnx_is_here = all(find_spec(name) for name in ("onnx", "onnxruntime"))
+    onnx_is_here = not features and all(find_spec(name) for name in ("onnx", "onnxruntime"))
     return "winograd" if fits_winograd else "onnx" if onnx_is_here else "jax"
 
 
 def _build(model: Model, spec: ProgramSpec) -> Engine:
     """Compile for the engine that the spec names, or that serves this process best."""
     on_host = jax.default_backend() == "cpu" and spec.dtype == "float32"
-    engine = _engine_name(spec.engine, on_host=on_host, fits_winograd=spec.net.fits_winograd)
+    fits = spec.net.fits_winograd
+    how = {"on_host": on_host, "fits_winograd": fits, "features": spec.wants_features}
+    engine = _engine_name(spec.engine, **how)
     if engine == "winograd":
         from osm4eo_xr.inference.winograd_engine import WinogradEngine
 
-        return WinogradEngine(model, spec)
+        return WinogradEngine(model, spec, _known_points(model, spec))
     if engine == "onnx":
         with extra("onnx", "engine 'onnx'"):
             from osm4eo_xr.inference.onnx_engine import OnnxEngine

@@ -14,7 +14,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load, load_file, save
 
@@ -22,7 +21,9 @@ from osm4eo_xr.errors import InputError
 from osm4eo_xr.files import replaced
 from osm4eo_xr.html_table import html_table
 from osm4eo_xr.legend import Legend, default_legend
+from osm4eo_xr.models.applicability import ARRAYS_FILE, FACTS_FILE, Applicability
 from osm4eo_xr.models.record import Normalization, check_derived, from_json, to_json
+from osm4eo_xr.models.variables import as_numpy, flatten, flatten_any, nest
 from osm4eo_xr.names import check_name
 from osm4eo_xr.networks import resnet
 from osm4eo_xr.networks.footprint import Footprint, footprint_of
@@ -67,6 +68,8 @@ class Model:
         For people: begins with a letter, then letters, digits, ``_.-`` and spaces.
     path : Path, optional
         Folder it was loaded from or saved to; not part of what the model is.
+    applicability : Applicability, optional
+        Where it is to be trusted, as ``fit_applicability`` found; decides no class of a map.
 
     Examples
     --------
@@ -90,19 +93,20 @@ class Model:
     training: Mapping[str, Any] = field(default_factory=dict)
     name: str = "osm4eo_xr"
     path: Path | None = None
+    applicability: Applicability | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "bands", tuple(self.bands))
         object.__setattr__(self, "class_ids", tuple(self.class_ids) or self.legend.ids)
         if self.center is None:
             object.__setattr__(self, "center", self.net.window // 2)
-        object.__setattr__(self, "variables", _as_numpy(self.variables))
+        object.__setattr__(self, "variables", as_numpy(self.variables))
         _check_counts(self)
         _check_variables(self)
 
     def __repr__(self) -> str:
         """Say in a few lines what the network is, what it takes and what it gives."""
-        size = sum(leaf.size for leaf in _flatten(self.variables).values())
+        size = sum(leaf.size for leaf in flatten(self.variables).values())
         where = f", of {self.path}" if self.path else ""
         return (
             f"<Model {self.name!r}{where}>\n"
@@ -151,7 +155,7 @@ class Model:
     @cached_property
     def weights(self) -> bytes:
         """The variables in safetensors format, names joined by dots."""
-        return save(_flatten(self.variables))
+        return save(flatten(self.variables))
 
     @cached_property
     def digest(self) -> str:
@@ -176,8 +180,9 @@ _DECIDING = (
 def save_model(model: Model, path: str | Path) -> Path:
     """Write a model as a folder with ``weights.safetensors`` and ``model.json``.
 
-    The folder appears whole: it is written beside its place and renamed. A model that is there
-    already is replaced.
+    Two files more, ``applicability.safetensors`` and ``.json``, say where to trust it, if that was
+    fitted. The folder appears whole: it is written beside its place and renamed. A model that is
+    there already is replaced.
 
     Parameters
     ----------
@@ -216,6 +221,8 @@ def save_model(model: Model, path: str | Path) -> Path:
         record = {**to_json(model), "sha256": hashlib.sha256(model.weights).hexdigest()}
         record["digest"] = model.digest
         (fresh / JSON_FILE).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+        if model.applicability is not None:
+            model.applicability.write(fresh)
     return path
 
 
@@ -253,13 +260,14 @@ def load_model(path: str | Path) -> Model:
             f"{str(record.get('sha256'))[:12]}…; the folder is damaged, save the model again"
         )
     try:
-        variables = _nest(load_file(weights))
+        variables = nest(load_file(weights))
     except SafetensorError as error:
         raise InputError(f"{weights} is not a safetensors file: {error}") from None
     file = str(path / JSON_FILE)
     settings = from_json(record, file)
     try:
-        model = Model(variables=variables, path=path, **settings)
+        known = Applicability.read(path)
+        model = Model(variables=variables, path=path, applicability=known, **settings)
     except InputError as error:
         raise error.within(file) from None
     check_derived(model, record, file)
@@ -268,15 +276,22 @@ def load_model(path: str | Path) -> Model:
 
 def model_to_bytes(model: Model) -> bytes:
     """Return the whole model in one string, for a worker that cannot read its folder."""
-    head = json.dumps(to_json(model)).encode()
-    return len(head).to_bytes(8, "little") + head + model.weights
+    known = model.applicability
+    parts = [json.dumps(to_json(model)).encode(), model.weights, known.arrays if known else b""]
+    return b"".join(len(part).to_bytes(8, "little") + part for part in parts)
 
 
 def model_from_bytes(content: bytes) -> Model:
     """Read back what ``model_to_bytes`` wrote."""
-    end = 8 + int.from_bytes(content[:8], "little")
-    settings = from_json(json.loads(content[8:end]), "the model that was sent")
-    return Model(variables=_nest(load(content[end:])), **settings)
+    parts, start = [], 0
+    while start < len(content):
+        end = start + 8 + int.from_bytes(content[start : start + 8], "little")
+        parts.append(content[start + 8 : end])
+        start = end
+    record, weights, arrays = parts
+    settings = from_json(json.loads(record), "the model that was sent")
+    known = Applicability.of_bytes(arrays, {}) if arrays else None
+    return Model(variables=nest(load(weights)), applicability=known, **settings)
 
 
 def read_record(path: str | Path) -> dict[str, Any]:
@@ -301,7 +316,8 @@ def read_record(path: str | Path) -> dict[str, Any]:
 
 def _only_a_model(path: Path) -> bool:
     """Whether a folder is empty or holds nothing but a model's files."""
-    return {entry.name for entry in path.iterdir()} <= {WEIGHTS_FILE, JSON_FILE}
+    own = {WEIGHTS_FILE, JSON_FILE, ARRAYS_FILE, FACTS_FILE}
+    return {entry.name for entry in path.iterdir()} <= own
 
 
 def _check_counts(model: Model) -> None:
@@ -339,48 +355,11 @@ def _check_counts(model: Model) -> None:
 def _check_variables(model: Model) -> None:
     """Refuse weights that are not those of the network."""
     expected = resnet.variable_shapes(model.net)
-    shapes = {name: leaf.shape for name, leaf in _flatten_any(expected).items()}
-    found = {name: leaf.shape for name, leaf in _flatten_any(model.variables).items()}
+    shapes = {name: leaf.shape for name, leaf in flatten_any(expected).items()}
+    found = {name: leaf.shape for name, leaf in flatten_any(model.variables).items()}
     for name in sorted(shapes.keys() | found.keys()):
         if shapes.get(name) != found.get(name):
             raise InputError(
                 f"weights {name!r} have shape {found.get(name, 'none')}, the network of depth "
                 f"{model.net.depth} in {model.net.mode} mode has {shapes.get(name, 'none')}"
             )
-
-
-def _as_numpy(tree: Mapping[str, Any]) -> dict[str, Any]:
-    """Copy nested arrays to float32 in host memory."""
-    return {
-        key: _as_numpy(value) if isinstance(value, Mapping) else np.asarray(value, np.float32)
-        for key, value in tree.items()
-    }
-
-
-def _flatten_any(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Join nested keys by dots."""
-    flat = {}
-    for key, value in tree.items():
-        if isinstance(value, Mapping):
-            flat |= _flatten_any(value, f"{prefix}{key}.")
-        else:
-            flat[f"{prefix}{key}"] = value
-    return flat
-
-
-def _flatten(tree: Mapping[str, Any]) -> dict[str, np.ndarray]:
-    """Join nested keys by dots, in sorted order, arrays contiguous."""
-    flat = _flatten_any(tree)
-    return {name: np.ascontiguousarray(flat[name]) for name in sorted(flat)}
-
-
-def _nest(flat: Mapping[str, np.ndarray]) -> dict[str, Any]:
-    """Split dotted names into nested dicts."""
-    tree: dict[str, Any] = {}
-    for name, value in flat.items():
-        *parents, leaf = name.split(".")
-        branch = tree
-        for parent in parents:
-            branch = branch.setdefault(parent, {})
-        branch[leaf] = value
-    return tree

@@ -32,7 +32,9 @@ from osm4eo_xr.networks.settings import STRIDE, NetSettings
 if TYPE_CHECKING:
     from jaxtyping import Float, Float32
 
-__all__ = ["ResNet", "apply_eval", "apply_folded", "apply_train", "init"]
+__all__ = ["ResNet", "apply_eval", "apply_folded", "apply_train", "apply_with_features", "init"]
+
+_SEEN = "intermediates"  # flax's collection of what passes by; no variable
 
 Variables = Mapping[str, Any]
 """Nested dicts of arrays: ``params`` and ``batch_stats``."""
@@ -135,8 +137,11 @@ class ResNet(nn.Module):
             top = norms.activated(levels[-1], layers.head.before[-1])
             top = top.mean(axis=(1, 2), keepdims=True)
             logits = Conv(layers.head.features, name="head")(top)[:, 0, 0]
+            top = top[:, 0, 0]
         else:
-            logits = norms.around(layers.head, _decode(levels, layers.stages, norms))
+            top = _decode(levels, layers.stages, norms)
+            logits = norms.around(layers.head, top)
+        self.sow(_SEEN, "features", top.astype(jnp.float32))  # kept for who asks, else nothing
         return logits.astype(jnp.float32)
 
 
@@ -274,6 +279,30 @@ def apply_folded(
     """
     _check_shape(settings, x.shape)
     return ResNet(settings, "folded").apply({"params": folded}, x.astype(dtype))  # pyright: ignore[reportReturnType] - linen's apply may return a tuple, not here
+
+
+def apply_with_features(
+    settings: NetSettings,
+    folded: Variables,
+    x: Float32[Array, "n y x c"],
+    *,
+    dtype: Any = jnp.float32,
+) -> tuple[Float32[Array, "n *yx k"], Float32[Array, "n *yx f"]]:
+    """Return the logits of ``apply_folded``, and the features that its last layer sees.
+
+    Logits are a linear function of the features: the decoder's channels in dense mode, the last
+    stage's in window mode.
+
+    Raises
+    ------
+    InputError
+        If the images do not fit the network.
+    """
+    _check_shape(settings, x.shape)
+    logits, seen = ResNet(settings, "folded").apply(
+        {"params": folded}, x.astype(dtype), mutable=[_SEEN]
+    )
+    return logits, seen[_SEEN]["features"][0]
 
 
 def _check_shape(settings: NetSettings, shape: tuple[int, ...]) -> None:

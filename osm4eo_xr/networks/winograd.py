@@ -123,6 +123,12 @@ class WinogradNetwork:
             self._decode()
         return self._logits.array[:, 0]
 
+    def features(self) -> Float32[np.ndarray, "y x f"]:
+        """Return what the last layer saw of the block that was computed last; a copy."""
+        rows, cols = self._logits.size
+        reach = slice(STRIDE, STRIDE + rows), slice(STRIDE, STRIDE + cols)
+        return self._decoded[0].found.plain_array()[reach].copy()
+
     def _encode(self) -> None:
         """Run the stages."""
         before = self._stages[0]
@@ -234,6 +240,13 @@ class _Image:
     def phases(self) -> int:
         """Phases of ``array``."""
         return self.array.shape[1]
+
+    def plain_array(self) -> Float32[np.ndarray, "y x c"]:
+        """Return the image as rows, columns and channels; a copy where it has several phases."""
+        rows, _, _, channels = self.array.shape
+        flat = self.array.transpose(0, 2, 1, 3).reshape(rows, -1, channels)
+        part = slice(self.at, self.at + self.size[0]), slice(self.at, self.at + self.size[1])
+        return flat[part]
 
     def fill(self, image: Float32[np.ndarray, "c y x"]) -> None:
         """Put an image in; channels that it lacks stay as they are."""

@@ -1,20 +1,24 @@
-"""Logits and labels of the samples of one split, batch by batch."""
+"""Logits, features and labels of the samples of one split, batch by batch."""
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+import jax
 import numpy as np
 import xarray as xr
 
 from osm4eo_xr.errors import InputError
+from osm4eo_xr.networks import resnet
+from osm4eo_xr.networks.fold_batch_norm import fold
 from osm4eo_xr.samples.draw import SPLITS
 from osm4eo_xr.samples.store import read_split
 from osm4eo_xr.training.batches import Windows, ordered_batches
 from osm4eo_xr.training.data_parallel import place_batch
 from osm4eo_xr.training.settings import TrainSettings
-from osm4eo_xr.training.step import Task, make_eval_step
+from osm4eo_xr.training.step import Task, make_eval_step, normalized
 
 if TYPE_CHECKING:
     from osm4eo_xr.models.model import Model
@@ -90,6 +94,35 @@ def labeled_logits(
         logits = np.asarray(predict(dict(variables), place_batch(image)))
         labeled = truth > 0
         yield logits[labeled], truth[labeled], positions[np.nonzero(labeled)[0]]
+
+
+def labeled_features(
+    task: Task, variables: Mapping[str, Any], windows: Windows, batch: int
+) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]]:
+    """Yield features (n, f), logits, labels, samples and images (n, band) of labeled pixels.
+
+    Features are what the network's last layer sees. Images are in the samples' unit; of windows
+    that have one label, those of their middle.
+    """
+    folded = fold(task.net, variables)
+    predict = jax.jit(functools.partial(_with_features, task))
+    for image, label, positions in ordered_batches(windows, batch):
+        logits, features = (np.asarray(v) for v in predict(folded, place_batch(image)))
+        middle = image.shape[1] // 2
+        pixels = image if label.ndim > 1 else image[:, middle, middle]
+        labeled = (label > 0) & np.isfinite(pixels).all(axis=-1)
+        yield (
+            features[labeled],
+            logits[labeled],
+            label[labeled],
+            positions[np.nonzero(labeled)[0]],
+            pixels[labeled],
+        )
+
+
+def _with_features(task: Task, folded: Any, image: jax.Array) -> tuple[jax.Array, jax.Array]:
+    x = normalized(task, image)
+    return resnet.apply_with_features(task.net, folded, x, dtype=task.dtype)
 
 
 def index_of(label: np.ndarray, class_ids: tuple[int, ...]) -> np.ndarray:

@@ -11,13 +11,14 @@ from scipy.special import softmax
 from sklearn import metrics
 
 from osm4eo_xr.accuracy.estimators import AccuracyReport
-from osm4eo_xr.accuracy.held_out import _task_of, estimate_label_noise, evaluate
+from osm4eo_xr.accuracy.held_out import estimate_label_noise, evaluate, task_of
 from osm4eo_xr.accuracy.random_forest import random_forest_report
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.models.model import Model
 from osm4eo_xr.models.record import Normalization
 from osm4eo_xr.networks.resnet import apply_eval, init
 from osm4eo_xr.networks.settings import NetSettings
+from osm4eo_xr.samples.patches import patch_samples
 from osm4eo_xr.samples.store import read_split
 from osm4eo_xr.training.scoring import labeled_logits, windows_of
 from tests.cases.train_case import BANDS, CLASSES, small_legend, small_samples
@@ -121,6 +122,16 @@ def test_a_forest_learns_from_training_samples_only(samples: xr.Dataset) -> None
     assert 0.1 < scores.overall_accuracy < 0.9
 
 
+def test_a_forest_learns_from_patches_without_a_place() -> None:
+    rng = np.random.default_rng(0)
+    label = np.array(CLASSES, np.uint8)[np.arange(60) % 3]
+    image = (label[:, None, None, None] / 20 + rng.normal(0, 0.01, (60, 4, 4, 4))).astype("float32")
+    split = np.array([0, 2], np.uint8)[np.arange(60) // 30]
+    patches = patch_samples(image, label, split, bands=BANDS, legend=small_legend())
+    scores = forest(patches)
+    assert (scores.total, scores.overall_accuracy, scores.blocks) == (30 * 16, 1.0, None)
+
+
 def test_a_forest_without_its_split_is_refused(samples: xr.Dataset) -> None:
     with pytest.raises(InputError, match="no sample in test"):
         forest(samples.isel(sample=read_split(samples, 0)))
@@ -129,7 +140,7 @@ def test_a_forest_without_its_split_is_refused(samples: xr.Dataset) -> None:
 def test_noise_of_labels_is_what_probabilities_say_of_labeled_pixels(samples: xr.Dataset) -> None:
     given = model()
     windows = windows_of(samples, "validation", bands=given.bands)
-    parts = list(labeled_logits(_task_of(given), given.variables, windows, 7))
+    parts = list(labeled_logits(task_of(given), given.variables, windows, 7))
     shares = softmax(np.concatenate([p for p, *_ in parts]).astype(float), axis=1)
     label = np.concatenate([said for _, said, _ in parts])
     found = estimate_label_noise(given, samples)

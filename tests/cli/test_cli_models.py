@@ -16,7 +16,10 @@ from osm4eo_xr.errors import InputError
 from osm4eo_xr.imagery.scenes import open_scene
 from osm4eo_xr.inference.prediction import classify, read_throughput
 from osm4eo_xr.models.model import JSON_FILE, load_model, save_model
+from osm4eo_xr.samples.store import write_samples
+from tests.accuracy.test_evaluate import model
 from tests.cases import keras_case
+from tests.cases.train_case import box, ground, raster, small_samples, spectra
 from tests.inference.test_classify import WINDOW, make_model, make_scene
 
 
@@ -34,21 +37,46 @@ def scene_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_classify_writes_all_maps_from_one_pass(scene_file: Path, tmp_path: Path) -> None:
-    model = save_model(make_model(), tmp_path / "model")
+    folder = save_model(make_model(), tmp_path / "model")
     files = {n: tmp_path / f"{n}.tif" for n in ("probabilities", "confidence", "margin")}
     read_throughput(reset=True)
     options = [part for name, path in files.items() for part in (f"--{name}", path)]
     out = tmp_path / "classes.tif"
-    said = run("classify", scene_file, "--model", model, "--out", out, *options)
+    said = run("classify", scene_file, "--model", folder, "--out", out, *options)
     assert read_throughput().pixels == 90 * 130
     assert "11,700 pixels" in said
     assert "1 compilations" in said
     assert not list(tmp_path.glob(".*"))
     names = ["classes", *files]
-    expected = classify(open_scene(scene_file), load_model(model), outputs=names).compute()
+    expected = classify(open_scene(scene_file), load_model(folder), outputs=names).compute()
     for name, path in {"classes": out, **files}.items():
         with rasterio.open(path) as file:
             np.testing.assert_array_equal(file.read().squeeze(), expected[name].values)
+
+
+def test_where_a_model_applies_is_fitted_and_mapped(tmp_path: Path) -> None:
+    plain, samples = save_model(model(), tmp_path / "model"), tmp_path / "samples.zarr"
+    write_samples(small_samples(), samples)
+    fitted, least = tmp_path / "fitted", ("--points", 500, "--prototypes", 16, "--coverage", 0.8)
+    said = run("applicability", plain, "--samples", samples, "--out", fitted, *least)
+    assert "16 prototypes" in said
+    assert "pixels inside, sets of" in said
+    known = load_model(fitted).applicability
+    assert known is not None
+    assert (known.points, known.facts["coverage"]) == (500, 0.8)
+    pixels = raster(spectra(ground(40, 50)), box(40, 50))
+    scene = write_cog(pixels, tmp_path / "scene.tif")
+    names = ("dissimilarity", "density", "set-size")
+    files = {name.replace("-", "_"): tmp_path / f"{name}.tif" for name in names}
+    options = [part for name in names for part in (f"--{name}", tmp_path / f"{name}.tif")]
+    run("classify", scene, "--model", fitted, "--out", tmp_path / "classes.tif", *options)
+    expected = classify(open_scene(scene), load_model(fitted), outputs=[*files]).compute()
+    for name, path in files.items():
+        with rasterio.open(path) as file:
+            np.testing.assert_array_equal(file.read(1), expected[name].values)
+            assert file.nodata == 255
+    with pytest.raises(InputError, match="does not say where it applies"):
+        run("classify", scene, "--model", plain, "--out", tmp_path / "no.tif", *options)
 
 
 def test_classify_takes_the_originals_center(scene_file: Path, tmp_path: Path) -> None:

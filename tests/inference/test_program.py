@@ -10,8 +10,11 @@ import pytest
 from scipy.special import softmax
 
 from osm4eo_xr.errors import InputError
-from osm4eo_xr.inference.program import OUTPUTS, ProgramSpec, maps_of, prepare
+from osm4eo_xr.inference.applicability import reference_of
+from osm4eo_xr.inference.outputs import OUTPUTS
+from osm4eo_xr.inference.program import ProgramSpec, maps_of, prepare
 from osm4eo_xr.inference.worker import ModelSource
+from osm4eo_xr.models.applicability import Applicability
 from osm4eo_xr.models.model import model_to_bytes, save_model
 from osm4eo_xr.networks.settings import NetSettings
 from tests.inference.test_classify import DENSE, make_model
@@ -23,10 +26,23 @@ LOGITS = RNG.normal(0, 3, (4, 9, 7)).astype(np.float32)
 VALID = RNG.random((9, 7)) < 0.8
 
 
+FEATURES = RNG.normal(0, 1, (9, 7, 5)).astype(np.float32)
+KNOWN = Applicability(
+    prototypes=RNG.normal(0, 1, (6, 5)),
+    counts=np.arange(1, 7),
+    offset=RNG.normal(0, 0.2, 5),
+    factor=RNG.uniform(0.5, 1.5, 5),
+    reach=1.7,
+    mean_distance=2.0,
+    least_probability=np.array([0.1, 0.4, 0.0, 2.0]),
+)
+OLD = ("classes", "confidence", "margin", "probabilities")
+
+
 def spec_of(*outputs: str, **changes: Any) -> ProgramSpec:
-    return dataclasses.replace(
-        ProgramSpec(NET, IDS, outputs, 9, 7, 2, 0, "float32", "jax"), **changes
-    )
+    least = tuple(map(float, KNOWN.least_probability))
+    spec = ProgramSpec(NET, IDS, outputs, 9, 7, 2, 0, "float32", "jax", least, KNOWN.digest)
+    return dataclasses.replace(spec, **changes)
 
 
 def expected(name: str) -> np.ndarray:
@@ -34,6 +50,11 @@ def expected(name: str) -> np.ndarray:
     share = softmax(LOGITS.astype(np.float64), axis=0)
     if name == "classes":
         return np.where(VALID, np.array(IDS)[LOGITS.argmax(axis=0)], 0)[None]
+    if name in ("sets", "set_size"):
+        member = share >= KNOWN.least_probability[:, None, None]
+        return np.where(VALID, member if name == "sets" else member.sum(axis=0, keepdims=True), 255)
+    if name in ("dissimilarity", "density"):
+        return np.where(VALID, by_brute_force()[name], 255)[None]
     ordered = np.sort(share, axis=0)
     measure = {
         "confidence": ordered[-1:],
@@ -43,12 +64,31 @@ def expected(name: str) -> np.ndarray:
     return np.where(VALID, np.round(250 * measure), 255)
 
 
+def by_brute_force() -> dict[str, np.ndarray]:
+    """Compare each pixel with each prototype, one pair at a time."""
+    index, near = np.zeros(VALID.shape), np.zeros(VALID.shape)
+    for i, j in np.ndindex(VALID.shape):
+        at = (FEATURES[i, j].astype(float) - KNOWN.offset) * KNOWN.factor
+        apart = [float(np.sqrt(sum((at - p) ** 2))) for p in KNOWN.prototypes.astype(float)]
+        index[i, j] = min(250, np.ceil(100 * min(apart) / KNOWN.reach))
+        inside = sum(n for n, d in zip(KNOWN.counts, apart, strict=True) if d <= KNOWN.reach)
+        near[i, j] = np.ceil(250 * inside / sum(KNOWN.counts) - 1e-9)
+    return {"dissimilarity": index, "density": near}
+
+
 @pytest.mark.parametrize(
-    "outputs", [c for n in range(1, 5) for c in combinations(OUTPUTS, n)], ids="+".join
+    "outputs",
+    [
+        *(c for n in range(1, 5) for c in combinations(OLD, n)),
+        *((n,) for n in OUTPUTS[3:7]),
+        OUTPUTS,
+    ],
+    ids="+".join,
 )
 def test_layers_are_scipys_in_the_order_of_the_plan(outputs: tuple[str, ...]) -> None:
     spec = spec_of(*outputs)
-    found = np.asarray(maps_of(spec, jnp.asarray(LOGITS), jnp.asarray(VALID)))
+    pixels = jnp.asarray(LOGITS), jnp.asarray(VALID), jnp.asarray(FEATURES)
+    found = np.asarray(maps_of(spec, *pixels, reference_of(KNOWN)))
     wanted = np.concatenate([expected(name) for name in outputs])
     assert found.dtype == np.uint8
     assert len(found) == spec.maps == len(wanted)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["SamplingDesign", "Scheme", "Stratum", "open_design", "write_design"]
 
-Scheme = Literal["stratified", "systematic", "cluster"]
+Scheme = Literal["stratified", "systematic", "cluster", "weighted"]
 
 DESIGN_FILE = "design.json"
 """The file that tells a folder of a design."""
@@ -62,8 +62,8 @@ class SamplingDesign:
 
     Attributes
     ----------
-    scheme : {"stratified", "systematic", "cluster"}
-        How the points were drawn.
+    scheme : {"stratified", "systematic", "cluster", "weighted"}
+        How the points were drawn; "weighted" by a survey of its own, with a column ``weight``.
     strata : tuple of Stratum
         All strata; one for the whole map unless the scheme is stratified.
     points : GeoDataFrame

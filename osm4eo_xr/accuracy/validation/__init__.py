@@ -5,5 +5,7 @@ What others may use:
 - ``cross_validation``: ``crossvalidate``: the training repeated on folds of blocks or tiles
 - ``fold_report``: ``CrossValidation``: means over folds with intervals, and differences
 - ``intervals``: block bootstrap, and intervals over folds
+- ``training_points``: ``fit_applicability``: where a model is to be trusted
+- ``dissimilarity``, ``conformal``: distances between points, and sets of classes; arrays only
 - ``distances``: how far held-out and mapped ground is from the samples
 """

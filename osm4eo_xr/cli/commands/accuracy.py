@@ -128,6 +128,47 @@ def assess(
             report.save(place(page))
 
 
+def lucas(
+    points: Annotated[Path, typer.Argument(help="LUCAS 2018 or 2022: CSV or vector file.")],
+    *,
+    class_map: Annotated[Path, typer.Option("--map", help="Class map (GeoTIFF, COG or VRT).")],
+    out: Out,
+    crosswalk: Annotated[
+        Path | None, typer.Option(help="TOML of what codes mean; else the package's.")
+    ] = None,
+    observed: Annotated[str, typer.Option(help="all, field, or near (up to 100 m).")] = "all",
+    max_distance: Annotated[
+        float | None, typer.Option(help="Greatest meters from the surveyor to the point.")
+    ] = None,
+    min_parcel: Annotated[float, typer.Option(min=0, help="Least parcel, hectares.")] = 0.0,
+    min_share: Annotated[
+        float, typer.Option(help="Least share that the land cover covers, 0 to 1.")
+    ] = 0.0,
+    on_the_point: Annotated[
+        bool, typer.Option("--on-the-point", help="Leave out points on a boundary.")
+    ] = False,
+    points_layer: Annotated[
+        str, typer.Option("--points-layer", help="Layer of the vector file, if it has several.")
+    ] = "",
+    legend: LegendFile = None,
+    overwrite: Overwrite = False,
+) -> None:
+    """Make points of LUCAS that lie on a map a design with labels, for assess and country runs."""
+    from osm4eo_xr.accuracy.lucas.grid_design import LABELS_FILE, write_lucas
+    from osm4eo_xr.accuracy.lucas.reading import read_lucas
+    from osm4eo_xr.rasters.open import open_raster
+
+    check_outputs([(out, DESIGN)], [points, class_map, crosswalk, legend], overwrite=overwrite)
+    how: Any = {"observed": observed, "max_distance": max_distance, "min_parcel": min_parcel}
+    how |= {"min_share": min_share, "on_the_point": on_the_point, "layer": points_layer}
+    read = read_lucas(points, legend=read_legend(legend), crosswalk=crosswalk, **how)
+    write_lucas(read, open_raster(class_map), out)
+    for reason, count in (read.attrs["left_out"] | read.attrs["undecided"]).items():
+        if count:
+            OUT.print(f"{count:,} {reason}", soft_wrap=True, highlight=False)
+    OUT.print(f"design in {out}, labels in {out / LABELS_FILE}", soft_wrap=True, highlight=False)
+
+
 def compare(
     class_map: ClassMap,
     other: Annotated[Path, typer.Argument(help="Another product, or the map of another year.")],

@@ -63,6 +63,18 @@ def classify(
     margin: Annotated[
         Path | None, typer.Option(help="Also write the greatest less the second (0-250).")
     ] = None,
+    dissimilarity: Annotated[
+        Path | None,
+        typer.Option(help="Also write where the model applies: up to 100, and not above it."),
+    ] = None,
+    density: Annotated[
+        Path | None,
+        typer.Option(help="Also write the share of training points that are alike (0-250)."),
+    ] = None,
+    set_size: Annotated[
+        Path | None,
+        typer.Option("--set-size", help="Also write how many classes each pixel may have."),
+    ] = None,
     center: Annotated[
         Center | None,
         typer.Option(
@@ -93,6 +105,9 @@ def classify(
         "classes": out,
         "confidence": confidence,
         "margin": margin,
+        "dissimilarity": dissimilarity,
+        "density": density,
+        "set_size": set_size,
         "probabilities": probabilities,
     }
     files: Asked = [(path, RASTER) for path in asked.values()]

@@ -171,6 +171,31 @@ def crossvalidate(
         OUT.print(str(path), soft_wrap=True, highlight=False)
 
 
+def applicability(
+    model: Annotated[Path, typer.Argument(help="Model folder.")],
+    *,
+    samples: Annotated[Path, typer.Option(help="Sample set (Zarr) that it was trained with.")],
+    out: Out,
+    coverage: Annotated[
+        float, typer.Option(help="Share of each class that its sets of classes are to hold.")
+    ] = 0.9,
+    points: Annotated[int, typer.Option(help="Most training pixels to compare with.")] = 10_000,
+    prototypes: Annotated[int, typer.Option(help="Most of them that stand for all.")] = 256,
+    seed: Seed = 0,
+    overwrite: Overwrite = False,
+) -> None:
+    """Fit where a model is to be trusted, and write it with that; classify then maps it."""
+    from osm4eo_xr.accuracy.validation.training_points import fit_applicability
+    from osm4eo_xr.models.model import load_model, save_model
+    from osm4eo_xr.samples.store import open_samples
+
+    check_outputs([(out, MODEL)], [model, samples], overwrite=overwrite)
+    how: Any = {"coverage": coverage, "points": points, "prototypes": prototypes, "seed": seed}
+    fitted = fit_applicability(load_model(model), open_samples(samples), **how)
+    OUT.print(str(fitted.applicability), highlight=False)
+    OUT.print(f"model in {save_model(fitted, out)}", soft_wrap=True, highlight=False)
+
+
 def _score(model: Model, samples: xr.Dataset, folder: Path) -> None:
     """Score a model on the samples that were held out, as table, JSON and picture."""
     from osm4eo_xr.accuracy.held_out import evaluate
