@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -14,6 +14,7 @@ from osm4eo_xr.accuracy.held_out import evaluate
 from osm4eo_xr.accuracy.random_forest import random_forest_report
 from osm4eo_xr.accuracy.validation import distances
 from osm4eo_xr.accuracy.validation.fold_report import CrossValidation, FoldScore
+from osm4eo_xr.accuracy.validation.training_points import fit_applicability
 from osm4eo_xr.errors import InputError, extra
 from osm4eo_xr.samples.folds import Fold, block_folds, tile_folds
 from osm4eo_xr.training.fit import train
@@ -35,6 +36,7 @@ def crossvalidate(
     validation: float = 0.1,
     block: float | None = None,
     forest: bool = True,
+    applicability: bool = False,
     class_map: xr.DataArray | None = None,
     folder: str | Path | None = None,
     watch: Watch | None = None,
@@ -61,6 +63,9 @@ def crossvalidate(
         Edge of a block in meters; by default that of the set.
     forest : bool
         Also train a random forest on the same windows and score it on the same pixels.
+    applicability : bool
+        Also fit where each fold's model applies (``fit_applicability``), and measure on what it
+        holds out, blocks or whole tiles, the share inside and the coverage of sets of classes.
     class_map : DataArray, optional
         Dims (y, x), uint8, 0 = no data. A map for which the figures are to speak; gives the
         distances from its pixels to the samples.
@@ -98,7 +103,10 @@ def crossvalidate(
     scores, apart = [], []
     for fold in _folds(samples, k, by, validation, block, settings.seed):
         model = _trained(fold, settings, folder, watch)
-        scores.append(_scored(fold, model, settings.seed if forest else None))
+        scored = _scored(fold, model, settings.seed if forest else None)
+        if applicability:
+            scored = dataclasses.replace(scored, applicability=_applies(fold, model, settings.seed))
+        scores.append(scored)
         apart.append(distances.fold_distances(fold))
     found = {
         distances.SAMPLE: distances.sample_distances(samples),
@@ -149,3 +157,9 @@ def _scored(fold: Fold, model: Model, seed: int | None) -> FoldScore:
         network=evaluate(model, fold.samples, "test", pixels=pixels),
         forest=beside,
     )
+
+
+def _applies(fold: Fold, model: Model, seed: int) -> Mapping[str, Any]:
+    """Return what a fold's model says of the ground that it had not seen."""
+    known = fit_applicability(model, fold.samples, seed=seed).applicability
+    return known.facts["test"] if known is not None else {}

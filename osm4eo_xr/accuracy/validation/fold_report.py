@@ -44,12 +44,15 @@ class FoldScore:
         Windows in train, validation and test, and those left out for the gap.
     network, forest : AccuracyReport
         On the held-out windows; ``forest`` is None where none was trained.
+    applicability : mapping, optional
+        What ``fit_applicability`` measured on them.
     """
 
     name: str
     windows: Mapping[str, int]
     network: AccuracyReport
     forest: AccuracyReport | None
+    applicability: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,10 +140,29 @@ class CrossValidation:
                 "class_ids": list(self.legend.ids),
                 "counts": np.sum(pooled, axis=0).tolist(),
             },
+            "applicability": self._applicability(),
             "distances_m": distance_figures(self.distances),
             "settings": dict(self.settings),
             "samples": dict(self.samples),
             "note": NOTE,
+        }
+
+    def _applicability(self) -> dict[str, Any] | None:
+        """Return mean share inside, coverage and size of sets, if they were measured."""
+        seen = [f.applicability for f in self.folds if f.applicability is not None]
+        if not seen:
+            return None
+        shares = {n: np.array([s[n]["value"] for s in seen]) for n in ("inside", "covered")}
+        found: dict[str, Any] = {
+            n: fold_interval(values, len(self.folds)).within(0, 1).to_dict()
+            for n, values in shares.items()
+        }
+        slugs = sorted({slug for s in seen for slug in s["classes"]})
+        means = {k: [s["classes"][k]["covered"] for s in seen if k in s["classes"]] for k in slugs}
+        return {
+            **found,
+            "set_size": round(float(np.mean([s["set_size"] for s in seen])), 3),
+            "covered_by_class": {slug: round(float(np.mean(v)), 4) for slug, v in means.items()},
         }
 
     def _class(self, k: int) -> dict[str, Any]:
@@ -222,6 +244,8 @@ def _plain(figure: Figure | None) -> dict[str, float | None] | None:
 def _fold_dict(fold: FoldScore) -> dict[str, Any]:
     found: dict[str, Any] = {"name": fold.name, "windows": dict(fold.windows)}
     found["network"] = fold.network.to_dict()
+    if fold.applicability is not None:
+        found["applicability"] = dict(fold.applicability)
     return found | ({"random_forest": fold.forest.to_dict()} if fold.forest else {})
 
 

@@ -140,6 +140,10 @@ def crossvalidate(
     forest: Annotated[
         bool, typer.Option(help="Also a random forest, on the same windows and pixels.")
     ] = True,
+    applicable: Annotated[
+        bool,
+        typer.Option("--applicability", help="Also where each fold's model applies."),
+    ] = False,
     class_map: Annotated[
         Path | None, typer.Option("--map", help="Map for which the figures are to speak.")
     ] = None,
@@ -160,6 +164,7 @@ def crossvalidate(
     check_outputs([(out, REPORT), (distances, PICTURE)], [samples, class_map], overwrite=overwrite)
     on_signal_stays(f"trainings stay in {folder}; run the same command again to go on")
     how: Any = {"k": k, "by": by, "validation": validation, "block": block, "forest": forest}
+    how["applicability"] = applicable
     how["class_map"] = open_raster(class_map) if class_map else None
     with piece_bars() as watch:
         found = validate(open_samples(samples), settings, **how, folder=folder, watch=watch)

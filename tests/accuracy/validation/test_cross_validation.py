@@ -61,7 +61,7 @@ def trainings() -> Iterator[list[Call]]:
 @pytest.fixture(scope="module")
 def found(samples: xr.Dataset, labels: xr.DataArray, trainings: Any) -> CrossValidation:
     del trainings
-    return crossvalidate(samples, SETTINGS, k=2, class_map=labels)
+    return crossvalidate(samples, SETTINGS, k=2, class_map=labels, applicability=True)
 
 
 def test_each_fold_is_scored_beside_a_forest_on_the_same_pixels(found: CrossValidation) -> None:
@@ -71,6 +71,16 @@ def test_each_fold_is_scored_beside_a_forest_on_the_same_pixels(found: CrossVali
         assert fold.network.total == fold.forest.total > 100
         assert fold.network.difference(fold.forest) is not None
         assert fold.forest.overall_accuracy > 0.9 > fold.network.overall_accuracy
+
+
+def test_where_folds_apply_is_measured_on_what_they_hold_out(found: CrossValidation) -> None:
+    told = found.to_dict()["applicability"]
+    parts = [fold.applicability for fold in found.folds]
+    inside = [part["inside"]["value"] for part in parts if part is not None]
+    assert told["inside"]["value"] == pytest.approx(np.mean(inside), abs=1e-6)
+    assert 0.5 < told["covered"]["value"] <= 1
+    assert set(told["covered_by_class"]) == {"urban", "arable", "water"}
+    assert found.to_dict()["folds"][0]["applicability"] == parts[0]
 
 
 def test_each_fold_trains_in_a_folder_of_its_own(
