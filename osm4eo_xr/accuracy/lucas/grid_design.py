@@ -119,7 +119,9 @@ def write_lucas(points: gpd.GeoDataFrame, class_map: xr.DataArray, folder: str |
     """
     design = lucas_design(points, class_map)
     on_map = points[points["id"].isin(design.points["id"])]
+    places = on_map.geometry.to_crs(4326)
     with replaced(folder) as part:
         write_design(design, part)
-        on_map.drop(columns="geometry").to_csv(part / LABELS_FILE, index=False)
+        labels = on_map.drop(columns="geometry").assign(lon=places.x, lat=places.y)
+        labels.to_csv(part / LABELS_FILE, index=False)
     return Path(folder)
