@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import dask.array as da
 import numpy as np
 
+from osm4eo_xr.country.scores import share_outside
 from osm4eo_xr.geometry.geodesy import pixel_area
 from osm4eo_xr.geometry.grid import geobox_of
 from osm4eo_xr.legend import NO_DATA
@@ -24,8 +25,10 @@ def tile_coverage(run: CountryRun) -> dict[str, dict[str, Any]]:
     dict
         By tile id: ``validity``, the sources of ``rasters.validity`` in words, and ``no_data``,
         the share (0-1) of the classified map's pixels without a class, counted from the map;
-        ``skipped``, which items were left out and why.
+        ``skipped``, which items were left out and why; and if the run maps where the model applies,
+        ``outside``, the share of pixels with a class to which it does not.
     """
+    applies = run.settings.classify.applicability
     return {
         tile.id: {
             "validity": run.open_scene(tile).attrs["validity"],
@@ -35,6 +38,7 @@ def tile_coverage(run: CountryRun) -> dict[str, dict[str, Any]]:
                 for path in run.skipped_of(tile)
                 for fault in json.loads(path.read_text("utf-8"))
             ],
+            **({"outside": round(share_outside(run, tile.id), 6)} if applies else {}),
         }
         for tile in run.tiles
     }

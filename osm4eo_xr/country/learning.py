@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from osm4eo_xr.country.context import CountryRun, Piece, Tile, instant
 from osm4eo_xr.country.scenes.composites import bands_of, copied_items, tile_composite
-from osm4eo_xr.country.tile_checks import compare_tiles, look_at_tile
+from osm4eo_xr.country.scores import training_medians
+from osm4eo_xr.country.tile_checks import compare_tiles, compare_with_training, look_at_tile
 from osm4eo_xr.files import replace_text
 from osm4eo_xr.geometry.grid import same_grid
 
@@ -70,6 +71,8 @@ def check_scenes(run: CountryRun) -> None:
         except OSError:  # tiles that cannot be read do not hold up the others; they are told later
             continue
     compare_tiles(looks)
+    if run.settings.classify.model and (learned := training_medians(run)):
+        compare_with_training(looks, learned)
 
 
 def learning_pieces(run: CountryRun) -> list[Piece]:
@@ -193,7 +196,8 @@ def _make_samples(run: CountryRun, path: Path, progress: Progress | None) -> Non
 
 def _model(run: CountryRun, samples: Piece) -> Piece:
     settings = dataclasses.asdict(run.settings.train)
-    key = run.key_of("model", samples.key, settings, run.settings.seed)
+    applies = ("applicability",) if run.settings.classify.applicability else ()
+    key = run.key_of("model", samples.key, settings, run.settings.seed, *applies)
     path = run.out / "model"
     work = partial(_make_model, run, samples.outputs[0], path)
     return Piece("model", "", key, (path,), work)
@@ -210,6 +214,10 @@ def _make_model(run: CountryRun, samples: Path, path: Path, progress: Progress |
     if settings.noise != "none" and (run.out / "landuse").is_dir():
         drawn = name_objects(drawn, run.out / "landuse", legend=run.legend)
     model = train(drawn, settings, legend=run.legend, progress=progress)
+    if run.settings.classify.applicability:
+        from osm4eo_xr.accuracy.validation.training_points import fit_applicability
+
+        model = fit_applicability(model, drawn, seed=run.settings.seed)
     save_model(dataclasses.replace(model, training=_without_times(model.training)), path)
 
 

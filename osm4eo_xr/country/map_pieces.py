@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from osm4eo_xr.country.context import PROBABILITIES, CountryRun, Opener, Piece, Tile
 from osm4eo_xr.country.learning import labels_key, neighbors_of, scene_hash
+from osm4eo_xr.country.scores import OF_POINTS, points_key
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.names import check_name
 from osm4eo_xr.places.countries import EDITION
@@ -113,6 +114,7 @@ def _outputs(run: CountryRun) -> list[str]:
         "probabilities": run.settings.classify.probabilities
         or rule == "bayes"
         or run.settings.mosaic.rule == "blend",
+        **dict.fromkeys(OF_POINTS, run.settings.classify.applicability),
     }
     return ["classes", *(name for name, wanted in more.items() if wanted)]
 
@@ -140,7 +142,8 @@ def _classified(
     around = None if margin is None else neighbors_of(run, tile, margin)
     how = (settings.engine, settings.dtype, names, tile.date)
     seen = None if around is None else [hashes[t.id] for t in around]
-    key = run.key_of("classify", learned, hashes[tile.id], how, seen)
+    points = points_key(run) if settings.applicability else ()
+    key = run.key_of("classify", learned, hashes[tile.id], how, seen, *points)
     pixels, size = run.pixels_of(tile), run.bytes_of(tile)
     work = partial(_make_classified, run, tile, path, around)
     layers = len(names) + (len(run.legend.ids) - 1) * ("probabilities" in names)

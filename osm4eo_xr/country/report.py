@@ -200,6 +200,9 @@ def _coverage(tiles: dict[str, dict[str, Any]]) -> str:
     rows = [(i, f"{tile['no_data']:.2%} ({tile['validity']})") for i, tile in tiles.items()]
     skipped = [(i, fault) for i, tile in tiles.items() for fault in tile["skipped"]]
     shown = page.table(("tile", "without data (told by)"), rows)
+    outside = [(i, f"{tile['outside']:.1%}") for i, tile in tiles.items() if "outside" in tile]
+    if outside:
+        shown += page.table(("tile", "outside of what the model knows"), outside)
     return shown + (page.table(("tile", "item left out"), skipped) if skipped else "")
 
 

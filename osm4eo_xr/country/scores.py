@@ -1,4 +1,4 @@
-"""Pieces of a country run that say how good the map is, and how right its labels."""
+"""Pieces of a country run that say how good the map is, how right its labels, and where."""
 
 from __future__ import annotations
 
@@ -9,12 +9,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from osm4eo_xr.country.context import NOISE_FILE, CountryRun, Piece
+from osm4eo_xr.errors import InputError
 from osm4eo_xr.files import replace_text
+from osm4eo_xr.legend import PROBABILITY_NO_DATA
 
 if TYPE_CHECKING:
+    from osm4eo_xr.models.applicability import Applicability
     from osm4eo_xr.progress import Progress
 
 ACCURACY_FILE = "accuracy.json"
+
+OF_POINTS = ("dissimilarity", "density", "set_size")
+"""What a tile is also classified into."""
+
+_THRESHOLD = 100  # of the dissimilarity index in uint8, as ``inference.applicability`` scales it
 
 
 def noise_pieces(run: CountryRun, samples: Piece | None, learned: str) -> list[Piece]:
@@ -148,3 +156,38 @@ def _by_provenance(
         if report.total:
             scores[f"reference points, {name}"] = report.to_dict()
     return scores
+
+
+def _known_points(run: CountryRun) -> Applicability | None:
+    """Return where the run's model applies, if there is a model by now and it knows."""
+    from osm4eo_xr.models.model import load_model
+
+    try:
+        return load_model(run.model_path).applicability
+    except InputError:
+        return None
+
+
+def points_key(run: CountryRun) -> tuple[Any, ...]:
+    """Return what maps of where the model applies depend on, beside the model itself."""
+    known = _known_points(run)
+    return (None,) if known is None else (known.digest,)
+
+
+def training_medians(run: CountryRun) -> dict[str, float]:
+    """Return the medians of the bands that the model learned from; nothing if it does not know."""
+    known = _known_points(run)
+    bands = {} if known is None else known.facts.get("bands", {})
+    return {band: float(low_middle_high[1]) for band, low_middle_high in bands.items()}
+
+
+def share_outside(run: CountryRun, tile: str) -> float:
+    """Return the share of a tile's pixels with data to which the model does not apply."""
+    import dask.array as da
+
+    from osm4eo_xr.rasters.open import open_raster
+
+    index: Any = open_raster(run.out / "classified" / f"{tile}_dissimilarity.tif").data
+    there = index != PROBABILITY_NO_DATA
+    outside, seen = da.compute((there & (index > _THRESHOLD)).sum(), there.sum())
+    return float(outside) / max(int(seen), 1)

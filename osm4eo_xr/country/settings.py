@@ -230,6 +230,10 @@ class Inference:
         In which layers compute.
     probabilities : bool
         Also write each tile's class probabilities.
+    applicability : bool
+        Also write where the model applies to each tile (``…_dissimilarity.tif``,
+        ``…_density.tif``, ``…_set_size.tif`` beside its classes); the report says the share
+        outside. A model that is given must know it (``osm4eo-xr applicability``).
     pixels_per_second : float
         Speed of one device, for the plan's estimate; a CPU of two cores does 400,000.
     """
@@ -238,6 +242,7 @@ class Inference:
     engine: EngineName = "auto"
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
     probabilities: bool = False
+    applicability: bool = False
     pixels_per_second: float = 400_000.0
 
     def __post_init__(self) -> None:

@@ -8,6 +8,7 @@ those of its neighbors (tiles whose grids touch or overlap its own; without any,
 - so is one whose blue is brighter by more than 0.04 where its near infrared agrees, as the
   atmosphere makes it, and one that lies a factor of 2 off in half of its bands (drift, another
   offset, snow)
+- with a model that knows what it learned from, so is a tile that far from the training samples
 """
 
 from __future__ import annotations
@@ -98,6 +99,33 @@ def compare_tiles(looks: Mapping[str, TileLook]) -> None:
         found = _misfit(look, _around(name, looks))
         if found:
             warnings.warn(f"tile {name} {found}", InputWarning, stacklevel=2)
+
+
+def compare_with_training(looks: Mapping[str, TileLook], learned: Mapping[str, float]) -> None:
+    """Warn of tiles whose bands are far from those that a model learned from.
+
+    Parameters
+    ----------
+    looks : mapping of str to TileLook
+        By tile.
+    learned : mapping of str to float
+        Median reflectance of the training samples, by band.
+    """
+    for name, look in looks.items():
+        bands = [b for b in look.medians if b in learned]
+        if not bands:
+            continue
+        own, theirs = (np.maximum([m[b] for b in bands], _FLOOR) for m in (look.medians, learned))
+        off = np.abs(np.log(own / theirs))
+        drifted, k = np.count_nonzero(off > _DRIFT), int(off.argmax())
+        if 2 * drifted >= len(bands):
+            warnings.warn(
+                f"tile {name} lies far from what the model learned from in {drifted} of "
+                f"{len(bands)} bands (median of {bands[k]} {own[k]:.3f}, of the training "
+                f"{theirs[k]:.3f}); look at its date, offset and level",
+                InputWarning,
+                stacklevel=2,
+            )
 
 
 def _around(name: str, looks: Mapping[str, TileLook]) -> dict[str, float]:

@@ -11,7 +11,7 @@ from scipy.special import softmax
 from sklearn import metrics
 
 from osm4eo_xr.accuracy.estimators import AccuracyReport
-from osm4eo_xr.accuracy.held_out import estimate_label_noise, evaluate, task_of
+from osm4eo_xr.accuracy.held_out import estimate_label_noise, evaluate
 from osm4eo_xr.accuracy.random_forest import random_forest_report
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.models.model import Model
@@ -20,7 +20,7 @@ from osm4eo_xr.networks.resnet import apply_eval, init
 from osm4eo_xr.networks.settings import NetSettings
 from osm4eo_xr.samples.patches import patch_samples
 from osm4eo_xr.samples.store import read_split
-from osm4eo_xr.training.scoring import labeled_logits, windows_of
+from osm4eo_xr.training.scoring import labeled_logits, model_task, windows_of
 from tests.cases.train_case import BANDS, CLASSES, small_legend, small_samples
 
 
@@ -140,7 +140,7 @@ def test_a_forest_without_its_split_is_refused(samples: xr.Dataset) -> None:
 def test_noise_of_labels_is_what_probabilities_say_of_labeled_pixels(samples: xr.Dataset) -> None:
     given = model()
     windows = windows_of(samples, "validation", bands=given.bands)
-    parts = list(labeled_logits(task_of(given), given.variables, windows, 7))
+    parts = list(labeled_logits(model_task(given), given.variables, windows, 7))
     shares = softmax(np.concatenate([p for p, *_ in parts]).astype(float), axis=1)
     label = np.concatenate([said for _, said, _ in parts])
     found = estimate_label_noise(given, samples)

@@ -20,6 +20,7 @@ from rio_cogeo.cogeo import cog_validate
 from typer.testing import CliRunner
 
 from osm4eo_xr.accuracy.held_out import evaluate
+from osm4eo_xr.accuracy.validation.training_points import fit_applicability
 from osm4eo_xr.cli.app import app
 from osm4eo_xr.cli.failures import report_failure
 from osm4eo_xr.country.run import plan_country, run_country
@@ -30,7 +31,7 @@ from osm4eo_xr.inference.prediction import classify
 from osm4eo_xr.legend import default_legend
 from osm4eo_xr.maps.country_mosaic import mosaic
 from osm4eo_xr.maps.seams import seam_certificate
-from osm4eo_xr.models.model import load_model
+from osm4eo_xr.models.model import load_model, save_model
 from osm4eo_xr.rasters.open import open_probabilities, open_raster
 from osm4eo_xr.samples.store import open_samples
 from osm4eo_xr.sieving.lazy_sieve import sieve
@@ -255,10 +256,12 @@ def test_one_pass_gives_classes_confidence_and_probabilities(
     undisturbed: tuple[Path, dict[str, bytes]], tmp_path: Path
 ) -> None:
     path = another(undisturbed[0], tmp_path / "there")
-    model = undisturbed[0].parent / "result" / "model"
-    text = path.read_text().replace(
-        LEARN + KNOWN, f'[classify]\nmodel = "{model}"\nprobabilities = true'
-    )
+    model, result = tmp_path / "model", undisturbed[0].parent / "result"
+    samples = open_samples(result / "samples.zarr")
+    how: Any = {"points": 300, "prototypes": 16}
+    save_model(fit_applicability(load_model(result / "model"), samples, **how), model)
+    wanted = "probabilities = true\napplicability = true"
+    text = path.read_text().replace(LEARN + KNOWN, f'[classify]\nmodel = "{model}"\n{wanted}')
     text = text.replace("size = 20", 'size = 20\nwhen = "before"\nprotected = ["water"]')
     path.write_text("fractions = [100]\n" + text + '\n[mosaic]\nrule = "confidence"\n')
     out = make(path)
@@ -266,13 +269,22 @@ def test_one_pass_gives_classes_confidence_and_probabilities(
     scene = scenes.pop("T11")  # touches all others
     around = list(scenes.values())
     expected = classify(
-        scene, load_model(model), outputs=["classes", "confidence"], around=around
+        scene,
+        load_model(model),
+        outputs=["classes", "confidence", "dissimilarity", "set_size"],
+        around=around,
     ).compute()
     tile = read(out / "classified" / "T11.tif")
     np.testing.assert_array_equal(tile, expected["classes"])
     np.testing.assert_array_equal(
         read(out / "classified" / "T11_confidence.tif"), expected["confidence"]
     )
+    for name in ("dissimilarity", "set_size"):
+        np.testing.assert_array_equal(read(out / "classified" / f"T11_{name}.tif"), expected[name])
+    index = expected["dissimilarity"].to_numpy()
+    told = json.loads((out / "report.json").read_text())["coverage"]["T11"]["outside"]
+    assert told == pytest.approx((index[index < 255] > 100).mean(), abs=1e-6)
+    assert "outside of what the model knows" in (out / "report.html").read_text()
     shares = open_probabilities(out / "classified" / "T11_probabilities.tif")
     assert shares["class"].to_numpy().tolist() == [c.slug for c in default_legend().classes]
     np.testing.assert_array_equal(shares.max("class"), expected["confidence"])

@@ -10,7 +10,12 @@ import rasterio
 import xarray as xr
 
 import osm4eo_xr as oxr
-from osm4eo_xr.country.tile_checks import TileLook, compare_tiles, look_at_tile
+from osm4eo_xr.country.tile_checks import (
+    TileLook,
+    compare_tiles,
+    compare_with_training,
+    look_at_tile,
+)
 from osm4eo_xr.errors import InputError, InputWarning
 from osm4eo_xr.geometry.grid import geobox_of, target_geobox
 from tests.cases.country_case import MODEL, make_country
@@ -50,6 +55,19 @@ def test_a_tile_that_does_not_fit_is_told(medians: dict[str, float], says: str) 
     with pytest.warns(InputWarning, match=says) as caught:
         compare_tiles(looks(medians=medians))
     assert sum(w.category is InputWarning for w in caught) == 1  # of its neighbors none
+
+
+def test_a_tile_far_from_the_training_is_told() -> None:
+    odd = looks(medians={b: 2.5 * v for b, v in LAND.items()})
+    with pytest.warns(
+        InputWarning, match="T4 lies far from what .* learned from in 5 of 5"
+    ) as told:
+        compare_with_training(odd, LAND)
+    assert len(told) == 1
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", InputWarning)
+        compare_with_training(looks(), LAND)
+        compare_with_training(odd, {"other": 1.0})
 
 
 def test_tiles_that_fit_are_not_told() -> None:
