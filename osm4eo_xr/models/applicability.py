@@ -161,7 +161,8 @@ class Applicability:
         """
         try:
             found = load(arrays)
-            numbers = {name: float(found[name][0]) for name in _NUMBERS}
-            return Applicability(**{n: found[n] for n in _ARRAYS}, **numbers, facts=facts)
+            given: dict[str, Any] = {name: found[name] for name in _ARRAYS}
+            given |= {name: float(found[name][0]) for name in _NUMBERS}
+            return Applicability(**given, facts=facts)
         except (SafetensorError, KeyError) as error:
             raise InputError(f"{ARRAYS_FILE} is damaged: {error}") from None

@@ -133,7 +133,8 @@ def read_lucas(
     table["class"] = [legend.by_id[c].slug if c else "" for c, _ in found]
     table["why"] = [why for _, why in found]
     columns = ["id", "class", "why", "cover", "use", *(["weight"] if "weight" in table else [])]
-    result = table[[*columns, "geometry"]].rename(columns={"cover": "lc1", "use": "lu1"})
+    kept_columns: Any = table[[*columns, "geometry"]]
+    result = kept_columns.rename(columns={"cover": "lc1", "use": "lu1"})
     undecided = Counter(why for _, why in found if why)
     result.attrs = {"left_out": left_out, "undecided": dict(undecided.most_common())}
     return result
@@ -179,10 +180,9 @@ def _table(path: Path, name: str, layer: str) -> gpd.GeoDataFrame:
 def _points(table: pd.DataFrame, given: Any) -> gpd.GeoSeries:
     """Return the theoretical points, or points inside polygons where these are not told."""
     import geopandas as gpd
-    import pandas as pd
 
     if {"lat", "lon"} <= set(table.columns):
-        lon, lat = (pd.to_numeric(table[k], errors="coerce").to_numpy() for k in ("lon", "lat"))
+        lon, lat = (_floats(table[k]) for k in ("lon", "lat"))
         good = (np.abs(lon) <= 180) & (np.abs(lat) <= 90)  # noqa: PLR2004 - degrees; some files hold meters
         points = gpd.GeoSeries.from_xy(lon, lat, crs=4326)
         return points.where(good, None)
@@ -190,10 +190,17 @@ def _points(table: pd.DataFrame, given: Any) -> gpd.GeoSeries:
     return shapes.to_crs(_LAEA).representative_point().set_crs(_LAEA, allow_override=True)
 
 
-def _numbers(column: pd.Series, name: str, title: str) -> np.ndarray:
+def _floats(column: Any) -> np.ndarray:
+    """Return a column's numbers, NaN for what is none."""
     import pandas as pd
 
-    values = pd.to_numeric(column, errors="coerce").to_numpy(np.float64)
+    found: Any = pd.to_numeric(column, errors="coerce")
+    return found.to_numpy(np.float64)
+
+
+def _numbers(column: Any, name: str, title: str) -> np.ndarray:
+    """Return a column's numbers; refuse what is none."""
+    values = _floats(column)
     if not np.isfinite(values).all():
         row = int(np.flatnonzero(~np.isfinite(values))[0])
         raise InputError(f"{name}, {title} in row {row} is {column.iloc[row]!r}, not a number")
@@ -213,14 +220,12 @@ def _filters(
     """Return what each filter is called, and which rows pass it."""
 
     def column(key: str) -> np.ndarray:
-        import pandas as pd
-
         if key not in table.columns:
             raise InputError(
                 f"{name} has no column {' or '.join(_NAMES[key]).upper()}, which a filter needs",
                 advice="leave that filter out",
             )
-        return pd.to_numeric(table[key], errors="coerce").to_numpy(np.float64)
+        return _floats(table[key])
 
     passes = [
         ("without a place", ~(table.geometry.isna() | table.geometry.is_empty).to_numpy()),
