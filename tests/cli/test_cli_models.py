@@ -75,8 +75,8 @@ def test_where_a_model_applies_is_fitted_and_mapped(tmp_path: Path) -> None:
         with rasterio.open(path) as file:
             np.testing.assert_array_equal(file.read(1), expected[name].values)
             assert file.nodata == 255
+    out = ("--out", tmp_path / "no.tif", "--overwrite")
     with pytest.raises(InputError, match="does not say where it applies"):
-        out = ("--out", tmp_path / "no.tif", "--overwrite")
         run("classify", scene, "--model", plain, *out, *options)
 
 
