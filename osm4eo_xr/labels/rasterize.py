@@ -289,9 +289,10 @@ def _carried(polygons: gpd.GeoDataFrame, legend: Legend, geobox: GeoBox, min_are
     class_id = projected["class_id"].to_numpy(np.uint8)
     own = projected["priority"].to_numpy() if "priority" in projected else np.zeros(len(projected))
     rank = ranks(class_id, own, {c.id: c.priority for c in legend.classes})
-    columns = ("osm_kind", "osm_id")
-    named = [projected[c].to_numpy() for c in columns if c in projected]
-    key = object_keys(*named, class_id) if len(named) == len(columns) else None
+    key = None
+    if "osm_kind" in projected and "osm_id" in projected:
+        kind, number = projected["osm_kind"].to_numpy(), projected["osm_id"].to_numpy()
+        key = object_keys(kind, number, class_id)
     shapes = Shapes(projected.geometry.to_numpy(), class_id, rank, key)
 
     def source_of(box: GeoBox) -> Source | None:

@@ -226,8 +226,8 @@ def test_tasks_are_features_with_links(tmp_path: Path) -> None:
 
 def test_what_cannot_be_reviewed_is_refused() -> None:
     classes, confidence = maps()
-    with pytest.raises(InputError, match="no column osm_id"):
-        review_objects(areas()[["class_id", "geometry"]], classes, confidence)
+    with pytest.raises(InputError, match="no column osm_kind"):
+        review_objects(gpd.GeoDataFrame(areas()[["class_id", "geometry"]]), classes, confidence)
     with pytest.raises(InputError, match=r"sure = 80; expected 0 to 1"):
         review_objects(areas(), classes, confidence, sure=80)
     with pytest.raises(InputError, match=r"confidence .* are not on one grid"):

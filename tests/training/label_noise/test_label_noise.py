@@ -104,7 +104,7 @@ def test_objects_are_named_as_labels_are(
     np.testing.assert_array_equal(classes[labeled], samples["label"].to_numpy()[labeled])
     areas, scene, _ = fields()
     with pytest.raises(InputError, match="no column osm_id"):
-        name_objects(samples, areas.drop(columns="osm_id"))
+        name_objects(samples, gpd.GeoDataFrame(areas.drop(columns="osm_id")))
     assert geobox_of(scene).shape == (120, 150)
 
 
