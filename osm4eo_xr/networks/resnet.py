@@ -302,7 +302,7 @@ def apply_with_features(
     logits, seen = ResNet(settings, "folded").apply(
         {"params": folded}, x.astype(dtype), mutable=[_SEEN]
     )
-    return logits, seen[_SEEN]["features"][0]
+    return logits, seen[_SEEN]["features"][0]  # pyright: ignore[reportReturnType] - linen's types are loose
 
 
 def _check_shape(settings: NetSettings, shape: tuple[int, ...]) -> None:
