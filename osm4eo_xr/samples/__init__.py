@@ -5,6 +5,7 @@ What others may use:
 - ``draw``: ``draw_samples``, ``sample_counts``: a stratified, spatially split sample set
 - ``labeled_tiles``: scenes and their labels in pairs
 - ``patches``: ``patch_samples``: patches of one class each
+- ``label_weights``: how much each label counts, packed beside its class
 - ``store``: ``open_samples``, ``write_samples``: sample sets as Zarr
 - ``ground``: pixels and spatial blocks of the ground in which the samples lie
 - ``folds``: a set divided anew into folds of blocks or tiles

@@ -17,8 +17,8 @@ from typing import Any, Self
 import numpy as np
 import xarray as xr
 
+from osm4eo_xr.samples.label_weights import WEIGHT, pack
 from osm4eo_xr.samples.store import STORE_CHUNK
-from osm4eo_xr.training.label_weights import WEIGHT, pack
 
 IN_MEMORY = 2 * 1024**3
 """Bytes of windows up to which all are held."""

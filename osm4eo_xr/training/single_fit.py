@@ -15,8 +15,8 @@ from osm4eo_xr.errors import InputError
 from osm4eo_xr.legend import Legend, legend_from_dict
 from osm4eo_xr.models.model import Model, load_model
 from osm4eo_xr.models.record import Normalization
+from osm4eo_xr.samples.label_weights import WEIGHT, class_of
 from osm4eo_xr.training.checkpoints import RunFolder, digest_arrays
-from osm4eo_xr.training.label_weights import WEIGHT, class_of
 from osm4eo_xr.training.loop import Fit, batch_of
 from osm4eo_xr.training.scoring import windows_of
 from osm4eo_xr.training.step import Noise, Task

@@ -15,8 +15,8 @@ from jax import Array
 
 from osm4eo_xr.networks import resnet
 from osm4eo_xr.networks.settings import NetSettings  # noqa: TC001 - checked at run time in the tests
+from osm4eo_xr.samples.label_weights import unpack
 from osm4eo_xr.training.augment import drop_bands, hide, jitter, turn
-from osm4eo_xr.training.label_weights import unpack
 from osm4eo_xr.training.losses import (
     bootstrap_cross_entropy,
     cross_entropy,

@@ -11,8 +11,8 @@ import numpy as np
 import xarray as xr
 
 from osm4eo_xr.legend import NO_DATA
+from osm4eo_xr.samples.label_weights import WEIGHT
 from osm4eo_xr.training.label_noise.estimate import LabelNoise, find_label_noise, weights_of
-from osm4eo_xr.training.label_weights import WEIGHT
 from osm4eo_xr.training.single_fit import fit_network
 
 if TYPE_CHECKING:

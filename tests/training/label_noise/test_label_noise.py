@@ -17,13 +17,13 @@ from osm4eo_xr.geometry.grid import geobox_of
 from osm4eo_xr.labels.rasterize import rasterize_labels
 from osm4eo_xr.osm.areas import split_keys
 from osm4eo_xr.samples.draw import draw_samples
+from osm4eo_xr.samples.label_weights import class_of, unpack
 from osm4eo_xr.training.batches import Windows
 from osm4eo_xr.training.fit import train
 from osm4eo_xr.training.label_noise import correction, estimate
 from osm4eo_xr.training.label_noise.correction import applied
 from osm4eo_xr.training.label_noise.estimate import LabelNoise, find_label_noise, keys_of
 from osm4eo_xr.training.label_noise.objects import name_objects
-from osm4eo_xr.training.label_weights import class_of, unpack
 from osm4eo_xr.training.losses import forward_cross_entropy
 from osm4eo_xr.training.step import Task, _pixel_loss
 from tests.cases.train_case import BANDS, CLASSES, TINY, box, ground, raster, small_legend, spectra
