@@ -351,6 +351,8 @@ def _expand(base: Path, pattern: str) -> list[Path]:
 
 def _find_tiles(settings: CountrySettings, base: Path) -> list[Tile]:
     """List the tiles in order of their ids."""
+    from osm4eo_xr.imagery.products.band_files import check_whole_scenes
+
     tiles: list[Tile] = []
     for scene in settings.scenes:
         day = scene.date or settings.date
@@ -362,6 +364,7 @@ def _find_tiles(settings: CountrySettings, base: Path) -> list[Tile]:
         if scene.tile:
             tiles.append(Tile(scene.tile, tuple(files), day, scene))
         else:
+            check_whole_scenes(files)
             tiles += [Tile(f.stem, (f,), day, scene) for f in files]
     ids = [check_name(t.id, "tile id") for t in tiles]
     twice = sorted({i for i in ids if ids.count(i) > 1})

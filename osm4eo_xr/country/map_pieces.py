@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from osm4eo_xr.country.context import PROBABILITIES, CountryRun, Opener, Piece, Tile
 from osm4eo_xr.country.learning import labels_key, neighbors_of, scene_hash
-from osm4eo_xr.country.scores import OF_POINTS, points_key
+from osm4eo_xr.country.scores import TRUST_OUTPUTS, points_key
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.names import check_name
 from osm4eo_xr.places.countries import EDITION
@@ -114,7 +114,7 @@ def _outputs(run: CountryRun) -> list[str]:
         "probabilities": run.settings.classify.probabilities
         or rule == "bayes"
         or run.settings.mosaic.rule == "blend",
-        **dict.fromkeys(OF_POINTS, run.settings.classify.applicability),
+        **dict.fromkeys(TRUST_OUTPUTS, run.settings.classify.applicability),
     }
     return ["classes", *(name for name, wanted in more.items() if wanted)]
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 ACCURACY_FILE = "accuracy.json"
 
-OF_POINTS = ("dissimilarity", "density", "set_size")
+TRUST_OUTPUTS = ("dissimilarity", "density", "set_size")
 """What a tile is also classified into."""
 
 _THRESHOLD = 100  # of the dissimilarity index in uint8, as ``inference.applicability`` scales it

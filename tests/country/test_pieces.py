@@ -87,6 +87,18 @@ def test_a_product_never_replaces_an_input(country: Path) -> None:
         (folder / "T00.tif").rename(country.parent / "tiles" / "T00.tif")
 
 
+def test_bands_of_one_scene_are_no_tiles(country: Path) -> None:
+    bands = str(demo_scene_paths()[0].parent / "*.jp2")
+    many = (MANY, f'files = "{bands}" }}')
+    with pytest.raises(
+        InputError, match=r"_B02.jp2 and .*_B03.jp2 are bands of one scene"
+    ) as caught:
+        plan_country(changed(country, many))
+    assert 'tile = "T33UUU" if all' in str(caught.value)
+    whole = (MANY, f'files = "{bands}", tile = "T33UUU" }}')
+    assert [t.id for t in opened(changed(country, whole)).tiles] == ["T33UUU"]
+
+
 OUTLINE = 'file = "boundary.geojson"'
 
 

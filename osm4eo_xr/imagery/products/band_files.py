@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -142,9 +142,28 @@ def choose_bands(named: list[Band], wanted: Sequence[str] | None, *, where: str)
     return _of_one_acquisition([by_name[w] for w in asked])
 
 
+def check_whole_scenes(files: Iterable[Path]) -> None:
+    """Refuse files that are to be a scene each, and are bands of one by their names."""
+    seen: dict[str, Path] = {}
+    for file in files:
+        acquisition = _acquisition_of(file)
+        if acquisition is not None and (other := seen.setdefault(acquisition, file)) is not file:
+            raise InputError(
+                f"{other.name} and {file.name} are bands of one scene",
+                expected="a scene per file where [[scenes]] gives no tile",
+                advice=f'give the folder, or tile = "{acquisition[:6]}" if all files are one scene',
+            )
+
+
+def _acquisition_of(path: str | Path) -> str | None:
+    """Return tile and moment that the name of a band file of ESA's states; None for other names."""
+    found = _ACQUISITION.search(Path(path).name)
+    return found[1].upper() if found else None
+
+
 def _of_one_acquisition(bands: list[Band]) -> list[Band]:
     """Refuse files whose names say that they are of several tiles or moments."""
-    named = {m[1].upper(): b for b in bands if (m := _ACQUISITION.search(Path(b.path).name))}
+    named = {name: b for b in bands if (name := _acquisition_of(b.path))}
     if len(named) > 1:
         (first, a), (other, b) = list(named.items())[:2]
         raise InputError(
