@@ -138,8 +138,8 @@ def odc(url: str) -> np.ndarray:
 
 def async_geotiff(url: str) -> np.ndarray:
     """Read through async-geotiff and obstore: pixels alone, without warping or no data."""
-    from async_geotiff import GeoTIFF, Window
-    from obstore.store import HTTPStore
+    from async_geotiff import GeoTIFF, Window  # pyright: ignore[reportMissingImports]
+    from obstore.store import HTTPStore  # pyright: ignore[reportMissingImports]
 
     side = WINDOW[1] - WINDOW[0]
     window = Window(col_off=WINDOW[0], row_off=WINDOW[0], width=side, height=side)

@@ -94,7 +94,8 @@ def test_generalized_cross_entropy_bears_wrong_labels_better() -> None:
 def test_forward_correction_is_the_cross_entropy_of_what_labels_say() -> None:
     noise = RNG.dirichlet(np.ones(5), 5).astype(np.float32)
     where = jnp.asarray(RNG.random(INDEX.shape) > 0.2)
-    given = np.take_along_axis(np.asarray(jax.nn.softmax(LOGITS)) @ noise, INDEX[..., None], -1)
+    shares = np.asarray(jax.nn.softmax(LOGITS)) @ noise
+    given = np.take_along_axis(shares, np.asarray(INDEX)[..., None], -1)
     found = forward_cross_entropy(LOGITS, INDEX, jnp.asarray(noise), where=where)
     expected = np.where(where, -np.log(given[..., 0]), 0)
     np.testing.assert_allclose(found, expected, rtol=2e-5, atol=1e-6)
