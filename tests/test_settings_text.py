@@ -15,7 +15,7 @@ from osm4eo_xr.cli.app import app
 from osm4eo_xr.country.settings import CountrySettings
 from osm4eo_xr.country.settings_file import country_schema, country_template, read_country
 from osm4eo_xr.errors import InputError
-from osm4eo_xr.maps.settings import Known
+from osm4eo_xr.maps.settings import Known, Review
 from osm4eo_xr.settings_io import build
 from tests.cases.country_case import LEARN, SETTINGS
 
@@ -41,8 +41,9 @@ def test_comments_show_the_defaults_and_name_every_key() -> None:
     text = country_template("AT", osm="AT.osm.pbf", files=("tiles/*.tif",))
     shown = re.sub(r"^# (\w+ = .+|\[.+\])$", r"\1", text, flags=re.MULTILINE)
     assert shown.count(" = ") > 60
-    assert read(text).known is None
-    assert dataclasses.replace(read(text), known=Known()) == read(shown)
+    settings = read(text)
+    assert (settings.known, settings.review) == (None, None)
+    assert dataclasses.replace(settings, known=Known(), review=Review()) == read(shown)
     keys = set(re.findall(r"^#? ?(\w+) =", text, flags=re.MULTILINE))
     properties = json.dumps(country_schema())
     assert all(f'"{key}"' in properties for key in keys)

@@ -165,9 +165,9 @@ def print_found(found: Sequence[TileItems], looks: int) -> None:
     """Print what a search found for each tile, and pixels with fewer clear looks than ``looks``."""
     table = Table(title=f"{sum(len(f.days) for f in found)} items for {len(found)} tiles")
     table.add_column("tile", no_wrap=True)
-    headings = ["items", "first", "last", "least cloud / %", "to read / GB"]
-    for heading in (*headings, f"pixels with < {looks} clear looks"):
-        table.add_column(heading, justify="right")
+    headings = ("items", "first", "last", "least\ncloud / %", "to read\n/ GB")
+    for heading in (*headings, f"pixels, <\n{looks} looks"):
+        table.add_column(heading, justify="right", no_wrap=True)
     for tile in found:
         covers = [c for c in tile.clouds if c is not None]
         days = (min(tile.days), max(tile.days)) if tile.days else ("-", "-")

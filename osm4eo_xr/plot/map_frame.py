@@ -9,12 +9,12 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.patheffects import AbstractPathEffect, withStroke
 from matplotlib.ticker import FuncFormatter, MaxNLocator
+from odc.geo.crs import CRS
 from odc.geo.geobox import GeoBox
-from pyproj import Geod
 from rasterio.warp import transform
 
 _DEGREES = "EPSG:4326"
-_GEOD = Geod(ellps="GRS80")
+_GEOD: Any = CRS(_DEGREES).proj.get_geod()
 
 # Degrees between two lines of a graticule: whole parts of degrees, minutes and seconds.
 _STEPS = (

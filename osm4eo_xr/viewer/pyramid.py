@@ -20,7 +20,7 @@ import dask.config
 import numpy as np
 import rasterio
 import xarray as xr
-from affine import Affine
+from rasterio import Affine
 from rasterio.enums import Resampling
 from rasterio.errors import NotGeoreferencedWarning
 from rasterio.io import MemoryFile

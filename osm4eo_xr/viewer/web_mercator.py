@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from affine import Affine
 from odc.geo.geobox import GeoBox
+from rasterio import Affine
 from rasterio.warp import transform
 
 from osm4eo_xr.errors import InputError

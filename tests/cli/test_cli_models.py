@@ -57,7 +57,7 @@ def test_classify_writes_all_maps_from_one_pass(scene_file: Path, tmp_path: Path
 def test_where_a_model_applies_is_fitted_and_mapped(tmp_path: Path) -> None:
     plain, samples = save_model(model(), tmp_path / "model"), tmp_path / "samples.zarr"
     write_samples(small_samples(), samples)
-    fitted, least = tmp_path / "fitted", ("--points", 500, "--prototypes", 16, "--coverage", 0.8)
+    fitted, least = tmp_path / "fitted", ("--pixels", 500, "--prototypes", 16, "--coverage", 0.8)
     said = run("applicability", plain, "--samples", samples, "--out", fitted, *least)
     assert "500 training points, 1" in said
     assert "pixels inside, sets of" in said

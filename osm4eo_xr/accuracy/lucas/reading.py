@@ -143,16 +143,10 @@ def read_lucas(
 def _table(path: Path, name: str, layer: str) -> gpd.GeoDataFrame:
     """Return the columns that matter under one set of names, with a point each."""
     import geopandas as gpd
-    import pandas as pd
 
     suffix = path.suffix.lower()
     if suffix == ".csv":
-        try:
-            given: Any = pd.read_csv(path, dtype=str, keep_default_na=False)
-        except FileNotFoundError:
-            raise InputError(f"no file {path}") from None
-        except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
-            raise InputError(f"{path} is not a CSV table: {error}") from None
+        given: Any = _text_of(path)
     else:
         given = read_vector(path, "LUCAS", layer=layer, option="layer")
     have = {str(c).strip().casefold(): c for c in given.columns}
@@ -169,12 +163,27 @@ def _table(path: Path, name: str, layer: str) -> gpd.GeoDataFrame:
             f"{name} has no column {' or '.join(names).upper()}",
             expected="the micro data of LUCAS 2018 or 2022, or its Copernicus polygons",
         )
-    table = pd.DataFrame({key: given[column] for key, column in columns.items()})
+    table: Any = gpd.GeoDataFrame({key: given[column] for key, column in columns.items()})
     for key in ("cover", "use"):
         table[key] = [str(v).strip().upper() for v in table[key]]
     table["id"] = [int(v) for v in _numbers(table["id"], name, "POINT_ID")]
     geometry = _points(table, given)
     return gpd.GeoDataFrame(table, geometry=geometry).to_crs(_LAEA)
+
+
+def _text_of(path: Path) -> pd.DataFrame:
+    """Return a CSV table, all columns as text: codes may look like numbers."""
+    import pyarrow as pa
+    from pyarrow import csv
+
+    try:
+        names = csv.open_csv(path).schema.names
+        as_text = csv.ConvertOptions(column_types=dict.fromkeys(names, pa.string()))
+        return csv.read_csv(path, convert_options=as_text).to_pandas()
+    except FileNotFoundError:
+        raise InputError(f"no file {path}") from None
+    except pa.ArrowInvalid as error:
+        raise InputError(f"{path} is not a CSV table: {error}") from None
 
 
 def _points(table: pd.DataFrame, given: Any) -> gpd.GeoSeries:
@@ -192,10 +201,14 @@ def _points(table: pd.DataFrame, given: Any) -> gpd.GeoSeries:
 
 def _floats(column: Any) -> np.ndarray:
     """Return a column's numbers, NaN for what is none."""
-    import pandas as pd
+    return np.array([_float(value) for value in column], np.float64)
 
-    found: Any = pd.to_numeric(column, errors="coerce")
-    return found.to_numpy(np.float64)
+
+def _float(value: Any) -> float:
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        return np.nan
 
 
 def _numbers(column: Any, name: str, title: str) -> np.ndarray:

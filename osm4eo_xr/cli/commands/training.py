@@ -184,7 +184,7 @@ def applicability(
     coverage: Annotated[
         float, typer.Option(help="Share of each class that its sets of classes are to hold.")
     ] = 0.9,
-    points: Annotated[int, typer.Option(help="Most training pixels to compare with.")] = 10_000,
+    pixels: Annotated[int, typer.Option(help="Most training pixels to compare with.")] = 10_000,
     prototypes: Annotated[int, typer.Option(help="Most of them that stand for all.")] = 256,
     seed: Seed = 0,
     overwrite: Overwrite = False,
@@ -195,7 +195,7 @@ def applicability(
     from osm4eo_xr.samples.store import open_samples
 
     check_outputs([(out, MODEL)], [model, samples], overwrite=overwrite)
-    how: Any = {"coverage": coverage, "points": points, "prototypes": prototypes, "seed": seed}
+    how: Any = {"coverage": coverage, "points": pixels, "prototypes": prototypes, "seed": seed}
     fitted = fit_applicability(load_model(model), open_samples(samples), **how)
     OUT.print(str(fitted.applicability), highlight=False)
     OUT.print(f"model in {save_model(fitted, out)}", soft_wrap=True, highlight=False)

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import geopandas as gpd
 import numpy as np
-import pandas as pd
 import xarray as xr
 
 from osm4eo_xr.errors import InputError
@@ -27,6 +26,7 @@ from osm4eo_xr.osm.areas import OSM_CRS, object_keys, split_keys
 from osm4eo_xr.osm.partitions import Landuse, open_landuse, read_areas
 
 if TYPE_CHECKING:
+    import pandas as pd
     from jaxtyping import Int64, Num, UInt8
 
     from osm4eo_xr.labels.rasterize import Polygons
@@ -136,8 +136,11 @@ def _ranked(
     """Return a row per object that is surely of another class, the most likely wrong first."""
     key, predicted = counts[:, 0] >> _CLASS_BITS, counts[:, 0] & 0xFF
     kind, number, given = split_keys(key)
-    table = pd.DataFrame({"key": key, "osm_kind": kind, "osm_id": number})
-    table["pixels"] = pd.Series(counts[:, 1]).groupby(key).transform("sum").to_numpy()
+    table: Any = gpd.GeoDataFrame({"key": key, "osm_kind": kind, "osm_id": number})
+    objects, place = np.unique(key, return_inverse=True)
+    pixels = np.zeros(len(objects), np.int64)
+    np.add.at(pixels, place, counts[:, 1])
+    table["pixels"] = pixels[place]
     table["share"] = counts[:, 2] / table["pixels"]
     table["given"], table["suggested"] = given, predicted
     weight = counts[:, 3] / PROBABILITY_SCALE
@@ -159,7 +162,10 @@ def _with_geometry(rows: pd.DataFrame, polygons: gpd.GeoDataFrame | Landuse) -> 
     """Add tags, areas and outlines to the rows, reading one partition after the other."""
     parts = [polygons] if isinstance(polygons, gpd.GeoDataFrame) else _frames(polygons)
     wanted = rows["key"].to_numpy()
-    found = pd.concat([_those(part, wanted) for part in parts]).drop_duplicates("key")
+    read = [_those(part, wanted) for part in parts]
+    found: Any = gpd.GeoDataFrame(
+        {name: np.concatenate([part[name].to_numpy() for part in read]) for name in read[0]}
+    ).drop_duplicates("key")
     columns = ["osm_kind", "osm_id", "tag", "area", "pixels", "share", "given", "suggested"]
     joined = rows.round(4).merge(found, on="key", how="left")
     columns += ["probability", "score", "geometry"]

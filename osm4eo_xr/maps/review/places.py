@@ -8,11 +8,10 @@ twice, so that they keep a distance from each other.
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import geopandas as gpd
 import numpy as np
-import pandas as pd
 import shapely
 import xarray as xr
 
@@ -23,6 +22,7 @@ from osm4eo_xr.maps.review.tallies import check_grids, steps_of, tally
 from osm4eo_xr.osm.areas import OSM_CRS
 
 if TYPE_CHECKING:
+    import pandas as pd
     from jaxtyping import Float64, Int64, Num, UInt8
     from odc.geo.geobox import GeoBox
 
@@ -178,7 +178,7 @@ def _scored(counts: Int64[np.ndarray, "cell column"], legend: Legend) -> pd.Data
     all_land = by_class.sum(axis=0, keepdims=True)
     like = (by_class * all_land).sum(axis=1) / (_norm(by_class) * _norm(all_land))
     slugs = {c.id: c.slug for c in legend.classes}
-    table = pd.DataFrame(
+    table: Any = gpd.GeoDataFrame(
         {
             "cell": counts[:, 0],
             "unmapped": bare / counts[:, _PIXELS],

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 import xarray as xr
 from scipy.special import softmax
 
@@ -25,6 +24,7 @@ from osm4eo_xr.training.single_fit import fit_network
 from osm4eo_xr.training.step import make_eval_step
 
 if TYPE_CHECKING:
+    import pandas as pd
     from jaxtyping import Bool, Float64, Int64, UInt8
 
     from osm4eo_xr.legend import Legend
@@ -108,6 +108,8 @@ class LabelNoise:
         Columns osm_kind, osm_id (of objects; "" and 0 else), tile, pixels, given and suggested
         (slugs), quality (0 wrong to 1 right), right (0-1, probability) and wrong.
         """
+        import geopandas as gpd
+
         kind, number, _ = split_keys(self.unit)
         named = self.unit > 0
         slugs = np.array([self.legend.by_id[i].slug for i in self.class_ids], object)
@@ -122,7 +124,7 @@ class LabelNoise:
             "right": self.right,
             "wrong": self.wrong,
         }
-        return pd.DataFrame(rows).sort_values("quality", kind="stable", ignore_index=True)
+        return gpd.GeoDataFrame(rows).sort_values("quality", kind="stable", ignore_index=True)
 
     def to_dict(self) -> dict[str, Any]:
         """Return what a model records of it, as JSON types."""
