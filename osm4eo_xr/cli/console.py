@@ -165,14 +165,14 @@ def print_found(found: Sequence[TileItems], looks: int) -> None:
     """Print what a search found for each tile, and pixels with fewer clear looks than ``looks``."""
     table = Table(title=f"{sum(len(f.days) for f in found)} items for {len(found)} tiles")
     table.add_column("tile", no_wrap=True)
-    headings = ("items", "first", "last", "least\ncloud / %", "to read\n/ GB")
-    for heading in (*headings, f"pixels, <\n{looks} looks"):
+    headings = ("items", "first and\nlast day", "least\ncloud / %", "to read\n/ GB")
+    for heading in (*headings, f"pixels with < {looks}\nclear looks"):
         table.add_column(heading, justify="right", no_wrap=True)
     for tile in found:
         covers = [c for c in tile.clouds if c is not None]
-        days = (min(tile.days), max(tile.days)) if tile.days else ("-", "-")
+        days = f"{min(tile.days)}\n{max(tile.days)}" if tile.days else "-"
         clearest = f"{min(covers):.1f}" if covers else "-"
-        seen = (str(len(tile.days)), *days, clearest, f"{tile.gigabytes:.2f}", _few(tile))
+        seen = (str(len(tile.days)), days, clearest, f"{tile.gigabytes:.2f}", _few(tile))
         table.add_row(tile.tile, *seen)
     OUT.print(table)
     without = [tile.tile for tile in found if not tile.days]
