@@ -68,6 +68,13 @@ _RULES = {
     "bayes": "the class wins that OpenStreetMap and the model together make likeliest",
 }
 
+_SCORES = {
+    "overall_accuracy": "overall accuracy",
+    "average_accuracy": "average accuracy",
+    "kappa": "kappa",
+    "mean_f1": "mean F1",
+    "ece": "expected calibration error",
+}
 _CLASS_SCORES = ("producers_accuracy", "users_accuracy", "f1")
 
 _FOOTER = (
@@ -251,8 +258,7 @@ def _scores(accuracy: dict[str, Any]) -> list[str]:
 def _score(name: str, report: dict[str, Any]) -> list[str]:
     if "design" in report:
         return [f"<h3>On {html.escape(name)}</h3>", report_html(report)]
-    overall = ("overall_accuracy", "average_accuracy", "kappa", "mean_f1", "ece")
-    listed = [(k.replace("_", " "), report[k]) for k in overall if report.get(k) is not None]
+    listed = [(t, _percent(report[k])) for k, t in _SCORES.items() if report.get(k) is not None]
     if limits := report.get("overall_interval"):
         span = f"{_percent(limits['low'])} to {_percent(limits['high'])}"
         listed.insert(1, (f"overall accuracy, {limits['method']}", span))

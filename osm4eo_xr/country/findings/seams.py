@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _WORST = 10  # edges that the page lists and shows
 _NOTE = (
-    "By how much the class changes oftener across the edges of tiles than across lines 2 to 16 "
+    "How much more often the class changes across the edges of tiles than across lines 2 to 16 "
     "pixels beside them, and how much more the shares of classes differ between both sides. Both "
     "are about 0 where tiles fit. Edges of the greatest excess come first."
 )
@@ -38,7 +38,7 @@ def find_seams(run: CountryRun) -> list[Seam]:
 
 
 def seam_parts(run: CountryRun, seams: list[Seam]) -> list[str]:
-    """Show in the page by how much the class changes oftener across edges, and where most."""
+    """Show in the page how much more often the class changes across edges, and where most."""
     from osm4eo_xr.rasters.open import open_raster
 
     if not seams:
