@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
@@ -46,6 +47,17 @@ def dataset(path: str, stamp: int) -> Any:
             handles.popitem(last=False)[1].close()
     handles.move_to_end(key)
     return handles[key]
+
+
+def _close_all() -> None:
+    """Close this thread's handles."""
+    for handle in getattr(_local, "handles", {}).values():
+        handle.close()
+
+
+# Those of other threads close when these end. The main thread's would be left to an interpreter
+# that has taken its modules down, in which rasterio cannot close them.
+atexit.register(_close_all)
 
 
 def stamp_of(path: str) -> int:
