@@ -12,7 +12,8 @@ from osm4eo_xr.accuracy.figures import Figure, Figures, figures_with_intervals
 from osm4eo_xr.accuracy.reference_pairs import values_at
 from osm4eo_xr.accuracy.sampling import Intervals, power_tuned
 from osm4eo_xr.errors import InputError
-from osm4eo_xr.legend import NO_DATA, PROBABILITY_NO_DATA, PROBABILITY_SCALE, Legend
+from osm4eo_xr.legend import NO_DATA, Legend
+from osm4eo_xr.rasters.shares import as_shares
 
 if TYPE_CHECKING:
     from geopandas import GeoSeries
@@ -94,7 +95,9 @@ def _predictions(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return probabilities at the points (n, k), and their means over the map (k)."""
     on_map = class_map != NO_DATA
-    shares = _as_shares(probabilities)
+    shares = xr.apply_ufunc(
+        as_shares, probabilities, dask="parallelized", output_dtypes=[np.float32]
+    )
     known = shares.notnull()
     missing, size, total = (
         (on_map & ~known).sum(("y", "x")),
@@ -110,12 +113,3 @@ def _predictions(
     at_points = [values_at(shares.isel({"class": k}), places) for k in range(len(shares))]
     means = found["total"].to_numpy() / float(found["size"])
     return np.nan_to_num(np.stack(at_points, axis=1).astype(np.float64)), means
-
-
-def _as_shares(probabilities: xr.DataArray) -> xr.DataArray:
-    """Return probabilities from 0 to 1, NaN = none."""
-    if probabilities.dtype != np.uint8:
-        return probabilities
-    known = probabilities != PROBABILITY_NO_DATA
-    scaled = probabilities.astype(np.float32) / np.float32(PROBABILITY_SCALE)
-    return scaled.where(known)

@@ -22,8 +22,6 @@ ACCURACY_FILE = "accuracy.json"
 TRUST_OUTPUTS = ("dissimilarity", "density", "set_size")
 """What a tile is also classified into."""
 
-_THRESHOLD = 100  # of the dissimilarity index in uint8, as ``inference.applicability`` scales it
-
 
 def noise_pieces(run: CountryRun, samples: Piece | None, learned: str) -> list[Piece]:
     """Return the piece that estimates the noise of labels, if a rule weighs it and none is given.
@@ -185,9 +183,10 @@ def share_outside(run: CountryRun, tile: str) -> float:
     """Return the share of a tile's pixels with data to which the model does not apply."""
     import dask.array as da
 
+    from osm4eo_xr.models.applicability import INDEX_SCALE
     from osm4eo_xr.rasters.open import open_raster
 
     index: Any = open_raster(run.out / "classified" / f"{tile}_dissimilarity.tif").data
     there = index != PROBABILITY_NO_DATA
-    outside, seen = da.compute((there & (index > _THRESHOLD)).sum(), there.sum())
+    outside, seen = da.compute((there & (index > INDEX_SCALE)).sum(), there.sum())
     return float(outside) / max(int(seen), 1)

@@ -21,12 +21,6 @@ if TYPE_CHECKING:
 
     from osm4eo_xr.models.applicability import Applicability
 
-INDEX_SCALE = 100
-"""What a dissimilarity index equal to its threshold is in uint8; above it, a pixel is outside."""
-
-INDEX_LIMIT = 250
-"""Greatest index in uint8: two and a half times the threshold, or more."""
-
 _PIXELS = 2048  # at a time: their distances to all prototypes fit into a core's cache
 
 Reference = dict[str, Any]

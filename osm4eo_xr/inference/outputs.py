@@ -10,8 +10,8 @@ import xarray as xr
 
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.geometry.grid import georeference
-from osm4eo_xr.inference.applicability import INDEX_SCALE
 from osm4eo_xr.legend import NO_DATA, PROBABILITY_NO_DATA, PROBABILITY_SCALE
+from osm4eo_xr.models.applicability import INDEX_SCALE
 
 if TYPE_CHECKING:
     import dask.array as da

@@ -11,14 +11,10 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from osm4eo_xr.inference.applicability import (
-    INDEX_LIMIT,
-    INDEX_SCALE,
-    Reference,
-    measure_points,
-)
+from osm4eo_xr.inference.applicability import Reference, measure_points
 from osm4eo_xr.inference.outputs import OF_POINTS, count_maps
 from osm4eo_xr.legend import PROBABILITY_NO_DATA, PROBABILITY_SCALE
+from osm4eo_xr.models.applicability import INDEX_LIMIT, INDEX_SCALE
 from osm4eo_xr.networks import resnet
 from osm4eo_xr.networks.settings import EngineName, NetSettings  # noqa: TC001 - checked at run time in the tests
 

@@ -53,11 +53,22 @@ def rasterize_objects(
     """
     check_edge(edge)
     if isinstance(polygons, gpd.GeoDataFrame):
-        missing = [name for name in _COLUMNS if name not in polygons]
-        if missing:
-            raise InputError(
-                f"the polygons have no column {missing[0]}", advice="give those of read_landuse"
-            )
+        check_named(polygons)
     grid = legend or default_legend(), min_area, edge
     keys = map_grid(burn_objects, polygons, like, *grid, dtype=np.int64)
     return georeference(keys, geobox_of(like), name="objects")
+
+
+def check_named(polygons: gpd.GeoDataFrame) -> None:
+    """Refuse polygons that do not say which objects they are.
+
+    Raises
+    ------
+    InputError
+        Which names the first column that is missing.
+    """
+    missing = [name for name in _COLUMNS if name not in polygons]
+    if missing:
+        raise InputError(
+            f"the polygons have no column {missing[0]}", advice="give those of read_landuse"
+        )

@@ -19,7 +19,7 @@ from shapely.geometry.base import BaseGeometry
 
 from osm4eo_xr.legend import NO_DATA
 from osm4eo_xr.maps.overlaps import blend, edge_distance, resolve
-from osm4eo_xr.maps.review.tallies import steps_of
+from osm4eo_xr.rasters.shares import steps_of
 
 _PIXELS = Affine.identity()
 

@@ -20,10 +20,16 @@ from safetensors.numpy import load, save
 
 from osm4eo_xr.errors import InputError
 
-__all__ = ["ARRAYS_FILE", "FACTS_FILE", "Applicability"]
+__all__ = ["ARRAYS_FILE", "FACTS_FILE", "INDEX_LIMIT", "INDEX_SCALE", "Applicability"]
 
 FORMAT = 1
 """Version of both files."""
+
+INDEX_SCALE = 100
+"""What a dissimilarity index equal to its threshold is in uint8; above it, a pixel is outside."""
+
+INDEX_LIMIT = 250
+"""Greatest index in uint8: two and a half times the threshold, or more."""
 
 ARRAYS_FILE = "applicability.safetensors"
 FACTS_FILE = "applicability.json"

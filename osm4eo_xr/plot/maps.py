@@ -208,9 +208,14 @@ def label_figure(
     return figure
 
 
+def thinning(raster: xr.DataArray, pixels: int) -> int:
+    """Return of how many pixels one is taken, so that no side has more than ``pixels``."""
+    return max(1, -(-max(raster.shape[-2:]) // pixels))
+
+
 def thinned(raster: xr.DataArray, pixels: int) -> xr.DataArray:
     """Take every n-th pixel, so that a country is drawn without computing all of it."""
-    step = max(1, -(-max(raster.shape[-2:]) // pixels))
+    step = thinning(raster, pixels)
     return raster.isel(y=slice(None, None, step), x=slice(None, None, step))
 
 

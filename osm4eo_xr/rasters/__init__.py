@@ -10,7 +10,7 @@ What others may use:
 - ``object_stores``: Zarr stores at addresses, and their staged copies, object by object
 - ``files``: which files there are, and how GDAL opens them
 - ``bands``: ``RasterBand``, ``describe_bands``: the bands of one file
-- ``shares``: ``as_shares``: stored probabilities from 0 to 1
+- ``shares``: ``as_shares``, ``steps_of``: stored probabilities from 0 to 1, and back
 - ``staged``: local copies of parts of files elsewhere
 - ``remote``: addresses, who grants access to them, attempts where servers fail
 - ``validity``: which numbers are no data

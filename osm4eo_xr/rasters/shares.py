@@ -1,4 +1,4 @@
-"""Stored probabilities as shares of 1: 8-bit steps of 1/250, or floats."""
+"""Stored probabilities as shares of 1 and back: 8-bit steps of 1/250, or floats."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from osm4eo_xr.errors import InputError
 from osm4eo_xr.legend import PROBABILITY_NO_DATA, PROBABILITY_SCALE
 
 if TYPE_CHECKING:
-    from jaxtyping import Float32, Shaped
+    from jaxtyping import Float32, Num, Shaped, UInt8
 
 _ROUNDING = 1e-3  # by which a float may miss 0 or 1
 
@@ -54,3 +54,15 @@ def as_shares(numbers: Shaped[np.ndarray, "*shape"]) -> Float32[np.ndarray, "*sh
             advice="divide them by 100 if they are per cent",
         )
     return numbers.astype(np.float32)
+
+
+def steps_of(shares: Num[np.ndarray, "..."]) -> UInt8[np.ndarray, "..."]:
+    """Return shares (0-1, NaN = no data) as 8-bit steps (0-250, 255 = no data); these as they are.
+
+    Sums of whole numbers do not depend on their order.
+    """
+    if shares.dtype == np.uint8:
+        return shares
+    known = np.isfinite(shares)
+    steps = np.rint(np.where(known, shares, 0) * PROBABILITY_SCALE)
+    return np.where(known, steps, PROBABILITY_NO_DATA).astype(np.uint8)

@@ -16,9 +16,10 @@ from odc.geo.geobox import GeoBox
 from osm4eo_xr.cogs.cog import write_cog
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.geometry.grid import geobox_of
-from osm4eo_xr.legend import NO_DATA, PROBABILITY_NO_DATA, PROBABILITY_SCALE, Legend
+from osm4eo_xr.legend import NO_DATA, PROBABILITY_NO_DATA, Legend
 from osm4eo_xr.plot.tones import color_bands, tone_limits, toned
 from osm4eo_xr.rasters.open import open_bands
+from osm4eo_xr.rasters.shares import steps_of
 from osm4eo_xr.viewer.web_mercator import Cells, bounds_in_degrees, cells_over
 
 if TYPE_CHECKING:
@@ -248,8 +249,4 @@ def _as_color(
 def _sureness(block: Num[np.ndarray, "..."]) -> UInt8[np.ndarray, "y x"]:
     """Return the greatest probability as 0-250, and 255 for no data."""
     # No data is 255 in all classes at once, so that the greatest value is right there too.
-    greatest = block if block.ndim == 2 else block.max(axis=0)  # noqa: PLR2004 - (y, x)
-    if greatest.dtype.kind == "f":
-        steps = np.rint(greatest * PROBABILITY_SCALE)
-        greatest = np.where(np.isfinite(greatest), steps, PROBABILITY_NO_DATA)
-    return greatest.astype(np.uint8)
+    return steps_of(block if block.ndim == 2 else block.max(axis=0))  # noqa: PLR2004 - (y, x)

@@ -12,7 +12,7 @@ from osm4eo_xr.files import replace_text, scratch_folder
 from osm4eo_xr.geometry.grid import geobox_of
 from osm4eo_xr.legend import Legend, default_legend
 from osm4eo_xr.maps.known_ground import COLORS, PROVENANCE
-from osm4eo_xr.plot.maps import thinned
+from osm4eo_xr.plot.maps import thinned, thinning
 from osm4eo_xr.progress import with_bars
 from osm4eo_xr.viewer.folder import one_page, write_viewer
 from osm4eo_xr.viewer.overlays import (
@@ -121,7 +121,9 @@ def explore(
     'lake.html'
     """
     given = (class_map, scene, labels, provenance, confidence)
-    step = max(_step(raster, pixels) for raster in given if raster is not None)
+    if pixels < 1:
+        raise InputError(f"pixels is {pixels}", expected="1 or more")
+    step = max(thinning(raster, pixels) for raster in given if raster is not None)
     if step > 1:
         title += f" (every {step}. pixel of {abs(geobox_of(class_map).resolution.x):g})"
     small = [None if r is None else thinned(r, pixels) for r in given]
@@ -198,9 +200,3 @@ def provenance_overlay(rasters: list[xr.DataArray]) -> Overlay:
     """Return where each pixel's class is from."""
     entries = {k: Entry(k, name, COLORS[name]) for k, name in enumerate(PROVENANCE, start=1)}
     return class_overlay("provenance", "Provenance", rasters, entries, shown=False)
-
-
-def _step(raster: xr.DataArray, pixels: int) -> int:
-    if pixels < 1:
-        raise InputError(f"pixels is {pixels}", expected="1 or more")
-    return max(1, -(-max(raster.shape[-2:]) // pixels))

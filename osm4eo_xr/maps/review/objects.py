@@ -21,9 +21,10 @@ from osm4eo_xr.legend import (
     Legend,
     default_legend,
 )
-from osm4eo_xr.maps.review.tallies import check_grids, steps_of, tally
+from osm4eo_xr.maps.review.tallies import check_grids, tally
 from osm4eo_xr.osm.areas import OSM_CRS, object_keys, split_keys
 from osm4eo_xr.osm.partitions import Landuse, open_landuse, read_areas
+from osm4eo_xr.rasters.shares import steps_of
 
 if TYPE_CHECKING:
     import pandas as pd

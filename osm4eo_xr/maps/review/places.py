@@ -18,8 +18,9 @@ import xarray as xr
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.geometry.grid import geobox_of, zero_nodata
 from osm4eo_xr.legend import NO_DATA, PROBABILITY_NO_DATA, PROBABILITY_SCALE, Legend, default_legend
-from osm4eo_xr.maps.review.tallies import check_grids, steps_of, tally
+from osm4eo_xr.maps.review.tallies import check_grids, tally
 from osm4eo_xr.osm.areas import OSM_CRS
+from osm4eo_xr.rasters.shares import steps_of
 
 if TYPE_CHECKING:
     import pandas as pd

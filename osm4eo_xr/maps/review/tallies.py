@@ -12,10 +12,9 @@ from dask.delayed import delayed
 
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.geometry.grid import crs_name, geobox_of, same_grid
-from osm4eo_xr.legend import PROBABILITY_NO_DATA, PROBABILITY_SCALE
 
 if TYPE_CHECKING:
-    from jaxtyping import Int64, Num, UInt8
+    from jaxtyping import Int64
 
 _FAN = 16  # tables that are added up at a time
 
@@ -62,18 +61,6 @@ def add_up(tables: list[Int64[np.ndarray, "row column"]]) -> Int64[np.ndarray, "
     np.add.at(sums, places, rows)
     sums[:, 0] = keys
     return sums
-
-
-def steps_of(shares: Num[np.ndarray, "..."]) -> UInt8[np.ndarray, "..."]:
-    """Return shares (0-1, NaN = no data) as 8-bit steps (0-250, 255 = no data); these as they are.
-
-    Sums of whole numbers do not depend on their order.
-    """
-    if shares.dtype == np.uint8:
-        return shares
-    known = np.isfinite(shares)
-    steps = np.rint(np.where(known, shares, 0) * PROBABILITY_SCALE)
-    return np.where(known, steps, PROBABILITY_NO_DATA).astype(np.uint8)
 
 
 def check_grids(**rasters: xr.DataArray) -> None:

@@ -11,9 +11,9 @@ import xarray as xr
 from odc.geo.geobox import GeoBox
 from rasterio.transform import Affine
 
-from osm4eo_xr.errors import InputError
 from osm4eo_xr.geometry.geodesy import meters_per_unit, project_bounds
 from osm4eo_xr.labels.burn import Shapes, burn_objects, ranks, window_of
+from osm4eo_xr.labels.objects import check_named
 from osm4eo_xr.legend import Legend, default_legend
 from osm4eo_xr.osm.areas import OSM_CRS, object_keys
 from osm4eo_xr.osm.landuse import read_landuse
@@ -69,11 +69,7 @@ def name_objects(
 
 
 def _shapes(polygons: gpd.GeoDataFrame, crs: str, legend: Legend) -> Shapes:
-    missing = [name for name in ("osm_kind", "osm_id") if name not in polygons]
-    if missing:
-        raise InputError(
-            f"the polygons have no column {missing[0]}", advice="give those of read_landuse"
-        )
+    check_named(polygons)
     placed = polygons.to_crs(crs)
     class_id = placed["class_id"].to_numpy(np.uint8)
     own = placed["priority"].to_numpy() if "priority" in placed else np.zeros(len(placed))
