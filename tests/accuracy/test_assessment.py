@@ -147,6 +147,9 @@ def test_probabilities_sharpen_areas(mapped: xr.DataArray, truth: xr.DataArray) 
     holed = layer.copy(data=np.where(scaled == scaled.max(), 255, scaled))
     with pytest.raises(InputError, match="pixels of the map have no probability"):
         oxr.assess(mapped, labels(design, truth), design=design, probabilities=holed)
+    per_cent = layer.copy(data=scaled / np.float32(2.5))
+    with pytest.raises(InputError, match="divide them by 100 if they are per cent"):
+        oxr.assess(mapped, labels(design, truth), design=design, probabilities=per_cent)
 
 
 def test_unsure_points_are_left_out_and_bound_the_accuracy(
