@@ -1,11 +1,12 @@
 """Pages that nobody writes by hand: commands, keys of settings files, and texts of the root folder.
 
-MkDocs calls ``on_files`` and ``on_post_page`` (``hooks`` in ``mkdocs.yml``).
+MkDocs calls ``on_files``, ``on_page_markdown`` and ``on_post_page`` (``hooks`` in ``mkdocs.yml``).
 """
 
 from __future__ import annotations
 
 import dataclasses
+import os
 import re
 import typing
 from collections.abc import Iterator
@@ -15,7 +16,8 @@ from typing import Any, Literal
 import typer
 
 from osm4eo_xr.cli.app import app
-from osm4eo_xr.cluster.site import BatchSite, JobWorkers, LocalSite, LocalWorkers
+from osm4eo_xr.cluster.site import BatchSite, LocalSite
+from osm4eo_xr.cluster.site_file import site_tables
 from osm4eo_xr.country.settings import CountrySettings
 from osm4eo_xr.settings_text import field_texts, table_of, toml_value
 
@@ -25,6 +27,9 @@ COPIED = {
     "notebooks/1_step_by_step.ipynb": "notebooks/1_step_by_step.ipynb",
     "notebooks/2_a_cluster_from_a_notebook.ipynb": "notebooks/2_a_cluster_from_a_notebook.ipynb",
     "notebooks/3_a_country.ipynb": "notebooks/3_a_country.ipynb",
+    "notebooks/pictures/1_map.webp": "notebooks/pictures/1_map.webp",
+    "notebooks/pictures/1_water.webp": "notebooks/pictures/1_water.webp",
+    "notebooks/pictures/3_map.webp": "notebooks/pictures/3_map.webp",
     "how-to/clusters.md": "cluster/README.md",
     "development/architecture.md": "ARCHITECTURE.md",
     "development/contributing.md": "CONTRIBUTING.md",
@@ -33,6 +38,7 @@ COPIED = {
 }
 """Pages and pictures that are files elsewhere in the checkout."""
 
+_LINK = re.compile(r"(?<=\]\()[^)#\s]+")
 _PLAIN = {bool: "true or false", int: "whole number", float: "number", str: "text"}
 _FOREIGN = re.compile(
     r"<(?:script|link|img|iframe)\b[^>]*\b(?:src|href)=[\"']?(?:https?:)?//[^>]*>"
@@ -119,25 +125,18 @@ is `local`, `slurm`, `pbs` or `moab`; sizes are bytes or text such as `64 GB`, t
 text such as `"04:00:00"` or `5 min`. [Running on a cluster](../how-to/clusters.md) says how they
 are used.
 """
-    parts = [
-        ("kind: local", LocalSite, ("gpu", "cpu")),
-        ("gpu and cpu of kind: local", LocalWorkers, ()),
-        ("kind: slurm, pbs or moab", BatchSite, ("gpu", "cpu")),
-        ("gpu and cpu of kind: slurm, pbs or moab", JobWorkers, ()),
-    ]
     pages = [intro]
-    for title, settings, tables in parts:
-        hints, texts = typing.get_type_hints(settings), _inherited_texts(settings)
-        keys = [f for f in dataclasses.fields(settings) if f.name not in ("name", *tables)]
-        rows = [_row(f, hints[f.name], texts.get(f.name, "")) for f in keys]
-        rows += [f"| `{name}` | a table, see below | — | {texts[name]} |" for name in tables]
+    for title, settings, keys in site_tables():
+        hints = typing.get_type_hints(settings)
+        tables = {"gpu", "cpu"} if settings in (LocalSite, BatchSite) else set()
+        rows = [
+            f"| `{f.name}` | a table, see below | — | {text} |"
+            if f.name in tables
+            else _row(f, hints[f.name], text)
+            for f, text in keys
+        ]
         pages += [f"## {title}\n", _key_table(rows)]
     return "\n".join(pages)
-
-
-def _inherited_texts(settings: type) -> dict[str, str]:
-    """Return what a dataclass and those it is made from say of their fields."""
-    return {k: v for cls in reversed(settings.__mro__) for k, v in field_texts(cls).items()}
 
 
 def _key_table(rows: list[str]) -> str:
@@ -195,12 +194,29 @@ def on_files(files: Any, config: Any) -> Any:
     for place, make in PAGES.items():
         files.append(File.generated(config, place, content=make()))
     for place, source in COPIED.items():
-        if place == source:  # a notebook, whose plugin asks for the folder that it lies in
+        if (
+            place == source
+        ):  # a notebook, whose plugin asks for the folder that it lies in, or its picture
             urls = config.use_directory_urls
             files.append(File(place, str(ROOT), config.site_dir, use_directory_urls=urls))
         else:
             files.append(File.generated(config, place, abs_src_path=str(ROOT / source)))
     return files
+
+
+def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
+    """Lead links to files of the checkout to the pages that the site has of them.
+
+    So a page's links hold where somebody reads it in the repository, too.
+    """
+    folder = (ROOT / "docs" / page.file.src_uri).parent
+    pages = {(ROOT / source).resolve(): place for place, source in COPIED.items()}
+
+    def led(link: re.Match[str]) -> str:
+        place = pages.get((folder / link[0]).resolve())
+        return os.path.relpath(ROOT / "docs" / place, folder) if place else link[0]
+
+    return _LINK.sub(led, markdown)
 
 
 on_files.mkdocs_priority = 100  # before the plugin that turns notebooks into pages

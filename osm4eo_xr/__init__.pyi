@@ -1,14 +1,15 @@
 # The public names: the one list, from which the package imports each when it is first used.
 
 from ._version import __version__ as __version__
+from .accuracy.accuracy_report import AccuracyReport as AccuracyReport
 from .accuracy.assessment import assess as assess
 from .accuracy.change.change_map import ChangeMap as ChangeMap
 from .accuracy.change.detection import detect_change as detect_change
+from .accuracy.design_report import DesignReport as DesignReport
 from .accuracy.designs.design import SamplingDesign as SamplingDesign
 from .accuracy.designs.design import open_design as open_design
 from .accuracy.designs.design import write_design as write_design
 from .accuracy.designs.points import design_points as design_points
-from .accuracy.estimators import AccuracyReport as AccuracyReport
 from .accuracy.held_out import estimate_label_noise as estimate_label_noise
 from .accuracy.held_out import evaluate as evaluate
 from .accuracy.lucas.grid_design import lucas_design as lucas_design
@@ -17,7 +18,8 @@ from .accuracy.lucas.reading import read_lucas as read_lucas
 from .accuracy.map_comparison import MapComparison as MapComparison
 from .accuracy.map_comparison import compare as compare
 from .accuracy.random_forest import random_forest_report as random_forest_report
-from .accuracy.report import DesignReport as DesignReport
+from .accuracy.validation.ablation import Ablation as Ablation
+from .accuracy.validation.ablation import ablate as ablate
 from .accuracy.validation.cross_validation import crossvalidate as crossvalidate
 from .accuracy.validation.fold_report import CrossValidation as CrossValidation
 from .accuracy.validation.training_points import fit_applicability as fit_applicability
@@ -34,6 +36,8 @@ from .country.findings.review import review_result as review_result
 from .country.run import plan_country as plan_country
 from .country.run import run_country as run_country
 from .errors import InputError as InputError
+from .features.cube import open_features as open_features
+from .features.sources import FeatureSource as FeatureSource
 from .geometry.grid import target_geobox as target_geobox
 from .geometry.vectors import write_vector as write_vector
 from .imagery.clouds.masks import mask_clouds as mask_clouds
@@ -51,10 +55,10 @@ from .imagery.scene_grid import read_grid as read_grid
 from .imagery.scenes import open_scene as open_scene
 from .imagery.statistics import band_statistics as band_statistics
 from .inference.prediction import classify as classify
-from .inference.prediction import read_throughput as read_throughput
+from .inference.throughput import read_throughput as read_throughput
+from .labels.label_rasters import read_labels as read_labels
 from .labels.rasterize import count_claims as count_claims
 from .labels.rasterize import rasterize_labels as rasterize_labels
-from .labels.rasterize import read_labels as read_labels
 from .labels.report import label_report as label_report
 from .labels.write import write_labels as write_labels
 from .legend import Legend as Legend
@@ -72,10 +76,16 @@ from .maps.review.places import review_places as review_places
 from .maps.review.places import uncertainty as uncertainty
 from .maps.review.tasks import write_tasks as write_tasks
 from .maps.seams import seam_certificate as seam_certificate
+from .models.exchange.entries import ModelAccuracy as ModelAccuracy
+from .models.exchange.entries import ModelEntry as ModelEntry
+from .models.exchange.listing import read_model_catalog as read_model_catalog
+from .models.exchange.model_names import country_model as country_model
+from .models.exchange.pull import pull_model as pull_model
+from .models.exchange.push import push_model as push_model
 from .models.keras_import import import_keras as import_keras
 from .models.model import Model as Model
-from .models.model import load_model as load_model
-from .models.model import save_model as save_model
+from .models.model_folder import load_model as load_model
+from .models.model_folder import save_model as save_model
 from .models.record import Normalization as Normalization
 from .networks.settings import NetSettings as NetSettings
 from .osm.landuse import read_landuse as read_landuse
@@ -92,8 +102,8 @@ from .plot.maps import plot_classes as plot_classes
 from .plot.maps import quicklook as quicklook
 from .rasters.open import open_probabilities as open_probabilities
 from .rasters.open import open_raster as open_raster
+from .samples.counts import sample_counts as sample_counts
 from .samples.draw import draw_samples as draw_samples
-from .samples.draw import sample_counts as sample_counts
 from .samples.patches import patch_samples as patch_samples
 from .samples.store import open_samples as open_samples
 from .samples.store import write_samples as write_samples
@@ -107,11 +117,13 @@ from .viewer.shown import MapView as MapView
 from .viewer.shown import explore as explore
 
 __all__ = [
+    "Ablation",
     "AccuracyReport",
     "ChangeMap",
     "CloudRule",
     "CrossValidation",
     "DesignReport",
+    "FeatureSource",
     "Harmony",
     "InputError",
     "LabelNoise",
@@ -119,11 +131,14 @@ __all__ = [
     "MapComparison",
     "MapView",
     "Model",
+    "ModelAccuracy",
+    "ModelEntry",
     "NetSettings",
     "Normalization",
     "SamplingDesign",
     "TrainSettings",
     "__version__",
+    "ablate",
     "agreement",
     "assess",
     "band_statistics",
@@ -134,6 +149,7 @@ __all__ = [
     "composite_items",
     "count_claims",
     "country_boundary",
+    "country_model",
     "country_tiles",
     "crossvalidate",
     "dashboard_url",
@@ -166,6 +182,7 @@ __all__ = [
     "open_cloud_probability",
     "open_cluster",
     "open_design",
+    "open_features",
     "open_landuse",
     "open_probabilities",
     "open_product",
@@ -181,6 +198,8 @@ __all__ = [
     "plot_confusion",
     "plot_training",
     "provenance_of",
+    "pull_model",
+    "push_model",
     "quicklook",
     "random_forest_report",
     "rasterize_labels",
@@ -188,6 +207,7 @@ __all__ = [
     "read_labels",
     "read_landuse",
     "read_lucas",
+    "read_model_catalog",
     "read_throughput",
     "review_objects",
     "review_places",

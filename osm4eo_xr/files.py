@@ -7,6 +7,8 @@ that a later process can tell what a dead one left from what a living one still 
 from __future__ import annotations
 
 import errno
+import hashlib
+import json
 import os
 import re
 import shutil
@@ -55,6 +57,11 @@ def replace_text(path: str | Path, text: str) -> Path:
     with replaced(path) as part:
         part.write_text(text, encoding="utf-8")
     return Path(path)
+
+
+def replace_json(path: str | Path, tree: object) -> Path:
+    """Write plain types as JSON for people to read, whole or not at all; raises as ``replaced``."""
+    return replace_text(path, json.dumps(tree, indent=1) + "\n")
 
 
 @contextmanager
@@ -177,6 +184,18 @@ def _remove(folder: Path) -> None:
         shutil.rmtree(gone, ignore_errors=True)
     with suppress(OSError):
         gone.unlink(missing_ok=True)
+
+
+def sha256_of(path: Path) -> str:
+    """Return the SHA-256 of a file in hexadecimal digits, read in bounded memory."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def stamp_of(path: Path) -> list[int]:
+    """Return size and time of a file, which change with its content."""
+    status = path.stat()
+    return [status.st_size, status.st_mtime_ns]
 
 
 def full_disk(error: BaseException) -> bool:

@@ -4,26 +4,26 @@ from __future__ import annotations
 
 import tomllib
 from collections import Counter
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from functools import cache, cached_property
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
 from osm4eo_xr.errors import InputError
-from osm4eo_xr.html_table import html_table
+from osm4eo_xr.legend_entries import LandUseClass, LegendFile, TagRule, read_tables, rules_of
 from osm4eo_xr.names import check_name
-from osm4eo_xr.settings_io import Reads, build, nearest, read_toml
+from osm4eo_xr.settings_io import read_toml
+from osm4eo_xr.tables import html_table
 
 NO_DATA = 0
 """Class id of unlabeled or missing pixels in every class raster."""
 
-Geometry = Literal["area", "line", "point"]
-
 BUILT_IN = ("osmlanduse-12", "osmlanduse-13")
-CHANGE = "change"
 """Legends that come with the package; the second has coastal wetlands (CLC 42) as class 13."""
+
+CHANGE = "change"
+"""The legend of the package for maps of ``detect_change``."""
 
 PROBABILITY_SCALE = 250
 """A probability of 1 in uint8."""
@@ -33,83 +33,6 @@ PROBABILITY_NO_DATA = 255
 
 _MAX_ID = 249  # probabilities are scaled to 0-250 and 255 marks no data, so ids stay below
 _SHOWN = 16  # classes in a repr
-
-
-@dataclass(frozen=True)
-class LandUseClass:
-    """One class of a legend.
-
-    Attributes
-    ----------
-    id : int
-        Value in class rasters, 1-249.
-    clc : int
-        CORINE Land Cover code (level 2, or level 1 where the class spans a whole group).
-    slug : str
-        Short name for layers and file names, for example ``"water"``.
-    name : str
-        Full name for people.
-    color : tuple of int
-        Red, green, blue, each 0-255.
-    priority : int
-        Where polygons of several classes overlap, the lowest number wins.
-    """
-
-    id: int
-    clc: int
-    slug: str
-    name: str
-    color: tuple[int, int, int]
-    priority: int
-
-    def __post_init__(self) -> None:
-        if not all(0 <= v <= 255 for v in self.color):  # noqa: PLR2004 - bytes
-            raise InputError(f"color is {list(self.color)}", expected="three integers 0-255")
-
-    @property
-    def hex_color(self) -> str:
-        """The color as ``#rrggbb``."""
-        return "#{:02x}{:02x}{:02x}".format(*self.color)
-
-
-@dataclass(frozen=True)
-class TagRule:
-    """A tag that makes an OpenStreetMap object land of one class.
-
-    Attributes
-    ----------
-    key, value : str
-        The tag.
-    class_id : int
-        Class of the land.
-    exclude : tuple of (str, str)
-        Tags that take an object out of the rule.
-    width : float
-        Meters: the width of lines, the diameter of points; 0 for areas.
-    source : str
-        Where the rule comes from.
-    require : tuple of (str, str)
-        If given, tags of which an object needs one besides.
-    geometry : {"area", "line", "point"}
-        The objects that the rule is for.
-    priority : int
-        If given, where the rule's areas overlap others, instead of its class's priority.
-    """
-
-    key: str
-    value: str
-    class_id: int
-    exclude: tuple[tuple[str, str], ...] = ()
-    width: float = 0.0
-    source: str = ""
-    require: tuple[tuple[str, str], ...] = ()
-    geometry: Geometry = "area"
-    priority: int = 0
-
-    @property
-    def tag(self) -> str:
-        """The tag as ``key=value``."""
-        return f"{self.key}={self.value}"
 
 
 @dataclass(frozen=True)
@@ -245,7 +168,7 @@ def legend_from_dict(tree: dict[str, Any], *, source: str = "") -> Legend:
     InputError
         If a key is missing, unknown or wrong; the message names the class.
     """
-    return _legend(_read(tree, source), source)
+    return _legend(read_tables(tree, source), source)
 
 
 def load_legend(path: str | Path) -> Legend:
@@ -301,91 +224,24 @@ def default_legend(*, coastal: bool = False) -> Legend:
     ('water', 'forest')
     """
     text = files("osm4eo_xr").joinpath("legend.toml").read_text(encoding="utf-8")
-    stated = _read(tomllib.loads(text), "legend.toml")
+    stated = read_tables(tomllib.loads(text), "legend.toml")
     classes = tuple(c for c in stated.classes if coastal or not c.optional)
     slugs = {c.slug for c in classes}
     rules = tuple(r for r in stated.rules if r.class_slug in slugs)
-    return _legend(_LegendFile(BUILT_IN[coastal], classes, rules), "legend.toml")
+    return _legend(LegendFile(BUILT_IN[coastal], classes, rules), "legend.toml")
 
 
-@dataclass(frozen=True)
-class _ClassTable(LandUseClass):
-    optional: bool = False  # not among the twelve
-
-
-def _split_tag(tag: str) -> tuple[str, str]:
-    key, _, value = tag.partition("=")
-    if not key or not value:
-        raise ValueError
-    return key, value
-
-
-_Tag = Annotated[tuple[str, str], Reads(_split_tag, "a tag, written key=value")]
-
-
-@dataclass(frozen=True)
-class _RuleTable:
-    class_slug: str = field(metadata={"key": "class"})
-    tags: tuple[_Tag, ...]
-    exclude: tuple[_Tag, ...] = ()
-    require: tuple[_Tag, ...] = ()
-    width: float = 0.0
-    geometry: Geometry | None = None
-    priority: int = 0
-    source: str = ""
-
-    def __post_init__(self) -> None:
-        if self.width < 0 or (self.shape == "area") is (self.width > 0):
-            raise InputError(
-                f"geometry is {self.shape!r} and width {self.width:g}",
-                expected="a width of more than 0 m for lines and points, and none for areas",
-            )
-
-    @property
-    def shape(self) -> Geometry:
-        """The geometry, which a width makes a line."""
-        return self.geometry or ("line" if self.width else "area")
-
-
-@dataclass(frozen=True)
-class _LegendFile:
-    name: str = "unnamed"
-    classes: tuple[_ClassTable, ...] = field(default=(), metadata={"key": "class"})
-    rules: tuple[_RuleTable, ...] = field(default=(), metadata={"key": "rule"})
-
-
-def _read(tree: Mapping[str, Any], source: str) -> _LegendFile:
-    """Read the tables; JSON has the classes under ``classes``."""
-    if isinstance(tree, Mapping):
-        tree = {"class" if key == "classes" else key: value for key, value in tree.items()}
-    return build(_LegendFile, tree, source or "legend")
-
-
-def _legend(stated: _LegendFile, source: str) -> Legend:
+def _legend(stated: LegendFile, source: str) -> Legend:
     """Make the legend of a file's tables."""
     names = [f.name for f in fields(LandUseClass)]
     classes = [LandUseClass(**{n: getattr(c, n) for n in names}) for c in stated.classes]
     ids = {c.slug: c.id for c in classes}
-    rules = tuple(rule for table in stated.rules for rule in _rules(table, ids, source))
+    rules = tuple(rule for table in stated.rules for rule in rules_of(table, ids, source))
     try:
         ordered = tuple(sorted(classes, key=lambda c: c.id))
         return Legend(name=stated.name, classes=ordered, rules=rules, source=source)
     except InputError as error:
         raise (error.within(source) if source else error) from None
-
-
-def _rules(table: _RuleTable, ids: Mapping[str, int], source: str) -> list[TagRule]:
-    """Return a rule per tag."""
-    slug = table.class_slug
-    if slug not in ids:
-        near = nearest(slug, ids)
-        raise InputError(
-            f"{source or 'legend'}: class is {slug!r} in the rule for {table.tags}",
-            expected=f"one of {', '.join(ids)}",
-            advice=near and f"did you mean {near}?",
-        )
-    means = table.exclude, table.width, table.source, table.require, table.shape, table.priority
-    return [TagRule(*tag, ids[slug], *means) for tag in table.tags]
 
 
 def _check_rules(legend: Legend) -> None:

@@ -1,4 +1,4 @@
-"""Names that become paths: of tiles, layers, classes, sites."""
+"""Names that become paths, of tiles, layers, classes, sites; and the beginning of our own words."""
 
 from __future__ import annotations
 
@@ -6,8 +6,22 @@ import unicodedata
 
 from osm4eo_xr.errors import InputError
 
+OWN_WORDS = "osm4eo_xr:"
+"""Before fields of STAC documents that no extension has a word for."""
+
 _LONGEST = 200  # bytes; file systems take 255, and endings such as _confidence.tif.aux.xml follow
 _HIDDEN = ("Cc", "Cf", "Cs", "Zl", "Zp")  # control, format and separator characters of Unicode
+
+
+def counted(number: int, noun: str) -> str:
+    """Return a number and its noun, which is one of those that take an s for several.
+
+    Examples
+    --------
+    >>> counted(1, "tile"), counted(1200, "tile")
+    ('1 tile', '1,200 tiles')
+    """
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def check_name(name: object, what: str) -> str:

@@ -83,7 +83,8 @@ def build(cls: type[T], table: object, source: str, *, complete: bool = False) -
     ----------
     cls : type
         A dataclass. Its fields are the table's keys and may be dataclasses themselves; a field
-        whose name cannot be the key has the key in its metadata, as ``"key"``.
+        whose name cannot be the key has the key in its metadata, as ``"key"``. A mapping ``ALSO``
+        of the class leads from other tools' words, which are not read, to its keys.
     table : mapping
         What the user wrote.
     source : str
@@ -134,13 +135,14 @@ def _table(cls: Any, via: Converter, *, complete: bool) -> Callable[[Any, Any], 
         for key, name in keys.items()  # cattrs itself would drop what annotations add to a type
     }
     structure = make_dict_structure_fn(cls, via, **fields)
+    words = getattr(cls, "ALSO", {})
     needed = [key for key, name in keys.items() if complete or _is_required(cls, name)]
 
     def read(table: Any, kind: Any) -> Any:
         _refuse(not isinstance(table, Mapping), table, "a table of settings")
         for key in table:
             if key not in keys:
-                near = nearest(key, keys)
+                near = words.get(_plainly(key)) or nearest(key, keys)
                 all_of = "" if near else f"one of {', '.join(keys)}"
                 advice = near and f"did you mean {near}?"
                 raise _FaultError("", all_of, advice, lead="unknown key ", key=str(key))
@@ -253,6 +255,11 @@ def _is(value: object) -> str:
 def _keys_of(cls: Any) -> dict[str, str]:
     """Return the name of the field of each key."""
     return {f.metadata.get("key", f.name): f.name for f in dataclasses.fields(cls)}
+
+
+def _plainly(key: object) -> str:
+    """Return a key as Python names it: ``cpus_per_task`` of ``--cpus-per-task``."""
+    return str(key).strip("-").replace("-", "_").casefold()
 
 
 def _is_required(cls: Any, name: str) -> bool:

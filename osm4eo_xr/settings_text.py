@@ -66,12 +66,12 @@ def _template(
         name = f"{place}.{field.name}".strip(".")
         table, many = table_of(hints[field.name])
         if table is not None:
-            off = field.default is None and field.name not in given
+            off = field.default in (None, ()) and field.name not in given
             tables.append((name, table, many, given.get(field.name), "# " if off else ""))
         elif name not in omit:
             yield from _key(field, texts.get(field.name, ""), given)
     for name, table, many, values, off in tables:
-        for each in values if many else [values or {}]:
+        for each in values if many and values is not None else [values or {}]:
             yield from ("", off + (f"[[{name}]]" if many else f"[{name}]"))
             yield from _template(table, each, name, omit)
 

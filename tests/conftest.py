@@ -1,7 +1,10 @@
 """Fixtures and run-time checks that all tests share."""
 
+import atexit
 import builtins
 import os
+import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NoReturn
@@ -18,7 +21,15 @@ from tests.cases import shapes
 os.environ.setdefault("JAX_NUMPY_DTYPE_PROMOTION", "strict")
 os.environ.setdefault("JAX_NUMPY_RANK_PROMOTION", "raise")
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
-os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", "")  # tests count what is compiled
+
+# What XLA compiles for one test serves the others, also those in other processes. The folder goes
+# with the tests, so that they find nothing that an earlier run compiled.
+if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
+    _programs = tempfile.mkdtemp(prefix="osm4eo-xr-programs-")
+    atexit.register(shutil.rmtree, _programs, ignore_errors=True)
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = _programs
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
 
 # Numeric cores state their shapes in jaxtyping annotations; the tests check them at run time, in
 # every module that states them.

@@ -10,6 +10,8 @@ import pytest
 import xarray as xr
 
 import osm4eo_xr as oxr
+from osm4eo_xr.accessor import RasterAccessor
+from osm4eo_xr.errors import InputError
 from osm4eo_xr.geometry.grid import georeference
 
 BOX = oxr.target_geobox((4321000, 3210000, 4321960, 3210640))
@@ -56,3 +58,15 @@ def test_a_first_public_name_registers_it() -> None:
         "assert xr.DataArray(1).oxr.sieve\n"
     )
     subprocess.run([sys.executable, "-c", script], check=True)
+
+
+def test_wrong_input_is_refused_as_by_the_functions(class_map: xr.DataArray) -> None:
+    assert isinstance(class_map.oxr, RasterAccessor)
+    for call, words in (
+        (lambda: class_map.oxr.sieve(0), "size is 0"),
+        (lambda: class_map.oxr.extract("lake"), "no class 'lake'"),
+        ((class_map * np.uint8(20)).oxr.quicklook, "which legend 'osmlanduse-12' does"),
+        (lambda: xr.DataArray(np.ones((4, 4), "uint8")).oxr.to_cog("a.tif"), "."),
+    ):
+        with pytest.raises(InputError, match=words):
+            call()

@@ -155,9 +155,9 @@ for name in oxr.__all__:
     getattr(oxr, name)
 samples = xr.Dataset(attrs={'legend': json.dumps(oxr.default_legend().to_dict())})
 grid = oxr.target_geobox((4e6, 3e6, 4.1e6, 3.1e6))
-net = SimpleNamespace(fits_winograd=False)
+net = SimpleNamespace(fits_winograd=False, fits_onnx=True)
 plan = SimpleNamespace(engine='onnx', dtype='float32', net=net, wants_features=False)
-assets = {band: {'href': '/a.tif'} for band in ('blue', 'green', 'red', 'nir')}
+assets = {band: {'href': f'/{band}.tif'} for band in ('blue', 'green', 'red', 'nir')}
 item = {'type': 'Feature', 'id': 'a', 'bbox': [-10, 30, 30, 70], 'geometry': None, 'links': [],
         'properties': {'datetime': '2019-08-20T00:00:00Z', 's2:processing_baseline': '02.09'},
         'assets': assets}

@@ -9,6 +9,7 @@ import tomllib
 from functools import cache
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -23,6 +24,8 @@ PACKAGE = Path(oxr.__file__).parent
 ROOT = PACKAGE.parent
 DOCS = ROOT / "docs"
 WRITTEN = sorted(DOCS.rglob("*.md"))
+CONTENTS = DOCS / "reference" / "index.md"
+"""The page that says which pages are made from the code; it alone links to them."""
 TEXTS = [*WRITTEN, ROOT / "README.md", ROOT / "cluster" / "README.md"]
 
 # A part of a country file is read together with what every country file needs.
@@ -142,17 +145,39 @@ def _public_name(node: ast.AST) -> str | None:
 
 def test_links_lead_to_pages_and_files() -> None:
     generate = _generate()
-    made = {DOCS / place for place in (*generate.PAGES, *generate.COPIED)}
-    assert all((ROOT / source).is_file() for source in generate.COPIED.values())
+    copied = {ROOT / source for source in generate.COPIED.values()}
+    assert all(source.is_file() for source in copied)
+    apart = {path for path in TEXTS if path not in WRITTEN}  # no pages of docs/
     broken = [
         f"{path.relative_to(ROOT)}: {target}"
         for path in TEXTS
-        for target in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", path.read_text())
-        if not target.startswith("http")
-        for place in [Path(*(path.parent / target).resolve().parts)]
-        if not place.exists() and place not in made
+        for target in _links(path)
+        for place in [(path.parent / target).resolve()]
+        if not (path == CONTENTS and place in {DOCS / page for page in generate.PAGES})
+        and not (place in copied or (place.exists() and (path in apart or DOCS in place.parents)))
     ]
     assert not broken
+
+
+def test_each_page_is_linked_from_another() -> None:
+    linked = {(path.parent / link).resolve() for path in TEXTS for link in _links(path)}
+    made = {DOCS / place for place in _generate().PAGES}
+    copied = {ROOT / source for place, source in _generate().COPIED.items() if "/" in source}
+    pages = {*WRITTEN, *made, *copied} - {DOCS / "index.md"}
+    assert sorted(str(p) for p in pages - linked if p.suffix == ".md") == []
+
+
+def test_links_to_the_checkout_lead_to_pages_of_the_site() -> None:
+    page = SimpleNamespace(file=SimpleNamespace(src_uri="how-to/slurm.md"))
+    text = "[a](../../cluster/README.md) [b](gpus.md) [c](../../ARCHITECTURE.md#folders)"
+    led = "[a](clusters.md) [b](gpus.md) [c](../development/architecture.md#folders)"
+    assert _generate().on_page_markdown(text, page) == led
+
+
+def _links(path: Path) -> list[str]:
+    """Return what a page links to, without other sites."""
+    found = re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", path.read_text())
+    return [target for target in found if not target.startswith("http")]
 
 
 def _exists(name: str, sources: str) -> bool:

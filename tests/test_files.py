@@ -1,4 +1,5 @@
 import errno
+import hashlib
 import os
 import socket
 import subprocess
@@ -10,17 +11,36 @@ import numpy as np
 import pytest
 import rasterio
 from rasterio.transform import from_origin
-from typer.testing import CliRunner
 
-from osm4eo_xr.cli.app import app
 from osm4eo_xr.cli.failures import report_failure
 from osm4eo_xr.errors import InputError
-from osm4eo_xr.files import full_disk, remove_unfinished, replace_text, replaced, workplace
+from osm4eo_xr.files import (
+    full_disk,
+    remove_unfinished,
+    replace_text,
+    replaced,
+    sha256_of,
+    stamp_of,
+    workplace,
+)
+from tests.cases.commands import attempt
 from tests.cases.small_disk import small_disk_at
 
 
 def _names(folder: Path) -> list[str]:
     return sorted(p.name for p in folder.iterdir())
+
+
+def test_hash_and_stamp_tell_one_content_from_another(tmp_path):
+    path = tmp_path / "a"
+    content = b"abc" * 1_000_000
+    path.write_bytes(content)
+    assert sha256_of(path) == hashlib.sha256(content).hexdigest()
+    before = stamp_of(path)
+    assert before[0] == len(content)
+    path.write_bytes(content[:-1])
+    assert stamp_of(path) != before
+    assert sha256_of(path) == hashlib.sha256(content[:-1]).hexdigest()
 
 
 def test_a_file_appears_whole_or_not_at_all(tmp_path):
@@ -88,7 +108,7 @@ def test_only_what_the_dead_left_is_swept(tmp_path):
 
 
 def test_all_in_the_making_is_removed_while_threads_write(tmp_path):
-    stop = threading.Event()
+    stop, writing = threading.Event(), threading.Event()
 
     def write(folder: Path) -> None:
         number = 0
@@ -98,11 +118,13 @@ def test_all_in_the_making_is_removed_while_threads_write(tmp_path):
                 (folder / str(number)).write_text("")
             except FileNotFoundError:
                 return
+            writing.set()
 
     with workplace(tmp_path / "a.tif") as folder:
         thread = threading.Thread(target=write, args=(folder,))
         thread.start()
         try:
+            assert writing.wait(60)
             remove_unfinished()
             assert _names(tmp_path) == []
         finally:
@@ -144,13 +166,13 @@ def test_a_full_disk_is_named_whatever_the_library_says(small_disk):
 
 
 def test_a_command_that_fills_a_disk_names_the_folder(small_disk, tmp_path, capsys):
-    values = np.random.default_rng(0).integers(1, 255, (900, 900), dtype=np.uint8)
+    values = np.random.default_rng(0).integers(1, 13, (900, 900), dtype=np.uint8)
     place = {"crs": "EPSG:3035", "transform": from_origin(4_400_000, 3_280_000, 10, 10)}
     shape = {"count": 1, "dtype": "uint8", "height": 900, "width": 900, "nodata": 0}
     with rasterio.open(tmp_path / "in.tif", "w", "GTiff", **place, **shape) as file:
         file.write(values, 1)
-    arguments = [str(tmp_path / "in.tif"), "--out", str(small_disk / "out.tif"), "--size", "2"]
-    error = CliRunner().invoke(app, ["sieve", *arguments]).exception
+    words = ("sieve", tmp_path / "in.tif", "--out", small_disk / "out.tif", "--size", 2)
+    error = attempt(*words).exception
     assert isinstance(error, Exception)
     assert report_failure(error) == 1
     said = "".join(capsys.readouterr().err.split())

@@ -16,7 +16,7 @@ def test_a_legend_says_its_classes_in_twenty_lines_at_most() -> None:
     many = Legend(
         "many",
         tuple(
-            replace(legend.classes[0], id=k, clc=str(k), slug=f"c{k}", name=f"C{k}")
+            replace(legend.classes[0], id=k, clc=k, slug=f"c{k}", name=f"C{k}")
             for k in range(1, 40)
         ),
     )
@@ -67,6 +67,7 @@ def test_unknown_layer_lists_the_known_ones() -> None:
         ),
         (lambda t: t["classes"][1].update(color=[1, 2]), "list of 3"),
         (lambda t: t["classes"][1].update(id=0), "has id 0"),
+        (lambda t: t["classes"][1].update(clc=0), "clc is 0; expected 1 to 65535"),
         (lambda t: t.update(classes=[]), "has no class"),
     ],
 )

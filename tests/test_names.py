@@ -7,7 +7,7 @@ import pytest
 
 from osm4eo_xr.catalogs.items import read_items
 from osm4eo_xr.cluster.site_file import site_from_dict
-from osm4eo_xr.country.settings import SceneFiles
+from osm4eo_xr.country.scenes.settings import SceneFiles
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.legend import legend_from_dict
 from osm4eo_xr.names import check_name

@@ -5,9 +5,9 @@ from html.parser import HTMLParser
 import numpy as np
 
 import osm4eo_xr as oxr
-from osm4eo_xr.accuracy.estimators import AccuracyReport
+from osm4eo_xr.accuracy.accuracy_report import AccuracyReport
 from osm4eo_xr.country.plan import Plan, PlannedPiece
-from osm4eo_xr.html_table import html_table
+from osm4eo_xr.tables import html_table
 
 
 class _Cells(HTMLParser):
@@ -87,7 +87,15 @@ def test_a_plan_lists_what_is_to_be_made() -> None:
     plan = Plan(("a", "b"), (done, *todo), 1.25)
     lines = repr(plan).splitlines()
     assert lines[0] == "<Plan: 2 tiles, 21 pieces, 20 to make; about 1.25 device hours>"
-    assert "; under 0.01 device hours>" in repr(Plan(("a",), (done,), 2.8e-5))
+    told = {
+        1e-5: "under a device second",
+        0.01: "about 36 device seconds",
+        0.5: "about 30 device minutes",
+        1234: "about 1,234 device hours",
+    }
+    for hours, time in told.items():
+        assert repr(Plan(("a",), (done,), hours)).splitlines()[0].endswith(f"; {time}>")
+    assert repr(Plan(("a",), (done,), 1)).startswith("<Plan: 1 tile, ")
     assert lines[1] == "  classified 0: 5,000 chunks, 7 tasks"
     assert len(lines) == 18
     assert lines[-1] == "  and 4 more"

@@ -162,7 +162,7 @@ LEAST: dict[type, dict[str, Any]] = {
     JobWorkers: {},
     TrainSettings: {},
     NetSettings: {"bands": 4, "classes": 12},
-    Normalization: {"offset": [0], "scale": [1]},
+    Normalization: {"center": [0], "scale": [1]},
 }
 
 

@@ -4,19 +4,23 @@ import dataclasses
 import json
 import re
 import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import jsonschema
 import pytest
-from typer.testing import CliRunner
 
-from osm4eo_xr.cli.app import app
 from osm4eo_xr.country.settings import CountrySettings
 from osm4eo_xr.country.settings_file import country_schema, country_template, read_country
 from osm4eo_xr.errors import InputError
+from osm4eo_xr.features.settings import FeatureGroup
 from osm4eo_xr.maps.settings import Known, Review
 from osm4eo_xr.settings_io import build
+from osm4eo_xr.settings_text import field_texts, json_schema, table_of, template, toml_value
+from tests.cases.commands import call, refused
 from tests.cases.country_case import LEARN, SETTINGS
 
 GIVEN: dict[str, Any] = {"osm": "DE.osm.pbf", "search": "earth-search", "year": 2025}
@@ -43,7 +47,8 @@ def test_comments_show_the_defaults_and_name_every_key() -> None:
     assert shown.count(" = ") > 60
     settings = read(text)
     assert (settings.known, settings.review) == (None, None)
-    assert dataclasses.replace(settings, known=Known(), review=Review()) == read(shown)
+    tables: dict[str, Any] = {"known": Known(), "review": Review(), "features": (FeatureGroup(),)}
+    assert dataclasses.replace(settings, **tables) == read(shown)
     keys = set(re.findall(r"^#? ?(\w+) =", text, flags=re.MULTILINE))
     properties = json.dumps(country_schema())
     assert all(f'"{key}"' in properties for key in keys)
@@ -68,10 +73,139 @@ def test_the_schema_takes_what_the_reader_takes() -> None:
 def test_init_writes_file_and_schema_and_replaces_neither(tmp_path: Path) -> None:
     out = tmp_path / "de.toml"
     command = ["init", "DE", "--year", "2025", "--osm", "DE.osm.pbf", "--out", str(out)]
-    assert CliRunner().invoke(app, command).exit_code == 0
+    call(*command)
     assert read_country(out).scenes[0].period == ("2025-05-01", "2025-09-30")
     assert json.loads((tmp_path / "country.schema.json").read_text()) == country_schema()
     assert out.read_text().startswith("#:schema ./country.schema.json\n")
-    again = CliRunner().invoke(app, command)
-    assert isinstance(again.exception, InputError)
-    assert "exists already" in str(again.exception)
+    assert "exists already" in str(refused(*command))
+
+
+@dataclass(frozen=True)
+class Inner:
+    """A table.
+
+    Attributes
+    ----------
+    deep : int
+        How deep, in ``m``.
+    """
+
+    deep: int = 3
+
+
+@dataclass(frozen=True)
+class Outer:
+    """Settings of a test; the first line alone is the description.
+
+    Attributes
+    ----------
+    name : str
+        What it is called, over
+        two lines.
+    low, high : float
+        Two at once.
+    rows : tuple of Inner
+        Several tables.
+    one : Inner
+        A single table.
+    maybe : Inner or None
+        A table that changes something by being there.
+    when : str
+        A day.
+    how : {"a", "b"}
+        A choice.
+    shares : mapping of str to float
+        By name.
+    """
+
+    name: str
+    low: float = 0.1
+    high: float = 0.9
+    rows: tuple[Inner, ...] = ()
+    one: Inner = field(default_factory=Inner)
+    maybe: Inner | None = None
+    when: str = ""
+    how: Literal["a", "b"] = "a"
+    shares: Mapping[str, float] = field(default_factory=dict)
+
+
+def test_texts_are_read_from_docstrings_field_by_field() -> None:
+    texts = field_texts(Outer)
+    assert list(texts)[:3] == ["name", "low", "high"]
+    assert texts["name"] == "What it is called, over two lines."
+    assert texts["low"] == texts["high"] == "Two at once."
+    assert field_texts(int) == {} or isinstance(field_texts(int), dict)
+
+
+@pytest.mark.parametrize(
+    ("hint", "expected"),
+    [
+        (Inner, (Inner, False)),
+        (tuple[Inner, ...], (Inner, True)),
+        (Inner | None, (Inner, False)),
+        (int, (None, False)),
+        (tuple[int, ...], (None, False)),
+    ],
+)
+def test_tables_are_told_from_values(hint: Any, expected: tuple[Any, bool]) -> None:
+    assert table_of(hint) == expected
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        1,
+        -2.5,
+        True,
+        'Über "quoted" \\ and\ttabs\nlines',
+        [1, 2],
+        ("a", "b"),
+        [[0.5, 1.5], ["x"]],
+        {"a": 1, "b": "two"},
+        [],
+        1e-4,
+    ],
+)
+def test_values_are_read_back_by_tomllib(value: Any) -> None:
+    read_back = tomllib.loads(f"x = {toml_value(value)}")["x"]
+    assert read_back == (list(value) if isinstance(value, tuple) else value)
+
+
+def test_a_day_is_written_as_text() -> None:
+    assert tomllib.loads(f"x = {toml_value(date(2021, 6, 1))}") == {"x": "2021-06-01"}
+
+
+def test_a_template_states_tables_that_are_given_and_comments_the_others() -> None:
+    text = template(Outer, {"name": "n", "rows": [{"deep": 1}, {}]}, omit=frozenset({"one.deep"}))
+    tree = tomllib.loads(text)
+    assert tree == {"name": "n", "rows": [{"deep": 1}, {}], "one": {}}
+    assert "# [maybe]" in text  # being there it would change something
+    assert "# How deep, in m." in text
+    assert max(map(len, text.splitlines())) <= 96
+    lines = text.splitlines()
+    assert lines[lines.index("# A choice.") + 1] == '# how = "a"'
+    assert '# when = ""' in lines
+    assert text.count("deep = ") == 3  # of both rows, one as a comment, and of maybe
+
+
+def test_a_schema_is_one_and_takes_what_the_settings_take() -> None:
+    schema = json_schema(Outer)
+    jsonschema.Draft202012Validator.check_schema(schema)
+    assert schema["required"] == ["name"]
+    assert schema["description"] == "Settings of a test; the first line alone is the description."
+    for good in (
+        {"name": "n"},
+        {"name": "n", "rows": {"deep": 1}, "maybe": {}},
+        {"name": "n", "rows": [{"deep": 1}, {}], "how": "b", "shares": {"x": 0.5}},
+    ):
+        jsonschema.validate(good, schema)
+    for bad in (
+        {},
+        {"name": 3},
+        {"name": "n", "how": "c"},
+        {"name": "n", "one": {"depe": 1}},
+        {"name": "n", "rows": [{"deep": "1"}]},
+        {"name": "n", "shares": {"x": "half"}},
+    ):
+        with pytest.raises(jsonschema.ValidationError):
+            jsonschema.validate(bad, schema)

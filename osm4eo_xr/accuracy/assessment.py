@@ -10,24 +10,24 @@ import numpy as np
 import xarray as xr
 
 from osm4eo_xr.accuracy import reference_pairs
+from osm4eo_xr.accuracy.accuracy_report import AccuracyReport
 from osm4eo_xr.accuracy.assisted import assisted_areas
+from osm4eo_xr.accuracy.design_report import DesignReport
 from osm4eo_xr.accuracy.design_sample import sample_of
 from osm4eo_xr.accuracy.designs.design import SamplingDesign, open_design
 from osm4eo_xr.accuracy.designs.interpretation import Interpretation, read_interpretations
 from osm4eo_xr.accuracy.designs.population import check_codes, population_of
-from osm4eo_xr.accuracy.estimators import AccuracyReport
+from osm4eo_xr.accuracy.estimators import Intervals, ratio
 from osm4eo_xr.accuracy.figures import Figures, figures_of
-from osm4eo_xr.accuracy.report import DesignReport
-from osm4eo_xr.accuracy.sampling import (
-    Intervals,
-    ratio,
-)
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.geometry.geodesy import pixel_area
-from osm4eo_xr.legend import Legend, default_legend
+from osm4eo_xr.geometry.grid import zero_nodata
+from osm4eo_xr.geometry.known_classes import legend_of
 
 if TYPE_CHECKING:
     from geopandas import GeoDataFrame
+
+    from osm4eo_xr.legend import Legend
 
 __all__ = ["assess"]
 
@@ -139,7 +139,7 @@ def assess(
     >>> round(oxr.assess(class_map, labels).overall_accuracy, 3)
     0.667
     """
-    legend = legend or default_legend()
+    legend = legend_of(class_map, given=legend)
     if design is None:
         counts, missing, left_out, name = reference_pairs.count_pairs(
             class_map, reference, legend, column, layer
@@ -173,7 +173,8 @@ def _by_design(
     intervals: Intervals,
 ) -> DesignReport:
     """Estimate with the design's own estimators."""
-    provenance, probabilities = rasters
+    class_map, (provenance, probabilities) = zero_nodata(class_map), rasters
+    provenance = None if provenance is None else zero_nodata(provenance)
     mapped = reference_pairs.values_at(class_map, design.points.geometry)
     parts, counts = _parts(class_map, design, provenance, mapped, legend)
     either = np.where((found.alternative == mapped) & (mapped > 0), mapped, found.primary)

@@ -8,9 +8,9 @@ import numpy as np
 import xarray as xr
 
 from osm4eo_xr.accuracy.designs.population import check_aligned
+from osm4eo_xr.accuracy.estimators import Intervals, power_tuned
 from osm4eo_xr.accuracy.figures import Figure, Figures, figures_with_intervals
 from osm4eo_xr.accuracy.reference_pairs import values_at
-from osm4eo_xr.accuracy.sampling import Intervals, power_tuned
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.legend import NO_DATA, Legend
 from osm4eo_xr.rasters.shares import as_shares

@@ -111,7 +111,13 @@ def _clustered(design: SamplingDesign, used: np.ndarray) -> DesignSample:
     points = design.points[used]
     names, first, cluster = np.unique(points["cluster"], return_index=True, return_inverse=True)
     drawn = design.points["cluster"].nunique()
-    if len(names) < max(drawn, _FEW):
+    if drawn < _FEW:
+        raise InputError(
+            f"the design has {drawn} cluster, which tells nothing of the others",
+            expected=f"{_FEW} or more",
+            advice="draw points again",
+        )
+    if len(names) < drawn:
         raise InputError(
             f"{drawn - len(names)} of {drawn} clusters have no labeled point",
             advice="label some in each",

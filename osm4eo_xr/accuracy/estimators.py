@@ -1,370 +1,140 @@
-"""How good a class map is: confusion counts that add up, and scores from their sum.
+"""Estimates from probability samples: ratios of totals, their standard errors and intervals.
 
-Scores after Congalton & Green 2019, "Assessing the Accuracy of Remotely Sensed Data".
+Shares, accuracies and areas are ratios of two totals; the variance of a ratio is that of its
+residuals' total (Taylor linearization, Cochran 1977, "Sampling Techniques", section 6.11; Särndal,
+Swensson & Wretman 1992, "Model Assisted Survey Sampling", section 5.5).
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-
-from osm4eo_xr.accuracy.validation.intervals import block_bootstrap
-from osm4eo_xr.errors import InputError
-from osm4eo_xr.files import replace_text
-from osm4eo_xr.html_table import html_table
+from scipy import stats
 
 if TYPE_CHECKING:
-    from jaxtyping import Int64, UInt8
-    from rich.table import Table
+    from jaxtyping import Float64
 
-    from osm4eo_xr.accuracy.figures import Figure
-    from osm4eo_xr.legend import Legend
+    from osm4eo_xr.accuracy.sampling import Sample
 
-__all__ = ["CAUTION", "HELD_OUT_CAUTION", "AccuracyReport", "cohens_kappa", "confusion_counts"]
+__all__ = ["Intervals", "effective_size", "interval", "power_tuned", "ratio"]
 
-CAUTION = (
-    "Shares of what was compared, without intervals: they are the map's own accuracy only if the "
-    "points are a simple random sample of it, and not if they were drawn by class or from "
-    "OpenStreetMap. Draw points with design-points for figures with intervals."
-)
-"""What a reader of figures without a design has to know."""
-
-HELD_OUT_CAUTION = (
-    "Agreement with labels in held-out blocks, not the map's own accuracy; the interval says how "
-    "far other blocks of the same ground would move it, not another place, season or training. "
-    "Draw points with design-points for the map's own accuracy."
-)
-"""What a reader of figures of held-out blocks has to know."""
+CONFIDENCE = 0.95
 
 
-@dataclass(frozen=True, eq=False)
-class AccuracyReport:
-    """Confusion counts of a map and a reference, and the scores that follow from them.
-
-    Two reports of one legend add up: ``a + b`` is the report of both references together.
-
-    Attributes
-    ----------
-    counts : ndarray (reference, map) int64
-        Pixels or points of each reference class (rows) that the map gives each class (columns),
-        in the order of the legend.
-    legend : Legend
-        The classes.
-    missing : int
-        Reference pixels or points for which the map has no data; not scored.
-    calibration : mapping
-        Of a model: ``ece`` (expected calibration error, 0 to 1) before and after its
-        temperature; empty for a map.
-    name : str
-        What was assessed.
-    left_out : int
-        Points without a class or a place; not scored.
-    blocks : ndarray (block, 2) int64, optional
-        Right and compared pixels of each spatial block, in an order that depends on the reference
-        alone; gives the overall accuracy its interval.
-    class_calibration : mapping of int to float
-        By class id: expected calibration error of the pixels that a model gives the class.
-
-    Examples
-    --------
-    >>> import numpy as np, osm4eo_xr as oxr
-    >>> legend = oxr.Legend("woods and water", oxr.default_legend().classes[7::4])
-    >>> report = oxr.AccuracyReport(np.array([[90, 10], [5, 95]]), legend)
-    >>> report.overall_accuracy, int((report + report).counts.sum())
-    (0.925, 400)
-    """
-
-    counts: Int64[np.ndarray, "k k"]
-    legend: Legend
-    missing: int = 0
-    calibration: Mapping[str, float] = field(default_factory=dict)
-    name: str = ""
-    left_out: int = 0
-    blocks: Int64[np.ndarray, "b 2"] | None = None
-    class_calibration: Mapping[int, float] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "counts", np.asarray(self.counts, np.int64))
-        k = len(self.legend.ids)
-        if self.counts.shape != (k, k):
-            raise InputError(f"counts of {self.counts.shape} do not fit a legend of {k} classes")
-
-    def __add__(self, other: AccuracyReport) -> AccuracyReport:
-        if self.legend != other.legend:
-            raise InputError(
-                f"reports of legends {self.legend.name!r} and {other.legend.name!r} do not add up",
-                advice="assess both with one legend",
-            )
-        counts, missing = self.counts + other.counts, self.missing + other.missing
-        left_out = self.left_out + other.left_out
-        both = None
-        if self.blocks is not None and other.blocks is not None:
-            both = np.concatenate([self.blocks, other.blocks])
-        return AccuracyReport(
-            counts, self.legend, missing, name=self.name, left_out=left_out, blocks=both
-        )
-
-    def __repr__(self) -> str:
-        """Give the scores over all classes."""
-        return f"<AccuracyReport {self.name!r}: {self._summary()}>"
-
-    def _repr_html_(self) -> str:
-        """Show the scores over all classes and those of each."""
-        scores = (self.producers_accuracy, self.users_accuracy, self.f1)
-        rows = [
-            [c.name, *(_percent(score[k]) for score in scores), int(self.counts[k].sum())]
-            for k, c in enumerate(self.legend.classes)
-        ]
-        return html_table(
-            f"{self.name or 'Accuracy'}: {self._summary()}",
-            rows,
-            header=("class", "producer's", "user's", "F1", "reference"),
-            colors=[c.hex_color for c in self.legend.classes],
-        )
-
-    @cached_property
-    def total(self) -> int:
-        """Pixels or points that were compared."""
-        return int(self.counts.sum())
-
-    @cached_property
-    def overall_accuracy(self) -> float:
-        """Share that the map gives its reference class; NaN where nothing was compared."""
-        return float(_ratio(np.trace(self.counts), self.total))
-
-    @cached_property
-    def overall_interval(self) -> Figure | None:
-        """Overall accuracy with its 95 % block-bootstrap interval; None without blocks."""
-        return None if self.blocks is None else block_bootstrap(*self.blocks.T)
-
-    def difference(self, other: AccuracyReport) -> Figure | None:
-        """Return this overall accuracy minus another's on the same pixels, by block bootstrap.
-
-        None without blocks.
-
-        Raises
-        ------
-        InputError
-            If the two were not scored on the same pixels.
-        """
-        if self.blocks is None or other.blocks is None:
-            return None
-        if not np.array_equal(self.blocks[:, 1:], other.blocks[:, 1:]):
-            raise InputError(
-                f"{self.name!r} and {other.name!r} were not scored on the same pixels",
-                advice="score both on one split of one sample set",
-            )
-        return block_bootstrap(self.blocks[:, 0] - other.blocks[:, 0], self.blocks[:, 1])
-
-    @property
-    def caution(self) -> str:
-        """What a reader of these figures has to know."""
-        return CAUTION if self.blocks is None else HELD_OUT_CAUTION
-
-    @cached_property
-    def kappa(self) -> float:
-        """Cohen's kappa: agreement beyond that of chance; NaN where chance alone agrees fully."""
-        return cohens_kappa(self.counts)
-
-    @cached_property
-    def producers_accuracy(self) -> np.ndarray:
-        """Per class: share of the reference that the map finds (recall); NaN without reference."""
-        return _ratio(np.diag(self.counts), self.counts.sum(axis=1))
-
-    @cached_property
-    def users_accuracy(self) -> np.ndarray:
-        """Per class: share of the map that the reference confirms (precision); NaN if unmapped."""
-        return _ratio(np.diag(self.counts), self.counts.sum(axis=0))
-
-    @cached_property
-    def f1(self) -> np.ndarray:
-        """Per class: harmonic mean of both; NaN for a class that neither side has."""
-        both = self.counts.sum(axis=1) + self.counts.sum(axis=0)
-        return _ratio(2 * np.diag(self.counts), both)
-
-    @cached_property
-    def average_accuracy(self) -> float:
-        """Mean of the producer's accuracies of the classes that the reference has."""
-        return _mean(self.producers_accuracy)
-
-    @cached_property
-    def mean_f1(self) -> float:
-        """Mean F1 of the classes that the reference has."""
-        return _mean(self.f1[self.counts.sum(axis=1) > 0])
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return counts and scores as plain JSON types; what is undefined is None."""
-        return {
-            "name": self.name,
-            "legend": self.legend.name,
-            "total": self.total,
-            "missing": self.missing,
-            "left_out": self.left_out,
-            "caution": self.caution,
-            **self._interval(),
-            **{name: _plain(getattr(self, name)) for name in _SCORES},
-            **{name: _plain(value) for name, value in self.calibration.items()},
-            "classes": [self._class_scores(k) for k in range(len(self.legend.ids))],
-            "confusion": {
-                "rows": "reference",
-                "columns": "map",
-                "class_ids": list(self.legend.ids),
-                "counts": self.counts.tolist(),
-            },
-        }
-
-    def _class_scores(self, k: int) -> dict[str, Any]:
-        c = self.legend.classes[k]
-        return {
-            "id": c.id,
-            "clc": c.clc,
-            "slug": c.slug,
-            "reference": int(self.counts[k].sum()),
-            "map": int(self.counts[:, k].sum()),
-            "producers_accuracy": _plain(self.producers_accuracy[k]),
-            "users_accuracy": _plain(self.users_accuracy[k]),
-            "f1": _plain(self.f1[k]),
-            **({"ece": _plain(self.class_calibration[c.id])} if self._calibrates(c.id) else {}),
-        }
-
-    def _calibrates(self, class_id: int) -> bool:
-        return class_id in self.class_calibration
-
-    def _interval(self) -> dict[str, Any]:
-        """Return the overall accuracy's interval with its method's name."""
-        if self.overall_interval is None or self.blocks is None:
-            return {}
-        limits = {k: _plain(getattr(self.overall_interval, k)) for k in ("low", "high")}
-        method = f"95 % block bootstrap, {len(self.blocks)} blocks"
-        return {"overall_interval": {**limits, "method": method}}
-
-    def save(self, path: str | Path) -> Path:
-        """Write ``to_dict()`` as JSON; the file appears whole."""
-        path = Path(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        return replace_text(path, json.dumps(self.to_dict(), indent=1) + "\n")
-
-    def table(self) -> Table:
-        """Return the scores per class as a rich table."""
-        from rich.table import Table
-
-        table = Table(title=self.name or None, caption=f"{self._summary()}\n{self.caution}")
-        table.add_column("class")
-        for heading in ("reference", "map", "producer's", "user's", "F1"):
-            table.add_column(heading, justify="right")
-        for k, c in enumerate(self.legend.classes):
-            row, col = int(self.counts[k].sum()), int(self.counts[:, k].sum())
-            if row or col:
-                scores = (self.producers_accuracy[k], self.users_accuracy[k], self.f1[k])
-                table.add_row(c.slug, f"{row:,}", f"{col:,}", *map(_percent, scores))
-        return table
-
-    def __rich__(self) -> Table:
-        return self.table()
-
-    def __str__(self) -> str:
-        from rich.console import Console
-
-        console = Console(width=100, color_system=None)
-        with console.capture() as captured:
-            console.print(self.table())
-        return captured.get()
-
-    def _summary(self) -> str:
-        text = f"{self.total:,} compared"
-        if self.missing:
-            text += f", {self.missing:,} without data in the map"
-        if self.left_out:
-            text += f", {self.left_out:,} points without class or place left out"
-        accuracy, average = _percent(self.overall_accuracy), _percent(self.average_accuracy)
-        if self.overall_interval is not None and self.blocks is not None:
-            accuracy = f"{self.overall_interval.percent()} by {len(self.blocks)} blocks"
-        text += f"; overall accuracy {accuracy}, average {average}, kappa {self.kappa:.3f}"
-        return text + "".join(f", {name} {v:.3f}" for name, v in self.calibration.items())
+Intervals = Literal["wilson", "wald"]
 
 
-_SCORES = ("overall_accuracy", "average_accuracy", "kappa", "mean_f1")
-
-
-def cohens_kappa(counts: Int64[np.ndarray, "k k"]) -> float:
-    """Return the agreement of two sides beyond that of chance; NaN where chance agrees fully.
-
-    Source
-    ------
-    Cohen 1960, "A coefficient of agreement for nominal scales".
-    """
-    rows, cols, total = counts.sum(axis=1), counts.sum(axis=0), float(counts.sum())
-    chance = float(_ratio(float(rows.astype(float) @ cols), total**2))
-    return float(_ratio(_ratio(np.trace(counts), total) - chance, 1.0 - chance))
-
-
-def confusion_counts(
-    reference: UInt8[np.ndarray, "*n"], predicted: UInt8[np.ndarray, "*n"], legend: Legend
-) -> tuple[Int64[np.ndarray, "k k"], int]:
-    """Count pairs of classes.
+def ratio(
+    sample: Sample, y: Float64[np.ndarray, "n k"], x: Float64[np.ndarray, "n k"]
+) -> tuple[Float64[np.ndarray, " k"], Float64[np.ndarray, " k"]]:
+    """Estimate ratios of totals, y over x, and their standard errors.
 
     Parameters
     ----------
-    reference, predicted : ndarray
-        Class ids, 0 = none. Pairs without a reference are not counted.
-    legend : Legend
-        The classes; rows and columns of the counts are in its order.
+    sample : Sample
+        The design.
+    y, x : ndarray (n, k), float64
+        Values at the points.
 
     Returns
     -------
-    tuple
-        Counts (reference, map), and the number of pairs with a reference but no map.
-
-    Raises
-    ------
-    InputError
-        If either side holds a class that the legend does not have.
+    tuple of ndarray (k)
+        Ratios and standard errors; NaN where the total of x is 0.
     """
-    pairs = np.bincount(
-        reference.ravel().astype(np.int64) * 256 + predicted.ravel(), minlength=65536
-    )
-    pairs = pairs.reshape(256, 256)
-    _check_known(pairs, legend)
-    ids = np.asarray(legend.ids)
-    return pairs[np.ix_(ids, ids)].astype(np.int64), int(pairs[ids, 0].sum())
+    whole = sample.total(x)
+    known = whole > 0
+    divisor = np.where(known, whole, np.nan)
+    value = sample.total(y) / divisor
+    spread = sample.variance(y - np.where(known, value, 0.0) * x)
+    return value, np.sqrt(spread) / divisor
 
 
-def _check_known(pairs: np.ndarray, legend: Legend) -> None:
-    """Refuse classes that the legend lacks."""
-    known = [0, *legend.ids]
-    for side, found in (("reference", pairs[1:].sum(axis=1)), ("map", pairs[1:].sum(axis=0))):
-        ids = np.nonzero(found)[0] + (side == "reference")
-        strange = sorted(set(ids.tolist()) - set(known))
-        if strange:
-            raise InputError(
-                f"the {side} holds class {strange[0]}, which legend {legend.name!r} does not have",
-                advice="give the legend it was made with",
-            )
+def power_tuned(
+    sample: Sample,
+    y: Float64[np.ndarray, "n k"],
+    predicted: Float64[np.ndarray, "n k"],
+    x: Float64[np.ndarray, "n k"],
+    mean: Float64[np.ndarray, " k"],
+) -> tuple[Float64[np.ndarray, " k"], Float64[np.ndarray, " k"], Float64[np.ndarray, " k"]]:
+    """Estimate shares with the help of predictions that are known for the whole population.
+
+    The difference estimator y/x + λ (known mean - estimated mean of the predictions), with the λ
+    between 0 and 1 that makes its estimated variance least.
+
+    Parameters
+    ----------
+    sample : Sample
+        The design.
+    y, predicted, x : ndarray (n, k), float64
+        Values, predictions of them, and what they are shares of, at the points.
+    mean : ndarray (k), float64
+        The predictions' shares over the whole population.
+
+    Returns
+    -------
+    tuple of ndarray (k)
+        Shares, standard errors and λ.
+
+    Source
+    ------
+    Angelopoulos, Duchi & Zrnic 2023, "PPI++: Efficient Prediction-Powered Inference", power tuning
+    with all of the population predicted; Särndal, Swensson & Wretman 1992, section 6.3.
+    """
+    value, _ = ratio(sample, y, x)
+    guess, _ = ratio(sample, predicted, x)
+    off, far = y - value * x, predicted - guess * x
+    both = (sample.variance(off + far) - sample.variance(off - far)) / 4
+    spread = sample.variance(far)
+    tuned = np.clip(np.divide(both, spread, out=np.zeros_like(both), where=spread > 0), 0, 1)
+    error = np.sqrt(sample.variance(off - tuned * far)) / sample.total(x)
+    return value + tuned * (mean - guess), error, tuned
 
 
-def _ratio(part: Any, whole: Any) -> Any:
-    """Divide, NaN where the divisor is 0."""
-    part, whole = np.asarray(part, float), np.asarray(whole, float)
-    return np.divide(part, whole, out=np.full(np.shape(part), np.nan), where=whole != 0)
+def effective_size(
+    sample: Sample,
+    x: Float64[np.ndarray, "n k"],
+    value: Float64[np.ndarray, " k"],
+    error: Float64[np.ndarray, " k"],
+) -> Float64[np.ndarray, " k"]:
+    """Return the size of a simple random sample that would tell as much of each share.
+
+    Where the sample has no spread at all, it is that of its weights alone (Kish 1965).
+    """
+    expanded = sample.weights[:, None] * x
+    square = (expanded**2).sum(axis=0)
+    kish = np.divide(expanded.sum(axis=0) ** 2, square, out=np.zeros_like(square), where=square > 0)
+    spread = value * (1 - value)
+    usual = (spread > 0) & (error > 0)
+    return np.where(usual, np.divide(spread, error**2, where=usual, out=kish.copy()), kish)
 
 
-def _mean(values: Sequence[float] | np.ndarray) -> float:
-    """Mean of what is defined."""
-    values = np.asarray(values, float)
-    values = values[np.isfinite(values)]
-    return float(values.mean()) if values.size else float("nan")
+def interval(
+    value: Float64[np.ndarray, " k"],
+    error: Float64[np.ndarray, " k"],
+    size: Float64[np.ndarray, " k"],
+    degrees: float,
+    kind: Intervals = "wilson",
+) -> tuple[Float64[np.ndarray, " k"], Float64[np.ndarray, " k"]]:
+    """Return the limits of 95 % confidence intervals of shares.
 
+    Parameters
+    ----------
+    value, error, size : ndarray (k), float64
+        Shares, their standard errors, and the sizes of simple random samples of the same variance.
+    degrees : float
+        Degrees of freedom of the standard errors.
+    kind : {"wilson", "wald"}
+        Score intervals, or the value ± 1.96 standard errors.
 
-def _plain(value: Any) -> float | None:
-    """Return a JSON number, None for NaN."""
-    return round(float(value), 6) if np.isfinite(value) else None
-
-
-def _percent(value: float) -> str:
-    return f"{100 * value:.1f} %" if np.isfinite(value) else "-"
+    Source
+    ------
+    Wilson 1927, with the effective sample size as Korn & Graubard 1998 put it in for designs.
+    """
+    z = float(stats.t.ppf(0.5 + CONFIDENCE / 2, degrees))
+    if kind == "wald":
+        return value - z * error, value + z * error
+    with np.errstate(divide="ignore", invalid="ignore"):
+        middle = (value + z**2 / (2 * size)) / (1 + z**2 / size)
+        half = z / (1 + z**2 / size) * np.sqrt(value * (1 - value) / size + (z / (2 * size)) ** 2)
+    return np.clip(middle - half, 0, 1), np.clip(middle + half, 0, 1)

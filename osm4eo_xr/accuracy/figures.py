@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from osm4eo_xr.accuracy.sampling import Intervals, Sample, effective_size, interval, ratio
+from osm4eo_xr.accuracy.estimators import Intervals, effective_size, interval, ratio
 
 if TYPE_CHECKING:
     from jaxtyping import Float64, Int64
 
+    from osm4eo_xr.accuracy.sampling import Sample
     from osm4eo_xr.legend import Legend
 
 __all__ = ["Figure", "Figures", "figures_of", "figures_with_intervals"]

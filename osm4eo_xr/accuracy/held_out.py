@@ -8,8 +8,9 @@ import numpy as np
 import xarray as xr
 from scipy.special import softmax
 
-from osm4eo_xr.accuracy.estimators import AccuracyReport, confusion_counts
-from osm4eo_xr.accuracy.validation.intervals import SampleCounts
+from osm4eo_xr.accuracy.accuracy_report import AccuracyReport
+from osm4eo_xr.accuracy.confusion import confusion_counts
+from osm4eo_xr.accuracy.validation.intervals import BlockCounts
 from osm4eo_xr.progress import Progress, with_bars
 from osm4eo_xr.training.calibration import BINS, calibration_bins, expected_error
 from osm4eo_xr.training.scoring import index_of, labeled_logits, model_task, model_windows
@@ -52,24 +53,33 @@ def evaluate(
     AccuracyReport
         Counts of pixels; in validation and test each pixel of the ground counts once.
         ``calibration`` holds the expected calibration error ``ece``, ``class_calibration`` that
-        of each class, and ``blocks`` what gives the overall accuracy its interval.
+        of each class, and ``blocks`` what gives accuracies their intervals.
 
     Raises
     ------
     InputError
         If the split is empty or unknown, or the samples lack a band of the model.
+
+    Examples
+    --------
+    >>> import osm4eo_xr as oxr
+    >>> from osm4eo_xr.demo import example_model, example_samples
+    >>> report = oxr.evaluate(example_model(), example_samples())
+    >>> report.name, report.total > 300, 0 <= report.overall_accuracy <= 1
+    ('test', True, True)
     """
     windows = model_windows(model, samples, split)
     task = model_task(model)
     counts, missing, done = np.zeros((len(model.legend.ids),) * 2, np.int64), 0, 0
-    bins, right = np.zeros((len(model.class_ids), 3, BINS)), SampleCounts(samples)
+    bins = np.zeros((len(model.class_ids), 3, BINS))
+    blocks = BlockCounts(samples, model.legend.ids)
     for logits, label, sample in labeled_logits(
         task, model.variables, windows, _BATCH, pixels=pixels
     ):
         found = np.asarray(model.class_ids, np.uint8)[logits.argmax(axis=-1)]
         more, more_missing = confusion_counts(label, found, model.legend)
         counts, missing = counts + more, missing + more_missing
-        right.add(sample[found > 0], (found == label)[found > 0])
+        blocks.add(sample, label, found)
         bins += _bins_by_class(logits, index_of(label, model.class_ids))
         done = min(done + _BATCH, len(windows))
         if progress:
@@ -80,7 +90,7 @@ def evaluate(
         missing,
         {"ece": expected_error(bins.sum(axis=0))},
         name=split,
-        blocks=right.by_block(),
+        blocks=blocks.by_block(),
         class_calibration=_class_errors(model, bins),
     )
 
@@ -138,6 +148,14 @@ def estimate_label_noise(
     ------
     Dawid and Skene 1979, Applied Statistics 28, equation 2.3, for one observer (OpenStreetMap)
     and a classifier's posterior in place of the true classes.
+
+    Examples
+    --------
+    >>> import osm4eo_xr as oxr
+    >>> from osm4eo_xr.demo import example_model, example_samples
+    >>> noise = oxr.estimate_label_noise(example_model(), example_samples())
+    >>> noise.dims, noise.sum("osm").round(6).values[:3].tolist()
+    (('class', 'osm'), [1.0, 1.0, 1.0])
     """
     ids, windows = list(model.legend.ids), model_windows(model, samples, split)
     place = {class_id: k for k, class_id in enumerate(ids)}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -17,15 +16,17 @@ from dask.delayed import delayed
 from osm4eo_xr.accuracy.crosswalk import Crosswalk, read_crosswalk
 from osm4eo_xr.accuracy.designs.population import check_map
 from osm4eo_xr.errors import InputError
-from osm4eo_xr.files import replace_text
+from osm4eo_xr.files import replace_json
 from osm4eo_xr.geometry.geodesy import pixel_area
-from osm4eo_xr.geometry.grid import geobox_of
-from osm4eo_xr.legend import NO_DATA, Legend, default_legend
+from osm4eo_xr.geometry.grid import geobox_of, nodata_of, zero_nodata
+from osm4eo_xr.geometry.known_classes import legend_of, refuse_others
+from osm4eo_xr.legend import NO_DATA, Legend
 from osm4eo_xr.rasters.warp import Warp, plan_warp, refuse_apart
 
 if TYPE_CHECKING:
     from jaxtyping import Float64, Int64, UInt8
-    from rich.table import Table
+
+    from osm4eo_xr.tables import Table
 
 __all__ = ["MapComparison", "compare"]
 
@@ -133,7 +134,7 @@ class MapComparison:
 
     def save(self, path: str | Path) -> Path:
         """Write ``to_dict()`` as JSON; the file appears whole."""
-        return replace_text(path, json.dumps(self.to_dict(), indent=1) + "\n")
+        return replace_json(path, self.to_dict())
 
     def __repr__(self) -> str:
         """Give the differences."""
@@ -146,12 +147,12 @@ class MapComparison:
 
     def __rich__(self) -> Table:
         """Show the groups."""
-        from rich.table import Table
+        from osm4eo_xr.tables import Table
 
         title = f"{self.legend.name} and {self.crosswalk.title}, km²"
         table = Table(title=title, caption=f"{self._summary()}\n{NOTE}")
         for heading, side in (("group", "left"), ("map", "right"), ("other", "right")):
-            table.add_column(heading, justify=side)  # type: ignore[arg-type]
+            table.add_column(heading, justify=side)
         table.add_column("both", justify="right")
         for group in self._groups():
             areas = (group["map_km2"], group["other_km2"], group["both_km2"])
@@ -171,10 +172,10 @@ def compare(
     Parameters
     ----------
     class_map : DataArray (y, x), uint8
-        0 = no data; lazy maps are read chunk by chunk.
+        0, or what it states, = no data; lazy maps are read chunk by chunk.
     other : DataArray (y, x), integer
         Codes from 0 to 255 on any grid; each pixel of the map is compared with the other's nearest
-        pixel.
+        pixel. No data is what it states, any number but 0, and what the crosswalk lists.
     crosswalk : str or path, optional
         What is compared with what, see ``read_crosswalk``; by default both have the legend.
     legend : Legend, optional
@@ -200,24 +201,28 @@ def compare(
     >>> compare(ours, theirs, crosswalk="worldcover").differences()["agreement"]
     0.666667
     """
-    legend = legend or default_legend()
+    legend = legend_of(class_map, *([] if crosswalk else [other]), given=legend)
     check_map(class_map)
     walk = read_crosswalk(crosswalk, legend)
     if other.ndim != 2 or not np.issubdtype(other.dtype, np.integer):  # noqa: PLR2004 - y and x
         raise InputError(f"the other map is {other.dtype} {other.dims}", expected="integers (y, x)")
-    lazy = class_map if class_map.chunks else class_map.chunk()
-    placed = _on_grid(other, lazy, walk.nodata)
+    lazy = zero_nodata(class_map if class_map.chunks else class_map.chunk())
+    placed = _on_grid(other, lazy, (*walk.nodata, *_stated(other)))
     pairs = compute(*_by_block(_count, lazy.data, placed))
     counts = np.sum(pairs, axis=0)
-    strange = sorted(set(np.flatnonzero(counts.any(axis=0)).tolist()) - {NO_DATA, *legend.ids})
-    if strange:
-        raise InputError(
-            f"the map holds class {strange[0]}, which legend {legend.name!r} does not have",
-            advice="give the legend it was made with",
-        )
     counts[:, NO_DATA] = 0
+    refuse_others(dict(enumerate(counts.sum(axis=0).tolist())), legend, "the map", "its pixels")
+    if crosswalk is None:
+        codes = dict(enumerate(counts[:_CODES].sum(axis=1).tolist()))
+        refuse_others(codes, legend, "the other map", "its pixels")
     km2 = counts[:_CODES] * pixel_area(geobox_of(class_map)) / 1e6
     return MapComparison(km2, walk, legend, _agreement(lazy, placed, walk))
+
+
+def _stated(other: xr.DataArray) -> tuple[int, ...]:
+    """Return the other map's no-data value; 0, which files without one get, may be a class."""
+    stated = nodata_of(other, NO_DATA)
+    return (int(stated),) if np.isfinite(stated) and stated != NO_DATA else ()
 
 
 def _on_grid(other: xr.DataArray, like: xr.DataArray, nodata: tuple[int, ...]) -> da.Array:

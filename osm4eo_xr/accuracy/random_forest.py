@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import xarray as xr
 
-from osm4eo_xr.accuracy.estimators import AccuracyReport, confusion_counts
-from osm4eo_xr.accuracy.validation.intervals import SampleCounts
+from osm4eo_xr.accuracy.accuracy_report import AccuracyReport
+from osm4eo_xr.accuracy.confusion import confusion_counts
+from osm4eo_xr.accuracy.validation.intervals import BlockCounts
 from osm4eo_xr.errors import InputError, extra
 from osm4eo_xr.legend import Legend, legend_from_dict
 from osm4eo_xr.samples.ground import ground_pixels, has_places
@@ -34,7 +35,7 @@ def random_forest_report(
     """Train a random forest on the training windows' labeled pixels and score one split.
 
     The forest sees the same labeled ground as the network and is scored on the same pixels; it
-    knows nothing of a pixel's neighbors.
+    knows nothing of a pixel's neighbors. Optional features that a pixel lacks have their median.
 
     Parameters
     ----------
@@ -50,6 +51,11 @@ def random_forest_report(
         What is scored.
     center : bool
         Score the drawn pixel of each window only.
+
+    Returns
+    -------
+    AccuracyReport
+        Counts (reference, forest) of the split's labeled pixels, int64.
 
     Raises
     ------
@@ -75,9 +81,20 @@ def random_forest_report(
         from sklearn.ensemble import RandomForestClassifier
     legend = legend_from_dict(json.loads(samples.attrs["legend"]), source="samples")
     spectra, label = _training_pixels(samples, pixels, seed)
+    medians = _medians(spectra)
     forest = RandomForestClassifier(trees, n_jobs=-1, random_state=seed)
-    forest.fit(spectra, label)
-    return _score(forest, samples, split, legend, center=center)
+    forest.fit(_completed(spectra, medians), label)
+    return _score(forest, samples, split, legend, center=center, medians=medians)
+
+
+def _medians(spectra: np.ndarray) -> np.ndarray:
+    """Return each feature's median, which stands for it where a pixel lacks it."""
+    found = [band[np.isfinite(band)] for band in spectra.T]
+    return np.array([np.median(band) if band.size else 0.0 for band in found], np.float32)
+
+
+def _completed(spectra: np.ndarray, medians: np.ndarray) -> np.ndarray:
+    return np.where(np.isfinite(spectra), spectra, medians)
 
 
 def _training_pixels(samples: xr.Dataset, pixels: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -107,7 +124,13 @@ def _ground(part: xr.Dataset) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _score(
-    forest: RandomForestClassifier, samples: xr.Dataset, split: str, legend: Legend, *, center: bool
+    forest: RandomForestClassifier,
+    samples: xr.Dataset,
+    split: str,
+    legend: Legend,
+    *,
+    center: bool,
+    medians: np.ndarray,
 ) -> AccuracyReport:
     """Count the forest's classes against the labels."""
     part = _of_split(samples, split)
@@ -118,12 +141,12 @@ def _score(
     else:
         image = part["image"].values
     labeled = label > 0
-    found = forest.predict(image[labeled]).astype(np.uint8)
+    found = forest.predict(_completed(image[labeled], medians)).astype(np.uint8)
     counts, missing = confusion_counts(label[labeled], found, legend)
-    right = SampleCounts(part)
-    right.add(np.nonzero(labeled)[0], found == label[labeled])
+    blocks = BlockCounts(part, legend.ids)
+    blocks.add(np.nonzero(labeled)[0], label[labeled], found)
     name = f"random forest, {split}"
-    return AccuracyReport(counts, legend, missing, name=name, blocks=right.by_block())
+    return AccuracyReport(counts, legend, missing, name=name, blocks=blocks.by_block())
 
 
 def _of_split(samples: xr.Dataset, split: str) -> xr.Dataset:

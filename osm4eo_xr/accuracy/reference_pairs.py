@@ -13,9 +13,10 @@ from dask.base import compute
 from dask.delayed import delayed
 from shapely import GeometryType
 
-from osm4eo_xr.accuracy.estimators import confusion_counts
+from osm4eo_xr.accuracy.confusion import confusion_counts
 from osm4eo_xr.errors import InputError, InputWarning
 from osm4eo_xr.geometry.grid import crs_name, geobox_of, same_grid, zero_nodata
+from osm4eo_xr.geometry.known_classes import refuse_other_legend
 from osm4eo_xr.geometry.vectors import read_vector
 from osm4eo_xr.legend import NO_DATA
 
@@ -68,6 +69,7 @@ def _compare_rasters(
         raise InputError(
             f"{name} is {labels.dtype} {labels.dims}", advice="give labels uint8 (y, x)"
         )
+    refuse_other_legend(labels, legend, name)
     a, b = geobox_of(class_map), geobox_of(labels)
     if not same_grid(a, b):
         raise InputError(
@@ -88,9 +90,9 @@ def _compare_rasters(
     return _sum_chunks(on_labels, on_map, legend)
 
 
-def _overlap(offset: int, size: int, other: int) -> slice:
-    """Return the part of 0 … ``size`` that ``offset`` … ``offset + other`` covers."""
-    return slice(min(max(offset, 0), size), max(min(offset + other, size), 0))
+def _overlap(start: int, size: int, other: int) -> slice:
+    """Return the part of 0 … ``size`` that ``start`` … ``start + other`` covers."""
+    return slice(min(max(start, 0), size), max(min(start + other, size), 0))
 
 
 def _sum_chunks(
@@ -236,5 +238,5 @@ def class_ids(given: Any, column: str, legend: Legend, name: str) -> UInt8[np.nd
         try:
             ids[value] = legend.find(f"{prefix}{plain}").id
         except InputError as error:
-            raise InputError(f"{name}, column {column}: {error}") from None
+            raise error.within(f"{name}, column {column}") from None
     return np.array([ids[value] for value in values], np.uint8)

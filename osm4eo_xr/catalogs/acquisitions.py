@@ -20,27 +20,47 @@ _PROCESSED = ("s2:generation_time", "processing:datetime", "created", "updated")
 
 
 def when(item: Mapping[str, Any]) -> str:
-    """Return an item's date and time in UTC, ISO 8601 without an offset; nothing if it has none.
+    """Return an item's date and time in UTC, ISO 8601 without a UTC offset; of a range its start.
 
     Raises
     ------
     InputError
-        If it is no date and time.
+        If it states none, what it states is none, or a range ends before it starts.
     """
-    properties = item["properties"]
-    text = str(properties.get("datetime") or properties.get("start_datetime") or "")
+    moment = _moment(item, "datetime")
+    if moment is not None:
+        return moment.isoformat()
+    start, end = _moment(item, "start_datetime"), _moment(item, "end_datetime")
+    if start is None:
+        ends = "" if end is None else f", only the end_datetime {end.isoformat()}Z"
+        raise InputError(
+            f"item {item['id']} has no datetime and no start_datetime{ends}: nothing says when it "
+            f"was acquired",
+            expected="properties.datetime, or start_datetime and end_datetime where it is null",
+            advice="add it to the item, or leave the item out",
+        )
+    if end is not None and end < start:
+        raise InputError(
+            f"item {item['id']}: end_datetime {end.isoformat()}Z lies before start_datetime "
+            f"{start.isoformat()}Z",
+            advice="correct the item",
+        )
+    return start.isoformat()
+
+
+def _moment(item: Mapping[str, Any], name: str) -> datetime | None:
+    """Return a date and time of an item in UTC, naive; None if it is not stated."""
+    text = str(item["properties"].get(name) or "")
     if not text:
-        return ""
+        return None
     try:
         stated = datetime.fromisoformat(text.strip().upper())
     except ValueError:
         raise InputError(
-            f"item {item['id']}: datetime {text!r} is no date and time",
+            f"item {item['id']}: {name} {text!r} is no date and time",
             expected="ISO 8601, for example 2024-06-01T10:00:00Z",
         ) from None
-    if stated.tzinfo is not None:
-        stated = stated.astimezone(UTC).replace(tzinfo=None)
-    return stated.isoformat()
+    return stated if stated.tzinfo is None else stated.astimezone(UTC).replace(tzinfo=None)
 
 
 def sun_of(item: Mapping[str, Any]) -> tuple[float, float]:

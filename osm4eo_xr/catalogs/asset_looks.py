@@ -17,14 +17,16 @@ from osm4eo_xr.catalogs.footprints import touching
 from osm4eo_xr.catalogs.items import Items, asked_band, asset_keys, class_key, read_items
 from osm4eo_xr.catalogs.product_assets import asset_scaling
 from osm4eo_xr.errors import InputError, InputWarning
-from osm4eo_xr.imagery.plausibility import darkest, judge_band, middle_numbers, report
+from osm4eo_xr.imagery.band_looks import darkest, middle_numbers
+from osm4eo_xr.imagery.plausibility import judge_band, report
 from osm4eo_xr.imagery.reader import read_bands
+from osm4eo_xr.names import OWN_WORDS
 
 if TYPE_CHECKING:
     from osm4eo_xr.imagery.offsets import Look
     from osm4eo_xr.imagery.reader import Band
 
-UNREADABLE = "osm4eo_xr:unreadable"
+UNREADABLE = f"{OWN_WORDS}unreadable"
 """The member of an item that says why it could not be read when it was fetched."""
 
 _NAMED = 5  # items in a message

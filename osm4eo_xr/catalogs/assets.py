@@ -10,8 +10,11 @@ validity, so that both engines and ``open_scene`` give the same numbers.
 from __future__ import annotations
 
 import re
+import threading
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -24,6 +27,7 @@ from osm4eo_xr.imagery.lossy_nodata import WITNESSES, with_witnesses
 from osm4eo_xr.imagery.products.band_files import bands_of_file
 from osm4eo_xr.imagery.reader import Band, SceneReader
 from osm4eo_xr.imagery.reflectance import Scaling
+from osm4eo_xr.rasters.remote.waiting import at_once
 from osm4eo_xr.rasters.validity import SATURATED, Validity, in_words
 from osm4eo_xr.rasters.warp import plan_warp
 from osm4eo_xr.rasters.windows import pick, positions, span
@@ -56,23 +60,47 @@ class Asset:
     def band(self, resampling: str, headers: dict[Asset, Band] | None = None) -> Band:
         """Describe the file's band of digital numbers; headers are read, or known already."""
         headers = {} if headers is None else headers
-        band = _by_itself(self, resampling, headers)
-        if not band.lossy or self.name not in {w.name for w in self.witnesses}:
+        read_headers([self], resampling, headers)
+        band = headers[self.alone]
+        if not _is_judged(self, band):
             return band
-        witnesses = [_by_itself(w, resampling, headers) for w in self.witnesses]
-        (judged,) = with_witnesses([band], witnesses)
+        (judged,) = with_witnesses([band], [headers[w.alone] for w in self.witnesses])
         return judged
 
+    @property
+    def alone(self) -> Asset:
+        """The asset without its witnesses."""
+        return replace(self, witnesses=())
 
-def _by_itself(asset: Asset, resampling: str, headers: dict[Asset, Band]) -> Band:
+
+def read_headers(assets: Sequence[Asset], resampling: str, headers: dict[Asset, Band]) -> None:
+    """Read the headers that ``Asset.band`` needs and that are not known, into ``headers``."""
+    _read_alone(assets, resampling, headers)
+    _read_alone(
+        [w for a in assets if _is_judged(a, headers[a.alone]) for w in a.witnesses],
+        resampling,
+        headers,
+    )
+
+
+def _read_alone(assets: Sequence[Asset], resampling: str, headers: dict[Asset, Band]) -> None:
+    """Read headers of assets by themselves; those at addresses at once."""
+    new = {a.alone: a.href for a in assets if a.alone not in headers}
+    found = at_once(partial(_by_itself, resampling=resampling), new)
+    headers.update(zip(new, found, strict=True))
+
+
+def _is_judged(asset: Asset, band: Band) -> bool:
+    """Whether witnesses settle the no data of an asset's band."""
+    return band.lossy and asset.name in {w.name for w in asset.witnesses}
+
+
+def _by_itself(asset: Asset, resampling: str) -> Band:
     """Describe an asset's band by its own file and by the item."""
-    alone = replace(asset, witnesses=())
-    if alone not in headers and is_product(asset.href):
-        headers[alone] = digital_band(asset.href, asset.name, resampling)
-    elif alone not in headers:
-        found = bands_of_file(asset.href, resampling=resampling, nodata=None, stated=asset.nodata)
-        headers[alone] = replace(found[0], name=asset.name, scaling=Scaling(1.0))
-    return headers[alone]
+    if is_product(asset.href):
+        return digital_band(asset.href, asset.name, resampling)
+    found = bands_of_file(asset.href, resampling=resampling, nodata=None, stated=asset.nodata)
+    return replace(found[0], name=asset.name, scaling=Scaling(1.0))
 
 
 def asset_of(item: Mapping[str, Any], key: str, name: str, others: Mapping[str, str]) -> Asset:
@@ -139,8 +167,9 @@ def _is_sentinel2(item: Mapping[str, Any]) -> bool:
 class CubeReader:
     """Assets of items as an array-like (time, band, y, x) of reflectance on one grid.
 
-    Headers are read when pixels are. Bands of an item that share a grid are warped together: most
-    of the work of warping is to work out where each pixel comes from.
+    Headers are read when pixels are, once: other threads that want pixels of that item wait. Bands
+    of an item that share a grid are warped together: most of the work of warping is to work out
+    where each pixel comes from.
 
     Parameters
     ----------
@@ -171,7 +200,7 @@ class CubeReader:
         self._given = (assets, scalings, geobox, resampling, tolerant)
         self.shape = (len(assets), len(assets[0]), *tuple(geobox.shape))
         self._headers: dict[Asset, Band] = {}
-        self._bands: dict[tuple[int, int], Band] = {}
+        self._turns: defaultdict[int, threading.Lock] = defaultdict(threading.Lock)
 
     def __getitem__(self, key: Any) -> np.ndarray:
         (times, layers, rows, cols), dropped = positions(key, self.shape)
@@ -203,23 +232,23 @@ class CubeReader:
 
     def _scene(self, time: int, layers: list[int]) -> SceneReader:
         """Return the reader of an item's bands."""
-        bands = tuple(self._band(time, layer) for layer in layers)
-        _, _, geobox, resampling, _ = self._given
+        assets, scalings, geobox, resampling, _ = self._given
+        chosen = [asset for layer in layers if (asset := assets[time][layer]) is not None]
+        with self._turns[time]:
+            read_headers(chosen, resampling, self._headers)
+        bands = tuple(
+            replace(asset.band(resampling, self._headers), scaling=scalings[time][layer])
+            for asset, layer in zip(chosen, layers, strict=True)
+        )
         plans = {b.geobox: plan_warp(b.geobox, geobox, resampling) for b in bands}
         return SceneReader(bands, geobox, tuple(plans[b.geobox] for b in bands))
 
-    def _band(self, time: int, layer: int) -> Band:
-        """Describe a band by its headers, which are read once."""
-        assets, scalings, _, resampling, _ = self._given
-        if (time, layer) not in self._bands:
-            asset = assets[time][layer]
-            assert asset is not None  # noqa: S101 - for type checkers; only those are asked for
-            band = asset.band(resampling, self._headers)
-            self._bands[time, layer] = replace(band, scaling=scalings[time][layer])
-        return self._bands[time, layer]
-
     def __getstate__(self) -> Any:
-        return {**self.__dict__, "_headers": {}, "_bands": {}}
+        return self._given
+
+    def __setstate__(self, given: Any) -> None:
+        *four, tolerant = given
+        CubeReader.__init__(self, *four, tolerant=tolerant)
 
 
 def _with_way_out(error: RasterioIOError | InputError) -> InputError:

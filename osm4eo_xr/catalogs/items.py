@@ -16,11 +16,12 @@ from shapely.geometry import mapping
 from osm4eo_xr.catalogs.acquisitions import newest, when
 from osm4eo_xr.catalogs.footprints import footprint
 from osm4eo_xr.catalogs.item_form import check_item, items_of, links_of
-from osm4eo_xr.catalogs.product_assets import with_arrays
+from osm4eo_xr.catalogs.product_assets import is_product, with_arrays
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.imagery.bands import SENTINEL2_BANDS, common_name
+from osm4eo_xr.imagery.lossy_nodata import WITNESSES
 from osm4eo_xr.names import check_name
-from osm4eo_xr.rasters.remote.addresses import SCHEMES
+from osm4eo_xr.rasters.remote.addresses import SCHEMES, without_query
 
 if TYPE_CHECKING:
     import pystac
@@ -165,14 +166,13 @@ def asset_keys(
     """Return the asset key of each band.
 
     Originals (-jp2) count only where nothing else has the band; of several assets the finest does.
+
+    Raises
+    ------
+    InputError
+        If a band is missing, or two lead to one file.
     """
-    keys: dict[str, str] = {}
-    assets = item["assets"]
-    rank = {k: (k.endswith("-jp2"), pixel_size(k, assets[k]), len(k)) for k in assets}
-    for key in sorted(assets, key=lambda k: rank[k]):
-        name = common_name(key.removesuffix("-jp2"))
-        if name is not None and name in names and _is_data(item["assets"][key]):
-            keys.setdefault(name, key)
+    keys = _found_keys(item, names)
     missing = [n for n in names if n not in keys]
     if missing and not allow_missing:
         raise InputError(
@@ -180,7 +180,42 @@ def asset_keys(
             f"{', '.join(item['assets'])}",
             advice="choose other bands or pass {allow_missing=True}",
         )
+    _refuse_shared(item, keys)
     return keys
+
+
+def witness_keys(item: Mapping[str, Any]) -> dict[str, str]:
+    """Return the asset keys of the bands that settle no data in lossy files."""
+    return _found_keys(item, WITNESSES)
+
+
+def _found_keys(item: Mapping[str, Any], names: Iterable[str]) -> dict[str, str]:
+    """Return the asset key of each band that an item has."""
+    keys: dict[str, str] = {}
+    assets = item["assets"]
+    rank = {k: (k.endswith("-jp2"), pixel_size(k, assets[k]), len(k)) for k in assets}
+    for key in sorted(assets, key=lambda k: rank[k]):
+        name = common_name(key.removesuffix("-jp2"))
+        if name is not None and name in names and _is_data(item["assets"][key]):
+            keys.setdefault(name, key)
+    return keys
+
+
+def _refuse_shared(item: Mapping[str, Any], keys: Mapping[str, str]) -> None:
+    """Refuse bands that lead to one file, of which the first band would be read for each.
+
+    An EOPF product holds them all by their names.
+    """
+    by_place: dict[str, str] = {}
+    for name, key in keys.items():
+        place = item["assets"][key]["href"]
+        if (other := by_place.setdefault(place, name)) != name and not is_product(place):
+            raise InputError(
+                f"item {item['id']}: assets {keys[other]} ({other}) and {key} ({name}) lead to one "
+                f"file, {without_query(place)}, whose first band would be read for both",
+                expected="a file for each band",
+                advice="correct the item's hrefs, or open the file with open_scene",
+            )
 
 
 def pixel_size(key: str, asset: Mapping[str, Any]) -> float:

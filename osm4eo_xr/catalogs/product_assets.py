@@ -15,13 +15,14 @@ from osm4eo_xr.imagery.bands import common_name
 from osm4eo_xr.imagery.offsets import Look, item_scaling
 from osm4eo_xr.imagery.products.eopf import array_paths, eopf_bands, is_eopf, read_eopf
 from osm4eo_xr.imagery.reflectance import Scaling
+from osm4eo_xr.names import OWN_WORDS
 from osm4eo_xr.rasters.store_paths import split_store
 
 if TYPE_CHECKING:
     from osm4eo_xr.imagery.reader import Band
 
 
-STAGED = "osm4eo_xr:staged"
+STAGED = f"{OWN_WORDS}staged"
 """The member of an asset that names its staged copy (``catalogs.staging``)."""
 
 

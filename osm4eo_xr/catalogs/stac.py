@@ -22,6 +22,7 @@ from osm4eo_xr.catalogs.items import (
     levels_of,
     read_items,
     slim,
+    witness_keys,
 )
 from osm4eo_xr.catalogs.product_assets import asset_scaling
 from osm4eo_xr.errors import InputError
@@ -30,7 +31,6 @@ from osm4eo_xr.imagery.clouds.masks import mask_clouds
 from osm4eo_xr.imagery.clouds.opening import OpenedMethod, bands_needed
 from osm4eo_xr.imagery.clouds.sun import SUN_NAMES
 from osm4eo_xr.imagery.compositing import block_side, composite
-from osm4eo_xr.imagery.lossy_nodata import WITNESSES
 from osm4eo_xr.imagery.reflectance import Scaling
 from osm4eo_xr.rasters.windows import lazy_array
 
@@ -265,7 +265,7 @@ def composite_items(
 
 def _assets_of(item: dict[str, Any], keys: dict[str, str]) -> dict[str, Asset]:
     """Return the wanted assets of an item by band name."""
-    others = asset_keys(item, WITNESSES, allow_missing=True)
+    others = witness_keys(item)
     return {name: asset_of(item, key, name, others) for name, key in keys.items()}
 
 

@@ -9,7 +9,6 @@ a record with their hashes.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -26,13 +25,13 @@ from rasterio.windows import Window
 
 from osm4eo_xr.catalogs.asset_looks import UNREADABLE
 from osm4eo_xr.catalogs.assets import Asset, asset_of
-from osm4eo_xr.catalogs.items import asset_keys, class_key
+from osm4eo_xr.catalogs.items import asset_keys, class_key, witness_keys
 from osm4eo_xr.catalogs.product_assets import STAGED
 from osm4eo_xr.catalogs.store_copies import copy_of, fill
 from osm4eo_xr.errors import InputError, InputWarning
-from osm4eo_xr.files import replace_text, replaced
-from osm4eo_xr.imagery.lossy_nodata import WITNESSES, factor
-from osm4eo_xr.imagery.plausibility import middle_window
+from osm4eo_xr.files import replace_text, replaced, sha256_of, stamp_of
+from osm4eo_xr.imagery.band_looks import middle_window
+from osm4eo_xr.imagery.lossy_nodata import factor
 from osm4eo_xr.names import check_name
 from osm4eo_xr.rasters.files import is_store, open_image
 from osm4eo_xr.rasters.remote.addresses import is_remote
@@ -201,7 +200,7 @@ def _windows(item: Mapping[str, Any], wanted: Wanted) -> dict[str, tuple[list[Re
     The tile's ground; the middle, where numbers are looked at before work; and of the witnesses of
     a lossy band the same ground as of that band.
     """
-    others = asset_keys(item, WITNESSES, allow_missing=True)
+    others = witness_keys(item)
     found: dict[str, tuple[list[Rectangle], Band]] = {}
     for name, key in wanted.keys(item).items():
         if is_store(item["assets"][key]["href"]):
@@ -325,22 +324,12 @@ def _is_whole(place: Path, seen: Mapping[str, Any]) -> bool:
 
 
 def _is_same(path: Path, seen: Mapping[str, Any]) -> bool:
-    return path.is_file() and (seen["stamp"] == _stamp(path) or seen["sha256"] == _sha256(path))
+    return path.is_file() and (seen["stamp"] == stamp_of(path) or seen["sha256"] == sha256_of(path))
 
 
 def _hashes(files: Sequence[Path], place: Path) -> dict[str, Any]:
     """Return what tells later whether files are as they were left, by their paths below a place."""
     return {
-        path.relative_to(place).as_posix(): {"stamp": _stamp(path), "sha256": _sha256(path)}
+        path.relative_to(place).as_posix(): {"stamp": stamp_of(path), "sha256": sha256_of(path)}
         for path in files
     }
-
-
-def _stamp(path: Path) -> list[int]:
-    status = path.stat()
-    return [status.st_size, status.st_mtime_ns]
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

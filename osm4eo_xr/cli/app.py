@@ -6,6 +6,7 @@ Every command imports the step it needs when it runs, so ``--help`` answers at o
 from __future__ import annotations
 
 import io
+import json
 import os
 import sys
 import warnings
@@ -68,7 +69,7 @@ def main() -> None:
     # XLA's alarm on slow compilation; what fails there is raised as well. Read when jax is loaded.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     spell = Spelling(app, sys.argv[1:])
-    warnings.showwarning = partial(show_warning, spell=spell)
+    warnings.showwarning = partial(show_warning, spell=spell, seen=set())
     raise_open_files()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
@@ -98,6 +99,7 @@ for command in (
     training.samples,
     training.train,
     training.crossvalidate,
+    training.ablate,
     training.applicability,
     maps.classify,
     maps.sieve,
@@ -150,7 +152,14 @@ def run(
     on_signal_stays("finished pieces stay; run the same command again to go on")
     with piece_bars() as watch:
         out = run_country(country, cluster=cluster, watch=watch, verify=verify)
-    OUT.print(str(out), soft_wrap=True, highlight=False)
+    for line in (*_layers_of(out), str(out / "report.html"), str(out)):
+        OUT.print(line, soft_wrap=True, highlight=False)
+
+
+def _layers_of(out: Path) -> list[str]:
+    """Return a line for each layer of a finished run: its file and its ground."""
+    told = json.loads((out / "report.json").read_text(encoding="utf-8"))
+    return [f"{out / layer['file']}: {layer['km2']:,.2f} km²" for layer in told.get("layers", ())]
 
 
 @app.command()
@@ -162,9 +171,17 @@ def doctor(
         float, typer.Option(min=1, help="Seconds to wait for workers, in the queue too.")
     ] = 600,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print the job scripts.")] = False,
+    keys: Annotated[
+        bool, typer.Option("--keys", help="Only print every key of a cluster's YAML file.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Say whether a run would work here and on a cluster, and what mends it if not."""
+    if keys:
+        from osm4eo_xr.cluster.site_file import site_keys
+
+        OUT.out(site_keys(), highlight=False)
+        return
     if dry_run:
         _print_scripts(cluster)
         return
@@ -178,6 +195,7 @@ def doctor(
 
 def _print_scripts(cluster: str) -> None:
     """Print the script of each kind of job that a cluster would submit; nothing without jobs."""
+    from osm4eo_xr.cluster.checks import image_fault
     from osm4eo_xr.cluster.jobs import job_scripts
     from osm4eo_xr.cluster.site import BatchSite
     from osm4eo_xr.cluster.site_file import load_site
@@ -185,8 +203,11 @@ def _print_scripts(cluster: str) -> None:
     site = load_site(cluster) if cluster else None
     if not isinstance(site, BatchSite):
         return
+    if fault := image_fault(site.python):
+        print_note(f"{fault}; give the image's full path in python of the cluster file")
     for kind, script in job_scripts(site).items():
-        print_note(f"a {kind} job is submitted with {site.submit_command}:")
+        numbers = site.groups[kind].numbers
+        print_note(f"{kind}: {numbers}; each is submitted with {site.submit_command}:")
         OUT.out(script, highlight=False)
 
 

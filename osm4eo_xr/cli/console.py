@@ -15,11 +15,12 @@ from rich.progress import (
     TextColumn,
     TimeElapsedColumn,
 )
-from rich.table import Table
 
 from osm4eo_xr._version import __version__
 from osm4eo_xr.errors import InputError, InputWarning, Spell, as_argument
+from osm4eo_xr.names import counted
 from osm4eo_xr.progress import ERR, EVENTS, OUT, draws_bars, live_bars, print_progress
+from osm4eo_xr.tables import Table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -132,7 +133,7 @@ def _plain(value: Any) -> Any:
 
 def print_plan(plan: Plan) -> None:
     """Print what a country run would do."""
-    table = Table(title=f"{len(plan.tiles)} tiles: {' '.join(plan.tiles)}")
+    table = Table(title=f"{counted(len(plan.tiles), 'tile')}: {' '.join(plan.tiles)}")
     table.add_column("piece")
     table.add_column("state")
     for heading in ("chunks", "tasks", "read / MB", "write / MB"):
@@ -148,6 +149,10 @@ def print_plan(plan: Plan) -> None:
         f"{len(left)} of {len(plan.pieces)} pieces to do, {chunks:,} chunks, {tasks:,} tasks, "
         f"{plan.device_time} of inference"
     )
+    if plan.training_time:
+        OUT.print(f"training: {plan.training_time}")
+    if plan.features:
+        OUT.print(f"model's input: {plan.features}", soft_wrap=True, highlight=False)
 
 
 def print_throughput(seen: Throughput) -> None:
@@ -163,7 +168,8 @@ def print_throughput(seen: Throughput) -> None:
 
 def print_found(found: Sequence[TileItems], looks: int) -> None:
     """Print what a search found for each tile, and pixels with fewer clear looks than ``looks``."""
-    table = Table(title=f"{sum(len(f.days) for f in found)} items for {len(found)} tiles")
+    items = counted(sum(len(f.days) for f in found), "item")
+    table = Table(title=f"{items} for {counted(len(found), 'tile')}")
     table.add_column("tile", no_wrap=True)
     headings = ("items", "first and\nlast day", "least\ncloud / %", "to read\n/ GB")
     for heading in (*headings, f"pixels with < {looks}\nclear looks"):
@@ -193,7 +199,7 @@ def _few(tile: TileItems) -> str:
 def print_fetch(plan: Sequence[TileFetch]) -> None:
     """Print what is to be fetched for each tile."""
     left = sum(tile.gigabytes for tile in plan)
-    table = Table(title=f"{left:.2f} GB to fetch, uncompressed, for {len(plan)} tiles")
+    table = Table(title=f"{left:.2f} GB to fetch, uncompressed, for {counted(len(plan), 'tile')}")
     for heading in ("tile", "items", "there", "to fetch / GB"):
         table.add_column(heading, justify="left" if heading == "tile" else "right")
     for tile in plan:
@@ -227,14 +233,28 @@ def print_note(text: str) -> None:
 
 
 def show_warning(
-    message: Warning | str, category: type[Warning], *where: Any, spell: Spell = as_argument
+    message: Warning | str,
+    category: type[Warning],
+    *where: Any,
+    spell: Spell = as_argument,
+    seen: set[type[Warning]] | None = None,
 ) -> None:
-    """Print a warning as one note; of those that are not ours, say the kind."""
+    """Print a warning as one note; of those that are not ours, say the kind.
+
+    A library may warn of each of a thousand objects: the first of a kind that is not in ``seen`` is
+    printed, all go to the log.
+    """
     del where  # a line of a library's code tells users nothing
     inner = message.args[0] if isinstance(message, InputWarning) else message
     said = inner.line(spell) if isinstance(inner, InputError) else str(message)
     text = " ".join(said.split())
-    print_note(text if issubclass(category, InputWarning) else f"{text} ({category.__name__})")
+    if issubclass(category, InputWarning):
+        print_note(text)
+        return
+    show = EVENTS.warning if seen is not None and category in seen else print_note
+    show(f"{text} ({category.__name__})")
+    if seen is not None:
+        seen.add(category)
 
 
 def print_error(message: object) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 
 import typer
 
@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 _MARGIN = 2  # pixels around clouds that go with them, as in country files
 
 LegendFile = Annotated[
-    Path | None, typer.Option("--legend", help="Legend as TOML; OSMlanduse's twelve if left out.")
+    Path | None,
+    typer.Option("--legend", help="A TOML file, osmlanduse-12 (the default) or osmlanduse-13."),
 ]
 Out = Annotated[Path, typer.Option("--out", help="File or folder to write.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace files that exist.")]
@@ -91,13 +92,18 @@ def write_raster(raster: xr.DataArray, path: Path, legend: Legend | None) -> Non
         write_cog(raster, path, legend=legend, progress=progress)
 
 
+def refuse_alone(option: str, other: str) -> NoReturn:
+    """Refuse an option that does nothing without another."""
+    name = option.partition(" ")[0]
+    raise InputError(f"{option} without {other}", advice=f"add {other}, or leave {name} out")
+
+
 def read_outline(
     boundary: Path | None, country: str | None, layer: str | None
 ) -> Path | GeoDataFrame | None:
     """Return a boundary's file, or one layer or country's rows of it."""
     if boundary is None and layer:
-        option = f"--boundary-layer {layer}"
-        raise InputError(f"{option} without --boundary", advice="add --boundary with a vector file")
+        refuse_alone(f"--boundary-layer {layer}", "--boundary")
     if country:
         from osm4eo_xr.places.outlines import country_boundary
 
@@ -124,6 +130,8 @@ def open_checked(
     from osm4eo_xr.imagery.scenes import open_scene
 
     numbers: Any = {"scale": scale, "offset": offset, "nodata": nodata}
+    if mask is None and level:
+        refuse_alone(f"--level {level}", "--mask-clouds")
     if mask is None:
         opened = open_scene(scene, **numbers)
     else:
@@ -133,8 +141,13 @@ def open_checked(
     return opened
 
 
-def read_legend(path: Path | None) -> Legend:
-    """Return the legend of a file, or OSMlanduse's twelve classes."""
+def read_legend(path: Path | None, *rasters: xr.DataArray) -> Legend:
+    """Return the legend of a file, or the one that rasters of classes state; refuse another."""
     from osm4eo_xr.legend import default_legend, load_legend
 
-    return load_legend(path) if path else default_legend()
+    given = load_legend(path) if path else None
+    if not rasters:  # the command starts without what opens rasters
+        return given or default_legend()
+    from osm4eo_xr.geometry.known_classes import legend_of
+
+    return legend_of(*rasters, given=given)

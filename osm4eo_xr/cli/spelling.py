@@ -40,6 +40,8 @@ class Spelling:
         option = "--" + name.replace(".", "-").replace("_", "-")
         if option in {o for parameter in command.params for o in parameter.opts}:
             return option if value in ("", "True") else f"{option} {value}"
+        if command.name == "run" and name == "legend":
+            return "legend in the country file"
         if command.name == "run" and name in COUNTRY_KEYS:
             value = {"True": "true"}.get(value, value)  # as TOML writes it
             key = name.rpartition(".")[2]

@@ -15,8 +15,8 @@ import dask.config
 from distributed import Client, Security, rpc
 from distributed.utils import json_load_robust
 
-from osm4eo_xr.cluster.clusters import visible_gpus
 from osm4eo_xr.cluster.device_tasks import device_settings
+from osm4eo_xr.cluster.gpus import visible_gpus
 from osm4eo_xr.cluster.security import (
     PROTOCOL,
     WORKER_PAGES,

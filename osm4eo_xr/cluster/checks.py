@@ -17,6 +17,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
+from osm4eo_xr.cluster.gpus import visible_gpus
 from osm4eo_xr.process.node import (
     IGNORED_VARIABLES,
     KERNELS_VARIABLE,
@@ -136,8 +137,6 @@ def _check_versions(place: str) -> Finding:
 
 def _check_devices(place: str, *, wants_gpu: bool) -> Finding:
     """Check which devices jax computes on, and whether a GPU is left out."""
-    from osm4eo_xr.cluster.clusters import visible_gpus
-
     try:
         import jax
 
@@ -235,6 +234,20 @@ def _check_tls(place: str) -> list[Finding]:
         )
         return [Finding(place, "TLS", "wrong", text, advice, needed_to_start=True)]
     return [Finding(place, "TLS", "ok", found)]
+
+
+def image_fault(python: str | None) -> str:
+    """Return what is wrong with the Apptainer image in the command of a site's ``python``, if any.
+
+    Whether the nodes see an image is theirs to say; that it is not here is worth a look.
+    """
+    words = os.path.expandvars(python or "").replace("~/", f"{Path.home()}/").split()
+    for image in (word for word in words if word.endswith(".sif") and "$" not in word):
+        if not Path(image).is_absolute():
+            return f"{image} is looked for in the folder that each job starts in"
+        if not Path(image).is_file():
+            return f"no file {image} here"
+    return ""
 
 
 def _note_open_files(place: str) -> list[Finding]:

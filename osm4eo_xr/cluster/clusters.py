@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import re
-import shutil
-import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -18,7 +15,9 @@ from dask.system import CPU_COUNT
 from distributed import Client, Scheduler, SpecCluster
 from distributed.system import MEMORY_LIMIT
 
+from osm4eo_xr.cluster.checks import check_interface
 from osm4eo_xr.cluster.device_tasks import device_settings
+from osm4eo_xr.cluster.gpus import visible_gpus
 from osm4eo_xr.cluster.jobs import JobPool
 from osm4eo_xr.cluster.local_processes import (
     UNGUARDED,
@@ -150,18 +149,6 @@ def plan_processes(site: LocalSite, cores: int, memory: int, gpus: list[str]) ->
     return with_gpu + without
 
 
-def visible_gpus() -> list[str]:
-    """Return the NVIDIA GPUs this process may use, without loading CUDA into it."""
-    named = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if named is not None:
-        return [d for d in named.split(",") if d and d != "-1"]
-    command = shutil.which("nvidia-smi")
-    if command is None:
-        return []
-    found = subprocess.run([command, "-L"], capture_output=True, text=True, check=False)  # noqa: S603
-    return [str(i) for i, _ in enumerate(re.findall(r"^GPU \d+", found.stdout, re.MULTILINE))]
-
-
 def _gpu_processes(workers: LocalWorkers | None, gpus: list[str]) -> int:
     """Count the processes that own a GPU."""
     if workers is None:
@@ -245,6 +232,9 @@ def _local_client(site: LocalSite) -> Iterator[Client]:
 @contextmanager
 def _batch_client(site: BatchSite) -> Iterator[Client]:
     """Submit a batch system's first jobs and keep them running."""
+    network = check_interface("here", site.interface)
+    if network.state != "ok":
+        raise InputError(f"cluster {site.name!r}: {network.found}", advice=network.advice)
     pool = JobPool(site)
     with (
         dask.config.set(device_settings(has_gpu=site.gpu is not None)),

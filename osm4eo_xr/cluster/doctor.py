@@ -9,7 +9,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from osm4eo_xr.cluster.checks import Finding, check_folder, check_interface, look_around
+from osm4eo_xr.cluster.checks import (
+    Finding,
+    check_folder,
+    check_interface,
+    image_fault,
+    look_around,
+)
 from osm4eo_xr.cluster.clusters import open_cluster
 from osm4eo_xr.cluster.site import BatchSite, Site
 from osm4eo_xr.cluster.site_file import load_site
@@ -72,8 +78,14 @@ def _check_submission(site: BatchSite) -> list[Finding]:
         advice = f"log in to a node of the cluster that has {site.submit_command}, or load a module"
         text = f"no {site.submit_command} on PATH"
         found = Finding("here", "submit command", "wrong", text, advice, needed_to_start=True)
+    fault = image_fault(site.python)
+    advice = (
+        "give the image's full path in python of the cluster file, on a disk that all nodes see"
+    )
+    image = [Finding("here", "image", "note", fault, advice)] if fault else []
     return [
         found,
+        *image,
         check_interface("here", site.interface),
         check_folder("here", "folder of logs", logs if logs.exists() else logs.absolute().parent),
     ]

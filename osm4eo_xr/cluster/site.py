@@ -11,7 +11,7 @@ from typing import Annotated, Any, ClassVar
 from dask.utils import parse_bytes, parse_timedelta
 
 from osm4eo_xr.errors import InputError
-from osm4eo_xr.names import check_name
+from osm4eo_xr.names import check_name, counted
 from osm4eo_xr.settings_io import Reads
 
 MIB = 1024**2
@@ -93,6 +93,19 @@ class JobWorkers:
         PBS and Moab: the whole resource line after ``-l``; None = made from the figures above.
     """
 
+    ALSO: ClassVar[Mapping[str, str]] = {
+        **dict.fromkeys(("nodes", "n_workers"), "jobs"),
+        **dict.fromkeys(("ntasks", "ntasks_per_node", "tasks"), "processes"),
+        **dict.fromkeys(("cpus_per_task", "cpus", "ncpus", "ppn", "cores"), "threads"),
+        **dict.fromkeys(("mem", "ram"), "memory"),
+        **dict.fromkeys(("gres", "ngpus", "gpus_per_node", "gpus_per_task"), "gpus"),
+        **dict.fromkeys(("time", "timelimit"), "walltime"),
+        "partition": "queue",
+        **dict.fromkeys(("qos", "constraint", "exclusive", "reservation"), "directives"),
+        "select": "resources",
+    }
+    """Keys by the words that batch systems have for them."""
+
     jobs: int = 1
     maximum_jobs: int | None = None
     processes: int = 1
@@ -122,6 +135,12 @@ class JobWorkers:
     def cores(self) -> int:
         """CPU cores per job."""
         return self.processes * self.threads
+
+    @property
+    def numbers(self) -> str:
+        """How many jobs there are, in words."""
+        most = max(self.jobs, self.maximum_jobs or 0)
+        return f"{counted(self.jobs, 'job')} from the start, at most {most}"
 
     @property
     def walltime_text(self) -> str:
@@ -238,6 +257,15 @@ class BatchSite(Site):
     idle_after : int
         Seconds without waiting tasks after which jobs beyond ``jobs`` are given back.
     """
+
+    ALSO: ClassVar[Mapping[str, str]] = {
+        "project": "account",
+        **dict.fromkeys(("interpreter", "image", "container"), "python"),
+        **dict.fromkeys(("module", "modules"), "prologue"),
+        **dict.fromkeys(("output", "log_directory"), "logs"),
+        "local_directory": "scratch",
+        "network": "interface",
+    }
 
     job_class: ClassVar[str]
     submit_command: ClassVar[str]

@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import MISSING, Field, fields
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import dask.config
 
-from osm4eo_xr.cluster.site import LocalSite, MoabSite, PbsSite, Site, SlurmSite
+from osm4eo_xr.cluster.site import (
+    BatchSite,
+    JobWorkers,
+    LocalSite,
+    LocalWorkers,
+    MoabSite,
+    PbsSite,
+    Site,
+    SlurmSite,
+)
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.settings_io import build, nearest
+from osm4eo_xr.settings_text import field_texts, toml_value
 
 _SHORT_NAMES = {"slurm": "slurm-gpu", "pbs": "pbs-gpu", "moab": "moab-gpu"}
 _KINDS: dict[str, type[Site]] = {s.kind: s for s in (LocalSite, SlurmSite, PbsSite, MoabSite)}
@@ -27,6 +38,37 @@ def site_folder() -> Path:
 def site_names() -> list[str]:
     """Return the names that ``load_site`` knows."""
     return sorted(path.stem for path in site_folder().glob("*.yaml"))
+
+
+def site_tables() -> Iterator[tuple[str, type, list[tuple[Field[Any], str]]]]:
+    """Yield each table of site files: its title, its settings, its keys with what they mean."""
+    for title, settings in (
+        ("kind: local", LocalSite),
+        ("gpu and cpu of kind: local", LocalWorkers),
+        ("kind: slurm, pbs or moab", BatchSite),
+        ("gpu and cpu of kind: slurm, pbs or moab", JobWorkers),
+    ):
+        texts = {k: v for cls in reversed(settings.__mro__) for k, v in field_texts(cls).items()}
+        keys = [f for f in fields(settings) if f.name != "name"]  # which the file's own name is
+        yield title, settings, [(f, texts[f.name]) for f in sorted(keys, key=_is_table)]
+
+
+def site_keys() -> str:
+    """Return all keys of site files as a list for a terminal, with defaults and meaning."""
+    parts = []
+    for title, _, keys in site_tables():
+        parts += [title, *(f"  {f.name}: {text}{_default(f)}" for f, text in keys), ""]
+    return "\n".join(parts[:-1])
+
+
+def _is_table(key: Field[Any]) -> bool:
+    return key.name in ("gpu", "cpu")
+
+
+def _default(key: Field[Any]) -> str:
+    """Return a key's default in words, if it has one that says something."""
+    said = key.default not in (MISSING, None, "", ()) and not _is_table(key)
+    return f" [default: {toml_value(key.default)}]" if said else ""
 
 
 def load_site(name_or_yaml: str | Path, **overrides: Any) -> Site:

@@ -6,6 +6,7 @@ import math
 import uuid
 from collections.abc import Callable
 from pathlib import Path
+from threading import Lock
 from typing import Any, Literal
 
 import dask.array as da
@@ -86,7 +87,7 @@ def write_cog(
     blocks = _with_band_axis(raster)
     contents = Contents(
         categories=_categories(raster, legend),
-        tags=_tags(raster),
+        tags=_tags(raster, legend),
         datetime=str(raster.attrs.get("datetime", "")),
         digest=str(raster.attrs.get("digest", "")),
     )
@@ -179,14 +180,17 @@ def _plain(value: Any) -> float:
     return int(number) if number.is_integer() else number
 
 
-def _tags(raster: xr.DataArray) -> dict[str, str]:
-    """Return the attrs that are worth a GDAL tag: plain text and numbers of our own steps."""
+def _tags(raster: xr.DataArray, legend: Legend | None) -> dict[str, str]:
+    """Return the attrs that are worth a GDAL tag: plain text and numbers of our own steps.
+
+    Where values are the ids of a legend its name is a tag too, by which later steps know them.
+    """
     drop = {"nodata", "_FillValue", "flag_values", "flag_meanings", "flag_colors", "grid_mapping"}
     drop |= {"validity", "no_data_seen"}  # of the file that was read
+    of_ids = {} if legend is None or "flag_values" in raster.attrs else {"legend": legend.name}
+    attrs = of_ids | raster.attrs
     return {
-        k: str(v)
-        for k, v in raster.attrs.items()
-        if k not in drop and isinstance(v, str | int | float)
+        k: str(v) for k, v in attrs.items() if k not in drop and isinstance(v, str | int | float)
     }
 
 
@@ -216,15 +220,16 @@ def _fill(files: LevelFiles, data: da.Array, layout: Layout, progress: Progress 
     none passes ``MOST_TASKS``: a scheduler's memory and start-up time grow with its tasks.
     """
     rows, columns = (np.cumsum((0, *sizes[:-1])).tolist() for sizes in data.chunks[1:])
-    done, total = 0, len(rows) * len(columns)
+    done, total, counting = 0, len(rows) * len(columns), Lock()
     levels = _lazy_levels(data, layout)
 
     def write(i: int, j: int, block: np.ndarray) -> None:
         nonlocal done
         files.write(rows[i], columns[j], block[0, 0, 0])
-        done += 1
-        if progress is not None:
-            progress(done, total)
+        with counting:  # blocks come from several threads
+            done += 1
+            if progress is not None:
+                progress(done, total)
 
     client = _distributed_client()
     if client is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -10,9 +11,11 @@ from typing import TYPE_CHECKING
 
 import dask
 import dask.array as da
+import dask.config
 
 from osm4eo_xr.cogs.cog import write_cog
 from osm4eo_xr.files import workplace
+from osm4eo_xr.process.threads import allowed_threads
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -69,7 +72,7 @@ def one_pass(
         yield named
         return
     tell = watch or (lambda *_: None)
-    with workplace(beside) as folder:
+    with workplace(beside) as folder, _threads_that_end():
         tell("inference", 0, 1)
         stores = {name: str(folder / name) for name in named}
         dask.compute(  # pyright: ignore[reportPrivateImportUsage] - documented there
@@ -77,6 +80,20 @@ def one_pass(
         )
         tell("inference", 1, 1)
         yield {n: raster.copy(data=da.from_zarr(stores[n])) for n, raster in named.items()}
+
+
+@contextmanager
+def _threads_that_end() -> Iterator[None]:
+    """Let dask compute in threads of which none is left when the context ends.
+
+    Where one block fails, dask raises at once, and others would go on to write their chunks into a
+    folder that is gone: it would be there again.
+    """
+    if dask.config.get("scheduler", None) not in (None, "threads", "threading"):
+        yield
+        return
+    with ThreadPoolExecutor(allowed_threads()) as pool, dask.config.set(pool=pool):
+        yield
 
 
 def _with_names(raster: xr.DataArray, legend: Legend) -> xr.DataArray:

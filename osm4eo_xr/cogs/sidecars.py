@@ -87,7 +87,12 @@ def sidecars_of(raster: Path) -> tuple[Path, ...]:
     if raster.suffix.lower() not in (".tif", ".tiff"):
         return ()
     aux = raster.with_name(f"{raster.name}.aux.xml")
-    return aux, raster.with_suffix(".qml"), raster.with_suffix(".stac.json")
+    return aux, raster.with_suffix(".qml"), item_of(raster)
+
+
+def item_of(raster: Path) -> Path:
+    """Return the place of a GeoTIFF's STAC item."""
+    return raster.with_suffix(".stac.json")
 
 
 def write_style(raster: Path, categories: tuple[Category, ...]) -> Path:
@@ -164,7 +169,7 @@ def write_item(
             }
         },
     }
-    path = raster.with_suffix(".stac.json")
+    path = item_of(raster)
     path.write_text(json.dumps(item, indent=1), encoding="utf-8")
     return path
 

@@ -1,8 +1,7 @@
-"""A country file made concrete: tiles, paths, the piece of a run."""
+"""A country file made concrete: what all pieces of a run share, and what a piece is."""
 
 from __future__ import annotations
 
-import glob
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -17,19 +16,20 @@ from odc.geo.geobox import GeoBox
 from osm4eo_xr._version import __version__
 from osm4eo_xr.cogs.cog import write_cog
 from osm4eo_xr.country.ledger import Ledger, key_of
+from osm4eo_xr.country.scenes.tiles import Tile, files_of, find_tiles
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.geometry.grid import crs_name, geobox_of, target_geobox
 from osm4eo_xr.legend import Legend, default_legend, load_legend
-from osm4eo_xr.names import check_name
 
 if TYPE_CHECKING:
-    from osm4eo_xr.country.settings import CountrySettings, SceneFiles
+    from osm4eo_xr.country.settings import CountrySettings
     from osm4eo_xr.progress import Progress
 
 Opener = Callable[[Path], xr.DataArray]
 
 Kind = Literal[
     "scene",
+    "harmony",
     "land use",
     "labels",
     "samples",
@@ -37,6 +37,7 @@ Kind = Literal[
     "classified",
     "sieved",
     "mosaic",
+    "applicability",
     "noise",
     "provenance",
     "layer",
@@ -52,6 +53,9 @@ Kind = Literal[
 NOISE_FILE = "noise.json"
 """Where a run keeps the noise of labels that it estimated, in its folder."""
 
+HARMONY_FILE = "harmony.json"
+"""Where a run keeps what brings its tiles to one radiometry, in its folder."""
+
 VIEWER = "viewer"
 """The folder of the page that shows a run's maps, in the run's folder."""
 
@@ -62,16 +66,6 @@ PROBABILITIES = "_probabilities.tif"
 """How files of class probabilities end, which have a band per class."""
 
 _OF_TILES = ("scene", "labels", "classified", "sieved")
-
-
-@dataclass(frozen=True)
-class Tile:
-    """One tile: its id, the files of its scene, their day, and the table that names them."""
-
-    id: str
-    files: tuple[Path, ...]
-    date: str
-    source: SceneFiles
 
 
 @dataclass(frozen=True)
@@ -127,7 +121,7 @@ class CountryRun:
         self.base = base
         self.out = out
         self._ledger = ledger
-        self.tiles = _find_tiles(settings, base)
+        self.tiles = find_tiles(settings, base)
 
     @cached_property
     def legend(self) -> Legend:
@@ -220,9 +214,9 @@ class CountryRun:
         InputError
             If there is no model, or its classes are not those of the run's legend.
         """
-        from osm4eo_xr.models.model import load_model
+        from osm4eo_xr.models.model_folder import read_saved
 
-        model = load_model(self.model_path)
+        model = read_saved(self.model_path)
         strange = sorted(set(model.class_ids) - {0, *self.legend.ids})
         if strange:
             raise InputError(
@@ -251,7 +245,7 @@ class CountryRun:
         """Return the class raster of each tile that is learned from."""
         labels = self.settings.labels
         if labels is not None and labels.rasters:
-            found = [p for r in labels.rasters for p in _expand(self.base, r)]
+            found = [p for r in labels.rasters for p in files_of(self.base, r)]
             if len(found) != len(self.tiles):
                 raise InputError(
                     f"{len(found)} label rasters for {len(self.tiles)} tiles",
@@ -282,7 +276,7 @@ class CountryRun:
 
     def open_labels(self, path: Path) -> xr.DataArray:
         """Open one of these rasters as class ids; lazy."""
-        from osm4eo_xr.labels.rasterize import read_labels
+        from osm4eo_xr.labels.label_rasters import read_labels
 
         given = self.settings.labels
         codes = given.codes if given is not None and given.rasters else "id"
@@ -333,43 +327,3 @@ class CountryRun:
 def instant(day: str) -> str:
     """Return a day as STAC states when the ground was seen; nothing for no day."""
     return f"{day}T00:00:00Z" if day else ""
-
-
-def _expand(base: Path, pattern: str) -> list[Path]:
-    """Return the files that a path or glob names, in order."""
-    if (base / pattern).exists():  # whatever brackets its name has
-        return [base / pattern]
-    # As root, so that brackets in the folder's own name are none of the pattern.
-    names = glob.glob(pattern, root_dir=base, recursive=True)  # noqa: PTH207 - absolute patterns too
-    found = sorted(base / name for name in names)
-    if not found:
-        raise InputError(
-            f"no file {base / pattern}", advice="check the path or glob in the country file"
-        )
-    return found
-
-
-def _find_tiles(settings: CountrySettings, base: Path) -> list[Tile]:
-    """List the tiles in order of their ids."""
-    from osm4eo_xr.imagery.products.band_files import check_whole_scenes
-
-    tiles: list[Tile] = []
-    for scene in settings.scenes:
-        day = scene.date or settings.date
-        if scene.stac:
-            composite = base / settings.out / "scenes" / f"{scene.tile}.tif"
-            tiles.append(Tile(scene.tile, (composite,), day, scene))
-            continue
-        files = [p for pattern in scene.files for p in _expand(base, pattern)]
-        if scene.tile:
-            tiles.append(Tile(scene.tile, tuple(files), day, scene))
-        else:
-            check_whole_scenes(files)
-            tiles += [Tile(f.stem, (f,), day, scene) for f in files]
-    ids = [check_name(t.id, "tile id") for t in tiles]
-    twice = sorted({i for i in ids if ids.count(i) > 1})
-    if twice:
-        raise InputError(
-            f"two tiles are called {twice[0]!r}", advice="give each [[scenes]] its own tile id"
-        )
-    return sorted(tiles, key=lambda t: t.id)

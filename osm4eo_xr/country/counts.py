@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING, Any
 import dask.array as da
 import numpy as np
 
+from osm4eo_xr.country.map_pieces import layer_path
 from osm4eo_xr.country.scores import share_outside
 from osm4eo_xr.geometry.geodesy import pixel_area
 from osm4eo_xr.geometry.grid import geobox_of
 from osm4eo_xr.legend import NO_DATA
 
 if TYPE_CHECKING:
+    import xarray as xr
+
     from osm4eo_xr.country.context import CountryRun
 
 
@@ -81,14 +84,34 @@ def class_areas(run: CountryRun) -> list[dict[str, Any]]:
     return rows
 
 
+def layer_areas(run: CountryRun) -> list[dict[str, Any]]:
+    """Count the pixels of each layer: its ``file``, in the run's folder, and ``km2``."""
+    from osm4eo_xr.rasters.open import open_raster
+
+    found = []
+    for layer in run.settings.layers:
+        path = layer_path(run, layer)
+        opened = open_raster(path)
+        inside = opened.data == 1 if layer.codes == "mask" else opened.data != NO_DATA
+        area = int(inside.sum().compute()) * pixel_area(geobox_of(opened)) / 1e6
+        found.append({"file": str(path.relative_to(run.out)), "km2": round(area, 4)})
+    return found
+
+
 def _crossed(run: CountryRun) -> tuple[np.ndarray, float]:
     """Return pixels by label (0 = none, or no labels) and class, and a pixel's area in m²."""
     from osm4eo_xr.rasters.open import open_raster
 
     final = open_raster(run.final_map)
-    codes = final.data.ravel().astype(np.uint16)
-    if run.settings.labels is not None:
-        labels = open_raster(run.product("labels")).data.rechunk(final.data.chunks)
-        codes += np.uint16(256) * labels.ravel().astype(np.uint16)
-    counts = da.bincount(codes, minlength=1 << 16).compute()
-    return counts.reshape(256, 256), pixel_area(geobox_of(final))
+    if run.settings.labels is None:
+        labels = final.copy(data=da.zeros_like(final.data))
+    else:
+        labels = open_raster(run.product("labels"))
+    return count_pairs(labels, final), pixel_area(geobox_of(final))
+
+
+def count_pairs(rows: xr.DataArray, columns: xr.DataArray) -> np.ndarray:
+    """Count pixels of two maps (y, x), uint8, on one grid, by pairs of values: (256, 256)."""
+    codes = columns.data.ravel().astype(np.uint16)
+    codes += np.uint16(256) * rows.data.rechunk(columns.data.chunks).ravel().astype(np.uint16)
+    return da.bincount(codes, minlength=1 << 16).compute().reshape(256, 256)

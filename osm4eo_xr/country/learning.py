@@ -1,16 +1,25 @@
-"""Pieces of a country run that learn: composites, labels, samples, the model."""
+"""Pieces of a country run that learn: composites, radiometry, labels, samples, the model."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
+import math
+import shutil
 from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from osm4eo_xr.country.context import CountryRun, Piece, Tile, instant
+from osm4eo_xr.country.context import CountryRun, Piece, instant
 from osm4eo_xr.country.scenes.composites import bands_of, copied_items, tile_composite
+from osm4eo_xr.country.scenes.feature_cubes import (
+    features_hash,
+    of_own_scene,
+    open_seen,
+    optional_groups,
+)
+from osm4eo_xr.country.scenes.harmony import harmony_pieces
 from osm4eo_xr.country.scores import training_medians
 from osm4eo_xr.country.tile_checks import compare_tiles, compare_with_training, look_at_tile
 from osm4eo_xr.files import replace_text
@@ -19,8 +28,10 @@ from osm4eo_xr.geometry.grid import same_grid
 if TYPE_CHECKING:
     from odc.geo.geom import BoundingBox
 
+    from osm4eo_xr.country.scenes.tiles import Tile
     from osm4eo_xr.progress import Progress
 
+_KEY = 16  # digits of a key in a folder's name
 _PLACE = ("files", "stac", "tile", "bounds", "bounds_crs")  # what says where a tile lies
 _TIMES = ("samples_per_second", "waiting")  # of an epoch; no two runs have the same
 
@@ -72,16 +83,20 @@ def check_scenes(run: CountryRun) -> None:
             continue
     compare_tiles(looks)
     if run.settings.classify.model and (learned := training_medians(run)):
-        compare_with_training(looks, learned)
+        compare_with_training(looks, of_own_scene(run, learned))
 
 
 def learning_pieces(run: CountryRun) -> list[Piece]:
-    """Return labels, samples and model, each after what it needs; labels alone if one is given."""
-    labels = _labels(run)
+    """Return radiometry, labels, samples and model, each after what it needs.
+
+    Samples and model are none of them if a model is given.
+    """
+    hashes = [scene_hash(run, t) for t in run.tiles] if run.settings.harmonize else []
+    found, labels = harmony_pieces(run, hashes), _labels(run)
     if run.settings.classify.model:
-        return labels
-    samples = _samples(run, labels)
-    return [*labels, samples, _model(run, samples)]
+        return [*found, *labels]
+    samples = _samples(run, labels, found)
+    return [*found, *labels, samples, _model(run, samples)]
 
 
 def labels_key(run: CountryRun, labels: list[Piece]) -> Any:
@@ -94,6 +109,12 @@ def labels_key(run: CountryRun, labels: list[Piece]) -> Any:
 
 def scene_hash(run: CountryRun, tile: Tile) -> str:
     """Return what a tile's pixels come from, also before its composite is made."""
+    scene, features = _own_hash(run, tile), features_hash(run, tile)
+    return run.key_of("features", scene, features) if features else scene
+
+
+def _own_hash(run: CountryRun, tile: Tile) -> str:
+    """Return what the pixels of a tile's own scene come from."""
     source = dataclasses.asdict(tile.source)
     if tile.source.stac:
         return run.key_of("composite", _items_hash(run, tile), source)
@@ -138,7 +159,7 @@ def _labels(run: CountryRun) -> list[Piece]:
     pieces = [Piece("land use", "", ground, (areas,), work, None, 0, size, size)]
     for tile, path in zip(run.tiles, run.label_paths(), strict=True):
         how = (tile.date, settings.edge, settings.min_area)
-        key = run.key_of("labels", ground, str(run.boxes[tile.id]), how)
+        key = run.key_of("labels", ground, run.boxes[tile.id], how)
         pixels, work = run.pixels_of(tile), partial(_make_labels, run, areas, tile, path)
         pieces.append(Piece("labels", tile.id, key, (path,), work, None, pixels, pixels, pixels))
     return pieces
@@ -163,9 +184,18 @@ def _make_labels(
     write_labels(areas, path, scene, legend=run.legend, writing=writing, **how)
 
 
-def _samples(run: CountryRun, labels: list[Piece]) -> Piece:
+def windows_per_class(run: CountryRun) -> int:
+    """Return the most windows of a class that are drawn per tile, by ``per_class`` and ground."""
+    settings = run.settings.samples
+    if not settings.cover:
+        return settings.per_class
+    ground = run.total() / len(run.tiles) / settings.patch**2  # windows side by side
+    return min(settings.per_class, math.ceil(settings.cover * ground / len(run.legend.ids)))
+
+
+def _samples(run: CountryRun, labels: list[Piece], radiometry: list[Piece]) -> Piece:
     ground = labels_key(run, labels)
-    scenes = [scene_hash(run, t) for t in run.tiles]
+    scenes = [*(scene_hash(run, t) for t in run.tiles), *(p.key for p in radiometry)]
     choice = dataclasses.asdict(run.settings.samples)
     key = run.key_of("samples", ground, scenes, choice, run.settings.seed)
     path = run.out / "samples.zarr"
@@ -180,9 +210,9 @@ def _make_samples(run: CountryRun, path: Path, progress: Progress | None) -> Non
 
     settings = run.settings.samples
     drawn = draw_samples(
-        [run.open_scene(t) for t in run.tiles],
+        [open_seen(run, t) for t in run.tiles],
         [run.open_labels(p) for p in run.label_paths()],
-        per_class=settings.per_class,
+        per_class=windows_per_class(run),
         patch=settings.patch,
         block=settings.block,
         gap=settings.gap if settings.gap >= 0 else None,
@@ -190,6 +220,7 @@ def _make_samples(run: CountryRun, path: Path, progress: Progress | None) -> Non
         seed=run.settings.seed,
         legend=run.legend,
         names=[t.id for t in run.tiles],
+        optional=optional_groups(run),
     )
     write_samples(drawn, path, progress=progress)
 
@@ -199,12 +230,15 @@ def _model(run: CountryRun, samples: Piece) -> Piece:
     applies = ("applicability",) if run.settings.classify.applicability else ()
     key = run.key_of("model", samples.key, settings, run.settings.seed, *applies)
     path = run.out / "model"
-    work = partial(_make_model, run, samples.outputs[0], path)
+    work = partial(_make_model, run, samples.outputs[0], path, key)
     return Piece("model", "", key, (path,), work)
 
 
-def _make_model(run: CountryRun, samples: Path, path: Path, progress: Progress | None) -> None:
-    from osm4eo_xr.models.model import save_model
+def _make_model(
+    run: CountryRun, samples: Path, path: Path, key: str, progress: Progress | None
+) -> None:
+    """Train, from the last checkpoint of the same training if there is one."""
+    from osm4eo_xr.models.model_folder import save_model
     from osm4eo_xr.samples.store import open_samples
     from osm4eo_xr.training.fit import train
     from osm4eo_xr.training.label_noise.objects import name_objects
@@ -213,12 +247,23 @@ def _make_model(run: CountryRun, samples: Path, path: Path, progress: Progress |
     drawn = open_samples(samples)
     if settings.noise != "none" and (run.out / "landuse").is_dir():
         drawn = name_objects(drawn, run.out / "landuse", legend=run.legend)
-    model = train(drawn, settings, legend=run.legend, progress=progress)
+    checkpoints = _checkpoints(run, key)
+    model = train(drawn, settings, legend=run.legend, folder=checkpoints, progress=progress)
     if run.settings.classify.applicability:
         from osm4eo_xr.accuracy.validation.training_points import fit_applicability
 
         model = fit_applicability(model, drawn, seed=run.settings.seed)
     save_model(dataclasses.replace(model, training=_without_times(model.training)), path)
+    shutil.rmtree(checkpoints.parent)
+
+
+def _checkpoints(run: CountryRun, key: str) -> Path:
+    """Return the folder of a training's checkpoints; those of other settings or samples go."""
+    folder = run.out / ".training" / key[:_KEY]
+    for other in folder.parent.glob("*"):
+        if other != folder:
+            shutil.rmtree(other)
+    return folder
 
 
 def _without_times(training: Any) -> dict[str, Any]:

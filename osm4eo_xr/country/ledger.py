@@ -6,17 +6,21 @@ import fcntl
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import date
 from pathlib import Path
 from typing import Any
+
+from odc.geo.geobox import GeoBox
 
 from osm4eo_xr.cogs.sidecars import sidecars_of
 from osm4eo_xr.country.ledger_file import LEDGER_FILE, read_tree, set_aside, write_tree
 from osm4eo_xr.errors import InputError
-from osm4eo_xr.files import is_part, remove_part
+from osm4eo_xr.files import is_part, remove_part, sha256_of, stamp_of
+from osm4eo_xr.geometry.grid import grid_text
 
-_READ_AT_ONCE = 1 << 20
+_LEFT = "changed later"  # in place of the hash of a file that another piece changes
 
 
 class Ledger:
@@ -43,6 +47,7 @@ class Ledger:
         self._used: set[str] = set()
         self._read: set[Path] = set()
         self._begun: dict[str, list[str]] = {}
+        self._left: set[Path] = set()
         self._take_up(read_tree(self._path))
 
     def read(self) -> None:
@@ -78,7 +83,7 @@ class Ledger:
             return hashlib.sha256("\n".join(parts).encode()).hexdigest()
         if not path.is_file():
             raise InputError(f"no file {path}", advice="correct its path in the country file")
-        stamp, name = _stamp(path), os.path.relpath(path, self._folder)
+        stamp, name = stamp_of(path), os.path.relpath(path, self._folder)
         known = self._inputs.get(name)
         self._read.add(path.resolve())
         if known is None and not self._hashing:
@@ -104,7 +109,9 @@ class Ledger:
         path = self._folder / name
         if not path.is_file():
             return False
-        stamp = _stamp(path)
+        if seen["sha256"] == _LEFT:
+            return True
+        stamp = stamp_of(path)
         return self._trusts(seen, stamp) or self._hash(path, stamp) == seen["sha256"]
 
     def _trusts(self, seen: dict[str, Any], stamp: list[int]) -> bool:
@@ -114,8 +121,15 @@ class Ledger:
         """Return a file's SHA-256; read once by this ledger, unless its size or time changes."""
         known = self._hashes.get(path)
         if known is None or known[0] != stamp:
-            known = self._hashes[path] = (stamp, sha256(path))
+            known = self._hashes[path] = (stamp, sha256_of(path))
         return known[1]
+
+    def leave(self, files: Iterable[Path]) -> None:
+        """Hold pieces to it that these files beside their products are there, not to what they say.
+
+        The piece that changes them names them as outputs and is held to their content.
+        """
+        self._left = set(files)
 
     def begin(self, piece: str, outputs: Sequence[Path]) -> None:
         """Enter what a piece is about to write, so that a later run knows its left-overs."""
@@ -138,9 +152,16 @@ class Ledger:
         files = [
             f for out in outputs for f in (_files_in(out) if out.is_dir() else _with_sidecars(out))
         ]
+        left = self._left - set(outputs)
         self._pieces[piece] = {
             "key": key,
-            "files": {self._name_of(f): {"stamp": _stamp(f), "sha256": sha256(f)} for f in files},
+            "files": {
+                self._name_of(f): {
+                    "stamp": stamp_of(f),
+                    "sha256": _LEFT if f in left else sha256_of(f),
+                }
+                for f in files
+            },
         }
         self._begun.pop(piece, None)
         self.save()
@@ -156,18 +177,23 @@ class Ledger:
 
 
 def key_of(*parts: Any) -> str:
-    """Return one hash over settings, input hashes and the keys of other pieces."""
-    text = json.dumps(parts, sort_keys=True, default=str)
+    """Return one hash over settings, input hashes and the keys of other pieces.
+
+    Raises
+    ------
+    TypeError
+        If a part is of a type whose text may be another in another process.
+    """
+    text = json.dumps(parts, sort_keys=True, default=_text_of)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def sha256(path: Path) -> str:
-    """Return the SHA-256 of a file."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(_READ_AT_ONCE):
-            digest.update(block)
-    return digest.hexdigest()
+def _text_of(part: object) -> str:
+    if isinstance(part, GeoBox):
+        return grid_text(part)
+    if isinstance(part, Path | date):
+        return str(part)
+    raise TypeError(f"{type(part).__name__} in a key: give what states it in each process")
 
 
 @contextmanager
@@ -199,8 +225,3 @@ def _files_in(folder: Path) -> list[Path]:
 
 def _with_sidecars(path: Path) -> list[Path]:
     return [path, *(p for p in sidecars_of(path) if p.is_file())]
-
-
-def _stamp(path: Path) -> list[int]:
-    status = path.stat()
-    return [status.st_size, status.st_mtime_ns]

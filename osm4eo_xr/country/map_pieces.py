@@ -7,8 +7,9 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from osm4eo_xr.country.context import PROBABILITIES, CountryRun, Opener, Piece, Tile
+from osm4eo_xr.country.context import PROBABILITIES, CountryRun, Opener, Piece
 from osm4eo_xr.country.learning import labels_key, neighbors_of, scene_hash
+from osm4eo_xr.country.scenes.feature_cubes import open_seen
 from osm4eo_xr.country.scores import TRUST_OUTPUTS, points_key
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.names import check_name
@@ -19,7 +20,10 @@ if TYPE_CHECKING:
 
     import xarray as xr
 
+    from osm4eo_xr.country.scenes.tiles import Tile
     from osm4eo_xr.country.settings import LayerSettings
+    from osm4eo_xr.models.model import Model
+    from osm4eo_xr.models.model_folder import SavedModel
     from osm4eo_xr.progress import Progress
 
     Lazy = Callable[[Opener], xr.DataArray]
@@ -35,11 +39,11 @@ def map_pieces(run: CountryRun, learned: str, before: list[Piece]) -> tuple[list
     learned : str
         Hash of the model that classifies.
     before : list of Piece
-        What maps may be made from: labels, the noise of labels.
+        What maps may be made from: radiometry, labels, the noise of labels.
     """
     given = run.settings.labels is not None
     ground = _label_mosaic(run, [p for p in before if p.kind == "labels"]) if given else None
-    hashes, margin = {t.id: scene_hash(run, t) for t in run.tiles}, _margin(run)
+    hashes, margin = _seen(run, before), _margin(run)
     made = [_classified(run, tile, learned, hashes, margin) for tile in run.tiles]
     if ground is not None:
         made.append(ground)
@@ -65,6 +69,15 @@ def map_pieces(run: CountryRun, learned: str, before: list[Piece]) -> tuple[list
         made += _layer(run, layer, final, made)
     made += [_fraction(run, cell, final) for cell in run.settings.fractions]
     return made, final
+
+
+def _seen(run: CountryRun, before: list[Piece]) -> dict[str, str]:
+    """Return what the pixels that the model sees of each tile come from."""
+    radiometry, hashes = [p.key for p in before if p.kind == "harmony"], {}
+    for tile in run.tiles:
+        found = scene_hash(run, tile)
+        hashes[tile.id] = run.key_of("seen", found, radiometry) if radiometry else found
+    return hashes
 
 
 def _known_key(run: CountryRun, ground: Piece | None, before: list[Piece]) -> Any:
@@ -97,11 +110,12 @@ def _shown(run: CountryRun, tile: Tile, opened: Opener) -> xr.DataArray:
     how: dict[str, Any] = {"rule": known.rule, "legend": run.legend}
     if known.needs_noise:
         name = "confidence" if known.rule == "confidence" else "probabilities"
-        how |= {name: opened(_beside(run, tile, name)), "noise": run.noise()}
+        how |= {name: opened(beside(run, tile, name)), "noise": run.noise()}
     return merge_known(_tile_labels(run, tile, opened), predicted, **how)["classes"]
 
 
-def _beside(run: CountryRun, tile: Tile, name: str) -> Path:
+def beside(run: CountryRun, tile: Tile, name: str) -> Path:
+    """Return the place of what a tile is classified into beside its classes."""
     return run.out / "classified" / f"{tile.id}_{name}.tif"
 
 
@@ -124,13 +138,18 @@ def _margin(run: CountryRun) -> int | None:
 
     A model that scales each scene by its own range gives tiles of one scene different numbers.
     """
-    from osm4eo_xr.models.model import load_model
+    from osm4eo_xr.models.model_folder import read_saved
 
     try:
-        model = load_model(run.model_path)
+        model = read_saved(run.model_path)
     except InputError:  # it is still to come, and with it the keys
         return None
-    return model.footprint.halo if model.normalization.kind == "fixed" else None
+    return model.footprint.halo if sees_around(model) else None
+
+
+def sees_around(model: Model | SavedModel) -> bool:
+    """Whether a model classifies tiles with what their neighbors show around them."""
+    return model.normalization.kind == "fixed"
 
 
 def _classified(
@@ -138,9 +157,9 @@ def _classified(
 ) -> Piece:
     settings, names = run.settings.classify, _outputs(run)
     path = run.out / "classified" / f"{tile.id}.tif"
-    outputs = (path, *(_beside(run, tile, name) for name in names[1:]))
+    outputs = (path, *(beside(run, tile, name) for name in names[1:]))
     around = None if margin is None else neighbors_of(run, tile, margin)
-    how = (settings.engine, settings.dtype, names, tile.date)
+    how = (settings.engine, settings.dtype, settings.flips, names, tile.date)
     seen = None if around is None else [hashes[t.id] for t in around]
     points = points_key(run) if settings.applicability else ()
     key = run.key_of("classify", learned, hashes[tile.id], how, seen, *points)
@@ -169,16 +188,16 @@ def _write_classified(
 ) -> None:
     from osm4eo_xr.cogs.cog_set import one_pass
     from osm4eo_xr.inference.prediction import classify
-    from osm4eo_xr.models.model import load_model
+    from osm4eo_xr.models.model_folder import load_model
 
     model, settings = load_model(run.model_path), run.settings.classify
-    how: Any = {"engine": settings.engine, "dtype": settings.dtype}
-    how["around"] = None if around is None else [run.open_scene(t) for t in around]
-    maps = classify(run.open_scene(tile), model, outputs=_outputs(run), **how)
+    how: Any = {"engine": settings.engine, "dtype": settings.dtype, "flips": settings.flips}
+    how["around"] = None if around is None else [open_seen(run, t) for t in around]
+    maps = classify(open_seen(run, tile), model, outputs=_outputs(run), **how)
     with one_pass(maps, path, run.legend) as made:
         for name, raster in made.items():
             main = name == "classes"
-            target = path if main else _beside(run, tile, name)
+            target = path if main else beside(run, tile, name)
             kind = {"digest": model.digest, "classes": main}
             run.write(raster, target, tile.date, progress if main else None, **kind)
 
@@ -196,7 +215,7 @@ def _sieved(
     how = dataclasses.asdict(run.settings.sieve)
     key = run.key_of("sieve", source.key, how, known)
     lazy = partial(_sieve, run, classes, labels)
-    work = partial(_write, run, lazy, path, day)
+    work = partial(write_map, run, lazy, path, day)
     return Piece(
         "sieved", tile, key, (path,), work, lazy, source.pixels, source.written, source.written
     )
@@ -217,14 +236,14 @@ def _sieve(run: CountryRun, classes: Lazy, labels: Lazy, opened: Opener) -> xr.D
 def _mosaic(run: CountryRun, parts: list[Piece], shown: dict[str, Lazy], known: Any) -> Piece:
     tiles = [(t.id, p.key) for t, p in zip(run.tiles, parts, strict=True)]
     rule = run.settings.mosaic.rule
-    key = run.key_of("mosaic", tiles, (*_clipping(run), rule, run.settings.date), known)
+    key = run.key_of("mosaic", tiles, (*clipping(run), rule, run.settings.date), known)
     path, total = run.product("mosaic"), run.total()
     lazy = partial(_join, run, shown)
-    work = partial(_write, run, lazy, path, run.settings.date)
+    work = partial(write_map, run, lazy, path, run.settings.date)
     return Piece("mosaic", "", key, (path,), work, lazy, total, total, total)
 
 
-def _clipping(run: CountryRun) -> tuple[object, object]:
+def clipping(run: CountryRun) -> tuple[object, object]:
     """Return what decides where the country's maps end."""
     boundary = run.settings.boundary
     return dataclasses.asdict(boundary), run.hash_of(boundary.file) if boundary.file else EDITION
@@ -236,10 +255,10 @@ def _join(run: CountryRun, shown: dict[str, Lazy], opened: Opener) -> xr.DataArr
     rule = run.settings.mosaic.rule
     how: dict[str, Any] = {"rule": rule, "legend": run.legend}
     if rule == "confidence":
-        sure = {t.id: opened(_beside(run, t, "confidence")) for t in run.tiles}
+        sure = {t.id: opened(beside(run, t, "confidence")) for t in run.tiles}
         how["confidence"] = {k: v.where(v != v.attrs["nodata"]) for k, v in sure.items()}
     if rule == "blend":
-        how["probabilities"] = {t.id: opened(_beside(run, t, "probabilities")) for t in run.tiles}
+        how["probabilities"] = {t.id: opened(beside(run, t, "probabilities")) for t in run.tiles}
     tiles = {tile: classes(opened) for tile, classes in shown.items()}
     return mosaic(tiles, run.outline(), **how)
 
@@ -247,10 +266,10 @@ def _join(run: CountryRun, shown: dict[str, Lazy], opened: Opener) -> xr.DataArr
 def _label_mosaic(run: CountryRun, labels: list[Piece]) -> Piece:
     """Return the labels of all tiles in one map, clipped as the classes are."""
     ids, path, total = [t.id for t in run.tiles], run.product("labels"), run.total()
-    about = (*_clipping(run), str(run.grid), run.settings.date)
+    about = (*clipping(run), run.grid, run.settings.date)
     key = run.key_of("label mosaic", ids, labels_key(run, labels), about)
     lazy = partial(_join_labels, run)
-    work = partial(_write, run, lazy, path, run.settings.date, learned=False)
+    work = partial(write_map, run, lazy, path, run.settings.date, learned=False)
     return Piece("labels", "", key, (path,), work, lazy, total, total, total)
 
 
@@ -265,7 +284,7 @@ def _provenance(run: CountryRun, final: Piece, known: Any) -> Piece:
     """Return the map that says what of the final map OpenStreetMap knows."""
     key, total = run.key_of("provenance", final.key, known), run.total()
     lazy = partial(_trace_provenance, run)
-    work = partial(_write, run, lazy, run.provenance, run.settings.date, classes=False)
+    work = partial(write_map, run, lazy, run.provenance, run.settings.date, classes=False)
     outputs = (run.provenance,)
     return Piece("provenance", "", key, outputs, work, lazy, total, 2 * total, total)
 
@@ -289,7 +308,7 @@ def _layer(run: CountryRun, layer: LayerSettings, final: Piece, made: list[Piece
     name = path.stem
     key = run.key_of("layer", final.key, dataclasses.asdict(layer))
     lazy = partial(_extract, run, layer)
-    work = partial(_write, run, lazy, path, run.settings.date)
+    work = partial(write_map, run, lazy, path, run.settings.date)
     pieces = [Piece("layer", name, key, (path,), work, lazy, total, total, total)]
     if layer.vector:
         # QGIS would take the raster's style, NAME.qml, for polygons called NAME.
@@ -329,7 +348,7 @@ def _fraction(run: CountryRun, cell: float, final: Piece) -> Piece:
     path = run.out / f"fractions_{cell:g}m.tif"
     key = run.key_of("fraction", final.key, cell)
     lazy = partial(_share, run, cell)
-    work = partial(_write, run, lazy, path, run.settings.date, classes=False)
+    work = partial(write_map, run, lazy, path, run.settings.date, classes=False)
     total = run.total()
     return Piece("fractions", f"{cell:g} m", key, (path,), work, lazy, total, total)
 
@@ -340,7 +359,7 @@ def _share(run: CountryRun, cell: float, opened: Opener) -> xr.DataArray:
     return fraction(opened(run.final_map), cell, legend=run.legend)
 
 
-def _write(
+def write_map(
     run: CountryRun,
     lazy: Any,
     path: Path,

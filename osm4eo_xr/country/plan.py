@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,8 +12,13 @@ import xarray as xr
 from odc.geo.geobox import GeoBox
 
 from osm4eo_xr.country.context import PROBABILITIES
+from osm4eo_xr.country.learning import windows_per_class
+from osm4eo_xr.country.scenes.feature_cubes import FeatureLoad, feature_load
+from osm4eo_xr.geometry.geodesy import crs_text
 from osm4eo_xr.geometry.grid import TARGET_CRS, georeference, target_geobox
-from osm4eo_xr.html_table import html_table
+from osm4eo_xr.geometry.views import VIEWS
+from osm4eo_xr.names import counted
+from osm4eo_xr.tables import html_table
 
 if TYPE_CHECKING:
     from osm4eo_xr.country.context import CountryRun, Kind, Opener, Piece
@@ -20,6 +26,7 @@ if TYPE_CHECKING:
 
 _CHUNK = 1024  # pixels; edge of the blocks that tiles are classified in
 _MAP_CHUNK = 2048  # pixels; edge of the blocks that maps are opened in
+_FORTH_AND_BACK = 3  # a pixel's gradient takes twice the work of its class
 _SHOWN = 16  # pieces in a repr
 _PER_BLOCK = 2  # tasks that shrink a block of a raster and write it
 
@@ -27,6 +34,7 @@ _PER_BLOCK = 2  # tasks that shrink a block of a raster and write it
 # listed is no work of dask: land use is read and a network learns in one process.
 _BLOCKS: dict[Kind, tuple[int, int]] = {
     "scene": (_CHUNK, 4 + _PER_BLOCK),  # reads bands, masks clouds, chooses a date, joins
+    "harmony": (_CHUNK, 2),  # reads what tiles share, thins it
     "labels": (_CHUNK, 2 + _PER_BLOCK),  # burns, puts it in its place
     "samples": (_CHUNK, 8),  # reads scene and labels, finds what has data, draws, merges
     "classified": (_CHUNK, 4 + _PER_BLOCK),  # reads, adds the margin, classifies, crops
@@ -74,22 +82,32 @@ class Plan:
         In order.
     device_hours : float
         Estimate for the tiles that are still to be classified, on one device.
+    steps : int
+        Steps of the training at most, if it is still to be done.
+    training_hours : float
+        Estimate for them on the same device.
+    features : FeatureLoad, optional
+        What the groups of features in ``[[features]]`` cost.
     """
 
     tiles: tuple[str, ...]
     pieces: tuple[PlannedPiece, ...]
     device_hours: float
+    steps: int = 0
+    training_hours: float = 0.0
+    features: FeatureLoad | None = None
 
     def __repr__(self) -> str:
         """Sum up what is to do, and list the first pieces of it."""
         todo = self.todo
         head = (
-            f"<Plan: {len(self.tiles)} tiles, {len(self.pieces)} pieces, {len(todo)} to make; "
-            f"{self.device_time}>"
+            f"<Plan: {counted(len(self.tiles), 'tile')}, {len(self.pieces)} pieces, "
+            f"{len(todo)} to make; {self.device_time}>"
         )
         lines = [f"  {p.name}: {p.chunks:,} chunks, {p.tasks:,} tasks" for p in todo[:_SHOWN]]
         more = len(todo) - len(lines)
-        return "\n".join([head, *lines, *([f"  and {more} more"] if more else [])])
+        seen = [f"  {self.features}"] if self.features else []
+        return "\n".join([head, *seen, *lines, *([f"  and {more} more"] if more else [])])
 
     def _repr_html_(self) -> str:
         """Show the pieces that are to be made."""
@@ -102,13 +120,26 @@ class Plan:
     @property
     def device_time(self) -> str:
         """Device hours of inference in words."""
-        hours = self.device_hours
-        return f"about {hours:.3g} device hours" if hours >= 0.01 else "under 0.01 device hours"  # noqa: PLR2004
+        return _hours(self.device_hours)
+
+    @property
+    def training_time(self) -> str:
+        """Steps and device hours of the training in words; nothing if there is none to do."""
+        return f"{self.steps:,} steps at most, {_hours(self.training_hours)}" if self.steps else ""
 
     @property
     def todo(self) -> tuple[PlannedPiece, ...]:
         """Pieces that are not whole yet."""
         return tuple(p for p in self.pieces if not p.done)
+
+
+def _hours(hours: float) -> str:
+    """Return the time of one device in words, in a unit that says something."""
+    for unit, per_hour in (("hours", 1), ("minutes", 60), ("seconds", 3600)):
+        if (time := hours * per_hour) >= 1:
+            shown = f"{time:.3g}" if time < 100 else f"{time:,.0f}"  # noqa: PLR2004 - three digits
+            return f"about {shown} device {unit}"
+    return "under a device second"
 
 
 def _mega(size: int) -> float:
@@ -134,8 +165,26 @@ def plan_pieces(run: CountryRun, ledger: Ledger, pieces: list[Piece]) -> Plan:
         for p, line in zip(pieces, lines, strict=True)
         if p.kind == "classified" and not line.done
     )
-    hours = to_classify / run.settings.classify.pixels_per_second / 3600
-    return Plan(tuple(t.id for t in run.tiles), lines, hours)
+    passes = VIEWS if run.settings.classify.flips else 1
+    hours = passes * to_classify / run.settings.classify.pixels_per_second / 3600
+    to_train = any(
+        p.kind == "model" and not line.done for p, line in zip(pieces, lines, strict=True)
+    )
+    learning = _training(run) if to_train else (0, 0.0)
+    return Plan(tuple(t.id for t in run.tiles), lines, hours, *learning, feature_load(run))
+
+
+def _training(run: CountryRun) -> tuple[int, float]:
+    """Return the steps of the training at most, and their device hours."""
+    settings, drawn = run.settings.train, run.settings.samples
+    windows = len(run.tiles) * len(run.legend.ids) * windows_per_class(run) * drawn.shares[0]
+    passes = settings.epochs
+    if settings.noise != "none":  # a training per fold before, each on all folds but one
+        passes += settings.fold_epochs * (settings.noise_folds - 1)
+    side = drawn.patch if settings.mode == "dense" else settings.window
+    pixels = _FORTH_AND_BACK * passes * windows * side**2
+    steps = passes * math.ceil(windows / settings.batch)
+    return steps, pixels / run.settings.classify.pixels_per_second / 3600
 
 
 def _line(piece: Piece, opened: Opener, *, done: bool) -> PlannedPiece:
@@ -172,6 +221,6 @@ def _union(boxes: list[GeoBox]) -> GeoBox:
     edges = [b.boundingbox for b in boxes]
     left, bottom = min(e.left for e in edges), min(e.bottom for e in edges)
     right, top = max(e.right for e in edges), max(e.top for e in edges)
-    crs = str(boxes[0].crs or TARGET_CRS)
+    crs = crs_text(boxes[0].crs) if boxes[0].crs else TARGET_CRS
     size = abs(boxes[0].resolution.x)
     return target_geobox((left, bottom, right, top), bounds_crs=crs, crs=crs, resolution=size)

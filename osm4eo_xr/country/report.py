@@ -15,15 +15,19 @@ import xarray as xr
 from odc.geo.geobox import GeoBox
 
 from osm4eo_xr._version import __version__
-from osm4eo_xr.accuracy.report import EXPLANATION, figure_km2, report_html
+from osm4eo_xr.accuracy.design_report import EXPLANATION, figure_km2, report_html
 from osm4eo_xr.country.context import VIEWER
-from osm4eo_xr.country.counts import class_areas, tile_coverage
+from osm4eo_xr.country.counts import class_areas, layer_areas, tile_coverage
 from osm4eo_xr.country.findings import page
+from osm4eo_xr.country.findings.items import describe_maps
+from osm4eo_xr.country.findings.radiometry import find_harmony, harmony_parts
 from osm4eo_xr.country.findings.review import review_parts
-from osm4eo_xr.country.findings.seams import find_seams, seam_parts
+from osm4eo_xr.country.findings.seams import find_block_seam, find_seams, seam_parts
+from osm4eo_xr.country.findings.trust import find_trust, trust_parts
 from osm4eo_xr.country.scores import ACCURACY_FILE
 from osm4eo_xr.files import replace_text
 from osm4eo_xr.geometry.grid import georeference
+from osm4eo_xr.names import counted
 from osm4eo_xr.plot.charts import plot_confusion, plot_training, training_series
 from osm4eo_xr.plot.maps import plot_classes
 from osm4eo_xr.viewer.folder import PAGE
@@ -84,11 +88,13 @@ _FOOTER = (
 
 
 def write_report(run: CountryRun, pieces: list[Piece], inputs: dict[str, str]) -> None:
-    """Write ``report.json`` and ``report.html`` into the run's folder, each whole."""
-    seams = find_seams(run)
+    """Write ``report.json`` and ``report.html``, and figures into the maps' items, each whole."""
+    seams, inside = find_seams(run), find_block_seam(run)
     report = _collect(run, pieces, inputs) | {"seams": [seam.to_dict() for seam in seams]}
+    report["block_edges"] = inside.to_dict() if inside else {}
+    describe_maps(run, report)
     replace_text(run.out / "report.json", json.dumps(report, indent=1))
-    replace_text(run.out / "report.html", _page(run, report, seams))
+    replace_text(run.out / "report.html", _page(run, report, seams, inside))
 
 
 def _collect(run: CountryRun, pieces: list[Piece], inputs: dict[str, str]) -> dict[str, Any]:
@@ -101,7 +107,10 @@ def _collect(run: CountryRun, pieces: list[Piece], inputs: dict[str, str]) -> di
         "settings": dataclasses.asdict(run.settings),
         "tiles": [t.id for t in run.tiles],
         "coverage": tile_coverage(run),
+        "harmony": find_harmony(run),
         "areas": with_estimates(class_areas(run), accuracy),
+        "layers": layer_areas(run),
+        "applicability": find_trust(run),
         "known": _known(run),
         "accuracy": accuracy,
         "model": {"sha256": digest, "training": training},
@@ -118,7 +127,7 @@ def _relative(run: CountryRun, name: str) -> str:
 
 def _model_record(run: CountryRun) -> tuple[str, dict[str, Any]]:
     """Return hash and training record of the model."""
-    from osm4eo_xr.models.model import load_model
+    from osm4eo_xr.models.model_folder import load_model
 
     model = load_model(run.model_path)
     return model.digest, json.loads(json.dumps(model.training, default=str))
@@ -146,7 +155,7 @@ def _accuracy(run: CountryRun, pieces: list[Piece]) -> dict[str, Any]:
     return json.loads((run.out / ACCURACY_FILE).read_text(encoding="utf-8"))
 
 
-def _page(run: CountryRun, report: dict[str, Any], seams: list[Seam]) -> str:
+def _page(run: CountryRun, report: dict[str, Any], seams: list[Seam], inside: Seam | None) -> str:
     name = html.escape(report["name"])
     parts = [
         f"<h1>{name}: land use at 10 m</h1>",
@@ -156,10 +165,12 @@ def _page(run: CountryRun, report: dict[str, Any], seams: list[Seam]) -> str:
         f"<p>{html.escape(_areas_note(report['areas']))}</p>",
         _areas(run, report["areas"]),
         page.folded("Pixels without data, by tile", _coverage(report["coverage"])),
-        *seam_parts(run, seams),
+        *harmony_parts(report["harmony"]),
+        *seam_parts(run, seams, inside),
+        *trust_parts(report["applicability"]),
         *review_parts(run),
         "<h2>Accuracy</h2>",
-        *_scores(report["accuracy"]),
+        *_scores(report["accuracy"], {a["class"]: a["name"] for a in report["areas"]}),
         "<h2>Training</h2>",
         *_learning(report["model"]["training"]),
         "<h2>Provenance</h2>",
@@ -179,7 +190,6 @@ def _page(run: CountryRun, report: dict[str, Any], seams: list[Seam]) -> str:
 
 def _summary(run: CountryRun, report: dict[str, Any]) -> str:
     day = html.escape(run.settings.date or "date not given")
-    count = len(report["tiles"])
     maps = f"final map <code>{run.final_map.name}</code>"
     if run.settings.labels is not None:
         maps += f", labels <code>{run.product('labels').name}</code>"
@@ -189,7 +199,7 @@ def _summary(run: CountryRun, report: dict[str, Any]) -> str:
     viewer = (
         f' <a href="{VIEWER}/{PAGE}">Look at the maps</a>.' if run.settings.products.viewer else ""
     )
-    return f"<p>{count} tiles, {day}, {maps}.{viewer}</p>"
+    return f"<p>{counted(len(report['tiles']), 'tile')}, {day}, {maps}.{viewer}</p>"
 
 
 def _picture(path: Path) -> xr.DataArray:
@@ -248,25 +258,25 @@ def _areas(run: CountryRun, areas: list[dict[str, Any]]) -> str:
     return f"<table><tr>{head}</tr>{''.join(rows)}</table>"
 
 
-def _scores(accuracy: dict[str, Any]) -> list[str]:
+def _scores(accuracy: dict[str, Any], names: dict[str, str]) -> list[str]:
     """Show each comparison: overall scores, scores per class, confusion matrix."""
     if not accuracy:
         return ["<p>Nothing to compare with: no samples were drawn and no points given.</p>"]
-    return [part for name, report in accuracy.items() for part in _score(name, report)]
+    return [part for name, report in accuracy.items() for part in _score(name, report, names)]
 
 
-def _score(name: str, report: dict[str, Any]) -> list[str]:
+def _score(name: str, report: dict[str, Any], names: dict[str, str]) -> list[str]:
     if "design" in report:
         return [f"<h3>On {html.escape(name)}</h3>", report_html(report)]
-    listed = [(t, _percent(report[k])) for k, t in _SCORES.items() if report.get(k) is not None]
+    listed = [(t, _figure(k, report[k])) for k, t in _SCORES.items() if report.get(k) is not None]
     if limits := report.get("overall_interval"):
         span = f"{_percent(limits['low'])} to {_percent(limits['high'])}"
         listed.insert(1, (f"overall accuracy, {limits['method']}", span))
     known = [c for c in report["classes"] if c["reference"] or c["map"]]
     rows = "".join(
-        f"<tr><td>{html.escape(c['slug'])}</td>"
+        f"<tr><td>{html.escape(names[c['slug']])}</td>"
         + "".join(f'<td class="n">{c[k]:,}</td>' for k in ("reference", "map"))
-        + "".join(f'<td class="n">{_percent(c[k])}</td>' for k in _CLASS_SCORES)
+        + "".join(f'<td class="n">{_with_limits(c, k)}</td>' for k in _CLASS_SCORES)
         + "</tr>"
         for c in known
     )
@@ -282,6 +292,19 @@ def _score(name: str, report: dict[str, Any]) -> list[str]:
         f"<table><tr>{head}</tr>{rows}</table>",
         page.image(plot_confusion(counts, [c["slug"] for c in known]), f"Confusion on {name}"),
     ]
+
+
+def _with_limits(scores: dict[str, Any], name: str) -> str:
+    """Return a class's score, with its 95 % interval if there is one."""
+    limits = scores.get("intervals", {}).get(name, {"low": None})
+    if limits["low"] is None:
+        return _percent(scores[name])
+    return f"{_percent(scores[name])} ({_percent(limits['low'])} to {_percent(limits['high'])})"
+
+
+def _figure(score: str, value: float) -> str:
+    """Return a score as it is read: kappa is no share."""
+    return f"{value:.3f}" if score == "kappa" else _percent(value)
 
 
 def _percent(value: float | None) -> str:

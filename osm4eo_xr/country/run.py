@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from osm4eo_xr.country.context import VIEWER, CountryRun, Piece
+from osm4eo_xr.country.findings.items import described_items
 from osm4eo_xr.country.findings.review import review_pieces
+from osm4eo_xr.country.findings.trust import trust_pieces
 from osm4eo_xr.country.learning import check_scenes, learning_pieces, scene_pieces
 from osm4eo_xr.country.ledger import Ledger, only_run
 from osm4eo_xr.country.map_pieces import map_pieces
@@ -21,8 +23,9 @@ from osm4eo_xr.country.settings_file import read_country
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.process.background import do_ahead
 from osm4eo_xr.progress import Progress, Watch, with_bars
+from osm4eo_xr.training.settings import TrainSettings  # noqa: TC001 - read from the hints
 
-__all__ = ["plan_country", "run_country"]
+__all__ = ["country_samples", "plan_country", "run_country"]
 
 
 _HERE = ("", "local")  # clusters whose workers find what this process compiles
@@ -57,7 +60,8 @@ class _Pieces:
         noise = noise_pieces(self.run, samples, learned)
         maps, final = map_pieces(self.run, learned, [*self.first, *noise])
         shown = [final, *(p for p in maps if p.kind == "provenance")]
-        found = review_pieces(self.run, [*self.first, *maps])
+        found = trust_pieces(self.run, maps)
+        found += review_pieces(self.run, [*self.first, *maps])
         rest = [*noise, *maps, *found, *accuracy_pieces(self.run, samples, learned, shown)]
         _check_outputs([*self.first, *rest], self.ledger)
         return rest
@@ -72,6 +76,11 @@ def plan_country(path: str | Path, *, verify: bool = False) -> Plan:
         The country file.
     verify : bool
         Also read every product and input, and count what differs from its recorded hash as to do.
+
+    Returns
+    -------
+    Plan
+        The pieces in order, with chunks, tasks and bytes, and device hours.
 
     Raises
     ------
@@ -137,6 +146,29 @@ def run_country(
     InputError
         If the country file or one of its inputs cannot be used, or another run holds the folder.
         Tiles that cannot be read are named when all others are finished.
+
+    Examples
+    --------
+    >>> import numpy as np, osm4eo_xr as oxr
+    >>> from osm4eo_xr.demo import example_model
+    >>> from osm4eo_xr.geometry.grid import georeference
+    >>> from pathlib import Path
+    >>> box = oxr.target_geobox((4320000, 3210000, 4321000, 3211000))
+    >>> pixels, names = np.full((2, 100, 100), 0.1, dtype="float32"), {"band": ["red", "nir"]}
+    >>> scene = georeference(pixels, box, dims=("band", "y", "x"), coords=names)
+    >>> path = oxr.write_cog(scene, "tile.tif")
+    >>> path = oxr.write_cog(georeference(np.eye(100, dtype="uint8"), box), "labels.tif")
+    >>> path = oxr.save_model(example_model(), "model")
+    >>> file, text = Path("country.toml"), '''
+    ... name = "Havelland"
+    ... scenes = [{files = "tile.tif"}]
+    ... labels = {rasters = "labels.tif"}
+    ... classify = {model = "model", engine = "jax"}
+    ... '''
+    >>> _ = file.write_text(text)
+    >>> out = oxr.run_country(file)
+    >>> out.name, (out / "sieved.tif").is_file(), oxr.plan_country(file).todo
+    ('result', True, ())
     """
     pieces = _open(path, verify=verify)
     run, ledger = pieces.run, pieces.ledger
@@ -144,6 +176,7 @@ def run_country(
     with only_run(run.out):
         ledger.read()
         ledger.sweep()
+        ledger.leave(described_items(run))
         rest = pieces.rest()  # also where all is still to come: two pieces of one file end here
         todo = pieces.todo(pieces.first) or pieces.todo(rest)
         ledger.save()
@@ -162,6 +195,58 @@ def run_country(
         if run.settings.products.viewer:
             _show(run, told, ledger, watch)
     return run.out
+
+
+def country_samples(
+    path: str | Path, *, groups: int = 1, watch: Watch | None = None
+) -> tuple[Path, TrainSettings]:
+    """Make what comes before a country run's training, as far as it is not whole already.
+
+    Parameters
+    ----------
+    path : str or Path
+        The country file.
+    groups : int
+        Groups of features that the file has to name at least.
+    watch : callable, optional
+        Called as ``watch(piece, done, total)``.
+
+    Returns
+    -------
+    Path, TrainSettings
+        The sample set, and how the run trains on it.
+
+    Raises
+    ------
+    InputError
+        If the run draws no samples since a model is given, has fewer groups, or as for
+        ``run_country``.
+    """
+    pieces = _open(path)
+    run, ledger = pieces.run, pieces.ledger
+    if groups > (known := max(1, len(run.settings.features))):
+        raise InputError(
+            f"{path} has {known} group{'s' * (known > 1)} of features",
+            expected=f"{groups} or more in [[features]]",
+        )
+    if run.settings.classify.model:
+        raise InputError(
+            f"{path} classifies with a given model and draws no samples",
+            advice="leave out model in [classify]",
+        )
+    run.out.mkdir(parents=True, exist_ok=True)
+    before = [p for p in pieces.first if p.kind != "model"]
+    with only_run(run.out):
+        ledger.read()
+        todo = pieces.todo(before)
+        with _cluster(run.settings.cluster) if todo else nullcontext():
+            _make_tiles(pieces.todo(pieces.scenes), ledger, watch)
+            if todo:
+                check_scenes(run)
+            for piece in pieces.todo(before):
+                _make(piece, ledger, watch)
+    drawn = next(p for p in before if p.kind == "samples").outputs[0]
+    return drawn, replace(run.settings.train, seed=run.settings.seed)
 
 
 def _open(path: str | Path, *, hashing: bool = True, verify: bool = False) -> _Pieces:
@@ -243,7 +328,7 @@ def _report(run: CountryRun, pieces: list[Piece], ledger: Ledger, watch: Watch |
     from osm4eo_xr.country.report import write_report
 
     key = run.key_of("report", [p.key for p in pieces], run.settings.name, ledger.inputs())
-    files = (run.out / "report.json", run.out / "report.html")
+    files = (run.out / "report.json", run.out / "report.html", *described_items(run))
 
     def make(_progress: object) -> None:
         write_report(run, pieces, ledger.inputs())

@@ -46,7 +46,7 @@ def noise_pieces(run: CountryRun, samples: Piece | None, learned: str) -> list[P
 def _make_noise(run: CountryRun, samples: Path, path: Path, _progress: Progress | None) -> None:
     """Write the noise that the model's training found, or else what validation samples say."""
     from osm4eo_xr.accuracy.held_out import estimate_label_noise
-    from osm4eo_xr.models.model import load_model
+    from osm4eo_xr.models.model_folder import load_model
     from osm4eo_xr.samples.store import open_samples
 
     model = load_model(run.model_path)
@@ -104,7 +104,7 @@ def _make(run: CountryRun, samples: Path | None, path: Path, progress: Progress 
 def _of_samples(run: CountryRun, path: Path, progress: Progress | None) -> dict[str, Any]:
     """Score the model on the test samples, which lie in blocks that it has not seen."""
     from osm4eo_xr.accuracy.held_out import evaluate
-    from osm4eo_xr.models.model import load_model
+    from osm4eo_xr.models.model_folder import load_model
     from osm4eo_xr.samples.spatial_split import SPLITS
     from osm4eo_xr.samples.store import open_samples
 
@@ -158,10 +158,10 @@ def _by_provenance(
 
 def _known_points(run: CountryRun) -> Applicability | None:
     """Return where the run's model applies, if there is a model by now and it knows."""
-    from osm4eo_xr.models.model import load_model
+    from osm4eo_xr.models.model_folder import read_saved
 
     try:
-        return load_model(run.model_path).applicability
+        return read_saved(run.model_path).applicability
     except InputError:
         return None
 

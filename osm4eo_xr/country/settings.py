@@ -2,130 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
-from datetime import date
 from typing import Literal
 
-from osm4eo_xr.errors import InputError
+from osm4eo_xr.country.scenes.settings import SceneFiles, check_date
+from osm4eo_xr.features.settings import FeatureGroup, check_groups
 from osm4eo_xr.maps.settings import Joining, Known, LayerSettings, Review, Sieving
-from osm4eo_xr.names import check_name
 from osm4eo_xr.networks.settings import EngineName  # noqa: TC001 - read from the hints
 from osm4eo_xr.settings_io import check_value
 from osm4eo_xr.training.settings import TrainSettings
-
-
-def _check_date(text: str, key: str) -> None:
-    try:
-        date.fromisoformat(text or "2000-01-01")
-    except ValueError:
-        raise InputError(f"{key} = {text!r}", expected="a day, YYYY-MM-DD") from None
-
-
-@dataclass(frozen=True)
-class SceneFiles:
-    """``[[scenes]]``: a tile, a tile per file of a glob, a composite of STAC items, or a search.
-
-    Attributes
-    ----------
-    files : tuple of str
-        Paths or globs, relative to the country file.
-    stac : str
-        Path of a STAC catalog, collection, item or item collection, instead of ``files``; needs
-        ``tile`` and ``bounds``.
-    search : str
-        Catalog to search, instead of ``files`` and ``stac``: "earth-search",
-        "planetary-computer", "cdse", or the root of a STAC API; needs ``period`` and a boundary.
-        ``osm4eo-xr search`` freezes what it finds.
-    collection : str
-        Where to search; left out, the catalog's Sentinel-2 surface reflectance.
-    period : tuple of str
-        First and last day of the search, YYYY-MM-DD.
-    months : tuple of int
-        Only these months of the period, 1 to 12.
-    max_cloud : float
-        Most cloud cover of an item, per cent.
-    limit : int
-        Most items per tile; the clearest are taken.
-    grid : {"laea", "mgrs"}
-        Tiles of a search: squares of 100 km of EPSG:3035, or Sentinel-2's.
-    tile : str
-        Id of the tile; left out, every file is a tile called after its stem.
-    date : str
-        Day of acquisition, YYYY-MM-DD; left out, the country's.
-    bands : tuple of str
-        Bands to read; left out, all that the method knows, or four of 10 m of STAC items.
-    bounds : tuple of float
-        West, south, east, north of the composite, in ``bounds_crs``.
-    bounds_crs : str
-        CRS of ``bounds``; left out, degrees (EPSG:4326).
-    composite : {"medoid", "median", "best"}
-        How items become one scene.
-    clouds : int
-        Pixels around clouds that are masked as well; -1 masks no clouds.
-    mask_clouds : {"", "scl", "threshold", "s2cloudless"}
-        How clouds are told, as ``method`` of ``mask_clouds``; left out, by the scene
-        classification of items, and not at all in ``files``.
-    level : {"", "1C", "2A"}
-        Of the reflectance, for "threshold"; left out, what products and names of items tell.
-    scale, offset : float
-        Reflectance is ``DN * scale + offset``; left out, what files, items and metadata state.
-    skip_unreadable : bool
-        Whether items of ``stac`` or ``search`` that cannot be read are left out; the report says
-        which.
-    nodata : float
-        Digital number of ``files`` that is no data; left out, what they state.
-    """
-
-    files: tuple[str, ...] = ()
-    stac: str = ""
-    search: str = ""
-    collection: str = ""
-    period: tuple[str, ...] = ()
-    months: tuple[int, ...] = ()
-    max_cloud: float = 60.0
-    limit: int = 8
-    grid: Literal["laea", "mgrs"] = "laea"
-    tile: str = ""
-    date: str = ""
-    bands: tuple[str, ...] = ()
-    bounds: tuple[float, ...] = ()
-    bounds_crs: str = "EPSG:4326"
-    composite: Literal["medoid", "median", "best"] = "medoid"
-    clouds: int = 2
-    mask_clouds: Literal["", "scl", "threshold", "s2cloudless"] = ""
-    level: Literal["", "1C", "2A"] = ""
-    scale: float | None = None
-    offset: float | None = None
-    nodata: float | None = None
-    skip_unreadable: bool = False
-
-    def __post_init__(self) -> None:
-        sources = [bool(self.files), bool(self.stac), bool(self.search)]
-        known = "paths or globs, or else stac = a catalog file or search = a catalog's name"
-        check_value(sum(sources) == 1, "files", self.files, known)
-        _check_date(self.date, "date")
-        if self.tile:
-            check_name(self.tile, "tile")
-        check_value(self.scale is None or self.scale > 0, "scale", self.scale, "above 0")
-        if not self.files:
-            check_value(self.nodata is None, "nodata", self.nodata, "nothing there; items state it")
-        if self.stac:
-            check_value(bool(self.tile), "tile", self.tile, "an id, as the scene has stac")
-            four = len(self.bounds) == 4  # noqa: PLR2004 - west, south, east, north
-            check_value(four, "bounds", self.bounds, "west, south, east, north")
-        if self.search:
-            self._check_search()
-
-    def _check_search(self) -> None:
-        check_value(not self.tile, "tile", self.tile, "none: a search names its tiles")
-        two = len(self.period) == 2  # noqa: PLR2004 - first and last day
-        check_value(two, "period", self.period, "first and last day, YYYY-MM-DD")
-        for day in self.period:
-            _check_date(day, "period")
-        check_value(self.period[0] <= self.period[1], "period", self.period, "first, then last")
-        check_value({*self.months} <= {*range(1, 13)}, "months", self.months, "1 to 12")
-        check_value(0 <= self.max_cloud <= 100, "max_cloud", self.max_cloud, "0 to 100 per cent")  # noqa: PLR2004
-        check_value(self.limit > 0, "limit", self.limit, "1 item or more")
 
 
 @dataclass(frozen=True)
@@ -190,6 +76,10 @@ class Sampling:
     ----------
     per_class : int
         Pixels to draw per class and tile.
+    cover : float
+        How often the windows of all classes may cover the ground of a tile: in small tiles fewer
+        than ``per_class`` are drawn, so that training takes time in proportion to the ground, and
+        not to windows that show the same pixels again. 0 sets no limit.
     patch : int
         Edge of the windows in pixels.
     block : float
@@ -201,6 +91,7 @@ class Sampling:
     """
 
     per_class: int = 5000
+    cover: float = 8.0
     patch: int = 32
     block: float = 1600.0
     shares: tuple[float, ...] = (0.6, 0.2, 0.2)
@@ -208,6 +99,7 @@ class Sampling:
 
     def __post_init__(self) -> None:
         check_value(self.per_class > 0, "per_class", self.per_class, "a positive number")
+        check_value(0 <= self.cover < math.inf, "cover", self.cover, "0 or a positive number")
         check_value(self.patch > 0, "patch", self.patch, "a positive number of pixels")
         check_value(self.block > 0, "block", self.block, "a positive length in m")
         shares = len(self.shares) == 3 and min(self.shares) >= 0  # noqa: PLR2004
@@ -228,11 +120,15 @@ class Inference:
         What computes, as in ``classify``.
     dtype : {"auto", "float32", "bfloat16"}
         In which layers compute.
+    flips : bool
+        Average what the network says of all flips and quarter turns, as in ``classify``: eight
+        times the time.
     probabilities : bool
         Also write each tile's class probabilities.
     applicability : bool
         Also write where the model applies to each tile (``…_dissimilarity.tif``,
-        ``…_density.tif``, ``…_set_size.tif`` beside its classes); the report says the share
+        ``…_density.tif``, ``…_set_size.tif`` beside its classes) and to the country
+        (``dissimilarity.tif``, ``density.tif``, ``set_size.tif``); the report says the shares
         outside. A model that is given must know it (``osm4eo-xr applicability``).
     pixels_per_second : float
         Speed of one device, for the plan's estimate; a CPU of two cores does 400,000.
@@ -241,6 +137,7 @@ class Inference:
     model: str = ""
     engine: EngineName = "auto"
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
+    flips: bool = False
     probabilities: bool = False
     applicability: bool = False
     pixels_per_second: float = 400_000.0
@@ -248,6 +145,8 @@ class Inference:
     def __post_init__(self) -> None:
         speed = self.pixels_per_second
         check_value(speed > 0, "pixels_per_second", speed, "a positive number")
+        both = self.flips and self.applicability
+        check_value(not both, "flips", self.flips, "false, as applicability is of single views")
 
 
 @dataclass(frozen=True)
@@ -319,6 +218,12 @@ class CountrySettings:
         Of all rasters.
     fractions : tuple of float
         Cell sizes in m of grids on which class shares are written.
+    harmonize : bool
+        Bring all tiles to one radiometry, as ``harmonize`` does from what they show of the same
+        ground: samples are drawn from, and tiles classified in, reflectance times a gain, plus an
+        offset, per tile and band (``harmony.json``, and in the report). Tiles have to overlap.
+    features : tuple of FeatureGroup
+        Groups of features that the model sees; left out, the bands of the tiles' scenes alone.
     train : TrainSettings
         Its ``seed`` is the country's.
     labels, boundary, samples, classify, mosaic, known, sieve, layers, accuracy, products, review
@@ -334,6 +239,8 @@ class CountrySettings:
     cluster: str = ""
     compression: Literal["zstd", "deflate"] = "zstd"
     fractions: tuple[float, ...] = ()
+    harmonize: bool = False
+    features: tuple[FeatureGroup, ...] = ()
     labels: LabelFiles | None = None
     boundary: Boundary = field(default_factory=Boundary)
     samples: Sampling = field(default_factory=Sampling)
@@ -349,7 +256,7 @@ class CountrySettings:
 
     def __post_init__(self) -> None:
         check_value(bool(self.scenes), "scenes", self.scenes, "at least one [[scenes]] table")
-        _check_date(self.date, "date")
+        check_date(self.date, "date")
         check_value(self.seed >= 0, "seed", self.seed, "0 or more")
         learns = bool(self.labels) or bool(self.classify.model)
         check_value(learns, "labels", "nothing", "[labels] to learn from, or a model in [classify]")
@@ -358,6 +265,7 @@ class CountrySettings:
             own, "train.seed", self.train.seed, "nothing there; set seed at the top of the file"
         )
         check_value(all(f > 0 for f in self.fractions), "fractions", self.fractions, "sizes in m")
+        check_groups(self.features)
         country, original = self.boundary.country, self.products.names == "original"
         named = "a country, which products.names = 'original' begin with"
         check_value(bool(country) or not original, "boundary.country", country, named)

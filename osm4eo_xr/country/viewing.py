@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from osm4eo_xr._version import __version__
-from osm4eo_xr.accuracy.report import figure_km2
+from osm4eo_xr.accuracy.design_report import figure_km2
 from osm4eo_xr.country.context import PROBABILITIES, CountryRun
 from osm4eo_xr.country.ledger import Ledger, key_of
 from osm4eo_xr.country.map_pieces import layer_path
@@ -16,7 +16,7 @@ from osm4eo_xr.country.scenes.searches import with_found_scenes
 from osm4eo_xr.country.settings import CountrySettings, LayerSettings
 from osm4eo_xr.country.settings_file import read_country
 from osm4eo_xr.errors import InputError
-from osm4eo_xr.files import scratch_folder
+from osm4eo_xr.files import workplace
 from osm4eo_xr.osm.partitions import open_landuse
 from osm4eo_xr.rasters.open import open_probabilities, open_raster
 from osm4eo_xr.settings_io import build
@@ -79,7 +79,7 @@ def write_run_viewer(run: CountryRun, folder: Path, *, progress: Progress | None
     if (page := is_current(folder, key)) is not None:
         return page
     report = json.loads((run.out / _REPORT).read_text(encoding="utf-8"))
-    with scratch_folder(".viewer-", folder.parent) as scratch:
+    with workplace(folder) as scratch:
         overlays = _overlays(run, report, scratch)
         about = {"title": report["name"], "note": _note(report), "key": key}
         return write_viewer(folder, overlays, objects=_objects(run), progress=progress, **about)

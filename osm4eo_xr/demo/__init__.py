@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import xarray as xr
 
+    from osm4eo_xr.models.model import Model
+
 DEMO_BANDS = ("B02", "B03", "B04", "B05", "B06", "B07", "B08", "B8A", "B11", "B12")
 """The method's ten bands, in the order of a scene."""
 
@@ -83,3 +85,38 @@ def example_item(asset: str, value: int) -> dict[str, Any]:
         "properties": {**seen, "proj:epsg": 3035},
         "assets": {asset: {"href": str(path.resolve())}},
     }
+
+
+def example_samples() -> xr.Dataset:
+    """Return samples of fields of forest and water, told apart by nir; for examples in docstrings.
+
+    Bands red and nir, 8 x 8 pixels, in blocks of 300 m on EPSG:3035.
+    """
+    import numpy as np
+
+    from osm4eo_xr.geometry.grid import georeference, target_geobox
+    from osm4eo_xr.samples.draw import draw_samples
+
+    rng = np.random.default_rng(0)
+    box = target_geobox((4320000, 3210000, 4321200, 3211200))
+    fields = rng.choice(np.array([8, 12], np.uint8), (12, 12)).repeat(10, axis=0).repeat(10, axis=1)
+    seen = np.stack([np.full(fields.shape, 0.05), np.where(fields == 8, 0.3, 0.03)])  # noqa: PLR2004
+    pixels = (seen + rng.normal(0, 0.01, seen.shape)).astype(np.float32)
+    names: Any = {"band": ["red", "nir"]}
+    scene = georeference(pixels, box, dims=("band", "y", "x"), coords=names)
+    labels = georeference(fields, box)
+    return draw_samples(scene, labels, per_class=30, patch=8, block=300.0, seed=0)
+
+
+def example_model() -> Model:
+    """Return an untrained network for ``example_samples``; for examples in docstrings."""
+    import jax
+
+    from osm4eo_xr.models.model import Model
+    from osm4eo_xr.models.record import Normalization
+    from osm4eo_xr.networks.resnet import init
+    from osm4eo_xr.networks.settings import NetSettings
+
+    net = NetSettings(bands=2, classes=12, depth=11, width=4, kernel=3, decoder=4)
+    scale = Normalization(center=(0.05, 0.15), scale=(0.01, 0.1))
+    return Model(net, init(net, jax.random.key(0)), ("red", "nir"), scale, name="untrained")

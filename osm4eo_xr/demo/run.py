@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import xarray as xr
-from rich.table import Table
 
 from osm4eo_xr.accuracy.held_out import evaluate
 from osm4eo_xr.accuracy.random_forest import random_forest_report
@@ -24,13 +23,14 @@ from osm4eo_xr.errors import MissingExtraError
 from osm4eo_xr.imagery.clouds.masks import mask_clouds
 from osm4eo_xr.imagery.clouds.rule import CloudRule
 from osm4eo_xr.imagery.scenes import open_scene
-from osm4eo_xr.inference.prediction import classify, read_throughput
+from osm4eo_xr.inference.prediction import classify
+from osm4eo_xr.inference.throughput import read_throughput
 from osm4eo_xr.inference.worker import compile_inference
 from osm4eo_xr.labels.rasterize import rasterize_labels
 from osm4eo_xr.legend import Legend, default_legend
 from osm4eo_xr.maps.country_mosaic import mosaic
 from osm4eo_xr.maps.layers import extract_layer
-from osm4eo_xr.models.model import Model, load_model, save_model
+from osm4eo_xr.models.model_folder import load_model, save_model
 from osm4eo_xr.osm.landuse import read_landuse
 from osm4eo_xr.plot.maps import quicklook
 from osm4eo_xr.process.background import do_ahead
@@ -39,10 +39,12 @@ from osm4eo_xr.rasters.open import open_raster
 from osm4eo_xr.samples.draw import draw_samples
 from osm4eo_xr.samples.store import open_samples, write_samples
 from osm4eo_xr.sieving.lazy_sieve import compile_sieve, sieve
+from osm4eo_xr.tables import Table
 from osm4eo_xr.training.fit import DEMO_SAMPLES, DEMO_SETTINGS, train
 
 if TYPE_CHECKING:
-    from osm4eo_xr.accuracy.estimators import AccuracyReport
+    from osm4eo_xr.accuracy.accuracy_report import AccuracyReport
+    from osm4eo_xr.models.model import Model
     from osm4eo_xr.training.settings import TrainSettings
 
 _CHUNK = 512
@@ -223,7 +225,7 @@ def _print(demo: _Demo, network: AccuracyReport, forest: AccuracyReport | None) 
 
 
 def _scores(network: AccuracyReport, forest: AccuracyReport | None) -> Table:
-    """Set both reports side by side, in percent."""
+    """Set both reports side by side, in percent; kappa is no share."""
     title = "dense network | random forest, same pixels, %" if forest else "dense network, %"
     table = Table(title=f"Held-out blocks: {title}", caption=_intervals(network, forest))
     table.add_column("class")
@@ -231,7 +233,7 @@ def _scores(network: AccuracyReport, forest: AccuracyReport | None) -> Table:
         table.add_column(heading, justify="right")
     both = [network, forest] if forest else [network]
     overall = _percent(r.overall_accuracy for r in both)
-    table.add_row("all", f"{network.total:,}", overall, _percent(r.kappa for r in both))
+    table.add_row("all", f"{network.total:,}", overall, " | ".join(f"{r.kappa:.3f}" for r in both))
     for k, (c, pixels) in enumerate(
         zip(network.legend.classes, network.counts.sum(axis=1).tolist(), strict=True)
     ):

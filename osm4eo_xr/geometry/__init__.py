@@ -1,6 +1,8 @@
 """Grids, distances and areas on the Earth, and vector files.
 
 - ``geodesy``: segmentized edges and geodesic areas
+- ``known_classes``: class maps checked against a legend
 - ``grid``: the grid of a raster; rasters that know where they are
 - ``vectors``: vector files in and out
+- ``views``: the eight flips and quarter turns of a square image
 """

@@ -8,6 +8,7 @@ doi:10.1007/s00190-012-0578-z, as PROJ computes them).
 
 from __future__ import annotations
 
+import json
 import math
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,7 @@ Bounds = tuple[float, float, float, float]
 _DEGREES = 0.01  # longest segment; its middle then strays by about a centimeter
 _METERS = 1000.0
 _POINTS = 1000  # along a box's side
+_STEP = 1e-6  # degrees between coordinates that are written
 _CELLS = 8  # along each side of a raster whose pixels are measured
 _ALIKE = 0.01  # of a pixel's area
 _EQUAL_AREA = ("Equal Area", "Equal Earth", "Mollweide", "Sinusoidal")
@@ -66,7 +68,7 @@ def project_bounds(bounds: Sequence[float], source: Any, target: Any) -> Bounds:
 def _no_place(bounds: Sequence[float], source: CRS, target: CRS) -> InputError:
     box = ", ".join(f"{v:g}" for v in bounds)
     return InputError(
-        f"the box ({box}) of {_name(source)} has no place in {_name(target)}",
+        f"the box ({box}) of {crs_name(source)} has no place in {crs_name(target)}",
         advice="choose a CRS of that part of the world",
     )
 
@@ -84,7 +86,7 @@ def segmentized(shapes: np.ndarray, crs: Any) -> np.ndarray:
         if max(-west, east) > 360 or max(-south, north) > 90.5:  # noqa: PLR2004 - degrees, rounded
             raise InputError(
                 f"coordinates of {west:g} to {east:g} and {south:g} to {north:g} "
-                f"in {_name(CRS(crs))}",
+                f"in {crs_name(CRS(crs))}",
                 expected="degrees of longitude and latitude",
                 advice="assign the CRS that they are in",
             )
@@ -107,7 +109,7 @@ def meters_per_unit(crs: Any) -> float:
     known = CRS(crs)
     if known.geographic:
         raise InputError(
-            f"{_name(known)} counts in degrees",
+            f"{crs_name(known)} counts in degrees",
             expected="a CRS in meters",
             advice="warp the raster, for example to EPSG:3035",
         )
@@ -133,6 +135,12 @@ def polygon_areas(shapes: np.ndarray, crs: Any) -> np.ndarray:
     return np.array([abs(geod.geometry_area_perimeter(shape)[0]) for shape in oriented])
 
 
+def geojson_of(shape: Any) -> dict[str, Any]:
+    """Return polygons in degrees as GeoJSON (RFC 7946), coordinates to a tenth of a meter."""
+    plain = shapely.orient_polygons(shapely.set_precision(shapely.force_2d(shape), _STEP))
+    return json.loads(shapely.to_geojson(plain))
+
+
 def pixel_area(grid: GeoBox) -> float:
     """Return the area of a raster's pixels in m².
 
@@ -155,14 +163,26 @@ def pixel_area(grid: GeoBox) -> float:
     low, high = float(pixels.min()), float(pixels.max())
     if high > low * (1 + _ALIKE):
         raise InputError(
-            f"pixels of this raster on {_name(grid.crs)} hold {low:.4g} to {high:.4g} m²",
+            f"pixels of this raster on {crs_name(grid.crs)} hold {low:.4g} to {high:.4g} m²",
             expected="pixels of one size on the ground",
             advice="warp it to an equal-area CRS, for example EPSG:3035",
         )
     return float(pixels.mean())
 
 
-def _name(crs: Any) -> str:
+def crs_name(crs: Any) -> str:
     """Return what to call a CRS in a message: its EPSG code, or its name where it has none."""
+    if crs is None:
+        return "no CRS"
     code = crs.to_epsg()
     return f"EPSG:{code}" if code else str(crs.proj.name)
+
+
+def crs_text(crs: Any) -> str:
+    """Return what states a CRS, the same in each process: its EPSG code, or WKT where it has none.
+
+    ``str`` of a CRS is of the first one equal to it that the process met: a code, or the WKT of a
+    file or of PROJ's database, which name the same datum in other words.
+    """
+    code = crs.to_epsg()
+    return f"EPSG:{code}" if code else str(crs)

@@ -11,7 +11,7 @@ from odc.geo.geobox import GeoBox
 from odc.geo.geom import BoundingBox
 
 from osm4eo_xr.errors import InputError
-from osm4eo_xr.geometry.geodesy import project_bounds
+from osm4eo_xr.geometry.geodesy import crs_name, crs_text, project_bounds
 from osm4eo_xr.legend import NO_DATA
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ __all__ = [
     "crs_name",
     "geobox_of",
     "georeference",
+    "grid_text",
     "nodata_of",
     "same_grid",
     "spatial_coords",
@@ -243,12 +244,10 @@ def first_pixel(geobox: GeoBox) -> tuple[int, int]:
     return round(affine.f / affine.e), round(affine.c / affine.a)
 
 
-def crs_name(crs: Any) -> str:
-    """Return what to call a CRS in a message: its EPSG code, or its name where it has none."""
-    if crs is None:
-        return "no CRS"
-    code = crs.to_epsg()
-    return f"EPSG:{code}" if code else str(crs.proj.name)
+def grid_text(geobox: GeoBox) -> str:
+    """Return what states a grid, the same in each process."""
+    crs = crs_text(geobox.crs) if geobox.crs else "no CRS"
+    return f"{tuple(geobox.shape)} {tuple(geobox.affine)[:6]} {crs}"
 
 
 def same_grid(a: GeoBox, b: GeoBox) -> bool:

@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 VECTOR_SUFFIXES = (".gpkg", ".parquet", ".geojson")
 """Endings of the vector files that can be written."""
 
-_TABLES = (".csv", ".tsv", ".txt")
+TABLE_SUFFIXES = (".csv", ".tsv", ".txt")
+"""Endings of tables that are read without GDAL."""
+
 _PLACES = (
     ("lon", "lat"),
     ("longitude", "latitude"),
@@ -61,26 +63,61 @@ def read_vector(
         geometries nor coordinates.
     """
     path = Path(path)
+    with _readable(path, what):
+        frame = _read(path, what, layer, option)
+    return frame if hasattr(frame, "geom_type") else _placed(frame, f"{what} {path}")
+
+
+def read_table(path: str | Path, what: str, *, as_text: bool = False) -> pd.DataFrame:
+    """Read a table (.csv, .tsv, .txt) whose columns comma, semicolon or tab divide.
+
+    Parameters
+    ----------
+    path : path
+        UTF-8, the names of the columns in its first line.
+    what : str
+        What it holds, for messages.
+    as_text : bool
+        Leave all columns as text, where codes look like numbers.
+
+    Raises
+    ------
+    InputError
+        If it is missing or no such table.
+    """
+    from pyarrow import csv, string
+
+    path = Path(path)
+    with _readable(path, what):
+        how: Any = {"parse_options": csv.ParseOptions(delimiter=_separator(path))}
+        if as_text:
+            names = csv.open_csv(path, **how).schema.names
+            types = dict.fromkeys(names, string())
+            how["convert_options"] = csv.ConvertOptions(column_types=types)
+        return csv.read_csv(path, **how).to_pandas()
+
+
+@contextmanager
+def _readable(path: Path, what: str) -> Iterator[None]:
+    """Turn what GDAL, Arrow and pandas raise into one line."""
     if not path.exists():
         raise InputError(f"no {what} {path}", advice="give a vector file")
     try:
-        frame = _read(path, what, layer, option)
+        yield
     except InputError:
         raise
-    except (RuntimeError, ValueError, OSError) as error:  # as GDAL, Arrow and pandas put it
+    except (RuntimeError, ValueError, OSError) as error:
         raise InputError(
             f"cannot read {what} {path}: {error}", advice="give a vector file"
         ) from None
-    return frame if hasattr(frame, "geom_type") else _placed(frame, f"{what} {path}")
 
 
 def _read(path: Path, what: str, layer: str, option: str) -> Any:
     import geopandas as gpd
-    from pyarrow import csv, parquet
+    from pyarrow import parquet
 
-    if path.suffix.lower() in _TABLES:
-        options = csv.ParseOptions(delimiter=_separator(path))
-        return csv.read_csv(path, parse_options=options).to_pandas()
+    if path.suffix.lower() in TABLE_SUFFIXES:
+        return read_table(path, what)
     if path.suffix.lower() == ".parquet":
         try:
             return gpd.read_parquet(path)

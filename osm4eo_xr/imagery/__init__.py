@@ -7,7 +7,8 @@ What others may use:
 - ``clouds``: a folder: ``mask_clouds`` takes clouds and their shadows out
 - ``compositing``: ``composite``: many observations to one
 - ``harmonization``: ``harmonize``: tiles of different days on one radiometry
-- ``plausibility``: ``check_scene``, ``places_of``, ``darkest``: a look at numbers
+- ``plausibility``: ``check_scene``, ``places_of``: whether numbers can be reflectance
+- ``band_looks``: ``look_at_bands``, ``darkest``: a look at bands as they are opened
 - ``scene_grid``: ``read_grid``: a scene's grid from the headers of its files
 - ``statistics``: ``band_statistics``: robust statistics from counts that add up
 - ``bands``: ``METHOD_BANDS``, ``common_name``: names of bands

@@ -8,6 +8,7 @@ tiles at once.
 from __future__ import annotations
 
 import itertools
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -16,7 +17,7 @@ import dask
 import numpy as np
 import xarray as xr
 
-from osm4eo_xr.errors import InputError
+from osm4eo_xr.errors import InputError, InputWarning
 from osm4eo_xr.geometry.grid import crs_name, first_pixel, geobox_of, same_grid
 
 if TYPE_CHECKING:
@@ -27,7 +28,9 @@ _QUANTILES = np.linspace(0.05, 0.95, 19)  # what is rarer says little
 _LOOKED_AT = 512  # pixels along each axis of an overlap
 _CHANGED = 3 * 1.4826  # median absolute deviations
 _LEAST = 100  # pixels with data in both
+_NOISE = 2e-3  # of the median; residuals this small are no change
 _RIDGE = 1e-4  # holds the tiles where they are on average, and those that overlap nothing
+_USUAL = (0.5, 2.0)  # gains beyond are none of haze or the sun's height
 
 
 @dataclass(frozen=True)
@@ -40,11 +43,23 @@ class Harmony:
         Reflectance is taken times the gain, plus the offset.
     pairs : tuple of (str, str)
         Tiles whose overlap was looked at.
+    pixels : tuple of int
+        By pair, pixels that were compared: with data in both, and unchanged.
+
+    Examples
+    --------
+    >>> import xarray as xr, osm4eo_xr as oxr
+    >>> names = {"tile": ["west"], "band": ["nir"]}
+    >>> gain, offset = (xr.DataArray([[v]], names, ("tile", "band")) for v in (0.5, 0.25))
+    >>> scene = xr.DataArray([[[0.5]]], {"band": ["nir"]}, ("band", "y", "x"))
+    >>> oxr.Harmony(gain, offset, (), ()).apply(scene, "west").values.item()
+    0.5
     """
 
     gain: xr.DataArray
     offset: xr.DataArray
     pairs: tuple[tuple[str, str], ...]
+    pixels: tuple[int, ...]
 
     def apply(self, scene: xr.DataArray, tile: str) -> xr.DataArray:
         """Return a tile's scene (band, y, x), float32, on the common radiometry; lazy."""
@@ -55,6 +70,35 @@ class Harmony:
         with xr.set_options(keep_attrs=True):
             return (scene * gain + offset).astype(np.float32).assign_coords(scene.coords)
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON: ``gain`` and ``offset`` by tile and band, ``overlaps`` by pair."""
+        bands = self.gain["band"].to_numpy().tolist()
+        tables = {
+            name: {
+                tile: dict(zip(bands, row, strict=True))
+                for tile, row in zip(
+                    table["tile"].to_numpy().tolist(), table.to_numpy().tolist(), strict=True
+                )
+            }
+            for name, table in (("gain", self.gain), ("offset", self.offset))
+        }
+        overlaps = zip(self.pairs, self.pixels, strict=True)
+        return {**tables, "overlaps": [{"tiles": [*p], "pixels": n} for p, n in overlaps]}
+
+    @classmethod
+    def from_dict(cls, told: Mapping[str, Any]) -> Harmony:
+        """Return what ``to_dict`` gave, to the last digit."""
+        gain, offset = (_table(told[name]) for name in ("gain", "offset"))
+        overlaps = told["overlaps"]
+        pairs = tuple((first, second) for first, second in (o["tiles"] for o in overlaps))
+        return cls(gain, offset, pairs, tuple(o["pixels"] for o in overlaps))
+
+
+def _table(rows: Mapping[str, Mapping[str, float]]) -> xr.DataArray:
+    tiles, bands = [*rows], [*next(iter(rows.values()))]
+    values = np.array([[rows[t][b] for b in bands] for t in tiles], dtype=np.float64)
+    return xr.DataArray(values, coords={"tile": tiles, "band": bands}, dims=("tile", "band"))
+
 
 def harmonize(scenes: Mapping[str, xr.DataArray]) -> Harmony:
     """Find the gain and the offset per tile and band that make overlaps alike.
@@ -62,7 +106,8 @@ def harmonize(scenes: Mapping[str, xr.DataArray]) -> Harmony:
     For each pair of tiles that overlap and each band, 19 quantiles from 5 to 95 % of the pixels
     that have data in both, and did not change, are to be equal. All pairs together are solved by
     least squares, where a small ridge keeps gains near 1 and offsets near 0: overlaps say nothing
-    of what all tiles share.
+    of what all tiles share. Tiles that no overlaps connect are groups of their own, each brought to
+    its own average, which is warned about, as are gains beyond 0.5 to 2.
 
     Parameters
     ----------
@@ -106,20 +151,55 @@ def harmonize(scenes: Mapping[str, xr.DataArray]) -> Harmony:
         for pair, parts in overlaps.items()
     ]
     read: Any = dask.compute(cut)[0]  # pyright: ignore[reportPrivateImportUsage] - documented there
-    rows = {
+    looks = {
         pair: found
         for pair, (a, b) in zip(overlaps, read, strict=True)
         if (found := _quantiles(a.to_numpy(), b.to_numpy())) is not None
     }
-    if not rows:
+    if not looks:
         raise InputError(
             f"no two of {len(tiles)} tiles overlap with data",
-            expected="tiles that share some ground",
+            expected=f"tiles that share {_LEAST} pixels or more",
         )
+    rows = {pair: (a, b) for pair, (a, b, _) in looks.items()}
     solved = np.stack([_solve(rows, tiles, k) for k in range(len(bands))], axis=-1)
     coords = {"tile": tiles, "band": bands}
     gain, offset = (xr.DataArray(s, coords=coords, dims=("tile", "band")) for s in solved)
-    return Harmony(gain, offset, tuple(rows))
+    _warn(gain, _groups(tiles, [*rows]))
+    return Harmony(gain, offset, tuple(rows), tuple(n for *_, n in looks.values()))
+
+
+def _groups(tiles: list[str], pairs: list[tuple[str, str]]) -> list[list[str]]:
+    """Return the tiles that pairs connect, group by group."""
+    groups = {tile: [tile] for tile in tiles}
+    for first, second in pairs:
+        if groups[first] is not groups[second]:
+            groups[first] += groups[second]
+            groups |= dict.fromkeys(groups[second], groups[first])
+    return [group for tile, group in groups.items() if group[0] == tile]
+
+
+def _warn(gain: xr.DataArray, groups: list[list[str]]) -> None:
+    """Say which tiles nothing connects, and which gain is none of haze or the sun's height."""
+    if len(groups) > 1:
+        told = ", ".join(f"{g[0]} and {len(g) - 1} more" if g[1:] else g[0] for g in groups)
+        warnings.warn(
+            f"tiles fall into {len(groups)} groups that share no ground ({told}); each is brought "
+            "to its own average",
+            InputWarning,
+            stacklevel=3,
+        )
+    off = np.abs(np.log(np.maximum(gain.to_numpy(), 1e-9)))
+    tile, band = np.unravel_index(int(off.argmax()), off.shape)
+    value = float(gain[tile, band])
+    if not _USUAL[0] <= value <= _USUAL[1]:
+        warnings.warn(
+            f"tile {gain['tile'].item(tile)} gets a gain of {value:.2f} in band "
+            f"{gain['band'].item(band)}; look at its bands and offset, and whether its overlaps "
+            "show more than water or clouds",
+            InputWarning,
+            stacklevel=3,
+        )
 
 
 def _check(scenes: Mapping[str, xr.DataArray], boxes: Mapping[str, GeoBox]) -> list[str]:
@@ -165,14 +245,15 @@ def _thinned(scene: xr.DataArray, part: _Part) -> xr.DataArray:
 
 def _quantiles(
     a: np.ndarray, b: np.ndarray
-) -> tuple[Float64[np.ndarray, "quantile band"], Float64[np.ndarray, "quantile band"]] | None:
-    """Return the quantiles of both where both have data; None where that is little."""
+) -> tuple[Float64[np.ndarray, "quantile band"], Float64[np.ndarray, "quantile band"], int] | None:
+    """Return the quantiles of both where both have data, and of how many pixels; None of few."""
     both = np.isfinite(a).all(axis=0) & np.isfinite(b).all(axis=0)
     if both.sum() < _LEAST:
         return None
     first, second = (v[:, both].astype(np.float64) for v in (a, b))
     alike = ~_changed(first, second)
-    return tuple(np.quantile(v[:, alike], _QUANTILES, axis=1) for v in (first, second))  # pyright: ignore[reportReturnType] - two
+    one, other = (np.quantile(v[:, alike], _QUANTILES, axis=1) for v in (first, second))
+    return one, other, int(alike.sum())
 
 
 def _changed(
@@ -180,15 +261,26 @@ def _changed(
 ) -> Bool[np.ndarray, " pixel"]:
     """Return which pixels show something else in one tile than in the other, in any band.
 
-    Once medians are alike, these differ from the median difference by more than three standard
+    These lie off the line that most quantiles of both follow by more than three standard
     deviations, which the median absolute deviation gives.
     """
-    a_mid, b_mid = (np.median(v, axis=1, keepdims=True) for v in (a, b))
-    rest = a - b * a_mid / np.where(b_mid == 0, 1.0, b_mid)
+    rest = np.stack([one - _followed(one, other) for one, other in zip(a, b, strict=True)])
     rest = np.abs(rest - np.median(rest, axis=1, keepdims=True))
     usual = np.median(rest, axis=1, keepdims=True)
-    far = rest > _CHANGED * np.maximum(usual, 1e-6 * np.abs(a_mid))
+    far = rest > _CHANGED * np.maximum(usual, _NOISE * np.abs(np.median(a, axis=1, keepdims=True)))
     return np.logical_or.reduce(far, axis=0)
+
+
+def _followed(
+    a: Float64[np.ndarray, " pixel"], b: Float64[np.ndarray, " pixel"]
+) -> Float64[np.ndarray, " pixel"]:
+    """Return ``a`` as the line through most quantiles gives it from ``b`` (Theil 1950)."""
+    p, q = (np.quantile(v, _QUANTILES) for v in (a, b))
+    first, second = np.triu_indices(len(q), 1)
+    apart = q[second] > q[first]
+    rises = (p[second] - p[first])[apart] / (q[second] - q[first])[apart]
+    slope = np.median(rises) if rises.size else 1.0
+    return np.median(p - slope * q) + slope * b
 
 
 def _solve(rows: Mapping[tuple[str, str], Any], tiles: list[str], band: int) -> np.ndarray:

@@ -10,7 +10,6 @@ from odc.geo.geobox import GeoBox
 
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.geometry.grid import georeference
-from osm4eo_xr.imagery.plausibility import name_files
 from osm4eo_xr.imagery.reader import Band, SceneReader
 from osm4eo_xr.imagery.scene_grid import grid_over
 from osm4eo_xr.rasters.validity import in_words
@@ -67,3 +66,8 @@ def _chunk_shape(bands: Sequence[Band], target: GeoBox, chunks: int) -> tuple[in
         return chunks, chunks
     rows, cols = (-(-chunks // block) * block for block in own.block)
     return min(rows, target.shape[0]), min(cols, target.shape[1])
+
+
+def name_files(files: Sequence[str]) -> str:
+    """Name the input in a message."""
+    return str(files[0]) if len(set(files)) == 1 else f"{files[0]} and {len(set(files)) - 1} more"

@@ -26,21 +26,19 @@ by ``check_scene``, which the commands and country runs call before they work.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import dask.base
 import numpy as np
 import xarray as xr
-from rasterio.errors import RasterioIOError
 
 from osm4eo_xr.errors import InputError, InputWarning
-from osm4eo_xr.imagery.offsets import DARK
-from osm4eo_xr.imagery.reader import Band, read_bands
 
-_LEAST_PIXELS = 100
-_WINDOW = 512  # pixels; edge of what is looked at when a band is opened
+LEAST_PIXELS = 100
+"""Fewer valid pixels of a band tell nothing."""
+
 _SPOT = 128  # pixels; edge of each place of a scene that is looked at
 _PLACES = ((0, 0.5, 1), (0.25, 0.75))  # along both sides
 _LOWEST, _LOW_SHARE = -0.2, 1e-3
@@ -48,10 +46,10 @@ _NEGATIVE, _NEGATIVE_SHARE = -0.02, 0.05
 _WRAPPED, _WRAPPED_SHARE = 5.0, 1e-3
 _UINT16 = 6.5536  # reflectance of the greatest digital number
 _BRIGHTEST, _BRIGHT_SHARE = 2.5, 0.01
-_DARKEST, _FRAME_SHARE = 0.005, 0.01
-_DISPLAY_MAX = 255
-_DIM_MAX = 1500  # DN; a land scene's infrared exceeds reflectance 0.15 somewhere
-_LOOK_ORDER = ("nir", "nir08", "swir16", "rededge3", "red", "blue")  # brightest over land first
+_FRAME_SHARE = 0.01
+
+DARKEST = 0.005
+"""A scene with less reflectance than this in 99 % of every band is too dark."""
 
 
 @dataclass(frozen=True)
@@ -73,14 +71,14 @@ def judge_band(values: np.ndarray, *, integer: bool | None = None) -> Finding | 
     integer : bool, optional
         Whether they were stored as integers, if known.
     """
-    if values.size < _LEAST_PIXELS:
+    if values.size < LEAST_PIXELS:
         return None
     lows = values[values < _LOWEST]
     if lows.size > _LOW_SHARE * values.size:
         number, count = _commonest(lows)
         return Finding(
-            f"{_share(lows.size, values.size)} of the values are below {_LOWEST} (least "
-            f"{values.min():.4g}; {_share(count, values.size)} are {number:.5g}), which no "
+            f"{share_of(lows.size, values.size)} of the values are below {_LOWEST} (least "
+            f"{values.min():.4g}; {share_of(count, values.size)} are {number:.5g}), which no "
             f"reflectance is",
             "a no-data value for fill",
             "state the stored number with {nodata}, or tag the file",
@@ -88,7 +86,7 @@ def judge_band(values: np.ndarray, *, integer: bool | None = None) -> Finding | 
     negative = np.count_nonzero(values < _NEGATIVE)
     if negative > _NEGATIVE_SHARE * values.size:
         return Finding(
-            f"{_share(negative, values.size)} of the reflectances are below {_NEGATIVE} "
+            f"{share_of(negative, values.size)} of the reflectances are below {_NEGATIVE} "
             f"({_quantiles(values)}), as where an offset is applied to pixels that have lost it",
             f"at most {_NEGATIVE_SHARE:.0%} of them",
             "pass {offset=0} if it was removed from the pixels",
@@ -97,7 +95,7 @@ def judge_band(values: np.ndarray, *, integer: bool | None = None) -> Finding | 
     whole = integer is not False and values.max() <= _UINT16
     if whole and wrapped > _WRAPPED_SHARE * values.size:
         return Finding(
-            f"{_share(wrapped, values.size)} of the values would be reflectances above "
+            f"{share_of(wrapped, values.size)} of the values would be reflectances above "
             f"{_WRAPPED:g} ({_quantiles(values)}), as numbers below 0 that were stored as uint16",
             f"reflectances up to {_BRIGHTEST}",
             "make the file again from its source, or pass {scale}",
@@ -105,7 +103,7 @@ def judge_band(values: np.ndarray, *, integer: bool | None = None) -> Finding | 
     bright = np.count_nonzero(values > _BRIGHTEST)
     if bright > _BRIGHT_SHARE * values.size:
         return Finding(
-            f"{_share(bright, values.size)} of the values would be reflectances above "
+            f"{share_of(bright, values.size)} of the values would be reflectances above "
             f"{_BRIGHTEST} ({_quantiles(values)}), as digital numbers, percent, 0-255 or radiances "
             f"are",
             f"at most {_BRIGHTEST}",
@@ -121,18 +119,18 @@ def judge_bands(values: np.ndarray) -> Finding | None:
     NaN is no data.
     """
     valid = values[np.isfinite(values)]
-    if valid.size < _LEAST_PIXELS:
+    if valid.size < LEAST_PIXELS:
         return None
     top = max(float(np.percentile(b[np.isfinite(b)], 99)) for b in values if np.isfinite(b).any())
-    if top < _DARKEST:
-        return _too_dark(top)
+    if top < DARKEST:
+        return too_dark(top)
     seen = values[:, np.isfinite(values).all(axis=0)]
     alike = seen[0, (seen == seen[0]).all(axis=0)] if len(seen) > 1 else seen[0, :0]
     frame = alike[alike <= 0]
     number, count = _commonest(frame) if frame.size else (0.0, 0)
     if count > _FRAME_SHARE * seen.shape[1]:
         return Finding(
-            f"{_share(count, seen.shape[1])} of the pixels are {number:.4g} in every band, as a "
+            f"{share_of(count, seen.shape[1])} of the pixels are {number:.4g} in every band, as a "
             f"frame that nobody tagged",
             "a no-data value for fill",
             "state the stored number with {nodata}, or tag the file",
@@ -140,11 +138,12 @@ def judge_bands(values: np.ndarray) -> Finding | None:
     return None
 
 
-def _too_dark(top: float) -> Finding:
+def too_dark(top: float) -> Finding:
+    """Return what is wrong where 99 % of every band lie below ``top`` (reflectance)."""
     return Finding(
         f"99 % of the reflectances of every band are below {top:.2g}, as where a scale is applied "
         f"twice",
-        f"some above {_DARKEST}",
+        f"some above {DARKEST}",
         "pass {scale=1} if the numbers are reflectance already",
     )
 
@@ -243,133 +242,6 @@ def _findings(values: np.ndarray, names: Sequence[str]) -> Iterable[tuple[str, F
         yield "", found
 
 
-def look_at_bands(bands: Sequence[Band], *, scaled: bool, settled: bool) -> str:
-    """Read middle blocks, brightest bands first, until the numbers are known to be reflectance.
-
-    Parameters
-    ----------
-    bands : sequence of Band
-        What is to be read.
-    scaled : bool
-        Whether the scale is known, so that dark integers are no question.
-    settled : bool
-        Whether the caller stated the offset, so that findings are warnings.
-
-    Returns
-    -------
-    str
-        How much of what was read is no data, in words; nothing if nothing could be read.
-
-    Raises
-    ------
-    InputError
-        If they break a rule, or are integers too small in every band to tell their scale.
-    """
-    order = sorted(bands, key=lambda b: (*_LOOK_ORDER, b.name).index(b.name))
-    highest = 0.0
-    brightest = None
-    seen: dict[str, tuple[int, int]] = {}
-    for band in order:
-        numbers = _middle(band)
-        valid = numbers[np.isfinite(numbers)]
-        seen[band.name] = valid.size, numbers.size
-        if valid.size < _LEAST_PIXELS:
-            continue
-        scaling, where = band.scaling, f"{band.path} ({band.name})"
-        integer = bool(np.issubdtype(np.dtype(band.dtype), np.integer))
-        values = valid * scaling.scale + scaling.offset
-        found = judge_band(values, integer=integer)
-        if found is not None:
-            report([("", found)], where, settled=settled)
-            return _without_data(seen)
-        high = float(np.percentile(valid, 99))
-        highest = max(highest, high)
-        brightest = max(brightest or -np.inf, float(np.percentile(values, 99)))
-        if brightest >= _DARKEST and (scaled or not integer or high > _DIM_MAX):
-            return _without_data(seen)
-    plain = {(np.dtype(b.dtype).kind in "iu", b.scaling.scale, b.scaling.offset) for b in bands}
-    where = name_files([b.path for b in bands])
-    if highest > 0 and plain == {(True, 1e-4, 0.0)} and not scaled:
-        _refuse_dim(highest, where)
-    if brightest is not None and brightest < _DARKEST and not scaled:
-        report([("", _too_dark(brightest))], where, settled=settled)
-    return _without_data(seen)
-
-
-def _without_data(seen: Mapping[str, tuple[int, int]]) -> str:
-    """Say the share of no data, of valid and all pixels by band."""
-    valid, pixels = (sum(counts) for counts in zip(*seen.values(), strict=True))
-    if not pixels:
-        return ""
-    return (
-        f"{_share(pixels - valid, pixels)} of {pixels:,} pixels in the middle of {', '.join(seen)}"
-    )
-
-
-def _refuse_dim(high: float, where: str) -> None:
-    """Refuse integers that are too small in every band to tell their scale."""
-    if high <= _DISPLAY_MAX:
-        raise InputError(
-            f"{where} holds integers up to {high:g} in all bands, like a display image",
-            expected="reflectance x10000",
-            advice="open the original, or pass {scale=1e-4} if it is just dark",
-        )
-    raise InputError(
-        f"{where} holds integers up to {high:g} in all bands",
-        expected="reflectance x1000, or x10000 of a dark scene",
-        advice="pass {scale=1e-3} or {scale=1e-4}",
-    )
-
-
-def middle_numbers(band: Band) -> np.ndarray:
-    """Return the valid digital numbers of a band's middle; nothing of what cannot be read."""
-    numbers = _middle(band)
-    return numbers[np.isfinite(numbers)]
-
-
-def _middle(band: Band) -> np.ndarray:
-    """Return the digital numbers of a band's middle, NaN = no data; none if it cannot be read.
-
-    Whoever reads those pixels is told.
-    """
-    rows, cols = middle_window(band)
-    try:
-        return read_bands([band], rows, cols)
-    except RasterioIOError:
-        return np.empty(0, np.float32)
-
-
-def middle_window(band: Band) -> tuple[slice, slice]:
-    """Return rows and columns of up to 512 x 512 pixels around a band's middle.
-
-    They begin where a block does: a large block, as of JPEG 2000, is decoded whole.
-    """
-    rows, cols = (
-        slice(start := max(0, (n - _WINDOW) // 2 // block * block), min(start + _WINDOW, n))
-        for n, block in zip(tuple(band.geobox.shape), band.block, strict=True)
-    )
-    return rows, cols
-
-
-def darkest(bands: Iterable[Band]) -> float | None:
-    """Return the least 5 % quantile of the bands' numbers, or the first that is dark enough."""
-    least = None
-    for band in bands:
-        valid = middle_numbers(band)
-        if valid.size < _LEAST_PIXELS:
-            continue
-        low = float(np.percentile(valid, 5))
-        least = low if least is None else min(least, low)
-        if least < DARK:
-            break
-    return least
-
-
-def name_files(files: Sequence[str]) -> str:
-    """Name the input in a message."""
-    return str(files[0]) if len(set(files)) == 1 else f"{files[0]} and {len(set(files)) - 1} more"
-
-
 def _spot(share: float, size: int) -> slice:
     start = round(share * max(0, size - _SPOT))
     return slice(start, start + _SPOT)
@@ -386,7 +258,8 @@ def _commonest(values: np.ndarray) -> tuple[float, int]:
     return float(found[place]), int(counts[place])
 
 
-def _share(part: Any, whole: int) -> str:
+def share_of(part: Any, whole: int) -> str:
+    """Write a share for people, in per cent."""
     return f"{100 * int(part) / whole:.3g} %"
 
 

@@ -13,6 +13,7 @@ from rasterio.windows import Window
 from osm4eo_xr.imagery.lossy_nodata import all_of_block, factor, near_fill
 from osm4eo_xr.imagery.reflectance import Scaling, to_reflectance
 from osm4eo_xr.rasters.files import GDAL_OPTIONS
+from osm4eo_xr.rasters.remote.waiting import at_once
 from osm4eo_xr.rasters.validity import Validity, mask_invalid
 from osm4eo_xr.rasters.warp import Warp  # noqa: TC001 -- field types are read at run time
 from osm4eo_xr.rasters.windows import pick, positions, read_hidden, read_window, span
@@ -73,17 +74,25 @@ def read_bands(bands: list[Band], rows: slice, cols: slice) -> np.ndarray:
     shape = (rows.stop - rows.start, cols.stop - cols.start)
     out = np.empty((len(bands), *shape), np.float32)
     by_path: dict[tuple[str, int], list[int]] = {}
-    stored: dict[tuple[str, int], np.ndarray] = {}
     for i, band in enumerate(bands):
         by_path.setdefault((band.path, band.stamp), []).append(i)
-    with rasterio.Env(**_options(bands)):
-        for (path, stamp), positions in by_path.items():
-            numbers = read_window(path, stamp, [bands[i].index for i in positions], window)
-            for i, layer in zip(positions, numbers, strict=True):
-                band = bands[i]
-                stored[band.path, band.index] = layer
-                hidden = read_hidden(path, stamp, band.index, band.validity, window)
-                out[i] = mask_invalid(layer, band.validity, hidden)
+    options = _options(bands)
+
+    def read(file: tuple[str, int]) -> Any:
+        places = by_path[file]
+        with rasterio.Env(**options):
+            numbers = read_window(*file, [bands[i].index for i in places], window)
+            for i, layer in zip(places, numbers, strict=True):
+                hidden = read_hidden(*file, bands[i].index, bands[i].validity, window)
+                out[i] = mask_invalid(layer, bands[i].validity, hidden)
+        return numbers
+
+    found = at_once(read, {file: file[0] for file in by_path})
+    stored = {
+        (bands[i].path, bands[i].index): layer
+        for places, numbers in zip(by_path.values(), found, strict=True)
+        for i, layer in zip(places, numbers, strict=True)
+    }
     _drop_fill(out, bands, stored, rows, cols)
     return out
 

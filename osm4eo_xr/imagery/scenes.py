@@ -10,9 +10,9 @@ import xarray as xr
 from odc.geo.geobox import GeoBox
 
 from osm4eo_xr.errors import InputError
-from osm4eo_xr.imagery.lazy_scene import scene_of_bands
+from osm4eo_xr.imagery.band_looks import look_at_bands
+from osm4eo_xr.imagery.lazy_scene import name_files, scene_of_bands
 from osm4eo_xr.imagery.lossy_nodata import with_witnesses
-from osm4eo_xr.imagery.plausibility import look_at_bands, name_files
 from osm4eo_xr.imagery.products.band_files import choose_bands, read_bands_of
 from osm4eo_xr.imagery.products.opening import is_product, open_product
 from osm4eo_xr.imagery.products.origins import is_original, level_of, settle_numbers

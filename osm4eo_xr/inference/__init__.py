@@ -2,11 +2,12 @@
 
 What others may use:
 
-- ``prediction``: ``classify``, ``read_throughput``: a scene's lazy maps, and what they took
+- ``prediction``: ``classify``: a scene's lazy maps
+- ``blocks``: ``block_edges``: where a scene is cut
+- ``throughput``: ``read_throughput``: what inference took, in counts that add up
 - ``surroundings``: what neighbors show around a scene
 - ``outputs``: what a forward pass can give
 - ``applicability``: whether a model knows the like of a pixel, in jax
 - ``program``: ``ProgramSpec`` and ``predict``: from a block to its maps, in jax
 - ``worker``: ``Engine``, ``classify_block``: a block in a worker process; ``compile_inference``
-- ``throughput``: ``Throughput``: counts of inference that add up
 """

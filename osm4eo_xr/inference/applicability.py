@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
     from osm4eo_xr.models.applicability import Applicability
 
-_PIXELS = 2048  # at a time: their distances to all prototypes fit into a core's cache
+_PIXELS = 2048  # at a time on a CPU: their distances to all prototypes fit into a core's cache
+_PIXELS_OF_ACCELERATOR = 2**18  # enough to fill a device; distances to 128 prototypes are 134 MB
 
 Reference = dict[str, Any]
 """Arrays of an ``Applicability``, as the program takes them."""
@@ -34,7 +35,7 @@ def reference_of(known: Applicability) -> Reference:
         "prototypes": prototypes,
         "squares": (prototypes**2).sum(axis=1),
         "counts": jnp.asarray(known.counts / known.counts.sum()),
-        "offset": jnp.asarray(known.offset),
+        "center": jnp.asarray(known.center),
         "factor": jnp.asarray(known.factor),
         "reach": jnp.float32(known.reach),
     }
@@ -48,9 +49,10 @@ def measure_points(
     The density is the share of training points (0-1) nearer than the threshold.
     """
     rows, cols, width = features.shape
-    offset, factor = (reference[name].reshape(1, -1) for name in ("offset", "factor"))
-    scaled = (features.reshape(-1, width) - offset) * factor
-    pixels = min(_PIXELS, rows * cols)
+    center, factor = (reference[name].reshape(1, -1) for name in ("center", "factor"))
+    scaled = (features.reshape(-1, width) - center) * factor
+    most = _PIXELS if jax.default_backend() == "cpu" else _PIXELS_OF_ACCELERATOR
+    pixels = min(most, rows * cols)
     parts = jnp.pad(scaled, ((0, -len(scaled) % pixels), (0, 0))).reshape(-1, pixels, width)
     nearest, near = jax.lax.map(lambda part: _measure(reference, part), parts)
     shape = rows * cols

@@ -11,6 +11,7 @@ import jax
 import numpy as np
 
 from osm4eo_xr.inference.program import ProgramSpec, maps_of, prepare
+from osm4eo_xr.inference.views import average_on_host
 
 if TYPE_CHECKING:
     from jaxtyping import Float32, UInt8
@@ -29,17 +30,17 @@ class HostEngine(ABC):
     def stage(
         self,
         block: Float32[np.ndarray, "b p q"],
-        offset: Float32[np.ndarray, " b"],
+        center: Float32[np.ndarray, " b"],
         scale: Float32[np.ndarray, " b"],
     ) -> Any:
         """Normalize a block, and note where it has data."""
-        x, valid = self._prepare(block, offset, scale)
+        x, valid = self._prepare(block, center, scale)
         return np.asarray(x), valid
 
     def compute(self, staged: Any) -> Any:
         """Run the network."""
         x, valid = staged
-        logits = self._logits(x)
+        logits = average_on_host(self._logits, x) if self._spec.flips else self._logits(x)
         if not self._spec.wants_features:
             return logits, valid
         return logits, valid, self._features(), self._reference

@@ -11,8 +11,10 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from osm4eo_xr.feature_ids import Channels
 from osm4eo_xr.inference.applicability import Reference, measure_points
 from osm4eo_xr.inference.outputs import OF_POINTS, count_maps
+from osm4eo_xr.inference.views import average_on_device
 from osm4eo_xr.legend import PROBABILITY_NO_DATA, PROBABILITY_SCALE
 from osm4eo_xr.models.applicability import INDEX_LIMIT, INDEX_SCALE
 from osm4eo_xr.networks import resnet
@@ -49,6 +51,10 @@ class ProgramSpec:
         Least probability of each class in the sets of classes, if these are asked for.
     reference : str
         Digest of the ``Applicability`` whose points are compared with, if they are.
+    flips : bool
+        Average the probabilities of all flips and quarter turns of a block, which is square then.
+    channels : Channels, optional
+        Which bands are there or missing together; by default all.
     """
 
     net: NetSettings
@@ -62,6 +68,8 @@ class ProgramSpec:
     engine: EngineName = "auto"
     least: tuple[float, ...] = ()
     reference: str = ""
+    flips: bool = False
+    channels: Channels | None = None
 
     @property
     def maps(self) -> int:
@@ -90,7 +98,7 @@ def predict(
     params: Mapping[str, Any],
     reference: Reference,
     block: Float32[Array, "b p q"],
-    offset: Float32[Array, " b"],
+    center: Float32[Array, " b"],
     scale: Float32[Array, " b"],
 ) -> UInt8[Array, "map y x"]:
     """Return the maps that ``spec.outputs`` asks for, stacked.
@@ -104,33 +112,50 @@ def predict(
     reference : mapping
         Training points, if the spec wants features; else empty.
     block : array
-        Scene in its unit, margin included; not finite in any band = no data, which enters the
-        network as 0, the middle of the normalized range, and leaves it as no data.
-    offset, scale : array
+        Scene in its unit, margin included; not finite in any band of a group = no data of that
+        group, which enters the network as 0, the middle of the normalized range. A pixel that
+        lacks a required group, or all, leaves it as no data.
+    center, scale : array
         Normalization per band, in the scene's unit.
     """
-    x, valid = prepare(spec, block, offset, scale)
-    x = x.transpose(1, 2, 0)
+    x, valid = prepare(spec, block, center, scale)
+    last = x.transpose(1, 2, 0)
     if spec.wants_features:
-        logits, features = _dense_with_features(spec, params, x)
+        logits, features = _dense_with_features(spec, params, last)
+        if spec.flips:
+            logits = _of_all_views(spec, params, x).transpose(1, 2, 0)
         return maps_of(spec, logits.transpose(2, 0, 1), valid, features, reference)
+    if spec.flips:
+        return maps_of(spec, _of_all_views(spec, params, x), valid)
     run = _dense if spec.net.mode == "dense" else _windows
-    return maps_of(spec, run(spec, params, x).transpose(2, 0, 1), valid)
+    return maps_of(spec, run(spec, params, last).transpose(2, 0, 1), valid)
+
+
+def _of_all_views(
+    spec: ProgramSpec, params: Mapping[str, Any], x: Float32[Array, "b p q"]
+) -> Float32[Array, "k y x"]:
+    """Run the dense network on all flips and turns of a block; return their mean as logits."""
+
+    def run(seen: Array) -> Array:
+        return _dense(spec, params, seen.transpose(1, 2, 0)).transpose(2, 0, 1)
+
+    return average_on_device(run, x)
 
 
 def prepare(
     spec: ProgramSpec,
     block: Float32[Array, "b p q"],
-    offset: Float32[Array, " b"],
+    center: Float32[Array, " b"],
     scale: Float32[Array, " b"],
 ) -> tuple[Float32[Array, "b p q"], Bool[Array, "y x"]]:
     """Return the network's input, and where the block without its margin has data."""
-    valid = jnp.isfinite(block).all(axis=0)
+    channels = spec.channels or Channels.joint(spec.net.bands)
+    present, valid = channels.present(jnp.isfinite(block), axis=0)
     shape = (-1, 1, 1)
-    x = (block - offset.reshape(shape)) / scale.reshape(shape)
+    x = (block - center.reshape(shape)) / scale.reshape(shape)
     margin = spec.margin
     inner = valid[margin : margin + spec.rows, margin : margin + spec.cols]
-    return jnp.where(valid[None], x, 0.0), inner
+    return jnp.where(present, x, spec.net.empty), inner
 
 
 def _dense(

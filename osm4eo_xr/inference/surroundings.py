@@ -8,7 +8,7 @@ same place in the network's strides, and gets the same class.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import reduce
+from functools import partial, reduce
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -16,6 +16,7 @@ import dask.array as da
 import numpy as np
 
 from osm4eo_xr.errors import InputError
+from osm4eo_xr.feature_ids import Channels
 from osm4eo_xr.geometry.grid import crs_name, first_pixel, same_grid
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ class Window(NamedTuple):
     right: int
 
 
-def gather(sources: Sequence[Placed], window: Window) -> da.Array:
+def gather(sources: Sequence[Placed], window: Window, channels: Channels | None = None) -> da.Array:
     """Return the pixels of a window from the first source that has them; lazy.
 
     Parameters
@@ -62,16 +63,21 @@ def gather(sources: Sequence[Placed], window: Window) -> da.Array:
         In order of preference; those that do not meet the window are not read.
     window : Window
         In the same rows and columns.
+    channels : Channels, optional
+        Which bands come from one source together; by default all.
 
     Returns
     -------
     Array (band, y, x), float32
-        NaN where no source has all its bands.
+        NaN where no source has all bands of a group.
     """
     rows = _cuts([(s.top, s.bottom) for s in sources], window.top, window.bottom)
     columns = _cuts([(s.left, s.right) for s in sources], window.left, window.right)
     cells = [
-        [_cell(sources, Window(top, left, bottom, right)) for left, right in pairwise(columns)]
+        [
+            _cell(sources, Window(top, left, bottom, right), channels)
+            for left, right in pairwise(columns)
+        ]
         for top, bottom in pairwise(rows)
     ]
     return da.block(cells)
@@ -83,7 +89,7 @@ def _cuts(spans: Sequence[tuple[int, int]], low: int, high: int) -> list[int]:
     return [low, *sorted(inside), high]
 
 
-def _cell(sources: Sequence[Placed], cell: Window) -> da.Array:
+def _cell(sources: Sequence[Placed], cell: Window, channels: Channels | None) -> da.Array:
     """Return a rectangle that each source covers as a whole or not at all."""
     shape = (int(sources[0].data.shape[0]), cell.bottom - cell.top, cell.right - cell.left)
     found = [
@@ -93,16 +99,18 @@ def _cell(sources: Sequence[Placed], cell: Window) -> da.Array:
     ]
     if not found:
         return da.full(shape, np.float32("nan"), dtype=np.float32)
-    return reduce(_filled, found)
+    return reduce(partial(_filled, channels or Channels.joint(shape[0])), found)
 
 
-def _filled(first: da.Array, second: da.Array) -> da.Array:
-    """Return the first where it has all bands, else the second."""
-    missing = da.isnan(first).any(axis=0)
-    return da.where(missing, second, first).astype(np.float32)
+def _filled(channels: Channels, first: da.Array, second: da.Array) -> da.Array:
+    """Return the first where it has all bands of a group, else the second."""
+    there = channels.whole(~da.isnan(first), axis=0)
+    return da.where(there, first, second).astype(np.float32)
 
 
-def read_around(sources: Sequence[Placed], grid: BlockGrid, margin: int) -> da.Array:
+def read_around(
+    sources: Sequence[Placed], grid: BlockGrid, margin: int, channels: Channels | None = None
+) -> da.Array:
     """Return the pixels around and in blocks that begin at row and column 0; lazy.
 
     Like ``inference.blocks.read_blocks``, every chunk is a block with its margin.
@@ -111,14 +119,18 @@ def read_around(sources: Sequence[Placed], grid: BlockGrid, margin: int) -> da.A
     lefts = [k * grid.cols for k in range(grid.count[1])]
     height, width = grid.rows + 2 * margin, grid.cols + 2 * margin
     end = tops[-1] + height - margin, lefts[-1] + width - margin
-    whole = gather(sources, Window(-margin, -margin, *end))
+    whole = gather(sources, Window(-margin, -margin, *end), channels)
     return da.block(
         [[whole[:, y : y + height, x : x + width].rechunk(_ONE) for x in lefts] for y in tops]
     )
 
 
 def cut_to(
-    maps: da.Array, data: da.Array, ahead: tuple[int, int], empty: Sequence[int]
+    maps: da.Array,
+    data: da.Array,
+    ahead: tuple[int, int],
+    empty: Sequence[int],
+    channels: Channels | None = None,
 ) -> da.Array:
     """Return maps of the blocks of a scene where the scene has data itself; lazy.
 
@@ -132,12 +144,15 @@ def cut_to(
         Rows and columns of the blocks ahead of it.
     empty : sequence of int
         No-data value of each map.
+    channels : Channels, optional
+        Which bands a pixel has to have; by default all.
     """
     chunks: Any = tuple(c[0] for c in maps.chunks)
     maps = maps[:, ahead[0] :, ahead[1] :]
     if any(ahead):
         maps = maps.rechunk(chunks)
-    valid = da.isfinite(data).all(axis=0).rechunk(maps.chunks[1:])
+    joint = channels or Channels.joint(int(data.shape[0]))
+    valid = joint.usable(da.isfinite(data), axis=0).rechunk(maps.chunks[1:])
     return da.where(valid, maps, np.array(empty, np.uint8)[:, None, None])
 
 

@@ -105,3 +105,30 @@ class Counter:
 
 COUNTER = Counter()
 """The counter of this process."""
+
+
+def read_throughput(client: Any = None, *, reset: bool = False) -> Throughput:
+    """Return what inference did so far: pixels, bytes, compilations, time on the device.
+
+    Parameters
+    ----------
+    client : distributed.Client, optional
+        Sums over its workers; without it, this process's counts.
+    reset : bool
+        Start the counts anew.
+
+    Examples
+    --------
+    >>> import osm4eo_xr as oxr
+    >>> seen = oxr.read_throughput(reset=True)
+    >>> oxr.read_throughput().pixels
+    0
+    """
+    if client is None:
+        return COUNTER.read(reset=reset)
+    counts = client.run(_read_counter, reset)
+    return sum(counts.values(), Throughput())
+
+
+def _read_counter(reset: bool) -> Throughput:  # noqa: FBT001 - sent to workers by position
+    return COUNTER.read(reset=reset)

@@ -22,12 +22,13 @@ from osm4eo_xr.errors import InputError, extra
 from osm4eo_xr.inference.applicability import Reference, reference_of
 from osm4eo_xr.inference.program import ProgramSpec, predict
 from osm4eo_xr.inference.throughput import COUNTER
-from osm4eo_xr.models.model import Model, load_model, model_from_bytes
+from osm4eo_xr.models.model_folder import load_model, model_from_bytes
 from osm4eo_xr.networks.fold_batch_norm import fold
 
 if TYPE_CHECKING:
     from jaxtyping import Float32, UInt8
 
+    from osm4eo_xr.models.model import Model
     from osm4eo_xr.networks.settings import EngineName, NetSettings
 
 
@@ -66,7 +67,7 @@ class Engine(Protocol):
     def stage(
         self,
         block: Float32[np.ndarray, "b p q"],
-        offset: Float32[np.ndarray, " b"],
+        center: Float32[np.ndarray, " b"],
         scale: Float32[np.ndarray, " b"],
     ) -> Any:
         """Make a block ready for the device; any thread may, while another computes."""
@@ -100,11 +101,11 @@ class JaxEngine:
     def stage(
         self,
         block: Float32[np.ndarray, "b p q"],
-        offset: Float32[np.ndarray, " b"],
+        center: Float32[np.ndarray, " b"],
         scale: Float32[np.ndarray, " b"],
     ) -> Any:
         """Copy a block to the device."""
-        return jax.block_until_ready(jax.device_put((block, offset, scale)))
+        return jax.block_until_ready(jax.device_put((block, center, scale)))
 
     def compute(self, staged: Any) -> Any:
         """Run the program."""
@@ -147,11 +148,11 @@ def _keep_every_program() -> None:
 def run_block(
     engine: Engine,
     block: Float32[np.ndarray, "b p q"],
-    offset: Float32[np.ndarray, " b"],
+    center: Float32[np.ndarray, " b"],
     scale: Float32[np.ndarray, " b"],
 ) -> UInt8[np.ndarray, "map y x"]:
     """Return the maps of one block, step after step."""
-    return engine.fetch(engine.compute(engine.stage(block, offset, scale)))
+    return engine.fetch(engine.compute(engine.stage(block, center, scale)))
 
 
 MOST_ENGINES = 4
@@ -187,7 +188,7 @@ def classify_block(
     spec : ProgramSpec
         What to compute.
     scaling : tuple of array
-        Offset and scale per band.
+        Center and scale per band.
     inside : tuple of int
         Rows and columns of the whole scene, to count the pixels of edge blocks.
     block_id : tuple of int
@@ -205,8 +206,8 @@ def classify_block(
         )
     engine = _engine(source, content, spec)
     block = np.ascontiguousarray(block, np.float32)
-    offset, scale = (np.asarray(v, np.float32) for v in scaling)
-    staged = engine.stage(block, offset, scale)
+    center, scale = (np.asarray(v, np.float32) for v in scaling)
+    staged = engine.stage(block, center, scale)
     with _computing:
         started = time.time()
         computed = engine.compute(staged)
@@ -260,23 +261,26 @@ def compile_inference(net: NetSettings | None = None, engine: EngineName = "auto
 
 
 def _engine_name(
-    engine: EngineName, *, on_host: bool, fits_winograd: bool, features: bool = False
+    engine: EngineName, *, on_host: bool, fits_winograd: bool, fits_onnx: bool = True
 ) -> EngineName:
     """Return the engine that serves this process best where "auto" leaves it open."""
     if engine != "auto":
         return engine
     if not on_host:
         return "jax"
-    onnx_is_here = not features and all(find_spec(name) for name in ("onnx", "onnxruntime"))
+    onnx_is_here = fits_onnx and all(find_spec(name) for name in ("onnx", "onnxruntime"))
     return "winograd" if fits_winograd else "onnx" if onnx_is_here else "jax"
 
 
 def _build(model: Model, spec: ProgramSpec) -> Engine:
     """Compile for the engine that the spec names, or that serves this process best."""
     on_host = jax.default_backend() == "cpu" and spec.dtype == "float32"
-    fits = spec.net.fits_winograd
-    how = {"on_host": on_host, "fits_winograd": fits, "features": spec.wants_features}
-    engine = _engine_name(spec.engine, **how)
+    engine = _engine_name(
+        spec.engine,
+        on_host=on_host,
+        fits_winograd=spec.net.fits_winograd,
+        fits_onnx=spec.net.fits_onnx and not spec.wants_features,
+    )
     if engine == "winograd":
         from osm4eo_xr.inference.winograd_engine import WinogradEngine
 

@@ -8,7 +8,6 @@ two functions. Either way the bytes are the same.
 
 from __future__ import annotations
 
-import os
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -27,6 +26,7 @@ from osm4eo_xr.files import scratch_folder
 from osm4eo_xr.labels.burn import CHUNK, Edge, Shapes, burn, check_edge, check_overlap, ranks
 from osm4eo_xr.legend import NO_DATA, Legend, default_legend
 from osm4eo_xr.osm.extract import spool_landuse
+from osm4eo_xr.process.threads import allowed_threads
 from osm4eo_xr.progress import Progress
 
 if TYPE_CHECKING:
@@ -185,10 +185,10 @@ def _around(box: GeoBox) -> Bounds:
 
 
 def _fill(blocks: _Blocks, progress: Progress | None) -> None:
-    """Write all blocks on as many threads as this process has cores."""
+    """Write all blocks, on as many threads as may compute."""
     height, width = blocks.layout.geobox.shape
     corners = list(product(range(0, height, CHUNK), range(0, width, CHUNK)))
-    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+    with ThreadPoolExecutor(allowed_threads()) as pool:
         try:
             futures = [pool.submit(blocks.write, *corner) for corner in corners]
             for done, future in enumerate(as_completed(futures), start=1):

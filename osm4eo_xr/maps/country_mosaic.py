@@ -22,6 +22,7 @@ from osm4eo_xr.geometry.grid import (
     same_grid,
     zero_nodata,
 )
+from osm4eo_xr.geometry.known_classes import with_known_classes
 from osm4eo_xr.legend import NO_DATA, Legend, default_legend
 from osm4eo_xr.maps.boundary import read_boundary
 from osm4eo_xr.maps.known_rules import class_ids_of
@@ -78,7 +79,8 @@ def mosaic(
     chunks : int
         Edge of the result's chunks in pixels.
     legend : Legend, optional
-        Whose slugs ``probabilities`` are named by; OSMlanduse's by default.
+        Whose slugs ``probabilities`` are named by; OSMlanduse's by default. If it is given, tiles
+        may hold its classes alone; else any.
 
     Returns
     -------
@@ -92,7 +94,7 @@ def mosaic(
     InputError
         If no tile is given, tiles do not share a grid or fill less than a thousandth of a wide one,
         two tiles have one id, or the boundary holds no polygon or no such country, or does not
-        meet the grid.
+        meet the grid; when pixels are computed, if a tile holds a class that ``legend`` lacks.
 
     Examples
     --------
@@ -124,7 +126,7 @@ def mosaic(
         raise InputError(f"rule {rule!r} needs {name} of each tile", advice=f"give {{{name}}}")
     weighed = weighed if rule in ("confidence", "blend") else None
     boxes = [geobox_of(m) for m in maps]
-    maps, nodata = _one_nodata(maps)
+    maps, nodata = _one_nodata([with_known_classes(m, legend) for m in maps])
     target = _target(boxes, geobox)
     clip = None if boundary is None else read_boundary(boundary, target)
     how = Merging(rule, nodata, _class_ids(weighed, legend) if rule == "blend" else ())

@@ -12,6 +12,7 @@ import xarray as xr
 
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.geometry.grid import crs_name, geobox_of, same_grid, zero_nodata
+from osm4eo_xr.geometry.known_classes import with_known_classes
 from osm4eo_xr.legend import NO_DATA, Legend, default_legend
 from osm4eo_xr.maps.known_rules import (
     class_ids_of,
@@ -48,7 +49,9 @@ COLORS = {
 """Colors of these meanings."""
 
 
-def agreement(labels: xr.DataArray, class_map: xr.DataArray) -> xr.DataArray:
+def agreement(
+    labels: xr.DataArray, class_map: xr.DataArray, *, legend: Legend | None = None
+) -> xr.DataArray:
     """Say for each pixel whether OpenStreetMap knows its class and the prediction is the same.
 
     Parameters
@@ -57,6 +60,8 @@ def agreement(labels: xr.DataArray, class_map: xr.DataArray) -> xr.DataArray:
         What OpenStreetMap knows; its no data (0 if it states none) = nothing.
     class_map : DataArray (y, x), uint8
         What is predicted, on the same grid; no data as it states, by default 0.
+    legend : Legend, optional
+        If it is given, both may hold its classes alone; else any.
 
     Returns
     -------
@@ -67,7 +72,8 @@ def agreement(labels: xr.DataArray, class_map: xr.DataArray) -> xr.DataArray:
     Raises
     ------
     InputError
-        If the two are not uint8 on one grid.
+        If the two are not uint8 on one grid; when pixels are computed, if one holds a class that
+        ``legend`` lacks.
 
     Examples
     --------
@@ -79,8 +85,7 @@ def agreement(labels: xr.DataArray, class_map: xr.DataArray) -> xr.DataArray:
     >>> oxr.agreement(labels, class_map).values.tolist()
     [[1, 2, 3]]
     """
-    _check_pair(labels, class_map)
-    labels, class_map = zero_nodata(labels), zero_nodata(class_map)
+    labels, class_map = _known_pair(labels, class_map, legend)
     layer = _blockwise(_compare, labels, class_map)
     return class_map.copy(data=layer).assign_attrs(_attrs(AGREEMENT)).rename("agreement")
 
@@ -119,6 +124,7 @@ def merge_known(
         coordinates hold class ids, and rows sum to 1.
     legend : Legend, optional
         Whose slugs ``probabilities`` are named by; by default the twelve classes of OSMlanduse.
+        If it is given, both rasters may hold its classes alone; else any.
 
     Returns
     -------
@@ -130,7 +136,8 @@ def merge_known(
     ------
     InputError
         If rasters are not on one grid or of another type, the rule is unknown or lacks what it
-        weighs, or the noise is no table of probabilities.
+        weighs, or the noise is no table of probabilities; when pixels are computed, if one holds a
+        class that ``legend`` lacks.
 
     Source
     ------
@@ -151,8 +158,7 @@ def merge_known(
     >>> merged["classes"].values.tolist(), merged["provenance"].values.tolist()
     ([[8, 12, 5]], [[1, 3, 2]])
     """
-    _check_pair(labels, class_map)
-    labels, class_map = zero_nodata(labels), zero_nodata(class_map)
+    labels, class_map = _known_pair(labels, class_map, legend)
     weighed = _weighed(rule, confidence, probabilities, noise)
     if weighed is None:
         kernel = osm_wins if rule == "osm" else model_wins
@@ -274,6 +280,17 @@ def _check_pair(labels: xr.DataArray, class_map: xr.DataArray) -> None:
                 f"the {name} is {raster.dims} of {raster.dtype}", advice="give (y, x) of uint8"
             )
     _check_grids(labels, "labels", class_map, "class map")
+
+
+def _known_pair(
+    labels: xr.DataArray, class_map: xr.DataArray, legend: Legend | None
+) -> tuple[xr.DataArray, xr.DataArray]:
+    """Return labels and map, checked, with 0 for no data."""
+    _check_pair(labels, class_map)
+    return (
+        with_known_classes(zero_nodata(labels), legend, "the label raster"),
+        with_known_classes(zero_nodata(class_map), legend, "the class map"),
+    )
 
 
 def _check_grids(one: xr.DataArray, name: str, other: xr.DataArray, other_name: str) -> None:

@@ -14,11 +14,14 @@ from odc.geo.geobox import GeoBox
 from osm4eo_xr.errors import InputError, check_number
 from osm4eo_xr.geometry.geodesy import meters_per_unit, pixel_area
 from osm4eo_xr.geometry.grid import geobox_of, georeference, zero_nodata
-from osm4eo_xr.legend import NO_DATA, LandUseClass, Legend, default_legend
+from osm4eo_xr.geometry.known_classes import legend_of, with_known_classes
+from osm4eo_xr.legend import NO_DATA, Legend
 from osm4eo_xr.maps.probability_layers import OTHER, likeliest
 
 if TYPE_CHECKING:
     from jaxtyping import Float32, UInt8
+
+    from osm4eo_xr.legend_entries import LandUseClass
 
 Codes = Literal["id", "clc", "mask"]
 
@@ -73,7 +76,8 @@ def extract_layer(
     InputError
         If the legend has no such class, the map is neither a class map nor probabilities, the
         threshold is missing or out of range, or there is ``min_area`` and pixels that differ by
-        more than 1 % on the ground.
+        more than 1 % on the ground; when pixels are computed, if the map holds a class that the
+        legend lacks.
 
     Examples
     --------
@@ -92,7 +96,7 @@ def extract_layer(
     _check_map(class_map, threshold)
     if codes not in get_args(Codes):
         raise InputError(f"codes={codes!r}", advice=f"choose one of {', '.join(get_args(Codes))}")
-    legend = legend or default_legend()
+    legend = legend_of(class_map, given=legend)
     wanted = [layer] if isinstance(layer, str | int) else list(layer)
     if not wanted:
         raise InputError("no layer is named", advice="give a class such as 'water'")
@@ -100,7 +104,7 @@ def extract_layer(
     if threshold is not None:
         class_map = likeliest(class_map, classes, threshold, legend)
     else:
-        class_map = zero_nodata(class_map)
+        class_map = with_known_classes(zero_nodata(class_map), legend)
     check_number("min_area", min_area)
     if min_area > 0:
         class_map = _without_small(class_map, classes, min_area)
@@ -196,7 +200,7 @@ def fraction(
     Parameters
     ----------
     class_map : DataArray (y, x), uint8
-        Class ids, 0 = no data.
+        Class ids; no data as it states, by default 0.
     resolution : float
         Cell size in meters, a whole multiple of the pixel size. Cell edges lie
         on whole multiples of it.
@@ -213,7 +217,8 @@ def fraction(
     ------
     InputError
         If the resolution is not a whole multiple of the pixel size, the CRS counts in degrees, or
-        its pixels differ by more than 1 % on the ground.
+        its pixels differ by more than 1 % on the ground; when pixels are computed, if the map
+        holds a class that the legend lacks.
 
     Examples
     --------
@@ -225,7 +230,8 @@ def fraction(
     >>> round(shares.sel({"class": "forest"}).values.item(), 2)
     0.67
     """
-    legend, fine = legend or default_legend(), geobox_of(class_map)
+    legend, fine = legend_of(class_map, given=legend), geobox_of(class_map)
+    class_map = with_known_classes(zero_nodata(class_map), legend)
     unit = meters_per_unit(fine.crs)
     size = fine.resolution.x * unit
     factor = round(resolution / size)

@@ -11,9 +11,10 @@ import xarray as xr
 from rasterio.transform import Affine
 
 from osm4eo_xr.errors import InputError, check_number
-from osm4eo_xr.geometry.geodesy import meters_per_unit, polygon_areas
+from osm4eo_xr.geometry.geodesy import crs_text, meters_per_unit, polygon_areas
 from osm4eo_xr.geometry.grid import geobox_of, nodata_of
-from osm4eo_xr.legend import NO_DATA, Legend, default_legend
+from osm4eo_xr.geometry.known_classes import legend_of
+from osm4eo_xr.legend import NO_DATA, Legend
 from osm4eo_xr.maps.layers import MASK_NO_DATA
 from osm4eo_xr.maps.polygon_tracing import count_flags, join, trace
 from osm4eo_xr.progress import Progress, with_bars
@@ -80,14 +81,14 @@ def to_vector(
     if simplify > 0 and len(outlines):
         tolerance = simplify / meters_per_unit(geobox.crs)
         outlines = shapely.make_valid(shapely.coverage_simplify(outlines, tolerance))
-    slugs = _slugs(layer, legend or default_legend())
+    slugs = _slugs(layer, legend_of(layer, given=legend))
     columns = {
         "value": values.astype(np.int32),
         "slug": [slugs.get(int(v), str(v)) for v in values],
         "area": area,
         **({} if known is None else {"known_share": share.round(6)}),
     }
-    return gpd.GeoDataFrame(columns, geometry=outlines, crs=str(geobox.crs))
+    return gpd.GeoDataFrame(columns, geometry=outlines, crs=crs_text(geobox.crs))
 
 
 def _trace_all(

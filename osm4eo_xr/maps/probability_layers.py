@@ -11,12 +11,14 @@ import xarray as xr
 
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.geometry.grid import geobox_of, georeference
-from osm4eo_xr.legend import NO_DATA, LandUseClass, Legend
+from osm4eo_xr.legend import NO_DATA, Legend
 from osm4eo_xr.maps.known_rules import class_ids_of
 from osm4eo_xr.rasters.shares import as_shares
 
 if TYPE_CHECKING:
     from jaxtyping import Num, UInt8
+
+    from osm4eo_xr.legend_entries import LandUseClass
 
 OTHER = 255
 """Land that is in no class of the layer; above every class id."""

@@ -1,4 +1,4 @@
-"""Whether tiles show in a map: changes of class across their edges, against those beside them.
+"""Whether tiles or blocks show in a map: changes of class across their edges and beside them.
 
 Where neighboring tiles fit, the class changes as often across the line on which a tile ends as it
 does across lines beside it. The excess of the first rate over the mean of the others is the seam;
@@ -7,7 +7,7 @@ its interval comes from a bootstrap over blocks of the line, as changes along a 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -126,8 +126,44 @@ def seam_certificate(
     counts = _count(zero_nodata(class_map), lines)
     seams = [_seam(line, c, seed) for line, c in zip(lines, counts, strict=True)]
     seams.sort(key=lambda s: -np.nan_to_num(s.excess, nan=-1.0))
+    return [_together(counts, seed), *seams]
+
+
+def block_seam(
+    tiles: Iterable[tuple[xr.DataArray, Sequence[int], Sequence[int]]],
+    *,
+    stride: int = 1,
+    seed: int = 0,
+) -> Seam:
+    """Measure the seams between the blocks in which tiles were computed, all together.
+
+    A class map is the same however it is cut into blocks, so the excess has to be 0 but for chance.
+
+    Parameters
+    ----------
+    tiles : iterable of (DataArray, sequence of int, sequence of int)
+        Class maps (y, x), uint8, which may be lazy, each with the rows and the columns on which
+        another block begins (``block_edges``).
+    stride : int
+        Pixels of a network's cells. Classes change oftener between cells than within them, and
+        blocks begin between cells, so that the parallel lines are such lines too: 1, 2 and 4 cells
+        away.
+    seed : int
+        Of the bootstrap.
+    """
+    counts: list[_Counts] = []
+    beside = BESIDE if stride == 1 else tuple(stride * cells for cells in (1, 2, 4))
+    for class_map, rows, columns in tiles:
+        height, width = class_map.shape
+        lines = [*(("y", at, 0, width) for at in rows), *(("x", at, 0, height) for at in columns)]
+        counts += _count(zero_nodata(class_map), lines, beside)
+    return _together(counts, seed)
+
+
+def _together(counts: Sequence[_Counts], seed: int) -> Seam:
+    """Return what is found across all lines."""
     every = [np.concatenate(parts) for parts in zip(_NONE, *counts, strict=True)]
-    return [_seam(("", 0, 0, 0), (every[0], every[1]), seed), *seams]
+    return _seam(("", 0, 0, 0), (every[0], every[1]), seed)
 
 
 _Line = tuple[str, int, int, int]
@@ -166,19 +202,23 @@ def _joined(spans: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
     return out
 
 
-def _count(class_map: xr.DataArray, lines: Sequence[_Line]) -> list[_Counts]:
+def _count(
+    class_map: xr.DataArray, lines: Sequence[_Line], beside: Sequence[int] = BESIDE
+) -> list[_Counts]:
     """Count along each line; the strips of all are read in one go."""
-    far, strips = max(BESIDE) + 1, []
+    far, strips = max(*beside, 2 * _WIDTH) + 1, []
     for axis, at, start, end in lines:
         strip = class_map.data if axis == "y" else class_map.data.T
         low = max(at - far, 0)
         strips.append((strip[low : at + far, start:end], at - low))
     read = dask.compute([strip for strip, _ in strips])[0]  # pyright: ignore[reportPrivateImportUsage] - documented there
     parts = [(np.asarray(strip), at) for strip, (_, at) in zip(read, strips, strict=True)]
-    return [(changes_of(*part), classes_of(*part)) for part in parts]
+    return [(changes_of(*part, beside), classes_of(*part)) for part in parts]
 
 
-def changes_of(strip: UInt8[np.ndarray, "across along"], at: int) -> Int64[np.ndarray, "block 2 2"]:
+def changes_of(
+    strip: UInt8[np.ndarray, "across along"], at: int, beside: Sequence[int] = BESIDE
+) -> Int64[np.ndarray, "block 2 2"]:
     """Count changes of class by blocks of a line.
 
     Parameters
@@ -187,6 +227,8 @@ def changes_of(strip: UInt8[np.ndarray, "across along"], at: int) -> Int64[np.nd
         Classes on both sides of the line, 0 = no data.
     at : int
         The line runs between ``strip[at - 1]`` and ``strip[at]``.
+    beside : sequence of int
+        Distances, in pixels, of the parallel lines on both sides.
 
     Returns
     -------
@@ -196,10 +238,10 @@ def changes_of(strip: UInt8[np.ndarray, "across along"], at: int) -> Int64[np.nd
     before, after = strip[:-1], strip[1:]
     pairs = (before != NO_DATA) & (after != NO_DATA)
     both = np.stack([pairs & (before != after), pairs]).astype(np.int64)
-    places = [at - 1 + side * d for d in BESIDE for side in (-1, 1)]
-    beside = both[:, [p for p in places if 0 <= p < len(before)]].sum(axis=1)
+    places = [at - 1 + side * d for d in beside for side in (-1, 1)]
+    around = both[:, [p for p in places if 0 <= p < len(before)]].sum(axis=1)
     blocks = np.arange(0, strip.shape[1], _BLOCK)
-    summed = [np.add.reduceat(rows, blocks, axis=1) for rows in (both[:, at - 1], beside)]
+    summed = [np.add.reduceat(rows, blocks, axis=1) for rows in (both[:, at - 1], around)]
     return np.stack(summed).transpose(2, 0, 1)
 
 

@@ -22,7 +22,7 @@ from osm4eo_xr.errors import InputError
 
 __all__ = ["ARRAYS_FILE", "FACTS_FILE", "INDEX_LIMIT", "INDEX_SCALE", "Applicability"]
 
-FORMAT = 1
+FORMAT = 2
 """Version of both files."""
 
 INDEX_SCALE = 100
@@ -34,7 +34,7 @@ INDEX_LIMIT = 250
 ARRAYS_FILE = "applicability.safetensors"
 FACTS_FILE = "applicability.json"
 
-_ARRAYS = ("prototypes", "counts", "offset", "factor", "least_probability")
+_ARRAYS = ("prototypes", "counts", "center", "factor", "least_probability")
 _NUMBERS = ("reach", "mean_distance")
 
 
@@ -42,7 +42,7 @@ _NUMBERS = ("reach", "mean_distance")
 class Applicability:
     """Training points in the space of a network's penultimate features, and what follows from them.
 
-    A feature vector f stands at (f - offset) * factor; distances are Euclidean there.
+    A feature vector f stands at (f - center) * factor; distances are Euclidean there.
 
     Attributes
     ----------
@@ -50,7 +50,7 @@ class Applicability:
         Some of the training points, which stand for all.
     counts : ndarray (k), float32
         Training points that each prototype stands for, itself included.
-    offset, factor : ndarray (f), float32
+    center, factor : ndarray (f), float32
         From features to that space.
     reach : float
         Greatest distance to a prototype at which the model still applies: the threshold of
@@ -66,7 +66,7 @@ class Applicability:
 
     prototypes: np.ndarray
     counts: np.ndarray
-    offset: np.ndarray
+    center: np.ndarray
     factor: np.ndarray
     reach: float
     mean_distance: float
@@ -78,10 +78,10 @@ class Applicability:
             given = np.ascontiguousarray(getattr(self, name), np.float32)
             object.__setattr__(self, name, given)
         size, features = self.prototypes.shape if self.prototypes.ndim == 2 else (0, 0)  # noqa: PLR2004
-        shapes = self.counts.shape, self.offset.shape, self.factor.shape
+        shapes = self.counts.shape, self.center.shape, self.factor.shape
         if not size or shapes != ((size,), (features,), (features,)):
             raise InputError(
-                f"applicability has prototypes {self.prototypes.shape} and counts, offset and "
+                f"applicability has prototypes {self.prototypes.shape} and counts, center and "
                 f"factor of {shapes}",
                 expected="(k, f), (k), (f) and (f)",
             )
@@ -147,11 +147,15 @@ class Applicability:
         arrays = files[0].read_bytes()
         try:
             facts = json.loads(files[1].read_text(encoding="utf-8"))
-        except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        except (ValueError, RecursionError) as error:
             raise InputError(f"{files[1]} is not JSON: {error}") from None
         stated = facts.pop("format", None) if isinstance(facts, dict) else None
         if stated != FORMAT:
-            raise InputError(f"{files[1]}: format is {stated!r}", expected=str(FORMAT))
+            raise InputError(
+                f"{files[1]}: format is {stated!r}",
+                expected=str(FORMAT),
+                advice="remove both applicability files and fit it again (osm4eo-xr applicability)",
+            )
         if hashlib.sha256(arrays).hexdigest() != facts.pop("sha256", None):
             raise InputError(f"{files[0]} is not the one that {FACTS_FILE} was saved with")
         return Applicability.of_bytes(arrays, facts)

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from osm4eo_xr.errors import InputError
-from osm4eo_xr.models.model import JSON_FILE, load_model, read_record
+from osm4eo_xr.models.model_folder import JSON_FILE, load_model, read_record
 from osm4eo_xr.networks import resnet
 from osm4eo_xr.networks.fold_batch_norm import fold
 

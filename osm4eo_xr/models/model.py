@@ -1,12 +1,11 @@
 """A trained model: network, weights, bands, normalization, legend and how it came about.
 
-On disk it is a folder with ``weights.safetensors`` and ``model.json``; see ``save_model``.
+On disk it is a folder with ``weights.safetensors`` and ``model.json``; see ``model_folder``.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,29 +13,24 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from safetensors import SafetensorError
-from safetensors.numpy import load, load_file, save
+from safetensors.numpy import save
 
 from osm4eo_xr.errors import InputError
-from osm4eo_xr.files import replaced
-from osm4eo_xr.html_table import html_table
+from osm4eo_xr.feature_ids import Channels, channels_of, parse_feature
 from osm4eo_xr.legend import Legend, default_legend
-from osm4eo_xr.models.applicability import ARRAYS_FILE, FACTS_FILE, Applicability
-from osm4eo_xr.models.record import Normalization, check_derived, from_json, to_json
-from osm4eo_xr.models.variables import as_numpy, flatten, flatten_any, nest
+from osm4eo_xr.models.record import Normalization, digest_of, to_json
+from osm4eo_xr.models.variables import as_numpy, flatten, flatten_any
 from osm4eo_xr.names import check_name
-from osm4eo_xr.networks import resnet
-from osm4eo_xr.networks.footprint import Footprint, footprint_of
+from osm4eo_xr.networks.footprint import Footprint, footprint_at
+from osm4eo_xr.tables import html_table
 
 if TYPE_CHECKING:
+    from osm4eo_xr.models.applicability import Applicability
     from osm4eo_xr.networks.settings import NetSettings
 
 _NAME = re.compile(r"[a-zA-Z][a-zA-Z0-9_.\-\s]+[a-zA-Z0-9]")  # as STAC's MLM has it
 
-WEIGHTS_FILE = "weights.safetensors"
-JSON_FILE = "model.json"
-
-__all__ = ["Model", "load_model", "read_record", "save_model"]
+__all__ = ["Model"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,7 +44,8 @@ class Model:
     variables : mapping
         ``params`` and ``batch_stats``, nested dicts of float32 arrays.
     bands : tuple of str
-        Common names of the input bands, in the network's order.
+        Common names of the input bands, or ids of features (``feature_ids``), in the network's
+        order.
     normalization : Normalization
         From the scene's unit to the network's input, per band.
     legend : Legend
@@ -58,7 +53,8 @@ class Model:
     class_ids : tuple of int
         Value in the class map for each logit; by default the legend's ids in order.
     units : str
-        Unit of the scenes that the model takes: ``"reflectance"`` (1) or ``"digital number"``.
+        Unit of the scenes that the model takes: ``"reflectance"`` (1), ``"digital number"``, or
+        ``"per feature"``, as ``open_features`` gives each.
     center : int
         Window mode: index of the classified pixel along each axis of a window. By default half
         the window, so a 12-pixel window holds rows r-6 … r+5.
@@ -70,13 +66,16 @@ class Model:
         Folder it was loaded from or saved to; not part of what the model is.
     applicability : Applicability, optional
         Where it is to be trusted, as ``fit_applicability`` found; decides no class of a map.
+    optional : tuple of str
+        Groups of features that a pixel or a whole scene may lack, as the model was trained to do
+        without them.
 
     Examples
     --------
     >>> import jax, osm4eo_xr as oxr
     >>> from osm4eo_xr.networks import resnet
     >>> net = oxr.NetSettings(bands=1, classes=12, depth=11, width=4, kernel=3)
-    >>> scale = oxr.Normalization(offset=(0.1,), scale=(0.1,))
+    >>> scale = oxr.Normalization(center=(0.1,), scale=(0.1,))
     >>> model = oxr.Model(net, resnet.init(net, jax.random.key(0)), ("nir",), scale)
     >>> model.receptive_field, model.class_ids[-1]
     (25, 12)
@@ -94,9 +93,11 @@ class Model:
     name: str = "osm4eo_xr"
     path: Path | None = None
     applicability: Applicability | None = None
+    optional: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "bands", tuple(self.bands))
+        object.__setattr__(self, "bands", tuple(str(parse_feature(b)) for b in self.bands))
+        object.__setattr__(self, "optional", tuple(self.optional))
         object.__setattr__(self, "class_ids", tuple(self.class_ids) or self.legend.ids)
         if self.center is None:
             object.__setattr__(self, "center", self.net.window // 2)
@@ -108,11 +109,14 @@ class Model:
         """Say in a few lines what the network is, what it takes and what it gives."""
         size = sum(leaf.size for leaf in flatten(self.variables).values())
         where = f", of {self.path}" if self.path else ""
+        kind = "" if self.net.network == "resnet" else f"{self.net.network}, "
+        without = f"  may lack {', '.join(self.optional)}\n" if self.optional else ""
         return (
             f"<Model {self.name!r}{where}>\n"
-            f"  network  {self.net.mode}, depth {self.net.depth}, width {self.net.width}, "
+            f"  network  {kind}{self.net.mode}, depth {self.net.depth}, width {self.net.width}, "
             f"kernel {self.net.kernel}; {size:,} numbers\n"
             f"  takes    {', '.join(self.bands)} ({self.units})\n"
+            f"{without}"
             f"  gives    {len(self.class_ids)} classes of legend {self.legend.name!r}\n"
             f"  sees     {self.receptive_field} pixels\n"
             f"  SHA-256  {self.digest}"
@@ -132,15 +136,18 @@ class Model:
         )
 
     @cached_property
+    def channels(self) -> Channels:
+        """Which of its channels are there or missing together, and which a pixel may lack."""
+        return channels_of(self.bands, self.optional)
+
+    @cached_property
     def footprint(self) -> Footprint:
         """Input pixels behind an output cell along one axis, with halo and stride."""
         return self.footprint_at(int(self.center or 0))
 
     def footprint_at(self, center: int) -> Footprint:
         """Return the footprint for another classified pixel; dense models have but one."""
-        if self.net.mode == "window":
-            return Footprint(before=center, after=self.net.window - center - 1, stride=1)
-        return footprint_of(self.net)
+        return footprint_at(self.net, center)
 
     @property
     def receptive_field(self) -> int:
@@ -160,164 +167,7 @@ class Model:
     @cached_property
     def digest(self) -> str:
         """SHA-256 over what decides the model's maps: weights, bands, scaling, legend, center."""
-        record = to_json(self)
-        deciding = {key: record[key] for key in sorted(_DECIDING)}
-        text = json.dumps(deciding, sort_keys=True).encode()
-        return hashlib.sha256(hashlib.sha256(self.weights).digest() + text).hexdigest()
-
-
-_DECIDING = (
-    "mlm:hyperparameters",
-    "bands",
-    "units",
-    "normalization",
-    "legend",
-    "class_ids",
-    "center",
-)
-
-
-def save_model(model: Model, path: str | Path) -> Path:
-    """Write a model as a folder with ``weights.safetensors`` and ``model.json``.
-
-    Two files more, ``applicability.safetensors`` and ``.json``, say where to trust it, if that was
-    fitted. The folder appears whole: it is written beside its place and renamed. A model that is
-    there already is replaced.
-
-    Parameters
-    ----------
-    model : Model
-        What to write.
-    path : str or Path
-        The folder.
-
-    Returns
-    -------
-    Path
-        The folder.
-
-    Raises
-    ------
-    InputError
-        If ``path`` is a file or a folder that holds something other than a model.
-
-    Examples
-    --------
-    >>> import jax, osm4eo_xr as oxr
-    >>> from osm4eo_xr.networks import resnet
-    >>> net = oxr.NetSettings(bands=1, classes=12, depth=11, width=4, kernel=3)
-    >>> scale = oxr.Normalization(offset=(0.1,), scale=(0.1,))
-    >>> model = oxr.Model(net, resnet.init(net, jax.random.key(0)), ("nir",), scale)
-    >>> oxr.save_model(model, "untrained").name
-    'untrained'
-    """
-    path = Path(path)
-    if path.exists() and not (path.is_dir() and _only_a_model(path)):
-        raise InputError(f"{path} exists and is not a model folder", advice="give another path")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with replaced(path) as fresh:
-        fresh.mkdir()
-        (fresh / WEIGHTS_FILE).write_bytes(model.weights)
-        record = {**to_json(model), "sha256": hashlib.sha256(model.weights).hexdigest()}
-        record["digest"] = model.digest
-        (fresh / JSON_FILE).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-        if model.applicability is not None:
-            model.applicability.write(fresh)
-    return path
-
-
-def load_model(path: str | Path) -> Model:
-    """Read a model folder and check it.
-
-    Raises
-    ------
-    InputError
-        If the folder or one of its two files is missing, if ``model.json`` lacks a field or
-        holds a wrong one, or if the weights are not the ones it was saved with.
-
-    Examples
-    --------
-    >>> import jax, osm4eo_xr as oxr
-    >>> from osm4eo_xr.networks import resnet
-    >>> net = oxr.NetSettings(bands=1, classes=12, depth=11, width=4, kernel=3)
-    >>> scale = oxr.Normalization(offset=(0.1,), scale=(0.1,))
-    >>> model = oxr.Model(net, resnet.init(net, jax.random.key(0)), ("nir",), scale)
-    >>> folder = oxr.save_model(model, "untrained")
-    >>> oxr.load_model(folder).digest == model.digest
-    True
-    """
-    path = Path(path)
-    record = read_record(path)
-    weights = path / WEIGHTS_FILE
-    if not weights.is_file():
-        raise InputError(
-            f"{path} has no {WEIGHTS_FILE}", advice="give a folder written by save_model"
-        )
-    found = hashlib.sha256(weights.read_bytes()).hexdigest()
-    if found != record.get("sha256"):
-        raise InputError(
-            f"{weights} has SHA-256 {found[:12]}…, {JSON_FILE} says "
-            f"{str(record.get('sha256'))[:12]}…; the folder is damaged, save the model again"
-        )
-    try:
-        variables = nest(load_file(weights))
-    except SafetensorError as error:
-        raise InputError(f"{weights} is not a safetensors file: {error}") from None
-    file = str(path / JSON_FILE)
-    settings = from_json(record, file)
-    try:
-        known = Applicability.read(path)
-        model = Model(variables=variables, path=path, applicability=known, **settings)
-    except InputError as error:
-        raise error.within(file) from None
-    check_derived(model, record, file)
-    return model
-
-
-def model_to_bytes(model: Model) -> bytes:
-    """Return the whole model in one string, for a worker that cannot read its folder."""
-    known = model.applicability
-    parts = [json.dumps(to_json(model)).encode(), model.weights, known.arrays if known else b""]
-    return b"".join(len(part).to_bytes(8, "little") + part for part in parts)
-
-
-def model_from_bytes(content: bytes) -> Model:
-    """Read back what ``model_to_bytes`` wrote."""
-    parts, start = [], 0
-    while start < len(content):
-        end = start + 8 + int.from_bytes(content[start : start + 8], "little")
-        parts.append(content[start + 8 : end])
-        start = end
-    record, weights, arrays = parts
-    settings = from_json(json.loads(record), "the model that was sent")
-    known = Applicability.of_bytes(arrays, {}) if arrays else None
-    return Model(variables=nest(load(weights)), applicability=known, **settings)
-
-
-def read_record(path: str | Path) -> dict[str, Any]:
-    """Return a model folder's ``model.json``, unchecked.
-
-    Raises
-    ------
-    InputError
-        If there is none or it is not a JSON object.
-    """
-    file = Path(path) / JSON_FILE
-    try:
-        record = json.loads(file.read_text(encoding="utf-8"))
-    except (FileNotFoundError, NotADirectoryError):
-        raise InputError(f"no model in {path}: it has no {JSON_FILE}") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{file} is not JSON: {error}") from None
-    if not isinstance(record, dict):
-        raise InputError(f"{file} holds a {type(record).__name__}, expected an object")
-    return record
-
-
-def _only_a_model(path: Path) -> bool:
-    """Whether a folder is empty or holds nothing but a model's files."""
-    own = {WEIGHTS_FILE, JSON_FILE, ARRAYS_FILE, FACTS_FILE}
-    return {entry.name for entry in path.iterdir()} <= own
+        return digest_of(to_json(self), hashlib.sha256(self.weights).digest())
 
 
 def _check_counts(model: Model) -> None:
@@ -329,11 +179,12 @@ def _check_counts(model: Model) -> None:
         )
     if len(set(model.bands)) != len(model.bands):
         raise InputError(f"bands {model.bands} name one twice", advice="name each band once")
-    if len(model.normalization.offset) not in (0, model.net.bands):
+    channels_of(model.bands, model.optional)
+    if len(model.normalization.center) not in (0, model.net.bands):
         raise InputError(
-            f"normalization for {len(model.normalization.offset)} bands, the network has "
+            f"normalization for {len(model.normalization.center)} bands, the network has "
             f"{model.net.bands}",
-            advice="give one offset and scale per band",
+            advice="give one center and scale per band",
         )
     if len(model.class_ids) != model.net.classes:
         raise InputError(
@@ -354,6 +205,8 @@ def _check_counts(model: Model) -> None:
 
 def _check_variables(model: Model) -> None:
     """Refuse weights that are not those of the network."""
+    from osm4eo_xr.networks import resnet  # loads jax, which those who read a record do without
+
     expected = resnet.variable_shapes(model.net)
     shapes = {name: leaf.shape for name, leaf in flatten_any(expected).items()}
     found = {name: leaf.shape for name, leaf in flatten_any(model.variables).items()}

@@ -7,6 +7,9 @@ are what that extension has no word for.
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Literal, get_args
@@ -16,29 +19,32 @@ import numpy as np
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.legend import legend_from_dict
 from osm4eo_xr.models.stac_mlm import mlm_fields
-from osm4eo_xr.networks.settings import NetSettings  # noqa: TC001 - read from the hints
+from osm4eo_xr.networks.settings import GROUPED, NetSettings
 from osm4eo_xr.settings_io import build
 
 if TYPE_CHECKING:
     from osm4eo_xr.models.model import Model
 
-FORMAT = 1
+FORMAT = 2
 """Version of the layout of ``model.json``."""
 
-Units = Literal["reflectance", "digital number"]
+Units = Literal["reflectance", "digital number", "per feature"]
 UNITS = get_args(Units)
-"""Units of scenes that models can take."""
+"""Units of scenes that models can take; that of each feature is told by its id."""
 
 _ADVICE = "save the model again with this version of osm4eo_xr"
 
 
 @dataclass(frozen=True)
 class Normalization:
-    """From the scene's unit to the network's input: ``(value - offset) / scale`` per band.
+    """From the scene's unit to the network's input: ``(value - center) / scale`` per band.
+
+    Training takes the median as center, and as scale the quartile range over 1.349, which is the
+    standard deviation where values are normal.
 
     Attributes
     ----------
-    offset, scale : tuple of float
+    center, scale : tuple of float
         Per band, in the scene's unit; scale is above 0. Empty when ``kind`` is "scene range".
     kind : {"fixed", "scene range"}
         "scene range" maps the least and the greatest valid value of a whole scene, all bands
@@ -47,31 +53,31 @@ class Normalization:
     Examples
     --------
     >>> import osm4eo_xr as oxr
-    >>> oxr.Normalization(offset=(0.08,), scale=(0.03,)).kind
+    >>> oxr.Normalization(center=(0.08,), scale=(0.03,)).kind
     'fixed'
     """
 
-    offset: tuple[float, ...] = ()
+    center: tuple[float, ...] = ()
     scale: tuple[float, ...] = ()
     kind: Literal["fixed", "scene range"] = "fixed"
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "offset", tuple(float(v) for v in self.offset))
+        object.__setattr__(self, "center", tuple(float(v) for v in self.center))
         object.__setattr__(self, "scale", tuple(float(v) for v in self.scale))
         if self.kind not in ("fixed", "scene range"):
             raise InputError(
                 f"normalization kind {self.kind!r} is unknown",
                 advice="give 'fixed' or 'scene range'",
             )
-        if self.kind == "scene range" and (self.offset or self.scale):
-            raise InputError("normalization by scene range takes no offset and no scale")
-        if self.kind == "fixed" and not 0 < len(self.offset) == len(self.scale):
+        if self.kind == "scene range" and (self.center or self.scale):
+            raise InputError("normalization by scene range takes no center and no scale")
+        if self.kind == "fixed" and not 0 < len(self.center) == len(self.scale):
             raise InputError(
-                f"normalization has {len(self.offset)} offsets and {len(self.scale)} scales",
+                f"normalization has {len(self.center)} centers and {len(self.scale)} scales",
                 advice="give one of each per band",
             )
-        if not np.isfinite((*self.offset, *self.scale)).all() or min(self.scale, default=1.0) <= 0:
-            raise InputError("normalization needs finite offsets and finite scales above 0")
+        if not np.isfinite((*self.center, *self.scale)).all() or min(self.scale, default=1.0) <= 0:
+            raise InputError("normalization needs finite centers and finite scales above 0")
 
 
 def to_json(model: Model) -> dict[str, Any]:
@@ -80,6 +86,7 @@ def to_json(model: Model) -> dict[str, Any]:
         "format": FORMAT,
         **mlm_fields(model),
         "bands": list(model.bands),
+        **({"optional": list(model.optional)} if model.optional else {}),
         "units": model.units,
         "normalization": dataclasses.asdict(model.normalization),
         "legend": model.legend.to_dict(),
@@ -92,6 +99,33 @@ def to_json(model: Model) -> dict[str, Any]:
     }
 
 
+def digest_of(record: Mapping[str, Any], weights: bytes) -> str:
+    """Return the SHA-256 over all that decides a model's maps.
+
+    Parameters
+    ----------
+    record : mapping
+        As ``to_json`` returns it: bands, scaling, legend and center decide.
+    weights : bytes
+        SHA-256 of the weights' file.
+    """
+    deciding = {key: record[key] for key in sorted(_DECIDING) if key in record}
+    text = json.dumps(deciding, sort_keys=True).encode()
+    return hashlib.sha256(weights + text).hexdigest()
+
+
+_DECIDING = (
+    "mlm:hyperparameters",
+    "bands",
+    "optional",
+    "units",
+    "normalization",
+    "legend",
+    "class_ids",
+    "center",
+)
+
+
 def from_json(record: dict[str, Any], source: str) -> dict[str, Any]:
     """Return the keyword arguments of a ``Model`` (all but the weights) from ``model.json``.
 
@@ -102,12 +136,15 @@ def from_json(record: dict[str, Any], source: str) -> dict[str, Any]:
     """
     if record.get("format") != FORMAT:
         raise InputError(
-            f"{source}: format is {record.get('format')!r}", expected=str(FORMAT), advice=_ADVICE
+            f"{source}: format is {record.get('format')!r}",
+            expected=str(FORMAT),
+            advice="train it again, or read it with the version of osm4eo_xr that wrote it",
         )
     stated = _read(record, source)
     return {
         "net": stated.net,
         "bands": stated.bands,
+        "optional": stated.optional,
         "normalization": stated.normalization,
         "legend": legend_from_dict(stated.legend, source=f"{source}: legend"),
         "class_ids": stated.class_ids,
@@ -143,6 +180,7 @@ class _Record:
     net: NetSettings = field(metadata={"key": "mlm:hyperparameters"})
     name: str = field(metadata={"key": "mlm:name"})
     bands: tuple[str, ...]
+    optional: tuple[str, ...]  # models that need all their groups do not state it
     normalization: Normalization
     legend: dict[str, Any]
     class_ids: tuple[int, ...]
@@ -157,7 +195,18 @@ class _Record:
 def _read(record: dict[str, Any], source: str) -> _Record:
     """Read the keys that matter; the extension's others say the same again."""
     keys = {f.metadata.get("key", f.name) for f in dataclasses.fields(_Record)}
+    record = _with_groups(record)
     try:
-        return build(_Record, {k: v for k, v in record.items() if k in keys}, source, complete=True)
+        stated = {"optional": []} | {k: v for k, v in record.items() if k in keys}
+        return build(_Record, stated, source, complete=True)
     except InputError as error:
         raise InputError(error.given, expected=error.expected, advice=_ADVICE) from None
+
+
+def _with_groups(record: dict[str, Any]) -> dict[str, Any]:
+    """Add the settings of groups to those of a network that has none and says nothing of them."""
+    net = record.get("mlm:hyperparameters")
+    if not isinstance(net, dict) or "network" in net:
+        return record
+    unsaid = {f.name: f.default for f in dataclasses.fields(NetSettings) if f.name in GROUPED}
+    return {**record, "mlm:hyperparameters": {**unsaid, **net}}

@@ -7,13 +7,17 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from osm4eo_xr.errors import InputError
+from osm4eo_xr.feature_ids import PLAIN_SOURCE, groups_of, parse_feature
+from osm4eo_xr.imagery.bands import SENTINEL2_BANDS
+from osm4eo_xr.networks.settings import GROUPED
 
 if TYPE_CHECKING:
     from osm4eo_xr.models.model import Model
+    from osm4eo_xr.networks.settings import NetSettings
 
 _EXTENSIONS = (
     "https://stac-extensions.github.io/eo/v1.1.0/schema.json",
-    "https://stac-extensions.github.io/mlm/v1.4.0/schema.json",
+    "https://stac-extensions.github.io/mlm/v1.5.2/schema.json",
 )
 _SINCE = "2015-06-23T00:00:00Z"  # launch of Sentinel-2A; no scene that a model takes is older
 _UNTIL = "9999-12-31T23:59:59Z"
@@ -23,7 +27,7 @@ _SCENE_RANGE = (
 
 
 def mlm_fields(model: Model) -> dict[str, Any]:
-    """Return the extension's fields (version 1.4) that describe a model.
+    """Return the extension's fields (version 1.5.2) that describe a model.
 
     Value scaling is a z-score per band, in order; where a scene's own range decides, it is told
     as an expression.
@@ -32,7 +36,7 @@ def mlm_fields(model: Model) -> dict[str, Any]:
     task = "semantic-segmentation" if dense else "classification"
     return {
         "mlm:name": model.name,
-        "mlm:architecture": f"ResNet v2, depth {model.net.depth}, {model.net.mode}",
+        "mlm:architecture": architecture(model.net),
         "mlm:tasks": [task],
         "mlm:framework": "JAX",
         "mlm:framework_version": version("jax"),
@@ -41,8 +45,22 @@ def mlm_fields(model: Model) -> dict[str, Any]:
         "mlm:pretrained": True,
         "mlm:input": [_input(model, dense=dense)],
         "mlm:output": [_output(model, task, dense=dense)],
-        "mlm:hyperparameters": dataclasses.asdict(model.net),
+        "mlm:hyperparameters": _net_settings(model.net),
     }
+
+
+def architecture(net: NetSettings) -> str:
+    """Name the network."""
+    plain = f"ResNet v2, depth {net.depth}, {net.mode}"
+    if net.network == "coupled":
+        return f"Coupled {plain}, {len(net.groups)} groups, fused by {net.fusion}"
+    return f"L-TAE and {plain}" if net.network == "temporal" else plain
+
+
+def _net_settings(net: NetSettings) -> dict[str, Any]:
+    """Return the settings as JSON types; those of groups where there are any."""
+    said = dataclasses.asdict(net)
+    return said if net.groups else {k: v for k, v in said.items() if k not in GROUPED}
 
 
 def stac_item(model: Model) -> dict[str, Any]:
@@ -79,7 +97,7 @@ def stac_item(model: Model) -> dict[str, Any]:
                 "title": "Weights and running statistics, float32",
                 "type": "application/octet-stream; application=safetensors",
                 "roles": ["mlm:model", "mlm:weights"],
-                "mlm:artifact_type": "safetensors",
+                "mlm:artifact_type": "safetensors.numpy.save_file",
                 "eo:bands": [_band(name) for name in model.bands],
             },
             "record": {
@@ -98,16 +116,16 @@ def _input(model: Model, *, dense: bool) -> dict[str, Any]:
     normal = model.normalization
     scaling: dict[str, Any] = {
         "value_scaling": [
-            {"type": "z-score", "mean": offset, "stddev": scale}
-            for offset, scale in zip(normal.offset, normal.scale, strict=True)
+            {"type": "z-score", "mean": center, "stddev": scale}
+            for center, scale in zip(normal.center, normal.scale, strict=True)
         ]
     }
     if normal.kind == "scene range":
         expression = {"format": "formula", "expression": _SCENE_RANGE}
         scaling = {"value_scaling": None, "pre_processing_function": expression}
     return {
-        "name": f"{len(model.bands)} bands of a Sentinel-2 scene",
-        "description": f"Unit: {model.units}. Pixels without data enter as 0 after scaling.",
+        "name": _input_name(model),
+        "description": _input_text(model),
         "bands": list(model.bands),
         "input": {
             "shape": [-1, edge, edge, len(model.bands)],
@@ -116,6 +134,22 @@ def _input(model: Model, *, dense: bool) -> dict[str, Any]:
         },
         **scaling,
     }
+
+
+def _input_name(model: Model) -> str:
+    """Say what the input is: bands of a scene, or features by their groups."""
+    groups = [group.name for group in groups_of(model.bands)]
+    if groups == [PLAIN_SOURCE]:
+        return f"{len(model.bands)} bands of a Sentinel-2 scene"
+    return f"{len(model.bands)} features: {', '.join(groups)}"
+
+
+def _input_text(model: Model) -> str:
+    """Say what the numbers are, and what becomes of those that are missing."""
+    text = f"Unit: {model.units}. Pixels without data enter as 0 after scaling."
+    if not model.optional:
+        return text
+    return f"{text} A pixel or a scene may lack {', '.join(model.optional)}."
 
 
 def _output(model: Model, task: str, *, dense: bool) -> dict[str, Any]:
@@ -149,9 +183,14 @@ def _class(model: Model, value: int) -> dict[str, Any]:
 def _band(name: str) -> dict[str, str]:
     """Describe a band; the three of the red edge share one common name there.
 
-    MLM 1.4 finds bands in ``eo:bands``; STAC 1.1's own ``bands`` may not stand in an item.
+    MLM finds bands in ``eo:bands``; STAC 1.1's own ``bands`` may not stand in an item. Only
+    bands of Sentinel-2 have common names.
     """
-    return {"name": name, "common_name": "rededge" if name.startswith("rededge") else name}
+    feature = parse_feature(name)
+    if feature.source != PLAIN_SOURCE or feature.band not in SENTINEL2_BANDS.values():
+        return {"name": name}
+    common = "rededge" if feature.band.startswith("rededge") else feature.band
+    return {"name": name, "common_name": common}
 
 
 def _count(tree: Any) -> int:

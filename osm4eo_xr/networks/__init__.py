@@ -3,9 +3,10 @@
 What others may use:
 
 - ``settings``: ``NetSettings``, ``EngineName``: the shape of the network
-- ``layers``: the layers, stated once; all the others read them
+- ``layers``, ``grouped_layers``: the layers, stated once; all the others read them
 - ``footprint``: which input pixels an output pixel depends on
-- ``resnet``: the network in Flax
+- ``resnet``: fresh variables, and logits of images, of whichever network
+- ``presence``: which groups of channels are there
 - ``fold_batch_norm``: batch normalization folded into the convolutions
 - ``onnx_export``: the folded network as an ONNX graph
 - ``winograd``: the folded dense network on kernels for CPUs; ``compile_kernels``

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from osm4eo_xr.networks.layers import arrays_at, layers_of, put_arrays
+from osm4eo_xr.networks.grouped_layers import constants_of, convolutions_of
+from osm4eo_xr.networks.layers import arrays_at, put_arrays
 
 if TYPE_CHECKING:
     from osm4eo_xr.networks.settings import NetSettings
@@ -31,7 +32,7 @@ def fold(settings: NetSettings, variables: Mapping[str, Any]) -> dict[str, Any]:
     """
     params, stats = variables["params"], variables["batch_stats"]
     folded: dict[str, Any] = {}
-    for layer in layers_of(settings).convolutions:
+    for layer in convolutions_of(settings):
         arrays = arrays_at(params, layer.path)
         if layer.after:
             scale, bias = _affine(arrays_at(params, layer.after), arrays_at(stats, layer.after))
@@ -43,6 +44,8 @@ def fold(settings: NetSettings, variables: Mapping[str, Any]) -> dict[str, Any]:
         if layer.before:
             scale, bias = _affine(arrays_at(params, layer.before), arrays_at(stats, layer.before))
             put_arrays(folded, layer.before, _to_float32({"scale": scale, "bias": bias}))
+    for path in constants_of(settings):
+        put_arrays(folded, path, _to_float32(arrays_at(params, path)))
     return folded
 
 

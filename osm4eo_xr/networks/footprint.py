@@ -76,9 +76,8 @@ def footprint_of(settings: NetSettings) -> Footprint:
     center pixel is at index ``window // 2``.
     """
     if settings.mode == "window":
-        before = settings.window // 2
-        return Footprint(before=before, after=settings.window - before - 1, stride=1)
-    layers = layers_of(settings)
+        return footprint_at(settings, settings.window // 2)
+    layers = layers_of(settings.as_resnet(settings.bands))
     total = math.prod(stage.stride for stage in layers.stages)
     needed = _decoder_spans(Span(0, total - 1), layers.stages)
     span = needed[-1]
@@ -87,6 +86,9 @@ def footprint_of(settings: NetSettings) -> Footprint:
         for block in reversed(stage.blocks):
             span = _block_span(span, block)
     span = span.convolved(layers.stem.kernel)
+    if settings.network == "coupled":  # a group counts by its pixels in a whole cell
+        coarsest = needed[-1].subsampled(total)
+        span = span.joined(Span(coarsest.first, coarsest.last + total - 1))
     return Footprint(before=-span.first, after=span.last - (total - 1), stride=total)
 
 
@@ -107,3 +109,10 @@ def _decoder_spans(span: Span, stages: Sequence[StageLayers]) -> list[Span]:
         spans.append(span)
         span = span.upsampled(coarser.stride)
     return [*spans, span]
+
+
+def footprint_at(settings: NetSettings, center: int) -> Footprint:
+    """Return the footprint of a window's pixel at index ``center``; dense nets have but one."""
+    if settings.mode == "window":
+        return Footprint(before=center, after=settings.window - center - 1, stride=1)
+    return footprint_of(settings)

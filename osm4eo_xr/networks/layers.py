@@ -168,3 +168,13 @@ def put_arrays(variables: dict[str, Any], path: Path, arrays: Mapping[str, Any])
     for name in path:
         variables = variables.setdefault(name, {})
     variables.update(arrays)
+
+
+def with_arrays(
+    variables: Mapping[str, Any], path: Path, arrays: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return variables in which a layer has other arrays; those given stay as they are."""
+    if not path:
+        return dict(arrays)
+    name, *rest = path
+    return {**variables, name: with_arrays(variables[name], tuple(rest), arrays)}

@@ -14,7 +14,7 @@ from odc.geo.crs import CRS
 from osm4eo_xr.geometry.geodesy import segmentized
 
 if TYPE_CHECKING:
-    from osm4eo_xr.legend import TagRule
+    from osm4eo_xr.legend_entries import TagRule
 
 OSM_CRS = "EPSG:4326"
 """CRS of OpenStreetMap coordinates and of the areas."""

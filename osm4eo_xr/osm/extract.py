@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import warnings
+from collections.abc import Collection, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import osmium
 
-from osm4eo_xr.errors import InputError
+from osm4eo_xr.errors import InputError, InputWarning
+from osm4eo_xr.legend import default_legend
 from osm4eo_xr.osm.areas import OSM_CRS, Bounds, Problems, to_areas
 from osm4eo_xr.osm.edits import as_libosmium_reads
 from osm4eo_xr.osm.scan import Scan
@@ -18,6 +20,9 @@ from osm4eo_xr.osm.spool import Spool
 if TYPE_CHECKING:
     from osm4eo_xr.legend import Legend
     from osm4eo_xr.progress import Progress
+
+
+_NAMED = 12  # tags in a warning
 
 
 def spool_landuse(
@@ -38,6 +43,8 @@ def spool_landuse(
     above 300 MB are in that folder too.
     """
     with ExitStack() as closing, readable(path) as file:
+        if not legend.rules:
+            raise nothing_in(path, legend, bbox)
         spool = closing.enter_context(Spool(scratch, cell))
         scan = Scan(file, legend, progress, scratch)
         for rows in scan.batches():
@@ -46,7 +53,23 @@ def spool_landuse(
             raise nothing_in(path, legend, bbox)
         closing.pop_all()  # the spool is the caller's now
     scan.progress.finish()
+    warn_of_unmatched(path, legend, spool.tags, bbox)
     return spool, scan.problems
+
+
+def warn_of_unmatched(
+    path: Path, legend: Legend, seen: Collection[str], bbox: Bounds | None
+) -> None:
+    """Warn of tags of somebody's own legend that no area came by: they may be misspelled."""
+    if legend.rules in (default_legend().rules, default_legend(coastal=True).rules):
+        return  # rules that are right, many of which a small extract has no object for
+    missing = list(dict.fromkeys(rule.tag for rule in legend.rules if rule.tag not in seen))
+    if missing:
+        more = f" and {len(missing) - _NAMED} more" * (len(missing) > _NAMED)
+        where = f"{path.name}{' within the bbox' * bool(bbox)}"
+        text = f"no object of {where} is land by {', '.join(missing[:_NAMED])}{more}; the tags are "
+        text += f"those of legend {legend.name!r}"
+        warnings.warn(InputWarning(text), stacklevel=2)
 
 
 @contextmanager

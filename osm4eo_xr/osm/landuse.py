@@ -22,7 +22,7 @@ from osm4eo_xr.errors import InputError
 from osm4eo_xr.files import replaced, scratch_folder, workplace
 from osm4eo_xr.legend import Legend, default_legend
 from osm4eo_xr.osm.areas import OSM_CRS, Areas, Bounds, Problems, join, to_areas
-from osm4eo_xr.osm.extract import nothing_in, readable, spool_landuse
+from osm4eo_xr.osm.extract import nothing_in, readable, spool_landuse, warn_of_unmatched
 from osm4eo_xr.osm.partition_writer import write_partitions
 from osm4eo_xr.osm.partitions import INDEX, Landuse, open_landuse, read_areas, write_index
 from osm4eo_xr.osm.scan import Scan
@@ -97,7 +97,9 @@ def read_landuse(
     if not sum(map(len, parts)):
         raise nothing_in(path, legend, bbox)
     scan.progress.finish()
-    return _frame(join(parts), scan.problems)
+    frame = _frame(join(parts), scan.problems)
+    warn_of_unmatched(path, legend, set(frame["tag"]), bbox)
+    return frame
 
 
 @with_bars("OpenStreetMap extract")

@@ -22,7 +22,8 @@ def write_partitions(spool: Spool, folder: Path) -> Iterator[Partition]:
     tags, kinds = pa.array(spool.tags), pa.array(KINDS)
     for cell in spool.cells:
         table = _table(spool, cell, tags, kinds)
-        name = f"{cell.west:g}_{cell.south:g}.parquet"
+        # Ten digits after a degree tell all cells apart, and hide what floats are off.
+        name = f"{cell.west:.12g}_{cell.south:.12g}.parquet"
         pq.write_table(table, folder / name, compression="zstd")
         yield Partition(name, len(table), cell.bounds)
 

@@ -27,7 +27,7 @@ from osm4eo_xr.osm.edits import check_id
 from osm4eo_xr.osm.rules import Rules, is_old_style
 
 if TYPE_CHECKING:
-    from osm4eo_xr.legend import TagRule
+    from osm4eo_xr.legend_entries import TagRule
     from osm4eo_xr.progress import Progress
 
 

@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from osm4eo_xr.legend import Legend, TagRule
+    from osm4eo_xr.legend import Legend
+    from osm4eo_xr.legend_entries import TagRule
 
 GROUND_KEYS = frozenset(
     {

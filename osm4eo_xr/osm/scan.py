@@ -22,7 +22,8 @@ from osm4eo_xr.osm.repair import Rescued, line_points, rescue
 from osm4eo_xr.osm.rules import Rules
 
 if TYPE_CHECKING:
-    from osm4eo_xr.legend import Legend, TagRule
+    from osm4eo_xr.legend import Legend
+    from osm4eo_xr.legend_entries import TagRule
     from osm4eo_xr.progress import Progress
 
 

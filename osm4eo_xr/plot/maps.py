@@ -13,13 +13,13 @@ from matplotlib.figure import Figure
 from odc.geo.geobox import GeoBox
 
 from osm4eo_xr.geometry.grid import geobox_of
-from osm4eo_xr.legend import NO_DATA, Legend, default_legend
+from osm4eo_xr.geometry.known_classes import legend_of, with_known_classes
 from osm4eo_xr.plot.figures import draw_legend, new_figure, wrapped
 from osm4eo_xr.plot.map_frame import frame_map
 from osm4eo_xr.plot.tones import true_color
 
 if TYPE_CHECKING:
-    from jaxtyping import UInt8
+    from osm4eo_xr.legend import Legend
 
 _IN_A_ROW = 5  # panels
 
@@ -34,6 +34,8 @@ def quicklook(
     pixels: int = 900,
 ) -> Figure:
     """Draw scene, labels, class map and legend side by side, each with a frame as ``plot_classes``.
+
+    A scene alone has no legend.
 
     Parameters
     ----------
@@ -56,7 +58,8 @@ def quicklook(
     Raises
     ------
     InputError
-        If the scene lacks the bands red, green and blue.
+        If the scene lacks the bands red, green and blue, or a drawn pixel of labels or map is of no
+        class of the legend.
 
     Examples
     --------
@@ -68,14 +71,15 @@ def quicklook(
     >>> scene = georeference(pixels, box, dims=("band", "y", "x"), coords=names)
     >>> oxr.quicklook(scene, title="gray").savefig("scene.png")
     """
-    legend = legend or default_legend()
+    legend = legend_of(*(m for m in (labels, class_map) if m is not None), given=legend)
     panels = [("Sentinel-2", scene), ("OpenStreetMap", labels), ("Land use", class_map)]
     panels = [(name, thinned(raster, pixels)) for name, raster in panels if raster is not None]
     height, width = panels[0][1].shape[-2:]
-    across = 4.2
-    size = (across * len(panels) + 3.0, max(across * height / width, 2.8) + 0.9)
+    across, named = 4.2, len(panels) > 1
+    size = (across * len(panels) + (3.0 if named else 0), max(across * height / width, 2.8) + 0.9)
     figure = new_figure(size)
-    axes: Any = figure.subplots(1, len(panels) + 1, width_ratios=[across] * len(panels) + [2.6])
+    widths = [across] * len(panels) + [2.6] * named
+    axes: Any = figure.subplots(1, len(widths), width_ratios=widths, squeeze=False)[0]
     for k, (name, raster) in enumerate(panels):
         axis = axes[k]
         geobox = geobox_of(raster)
@@ -83,9 +87,10 @@ def quicklook(
             _draw(axis, true_color(raster), geobox)
             frame_map(axis, geobox)
         else:
-            _show_classes(axis, raster.values, geobox, legend)
+            _show_classes(axis, raster, legend)
         axis.set_title(name)
-    draw_legend(axes[-1], legend)
+    if named:
+        draw_legend(axes[-1], legend)
     figure.suptitle(title)
     return figure
 
@@ -118,7 +123,7 @@ def plot_classes(
     Raises
     ------
     InputError
-        If the map has no CRS or no regular grid.
+        If the map has no CRS or no regular grid, or a drawn pixel is of no class of the legend.
 
     Examples
     --------
@@ -128,12 +133,12 @@ def plot_classes(
     >>> class_map = georeference(np.full((30, 50), 12, dtype="uint8"), box)
     >>> oxr.plot_classes(class_map, title="A lake").savefig("lake.png")
     """
-    legend, class_map = legend or default_legend(), thinned(class_map, pixels)
+    legend, class_map = legend_of(class_map, given=legend), thinned(class_map, pixels)
     height, width = class_map.shape
     across = min(9.0, 7.0 * width / height)
     figure = new_figure((across + 3.0, max(across * height / width, 2.8) + 0.6))
     axes: Any = figure.subplots(1, 2, width_ratios=[across, 2.6])
-    _show_classes(axes[0], class_map.to_numpy(), geobox_of(class_map), legend)
+    _show_classes(axes[0], class_map, legend)
     axes[0].set_title(title)
     draw_legend(axes[1], legend)
     return figure
@@ -153,7 +158,7 @@ def class_panels(
     for axis in axes[len(panels) :]:
         axis.set_axis_off()
     for axis, (title, part, across, at) in zip(axes, panels, strict=False):
-        _draw_classes(axis, part.to_numpy(), geobox_of(part), legend)
+        _draw_classes(axis, part, legend)
         axis.set(xticks=[], yticks=[])
         axis.set(**{f"{across}ticks": [at], f"{across}ticklabels": [""]})
         axis.tick_params(length=8, width=2, top=across == "x", right=across == "y")
@@ -184,13 +189,13 @@ def label_figure(
     pixels : int
         Longest edge of the picture; larger rasters are thinned before they are computed.
     """
-    legend, thin = legend or default_legend(), thinned(labels, pixels)
+    legend, thin = legend_of(labels, given=legend), thinned(labels, pixels)
     height, width = thin.shape
     tall = min(8.0, max(4.4, 7.0 * height / width))
     across = min(9.0, max(2.6, tall * width / height))
     figure = new_figure((across + 5.4, tall + 0.7))
     left, right = figure.subplots(1, 2, width_ratios=[across, 4.6])
-    _show_classes(left, thin.to_numpy(), geobox_of(thin), legend)
+    _show_classes(left, thin, legend)
     shares = [100 * c["share"] for c in report["classes"]]
     colors = [c.hex_color for c in legend.classes]
     rows = range(len(shares))
@@ -219,20 +224,18 @@ def thinned(raster: xr.DataArray, pixels: int) -> xr.DataArray:
     return raster.isel(y=slice(None, None, step), x=slice(None, None, step))
 
 
-def _show_classes(
-    axis: Axes, classes: UInt8[np.ndarray, "y x"], geobox: GeoBox, legend: Legend
-) -> None:
-    _draw_classes(axis, classes, geobox, legend)
-    frame_map(axis, geobox)
+def _show_classes(axis: Axes, class_map: xr.DataArray, legend: Legend) -> None:
+    _draw_classes(axis, class_map, legend)
+    frame_map(axis, geobox_of(class_map))
 
 
-def _draw_classes(
-    axis: Axes, classes: UInt8[np.ndarray, "y x"], geobox: GeoBox, legend: Legend
-) -> None:
+def _draw_classes(axis: Axes, class_map: xr.DataArray, legend: Legend) -> None:
+    """Draw classes in the legend's colors; the legend must have them all."""
+    classes = with_known_classes(class_map, legend).to_numpy()
     edges = [*legend.ids, legend.ids[-1] + 1]
     colors = ListedColormap([c.hex_color for c in legend.classes])
-    values = np.ma.masked_where(~np.isin(classes, legend.ids) | (classes == NO_DATA), classes)
-    _draw(axis, values, geobox, cmap=colors, norm=BoundaryNorm(edges, colors.N))
+    values = np.ma.masked_where(~np.isin(classes, legend.ids), classes)
+    _draw(axis, values, geobox_of(class_map), cmap=colors, norm=BoundaryNorm(edges, colors.N))
 
 
 def _draw(axis: Axes, image: Any, geobox: GeoBox, **style: Any) -> None:

@@ -3,4 +3,5 @@
 - ``background``: work done ahead, in a thread of its own
 - ``endings``: what is closed when a signal ends the process
 - ``node``: limits and caches of the machine, and what its errors mean
+- ``threads``: ``allowed_threads``: how many threads a step may compute with
 """

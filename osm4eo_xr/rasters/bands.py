@@ -45,6 +45,8 @@ class RasterBand:
         All that the file states about which pixels hold data.
     alpha : bool
         Whether it is an alpha band, which says where the others hold data.
+    legend : str
+        Name of the legend that the file's classes are of; empty if it states none.
     """
 
     labels: tuple[str, ...]
@@ -60,6 +62,7 @@ class RasterBand:
     lossy: bool = False
     validity: Validity = field(default_factory=Validity)
     alpha: bool = False
+    legend: str = ""
 
 
 def describe_bands(path: str) -> list[RasterBand]:
@@ -82,7 +85,7 @@ def _bands_of_image(path: str) -> list[RasterBand]:
             )
         grid = check_grid(GeoBox(source.shape, source.transform, source.crs), path)
         kept = source.tags(ns="IMAGE_STRUCTURE").get("COMPRESSION_REVERSIBILITY", "")
-        alpha = alpha_band(source)
+        alpha, legend = alpha_band(source), source.tags().get("legend", "")
         record = record_of(source) if is_staged(path) else {}
         per_band = zip(  # each asked for once: rasterio walks through all bands for each
             source.descriptions,
@@ -109,6 +112,7 @@ def _bands_of_image(path: str) -> list[RasterBand]:
                 lossy=record.get("lossy", kept == "LOSSY"),
                 validity=validity,
                 alpha=index == alpha,
+                legend=legend,
             )
             for index, (label, dtype, block, scale, offset, nodata, validity) in enumerate(
                 per_band, start=1
@@ -133,6 +137,7 @@ def _bands_of_store(path: str) -> list[RasterBand]:
                 offset=layer.tag("add_offset") or 0.0,
                 nodata=layer.fill,
                 validity=layer.validity,
+                legend=str(layer.variable.attrs.get("legend", "")),
             )
             for i, layer in enumerate(source.layers, start=1)
         ]

@@ -37,25 +37,36 @@ GDAL_OPTIONS: dict[str, Any] = {
 def list_files(path: PathLike | Sequence[PathLike]) -> list[str]:
     """Return the files that a path, a folder or several paths name."""
     if not isinstance(path, str | Path):
-        paths = [str(p) for p in path]
+        paths = [file for p in path for file in _images_in(Path(p)) or [str(p)]]
         if not paths:
             raise InputError(
                 "no file given", advice="give the path of a scene or of its band files"
             )
         return paths
-    folder = Path(path)
-    if not folder.is_dir() or split_store(str(folder)) is not None:
+    if not _is_folder(Path(path)):
         return [str(path)]
-    inside = sorted(
-        str(p)
-        for p in folder.iterdir()
-        if p.suffix.lower() in _IMAGE_SUFFIXES and not p.name.startswith(".")
-    )
+    inside = _images_in(Path(path))
     if not inside:
         raise InputError(
             f"folder {path} has no .tif, .vrt, .jp2, .nc or .zarr", advice="name the scene's files"
         )
     return inside
+
+
+def _is_folder(path: Path) -> bool:
+    """Whether a path is a folder, and no store."""
+    return path.is_dir() and split_store(str(path)) is None
+
+
+def _images_in(path: Path) -> list[str]:
+    """Return the images and stores that lie in a folder; none of what is no folder."""
+    if not _is_folder(path):
+        return []
+    return sorted(
+        str(p)
+        for p in path.iterdir()
+        if p.suffix.lower() in _IMAGE_SUFFIXES and not p.name.startswith(".")
+    )
 
 
 def is_store(path: str) -> bool:

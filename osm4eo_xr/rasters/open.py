@@ -36,7 +36,8 @@ def open_raster(path: PathLike, *, chunks: int = 2048) -> xr.DataArray:
     DataArray
         (y, x) in the file's dtype. Pixels that the rule of ``rasters.validity`` calls no data hold
         ``attrs["nodata"]``: NaN in floats, in integers the file's no-data value or, if it states
-        none, 0. ``attrs["validity"]`` says in words what told which pixels hold data.
+        none, 0. ``attrs["validity"]`` says in words what told which pixels hold data;
+        ``attrs["legend"]`` names the legend of its classes, where the file does.
 
     Raises
     ------
@@ -165,5 +166,6 @@ def _lazy(bands: list[RasterBand], nodata: float, chunks: int) -> da.Array:
 
 
 def _attrs(bands: list[RasterBand], nodata: float) -> dict[str, Any]:
-    """Return the no-data value and what said which pixels have data."""
-    return {"nodata": nodata, "validity": in_words(band.validity for band in bands)}
+    """Return the no-data value, what said which pixels have data, and the legend's name if any."""
+    attrs = {"nodata": nodata, "validity": in_words(band.validity for band in bands)}
+    return attrs | ({"legend": bands[0].legend} if bands[0].legend else {})

@@ -94,11 +94,12 @@ class ArraySource:
         self._path, self._dataset = path, _open(path)
         where = split_store(path)
         grids = Grids(path, lambda: [] if where is None else attributes_above(where))
-        self.layers = [
-            StoreBand(labels, layer, grids)
-            for name, variable in self._dataset.data_vars.items()
-            for labels, layer in _layers(str(name), variable, path)
-        ]
+        with damage(path):  # the labels of bands are read here
+            self.layers = [
+                StoreBand(labels, layer, grids)
+                for name, variable in self._dataset.data_vars.items()
+                for labels, layer in _layers(str(name), variable, path)
+            ]
         if not self.layers:
             found = ", ".join(f"{n} {v.dims}" for n, v in self._dataset.data_vars.items())
             raise InputError(
@@ -204,8 +205,11 @@ def _layers(
             f"{path}: {name} has {variable.sizes[dim]} entries along {dim}",
             advice=f"choose one, for example with xarray's .isel({dim}=0), and write that",
         )
+    # numpy hands out a damaged store's characters beyond Unicode's last one; encoding finds them.
     labels = (
-        [str(v) for v in variable[dim].values] if dim in variable.coords else [""] * len(variable)
+        [str(v).encode().decode() for v in variable[dim].values]
+        if dim in variable.coords
+        else [""] * len(variable)
     )
     if dim != "band":
         labels = [name]

@@ -2,7 +2,8 @@
 
 What others may use:
 
-- ``draw``: ``draw_samples``, ``sample_counts``: a stratified, spatially split sample set
+- ``draw``: ``draw_samples``: a stratified, spatially split sample set
+- ``counts``: ``sample_counts``: how many were wanted and drawn
 - ``labeled_tiles``: scenes and their labels in pairs
 - ``patches``: ``patch_samples``: patches of one class each
 - ``label_weights``: how much each label counts, packed beside its class

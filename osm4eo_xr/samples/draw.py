@@ -9,6 +9,7 @@ splits are at least ``gap`` apart.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -17,11 +18,12 @@ import numpy as np
 import xarray as xr
 from dask.base import compute
 from dask.delayed import Delayed, delayed
-from odc.geo.geobox import GeoBox
 
 from osm4eo_xr.errors import InputError, check_number
-from osm4eo_xr.geometry.geodesy import meters_per_unit
-from osm4eo_xr.legend import Legend, default_legend
+from osm4eo_xr.feature_ids import Channels, canonical, channels_of, parse_feature
+from osm4eo_xr.geometry.geodesy import crs_text, meters_per_unit
+from osm4eo_xr.geometry.known_classes import legend_of, refuse_others
+from osm4eo_xr.samples.counts import count_drawn
 from osm4eo_xr.samples.labeled_tiles import LabeledTile, holds_window, labeled_tiles
 from osm4eo_xr.samples.spatial_split import (
     CELL,
@@ -36,12 +38,13 @@ from osm4eo_xr.samples.store import STORE_CHUNK
 from osm4eo_xr.samples.windows import cut_images, cut_labels, keep_owned
 
 if TYPE_CHECKING:
-    import pandas as pd
+    from osm4eo_xr.legend import Legend
 
-__all__ = ["draw_samples", "sample_counts"]
+__all__ = ["draw_samples"]
 
 _MERGED_AT_ONCE = 16
 _SHARE_SLACK = 1e-6
+_MOST_PER_CLASS = 2**31 - 1  # more than a tile has pixels
 _LONGEST_BLOCK = 2**24  # pixels, as rasters
 
 
@@ -57,6 +60,7 @@ def draw_samples(
     shares: tuple[float, float, float] = (0.6, 0.2, 0.2),
     legend: Legend | None = None,
     names: Sequence[str] | None = None,
+    optional: Sequence[str] = (),
 ) -> xr.Dataset:
     """Draw windows around labeled pixels, per class, from spatial blocks that are kept apart.
 
@@ -66,7 +70,9 @@ def draw_samples(
     Parameters
     ----------
     scene : DataArray or sequence of DataArray
-        Dims (band, y, x), float32, NaN = no data; one per tile, all on one CRS and pixel size.
+        Dims (band, y, x), float32, NaN = no data; one per tile, all on one CRS and pixel size, with
+        the same bands or features. A pixel has data where it has that of all groups of features
+        (``open_features``); plain bands are one.
     labels : DataArray or sequence of DataArray
         Dims (y, x), uint8, 0 = unlabeled; one per scene, on its grid.
     per_class : int
@@ -86,6 +92,9 @@ def draw_samples(
         Classes of the labels; the twelve of OSMlanduse by default.
     names : sequence of str, optional
         Names of the tiles.
+    optional : sequence of str
+        Groups, such as ``s1@2024-summer``, that a pixel may lack if it has another one's data. The
+        model that is trained on the samples does without them.
 
     Returns
     -------
@@ -114,43 +123,22 @@ def draw_samples(
     ({'sample': 10, 'y': 8, 'x': 8, 'band': 1}, [6, 2, 2])
     """
     tiles = labeled_tiles(scene, labels, names)
-    legend = legend or default_legend()
+    bands = _bands_of(tiles)
+    channels = channels_of(bands, optional)
+    legend = legend_of(*(tile.labels for tile in tiles), given=legend)
     first = tiles[0].geobox
     resolution = abs(first.resolution.x) * meters_per_unit(first.crs)
     settings = _settings(per_class, seed, patch, block, gap, shares, resolution)
-    drawn = compute(*(_draw_tile(tile, settings) for tile in tiles))
+    drawn = compute(*(_draw_tile(tile, settings, channels) for tile in tiles))
     _check_drawn(drawn, legend)
     parts = [
-        _windows(tile, _in_order(found, settings), settings.patch, index)
+        _windows(tile, _in_order(found, settings), settings.patch, index, channels)
         for index, (tile, found) in enumerate(zip(tiles, drawn, strict=True))
         if found.label.size
     ]
     drawn_set = xr.concat(parts, dim="sample", combine_attrs="override").chunk(sample=STORE_CHUNK)
-    return drawn_set.assign_attrs(_attrs(tiles, drawn, settings, resolution, legend))
-
-
-def sample_counts(samples: xr.Dataset) -> pd.DataFrame:
-    """Return wanted and drawn samples per tile, class and split, with the shortfall.
-
-    Columns tile, class_id, class, split, wanted, drawn, shortfall; classes without any labeled
-    pixel are listed too.
-
-    Examples
-    --------
-    >>> import numpy as np, osm4eo_xr as oxr
-    >>> from osm4eo_xr.geometry.grid import georeference
-    >>> box = oxr.target_geobox((4320000, 3210000, 4322000, 3212000))
-    >>> pixels, bands = np.full((1, 200, 200), 0.1, dtype="float32"), {"band": ["nir"]}
-    >>> scene = georeference(pixels, box, dims=("band", "y", "x"), coords=bands)
-    >>> labels = georeference(np.full((200, 200), 8, dtype="uint8"), box)
-    >>> samples = oxr.draw_samples(scene, labels, per_class=10, patch=8, block=200)
-    >>> table = oxr.sample_counts(samples)
-    >>> table.loc[table["class"] == "forest", ["split", "wanted", "drawn"]].values.tolist()
-    [['train', 6, 6], ['validation', 2, 2], ['test', 2, 2]]
-    """
-    rows = json.loads(samples.attrs["counts"])
-    columns = {name: ("row", [row[name] for row in rows]) for name in rows[0]}
-    return xr.Dataset(columns).to_dataframe().rename_axis(None)
+    told = _attrs(tiles, drawn, settings, resolution, legend)
+    return drawn_set.assign_attrs(told | {"bands": bands, "optional": [*map(str, optional)]})
 
 
 def _settings(
@@ -166,6 +154,8 @@ def _settings(
     check_number("seed", seed)
     if per_class < 1 or patch < 1:
         raise InputError(f"per_class {per_class} and patch {patch} have to be 1 or more")
+    if per_class > _MOST_PER_CLASS:
+        raise InputError(f"per_class is {per_class}", expected=f"at most {_MOST_PER_CLASS:,}")
     if not np.isfinite((*shares, block, gap or 0.0)).all() or (gap or 0.0) < 0:
         raise InputError(
             f"shares are {shares}, block {block} and gap {gap}",
@@ -197,11 +187,33 @@ def _settings(
     )
 
 
-def _draw_tile(tile: LabeledTile, settings: DrawSettings) -> Delayed:
+def _bands_of(tiles: Sequence[LabeledTile]) -> list[str]:
+    """Return the ids of the features, which all tiles have.
+
+    Raises
+    ------
+    InputError
+        If a tile has others, or an id is none.
+    """
+    found = [
+        [str(parse_feature(str(name))) for name in tile.scene["band"].to_numpy()] for tile in tiles
+    ]
+    for tile, names in zip(tiles, found, strict=True):
+        if names != found[0]:
+            raise InputError(
+                f"tile {tile.name} has bands {', '.join(names)}",
+                expected=f"{', '.join(found[0])}, as {tiles[0].name} has",
+                advice="open all scenes with the same bands",
+            )
+    return found[0]
+
+
+def _draw_tile(tile: LabeledTile, settings: DrawSettings, channels: Channels) -> Delayed:
     """Draw per chunk and combine what was drawn."""
     labels = tile.labels.chunk() if tile.labels.chunks is None else tile.labels
     finite: xr.DataArray = xr.apply_ufunc(np.isfinite, tile.scene, dask="allowed")
-    usable = finite.all("band") & holds_window(tile, settings.patch)
+    data = xr.DataArray(channels.usable(finite.data, axis=0), dims=finite.dims[1:])
+    usable = data & holds_window(tile, settings.patch)
     usable = usable.chunk(dict(zip(labels.dims, labels.chunks or (), strict=True)))
     tops, lefts = (np.cumsum((0, *sizes[:-1])) for sizes in labels.chunks or ())
     blocks = labels.data.to_delayed()
@@ -235,7 +247,9 @@ def _in_order(drawn: Drawn, settings: DrawSettings) -> Drawn:
     )
 
 
-def _windows(tile: LabeledTile, drawn: Drawn, patch: int, index: int) -> xr.Dataset:
+def _windows(
+    tile: LabeledTile, drawn: Drawn, patch: int, index: int, channels: Channels
+) -> xr.Dataset:
     """Return the lazy windows of one tile's drawn pixels."""
     row, col = drawn.row - tile.top, drawn.col - tile.left
     images, labels = [], []
@@ -245,7 +259,7 @@ def _windows(tile: LabeledTile, drawn: Drawn, patch: int, index: int) -> xr.Data
         images.append(image)
         labels.append(label)
     image, label = da.concatenate(images), keep_owned(da.concatenate(labels), drawn, patch)
-    label = da.where(da.isnan(image).any(axis=-1), np.uint8(0), label)
+    label = da.where(channels.usable(da.isfinite(image), axis=-1), label, np.uint8(0))
     affine = tile.geobox.affine
     return xr.Dataset(
         {
@@ -256,7 +270,7 @@ def _windows(tile: LabeledTile, drawn: Drawn, patch: int, index: int) -> xr.Data
             "easting": ("sample", affine.c + (col + 0.5) * affine.a),
             "northing": ("sample", affine.f + (row + 0.5) * affine.e),
         },
-        coords={"band": [str(name) for name in tile.scene["band"].to_numpy()]},
+        coords={"band": [canonical(str(name)) for name in tile.scene["band"].to_numpy()]},
     )
 
 
@@ -280,18 +294,13 @@ def _cut(
 
 def _check_drawn(drawn: Sequence[Drawn], legend: Legend) -> None:
     """Refuse an empty draw and labels that the legend does not know."""
-    found = np.unique(np.concatenate([part.label for part in drawn]))
+    found = np.concatenate([part.label for part in drawn])
     if not found.size:
         raise InputError(
             "no labeled pixel has a whole window of valid pixels inside one block",
             advice="check that the labels cover the scene, or give a smaller patch or gap",
         )
-    unknown = sorted(set(found.tolist()) - set(legend.ids))
-    if unknown:
-        raise InputError(
-            f"labels hold class {unknown[0]}, which legend {legend.name!r} does not have",
-            advice="give the legend the labels were made with",
-        )
+    refuse_others(Counter(found.tolist()), legend, "the label raster", "the windows")
 
 
 def _attrs(
@@ -308,40 +317,10 @@ def _attrs(
         "block": settings.block * resolution,
         "gap": settings.margin * 2 * resolution,
         "resolution": resolution,
-        "crs": _crs_name(tiles[0].geobox),
-        "bands": [str(name) for name in tiles[0].scene["band"].to_numpy()],
+        "crs": crs_text(tiles[0].geobox.crs),
         "tiles": [tile.name for tile in tiles],
         "units": str(tiles[0].scene.attrs.get("units", "1")),
         "splits": list(SPLITS),
         "legend": json.dumps(legend.to_dict()),
-        "counts": json.dumps(_counts(tiles, drawn, settings, legend)),
+        "counts": json.dumps(count_drawn(tiles, drawn, settings, legend)),
     }
-
-
-def _crs_name(geobox: GeoBox) -> str:
-    """Return EPSG:… where there is such a code, else WKT."""
-    code = geobox.crs.to_epsg() if geobox.crs else None
-    return f"EPSG:{code}" if code else str(geobox.crs)
-
-
-def _counts(
-    tiles: Sequence[LabeledTile], drawn: Sequence[Drawn], settings: DrawSettings, legend: Legend
-) -> list[dict[str, Any]]:
-    """Count samples per tile, class and split."""
-    rows = []
-    for tile, found in zip(tiles, drawn, strict=True):
-        for c in legend.classes:
-            for split, wanted in enumerate(settings.quotas):
-                n = int(np.sum((found.label == c.id) & (found.split == split)))
-                rows.append(
-                    {
-                        "tile": tile.name,
-                        "class_id": c.id,
-                        "class": c.slug,
-                        "split": SPLITS[split],
-                        "wanted": wanted,
-                        "drawn": n,
-                        "shortfall": wanted - n,
-                    }
-                )
-    return rows

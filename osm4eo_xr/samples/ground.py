@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from osm4eo_xr.errors import InputError
-from osm4eo_xr.geometry.geodesy import meters_per_unit
+from osm4eo_xr.geometry.geodesy import geojson_of, meters_per_unit
 
 if TYPE_CHECKING:
     import xarray as xr
     from jaxtyping import Int
 
 _SHIFT = 32  # bits that hold a column
+_HALF_WAY = 180.0  # degrees; a polygon that is wider was torn at the antimeridian
 
 
 def has_places(samples: xr.Dataset) -> bool:
@@ -48,3 +49,40 @@ def ground_blocks(samples: xr.Dataset) -> Int[np.ndarray, " n"]:
     """Return one number per sample that names the spatial block of its drawn pixel."""
     row, col = (axis // block_side(samples) for axis in ground_pixels(samples))
     return (row << _SHIFT) + (col & (2**_SHIFT - 1))
+
+
+def ground_outline(samples: xr.Dataset, chosen: np.ndarray) -> dict[str, Any] | None:
+    """Return the ground that samples lie on, as GeoJSON in degrees (RFC 7946).
+
+    It is the convex hull of their patches in each tile.
+
+    Parameters
+    ----------
+    samples : Dataset
+        As ``open_samples`` returns it.
+    chosen : ndarray (sample), bool
+        Which of them.
+
+    Returns
+    -------
+    dict or None
+        A polygon or several; None for samples without a place, and for hulls across the
+        antimeridian, which no polygon in degrees shows.
+    """
+    if not has_places(samples) or not chosen.any():
+        return None
+    import geopandas as gpd
+    import shapely
+
+    reach = float(samples.attrs["patch"]) * float(samples.attrs["resolution"]) / 2
+    reach /= meters_per_unit(samples.attrs["crs"])
+    places = np.stack([samples["easting"].values, samples["northing"].values], axis=-1)[chosen]
+    corners = places[:, None] + reach * np.array([[-1, -1], [-1, 1], [1, -1], [1, 1]])
+    tiles = samples["tile"].values[chosen]
+    hulls = [
+        shapely.MultiPoint(corners[tiles == tile].reshape(-1, 2)).convex_hull
+        for tile in np.unique(tiles)
+    ]
+    whole = gpd.GeoSeries(hulls, crs=samples.attrs["crs"]).to_crs("EPSG:4326").union_all()
+    west, _, east, _ = whole.bounds
+    return None if east - west > _HALF_WAY else geojson_of(whole)

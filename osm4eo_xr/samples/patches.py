@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ import numpy as np
 import xarray as xr
 
 from osm4eo_xr.errors import InputError
+from osm4eo_xr.geometry.known_classes import refuse_others
 from osm4eo_xr.samples.spatial_split import SPLITS
 from osm4eo_xr.samples.store import STORE_CHUNK
 
@@ -107,11 +109,7 @@ def _check(
         )
     if split.shape != label.shape or (split >= len(SPLITS)).any():
         raise InputError(f"give one split per patch: 0 to {len(SPLITS) - 1} for {SPLITS}")
-    unknown = sorted(set(label.tolist()) - set(legend.ids))
-    if unknown:
-        raise InputError(
-            f"a patch has class {unknown[0]}, which legend {legend.name!r} does not have"
-        )
+    refuse_others(Counter(label.tolist()), legend, "the list of labels", "the patches")
 
 
 def _counts(label: np.ndarray, split: np.ndarray, legend: Legend) -> list[dict[str, Any]]:

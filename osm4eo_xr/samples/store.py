@@ -9,6 +9,7 @@ import numpy as np
 import xarray as xr
 
 from osm4eo_xr.errors import InputError, check_number
+from osm4eo_xr.feature_ids import channels_of
 from osm4eo_xr.files import replaced
 from osm4eo_xr.legend import legend_from_dict
 from osm4eo_xr.progress import Progress, with_bars
@@ -93,9 +94,11 @@ def open_samples(path: str | Path) -> xr.Dataset:
         raise InputError(f"{path} has no {missing[0]!r}", advice="give a set of draw_samples")
     with damage(path, "is no sample set"):
         legend_from_dict(json.loads(samples.attrs["legend"]), source="legend")
+        names = [str(name) for name in samples.attrs["bands"]]
+        channels_of(names, samples.attrs.get("optional", ()))
         for name in ("resolution", "block", "patch"):  # of sets whose samples have a place
             check_number(name, float(samples.attrs.get(name, 1)), least=_LEAST)
-        return samples.assign_coords(band=[str(name) for name in samples.attrs["bands"]])
+        return samples.assign_coords(band=names)
 
 
 def _write(samples: xr.Dataset, path: Path, progress: Progress | None) -> None:

@@ -30,6 +30,7 @@ from dask.highlevelgraph import HighLevelGraph
 
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.geometry.grid import nodata_of
+from osm4eo_xr.geometry.known_classes import with_known_classes
 from osm4eo_xr.legend import NO_DATA
 from osm4eo_xr.sieving.arguments import codes_of, rule_of
 from osm4eo_xr.sieving.borders import NO_FATES, Rule
@@ -46,6 +47,7 @@ from osm4eo_xr.sieving.merging import settle_borders
 from osm4eo_xr.sieving.tree import plan_tree
 
 if TYPE_CHECKING:
+    from osm4eo_xr.legend import Legend
     from osm4eo_xr.progress import Progress
     from osm4eo_xr.sieving.borders import Border, Fates
 
@@ -63,6 +65,7 @@ def sieve(
     nodata: float | Literal["stated"] | None = "stated",
     protected: Iterable[int] = (),
     protected_pixels: Any = None,
+    legend: Legend | None = None,
     reread: bool = False,
 ) -> xr.DataArray:
     """Give regions below ``size`` pixels to their largest neighbor.
@@ -88,6 +91,8 @@ def sieve(
         regions of at least ``size`` pixels do.
     protected_pixels : array, optional
         Of the map's shape: where it is True or not 0, the pixel's region stays likewise, all of it.
+    legend : Legend, optional
+        If it is given, the map may hold its classes alone; else any.
     reread : bool
         Compute the input's chunks a second time for the last phase, in place of holding their
         regions (or pixels) in memory from the first. Memory then does not grow with the raster:
@@ -101,7 +106,8 @@ def sieve(
     Raises
     ------
     InputError
-        If the map is not a two-dimensional integer raster, or an argument is out of range.
+        If the map is not a two-dimensional integer raster, or an argument is out of range; when
+        pixels are computed, if the map holds a class that ``legend`` lacks.
 
     Examples
     --------
@@ -121,6 +127,7 @@ def sieve(
     where = codes_of(mask, protected_pixels, class_map)
     if class_map.size == 0:
         return class_map.copy()
+    class_map = with_known_classes(class_map, legend)
     if class_map.chunks is not None:
         return class_map.copy(data=_sieve_lazily(class_map.data, where, rule, reread=reread))
     whole = da.from_array(

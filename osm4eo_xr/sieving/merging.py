@@ -72,13 +72,13 @@ def settle_borders(blocks: list[list[Border]], fates: Fates, rule: Rule) -> list
     links = joined.links
     best = biggest_links(links.a, links.b, size, ~known)
     follow_chains(_other_end(best, links), target, known)
-    out, offset = [], 0
+    out, start = [], 0
     for row in blocks:
         out.append([])
         for block in row:
-            regions = joined.number[offset : offset + block.outer]
+            regions = joined.number[start : start + block.outer]
             out[-1].append(Fates(size[regions].astype(np.int32), target[regions]))
-            offset += block.size.size
+            start += block.size.size
     return out
 
 
@@ -96,18 +96,17 @@ def _other_end(best: np.ndarray, links: Links) -> np.ndarray:
 def _join(blocks: list[list[Border]], rule: Rule) -> _Joined:
     """Join blocks along their seams."""
     flat = [block for row in blocks for block in row]
-    offsets = np.cumsum([0, *(b.size.size for b in flat)]).tolist()
-    sides = iter(_shifted(b.sides, n) for b, n in zip(flat, offsets, strict=False))
+    starts = np.cumsum([0, *(b.size.size for b in flat)]).tolist()
+    sides = iter(_shifted(b.sides, n) for b, n in zip(flat, starts, strict=False))
     grid = [[next(sides) for _ in row] for row in blocks]
     value = np.concatenate([b.value for b in flat])
     touching = _seams(blocks, grid, rule)
     same = value[touching.a] == value[touching.b]
-    number, count = unite_pairs(offsets[-1], touching.a[same], touching.b[same])
+    number, count = unite_pairs(starts[-1], touching.a[same], touching.b[same])
     size = np.zeros(count, np.int64)
     np.add.at(size, number, np.concatenate([b.size for b in flat]))
     inside = [
-        Links(b.links.a + n, b.links.b + n, b.links.key)
-        for b, n in zip(flat, offsets, strict=False)
+        Links(b.links.a + n, b.links.b + n, b.links.key) for b, n in zip(flat, starts, strict=False)
     ]
     links = Links.concatenate([*inside, touching.take(~same)])
     return _Joined(
@@ -134,9 +133,9 @@ def _protected(flags: np.ndarray, number: np.ndarray, count: int) -> np.ndarray:
     return out
 
 
-def _shifted(sides: Sides, offset: int) -> Sides:
-    """Return sides whose regions count from ``offset``."""
-    return Sides(*(np.where(s == NONE, NONE, s + offset).astype(np.int32) for s in sides.all()))
+def _shifted(sides: Sides, start: int) -> Sides:
+    """Return sides whose regions count from ``start``."""
+    return Sides(*(np.where(s == NONE, NONE, s + start).astype(np.int32) for s in sides.all()))
 
 
 def _outline(grid: list[list[Sides]]) -> Sides:

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
+
+from osm4eo_xr.feature_ids import Group  # noqa: TC001 - checked at run time in the tests
+from osm4eo_xr.geometry.views import turned
+from osm4eo_xr.networks.presence import present
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float32, UInt
@@ -31,16 +37,16 @@ def turn(
         A jax random key.
     """
     choice = jax.random.bernoulli(key, shape=(3, x.shape[0]))
-    turned = _turn(x, choice)
-    return turned, _turn(label, choice) if label.ndim > 1 else label
+    shown = _turned(x, choice)
+    return shown, _turned(label, choice) if label.ndim > 1 else label
 
 
-def _turn(x: Array, choice: Bool[Array, "3 n"]) -> Array:
+def _turned(x: Array, choice: Bool[Array, "3 n"]) -> Array:
     """Flip rows, flip columns, swap both, each where it is chosen."""
-    shape = (-1,) + (1,) * (x.ndim - 1)
-    x = jnp.where(choice[0].reshape(shape), x[:, ::-1], x)
-    x = jnp.where(choice[1].reshape(shape), x[:, :, ::-1], x)
-    return jnp.where(choice[2].reshape(shape), x.swapaxes(1, 2), x)
+    rows, columns, swapped = choice.reshape(3, -1, *(1,) * (x.ndim - 1))
+    # views swap first: what was to be flipped as a row is a column then
+    flips = jnp.where(swapped, columns, rows), jnp.where(swapped, rows, columns)
+    return turned(x, swapped, *flips, choose=jnp.where, axes=(1, 2))
 
 
 def jitter(x: Float32[Array, "n y x b"], key: Array, deviation: float) -> Float32[Array, "n y x b"]:
@@ -58,14 +64,55 @@ def drop_bands(
     return jnp.where(jax.random.bernoulli(key, probability, (n, 1, 1, bands)), 0.0, x)
 
 
+def drop_groups(
+    x: Float32[Array, "n y x b"],
+    label: UInt[Array, "n ..."],
+    key: Array,
+    groups: Sequence[Group],
+    probability: float,
+) -> tuple[Float32[Array, "n y x b"], UInt[Array, "n ..."]]:
+    """Take groups of channels from samples, all their pixels, but never all groups.
+
+    Parameters
+    ----------
+    x : array
+        Samples; what is missing is NaN.
+    label : array
+        Of each pixel, which then has none where nothing is left; or of each sample.
+    key : array
+        A jax random key.
+    groups : sequence of Group
+        Which channels go together.
+    probability : float
+        With which a group of a sample is taken, 0 to below 1.
+    """
+    some, one = jax.random.split(key)
+    n, count = x.shape[0], len(groups)
+    taken = jax.random.bernoulli(some, probability, (n, count))
+    stays = jax.nn.one_hot(jax.random.randint(one, (n,), 0, count), count, dtype=bool)
+    taken &= ~(stays & taken.all(axis=1, keepdims=True))
+    place = np.zeros(x.shape[-1], np.int32)
+    for k, group in enumerate(groups):
+        place[list(group.channels)] = k
+    x = jnp.where(taken[:, None, None, place], jnp.nan, x)
+    if label.ndim > 1:
+        seen = present(groups, x).any(axis=-1)
+        label = jnp.where(seen, label, jnp.zeros((), label.dtype))
+    return x, label
+
+
 def hide(
-    x: Float32[Array, "n y x b"], label: UInt[Array, "n ..."], key: Array, share: float
+    x: Float32[Array, "n y x b"],
+    label: UInt[Array, "n ..."],
+    key: Array,
+    share: float,
+    empty: float = 0.0,
 ) -> tuple[Float32[Array, "n y x b"], UInt[Array, "n ..."]]:
     """Take the data of a side or of a hole from some samples, as scenes lack them.
 
     Half of those have a straight edge at any place: along rows or columns, as tiles end, or aslant,
-    as orbits do. The others have a round hole, as clouds leave it. What is hidden is 0, as no data
-    is in classification, and has no label.
+    as orbits do. The others have a round hole, as clouds leave it. What is hidden is as no data is
+    in classification, and has no label.
 
     Parameters
     ----------
@@ -77,16 +124,18 @@ def hide(
         A jax random key.
     share : float
         Of the samples, 0 to 1.
+    empty : float
+        What stands for no data.
     """
     n, rows, columns, _ = x.shape
-    some, kind, aslant, angle, offset, middle, size = jax.random.split(key, 7)
+    some, kind, aslant, angle, distance, middle, size = jax.random.split(key, 7)
     y = (jnp.arange(rows, dtype=jnp.float32) - (rows - 1) / 2)[None, :, None]
     z = (jnp.arange(columns, dtype=jnp.float32) - (columns - 1) / 2)[None, None, :]
     one = (n, 1, 1)
     turned = jax.random.uniform(angle, one, maxval=2 * math.pi)
     upright = jnp.round(turned / (math.pi / 2)) * (math.pi / 2)
     turned = jnp.where(jax.random.bernoulli(aslant, shape=one), turned, upright)
-    at = jax.random.uniform(offset, one, minval=-_FARTHEST, maxval=_FARTHEST) * float(
+    at = jax.random.uniform(distance, one, minval=-_FARTHEST, maxval=_FARTHEST) * float(
         min(rows, columns)
     )
     side = jnp.cos(turned) * y + jnp.sin(turned) * z > at
@@ -97,4 +146,4 @@ def hide(
     hidden &= jax.random.bernoulli(some, share, one)
     gone = hidden if label.ndim > 1 else hidden[:, rows // 2, columns // 2]
     none = jnp.zeros((), label.dtype)
-    return jnp.where(hidden[..., None], 0.0, x), jnp.where(gone, none, label)
+    return jnp.where(hidden[..., None], empty, x), jnp.where(gone, none, label)

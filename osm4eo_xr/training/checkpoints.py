@@ -20,7 +20,7 @@ from flax import serialization
 from pyarrow import csv
 
 from osm4eo_xr.errors import InputError, MissingExtraError, extra
-from osm4eo_xr.files import replace_text, replaced
+from osm4eo_xr.files import replace_json, replaced
 
 if TYPE_CHECKING:
     from tensorboardX import SummaryWriter
@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _DIGITS = 9  # of a step in a file's name, so that names sort by step
+FOLDS = "folds"
+"""Folder in a run's, of the trainings that look for wrong labels before it."""
+
 _KEPT = 2  # checkpoints: should the newest be damaged, there is another
 
 
@@ -154,10 +157,10 @@ def _claim(path: Path, facts: Mapping[str, Any]) -> None:
                 advice="give another folder, or remove this one to start afresh",
             )
         return
-    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+    if path.exists() and (not path.is_dir() or any(p.name != FOLDS for p in path.iterdir())):
         raise InputError(f"{path} exists and is not a training run", advice="give another folder")
     path.mkdir(parents=True, exist_ok=True)
-    replace_text(note, json.dumps(facts, indent=1) + "\n")
+    replace_json(note, facts)
 
 
 def _difference(name: str, held: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:

@@ -79,6 +79,13 @@ def train(
     InputError
         If the samples have no training or validation split or no label of the legend, the folder
         holds another run, the model to start from does not fit, or the loss is no longer a number.
+
+    Examples
+    --------
+    ::
+
+        model = train(open_samples("DE.zarr"), TrainSettings(epochs=20), folder="DE.run")
+        save_model(model, "models/DE")
     """
     settings = settings or TrainSettings()
     if settings.noise == "none":

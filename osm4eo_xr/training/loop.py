@@ -13,12 +13,14 @@ import numpy as np
 from scipy.special import log_softmax
 
 from osm4eo_xr.errors import InputError
+from osm4eo_xr.networks.grouped_layers import heads_of
+from osm4eo_xr.networks.layers import arrays_at, with_arrays
 from osm4eo_xr.training.batches import Prefetch, Windows, train_batches
 from osm4eo_xr.training.calibration import calibration_bins, expected_error, fit_temperature
 from osm4eo_xr.training.data_parallel import device_count, place_batch, place_state
 from osm4eo_xr.training.scoring import index_of, labeled_logits
 from osm4eo_xr.training.status import Status, Totals, batch_origin
-from osm4eo_xr.training.step import State, Task, fresh_state, make_train_step
+from osm4eo_xr.training.step import State, Task, fresh_state, learned_of, make_train_step
 
 if TYPE_CHECKING:
     from osm4eo_xr.progress import Progress
@@ -163,7 +165,7 @@ class Fit:
 
     def _validate(self, state: State, epoch: int) -> dict[str, Any]:
         """Score the validation samples and keep the weights if they are the best so far."""
-        variables = {name: state[name] for name in ("params", "batch_stats")}
+        variables = learned_of(state)
         scores = self._scores(variables)
         accuracies = [r["validation_accuracy"] for r in self.history if "validation_accuracy" in r]
         if self.best is None or scores["validation_accuracy"] > max(accuracies, default=-1.0):
@@ -198,8 +200,11 @@ class Fit:
                 break
         joined, truth = np.concatenate(logits), np.concatenate(index)
         temperature = np.float32(fit_temperature(joined, truth))
-        head = {name: leaf / temperature for name, leaf in best["params"]["head"].items()}
-        return {**best, "params": {**best["params"], "head": head}}, {
+        params = best["params"]
+        for path in heads_of(self.task.net):
+            head = {name: leaf / temperature for name, leaf in arrays_at(params, path).items()}
+            params = with_arrays(params, path, head)
+        return {**best, "params": params}, {
             "temperature": float(temperature),
             "ece_before": expected_error(calibration_bins(joined, truth)),
             "ece": expected_error(calibration_bins(joined / temperature, truth)),
@@ -223,9 +228,7 @@ class Fit:
 
     def _checkpoint(self, state: State) -> tuple[dict[str, Any], dict[str, Any]]:
         """Return arrays and record from which a run continues."""
-        best = self.best or jax.tree.map(
-            np.array, {name: state[name] for name in ("params", "batch_stats")}
-        )
+        best = self.best or jax.tree.map(np.array, learned_of(state))
         return {"state": state, "best": best}, {
             "epoch": self._epoch,
             "batches": self._batches,

@@ -11,6 +11,7 @@ import numpy as np
 import xarray as xr
 
 from osm4eo_xr.errors import InputError
+from osm4eo_xr.feature_ids import Channels, canonical
 from osm4eo_xr.networks import resnet
 from osm4eo_xr.networks.fold_batch_norm import fold
 from osm4eo_xr.samples.draw import SPLITS
@@ -46,12 +47,12 @@ def windows_of(
         raise InputError(
             f"the sample set has no sample in {split}", advice=f"draw with a share for {split}"
         )
-    have = [str(b) for b in samples["band"].values]
+    have = [canonical(str(b)) for b in samples["band"].values]
     missing = [b for b in bands if b not in have]
     if missing:
         raise InputError(f"the samples have no band {missing[0]!r}, only {', '.join(have)}")
     if tuple(have) != tuple(bands):
-        samples = samples.sel(band=list(bands))
+        samples = samples.isel(band=[have.index(b) for b in bands])
     windows = Windows(samples, positions, window, center)
     edge, before = samples.sizes["y"], windows.before
     if window and not 0 <= before <= edge - window:
@@ -73,9 +74,10 @@ def model_task(model: Model) -> Task:
         net=model.net,
         settings=TrainSettings(),
         class_ids=model.class_ids,
-        offset=model.normalization.offset,
+        center=model.normalization.center,
         scale=model.normalization.scale,
         weights=ones,
+        channels=model.channels,
     )
 
 
@@ -106,11 +108,12 @@ def labeled_features(
     """
     folded = fold(task.net, variables)
     predict = jax.jit(functools.partial(_with_features, task))
+    channels = task.channels or Channels.joint(len(task.center))
     for image, label, positions in ordered_batches(windows, batch):
         logits, features = (np.asarray(v) for v in predict(folded, place_batch(image)))
         middle = image.shape[1] // 2
         pixels = image if label.ndim > 1 else image[:, middle, middle]
-        labeled = (label > 0) & np.isfinite(pixels).all(axis=-1)
+        labeled = (label > 0) & channels.usable(np.isfinite(pixels), axis=-1)
         yield (
             features[labeled],
             logits[labeled],

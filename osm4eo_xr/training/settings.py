@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Sequence
 from dataclasses import Field, dataclass, fields
 from typing import Any, Literal
 
 from osm4eo_xr.errors import InputError
-from osm4eo_xr.html_table import html_table
-from osm4eo_xr.networks.settings import NetSettings
+from osm4eo_xr.feature_ids import aligned_groups
+from osm4eo_xr.networks.settings import FUSIONS, NETWORKS, NetSettings, NetworkName
+from osm4eo_xr.tables import html_table
 
 OPTIMIZERS = ("adamw", "nadam")
 LOSSES = ("cross_entropy", "generalized", "bootstrap")
@@ -33,6 +36,22 @@ class TrainSettings:
         Kernel width in pixels, odd.
     decoder : int
         Channels of the decoder; used in dense mode only.
+    network : {"resnet", "coupled", "temporal"}
+        What is done with groups of features, which are those of one source and period: nothing, as
+        all channels enter one network; an encoder per group, fused at each level; or attention over
+        the periods of each source ahead of the network.
+    fusion : {"sum", "concatenation", "attention", "decision"}
+        How a coupled network brings its groups together: the mean of their features, a convolution
+        of all of them, a mean by learned weights, or the mean of each group's own decision.
+    shared : bool
+        Whether a coupled network has one encoder for all periods of a source; not with fusion
+        "decision", which could not tell them apart.
+    auxiliary : float
+        What the loss of each group's own head counts beside that of a coupled network; 0 leaves
+        them out.
+    group_dropout : float
+        Probability with which a coupled or temporal network does without a group of a sample, 0 to
+        below 1. Above 0 the model classifies pixels and scenes that lack any groups.
     epochs : int
         Passes over the training samples.
     batch : int
@@ -59,6 +78,11 @@ class TrainSettings:
         right; or the loss takes into account how often classes are confused.
     noise_folds : int
         Trainings that find wrong labels, 2 to 25; used unless noise is "none".
+    noise_epochs : int
+        Epochs of each of these; 0 takes ``epochs``. Fewer save time and find fewer wrong labels.
+    average : float
+        Decay per step of a moving average of the weights, 0 to below 1, for example 0.99: what is
+        validated and saved is the average. 0 takes the weights of the last step.
     label_smoothing : float
         Share of each label that is spread over all classes, 0 to below 1; cross entropy only.
     class_weights : {"none", "balanced"}
@@ -97,6 +121,11 @@ class TrainSettings:
     window: int = 12
     kernel: int = 5
     decoder: int = 32
+    network: NetworkName = "resnet"
+    fusion: Literal["sum", "concatenation", "attention", "decision"] = "sum"
+    shared: bool = False
+    auxiliary: float = 0.3
+    group_dropout: float = 0.2
     epochs: int = 30
     batch: int = 32
     seed: int = 0
@@ -108,6 +137,8 @@ class TrainSettings:
     loss: Literal["cross_entropy", "generalized", "bootstrap"] = "cross_entropy"
     noise: Literal["none", "prune", "reweight", "forward"] = "none"
     noise_folds: int = 3
+    noise_epochs: int = 0
+    average: float = 0.0
     label_smoothing: float = 0.0
     class_weights: Literal["none", "balanced"] = "none"
     flips: bool = True
@@ -139,12 +170,20 @@ class TrainSettings:
         return [(f, getattr(self, f.name)) for f in fields(self)]
 
     def __post_init__(self) -> None:
-        self.net(bands=1, classes=1)
+        _one_of(self, "network", NETWORKS)
+        self.net(bands=2, classes=1, features=("s2:any@1", "s2:any@2"))
+        _one_of(self, "fusion", FUSIONS)
         for name in ("epochs", "batch", "accumulate", "validate_every", "checkpoint_every"):
             _check(self, name, getattr(self, name) >= 1, "1 or more")
-        for name in ("seed", "weight_decay", "clip", "band_jitter", "patience"):
+        for name in (
+            *("seed", "weight_decay", "clip", "band_jitter", "patience", "noise_epochs"),
+            "auxiliary",
+        ):
             _check(self, name, getattr(self, name) >= 0, "0 or more")
-        for name in ("warmup", "label_smoothing", "band_dropout", "missing"):
+        for name in (
+            *("warmup", "average", "label_smoothing", "band_dropout", "group_dropout"),
+            "missing",
+        ):
             _check(self, name, 0 <= getattr(self, name) < 1, "0 to below 1")
         _check(self, "learning_rate", self.learning_rate > 0, "more than 0")
         _one_of(self, "optimizer", OPTIMIZERS)
@@ -158,9 +197,23 @@ class TrainSettings:
         _one_of(self, "dtype", ("auto", "float32", "bfloat16"))
         _check(self, "accumulate", self.batch % self.accumulate == 0, f"a divisor of {self.batch}")
 
-    def net(self, *, bands: int, classes: int) -> NetSettings:
-        """Return the shape of the network for so many bands and classes."""
-        return NetSettings(
+    @property
+    def fold_epochs(self) -> int:
+        """Epochs of each training that finds wrong labels."""
+        return self.noise_epochs or self.epochs
+
+    def net(self, *, bands: int, classes: int, features: Sequence[str] = ()) -> NetSettings:
+        """Return the shape of the network for so many bands and classes.
+
+        A network with groups takes the ids of the features, one per band.
+
+        Raises
+        ------
+        InputError
+            If the network is of periods, or shares its encoders, and the periods of a source have
+            other bands than each other.
+        """
+        plain = NetSettings(
             bands=bands,
             classes=classes,
             depth=self.depth,
@@ -170,6 +223,12 @@ class TrainSettings:
             kernel=self.kernel,
             decoder=self.decoder,
         )
+        if self.network == "resnet":
+            return plain
+        alike = self.network == "temporal" or self.shared
+        groups = aligned_groups(features, alike=alike)
+        grouped = {"network": self.network, "fusion": self.fusion, "shared": self.shared}
+        return dataclasses.replace(plain, groups=groups, **grouped)
 
 
 def _check(settings: Any, name: str, holds: bool, expected: str) -> None:  # noqa: FBT001 - private

@@ -12,10 +12,14 @@ import numpy as np
 import xarray as xr
 
 from osm4eo_xr.errors import InputError
+from osm4eo_xr.feature_ids import Channels, canonical, channels_of, groups_of
 from osm4eo_xr.legend import Legend, legend_from_dict
-from osm4eo_xr.models.model import Model, load_model
-from osm4eo_xr.models.record import Normalization
+from osm4eo_xr.models.model import Model
+from osm4eo_xr.models.model_folder import load_model
+from osm4eo_xr.models.record import UNITS, Normalization
+from osm4eo_xr.samples.ground import ground_outline
 from osm4eo_xr.samples.label_weights import WEIGHT, class_of
+from osm4eo_xr.samples.spatial_split import SPLITS
 from osm4eo_xr.training.checkpoints import RunFolder, digest_arrays
 from osm4eo_xr.training.loop import Fit, batch_of
 from osm4eo_xr.training.scoring import windows_of
@@ -49,16 +53,17 @@ def fit_network(
     """
     legend = legend or legend_from_dict(json.loads(samples.attrs["legend"]), source="samples")
     start = load_model(start) if isinstance(start, str | Path) else start
-    bands = start.bands if start else tuple(str(b) for b in samples["band"].values)
+    bands = start.bands if start else tuple(canonical(str(b)) for b in samples["band"].values)
+    optional = _optional(samples, bands, start, settings)
     cut: dict[str, Any] = {"bands": bands}
     if settings.mode == "window":
         cut |= {"window": settings.window, "center": start.center if start else None}
     learn = dataclasses.replace(windows_of(samples, "train", **cut), weighted=WEIGHT in samples)
     check = windows_of(samples, "validation", **cut)
-    task = _task(settings, learn, legend, start, noise)
+    task = _task(settings, learn, bands, legend, start, noise, channels_of(bands, optional))
     if start:
         check_start(start, task.net, _units(samples))
-    run = RunFolder(Path(folder), _facts(task, samples, bands, start)) if folder else None
+    run = RunFolder(Path(folder), _facts(task, samples, bands, start, optional)) if folder else None
     fit = Fit(task, learn, check, run, progress, on_status)
     try:
         fit.run(starting_variables(task.net, settings.seed, legend, start))
@@ -67,11 +72,29 @@ def fit_network(
             run.close()
     if run:
         run.draw_curves(fit.history)
-    return _model(fit, samples, legend, bands)
+    return _model(fit, samples, legend, bands, optional)
+
+
+def _optional(
+    samples: xr.Dataset, bands: tuple[str, ...], start: Model | None, settings: TrainSettings
+) -> tuple[str, ...]:
+    """Return the groups that a pixel of the samples, or of the model to start from, may lack.
+
+    A network that learns with groups left out bears any to be missing.
+    """
+    if settings.network != "resnet" and settings.group_dropout:
+        return tuple(group.name for group in groups_of(bands))
+    named = {str(name) for name in samples.attrs.get("optional", ())}
+    named |= set(start.optional) if start else set()
+    return tuple(group.name for group in groups_of(bands) if group.name in named)
 
 
 def _facts(
-    task: Task, samples: xr.Dataset, bands: tuple[str, ...], start: Model | None
+    task: Task,
+    samples: xr.Dataset,
+    bands: tuple[str, ...],
+    start: Model | None,
+    optional: tuple[str, ...],
 ) -> dict[str, Any]:
     """Return what decides the weights, as JSON types; how often it is kept does not."""
     settings = dataclasses.asdict(task.settings)
@@ -79,17 +102,24 @@ def _facts(
     places = (samples[name].to_numpy() for name in ("split", "tile", "easting", "northing"))
     return {
         "settings": settings,
-        "samples": digest_arrays(*places, np.array([task.offset, task.scale])),
+        "samples": digest_arrays(*places, np.array([task.center, task.scale])),
         "bands": list(bands),
         "class_ids": list(task.class_ids),
         "batch": task.batch,
         "start": start.digest if start else None,
         **({"noise": task.noise} if task.noise else {}),
+        **({"optional": list(optional)} if optional else {}),
     }
 
 
 def _task(
-    settings: TrainSettings, learn: Windows, legend: Legend, start: Model | None, noise: Noise
+    settings: TrainSettings,
+    learn: Windows,
+    bands: tuple[str, ...],
+    legend: Legend,
+    start: Model | None,
+    noise: Noise,
+    channels: Channels,
 ) -> Task:
     """Work out shapes, normalization and class weights."""
     image, label = _look(learn)
@@ -100,18 +130,19 @@ def _task(
             advice="give the legend the labels were made with",
         )
     if start:
-        offset, scale = start.normalization.offset, start.normalization.scale
+        center, scale = start.normalization.center, start.normalization.scale
     else:
-        offset, scale = robust_statistics(image)
+        center, scale = robust_statistics(image, channels)
     batch = batch_of(settings.batch, settings.accumulate, len(learn))
     return Task(
-        net=settings.net(bands=image.shape[-1], classes=len(legend.ids)),
+        net=settings.net(bands=len(bands), classes=len(legend.ids), features=bands),
         settings=settings,
         class_ids=legend.ids,
-        offset=offset,
+        center=center,
         scale=scale,
         weights=_class_weights(settings, counts),
         noise=noise,
+        channels=channels,
         batch=batch,
         steps_per_epoch=len(learn) // batch,
     )
@@ -123,15 +154,33 @@ def _look(learn: Windows) -> tuple[np.ndarray, np.ndarray]:
     return learn.read(index)
 
 
-def robust_statistics(image: np.ndarray) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Return median and quartile range over 1.349 per band: clouds and roofs move neither."""
+def robust_statistics(
+    image: np.ndarray, channels: Channels
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Return median and quartile range over 1.349 per feature: clouds and roofs move neither.
+
+    Each feature's come from the pixels that have its group's data. Where a feature is the same in
+    most pixels, as the slope of a plain, its standard deviation stands for the quartile range.
+
+    Raises
+    ------
+    InputError
+        If no pixel has the data of a group.
+    """
     pixels = image.reshape(-1, image.shape[-1])
-    pixels = pixels[np.isfinite(pixels).all(axis=1)]
-    if not len(pixels):
-        raise InputError("no training window has a pixel with data", advice="check the scene")
-    low, middle, high = np.percentile(pixels, (25, 50, 75), axis=0).astype(np.float32)
-    spread = np.maximum((high - low) / _SPREAD, 1e-3 * max(float(np.abs(middle).max()), 1e-6))
-    return tuple(map(float, middle)), tuple(map(float, spread))
+    finite = np.isfinite(pixels)
+    center, scale = np.zeros(pixels.shape[1]), np.ones(pixels.shape[1])
+    for group in map(list, channels.groups):
+        seen = pixels[finite[:, group].all(axis=1)][:, group]
+        if not len(seen):
+            raise InputError("no training window has a pixel with data", advice="check the scene")
+        low, middle, high = np.percentile(seen, (25, 50, 75), axis=0).astype(np.float32)
+        least = 1e-3 * np.maximum(np.abs(middle), 1e-6)
+        spread = (high - low) / _SPREAD
+        steady = spread <= least
+        spread[steady] = np.maximum(least, seen.std(axis=0, dtype=np.float64))[steady]
+        center[group], scale[group] = middle, spread
+    return tuple(map(float, center)), tuple(map(float, scale))
 
 
 def _class_weights(settings: TrainSettings, counts: np.ndarray) -> tuple[float, ...]:
@@ -145,11 +194,19 @@ def _class_weights(settings: TrainSettings, counts: np.ndarray) -> tuple[float, 
 
 def _units(samples: xr.Dataset) -> str:
     """Return the unit of the samples in a model's words."""
-    plain = samples.attrs.get("units", "1") in ("1", "reflectance")
-    return "reflectance" if plain else "digital number"
+    units = samples.attrs.get("units", "1")
+    if units in UNITS:
+        return units
+    return "reflectance" if units == "1" else "digital number"
 
 
-def _model(fit: Fit, samples: xr.Dataset, legend: Legend, bands: tuple[str, ...]) -> Model:
+def _model(
+    fit: Fit,
+    samples: xr.Dataset,
+    legend: Legend,
+    bands: tuple[str, ...],
+    optional: tuple[str, ...],
+) -> Model:
     """Put together what was learned."""
     task = fit.task
     variables, calibration = fit.calibrated()
@@ -157,7 +214,8 @@ def _model(fit: Fit, samples: xr.Dataset, legend: Legend, bands: tuple[str, ...]
         net=task.net,
         variables=variables,
         bands=bands,
-        normalization=Normalization(offset=task.offset, scale=task.scale),
+        optional=optional,
+        normalization=Normalization(center=task.center, scale=task.scale),
         legend=legend,
         class_ids=task.class_ids,
         units=_units(samples),
@@ -175,6 +233,13 @@ def _model(fit: Fit, samples: xr.Dataset, legend: Legend, bands: tuple[str, ...]
                     for name in ("seed", "patch", "block", "gap", "crs", "tiles")
                     if name in samples.attrs
                 },
+                **_area(samples),
             },
         },
     )
+
+
+def _area(samples: xr.Dataset) -> dict[str, Any]:
+    """Return the ground of the training samples, where they have a place."""
+    area = ground_outline(samples, samples["split"].to_numpy() == SPLITS.index("train"))
+    return {} if area is None else {"area": area}

@@ -13,10 +13,13 @@ import numpy as np
 import optax
 from jax import Array
 
+from osm4eo_xr.feature_ids import Channels
 from osm4eo_xr.networks import resnet
+from osm4eo_xr.networks.grouped_layers import group_order
+from osm4eo_xr.networks.presence import present
 from osm4eo_xr.networks.settings import NetSettings  # noqa: TC001 - checked at run time in the tests
 from osm4eo_xr.samples.label_weights import unpack
-from osm4eo_xr.training.augment import drop_bands, hide, jitter, turn
+from osm4eo_xr.training.augment import drop_bands, drop_groups, hide, jitter, turn
 from osm4eo_xr.training.losses import (
     bootstrap_cross_entropy,
     cross_entropy,
@@ -29,12 +32,15 @@ if TYPE_CHECKING:
     from jaxtyping import Bool, Float32, Int32, UInt8
 
 State = dict[str, Any]
-"""``params``, ``batch_stats``, ``opt`` (of the optimizer) and ``step`` (int32)."""
+"""``params``, ``batch_stats``, ``opt`` (of the optimizer) and ``step`` (int32).
+
+``average`` holds a moving average of the first two, if the settings want it.
+"""
 
 Noise = tuple[tuple[float, ...], ...]
 """p(given | true) of classes: a row per true class; nothing where labels are taken for right."""
 
-_MISSING = 3  # keeps the draws of other changes as they are
+_MISSING, _TAKEN = 3, 4  # keep the draws of other changes as they are
 
 _STEPS = ((0.4, 1e-1), (0.6, 1e-2), (0.8, 1e-3), (0.9, 5e-4))
 
@@ -51,7 +57,7 @@ class Task:
         How it is trained.
     class_ids : tuple of int
         Class id of each logit.
-    offset, scale : tuple of float
+    center, scale : tuple of float
         Normalization per band, in the samples' unit.
     weights : tuple of float
         Weight of each class in the loss.
@@ -61,17 +67,20 @@ class Task:
         Steps of an epoch.
     noise : tuple of tuple of float
         What the loss is corrected by ("forward").
+    channels : Channels, optional
+        Which channels are there or missing together; by default all.
     """
 
     net: NetSettings
     settings: TrainSettings
     class_ids: tuple[int, ...]
-    offset: tuple[float, ...]
+    center: tuple[float, ...]
     scale: tuple[float, ...]
     weights: tuple[float, ...]
     batch: int = 1
     steps_per_epoch: int = 1
     noise: Noise = ()
+    channels: Channels | None = None
 
     @property
     def steps(self) -> int:
@@ -110,12 +119,37 @@ def _are_kernels(params: Any) -> Any:
 def fresh_state(task: Task, variables: Mapping[str, Any]) -> State:
     """Return the state before the first step."""
     params = jax.tree.map(jnp.asarray, dict(variables["params"]))
-    return {
+    state: State = {
         "params": params,
         "batch_stats": jax.tree.map(jnp.asarray, dict(variables["batch_stats"])),
         "opt": optimizer(task.settings, task.steps).init(params),
         "step": jnp.zeros((), jnp.int32),
     }
+    if task.settings.average:  # copies, since a step gives the state's memory away
+        state["average"] = jax.tree.map(jnp.array, _learned(state))
+    return state
+
+
+def learned_of(state: State) -> dict[str, Any]:
+    """Return the variables that are validated and saved: the average, if there is one."""
+    return state["average"] if "average" in state else _learned(state)
+
+
+def _learned(state: State) -> dict[str, Any]:
+    """Return the variables of the last step."""
+    return {name: state[name] for name in ("params", "batch_stats")}
+
+
+def _averaged(settings: TrainSettings, state: State, learned: dict[str, Any]) -> dict[str, Any]:
+    """Move the average towards what a step learned; the first steps, far off, are soon forgotten.
+
+    Source
+    ------
+    The warm-up of the decay is that of TensorFlow's ``ExponentialMovingAverage``.
+    """
+    done = state["step"].astype(jnp.float32)
+    decay = jnp.minimum(jnp.float32(settings.average), (1.0 + done) / (10.0 + done))
+    return jax.tree.map(lambda a, b: a + (1.0 - decay) * (b - a), state["average"], learned)
 
 
 @cache
@@ -133,7 +167,7 @@ def make_train_step(task: Task) -> Callable[..., tuple[State, dict[str, Array]]]
 
     def step(state: State, image: Array, label: Array) -> tuple[State, dict[str, Array]]:
         key = jax.random.fold_in(jax.random.key(settings.seed), state["step"])
-        x, label = _augmented(settings, normalized(task, image), label, key)
+        x, label = _augmented(task, normalized(task, image), label, key)
         if parts == 1:
             grads, (stats, sums) = gradient(state["params"], state["batch_stats"], x, label)
         else:
@@ -142,8 +176,11 @@ def make_train_step(task: Task) -> Callable[..., tuple[State, dict[str, Array]]]
         with jax.numpy_dtype_promotion("standard"):  # optax counts on it
             updates, opt = rule.update(grads, state["opt"], state["params"])
         params = optax.apply_updates(state["params"], updates)
-        state = {"params": params, "batch_stats": stats, "opt": opt, "step": state["step"] + 1}
-        return state, sums
+        learned = {"params": params, "batch_stats": stats}
+        after = {**learned, "opt": opt, "step": state["step"] + 1}
+        if settings.average:
+            after["average"] = _averaged(settings, state, learned)
+        return after, sums
 
     return jax.jit(step, donate_argnums=0)
 
@@ -176,7 +213,12 @@ def _cut(x: Array, parts: int) -> Array:
 def _loss(task: Task, params: Any, stats: Any, x: Array, label: Array) -> Any:
     """Return the weighted sum of the loss, and the new statistics and the sums."""
     variables = {"params": params, "batch_stats": stats}
-    logits, stats = resnet.apply_train(task.net, variables, x, dtype=task.dtype)
+    if task.net.network == "coupled" and task.settings.auxiliary:
+        apply = resnet.apply_train_with_branches
+        logits, branches, stats = apply(task.net, variables, x, dtype=task.dtype)
+    else:
+        logits, stats = resnet.apply_train(task.net, variables, x, dtype=task.dtype)
+        branches = None
     classes, share = unpack(label)
     index, where = indices(task.class_ids, classes)
     weight = jnp.where(where, share * jnp.asarray(task.weights, jnp.float32)[index], 0.0)
@@ -188,7 +230,31 @@ def _loss(task: Task, params: Any, stats: Any, x: Array, label: Array) -> Any:
         "correct": hit.sum(dtype=jnp.float32),
         "labeled": where.sum(dtype=jnp.float32),
     }
+    if branches is not None:
+        total += task.settings.auxiliary * _branch_loss(task, branches, x, index, weight)
     return total, (stats, sums)
+
+
+def _branch_loss(
+    task: Task,
+    branches: Float32[Array, "g *n k"],
+    x: Float32[Array, "s y x b"],
+    index: Int32[Array, "*n"],
+    weight: Float32[Array, "*n"],
+) -> Float32[Array, ""]:
+    """Return the weighted sum of the losses of the groups' own heads, where each is there.
+
+    Source
+    ------
+    Li et al. 2020 (doi:10.3390/rs12122067), auxiliary training: the sum of the losses of all
+    sensors' outputs joins the loss of the fused output.
+    """
+    there = jnp.moveaxis(present(group_order(task.net), x), -1, 0)
+    if there.ndim > branches.ndim - 1:  # a window has one label
+        there = there.any(axis=(2, 3))
+    spread = jnp.broadcast_to(index[None], branches.shape[:-1])
+    where = there & (weight > 0)[None]
+    return jnp.sum(weight[None] * _pixel_loss(task, branches, spread, where))
 
 
 def _pixel_loss(
@@ -219,24 +285,30 @@ def indices(
 
 
 def normalized(task: Task, image: Float32[Array, "n y x b"]) -> Float32[Array, "n y x b"]:
-    """Return the network's input; no data becomes 0, as in classification."""
+    """Return the network's input; what a pixel lacks becomes 0, as in classification."""
     shape = (1, 1, 1, -1)
-    offset = jnp.asarray(task.offset, jnp.float32).reshape(shape)
+    center = jnp.asarray(task.center, jnp.float32).reshape(shape)
     scale = jnp.asarray(task.scale, jnp.float32).reshape(shape)
-    valid = jnp.isfinite(image).all(axis=-1, keepdims=True)
-    return jnp.where(valid, (image - offset) / scale, 0.0)
+    channels = task.channels or Channels.joint(image.shape[-1])
+    there, _ = channels.present(jnp.isfinite(image), axis=-1)
+    return jnp.where(there, (image - center) / scale, task.net.empty)
 
 
-def _augmented(settings: TrainSettings, x: Array, label: Array, key: Array) -> tuple[Array, Array]:
+def _augmented(task: Task, x: Array, label: Array, key: Array) -> tuple[Array, Array]:
+    settings, net = task.settings, task.net
     turns, jitters, drops = jax.random.split(key, 3)
     if settings.missing:
-        x, label = hide(x, label, jax.random.fold_in(key, _MISSING), settings.missing)
+        hides = jax.random.fold_in(key, _MISSING)
+        x, label = hide(x, label, hides, settings.missing, net.empty)
     if settings.flips:
         x, label = turn(x, label, turns)
     if settings.band_jitter:
         x = jitter(x, jitters, settings.band_jitter)
     if settings.band_dropout:
         x = drop_bands(x, drops, settings.band_dropout)
+    if settings.group_dropout and net.groups:
+        takes = jax.random.fold_in(key, _TAKEN)
+        x, label = drop_groups(x, label, takes, net.groups, settings.group_dropout)
     return x, label
 
 

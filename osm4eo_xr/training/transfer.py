@@ -9,6 +9,8 @@ import jax
 
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.networks import resnet
+from osm4eo_xr.networks.grouped_layers import heads_of
+from osm4eo_xr.networks.layers import arrays_at, with_arrays
 
 if TYPE_CHECKING:
     from osm4eo_xr.legend import Legend
@@ -21,14 +23,15 @@ def starting_variables(
 ) -> dict[str, Any]:
     """Return fresh variables, or those of ``start``.
 
-    The head is fresh where the classes differ, since its filters mean classes.
+    Heads are fresh where the classes differ, since their filters mean classes.
     """
     fresh = resnet.init(net, jax.random.key(seed))
     if start is None:
         return fresh
     params = dict(start.variables["params"])
     if not same_classes(start, legend):
-        params["head"] = fresh["params"]["head"]
+        for path in heads_of(net):
+            params = with_arrays(params, path, arrays_at(fresh["params"], path))
     return {"params": params, "batch_stats": dict(start.variables["batch_stats"])}
 
 

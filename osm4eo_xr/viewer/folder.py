@@ -9,6 +9,7 @@ import shutil
 from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -141,13 +142,14 @@ def _cut(
     cells = [overlay.cells for overlay in overlays]
     indexed = [o.cells for o in overlays if o.kind == "classes"][-1] if objects else None
     total = sum(c.count for c in (*cells, *([indexed] if indexed else [])))
-    done, told = 0, []
+    done, told, counting = 0, [], Lock()
 
     def step() -> None:
         nonlocal done
-        done += 1
-        if progress is not None:
-            progress(done, total)
+        with counting:  # tiles are made by several threads
+            done += 1
+            if progress is not None:
+                progress(done, total)
 
     for overlay in overlays:
         pyramid = Pyramid(overlay, _for(take, overlay.name), step)

@@ -15,7 +15,8 @@ from odc.geo.geobox import GeoBox
 
 from osm4eo_xr.cogs.cog import write_cog
 from osm4eo_xr.errors import InputError
-from osm4eo_xr.geometry.grid import geobox_of
+from osm4eo_xr.geometry.grid import geobox_of, nodata_of
+from osm4eo_xr.geometry.known_classes import checked_block
 from osm4eo_xr.legend import NO_DATA, PROBABILITY_NO_DATA, Legend
 from osm4eo_xr.plot.tones import color_bands, tone_limits, toned
 from osm4eo_xr.rasters.open import open_bands
@@ -117,6 +118,7 @@ def class_overlay(
     rasters: Sequence[xr.DataArray],
     entries: Mapping[int, Entry],
     *,
+    legend: Legend | None = None,
     shown: bool = True,
 ) -> Overlay:
     """Return class maps (y, x) of integers.
@@ -129,11 +131,13 @@ def class_overlay(
         Their values that are no key of ``entries`` are not shown.
     entries : mapping of int to Entry
         What a value of the rasters means; several may mean the same.
+    legend : Legend, optional
+        Whose classes alone the rasters may hold.
 
     Raises
     ------
     InputError
-        If a raster is no class map.
+        If a raster is no class map; when it is read, if it holds a class that ``legend`` lacks.
     """
     for raster in rasters:
         if raster.ndim != 2 or raster.dtype not in (np.uint8, np.uint16):  # noqa: PLR2004
@@ -145,8 +149,16 @@ def class_overlay(
     for value, entry in entries.items():
         table[value] = entry.value
     listed = {entry.value: entry for entry in entries.values()}
-    read = partial(np.take, table)
+    none = {NO_DATA, *(int(nodata_of(raster, NO_DATA)) for raster in rasters)}
+    read = partial(_entries_of, table, tuple(none), legend, f"the layer {title!r}")
     return Overlay(name, title, "classes", tuple(rasters), read, tuple(listed.values()), shown)
+
+
+def _entries_of(
+    table: np.ndarray, none: tuple[int, ...], legend: Legend | None, name: str, block: np.ndarray
+) -> np.ndarray:
+    """Return what the values of a block mean, those of other classes refused."""
+    return table[block if legend is None else checked_block(block, none, legend, name)]
 
 
 def legend_entries(legend: Legend, figures: Mapping[int, str] | None = None) -> dict[int, Entry]:

@@ -7,7 +7,6 @@ tiles per zoom and thread are in memory, however large the map.
 from __future__ import annotations
 
 import base64
-import os
 import warnings
 import zlib
 from collections.abc import Callable
@@ -16,7 +15,6 @@ from functools import cached_property
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
-import dask.config
 import numpy as np
 import rasterio
 import xarray as xr
@@ -27,6 +25,7 @@ from rasterio.io import MemoryFile
 from rasterio.warp import reproject
 
 from osm4eo_xr.cogs.overviews import shrink
+from osm4eo_xr.process.threads import allowed_threads
 from osm4eo_xr.rasters.warp import Warp, plan_warp
 from osm4eo_xr.viewer.web_mercator import SIDE, Cells, Place
 
@@ -82,8 +81,7 @@ class Pyramid:
         """Make all tiles, several at a time."""
         handed = next((c for c in reversed(self.zooms) if c.count >= _AHEAD), self.zooms[0])
         places = list(handed.places())
-        threads = dask.config.get("num_workers", None) or len(os.sched_getaffinity(0))
-        with ThreadPoolExecutor(threads) as pool:
+        with ThreadPoolExecutor(allowed_threads()) as pool:
             done = dict(zip(places, pool.map(self._tile, places), strict=True))
         for place in self.zooms[-1].places():
             self._tile(place, done)

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from osm4eo_xr.errors import InputError
-from osm4eo_xr.files import replace_text, scratch_folder
+from osm4eo_xr.files import replace_text, scratch_folder, workplace
 from osm4eo_xr.geometry.grid import geobox_of
-from osm4eo_xr.legend import Legend, default_legend
+from osm4eo_xr.geometry.known_classes import legend_of
 from osm4eo_xr.maps.known_ground import COLORS, PROVENANCE
 from osm4eo_xr.plot.maps import thinned, thinning
 from osm4eo_xr.progress import with_bars
@@ -28,6 +28,7 @@ from osm4eo_xr.viewer.overlays import (
 if TYPE_CHECKING:
     import xarray as xr
 
+    from osm4eo_xr.legend import Legend
     from osm4eo_xr.progress import Progress
 
 _HEIGHT = 560  # CSS pixels of the frame in a notebook
@@ -108,7 +109,8 @@ def explore(
     Raises
     ------
     InputError
-        If a raster has no place on the ground or is not of its kind.
+        If a raster has no place on the ground or is not of its kind, or a map or labels hold a
+        class that the legend lacks.
 
     Examples
     --------
@@ -146,7 +148,7 @@ def write_map_viewer(
 ) -> Path:
     """Write the viewer of a map with all its pixels as a folder; parameters as for ``explore``."""
     given = (class_map, scene, labels, provenance, confidence)
-    with scratch_folder(".viewer-", folder.parent) as scratch:
+    with workplace(folder) as scratch:
         overlays = overlays_of(*given, legend=legend, scratch=scratch, direct=True)
         return write_viewer(folder, overlays, title=title, progress=progress)
 
@@ -173,7 +175,8 @@ def overlays_of(
     direct : bool
         Whether rasters but the scene come straight from files and can be read by windows.
     """
-    entries = legend_entries(legend or default_legend())
+    legend = legend_of(*(m for m in (class_map, labels) if m is not None), given=legend)
+    entries = legend_entries(legend)
 
     def ready(raster: xr.DataArray, name: str) -> list[xr.DataArray]:
         return [raster if direct else settled(raster, scratch / f"{name}.tif")]
@@ -190,7 +193,7 @@ def overlays_of(
     ):
         if raster is not None:
             shown, kept = ready(raster, name), name == "map"
-            found.append(class_overlay(name, title, shown, entries, shown=kept))
+            found.append(class_overlay(name, title, shown, entries, legend=legend, shown=kept))
     if scene is not None:
         found.append(scene_overlay("scene", "Sentinel-2", [scene], scratch))
     return found

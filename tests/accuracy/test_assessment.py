@@ -230,3 +230,36 @@ def test_figures_without_a_design_say_so(mapped: xr.DataArray, truth: xr.DataArr
     report = oxr.assess(mapped, truth)
     assert "without intervals" in report.to_dict()["caution"]
     assert "without intervals" in " ".join(str(report).split())
+
+
+def in_other_words(raster: xr.DataArray, none: int) -> xr.DataArray:
+    """Return a raster whose no data is another value, which it states."""
+    return raster.copy(data=np.where(raster == 0, np.uint8(none), raster)).assign_attrs(nodata=none)
+
+
+@pytest.mark.parametrize("chunks", [None, 37])
+def test_no_data_is_what_map_and_parts_state(
+    mapped: xr.DataArray, truth: xr.DataArray, chunks: int | None
+) -> None:
+    """A map with 255 for no data is drawn from, counted and assessed as one with 0."""
+    classes = mapped.where(truth != 12, 0).astype(np.uint8)
+    parts = truth.copy(data=np.where(truth == 8, 1, np.where(truth == 5, 2, 0)).astype(np.uint8))
+    usual = draw(classes)
+    given = labels(usual, truth)
+    expected = oxr.assess(classes, given, design=usual, provenance=parts).to_dict()
+    others = [in_other_words(raster, 255) for raster in (classes, parts)]
+    if chunks is not None:
+        others = [raster.chunk(chunks) for raster in others]
+    design = draw(others[0])
+    assert design.points.equals(usual.points)
+    assert design.pixels == usual.pixels == int((classes > 0).sum())
+    found = oxr.assess(others[0], given, design=design, provenance=others[1]).to_dict()
+    assert found == expected
+    assert set(found["parts"]) == {"truth 1", "truth 2"} or len(found["parts"]) == 2
+
+
+def test_strata_that_state_no_data_have_none_there(mapped: xr.DataArray) -> None:
+    strata = mapped.copy(data=np.where(mapped == 8, 1, 0).astype(np.uint8)).rename("relief")
+    for raster in (strata, in_other_words(strata, 255)):
+        with pytest.raises(InputError, match="the raster of strata has no value on"):
+            draw(mapped, strata=raster)

@@ -10,7 +10,7 @@ import xarray as xr
 from scipy.special import softmax
 from sklearn import metrics
 
-from osm4eo_xr.accuracy.estimators import AccuracyReport
+from osm4eo_xr.accuracy.accuracy_report import AccuracyReport
 from osm4eo_xr.accuracy.held_out import estimate_label_noise, evaluate
 from osm4eo_xr.accuracy.random_forest import random_forest_report
 from osm4eo_xr.errors import InputError
@@ -31,7 +31,7 @@ def samples() -> xr.Dataset:
 
 def model(mode: Any = "dense") -> Model:
     net = NetSettings(len(BANDS), 3, depth=11, width=4, kernel=3, decoder=4, mode=mode, window=4)
-    scale = Normalization(offset=(0.1,) * 4, scale=(0.05,) * 4)
+    scale = Normalization(center=(0.1,) * 4, scale=(0.05,) * 4)
     return Model(net, init(net, jax.random.key(0)), BANDS, scale, legend=small_legend())
 
 

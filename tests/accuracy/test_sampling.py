@@ -5,16 +5,9 @@ from itertools import combinations, product
 import numpy as np
 import pytest
 
+from osm4eo_xr.accuracy.estimators import interval, power_tuned, ratio
 from osm4eo_xr.accuracy.figures import figures_of
-from osm4eo_xr.accuracy.sampling import (
-    Clustered,
-    PostStratified,
-    Stratified,
-    Weighted,
-    interval,
-    power_tuned,
-    ratio,
-)
+from osm4eo_xr.accuracy.sampling import Clustered, PostStratified, Stratified, Weighted
 
 PIXEL_HA = 0.09  # Landsat's 30 m
 

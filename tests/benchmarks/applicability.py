@@ -1,6 +1,6 @@
 """What it costs to say where a model applies, beside the classes alone.
 
-    python tests/benchmarks/applicability.py [--edge 2048] [--prototypes 256] [--repeat 3]
+    python tests/benchmarks/applicability.py [--edge 2048] [--prototypes 128] [--repeat 3]
 
 The network is the default one (depth 29, 4 bands), its training points are random: neither changes
 the time. Seconds are the best of the repeats; "more" is the share that the outputs add.
@@ -28,7 +28,7 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--edge", type=int, default=2048)
-    parser.add_argument("--prototypes", type=int, default=256)
+    parser.add_argument("--prototypes", type=int, default=128)
     parser.add_argument("--repeat", type=int, default=3)
     given = parser.parse_args()
     model = made(given.prototypes)
@@ -52,13 +52,13 @@ def main() -> None:
 def made(prototypes: int) -> oxr.Model:
     """Return an untrained model with training points."""
     net = oxr.NetSettings(bands=4, classes=12)
-    scale = oxr.Normalization(offset=(0.1,) * 4, scale=(0.05,) * 4)
+    scale = oxr.Normalization(center=(0.1,) * 4, scale=(0.05,) * 4)
     model = oxr.Model(net, resnet.init(net, jax.random.key(0)), BANDS, scale)
     rng = np.random.default_rng(1)
     known = Applicability(
         prototypes=rng.normal(size=(prototypes, net.decoder)),
         counts=np.ones(prototypes),
-        offset=np.zeros(net.decoder),
+        center=np.zeros(net.decoder),
         factor=np.ones(net.decoder),
         reach=3.0,
         mean_distance=6.0,

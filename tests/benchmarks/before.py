@@ -25,7 +25,10 @@ import os, sys, time
 from pathlib import Path
 import dask.config, numpy as np
 import osm4eo_xr as oxr
-from osm4eo_xr.geometry.grid import target_geobox
+try:
+    from osm4eo_xr.geometry.grid import target_geobox
+except ModuleNotFoundError:  # before it was a folder
+    from osm4eo_xr.grid import target_geobox
 data = Path(os.environ["OSM4EO_XR_DATA"])
 seam = target_geobox((15.2, 45.6, 15.9, 46.05), bounds_crs="EPSG:4326", resolution=120)
 jp2 = sorted((data / "brandenburg" / "IMG_DATA").glob("*.jp2"))

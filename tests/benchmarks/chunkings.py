@@ -73,8 +73,8 @@ def whole_pass(scene: xr.DataArray, model: Any) -> np.ndarray:
     data = scene.values
     valid = np.isfinite(data).all(axis=0)
     normal = model.normalization
-    offset, scale = (np.float32(v).reshape(-1, 1, 1) for v in (normal.offset, normal.scale))
-    x = np.where(valid, (data - offset) / scale, 0)
+    center, scale = (np.float32(v).reshape(-1, 1, 1) for v in (normal.center, normal.scale))
+    x = np.where(valid, (data - center) / scale, 0)
     halo, rows, cols = model.footprint.halo, scene.sizes["y"], scene.sizes["x"]
     x = np.pad(x, ((0, 0), *((halo, halo + -n % model.stride) for n in (rows, cols))))
     x = x.transpose(1, 2, 0)[None].astype(np.float32)

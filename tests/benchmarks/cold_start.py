@@ -56,7 +56,7 @@ def run_one(ahead: bool, before: float) -> dict[str, Any]:
     from osm4eo_xr.sieving.lazy_sieve import compile_sieve, sieve
 
     net, bands = NetSettings(bands=4, classes=12), ("blue", "green", "red", "nir")
-    scale = Normalization(offset=(0.1,) * 4, scale=(0.1,) * 4)
+    scale = Normalization(center=(0.1,) * 4, scale=(0.1,) * 4)
     variables = resnet.init(net, jax.random.key(0))
     model = Model(net=net, variables=variables, bands=bands, normalization=scale)
     values = np.random.default_rng(0).random((4, EDGE, EDGE), np.float32)

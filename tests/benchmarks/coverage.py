@@ -20,16 +20,9 @@ import numpy as np
 from class_maps import class_window
 
 from osm4eo_xr.accuracy.designs.allocation import allocate
+from osm4eo_xr.accuracy.estimators import effective_size, interval, power_tuned
 from osm4eo_xr.accuracy.figures import Figure, Figures, figures_of
-from osm4eo_xr.accuracy.sampling import (
-    Clustered,
-    PostStratified,
-    Sample,
-    Stratified,
-    effective_size,
-    interval,
-    power_tuned,
-)
+from osm4eo_xr.accuracy.sampling import Clustered, PostStratified, Sample, Stratified
 
 CLASSES = 12
 RARE = {5: 0.02, 10: 0.05}  # place of a class → share of its pixels that stays

@@ -23,7 +23,8 @@ from PIL import Image
 
 import osm4eo_xr as oxr
 from osm4eo_xr.cli.console import training_bar
-from osm4eo_xr.legend import LandUseClass, Legend
+from osm4eo_xr.legend import Legend
+from osm4eo_xr.legend_entries import LandUseClass
 
 RGB = ("red", "green", "blue")
 

@@ -4,11 +4,11 @@ By hand: ``python tests/benchmarks/house.py 49b0e54~1 HEAD`` prints a column per
 Imports for type checkers do not count.
 """
 
+import argparse
 import ast
 import io
 import statistics
 import subprocess
-import sys
 import tarfile
 import tempfile
 import tomllib
@@ -21,8 +21,10 @@ PACKAGE = "osm4eo_xr"
 
 def unpacked(revision: str, folder: Path) -> Path:
     """Write the files of a revision into a folder."""
-    packed = subprocess.run(["git", "archive", revision], capture_output=True, check=True).stdout
-    with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
+    packed = subprocess.run(["git", "archive", revision], capture_output=True, check=False)
+    if packed.returncode:
+        raise SystemExit(f"git archive {revision}: {packed.stderr.decode().strip()}")
+    with tarfile.open(fileobj=io.BytesIO(packed.stdout)) as archive:
         archive.extractall(folder, filter="data")
     return folder
 
@@ -185,7 +187,9 @@ def counted(root: Path) -> dict[str, str]:
 
 def main() -> None:
     """Print the table."""
-    revisions = sys.argv[1:] or ["HEAD"]
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("revisions", nargs="*", default=["HEAD"], help="of git; HEAD by default")
+    revisions = parser.parse_args().revisions
     columns = []
     for revision in revisions:
         with tempfile.TemporaryDirectory() as folder:

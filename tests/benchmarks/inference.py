@@ -36,8 +36,9 @@ from osm4eo_xr.cli.console import print_throughput
 from osm4eo_xr.cogs.cog import write_cog
 from osm4eo_xr.geometry.grid import georeference, target_geobox
 from osm4eo_xr.inference.onnx_engine import OnnxEngine
-from osm4eo_xr.inference.prediction import classify, read_throughput
+from osm4eo_xr.inference.prediction import classify
 from osm4eo_xr.inference.program import ProgramSpec
+from osm4eo_xr.inference.throughput import read_throughput
 from osm4eo_xr.inference.winograd_engine import WinogradEngine
 from osm4eo_xr.inference.worker import Engine, JaxEngine, run_block
 from osm4eo_xr.models.keras_import import import_keras

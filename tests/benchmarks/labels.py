@@ -36,7 +36,8 @@ import rasterio
 from tiled_osm import tile
 
 from osm4eo_xr.geometry.grid import target_geobox
-from osm4eo_xr.legend import TagRule, default_legend
+from osm4eo_xr.legend import default_legend
+from osm4eo_xr.legend_entries import TagRule
 from osm4eo_xr.osm.landuse import read_landuse
 
 RULES = default_legend().rules

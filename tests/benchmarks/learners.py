@@ -16,7 +16,7 @@ import numpy as np
 import xarray as xr
 
 import osm4eo_xr as oxr
-from osm4eo_xr.accuracy.estimators import AccuracyReport
+from osm4eo_xr.accuracy.accuracy_report import AccuracyReport
 from osm4eo_xr.demo import demo_osm_path, demo_scene_paths
 from osm4eo_xr.training.fit import DEMO_SAMPLES, DEMO_SETTINGS
 

@@ -23,7 +23,8 @@ from osm4eo_xr.cluster.clusters import open_cluster
 from osm4eo_xr.cogs.cog import write_cog
 from osm4eo_xr.geometry.grid import georeference, target_geobox
 from osm4eo_xr.inference.prediction import classify
-from osm4eo_xr.models.model import Model, load_model
+from osm4eo_xr.models.model import Model
+from osm4eo_xr.models.model_folder import load_model
 from osm4eo_xr.sieving.lazy_sieve import sieve
 from tests.cases.country_case import BANDS, tiny_model
 

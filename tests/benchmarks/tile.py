@@ -99,7 +99,7 @@ def measure(scene_path: Path, arguments: argparse.Namespace, client: Client | No
 
 def of_process() -> dict[str, Any]:
     """Peak memory of this process in GB, and what it compiled."""
-    from osm4eo_xr.inference.prediction import read_throughput
+    from osm4eo_xr.inference.throughput import read_throughput
 
     seen = read_throughput()
     return {

@@ -56,6 +56,8 @@ class Store:
         Seconds before an answer.
     requests : list of tuple
         Method, path without query, and range of each request for files.
+    meeting : threading.Barrier, optional
+        Each so many requests are answered when all of them are there, or none.
     tokens : dict of str to list
         Requests that a token is still good for, and its end in seconds of ``time.time``.
     """
@@ -73,6 +75,7 @@ class Store:
     url: str = ""
     requests: list[tuple[str, str, str]] = field(default_factory=list)
     bytes: int = 0
+    meeting: threading.Barrier | None = None
     tokens: dict[str, list[float]] = field(default_factory=dict)
     numbers: Iterator[int] = field(default_factory=count)
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -132,6 +135,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         time.sleep(self.store.latency)
+        if self.store.meeting:
+            self.store.meeting.wait(60)
         parts = urlsplit(self.path)
         if parts.path.startswith(_TOKENS):
             end = datetime.now(UTC) + timedelta(seconds=self.store.lifetime)

@@ -12,7 +12,8 @@ import rasterio
 from osm4eo_xr.demo import demo_osm_path
 from osm4eo_xr.geometry.grid import geobox_of
 from osm4eo_xr.imagery.scenes import open_scene
-from osm4eo_xr.models.model import Model, save_model
+from osm4eo_xr.models.model import Model
+from osm4eo_xr.models.model_folder import save_model
 from osm4eo_xr.models.record import Normalization
 from osm4eo_xr.networks.resnet import init
 from osm4eo_xr.networks.settings import NetSettings
@@ -79,6 +80,20 @@ def cut_tiles(folder: Path, *, edge: int, overlap: int) -> None:
     _write_boundary(folder / "boundary.geojson", tuple(geobox_of(cut).boundingbox))
 
 
+def distort_tiles(folder: Path, tiles: list[str]) -> tuple[np.ndarray, np.ndarray]:
+    """Give each band of each tile a gain and an offset of its own; return them, by tile."""
+    rng = np.random.default_rng(0)
+    gain, offset = (
+        rng.uniform(low, high, (len(tiles), 10)) for low, high in ((0.88, 1.12), (0, 0.02))
+    )
+    for tile, g, o in zip(tiles, gain, offset, strict=True):
+        with rasterio.open(folder / "tiles" / f"{tile}.tif", "r+") as file:
+            numbers = file.read()
+            changed = (numbers * g[:, None, None] + o[:, None, None] * 1e4).round()
+            file.write(np.where(numbers == 0, 0, changed).astype(np.uint16))
+    return gain, offset
+
+
 def _write_boundary(path: Path, box: tuple[float, ...]) -> None:
     import geopandas as gpd
     import shapely
@@ -93,7 +108,7 @@ def tiny_model(path: Path) -> Path:
     """Save a network with random weights that maps the scene to several classes."""
     net = NetSettings(bands=len(BANDS), classes=12, depth=11, width=4)
     variables = init(net, jax.random.key(3))
-    scale = Normalization(offset=(0.12, 0.1, 0.09, 0.2), scale=(0.02, 0.02, 0.03, 0.07))
+    scale = Normalization(center=(0.12, 0.1, 0.09, 0.2), scale=(0.02, 0.02, 0.03, 0.07))
     return save_model(Model(net, variables, bands=BANDS, normalization=scale), path)
 
 
@@ -110,7 +125,7 @@ def make_country(folder: Path, *, edge: int = 200, overlap: int = 40, learn: str
 
 
 def products(folder: Path) -> dict[str, bytes]:
-    """Return every file of a result folder that is a product."""
-    ours = {"ledger.json", ".lock"}
+    """Return every file of a result folder that is a product; others hold times of files."""
+    ours = {"ledger.json", ".lock", "viewer.json"}
     found = sorted(p for p in folder.rglob("*") if p.is_file() and p.name not in ours)
     return {str(p.relative_to(folder)): p.read_bytes() for p in found}

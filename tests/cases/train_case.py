@@ -1,18 +1,18 @@
 """Made-up ground on which the tests draw samples and train tiny networks."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-import jax
 import numpy as np
 import xarray as xr
 from odc.geo.geobox import GeoBox
 
 from osm4eo_xr.geometry.grid import georeference, target_geobox
-from osm4eo_xr.legend import LandUseClass, Legend, default_legend
+from osm4eo_xr.legend import Legend, default_legend
 from osm4eo_xr.samples.draw import draw_samples
 from osm4eo_xr.training.settings import TrainSettings
+
+if TYPE_CHECKING:
+    from osm4eo_xr.legend_entries import LandUseClass
 
 LEFT, TOP = 4_321_230, 3_209_870
 BANDS = ("blue", "green", "red", "nir")
@@ -76,22 +76,6 @@ def small_legend() -> Legend:
     """Return the three classes of the ground."""
     classes: tuple[LandUseClass, ...] = tuple(default_legend().by_id[i] for i in CLASSES)
     return Legend(name="three", classes=classes)
-
-
-@contextmanager
-def kept_programs(folder: Path) -> Iterator[None]:
-    """Keep compiled programs in a folder, so that equal ones are compiled once."""
-    names = (
-        "jax_compilation_cache_dir",
-        "jax_persistent_cache_min_compile_time_secs",
-        "jax_persistent_cache_min_entry_size_bytes",
-    )
-    before = {name: getattr(jax.config, name) for name in names}
-    for name, value in zip(names, (str(folder), 0.0, -1), strict=True):
-        jax.config.update(name, value)
-    yield
-    for name, value in before.items():
-        jax.config.update(name, value)
 
 
 def holed_samples() -> xr.Dataset:

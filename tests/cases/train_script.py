@@ -11,13 +11,13 @@ from pathlib import Path
 
 import jax
 
-from osm4eo_xr.models.model import save_model
+from osm4eo_xr.models.model_folder import save_model
 from osm4eo_xr.training.data_parallel import place_batch
 from osm4eo_xr.training.fit import train
 from tests.cases.train_case import TINY, holed_samples
 
-SHORT = dataclasses.replace(TINY, epochs=2, batch=32, checkpoint_every=2, band_jitter=0.1)
-"""Three steps an epoch, with a checkpoint after the second and the third of each."""
+KEPT = dataclasses.replace(TINY, checkpoint_every=7)
+"""The program is that of ``TINY``, so that tests of both compile it once."""
 
 
 def main(folder: Path, out: Path, kill_at: int) -> None:
@@ -28,9 +28,9 @@ def main(folder: Path, out: Path, kill_at: int) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
 
     samples = holed_samples()
-    batch = place_batch(samples["image"].to_numpy()[:32])
+    batch = place_batch(samples["image"].to_numpy()[: KEPT.batch])
     print(jax.local_device_count(), batch.sharding.shard_shape(batch.shape)[0])  # noqa: T201
-    save_model(train(samples, SHORT, folder=folder, progress=progress), out)
+    save_model(train(samples, KEPT, folder=folder, progress=progress), out)
 
 
 if __name__ == "__main__":

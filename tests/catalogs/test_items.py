@@ -124,6 +124,48 @@ def test_what_is_no_date_is_refused() -> None:
         when(item(properties={"datetime": "soon"}))
 
 
+def test_a_range_counts_by_its_start(tmp_path: Path) -> None:
+    times = {"start_datetime": "2024-06-01T01:00:00+02:00", "end_datetime": "2024-06-30T00:00:00Z"}
+    dated = item(
+        properties={"datetime": None, **times}, assets={"red": {"href": written(tmp_path, 3000)}}
+    )
+    cube = oxr.stack_items(dated, GRID, ["red"], offset=0.0)
+    assert cube["time"].values[0] == np.datetime64("2024-05-31T23:00:00", "ns")
+    np.testing.assert_allclose(cube.to_numpy(), 0.3, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("times", "said"),
+    [
+        ({}, r"has no datetime and no start_datetime: nothing .*properties.datetime, or"),
+        (
+            {"end_datetime": "2024-06-30T00:00:00Z"},
+            "no start_datetime, only the end_datetime 2024-06-30T00:00:00Z",
+        ),
+        (
+            {"start_datetime": "2024-07-01T00:00:00Z", "end_datetime": "2024-06-30T00:00:00Z"},
+            "end_datetime 2024-06-30T00:00:00Z lies before start_datetime 2024-07-01",
+        ),
+        ({"start_datetime": "June"}, "start_datetime 'June' is no date"),
+    ],
+)
+def test_items_without_a_date_say_what_is_missing(times: dict[str, str], said: str) -> None:
+    """Two of them had one date, none, so that one of them vanished as an older processing."""
+    dated = [item(name, properties={"datetime": None, **times}) for name in ("a", "b")]
+    with pytest.raises(InputError, match=f"item a:? .*{said}|item a: {said}"):
+        read_items(dated)
+
+
+def test_bands_that_lead_to_one_file_are_refused(tmp_path: Path) -> None:
+    """Both were read from its first band."""
+    path = written(tmp_path, 3000)
+    assets = {"red": {"href": path}, "B08": {"href": Path(path).as_uri()}}
+    both = item(assets=assets)
+    with pytest.raises(InputError, match=r"item a: assets red \(red\) and B08 \(nir\) lead to one"):
+        oxr.stack_items(both, GRID, ["red", "nir"], offset=0.0, allow_missing=True)
+    assert oxr.stack_items(both, GRID, ["nir"], offset=0.0).sizes["band"] == 1
+
+
 def test_file_addresses_are_paths(tmp_path: Path) -> None:
     path = written(tmp_path / "a b", 3000)
     address = Path(path).as_uri()

@@ -8,6 +8,15 @@ import numpy as np
 import pytest
 
 import osm4eo_xr as oxr
+from osm4eo_xr.catalogs.product_assets import (
+    STAGED,
+    asset_scaling,
+    digital_band,
+    is_product,
+    place_of,
+    product_band,
+    with_arrays,
+)
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.geometry.grid import geobox_of
 from tests.cases.eopf_case import REFLECTANCE, write_eopf
@@ -64,3 +73,62 @@ def test_scaled_floats_of_an_item_are_not_scaled_again(safe: Path, tmp_path: Pat
     )
     with pytest.raises(InputError, match="nothing tells whether they are scaled already"):
         oxr.stack_items(item, geobox_of(scene), BANDS)
+
+
+FAR = "https://x.org/S2B_MSIL2A.zarr"
+
+
+def test_a_copy_is_read_in_the_place_of_its_original() -> None:
+    assert place_of({"href": "a"}) == "a"
+    assert place_of({"href": "a", STAGED: "b"}) == "b"
+
+
+@pytest.mark.parametrize(
+    ("href", "expected"),
+    [
+        (FAR, True),
+        (f"{FAR}/{REFLECTANCE}/r10m", True),
+        (f"{FAR}/{REFLECTANCE}/r10m/b02", True),
+        (f"{FAR}/quality/probability/r20m", False),
+        ("https://x.org/a.tif", False),
+        ("none.zarr", False),
+    ],
+)
+def test_products_are_told_by_what_their_path_means(href: str, expected: bool) -> None:
+    assert is_product(href) is expected
+
+
+def test_of_addresses_the_listed_bands_are_arrays() -> None:
+    bands = [{"name": "b02"}, {"name": "b11"}, {"name": "angles"}, {}]
+    group = {"href": f"{FAR}/{REFLECTANCE}/r10m", "bands": bands}
+    array = {"href": f"{FAR}/{REFLECTANCE}/r10m/b02"}
+    plain = {"href": "https://x.org/thumb.png"}
+    assets = {"SR_10m": group, "B02": array, "thumbnail": plain}
+    found = with_arrays(assets)
+    assert list(found) == ["SR_10m", "B02", "thumbnail", "SR_10m/b02", "SR_10m/b11"]
+    assert found["SR_10m/b02"]["href"] == f"{FAR}/{REFLECTANCE}/r10m/b02"
+    assert found["SR_10m/b02"]["roles"] == ["data"]
+    assert list(assets) == ["SR_10m", "B02", "thumbnail"]
+    old = with_arrays({"x": {"href": f"{FAR}/{REFLECTANCE}/r20m", "eo:bands": bands[:1]}})
+    assert "x/b02" in old
+    assert list(with_arrays({"x": {"href": f"{FAR}/{REFLECTANCE}/r20m"}})) == ["x"]
+
+
+def test_local_stores_are_looked_into(safe: Path, tmp_path: Path) -> None:
+    store = write_eopf(safe, tmp_path)
+    found = with_arrays({"product": {"href": str(store)}})
+    assert {"product/b02", "product/b11", "product/scl"} <= found.keys()
+    assert found["product/b02"]["href"] == f"{store}/{REFLECTANCE}/r10m/b02"
+
+
+def test_scale_and_offset_are_the_stores_or_the_callers(safe: Path, tmp_path: Path) -> None:
+    store = write_eopf(safe, tmp_path)
+    item = item_of(store, b02=f"{REFLECTANCE}/r10m/b02")  # which states 1e-3, 0 for itself
+    own = asset_scaling(item, "b02", "blue")
+    assert (own.scale, own.offset) == pytest.approx((1e-4, -0.1))
+    given = asset_scaling(item, "b02", "blue", scale=5e-5, offset=0.0)
+    assert (given.scale, given.offset) == (5e-5, 0.0)
+    digital = digital_band(item["assets"]["b02"]["href"], "blue", "nearest")
+    assert (digital.scaling.scale, digital.scaling.offset) == (1.0, 0.0)
+    with pytest.raises(InputError, match=r"b02 is no array of swir16"):
+        product_band(item["assets"]["b02"]["href"], "swir16", "nearest")

@@ -5,6 +5,7 @@ import inspect
 import re
 from collections.abc import Iterator
 from dataclasses import fields
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,8 @@ from osm4eo_xr.cli.app import app
 from osm4eo_xr.cli.console import show_warning
 from osm4eo_xr.cli.failures import report_failure
 from osm4eo_xr.cli.spelling import COUNTRY_KEYS, Spelling
-from osm4eo_xr.country.settings import Boundary, Reference, SceneFiles
+from osm4eo_xr.country.scenes.settings import SceneFiles
+from osm4eo_xr.country.settings import Boundary, Reference
 from osm4eo_xr.errors import InputError, InputWarning
 
 PACKAGE = Path(oxr.__file__).parent
@@ -26,15 +28,21 @@ OF_OTHERS = ("pip ", "squeue ", "--shm-size", "--gres", "--lifetime", "--preload
 OF_OTHERS += ("--resources", "--gpus")
 
 
+@cache
+def tree_of(path: Path) -> ast.Module:
+    return ast.parse(path.read_text())
+
+
 def texts(path: Path) -> Iterator[str]:
     """Yield the texts of a module, without its docstrings."""
-    tree = ast.parse(path.read_text())
+    tree = tree_of(path)
     said = {id(n.value) for n in ast.walk(tree) if isinstance(n, ast.Expr)}
     for node in ast.walk(tree):
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in said:
             yield node.value
 
 
+@cache
 def commands() -> dict[str, Any]:
     top: Any = get_command(app)
     found = dict(top.commands)
@@ -46,11 +54,12 @@ def options(command: Any) -> set[str]:
     return {o for p in command.params for o in p.opts if o.startswith("--")}
 
 
+@cache
 def advised() -> set[str]:
     """Return the parameters that the package's advice names in braces."""
     names = set()
     for path in PACKAGE.rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in ast.walk(tree_of(path)):
             if isinstance(node, ast.Constant) and isinstance(node.value, str):
                 names |= set(ADVISED.findall(node.value))
     return names
@@ -68,10 +77,10 @@ def test_only_the_command_line_writes_options() -> None:
 
 
 def test_what_the_command_line_writes_are_options_of_a_command_of_the_module() -> None:
+    before = {"--help", *options(get_command(app))}  # what stands before any command
     for path in (PACKAGE / "cli").rglob("*.py"):
         name = ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts)
         own = [c for c in commands().values() if inspect.unwrap(c.callback).__module__ == name]
-        before = {"--help", *options(get_command(app))}  # what stands before any command
         known = before.union(*map(options, own or commands().values()))
         for text in texts(path):
             assert set(OPTION.findall(text)) <= known, (path, text)

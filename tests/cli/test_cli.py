@@ -1,6 +1,7 @@
 """The command line on wrong input: one clear line, exit code 1 or 2, nothing half-written."""
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -213,13 +214,15 @@ def test_extract_sieve_and_mosaic_chain(run: Run, tmp_path: Path, class_map: Pat
 
 
 def test_labels_of_the_demo_data(run: Run, tmp_path: Path) -> None:
-    like = [arg for path in demo_scene_paths()[:1] for arg in ("--like", path)]
     out = tmp_path / "labels.tif"
-    result = run("labels", demo_osm_path(), *like, "--out", out)
+    result = run("labels", demo_osm_path(), "--like", demo_scene_paths()[0].parent, "--out", out)
     assert result.returncode == 0, result.stderr
     with rasterio.open(out) as src:
         assert src.crs.to_epsg() == 3035
-        assert src.read(1).any()
+        forest = (src.read(1) == 8).sum() / 10_000
+    assert forest > 1
+    assert re.search(rf"forest\W+{forest:.2f}\b", result.stdout)
+    assert result.stdout.splitlines()[-1] == str(out)
 
 
 def test_composite_writes_a_scene_with_its_counts(run: Run, data_dir: Path, tmp_path: Path) -> None:

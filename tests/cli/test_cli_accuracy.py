@@ -72,7 +72,7 @@ def test_wrong_designs_are_refused_in_one_line(run: Run, tmp_path: Path, class_m
         (("--n", 100), "give 600 or more"),
         (("--target", "overall"), "--target overall has no number"),
         (("--n", 900, "--expected", "much"), "--expected much has no number"),
-        (("--n", 900, "--strata", class_map, "--cross", "--scheme", "grid"), "scheme 'grid'"),
+        (("--n", 900, "--cross"), "cross divides a raster of strata by class"),
     ):
         assert_refused(run("design-points", class_map, "--out", out, *given), words)
         assert not out.exists()

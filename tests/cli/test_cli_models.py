@@ -8,27 +8,20 @@ import pystac
 import pytest
 import rasterio
 from pystac.validation.local_validator import get_local_schema_cache
-from typer.testing import CliRunner
+from stac_model.schema import MLModelProperties
 
-from osm4eo_xr.cli.app import app
 from osm4eo_xr.cogs.cog import write_cog
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.imagery.scenes import open_scene
-from osm4eo_xr.inference.prediction import classify, read_throughput
-from osm4eo_xr.models.model import JSON_FILE, load_model, save_model
+from osm4eo_xr.inference.prediction import classify
+from osm4eo_xr.inference.throughput import read_throughput
+from osm4eo_xr.models.model_folder import JSON_FILE, load_model, save_model
 from osm4eo_xr.samples.store import write_samples
 from tests.accuracy.test_evaluate import model
 from tests.cases import keras_case
+from tests.cases.commands import call
 from tests.cases.train_case import box, ground, raster, small_samples, spectra
 from tests.inference.test_classify import WINDOW, make_model, make_scene
-
-
-def run(*arguments: object) -> str:
-    """Run the command; return what it printed."""
-    result = CliRunner().invoke(app, [str(a) for a in arguments], env={"COLUMNS": "200"})
-    if result.exception is not None:
-        raise result.exception
-    return result.output
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +35,7 @@ def test_classify_writes_all_maps_from_one_pass(scene_file: Path, tmp_path: Path
     read_throughput(reset=True)
     options = [part for name, path in files.items() for part in (f"--{name}", path)]
     out = tmp_path / "classes.tif"
-    said = run("classify", scene_file, "--model", folder, "--out", out, *options)
+    said = call("classify", scene_file, "--model", folder, "--out", out, *options)
     assert read_throughput().pixels == 90 * 130
     assert "11,700 pixels" in said
     assert "1 compilations" in said
@@ -54,11 +47,20 @@ def test_classify_writes_all_maps_from_one_pass(scene_file: Path, tmp_path: Path
             np.testing.assert_array_equal(file.read().squeeze(), expected[name].values)
 
 
+def test_classify_averages_flips(scene_file: Path, tmp_path: Path) -> None:
+    folder, out = save_model(make_model(), tmp_path / "model"), tmp_path / "classes.tif"
+    call("classify", scene_file, "--model", folder, "--out", out, "--flips")
+    expected = classify(open_scene(scene_file), load_model(folder), flips=True).values
+    with rasterio.open(out) as file:
+        np.testing.assert_array_equal(file.read(1), expected)
+
+
+@pytest.mark.steps
 def test_where_a_model_applies_is_fitted_and_mapped(tmp_path: Path) -> None:
     plain, samples = save_model(model(), tmp_path / "model"), tmp_path / "samples.zarr"
     write_samples(small_samples(), samples)
     fitted, least = tmp_path / "fitted", ("--pixels", 500, "--prototypes", 16, "--coverage", 0.8)
-    said = run("applicability", plain, "--samples", samples, "--out", fitted, *least)
+    said = call("applicability", plain, "--samples", samples, "--out", fitted, *least)
     assert "500 training points, 1" in said
     assert "pixels inside, sets of" in said
     known = load_model(fitted).applicability
@@ -69,7 +71,7 @@ def test_where_a_model_applies_is_fitted_and_mapped(tmp_path: Path) -> None:
     names = ("dissimilarity", "density", "set-size")
     files = {name.replace("-", "_"): tmp_path / f"{name}.tif" for name in names}
     options = [part for name in names for part in (f"--{name}", tmp_path / f"{name}.tif")]
-    run("classify", scene, "--model", fitted, "--out", tmp_path / "classes.tif", *options)
+    call("classify", scene, "--model", fitted, "--out", tmp_path / "classes.tif", *options)
     expected = classify(open_scene(scene), load_model(fitted), outputs=[*files]).compute()
     for name, path in files.items():
         with rasterio.open(path) as file:
@@ -77,7 +79,7 @@ def test_where_a_model_applies_is_fitted_and_mapped(tmp_path: Path) -> None:
             assert file.nodata == 255
     out = ("--out", tmp_path / "no.tif", "--overwrite")
     with pytest.raises(InputError, match="does not say where it applies"):
-        run("classify", scene, "--model", plain, *out, *options)
+        call("classify", scene, "--model", plain, *out, *options)
 
 
 def test_classify_takes_the_originals_center(scene_file: Path, tmp_path: Path) -> None:
@@ -87,7 +89,7 @@ def test_classify_takes_the_originals_center(scene_file: Path, tmp_path: Path) -
     maps = []
     for center in ("original-train", "5", "original-predict"):
         out = tmp_path / f"{center}.tif"
-        run("classify", small, "--model", model, "--out", out, "--center", center)
+        call("classify", small, "--model", model, "--out", out, "--center", center)
         with rasterio.open(out) as file:
             maps.append(file.read(1))
     np.testing.assert_array_equal(maps[0], maps[1])
@@ -96,12 +98,12 @@ def test_classify_takes_the_originals_center(scene_file: Path, tmp_path: Path) -
 
 def test_keras_network_becomes_a_model_that_is_shown_and_verified(tmp_path: Path) -> None:
     folder = tmp_path / "models" / "original"
-    assert str(folder) in run("models", "import-keras", keras_case.MODEL_FILE, "--out", folder)
-    listed = run("models", "list", tmp_path)
+    assert str(folder) in call("models", "import-keras", keras_case.MODEL_FILE, "--out", folder)
+    listed = call("models", "list", tmp_path)
     assert "window" in listed
     assert load_model(folder).digest[:12] in listed
-    assert "rows r-6 … r+5" in run("models", "show", folder)
-    assert "13 finite logits" in run("models", "verify", folder)
+    assert "rows r-6 … r+5" in call("models", "show", folder)
+    assert "13 finite logits" in call("models", "verify", folder)
 
 
 def test_damage_is_found_and_does_not_hide_other_models(tmp_path: Path) -> None:
@@ -109,13 +111,13 @@ def test_damage_is_found_and_does_not_hide_other_models(tmp_path: Path) -> None:
     record = json.loads((bad / JSON_FILE).read_text())
     (bad / JSON_FILE).write_text(json.dumps({**record, "digest": "0" * 64}))
     with pytest.raises(InputError, match="states digest 000000000000"):
-        run("models", "verify", bad)
+        call("models", "verify", bad)
     (bad / JSON_FILE).write_text(json.dumps({**record, "receptive_field": 7}))
     with pytest.raises(InputError, match="receptive_field is 7; expected 41"):
-        run("models", "show", bad)
-    assert good.name in run("models", "list", tmp_path)
+        call("models", "show", bad)
+    assert good.name in call("models", "list", tmp_path)
     with pytest.raises(InputError, match="no folder"):
-        run("models", "list", tmp_path / "none")
+        call("models", "list", tmp_path / "none")
 
 
 @pytest.mark.parametrize("kind", ["dense", "window"])
@@ -124,18 +126,20 @@ def test_stac_item_is_valid(tmp_path: Path, kind: str) -> None:
     if kind == "dense":
         save_model(make_model(), folder)
     else:
-        run("models", "import-keras", keras_case.MODEL_FILE, "--out", folder)
-    printed = json.loads(run("models", "show", folder, "--stac"))
+        call("models", "import-keras", keras_case.MODEL_FILE, "--out", folder)
+    printed = json.loads(call("models", "show", folder, "--stac"))
     item = pystac.Item.from_dict(printed)
     check_core_schema(printed)
-    described = item.ext.mlm
+    for c in item.properties["mlm:output"][0]["classification:classes"]:
+        c.pop("nodata", None)  # which STAC's extension has, and stac-model does not know
+    described = MLModelProperties.model_validate(item.properties)
     assert described.input[0].bands == ["blue", "green", "red", "nir"]
     assert described.input[0].input.shape == [-1, *([-1, -1] if kind == "dense" else [12, 12]), 4]
     assert [c.value for c in described.output[0].classes or ()] == list(
         load_model(folder).class_ids
     )
     assert described.hyperparameters is not None
-    assert described.hyperparameters.to_dict()["depth"] == 11
+    assert described.hyperparameters.model_dump()["depth"] == 11
     asset = item.assets["weights"]
     assert "mlm:model" in (asset.roles or [])
     assert (folder / asset.href).is_file()

@@ -11,26 +11,21 @@ import pytest
 import rasterio
 import shapely
 from typer.main import get_command
-from typer.testing import CliRunner
 
 import osm4eo_xr as oxr
 from osm4eo_xr.cli.app import app
 from osm4eo_xr.demo import demo_osm_path, demo_scene_paths
-from osm4eo_xr.training.fit import DEMO_SAMPLES, DEMO_SETTINGS
+from osm4eo_xr.training.fit import DEMO_SAMPLES
 from osm4eo_xr.training.settings import TrainSettings
+from tests.cases.commands import attempt, call
+from tests.cases.train_case import box, ground, raster, spectra
 
 pytestmark = pytest.mark.steps
 
 
-def run(*arguments: object) -> str:
-    result = CliRunner().invoke(app, [str(a) for a in arguments])
-    assert result.exit_code == 0, result.output
-    return result.output
-
-
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Make labels of the demo's place with everything beside them, and samples of them."""
+    """Make labels of the demo's place with everything beside them."""
     folder = tmp_path_factory.mktemp("steps")
     scene = demo_scene_paths()
     with rasterio.open(scene[0]) as source:
@@ -39,16 +34,11 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     halves = [shapely.box(left, bottom, middle, top), shapely.box(middle, bottom, right, top)]
     countries = gpd.GeoDataFrame({"ISO_A3": ["DEU", "POL"]}, geometry=halves, crs="EPSG:32633")
     countries.to_file(folder / "countries.gpkg")
-    run(
+    call(
         *("labels", demo_osm_path(), "--like", scene[0], "--out", folder / "labels.tif"),
         *("--polygons", folder / "areas", "--claims", folder / "claims.tif"),
         *("--report", folder / "report.json", "--picture", folder / "report.png"),
         *("--boundary", folder / "countries.gpkg", "--country", "DE"),
-    )
-    bands = [arg for path in scene for arg in ("--scene", path)]
-    run(
-        *("samples", *bands, "--labels", folder / "labels.tif", "--out", folder / "s.zarr"),
-        *("--per-class", 8, "--patch", 12, "--block", 800, "--gap", 240, "--seed", 3),
     )
     return folder
 
@@ -73,53 +63,58 @@ def test_the_report_is_about_the_country_alone(made: Path) -> None:
 
 def test_labels_of_kept_polygons_are_those_of_the_extract(made: Path, tmp_path: Path) -> None:
     out = tmp_path / "again.tif"
-    run("labels", made / "areas", "--like", demo_scene_paths()[0], "--out", out)
+    call("labels", made / "areas", "--like", demo_scene_paths()[0], "--out", out)
     np.testing.assert_array_equal(read(out), read(made / "labels.tif"))
 
 
-def test_samples_take_their_options(made: Path) -> None:
-    drawn = oxr.open_samples(made / "s.zarr")
-    assert drawn["image"].shape[1:] == (12, 12, len(demo_scene_paths()))
-    centers = drawn["label"][:, 6, 6].to_numpy()  # the drawn pixels
-    assert np.bincount(centers[centers > 0]).max() <= 8
-    assert set(drawn["split"].to_numpy()) == {0, 1, 2}
+BANDS_GIVEN = ("red", "nir")
 
 
-def test_train_takes_its_options_and_scores_what_was_held_out(made: Path) -> None:
-    out = run(
-        *("train", made / "s.zarr", "--out", made / "model", "--depth", 11, "--kernel", 3),
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, tuple[Any, ...]]:
+    """Return samples of made-up ground, and the arguments that name its bands and labels."""
+    folder = tmp_path_factory.mktemp("ground")
+    labels = ground(240, 300)
+    grid = box(*labels.shape)
+    scene = raster(spectra(labels), grid)
+    files = [oxr.write_cog(scene.sel(band=[b]), folder / f"{b}.tif") for b in BANDS_GIVEN]
+    oxr.write_cog(raster(labels, grid), folder / "labels.tif")
+    given = [part for file in files for part in ("--scene", file)]
+    given += ["--labels", folder / "labels.tif", "--patch", 12]
+    shares = ("--shares", *DEMO_SAMPLES["shares"])
+    out = folder / "s.zarr"
+    where = ("--block", 300, "--gap", 120, "--seed", 3)
+    call("samples", *given, "--out", out, "--per-class", 10, *where, *shares)
+    return out, tuple(given)
+
+
+def test_samples_take_their_options(drawn: tuple[Path, Any]) -> None:
+    samples = oxr.open_samples(drawn[0])
+    assert samples["image"].shape[1:] == (12, 12, 2)
+    assert samples["band"].to_numpy().tolist() == [*BANDS_GIVEN]
+    centers = samples["label"][:, 6, 6].to_numpy()  # the drawn pixels
+    assert np.bincount(centers[centers > 0]).max() <= 10
+    counts = np.bincount(samples["split"].to_numpy(), minlength=3)
+    assert counts[0] > counts[2] > 1.5 * counts[1] > 0
+
+
+def test_train_takes_its_options_and_scores_what_was_held_out(
+    drawn: tuple[Path, Any], tmp_path: Path
+) -> None:
+    out = call(
+        *("train", drawn[0], "--out", tmp_path / "model", "--width", 4),
+        *("--depth", 11, "--kernel", 3),
         *("--mode", "window", "--window", 12, "--epochs", 2, "--batch", 16, "--accumulate", 2),
         *("--loss", "generalized", "--class-weights", "balanced", "--optimizer", "nadam"),
         *("--label-smoothing", 0.1, "--band-jitter", 0.1, "--band-dropout", 0.1),
-        *("--run", made / "run", "--seed", 1),
+        *("--run", tmp_path / "run", "--seed", 1),
     )
     assert "overall" in out.lower()
-    model = oxr.load_model(made / "model")
+    model = oxr.load_model(tmp_path / "model")
     told = model.training["settings"]
     assert (told["loss"], told["optimizer"], told["accumulate"]) == ("generalized", "nadam", 2)
-    assert json.loads((made / "run" / "test.json").read_text())
-    assert (made / "run" / "confusion.png").is_file()
-
-
-DEMO = (
-    *("--depth", 11, "--kernel", 3, "--epochs", 1, "--batch", 16),
-    *("--weight-decay", 0.05, "--validate-every", 3),
-)
-
-
-def test_the_demos_own_settings_can_be_given_as_options(made: Path, tmp_path: Path) -> None:
-    run("train", made / "s.zarr", "--out", tmp_path / "model", *DEMO)
-    told = oxr.load_model(tmp_path / "model").training["settings"]
-    assert told == dataclasses.asdict(dataclasses.replace(DEMO_SETTINGS, epochs=1))
-    bands = [arg for path in demo_scene_paths() for arg in ("--scene", path)]
-    shares = ("--shares", *DEMO_SAMPLES["shares"], "--patch", DEMO_SAMPLES["patch"])
-    out = tmp_path / "s.zarr"
-    run(
-        "samples", *bands, "--labels", made / "labels.tif", "--out", out, "--per-class", 10, *shares
-    )
-    drawn = oxr.open_samples(out)
-    counts = np.bincount(drawn["split"].to_numpy(), minlength=3)
-    assert counts[2] > 1.5 * counts[1]
+    assert json.loads((tmp_path / "run" / "test.json").read_text())
+    assert (tmp_path / "run" / "confusion.png").is_file()
 
 
 def test_every_setting_of_a_training_is_an_option_with_help() -> None:
@@ -128,14 +123,16 @@ def test_every_setting_of_a_training_is_an_option_with_help() -> None:
     for field in dataclasses.fields(TrainSettings):
         assert options[field.name].default == field.default
         assert options[field.name].help.endswith(".")
-    misspelt = CliRunner().invoke(app, ["train", "s.zarr", "--out", "m", "--kernal", "3"])
+    misspelt = attempt("train", "s.zarr", "--out", "m", "--kernal", "3")
     assert misspelt.exit_code == 2
     assert "--kernel" in misspelt.output
-    wrong = CliRunner().invoke(app, ["train", "s.zarr", "--out", "m", "--depth", "30"])
+    wrong = attempt("train", "s.zarr", "--out", "m", "--depth", "30")
     assert "depth 30 is not 9 n + 2" in str(wrong.exception)
 
 
-def test_samples_are_counted_by_the_classes_of_the_legend(made: Path, tmp_path: Path) -> None:
+def test_samples_are_counted_by_the_classes_of_the_legend(
+    drawn: tuple[Path, tuple[Any, ...]], tmp_path: Path
+) -> None:
     path = tmp_path / "legend.toml"
     rows = [
         f'[[class]]\nid = {i}\nclc = {i}\nslug = "c{i}"\nname = "Class {i}"\n'
@@ -143,11 +140,11 @@ def test_samples_are_counted_by_the_classes_of_the_legend(made: Path, tmp_path: 
         for i in range(1, 14)
     ]
     path.write_text('name = "others"\n' + "\n".join(rows))
-    bands = [arg for scene in demo_scene_paths() for arg in ("--scene", scene)]
-    drawn = ("--labels", made / "labels.tif", "--out", tmp_path / "s.zarr", "--per-class", 6)
-    said = run("samples", *bands, *drawn, "--patch", 12, "--legend", path)
-    assert "c13" in said
-    assert "forest" not in said
+    out = ("--out", tmp_path / "s.zarr", "--per-class", 6, "--block", 300)
+    ended = attempt("samples", *drawn[1], *out, "--legend", path)
+    assert ended.exit_code == 0, ended.output
+    assert "c13" in ended.output
+    assert "forest" not in ended.output
     samples = oxr.open_samples(tmp_path / "s.zarr")
     assert json.loads(samples.attrs["legend"])["name"] == "others"
     assert set(oxr.sample_counts(samples)["class"]) == {f"c{i}" for i in range(1, 14)}
@@ -156,7 +153,7 @@ def test_samples_are_counted_by_the_classes_of_the_legend(made: Path, tmp_path: 
 def test_polygons_of_a_layer_of_corine_codes_have_their_class(made: Path, tmp_path: Path) -> None:
     raster, shapes = tmp_path / "two.tif", tmp_path / "shapes.gpkg"
     layers = ("--layer", "forest", "--layer", "water", "--codes", "clc")
-    run("extract", made / "labels.tif", *layers, "--out", raster, "--vector", shapes)
+    call("extract", made / "labels.tif", *layers, "--out", raster, "--vector", shapes)
     traced, pixels = gpd.read_file(shapes), read(raster)
     for value, slug in ((31, "forest"), (5, "water")):
         rows = traced[traced["slug"] == slug]

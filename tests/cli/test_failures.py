@@ -14,6 +14,7 @@ from osm4eo_xr._version import __version__
 from osm4eo_xr.cli.console import show_warning
 from osm4eo_xr.cli.failures import FAILED, UNFORESEEN, report_failure
 from osm4eo_xr.errors import InputError, InputWarning
+from osm4eo_xr.progress import EVENTS
 
 
 @pytest.fixture(autouse=True)
@@ -128,3 +129,21 @@ def test_warnings_are_one_line_each(
     assert capsys.readouterr().err == (
         "note: one ring was mended\nnote: no geotransform (RuntimeWarning)\n"
     )
+
+
+def test_a_library_that_warns_of_each_object_takes_one_line_and_the_log_has_all(
+    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(EVENTS, "handlers", [caplog.handler])
+    seen: set[type[Warning]] = set()
+    for name in ("r10m", "r20m", "r60m"):
+        show_warning(f"{name} is strange", UserWarning, seen=seen)
+    show_warning("ours", InputWarning, seen=seen)
+    show_warning("ours too", InputWarning, seen=seen)
+    shown = "note: r10m is strange (UserWarning)\nnote: ours\nnote: ours too\n"
+    assert capsys.readouterr().err == shown
+    assert [m for m in caplog.messages if "strange" in m] == [
+        f"{name} is strange (UserWarning)" for name in ("r10m", "r20m", "r60m")
+    ]

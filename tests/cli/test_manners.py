@@ -6,15 +6,14 @@ from pathlib import Path
 import dask.config
 import numpy as np
 import pytest
-from typer.testing import CliRunner
 
 from osm4eo_xr import progress
 from osm4eo_xr.cli import options
-from osm4eo_xr.cli.app import app
 from osm4eo_xr.cli.options import computing_on
 from osm4eo_xr.cogs.cog import write_cog
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.geometry.grid import georeference, target_geobox
+from tests.cases.commands import attempt
 from tests.cases.country_case import MODEL, make_country, tiny_model
 
 
@@ -32,7 +31,7 @@ def _as_before(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def call(*arguments: str | Path) -> tuple[int, str]:
     """Return a command's exit code, and all that it shows."""
-    result = CliRunner().invoke(app, [str(a) for a in arguments])
+    result = attempt(*arguments)
     return result.exit_code, result.output
 
 
@@ -89,7 +88,7 @@ def test_a_log_holds_beginning_progress_and_end(class_map: Path, tmp_path: Path)
 
 
 def test_a_log_that_cannot_be_written_is_one_line(class_map: Path, tmp_path: Path) -> None:
-    result = CliRunner().invoke(app, ["--log-file", str(tmp_path), "sieve", str(class_map)])
+    result = attempt("--log-file", str(tmp_path), "sieve", str(class_map))
     assert isinstance(result.exception, InputError)
     assert "--log-file" in (result.exception.advice or "")
 

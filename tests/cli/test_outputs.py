@@ -10,9 +10,7 @@ import numpy as np
 import pytest
 import rasterio
 import shapely
-from typer.testing import CliRunner
 
-from osm4eo_xr.cli.app import app
 from osm4eo_xr.cli.outputs import (
     MODEL,
     PICTURE,
@@ -25,6 +23,7 @@ from osm4eo_xr.cli.outputs import (
 )
 from osm4eo_xr.demo import demo_osm_path
 from osm4eo_xr.errors import InputError
+from tests.cases.commands import call, refused
 
 
 @pytest.fixture
@@ -38,29 +37,17 @@ def class_map(tmp_path: Path) -> Path:
     return path
 
 
-def refusal(*arguments: object) -> str:
-    result = CliRunner().invoke(app, [str(a) for a in arguments])
-    assert isinstance(result.exception, InputError), result.output
-    return str(result.exception)
-
-
-def obey(*arguments: object) -> str:
-    result = CliRunner().invoke(app, [str(a) for a in arguments])
-    assert result.exit_code == 0, result.exception
-    return result.output
-
-
 @pytest.mark.parametrize("extra", [(), ("--overwrite",)])
 def test_a_map_is_not_sieved_onto_itself(class_map: Path, extra: Sequence[str]) -> None:
     before = class_map.read_bytes()
-    assert "would replace" in refusal("sieve", class_map, "--out", class_map, *extra)
+    assert "would replace" in str(refused("sieve", class_map, "--out", class_map, *extra))
     assert class_map.read_bytes() == before
 
 
 def test_an_extract_is_not_replaced_by_its_labels(class_map: Path, tmp_path: Path) -> None:
     extract = tmp_path / "p.pbf"
     extract.write_bytes(demo_osm_path().read_bytes())
-    said = refusal("labels", extract, "--like", class_map, "--out", extract, "--overwrite")
+    said = str(refused("labels", extract, "--like", class_map, "--out", extract, "--overwrite"))
     assert "p.pbf is to be a GeoTIFF; end it in .tif" in said
     assert extract.read_bytes() == demo_osm_path().read_bytes()
 
@@ -71,7 +58,7 @@ def test_points_are_not_replaced_by_scores(class_map: Path, tmp_path: Path) -> N
     gpd.GeoDataFrame({"class": [3]}, geometry=place).to_file(points, driver="GeoJSON")
     before = points.read_bytes()
     asked = ("assess", class_map, "--points", points, "--out", points, "--overwrite")
-    assert "would replace" in refusal(*asked)
+    assert "would replace" in str(refused(*asked))
     assert points.read_bytes() == before
 
 
@@ -118,14 +105,14 @@ def test_only_overwrite_replaces_other_files(class_map: Path) -> None:
     style = out.with_suffix(".qml")
     style.write_text("drawn by hand")
     asked = ("sieve", class_map, "--size", 4, "--out", out)
-    refused = refusal(*asked)
-    assert f"b.qml, a side file of {out}, exists already; give another name or" in refused
+    said = str(refused(*asked))
+    assert f"b.qml, a side file of {out}, exists already; give another name or" in said
     assert style.read_text() == "drawn by hand"
     style.unlink()
-    assert str(out) in obey(*asked)
+    assert str(out) in call(*asked)
     first = out.read_bytes()
-    assert "b.tif exists already; give another name or --overwrite" in refusal(*asked)
-    obey("sieve", class_map, "--size", 10_000, "--out", out, "--overwrite")
+    assert "b.tif exists already; give another name or --overwrite" in str(refused(*asked))
+    call("sieve", class_map, "--size", 10_000, "--out", out, "--overwrite")
     assert out.read_bytes() != first
 
 
@@ -133,7 +120,7 @@ def test_a_symlink_stays_a_symlink(class_map: Path, tmp_path: Path) -> None:
     (tmp_path / "far").mkdir()
     link = tmp_path / "latest.tif"
     link.symlink_to(tmp_path / "far" / "2024.tif")
-    obey("sieve", class_map, "--size", 4, "--out", link)
+    call("sieve", class_map, "--size", 4, "--out", link)
     assert link.is_symlink()
     there = sorted(p.name for p in (tmp_path / "far").iterdir())
     assert there == ["2024.qml", "2024.tif", "2024.tif.aux.xml"]

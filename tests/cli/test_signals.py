@@ -1,18 +1,22 @@
 """Commands that a signal ends: the exit code, one line, and nothing half-made."""
 
+import os
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 import rasterio
 from rasterio.transform import from_origin
 
+from osm4eo_xr.cli import signals
 from osm4eo_xr.demo import demo_osm_path
-from osm4eo_xr.models.model import save_model
+from osm4eo_xr.models.model_folder import save_model
 from tests.cases.country_case import make_country
 from tests.inference.test_classify import make_model
 
@@ -76,3 +80,94 @@ def test_a_run_can_go_on(number: signal.Signals, where: tuple[str, ...], tmp_pat
     said = end(number, ".*.part-*/*", tmp_path / "here", "run", country, *where)
     assert said.endswith("finished pieces stay; run the same command again to go on")
     assert not list((tmp_path / "here").rglob(".*.part-*"))
+
+
+@pytest.fixture
+def ended(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Note the signals that would end this process."""
+    numbers: list[int] = []
+    monkeypatch.setattr(signals, "_end", numbers.append)
+    return numbers
+
+
+def test_what_was_there_before_is_there_afterwards(ended: list[int]) -> None:
+    before = [signal.getsignal(number) for number in signals.SIGNALS], sys.unraisablehook
+    with signals.ended_by_signals():
+        assert signal.getsignal(signal.SIGTERM) != before[0][0]
+    assert ([signal.getsignal(number) for number in signals.SIGNALS], sys.unraisablehook) == before
+    with pytest.raises(KeyError), signals.ended_by_signals():
+        raise KeyError
+    assert ([signal.getsignal(number) for number in signals.SIGNALS], sys.unraisablehook) == before
+    assert ended == []
+
+
+@pytest.mark.parametrize("number", signals.SIGNALS)
+def test_a_signal_unwinds_the_main_thread_once_and_ends_the_process(
+    number: signal.Signals, ended: list[int]
+) -> None:
+    closed: list[str] = []
+
+    def work() -> None:
+        try:
+            signal.raise_signal(number)
+        finally:
+            signal.raise_signal(number)  # while things are being closed: they go on closing
+            closed.append("all")
+
+    with pytest.raises(signals.Ended), signals.ended_by_signals():
+        work()
+    assert closed == ["all"]
+    assert ended == [number]
+
+
+def test_a_command_that_was_done_already_ends_as_it_would(ended: list[int]) -> None:
+
+    def work() -> None:
+        try:
+            signal.raise_signal(signal.SIGTERM)
+        except signals.Ended:
+            raise SystemExit(0) from None
+
+    with pytest.raises(SystemExit) as out, signals.ended_by_signals():
+        work()
+    assert out.value.code == 0
+    assert ended == []
+
+
+def test_what_remains_is_told_for_one_command_alone(ended: list[int]) -> None:
+    with signals.ended_by_signals():
+        signals.on_signal_stays("finished pieces stay")
+        assert signals._stays == "finished pieces stay"
+    with signals.ended_by_signals():
+        assert signals._stays == "outputs are as they were before"
+    assert ended == []
+
+
+def test_only_our_own_exceptions_and_gdals_words_are_left_unsaid() -> None:
+    said: list[Any] = []
+    report = signals._silent_on_ended(said.append)
+    quiet = [
+        SimpleNamespace(object="callback", exc_value=signals.Ended(15)),
+        SimpleNamespace(
+            object="<function rasterio log>", exc_value=UnicodeDecodeError("utf-8", b"x", 0, 1, "?")
+        ),
+    ]
+    loud = [
+        SimpleNamespace(object="callback", exc_value=KeyError("mine")),
+        SimpleNamespace(object="mine", exc_value=UnicodeDecodeError("utf-8", b"x", 0, 1, "?")),
+        SimpleNamespace(object="<function rasterio log>", exc_value=ValueError()),
+    ]
+    for event in quiet + loud:
+        report(event)
+    assert said == loud
+
+
+def test_a_forked_process_dies_of_signals_as_others_do() -> None:
+    """Handlers are this process's: a child that kept them would answer for its parent."""
+    with signals.ended_by_signals():
+        child = os.fork()
+        if child == 0:
+            handlers = [signal.getsignal(number) for number in signals.SIGNALS]
+            os._exit(7 if handlers == [signal.SIG_DFL] * 2 else 1)
+        _, status = os.waitpid(child, 0)
+    assert os.waitstatus_to_exitcode(status) == 7

@@ -11,10 +11,9 @@ import pytest
 import rasterio
 import shapely
 from rasterio.transform import from_origin
-from typer.testing import CliRunner
 
-from osm4eo_xr.cli.app import app
 from osm4eo_xr.errors import InputError
+from tests.cases.commands import attempt
 
 LEFT, TOP = 4_321_000, 3_210_000
 SIEVE = "sieve map.tif --out s.tif"
@@ -89,6 +88,7 @@ REFUSED = [
     ("a least area without end", f"{EXTRACT} --min-area inf", None, "min_area is inf"),
     ("a tolerance without end", f"{EXTRACT} --simplify inf --vector w.gpkg", None, "simplify is"),
     ("a block beyond all maps", f"{SAMPLES} --block 99999999999999999999", None, "block is 1e+20"),
+    ("more samples than pixels", f"{SAMPLES} --per-class 9999999999999", None, "per_class is"),
     ("shares of more than all", f"{SAMPLES} --shares 0.9 0.3 0.3", None, "1 in all"),
     ("an item without assets", COMPOSITE, text("i.json", '{"type": "Feature", "id": "a"}'), "None"),
     ("a number as items", COMPOSITE, text("i.json", "5"), "i.json is 'int'"),
@@ -126,7 +126,7 @@ def test_what_cannot_be_used_is_refused(
     if prepare is not None:
         prepare(folder)
     before = sorted(folder.rglob("*"))
-    result = CliRunner().invoke(app, line.split())
+    result = attempt(*line.split())
     assert isinstance(result.exception, InputError), (result.exception, result.output)
     assert words in str(result.exception)
     assert "\n" not in str(result.exception)
@@ -136,7 +136,7 @@ def test_what_cannot_be_used_is_refused(
 @pytest.mark.parametrize("name", ["a #1 100%.tif", "a\nb.tif", "münchen?.tif"])
 def test_names_of_files_mean_nothing_but_files(name: str, folder: Path) -> None:
     (folder / "map.tif").rename(folder / name)
-    result = CliRunner().invoke(app, ["sieve", name, "--out", "s.tif"])
+    result = attempt("sieve", name, "--out", "s.tif")
     assert result.exit_code == 0, result.exception
     assert (folder / "s.tif").is_file()
 
@@ -146,6 +146,6 @@ def test_tables_may_begin_with_a_byte_order_mark(folder: Path) -> None:
     text("p.csv", f"lon,lat,class\n{shapely.get_x(point)},{shapely.get_y(point)},1\n", "utf-8-sig")(
         folder
     )
-    result = CliRunner().invoke(app, ASSESS.split())
+    result = attempt(*ASSESS.split())
     assert result.exit_code == 0, result.exception
     assert json.loads((folder / "r.json").read_text())

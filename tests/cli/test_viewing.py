@@ -9,12 +9,11 @@ from urllib.request import urlopen
 
 import numpy as np
 import pytest
-from typer.testing import CliRunner
 
 import osm4eo_xr as oxr
-from osm4eo_xr.cli.app import app
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.geometry.grid import georeference
+from tests.cases import commands
 
 
 @pytest.fixture(scope="module")
@@ -25,8 +24,7 @@ def class_map(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def call(*arguments: object) -> str:
-    result = CliRunner().invoke(app, ["view", *map(str, arguments)], catch_exceptions=False)
-    return result.output
+    return commands.call("view", *arguments)
 
 
 def test_a_static_folder_is_written_whole(class_map: Path, tmp_path: Path) -> None:

@@ -2,10 +2,10 @@
 
 import dataclasses
 import os
+import socket
 import subprocess
 import sys
 import time
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, cast
 
@@ -19,11 +19,12 @@ from distributed import Status, Worker
 
 from osm4eo_xr import InputError, open_cluster
 from osm4eo_xr.cluster import allocation
-from osm4eo_xr.cluster.clusters import plan_processes, visible_gpus
+from osm4eo_xr.cluster.clusters import plan_processes
 from osm4eo_xr.cluster.device_tasks import device_annotations
+from osm4eo_xr.cluster.gpus import visible_gpus
 from osm4eo_xr.cluster.jobs import job_scripts
-from osm4eo_xr.cluster.site import BatchSite, JobWorkers, LocalSite, LocalWorkers
-from osm4eo_xr.cluster.site_file import load_site, site_from_dict, site_names
+from osm4eo_xr.cluster.site import BatchSite, JobWorkers, LocalSite, LocalWorkers, SlurmSite
+from osm4eo_xr.cluster.site_file import load_site, site_from_dict, site_keys, site_names
 from osm4eo_xr.cluster.worker import (
     environment_here,
     expand_variables,
@@ -73,6 +74,9 @@ def test_overrides_win_and_sections_merge() -> None:
     [
         ({"kind": "condor"}, "kind is 'condor'; expected one of local, slurm, pbs, moab"),
         ({"kind": "local", "scrach": "here"}, "unknown key scrach; did you mean scratch?"),
+        ({"kind": "slurm", "gpu": {"partition": "g"}}, "key gpu.partition; did you mean queue"),
+        ({"kind": "pbs", "cpu": {"--cpus-per-task": 2}}, "per-task; did you mean threads?"),
+        ({"kind": "slurm", "cpu": {}, "project": "a"}, "key project; did you mean account?"),
         ({"kind": "local", "cpu": {"thread": 2}}, "unknown key cpu.thread; did you mean threads"),
         (
             {"kind": "local", "cpu": {"threads": "two"}},
@@ -296,7 +300,7 @@ def test_device_tasks_go_to_gpu_workers_only(tmp_path: Path) -> None:
     # imported here: workers import this module, and must not have imported jax by that
     from osm4eo_xr.cogs.cog import write_cog
     from osm4eo_xr.inference.prediction import classify
-    from osm4eo_xr.models.model import load_model
+    from osm4eo_xr.models.model_folder import load_model
     from tests.cases.country_case import tiny_model
 
     assert device_annotations() == {}
@@ -311,8 +315,10 @@ def test_device_tasks_go_to_gpu_workers_only(tmp_path: Path) -> None:
         ) as client:
             with annotate(**device_annotations()):
                 device = client.map(_where, range(12), pure=False)
-            anywhere = client.map(_where, range(12, 36), pure=False)
             on_device = set(cast("Places", client.gather(device)))
+            (tmp_path / "met").mkdir()
+            meet = [tmp_path / "met"] * 24
+            anywhere = client.map(_where, range(12, 36), meet, pure=False)
             names = {name for name, _ in cast("Places", client.gather(anywhere))}
             model = load_model(tiny_model(tmp_path / "model"))
             classes = classify(_small_scene(), model, block=64)
@@ -343,14 +349,19 @@ def _inference_here(dask_worker: Worker) -> tuple[str, str]:
     return str(dask_worker.name), f"{COUNTER.read().blocks} by {' '.join(threads)}"
 
 
-def _where(_number: int) -> tuple[str, str]:
+def _where(_number: int, meet: Path | None = None) -> tuple[str, str]:
+    """Return worker and thread; with a folder after a task of both workers has begun."""
     import threading
-    import time
 
     from distributed import get_worker
 
-    time.sleep(0.05)
-    return str(get_worker().name), threading.current_thread().name
+    worker = str(get_worker().name)
+    if meet is not None:
+        (meet / worker).touch()
+        ends = time.monotonic() + 60
+        while len(list(meet.iterdir())) < 2 and time.monotonic() < ends:
+            time.sleep(0.01)
+    return worker, threading.current_thread().name
 
 
 def test_a_scratch_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
@@ -410,13 +421,32 @@ def test_an_allocation_waits_for_the_whole_of_the_schedulers_address(
         monkeypatch.setenv(f"SLURM_{name}", value)
     found = tmp_path / "scheduler.json"
     found.write_text("")
+    read: list[str] = []
 
-    def finish() -> None:
-        time.sleep(0.3)
-        found.write_text('{"address": "tcp://127.0.0.1:1"}')
+    def go_on_writing(_seconds: float) -> None:
+        """Write a little more each time that a reader met what is not whole, and waits."""
+        read.append(found.read_text())
+        found.write_text(['{"addr', '{"address": "tcp://127.0.0.1:1"}'][len(read) - 1])
 
-    with ThreadPoolExecutor(1) as pool:
-        pool.submit(finish)
-        runner = allocation._runner_class(20)(scheduler_file=str(found))
+    monkeypatch.setattr("distributed.utils.sleep", go_on_writing)
+    runner = allocation._runner_class(20)(scheduler_file=str(found))
     assert runner.scheduler_address == "tcp://127.0.0.1:1"
+    assert read == ["", '{"addr']
     runner.status = Status.closed  # nothing is there to be ended
+
+
+def test_a_network_interface_that_is_not_there_is_told_before_any_job() -> None:
+    here = ", ".join(sorted(name for _, name in socket.if_nameindex()))
+    with (
+        pytest.raises(InputError, match=f"'slurm-gpu': no ib77; this machine has {here}; set int"),
+        open_cluster("slurm-gpu", interface="ib77"),
+    ):
+        pass
+
+
+def test_the_keys_of_site_files_are_told() -> None:
+    told = site_keys()
+    for site in (LocalSite, SlurmSite):
+        assert all(f"\n  {f.name}: " in told for f in dataclasses.fields(site) if f.name != "name")
+    assert "\n  queue: Partition or queue." in told
+    assert "walltime: Seconds a job may run. [default: 14400]" in told

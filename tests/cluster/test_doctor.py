@@ -6,11 +6,17 @@ import sys
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
-from osm4eo_xr.cli.app import app
-from osm4eo_xr.cluster.checks import Finding, check_folder, check_interface, look_around
+from osm4eo_xr.cluster.checks import (
+    Finding,
+    check_folder,
+    check_interface,
+    image_fault,
+    look_around,
+)
 from osm4eo_xr.cluster.doctor import examine
+from osm4eo_xr.cluster.site_file import load_site
+from tests.cases.commands import attempt
 
 SMALL = "kind: local\ntitle: one process\ngpu: null\ncpu: {processes: 1, threads: 1}\n"
 
@@ -26,7 +32,7 @@ def _wrong(findings: list[Finding]) -> list[str]:
 
 
 def test_a_healthy_machine_is_looked_at_from_here_and_from_a_worker(tmp_path: Path) -> None:
-    result = CliRunner().invoke(app, ["doctor", "--cluster", str(_site(tmp_path))])
+    result = attempt("doctor", "--cluster", str(_site(tmp_path)))
     assert result.exit_code == 0, result.output
     for text in ("cpu-0", "versions", "devices", "memory", "JP2OpenJPEG", "MB/s", "would work"):
         assert text in result.output
@@ -47,7 +53,7 @@ def test_missing_driver_and_submit_command_are_named_with_what_mends_them(tmp_pa
 
 def test_a_scratch_folder_that_cannot_be_used_is_named(tmp_path: Path) -> None:
     (tmp_path / "scratch").write_text("a file in its place")
-    result = CliRunner().invoke(app, ["doctor", "--cluster", str(_site(tmp_path))])
+    result = attempt("doctor", "--cluster", str(_site(tmp_path)))
     assert result.exit_code == 1
     assert "scratch cannot be used: File exists. To mend it: set scratch" in result.output
     assert "not tried" in result.output
@@ -112,10 +118,23 @@ def test_workers_that_do_not_come_up_are_a_finding(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("name", "line"), [("pbs-gpu", "#PBS -l select"), ("helix", "#SBATCH -p")])
 def test_dry_run_prints_the_job_scripts(name: str, line: str) -> None:
-    result = CliRunner().invoke(app, ["doctor", "--cluster", name, "--dry-run"])
+    result = attempt("doctor", "--cluster", name, "--dry-run")
     assert result.exit_code == 0
     assert line in result.output
     assert "distributed.cli.dask_worker" in result.output
+    jobs = load_site(name).gpu.jobs  # pyright: ignore[reportAttributeAccessIssue]
+    assert f"note: gpu: {jobs} job from the start, at most 4; each is submitted" in result.output
+
+
+def test_an_image_that_jobs_may_not_find_is_told(tmp_path: Path) -> None:
+    image = tmp_path / "osm4eo-xr.sif"
+    command = f"apptainer exec --nv {image} osm4eo-python"
+    assert image_fault(command) == f"no file {image} here"
+    image.touch()
+    assert image_fault(command) == image_fault("python3") == image_fault(None) == ""
+    assert image_fault("apptainer exec $SOMEWHERE_ELSE/a.sif python") == ""
+    result = attempt("doctor", "--cluster", "slurm-apptainer", "--dry-run")
+    assert "note: osm4eo-xr.sif is looked for in the folder that each job starts" in result.output
 
 
 def test_an_unknown_cluster_is_one_line() -> None:

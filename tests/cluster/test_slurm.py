@@ -95,6 +95,43 @@ def test_two_gpu_jobs_share_the_work(slurm: LocalSlurm, settings: dict[str, Any]
     assert sorted(p.suffix for p in Path(settings["logs"]).iterdir()) == [".log", ".log"]
 
 
+APPTAINER = """#!/bin/sh
+# Stands in for apptainer: knows one image, whose programs are those of this machine.
+[ "$1 $2 $3" = "exec --nv {image}" ] || exit 255
+shift 3
+PATH={programs}:$PATH OSM4EO_IMAGE_CACHE={cache} OSM4EO_IMAGE_PYTHON={python} exec "$@"
+"""
+
+
+def _caches() -> tuple[str, str]:
+    """Run in a worker: say who it is and where its compiled kernels are kept."""
+    return sys.executable, os.environ["NUMBA_CACHE_DIR"]
+
+
+def test_workers_start_by_the_images_command(
+    slurm: LocalSlurm, settings: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image, home, programs = tmp_path / "osm4eo-xr.sif", tmp_path / "home", tmp_path / "bin"
+    (tmp_path / "cache" / "numba").mkdir(parents=True)
+    (tmp_path / "cache" / "numba" / "kernel").write_text("compiled")
+    home.mkdir()
+    programs.mkdir()
+    places = {"image": image, "programs": CLUSTER, "cache": tmp_path / "cache"}
+    (programs / "apptainer").write_text(APPTAINER.format(**places, python=sys.executable))
+    (programs / "apptainer").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
+    settings["environment"] |= {"HOME": str(home)}
+    settings["gpu"]["jobs"] = 1
+    python = f"apptainer exec --nv {image} osm4eo-python"
+    with open_cluster("slurm-apptainer", python=python, **settings) as client:
+        client.wait_for_workers(1, timeout=90)
+        [(program, kept)] = cast("dict[str, Any]", client.run(_caches)).values()
+        assert "gres:gpu:1" in slurm.ask("squeue", "--noheader", "--format=%b")
+    assert program == sys.executable
+    assert Path(kept).is_relative_to(home)
+    assert (Path(kept) / "kernel").read_text() == "compiled"
+
+
 def test_gpu_and_cpu_jobs_stand_side_by_side(slurm: LocalSlurm, settings: dict[str, Any]) -> None:
     settings["gpu"]["jobs"] = 1
     settings["cpu"] = {"jobs": 1, "maximum_jobs": None, "threads": 1, "memory": "3 GB"}
@@ -230,8 +267,9 @@ def test_a_run_cut_by_its_wall_time_goes_on_where_it_was(
 ) -> None:
     one = {"gpu": None, "cpu": {"processes": 1, "threads": 2}, "scratch": str(tmp_path)}
     site = _site_file(tmp_path, one, "local")
-    # Far from the signal that the script asks for 180 s before the end: the test brings the end.
-    job = _submit_run(slurm, country, site, "--time=10")
+    # The script's own signal before the end would put the job back into the queue, were it faster
+    # than Slurm's last kill: here a signal that shells ignore comes instead.
+    job = _submit_run(slurm, country, site, "--time=10", "--signal=B:URG@1")
     out = country.parent / "result"
     assert wait_until((out / "classified" / "T01.tif").exists, 300), _logs(country)
     slurm.hang(job)

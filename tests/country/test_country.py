@@ -17,11 +17,9 @@ import rasterio
 from rasterio.features import geometry_mask
 from rasterio.features import sieve as gdal_sieve
 from rio_cogeo.cogeo import cog_validate
-from typer.testing import CliRunner
 
 from osm4eo_xr.accuracy.held_out import evaluate
 from osm4eo_xr.accuracy.validation.training_points import fit_applicability
-from osm4eo_xr.cli.app import app
 from osm4eo_xr.cli.failures import report_failure
 from osm4eo_xr.country.run import plan_country, run_country
 from osm4eo_xr.country.settings_file import read_country
@@ -31,13 +29,15 @@ from osm4eo_xr.inference.prediction import classify
 from osm4eo_xr.legend import default_legend
 from osm4eo_xr.maps.country_mosaic import mosaic
 from osm4eo_xr.maps.seams import seam_certificate
-from osm4eo_xr.models.model import load_model, save_model
+from osm4eo_xr.models.model_folder import load_model, save_model
 from osm4eo_xr.rasters.open import open_probabilities, open_raster
 from osm4eo_xr.samples.store import open_samples
 from osm4eo_xr.sieving.lazy_sieve import sieve
+from tests.cases.commands import attempt
 from tests.cases.country_case import LEARN, make_country, products, tiny_model
 from tests.cases.small_disk import small_disk_at
 
+TILES = [f"T{i}{j}" for i in range(3) for j in range(3)]
 KNOWN = """
 [known]
 rule = "bayes"
@@ -151,6 +151,25 @@ def test_products_are_described_for_gis_and_catalogs(
         item = pystac.Item.from_file(str(out / f"{name}.stac.json"))
         assert digest in item.properties["processing:lineage"]
         assert str(item.datetime)[:10] == "2017-02-16"
+    report = json.loads((out / "report.json").read_text())
+    scores = report["accuracy"]["held-out samples"]
+    for name, slugs in (("sieved", [a["class"] for a in report["areas"]]), ("water", ["water"])):
+        told = json.loads((out / f"{name}.stac.json").read_text())["properties"]
+        areas = {a["class"]: a["counted_km2"] for a in told["osm4eo_xr:areas"]}
+        assert areas == {a["class"]: a["km2"] for a in report["areas"] if a["class"] in slugs}
+        assert "counted" in told["osm4eo_xr:areas_method"]
+        (held_out,) = told["osm4eo_xr:accuracy"]
+        assert held_out["of"] == "held-out samples"
+        assert "block bootstrap" in held_out["method"]
+        limits = {k: scores["overall_interval"][k] for k in ("low", "high")}
+        assert held_out["overall_accuracy"] == {"value": scores["overall_accuracy"], **limits}
+        listed = {c["slug"]: c for c in scores["classes"] if c["reference"] and c["slug"] in slugs}
+        assert [c["class"] for c in held_out["classes"]] == [*listed]
+        for c in held_out["classes"]:
+            bounds = listed[c["class"]]["intervals"]["f1"]
+            assert c["f1"] == {"value": listed[c["class"]]["f1"], **bounds}
+    plain = pystac.Item.from_file(str(out / "mosaic.stac.json"))
+    assert "osm4eo_xr:areas" not in plain.properties
     assert cog_validate(out / "labels.tif", strict=True)[0]
     for name in ("labels/T11", "labels"):
         labels = pystac.Item.from_file(str(out / f"{name}.stac.json"))
@@ -195,6 +214,8 @@ def test_a_change_remakes_what_depends_on_it_and_a_lost_file_itself(
     (out / "classified" / "T11.tif").write_bytes(b"damaged")
     (out / "water.qml").unlink()
     assert todo(path) == ["classified T11", "layer water"]
+    (out / "sieved.stac.json").unlink()
+    assert todo(path) == ["classified T11", "sieved", "layer water"]
     make(path)
     assert products(out) == undisturbed[1]
     change(path, "2017-02-16", "2017-02-17")
@@ -215,13 +236,6 @@ def killed_run(undisturbed: tuple[Path, dict[str, bytes]], tmp_path: Path) -> tu
     """A function that starts a run in a process of its own and kills it after a while."""
     path = another(undisturbed[0], tmp_path / "there")
     command = [sys.executable, "-m", "osm4eo_xr", "run", str(path)]
-    # What XLA compiled for a process that was killed serves the next one.
-    cache = {"JAX_COMPILATION_CACHE_DIR": str(tmp_path / "xla")}
-    cache["JAX_NUMPY_DTYPE_PROMOTION"] = "standard"
-    limits = {
-        f"JAX_PERSISTENT_CACHE_MIN_{what}": str(value)
-        for what, value in (("COMPILE_TIME_SECS", 0), ("ENTRY_SIZE_BYTES", -1))
-    }
 
     def start(until: str) -> int:
         process = subprocess.Popen(
@@ -229,7 +243,7 @@ def killed_run(undisturbed: tuple[Path, dict[str, bytes]], tmp_path: Path) -> tu
             start_new_session=True,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
-            env={**os.environ, **cache, **limits},
+            env={**os.environ, "JAX_NUMPY_DTYPE_PROMOTION": "standard"},
         )
         ends = time.monotonic() + 240
         while not any(path.parent.glob(f"result/{until}")) and process.poll() is None:
@@ -250,6 +264,39 @@ def test_a_killed_run_goes_on_to_the_same_bytes(
     assert start(".mosaic.tif.part-*") == -signal.SIGKILL
     assert not (path.parent / "result" / "sieved.tif").exists()
     assert products(make(path)) == undisturbed[1]
+
+
+class Stopped(Exception):  # noqa: N818 - not an error, the test's own stop
+    pass
+
+
+def test_a_training_that_was_stopped_goes_on_from_its_checkpoint(
+    undisturbed: tuple[Path, dict[str, bytes]], tmp_path: Path
+) -> None:
+    path = another(undisturbed[0], tmp_path / "there")
+    out, steps, most = path.parent / "result", list[float](), 0.8
+
+    def stop(piece: str, done: int, total: int) -> None:
+        if piece == "model" and total > 1:
+            steps.append(done / total)
+            if steps[-1] > most:
+                raise Stopped
+        if piece.startswith("classified"):
+            raise Stopped
+
+    (out / ".training" / "of other settings").mkdir(parents=True)
+    with pytest.raises(Stopped):
+        make(path, watch=stop)
+    (kept,) = out.glob(".training/*")
+    assert any(kept.glob("checkpoints/*"))
+    steps, most = [], 1
+    with pytest.raises(Stopped):
+        make(path, watch=stop)
+    assert 0.5 < steps[0] < steps[-1] == 1  # of two epochs the first was kept
+    made = {f.name: f.read_bytes() for f in (out / "model").iterdir()}
+    whole = undisturbed[0].parent / "result" / "model"
+    assert made == {f.name: f.read_bytes() for f in whole.iterdir()}
+    assert not (out / ".training").exists()
 
 
 def test_one_pass_gives_classes_confidence_and_probabilities(
@@ -284,7 +331,22 @@ def test_one_pass_gives_classes_confidence_and_probabilities(
     index = expected["dissimilarity"].to_numpy()
     told = json.loads((out / "report.json").read_text())["coverage"]["T11"]["outside"]
     assert told == pytest.approx((index[index < 255] > 100).mean(), abs=1e-6)
-    assert "outside of what the model knows" in (out / "report.html").read_text()
+    page = (out / "report.html").read_text()
+    assert "outside of what the model knows" in page
+    joined = {n: read(out / f"{n}.tif") for n in ("dissimilarity", "density", "set_size")}
+    final, outline = read(out / "mosaic.tif"), path.parent / "boundary.geojson"
+    for name, values in joined.items():
+        tiles = [open_raster(out / "classified" / f"{t}_{name}.tif") for t in TILES]
+        np.testing.assert_array_equal(values, mosaic(tiles, outline, rule="first"))
+        item = pystac.Item.from_file(str(out / f"{name}.stac.json"))
+        assert item.properties["proj:shape"] == list(values.shape)
+    told = json.loads((out / "report.json").read_text())["applicability"]
+    there = (final > 0) & (joined["dissimilarity"] < 255)
+    assert told["outside"] == pytest.approx((joined["dissimilarity"][there] > 100).mean(), abs=1e-6)
+    assert told["set_size"] == pytest.approx(joined["set_size"][there].mean(), abs=1e-4)
+    assert sum(told["set_sizes"].values()) == pytest.approx(1, abs=1e-4)
+    assert told["pixels"] == sum(row["pixels"] for row in told["classes"].values()) == there.sum()
+    assert f"{told['outside']:.1%} outside" in page
     shares = open_probabilities(out / "classified" / "T11_probabilities.tif")
     assert shares["class"].to_numpy().tolist() == [c.slug for c in default_legend().classes]
     np.testing.assert_array_equal(shares.max("class"), expected["confidence"])
@@ -397,11 +459,15 @@ def test_brackets_in_a_folder_s_name_are_no_pattern(tmp_path: Path) -> None:
 def test_commands_print_the_plan_the_result_and_the_tiles(
     undisturbed: tuple[Path, dict[str, bytes]],
 ) -> None:
-    runner = CliRunner()
-    plan = runner.invoke(app, ["run", str(undisturbed[0]), "--dry-run"])
+    plan = attempt("run", undisturbed[0], "--dry-run")
     assert "0 of 30 pieces to do, 0 chunks, 0 tasks" in plan.output
-    done = runner.invoke(app, ["run", str(undisturbed[0])])
+    done = attempt("run", undisturbed[0])
     assert done.exit_code == 0
-    assert "result" in done.output
-    numbers = runner.invoke(app, ["tiles", "AT", "--grid", "original"])
+    out = undisturbed[0].parent / "result"
+    water, page, folder = (
+        done.stdout.replace("\n", "").partition(f"{out}/water.tif: ")[2].split(str(out))
+    )
+    pixels = int((read(out / "water.tif") == 12).sum())
+    assert (water, page, folder) == (f"{pixels / 10_000:.2f} km²", "/report.html", "")
+    numbers = attempt("tiles", "AT", "--grid", "original")
     assert "085 095 107 108 122 124 138 139" in numbers.output

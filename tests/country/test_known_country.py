@@ -10,9 +10,7 @@ import numpy as np
 import pytest
 import rasterio
 import xarray as xr
-from typer.testing import CliRunner
 
-from osm4eo_xr.cli.app import app
 from osm4eo_xr.country.findings.review import review_result
 from osm4eo_xr.country.run import _open, plan_country, run_country
 from osm4eo_xr.country.settings_file import read_country
@@ -23,9 +21,11 @@ from osm4eo_xr.legend import default_legend
 from osm4eo_xr.maps.country_mosaic import mosaic
 from osm4eo_xr.maps.known_ground import merge_known
 from osm4eo_xr.maps.known_rules import noise_table
+from osm4eo_xr.names import counted
 from osm4eo_xr.osm.landuse import read_landuse
 from osm4eo_xr.rasters.open import open_probabilities, open_raster
 from osm4eo_xr.sieving.lazy_sieve import sieve
+from tests.cases.commands import attempt
 from tests.cases.country_case import LEARN, MODEL, make_country, tiny_model
 
 ROWS = {"forest": {"forest": 0.8, "pastures": 0.2}, "urban": {"urban": 0.6, "industrial": 0.4}}
@@ -153,17 +153,18 @@ def test_viewer_shows_what_the_run_made(country: Path) -> None:
 def test_tasks_lead_back_to_openstreetmap(country: Path, tmp_path: Path) -> None:
     out, again = country.parent / "result", tmp_path / "again.geojson"
     how = ["--sure", "0.1", "--share", "0.2", "--pixels", "3", "--cell", "100", "--apart", "150"]
-    told = CliRunner().invoke(app, ["review", str(out), "--out", str(again), *how])
+    told = attempt("review", str(out), "--out", str(again), *how)
     assert told.exit_code == 0, told.output
     assert again.read_bytes() == (out / "tasks.geojson").read_bytes()
     features = json.loads(again.read_text())["features"]
     checks = [f["properties"] for f in features if f["properties"]["task"] == "check"]
     places = [f["properties"] for f in features if f["properties"]["task"] == "map"]
-    assert f"{len(checks)} objects to check, {len(places)} places to map" in told.output
+    objects, cells = counted(len(checks), "object"), counted(len(places), "place")
+    assert f"{objects} to check, {cells} to map" in told.output
     assert min(len(checks), len(places)) >= 5
     assert all(p["given"] != p["suggested"] and p["share"] >= 0.2 for p in checks)
     page = (out / "report.html").read_text()
-    assert f"{len(checks)} objects to check and {len(places)} places to map" in page
+    assert f"{objects} to check and {cells} to map" in page
     areas = read_landuse(country.parent / "landuse.osm.pbf").set_index(["osm_kind", "osm_id"])
     assert all(areas.loc[(p["osm_kind"], p["osm_id"]), "tag"] == p["tag"] for p in checks)
     outline = read_vector(country.parent / "boundary.geojson", "boundary").to_crs(4326)

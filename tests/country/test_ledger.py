@@ -2,12 +2,16 @@
 
 import json
 import os
+from datetime import date
 from pathlib import Path
 from typing import Any
 
+import pyproj
 import pytest
+from odc.geo.geobox import GeoBox
 
-from osm4eo_xr.country.ledger import Ledger
+from osm4eo_xr.country.ledger import Ledger, key_of
+from osm4eo_xr.geometry.grid import grid_text, target_geobox
 
 
 @pytest.fixture
@@ -121,3 +125,32 @@ def test_nothing_is_swept_through_a_link_out_of_the_folder(written: Path) -> Non
 def test_no_product_lies_outside_the_folder(written: Path) -> None:
     with pytest.raises(ValueError, match="not in the subpath"):
         Ledger(written / "below").begin("map", [written / "map.tif"])
+
+
+def test_a_file_that_another_piece_changes_has_to_be_there(tmp_path: Path) -> None:
+    raster, item = tmp_path / "map.tif", tmp_path / "map.stac.json"
+    raster.write_bytes(b"pixels")
+    item.write_text("plain")
+    ledger = Ledger(tmp_path)
+    ledger.leave([item])
+    ledger.record("map", "key", [raster])
+    item.write_text("with figures")
+    ledger.record("report", "key", [item])
+    for again in (Ledger(tmp_path), Ledger(tmp_path, verify=True)):
+        assert again.is_whole("map", "key")
+        assert again.is_whole("report", "key")
+    item.write_text("plain again")
+    assert Ledger(tmp_path).is_whole("map", "key")
+    assert not Ledger(tmp_path).is_whole("report", "key")
+    item.unlink()
+    assert not Ledger(tmp_path).is_whole("map", "key")
+
+
+def test_a_key_takes_what_has_one_text_in_each_process() -> None:
+    box = target_geobox((4e6, 3e6, 4.001e6, 3.001e6))
+    assert key_of("labels", Path("a"), date(2024, 5, 1)) == key_of("labels", "a", "2024-05-01")
+    words = GeoBox(box.shape, box.affine, pyproj.CRS(3035).to_wkt())  # as a file has them
+    assert str(words) != str(box)
+    assert key_of("labels", words) == key_of("labels", box) == key_of("labels", grid_text(box))
+    with pytest.raises(TypeError, match="CRS in a key"):
+        key_of("labels", box.crs)

@@ -1,5 +1,7 @@
 """What the pieces of a country run are called, where they lie and what they are planned to take."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -66,6 +68,33 @@ def test_layers_of_one_class_have_files_of_their_own_or_are_refused(country: Pat
     ]
     with pytest.raises(InputError, match=r"\[layers\[0\]\] name '\.\./x' is a path"):
         plan_country(changed(country, (old, twice.format('name = "../x"'))))
+
+
+def test_trainings_that_find_wrong_labels_are_planned_with_their_epochs(tmp_path: Path) -> None:
+    path = make_country(tmp_path / "here", edge=60, overlap=12)
+    once = plan_country(path).steps // 2  # of an epoch; the case has two
+    for more, passes in (("", 2 + 2 * 2), ("noise_epochs = 1\n", 2 + 2 * 1)):
+        wanted = f'[train]\nnoise = "prune"\nnoise_folds = 3\n{more}'  # each on two of three folds
+        assert plan_country(changed(path, ("[train]\n", wanted))).steps == passes * once
+
+
+def test_a_plan_with_a_model_needs_no_jax(country: Path) -> None:
+    script = (
+        "import sys; from osm4eo_xr.cli.app import app; "
+        f"app(['run', {str(country)!r}, '--dry-run'], standalone_mode=False); "
+        "assert 'jax' not in sys.modules, 'loaded'"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "classified T00" in done.stdout
+
+
+def test_flips_take_eight_times_the_hours(country: Path) -> None:
+    flipped = changed(country, ("[classify]\n", "[classify]\nflips = true\n"))
+    once, views = plan_country(country), plan_country(flipped)
+    assert views.device_hours == pytest.approx(8 * once.device_hours)
 
 
 def test_a_layer_called_as_the_mosaic_is_refused(country: Path) -> None:

@@ -10,12 +10,13 @@ import numpy as np
 import pandas as pd
 
 import osm4eo_xr as oxr
+from osm4eo_xr.accuracy.design_report import figure_km2
 from osm4eo_xr.country.report import _areas, _areas_note, _score, with_estimates
 from osm4eo_xr.country.scores import _design_files, _make_noise, _of_points
 from osm4eo_xr.country.settings import Reference
 from osm4eo_xr.geometry.grid import georeference, target_geobox
 from osm4eo_xr.maps.known_rules import noise_table
-from osm4eo_xr.models.model import load_model
+from osm4eo_xr.models.model_folder import load_model
 from tests.cases.country_case import tiny_model
 
 
@@ -51,7 +52,7 @@ def test_points_of_a_design_give_intervals_in_the_report(tmp_path: Path) -> None
     )
     report = _of_points(run)["reference points"]
     assert 0.8 < report["overall_accuracy"]["low"] < report["overall_accuracy"]["value"] < 1
-    page = "".join(_score("reference points", report))
+    page = "".join(_score("reference points", report, {}))
     assert "counted km²" in page
     assert "estimated km², 95 %" in page
     assert report["explanation"] in page
@@ -63,7 +64,7 @@ def test_points_of_a_design_give_intervals_in_the_report(tmp_path: Path) -> None
     assert "Olofsson" in areas[7]["estimated_by"]
     table = _areas(run, areas)
     assert "estimated km², 95 %" in table
-    assert f"({low:,.2f}-{high:,.2f})" in table
+    assert figure_km2(areas[7]["estimated_km2"]) in table
     assert "estimated" not in _areas(run, counted)
     assert report["method"] in _areas_note(areas)
     assert "need labeled points" in _areas_note(counted)

@@ -30,4 +30,9 @@ def test_ten_lines_plan_a_whole_run(tmp_path: Path, monkeypatch, capsys) -> None
     assert not any(piece.done for piece in plan.pieces)
     for piece in plan.pieces:
         assert piece.name in shown
+    # 5,000 windows of a class are wanted; this little ground is covered eight times by fewer.
+    assert "training: " in shown
+    assert "steps at most, about" in shown
+    assert 30 < plan.steps < 30 * 2 * 12 * 5000 * 0.6 / 32
+    assert plan.training_hours > plan.device_hours
     assert not list((country.parent / "result").rglob("*.tif"))

@@ -30,6 +30,8 @@ BYTES = 4 * 10**9
 
 _PROGRESS = re.compile(r": \d+ of \d+ after \d+ s(, about \d+ s left)?$|^epoch \d+ of \d+: ")
 _BESIDE = (".qml", ".stac.json", ".tif.aux.xml")
+_QUICK = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
+"""How XLA compiles: networks this small run for no time and would be optimized for a minute."""
 _DEADLOCK = 240  # seconds by the clock, for machines that have much else to do
 _WORN = 2_500_000_000  # bytes at which a worker is replaced
 _IN_A_BOX = 500  # inputs until a worker is replaced
@@ -135,6 +137,7 @@ class Worker:
                 "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
                 "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
                 "COLUMNS": "200",
+                "XLA_FLAGS": _QUICK,
             }
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "tests.fuzz.worker"],

@@ -11,13 +11,15 @@ from typing import Any
 import geopandas as gpd
 import jax
 import numpy as np
+import pandas as pd
 import rasterio
 import shapely
 from rasterio.transform import from_origin
 
 from osm4eo_xr.country.run import run_country
 from osm4eo_xr.legend import default_legend
-from osm4eo_xr.models.model import Model, save_model
+from osm4eo_xr.models.model import Model
+from osm4eo_xr.models.model_folder import save_model
 from osm4eo_xr.models.record import Normalization
 from osm4eo_xr.networks.resnet import init
 from osm4eo_xr.networks.settings import NetSettings
@@ -129,6 +131,9 @@ def _write_vectors(folder: Path) -> None:
     points.to_parquet(folder / "points.parquet")
     table = points.assign(lon=points.geometry.x, lat=points.geometry.y)
     table.drop(columns="geometry").to_csv(folder / "points.csv", index=False)
+    seen: Any = {"POINT_ID": range(1, 21), "OBS_TYPE": 1, "LC1": ["B11", "C10"] * 10, "LU1": "U111"}
+    seen |= {"TH_LAT": points.geometry.y, "TH_LONG": points.geometry.x}
+    pd.DataFrame(seen).to_csv(folder / "lucas.csv", index=False, sep=";")
     disc = shapely.Point(LEFT + 480, TOP - 480).buffer(400, quad_segs=4)
     outline = gpd.GeoDataFrame({"NAME": ["Here"]}, geometry=[disc], crs=3035).to_crs(4326)
     outline.to_file(folder / "boundary.geojson")
@@ -200,6 +205,7 @@ def _write_learned(folder: Path) -> None:
     )
     save_model(start, folder / "start")
     write_samples(train_case.small_samples(per_class=30), folder / "samples.zarr")
+    write_samples(train_case.small_samples(per_class=8), folder / "few.zarr")
     copy(keras_case.MODEL_FILE, folder / "network.h5")
 
 

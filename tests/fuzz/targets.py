@@ -70,9 +70,11 @@ TARGETS = (
         "change in/map.tif in/map2.tif --probabilities in/proba.tif in/proba.tif "
         "--legend in/legend.toml --report out/r.json --out out/c.tif"
     ),
+    Target("lucas in/lucas.csv --map in/map.tif --out out/d", damage=("lucas.csv",)),
     Target("design-points in/map.tif --n 60 --min-per-stratum 2 --out out/d"),
     Target(
-        f"crossvalidate in/samples.zarr --k 2 --no-forest {_TRAIN.replace('out/m', 'out/r.json')}",
+        "crossvalidate in/few.zarr --k 2 --no-forest --out out/r.json --depth 11 --width 4 "
+        "--kernel 1 --decoder 4 --epochs 1 --batch 8",
         compiles=True,
     ),
     Target("models list in/model"),

@@ -12,7 +12,14 @@ from rasterio.transform import from_origin
 
 import osm4eo_xr as oxr
 from osm4eo_xr.errors import InputError
-from osm4eo_xr.geometry.geodesy import pixel_area, polygon_areas, project_bounds, segmentized
+from osm4eo_xr.geometry.geodesy import (
+    is_equal_area,
+    meters_per_unit,
+    pixel_area,
+    polygon_areas,
+    project_bounds,
+    segmentized,
+)
 from osm4eo_xr.geometry.grid import georeference, target_geobox
 from osm4eo_xr.maps.boundary import read_boundary
 
@@ -107,3 +114,51 @@ def test_coordinates_that_are_no_degrees_are_refused_before_memory_is_asked_for(
     with pytest.raises(InputError, match="assign the CRS that they are in"):
         segmentized(np.array([shapely.box(0, 0, 5e6, 50)]), 4326)
     assert not len(segmentized(np.array([], object), 4326))
+
+
+@pytest.mark.parametrize(
+    ("crs", "meters"),
+    [
+        ("EPSG:3035", 1.0),
+        ("EPSG:32633", 1.0),
+        ("EPSG:2263", 1200 / 3937),  # US survey feet of New York
+        ("EPSG:27700", 1.0),
+        ("+proj=utm +zone=33 +units=km", 1000.0),
+    ],
+)
+def test_units_are_as_long_as_pyproj_says(crs: str, meters: float) -> None:
+    assert meters_per_unit(crs) == pytest.approx(meters, rel=1e-9)
+
+
+def test_degrees_have_no_length() -> None:
+    with pytest.raises(InputError) as refused:
+        meters_per_unit("EPSG:4326")
+    assert refused.value.given == "EPSG:4326 counts in degrees"
+    assert refused.value.expected == "a CRS in meters"
+
+
+@pytest.mark.parametrize(
+    ("crs", "expected"),
+    [
+        ("EPSG:3035", True),
+        ("EPSG:6933", True),
+        ("EPSG:5070", True),
+        ("EPSG:32633", False),
+        ("EPSG:3857", False),
+        ("EPSG:4326", False),
+    ],
+)
+def test_grids_whose_areas_are_those_of_the_ground_are_known(crs: str, expected: bool) -> None:
+    assert is_equal_area(crs) is expected
+
+
+def test_areas_in_feet_and_on_other_grids_are_square_meters() -> None:
+    """A kilometer square in the middle of Long Island, by four grids."""
+    there = Transformer.from_crs(5070, 4326, always_xy=True)
+    square = shapely.box(1_850_000, 2_170_000, 1_851_000, 2_171_000).segmentize(50)
+    degrees = shapely.transform(square, lambda xy: np.stack(there.transform(*xy.T), axis=-1))
+    for code in (5070, 2263, 32618, 4326):
+        move = Transformer.from_crs(4326, code, always_xy=True)
+        shape = shapely.transform(degrees, lambda xy, m=move: np.stack(m.transform(*xy.T), axis=-1))
+        area = polygon_areas(np.array([shape], object), f"EPSG:{code}")
+        assert area[0] == pytest.approx(1e6, rel=1e-4)

@@ -1,4 +1,5 @@
 import numpy as np
+import pyproj
 import pytest
 import xarray as xr
 from affine import Affine
@@ -6,7 +7,14 @@ from odc.geo.geobox import GeoBox
 from rasterio.crs import CRS
 
 from osm4eo_xr.errors import InputError
-from osm4eo_xr.geometry.grid import check_grid, geobox_of, georeference, same_grid, target_geobox
+from osm4eo_xr.geometry.grid import (
+    check_grid,
+    geobox_of,
+    georeference,
+    grid_text,
+    same_grid,
+    target_geobox,
+)
 
 
 def test_target_grid_is_snapped_and_covers_the_bounds() -> None:
@@ -82,3 +90,17 @@ def test_grids_on_the_ground_pass(crs: str) -> None:
     place = Affine(0.1, 0.01, 0, 0, 0.1, 0)
     box = GeoBox((4, 5), place, CRS.from_user_input(crs))  # sheared, south up: still ground
     assert check_grid(box, "a.tif") is box
+
+
+def test_a_grid_is_stated_in_the_same_words_in_each_process() -> None:
+    affine = Affine(10, 0, 4_495_590, 0, -10, 3_270_280)
+    words = ("EPSG:3035", CRS.from_epsg(3035).to_wkt(), pyproj.CRS(3035).to_wkt())
+    grids = [GeoBox((7, 5), affine, text) for text in words]
+    assert grids[0] == grids[1] == grids[2]
+    assert len({str(grid.crs.proj.to_wkt()) for grid in grids if grid.crs}) > 1
+    assert {grid_text(grid) for grid in grids} == {
+        "(7, 5) (10.0, 0.0, 4495590.0, 0.0, -10.0, 3270280.0) EPSG:3035"
+    }
+    nameless = pyproj.CRS("+proj=laea +lat_0=50 +lon_0=9 +ellps=GRS80").to_wkt()
+    assert grid_text(GeoBox((7, 5), affine, nameless)).endswith(nameless)
+    assert grid_text(GeoBox((7, 5), affine, None)).endswith("no CRS")

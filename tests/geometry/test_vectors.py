@@ -9,7 +9,7 @@ import pytest
 import shapely
 
 from osm4eo_xr.errors import InputError
-from osm4eo_xr.geometry.vectors import read_vector
+from osm4eo_xr.geometry.vectors import read_table, read_vector
 
 POINTS = gpd.GeoDataFrame(
     {"label": ["a", "b"]}, geometry=gpd.points_from_xy([9.5, 9.6], [47.1, 47.2]), crs=4326
@@ -80,3 +80,14 @@ def test_what_cannot_be_read_is_one_line(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_bytes(bytes(range(256)))
     with pytest.raises(InputError, match=rf"points .*{name}"):
         read_vector(tmp_path / name, "points")
+
+
+def test_codes_stay_text_where_that_is_asked_for(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("id;code\n1;08\n2;E10\n")
+    (tmp_path / "b.csv").write_text("id;code\n1;08\n2;10\n")
+    assert read_table(tmp_path / "a.csv", "table", as_text=True)["code"].tolist() == ["08", "E10"]
+    assert read_table(tmp_path / "b.csv", "table", as_text=True)["code"].tolist() == ["08", "10"]
+    assert read_table(tmp_path / "b.csv", "table")["code"].tolist() == [8, 10]
+    (tmp_path / "c.csv").write_bytes("id;code\n1;2\n".encode("utf-16"))
+    with pytest.raises(InputError, match=r"cannot read table .*c\.csv"):
+        read_table(tmp_path / "c.csv", "table", as_text=True)

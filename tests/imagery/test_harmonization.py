@@ -8,7 +8,7 @@ import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from osm4eo_xr.errors import InputError
+from osm4eo_xr.errors import InputError, InputWarning
 from osm4eo_xr.geometry.grid import georeference, target_geobox
 from osm4eo_xr.imagery.harmonization import harmonize
 
@@ -41,7 +41,8 @@ def four(*, wrong: bool = True) -> tuple[dict[str, xr.DataArray], np.ndarray, np
 def test_overlaps_are_alike_afterwards() -> None:
     tiles, gain, offset = four()
     found = harmonize(tiles)
-    assert len(found.pairs) == 6
+    assert len(found.pairs) == len(found.pixels) == 6
+    assert 1000 < min(found.pixels) <= max(found.pixels) <= 120 * 40
     made = {t: found.apply(scene, t) for t, scene in tiles.items()}
     left, right = made["T0"][:, :, 80:], made["T1"][:, :, :40]
     before = np.nanmax(abs(tiles["T0"][:, :, 80:].to_numpy() - tiles["T1"][:, :, :40].to_numpy()))
@@ -91,3 +92,13 @@ def test_what_cannot_be_harmonized_is_refused() -> None:
         harmonize({"T0": tiles["T0"]})
     with pytest.raises(InputError, match="tile T1 has not the bands red, nir"):
         harmonize({"T0": tiles["T0"], "T1": tiles["T1"].isel(band=[1])})
+
+
+def test_what_overlaps_do_not_tell_is_warned_about() -> None:
+    tiles = four()[0]
+    far = tiles["T3"].assign_coords(x=tiles["T3"]["x"] + 10_000)
+    with pytest.warns(InputWarning, match=r"2 groups that share no ground \(T0 and 2 more, T3\)"):
+        found = harmonize({**tiles, "T3": far})
+    np.testing.assert_array_equal(found.apply(far, "T3"), far)
+    with pytest.warns(InputWarning, match=r"tile T3 gets a gain of 0\.\d\d in band nir; look at"):
+        harmonize({**tiles, "T3": tiles["T3"] * np.array([1, 8], np.float32)[:, None, None]})

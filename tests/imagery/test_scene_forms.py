@@ -11,6 +11,7 @@ import pytest
 import rasterio
 import rasterio.shutil
 import xarray as xr
+import zarr
 from odc.geo.geobox import GeoBox
 from rasterio.enums import Resampling
 from rasterio.transform import from_origin
@@ -258,3 +259,14 @@ def test_stores_that_are_no_scene_are_refused(tmp_path: Path) -> None:
     xr.Dataset({"a": ("n", [1, 2])}).to_zarr(tmp_path / "flat.zarr")
     with pytest.raises(InputError, match=r"no variable with dims .*it has a \('n',\)"):
         oxr.open_scene(tmp_path / "flat.zarr")
+
+
+def test_band_names_of_no_characters_are_damage(tmp_path: Path) -> None:
+    path = tmp_path / "names.zarr"
+    cube(["red", "nir"]).to_dataset(name="dn").to_zarr(path, zarr_format=2, consolidated=False)
+    names: Any = zarr.open_array(path / "band", mode="r+")
+    if names.dtype.kind != "U":
+        pytest.skip("this xarray stores texts of any length, whose characters zarr checks")
+    names[:] = np.full(2, -1, np.int32).repeat(3).view("<U3")  # beyond Unicode's last character
+    with pytest.raises(InputError, match=r"names.zarr is (damaged|no Zarr store)"):
+        oxr.open_scene(path)

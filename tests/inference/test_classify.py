@@ -21,8 +21,10 @@ from osm4eo_xr.cogs.cog import write_cog
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.geometry.grid import georeference, target_geobox
 from osm4eo_xr.inference import worker
-from osm4eo_xr.inference.prediction import classify, read_throughput
-from osm4eo_xr.models.model import Model, save_model
+from osm4eo_xr.inference.prediction import classify
+from osm4eo_xr.inference.throughput import read_throughput
+from osm4eo_xr.models.model import Model
+from osm4eo_xr.models.model_folder import save_model
 from osm4eo_xr.models.record import Normalization
 from osm4eo_xr.networks import resnet
 from osm4eo_xr.networks.settings import NetSettings
@@ -41,7 +43,7 @@ def make_model(net: NetSettings = DENSE, **changes: object) -> Model:
         "net": net,
         "variables": random_variables(net, seed=2 if net.mode == "window" else 0),
         "bands": BANDS,
-        "normalization": Normalization(offset=(0.05, 0.1, 0.15, 0.2), scale=(0.1,) * 4),
+        "normalization": Normalization(center=(0.05, 0.1, 0.15, 0.2), scale=(0.1,) * 4),
     }
     return Model(**{**fields, **changes})
 
@@ -66,18 +68,18 @@ def chunked(scene: xr.DataArray, rows: Any, cols: Any) -> xr.DataArray:
 
 
 def scaling(model: Model) -> tuple[np.ndarray, np.ndarray]:
-    """Offset and scale per band, shaped (band, 1, 1)."""
+    """Center and scale per band, shaped (band, 1, 1)."""
     normal = model.normalization
-    offset, scale = (np.asarray(v, np.float32) for v in (normal.offset, normal.scale))
-    return offset.reshape(-1, 1, 1), scale.reshape(-1, 1, 1)
+    center, scale = (np.asarray(v, np.float32) for v in (normal.center, normal.scale))
+    return center.reshape(-1, 1, 1), scale.reshape(-1, 1, 1)
 
 
 def whole_pass(scene: xr.DataArray, model: Model) -> np.ndarray:
     """Logits of one evaluation of the network, not folded, over the whole padded scene."""
     data = scene.values
     valid = np.isfinite(data).all(axis=0)
-    offset, scale = scaling(model)
-    x = np.where(valid, (data - offset) / scale, 0)
+    center, scale = scaling(model)
+    x = np.where(valid, (data - center) / scale, 0)
     halo = model.footprint.halo
     rows, cols = (int(n) for n in valid.shape)
     extra = [(halo, halo + -n % 4) for n in (rows, cols)]
@@ -132,14 +134,14 @@ def test_no_data_stays_where_it_is(model: Model, expected: np.ndarray) -> None:
     valid = np.isfinite(scene.values).all(axis=0)
     np.testing.assert_array_equal(expected == 0, ~valid)
     neutral = make_scene(holes=False)
-    offset = scaling(model)[0]
-    filled = neutral.copy(data=np.where(valid, neutral.values, offset))
+    center = scaling(model)[0]
+    filled = neutral.copy(data=np.where(valid, neutral.values, center))
     np.testing.assert_array_equal(classify(filled, model, block=64).values[valid], expected[valid])
 
 
 def test_one_compilation_serves_every_block() -> None:
     read_throughput(reset=True)
-    fresh = make_model(normalization=Normalization(offset=(0.1,) * 4, scale=(0.2,) * 4))
+    fresh = make_model(normalization=Normalization(center=(0.1,) * 4, scale=(0.2,) * 4))
     for size in (50, 64, 150):
         classify(chunked(make_scene(), size, size), fresh, block=64).compute()
     seen = read_throughput()
@@ -208,10 +210,10 @@ def by_windows(scene: xr.DataArray, model: Model) -> np.ndarray:
     """Classes from windows cut one by one."""
     data = scene.values.astype(np.float32)
     valid = np.isfinite(data).all(axis=0)
-    offset, scale = scaling(model)
-    x = np.where(valid, (data - offset) / scale, 0)
-    center = int(model.center or 0)
-    x = np.pad(x, ((0, 0), (center, 11 - center), (center, 11 - center))).transpose(1, 2, 0)
+    center, scale = scaling(model)
+    x = np.where(valid, (data - center) / scale, 0)
+    before = int(model.center or 0)
+    x = np.pad(x, ((0, 0), (before, 11 - before), (before, 11 - before))).transpose(1, 2, 0)
     rows, cols = (int(n) for n in valid.shape)
     windows = [x[r : r + 12, c : c + 12] for r in range(rows) for c in range(cols)]
     apply = jax.jit(resnet.apply_eval, static_argnums=0)
@@ -261,7 +263,7 @@ def test_scene_range_maps_the_whole_scene_to_minus_one_to_one() -> None:
     scene = make_scene()
     low, high = float(scene.min()), float(scene.max())
     half = (high - low) / 2
-    fixed = Normalization(offset=(low + half,) * 4, scale=(half,) * 4)
+    fixed = Normalization(center=(low + half,) * 4, scale=(half,) * 4)
     by_range = make_model(normalization=Normalization(kind="scene range"))
     np.testing.assert_array_equal(
         classify(chunked(scene, 50, 60), by_range, block=64).values,

@@ -13,8 +13,9 @@ from jax.experimental.compilation_cache import compilation_cache
 
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.inference import winograd_engine, worker
-from osm4eo_xr.inference.prediction import classify, read_throughput
+from osm4eo_xr.inference.prediction import classify
 from osm4eo_xr.inference.program import ProgramSpec
+from osm4eo_xr.inference.throughput import read_throughput
 from osm4eo_xr.inference.worker import JaxEngine, ModelSource, classify_block
 from osm4eo_xr.models.model import Model
 from osm4eo_xr.models.record import Normalization
@@ -36,7 +37,7 @@ def test_xla_compiles_for_the_first_block_only(engine: Literal["jax", "onnx", "w
     if engine == "onnx":
         pytest.importorskip("onnxruntime")
     apart = {"jax": 0.3, "onnx": 0.4, "winograd": 0.5}[engine]
-    scale = Normalization(offset=(0.1,) * 4, scale=(apart,) * 4)
+    scale = Normalization(center=(0.1,) * 4, scale=(apart,) * 4)
     fresh, scene = make_model(normalization=scale), make_scene()
     COMPILED.clear()
     first = classify(scene, fresh, block=64, engine=engine)[:64, :64].compute()
@@ -59,10 +60,8 @@ def test_one_engine_of_a_process_keeps_the_memory_of_its_network() -> None:
 
 def test_programs_come_from_the_cache_the_second_time(tmp_path: Path) -> None:
     spec = ProgramSpec(DENSE, tuple(range(1, 13)), ("classes",), 32, 32, 0, 0, "float32", "jax")
-    names = ("min_compile_time_secs", "min_entry_size_bytes")
-    before = {
-        f"jax_persistent_cache_{n}": getattr(jax.config, f"jax_persistent_cache_{n}") for n in names
-    }
+    limits = (f"jax_persistent_cache_min_{of}" for of in ("compile_time_secs", "entry_size_bytes"))
+    before = {n: getattr(jax.config, n) for n in (*limits, "jax_compilation_cache_dir")}
     jax.config.update("jax_compilation_cache_dir", str(tmp_path))
     compilation_cache.reset_cache()
     try:
@@ -72,7 +71,7 @@ def test_programs_come_from_the_cache_the_second_time(tmp_path: Path) -> None:
         JaxEngine(make_model(), spec)
         assert HITS
     finally:
-        for name, value in {**before, "jax_compilation_cache_dir": None}.items():
+        for name, value in before.items():
             jax.config.update(name, value)
         compilation_cache.reset_cache()
 
@@ -103,7 +102,7 @@ class SlowEngine:
         self.reads, self.blocks = reads, blocks
         self.overlapped: list[bool] = []
 
-    def stage(self, block: np.ndarray, _offset: np.ndarray, _scale: np.ndarray) -> np.ndarray:
+    def stage(self, block: np.ndarray, _center: np.ndarray, _scale: np.ndarray) -> np.ndarray:
         return block
 
     def compute(self, staged: np.ndarray) -> np.ndarray:

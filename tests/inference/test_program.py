@@ -15,7 +15,7 @@ from osm4eo_xr.inference.outputs import OUTPUTS
 from osm4eo_xr.inference.program import ProgramSpec, maps_of, prepare
 from osm4eo_xr.inference.worker import ModelSource
 from osm4eo_xr.models.applicability import Applicability
-from osm4eo_xr.models.model import model_to_bytes, save_model
+from osm4eo_xr.models.model_folder import model_to_bytes, save_model
 from osm4eo_xr.networks.settings import NetSettings
 from tests.inference.test_classify import DENSE, make_model
 
@@ -30,7 +30,7 @@ FEATURES = RNG.normal(0, 1, (9, 7, 5)).astype(np.float32)
 KNOWN = Applicability(
     prototypes=RNG.normal(0, 1, (6, 5)),
     counts=np.arange(1, 7),
-    offset=RNG.normal(0, 0.2, 5),
+    center=RNG.normal(0, 0.2, 5),
     factor=RNG.uniform(0.5, 1.5, 5),
     reach=1.7,
     mean_distance=2.0,
@@ -68,7 +68,7 @@ def by_brute_force() -> dict[str, np.ndarray]:
     """Compare each pixel with each prototype, one pair at a time."""
     index, near = np.zeros(VALID.shape), np.zeros(VALID.shape)
     for i, j in np.ndindex(VALID.shape):
-        at = (FEATURES[i, j].astype(float) - KNOWN.offset) * KNOWN.factor
+        at = (FEATURES[i, j].astype(float) - KNOWN.center) * KNOWN.factor
         apart = [float(np.sqrt(sum((at - p) ** 2))) for p in KNOWN.prototypes.astype(float)]
         index[i, j] = min(250, np.ceil(100 * min(apart) / KNOWN.reach))
         inside = sum(n for n, d in zip(KNOWN.counts, apart, strict=True) if d <= KNOWN.reach)
@@ -107,10 +107,10 @@ def test_of_two_equal_logits_the_first_class_wins_and_the_margin_is_zero() -> No
 def test_what_is_not_finite_in_any_band_enters_as_zero_and_is_no_data() -> None:
     block = RNG.normal(0.3, 0.1, (2, 13, 11)).astype(np.float32)
     block[0, 4, 5], block[1, 6, 6], block[:, 0, 0] = np.nan, np.inf, -np.inf
-    offset, scale = np.array([0.1, 0.2], np.float32), np.array([0.5, 0.25], np.float32)
-    x, valid = prepare(spec_of("classes"), *map(jnp.asarray, (block, offset, scale)))
+    center, scale = np.array([0.1, 0.2], np.float32), np.array([0.5, 0.25], np.float32)
+    x, valid = prepare(spec_of("classes"), *map(jnp.asarray, (block, center, scale)))
     finite = np.asarray(np.isfinite(block).all(axis=0))
-    wanted = (block - offset[:, None, None]) / scale[:, None, None]
+    wanted = (block - center[:, None, None]) / scale[:, None, None]
     np.testing.assert_allclose(x, np.where(finite, wanted, 0.0), rtol=1e-6)
     np.testing.assert_array_equal(valid, finite[2:11, 2:9])  # without the margin
     assert not np.asarray(valid)[[2, 4], [3, 4]].any()

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.geometry.grid import georeference, target_geobox
-from osm4eo_xr.inference.blocks import BlockGrid, read_blocks
+from osm4eo_xr.inference import prediction
+from osm4eo_xr.inference.blocks import BlockGrid, block_edges, read_blocks
 from osm4eo_xr.inference.prediction import classify
 from osm4eo_xr.inference.surroundings import Placed, Window, gather, read_around
 from osm4eo_xr.models.model import Model
@@ -27,7 +28,7 @@ NAN = np.float32("nan")
 
 def model() -> Model:
     net = NetSettings(bands=4, classes=12, depth=11, width=4, kernel=3)
-    scale = Normalization(offset=(0.5,) * 4, scale=(0.3,) * 4)
+    scale = Normalization(center=(0.5,) * 4, scale=(0.3,) * 4)
     return Model(net, init(net, jax.random.key(3)), bands=BANDS, normalization=scale)
 
 
@@ -94,6 +95,28 @@ def test_pixels_of_neighbors_are_seen_and_not_shown() -> None:
     assert (found["classes"][:, 64:] == 0).all()
     assert (found["probabilities"][..., 64:] == 255).all()
     np.testing.assert_array_equal(found["classes"][:, :64], expected["classes"][:, :64])
+
+
+@pytest.mark.usefixtures("no_compute")
+def test_edges_of_blocks_are_those_that_are_computed(monkeypatch: pytest.MonkeyPatch) -> None:
+    alone = scene(shift=7)
+    sizes = classify(alone, model(), block=64).chunksizes
+    expected = tuple(np.cumsum(sizes[dim])[:-1].tolist() for dim in ("y", "x"))
+    assert block_edges(alone.odc.geobox, model(), block=64) == expected
+    seen: list[tuple[BlockGrid, Placed]] = []
+
+    def spy(sources: Any, grid: BlockGrid, margin: int, *more: Any) -> da.Array:
+        seen.append((grid, sources[0]))
+        return read_around(sources, grid, margin, *more)
+
+    monkeypatch.setattr(prediction, "read_around", spy)
+    classify(alone, model(), block=64, around=[])
+    ((grid, placed),) = seen
+    first = placed.top, placed.left
+    assert any(first)
+    edges = block_edges(alone.odc.geobox, model(), block=64, around=True)
+    for found, size, ahead in zip(edges, (grid.rows, grid.cols), first, strict=True):
+        assert found == [k * size - ahead for k in range(1, 4) if 0 < k * size - ahead < SIZE]
 
 
 @pytest.mark.usefixtures("no_compute")

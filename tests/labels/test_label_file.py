@@ -30,6 +30,8 @@ HEAVY = ("dask.array", "geopandas", "pandas", "pyarrow", "xarray")
 @pytest.fixture(scope="module")
 def grid() -> GeoBox:
     """The demo's grid and a margin, so that some blocks have no areas."""
+    folder = demo_scene_paths()[0].parent
+    assert read_grid([folder]) == read_grid(folder) == read_grid(demo_scene_paths())
     return read_grid(demo_scene_paths()).pad(600)
 
 

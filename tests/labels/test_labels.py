@@ -15,7 +15,8 @@ from rasterio.features import rasterize
 from osm4eo_xr.demo import demo_osm_path
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.geometry.grid import geobox_of, georeference, target_geobox
-from osm4eo_xr.labels.rasterize import count_claims, rasterize_labels, read_labels
+from osm4eo_xr.labels.label_rasters import read_labels
+from osm4eo_xr.labels.rasterize import count_claims, rasterize_labels
 from osm4eo_xr.legend import default_legend
 from osm4eo_xr.osm.landuse import read_landuse, write_landuse
 
@@ -209,7 +210,7 @@ def test_ids_are_read_as_they_are(tmp_path: Path) -> None:
     assert labels.dtype == np.uint8
 
 
-@pytest.mark.parametrize("nodata", [-9999, 255, 70_000])
+@pytest.mark.parametrize("nodata", [-9999, 255, 70_000, 2**31 - 1])
 def test_no_data_of_the_file_is_unlabeled(tmp_path: Path, nodata: int) -> None:
     values = np.array([[nodata, 5], [0, 41]], np.int32)
     labels = read_labels(write(tmp_path / "l.tif", values, nodata=nodata), codes="clc")

@@ -13,9 +13,7 @@ from rasterio.features import shapes
 from rasterio.features import sieve as gdal_sieve
 from scipy.ndimage import uniform_filter
 from shapely.geometry import shape
-from typer.testing import CliRunner
 
-from osm4eo_xr.cli.app import app
 from osm4eo_xr.cogs.cog import write_cog
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.geometry.grid import geobox_of, georeference, target_geobox
@@ -24,6 +22,7 @@ from osm4eo_xr.legend import default_legend
 from osm4eo_xr.maps.layers import extract_layer, fraction
 from osm4eo_xr.maps.polygons import to_vector
 from osm4eo_xr.rasters.open import open_probabilities, open_raster
+from tests.cases.commands import attempt
 
 
 def class_map() -> xr.DataArray:
@@ -204,7 +203,7 @@ def test_probabilities_survive_a_file(tmp_path: Path) -> None:
     xr.testing.assert_equal(extract_layer(opened, "water", threshold=0.4), expected)
     arguments = [str(path), "--layer", "water", "--threshold", "0.4"]
     out = tmp_path / "water.tif"
-    done = CliRunner().invoke(app, ["extract", *arguments, "--out", str(out)])
+    done = attempt("extract", *arguments, "--out", str(out))
     assert done.exit_code == 0
     np.testing.assert_array_equal(open_raster(out), expected)
 

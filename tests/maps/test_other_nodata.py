@@ -8,12 +8,11 @@ import rasterio
 import xarray as xr
 from rasterio.features import sieve as gdal_sieve
 from rasterio.transform import from_origin
-from typer.testing import CliRunner
 
 import osm4eo_xr as oxr
-from osm4eo_xr.cli.app import app
 from osm4eo_xr.geometry.grid import geobox_of, zero_nodata
 from osm4eo_xr.maps.known_ground import agreement, merge_known
+from tests.cases.commands import attempt
 
 EDGE = 96
 FOREST, WATER = 9, 12
@@ -136,7 +135,7 @@ def test_the_commands(files: dict[int, Path], tmp_path: Path) -> None:
         for n, path in files.items():
             out = tmp_path / f"{step[0]}{n}.tif"
             words = [word.format(map=path, out=out) for word in step]
-            result = CliRunner().invoke(app, words)
+            result = attempt(*words)
             assert result.exit_code == 0, result.output
             written[n] = oxr.open_raster(out)
         same(written[255], written[0])

@@ -1,12 +1,14 @@
 """Where class maps overlap: the kernel beside NumPy's and SciPy's own counts."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy import stats
+from scipy import ndimage, stats
 
-from osm4eo_xr.maps.overlaps import resolve
+from osm4eo_xr.maps.overlaps import edge_distance, resolve
 
 NO_CONFIDENCE = np.empty((0, 0, 0), np.float32)
 
@@ -59,3 +61,24 @@ def test_one_layer_is_itself_and_not_the_same_memory(rule: str) -> None:
     merged = resolve(stack, np.zeros((1, 3, 4), np.float32), rule)
     np.testing.assert_array_equal(merged, stack[0])
     assert not np.shares_memory(merged, stack)
+
+
+@settings(max_examples=30)
+@given(
+    whole=st.tuples(st.integers(1, 12), st.integers(1, 12)),
+    first=st.tuples(st.integers(0, 11), st.integers(0, 11)),
+    shape=st.tuples(st.integers(1, 12), st.integers(1, 12)),
+)
+def test_distances_from_a_tiles_edge_are_scipys_of_the_whole_tile(
+    whole: tuple[int, int], first: tuple[int, int], shape: tuple[int, int]
+) -> None:
+    """SciPy counts in whole pixels to the nearest one outside, half a pixel beyond the edge."""
+    first = (min(first[0], whole[0] - 1), min(first[1], whole[1] - 1))
+    shape = (min(shape[0], whole[0] - first[0]), min(shape[1], whole[1] - first[1]))
+    inside = np.pad(np.ones(whole, bool), 1)
+    chess: Any = ndimage.distance_transform_cdt(inside, "chessboard")
+    chess = chess[1:-1, 1:-1]
+    part = chess[first[0] : first[0] + shape[0], first[1] : first[1] + shape[1]]
+    found = edge_distance(first, shape, whole)
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, part - 0.5)

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.geometry.grid import georeference, target_geobox
-from osm4eo_xr.maps.seams import BESIDE, seam_certificate
+from osm4eo_xr.maps.seams import BESIDE, block_seam, seam_certificate
 
 BOX = target_geobox((4_321_000, 3_210_000, 4_323_000, 3_211_600))  # 160 rows, 200 columns
 TILES = {
@@ -97,3 +97,26 @@ def test_edges_of_the_map_are_none_and_other_grids_are_refused() -> None:
     assert whole[0].to_dict()["excess"] is None
     with pytest.raises(InputError, match="tile a lies on another grid"):
         seam_certificate(georeference(patches(0), BOX), {"a": BOX.translate_pix(0.5, 0)})
+
+
+def test_blocks_of_a_network_s_cells_show_only_where_they_differ() -> None:
+    def cells(seed: int) -> np.ndarray:
+        rng = np.random.default_rng(seed)
+        return rng.integers(1, 4, (40, 50), dtype=np.uint8).repeat(4, axis=0).repeat(4, axis=1)
+
+    certified, mistaken, edges = 0, 0, ([64, 128], [96])
+    for seed in range(20):
+        tile = (georeference(cells(seed), BOX), *edges)
+        found = block_seam([tile], stride=4)
+        certified += found.low <= 0 <= found.high
+        assert found.pairs == 2 * 200 + 160
+        mistaken += block_seam([tile]).low > 0  # beside lines within cells
+    assert certified >= 16
+    assert mistaken >= 10
+    values = cells(0)
+    values[64:128, 96:] += 3
+    lazy = georeference(values, BOX).chunk(y=70, x=50)
+    found = block_seam([(lazy, *edges), (lazy, [], [])], stride=4)
+    assert found == block_seam([(georeference(values, BOX), *edges)], stride=4)
+    assert found.low > 0
+    assert block_seam([], stride=4).pairs == 0

@@ -11,7 +11,7 @@ import pytest
 
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.models.catalog import find_models, verify_model
-from osm4eo_xr.models.model import JSON_FILE, load_model, save_model
+from osm4eo_xr.models.model_folder import JSON_FILE, load_model, save_model
 from osm4eo_xr.models.record import Normalization
 from osm4eo_xr.models.stac_mlm import mlm_fields, stac_item
 from osm4eo_xr.networks.resnet import init
@@ -48,7 +48,7 @@ def test_a_whole_model_passes_and_says_what_was_checked(tmp_path: Path, make: An
 def test_a_record_that_was_changed_is_found(tmp_path: Path) -> None:
     path = save_model(tiny_model(), tmp_path / "m")
     record = json.loads((path / JSON_FILE).read_text())
-    record["normalization"]["offset"] = [0.3, 0.2]
+    record["normalization"]["center"] = [0.3, 0.2]
     (path / JSON_FILE).write_text(json.dumps(record))
     with pytest.raises(InputError, match="the record was changed, save the model again"):
         verify_model(path)

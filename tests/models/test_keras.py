@@ -14,7 +14,8 @@ import pytest
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.imagery.bands import METHOD_BANDS
 from osm4eo_xr.models.keras_import import import_keras
-from osm4eo_xr.models.model import Model, load_model, save_model
+from osm4eo_xr.models.model import Model
+from osm4eo_xr.models.model_folder import load_model, save_model
 from osm4eo_xr.networks import resnet
 from tests.cases import keras_case
 

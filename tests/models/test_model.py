@@ -9,7 +9,14 @@ import pytest
 
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.legend import default_legend
-from osm4eo_xr.models.model import JSON_FILE, WEIGHTS_FILE, Model, load_model, save_model
+from osm4eo_xr.models.model import Model
+from osm4eo_xr.models.model_folder import (
+    JSON_FILE,
+    WEIGHTS_FILE,
+    load_model,
+    read_saved,
+    save_model,
+)
 from osm4eo_xr.models.record import Normalization
 from osm4eo_xr.networks.resnet import init
 from osm4eo_xr.networks.settings import NetSettings
@@ -23,7 +30,7 @@ def tiny_model(seed: int = 0, **changes: object) -> Model:
         "net": NET,
         "variables": init(NET, jax.random.key(seed)),
         "bands": ("red", "nir"),
-        "normalization": Normalization(offset=(0.1, 0.2), scale=(0.05, 0.1)),
+        "normalization": Normalization(center=(0.1, 0.2), scale=(0.05, 0.1)),
         "training": {"epochs": 3},
     }
     return Model(**{**fields, **changes})
@@ -50,6 +57,9 @@ def test_what_is_saved_is_what_is_loaded(tmp_path: Path) -> None:
     assert jax.tree.all(jax.tree.map(np.array_equal, loaded.variables, model.variables))
     for name in ("net", "bands", "normalization", "legend", "class_ids", "center", "digest"):
         assert getattr(loaded, name) == getattr(model, name)
+    saved = read_saved(tmp_path / "models" / "one")
+    for name in ("digest", "net", "normalization", "class_ids", "center", "footprint"):
+        assert getattr(saved, name) == getattr(model, name)
     assert loaded.training == {"epochs": 3}
     assert loaded.path == tmp_path / "models" / "one"
     assert sorted(p.name for p in (tmp_path / "models").iterdir()) == ["one"]
@@ -60,7 +70,7 @@ def test_digest_follows_what_decides_the_map() -> None:
     assert tiny_model(training={}, name="other").digest == model.digest
     assert tiny_model(seed=1).digest != model.digest
     assert tiny_model(bands=("nir", "red")).digest != model.digest
-    changed = Normalization(offset=(0.1, 0.2), scale=(0.05, 0.11))
+    changed = Normalization(center=(0.1, 0.2), scale=(0.05, 0.11))
     assert tiny_model(normalization=changed).digest != model.digest
 
 
@@ -78,6 +88,7 @@ def test_saving_replaces_a_model_and_nothing_else(tmp_path: Path) -> None:
     ("key", "value", "message"),
     [
         ("format", 99, "format is 99"),
+        ("format", 1, "format is 1; expected 2; train it again"),  # had "offset", not "center"
         ("bands", ["red"], "1 bands .* for a network of 2"),
         ("bands", ["red", "red"], "name one twice"),
         ("bands", "red,nir", "1 bands .* for a network of 2"),
@@ -87,13 +98,18 @@ def test_saving_replaces_a_model_and_nothing_else(tmp_path: Path) -> None:
         ("center", 12, "center 12 lies outside"),
         (
             "normalization",
-            {"offset": [0, 0], "kind": "fixed"},
+            {"center": [0, 0], "kind": "fixed"},
             "normalization.scale is missing",
         ),
         (
             "normalization",
-            {"offset": [0, 0], "scale": [1, 0], "kind": "fixed"},
+            {"center": [0, 0], "scale": [1, 0], "kind": "fixed"},
             "finite scales above 0",
+        ),
+        (
+            "normalization",
+            {"offset": [0, 0], "scale": [1, 1], "kind": "fixed"},
+            "normalization.*offset",
         ),
         ("legend", {"name": "x", "classes": []}, "has no class"),
         ("mlm:hyperparameters", {"depth": 29}, "key mlm:hyperparameters.bands is missing"),
@@ -103,10 +119,11 @@ def test_a_wrong_field_is_named(tmp_path: Path, key: str, value: object, message
     path = save_model(tiny_model(), tmp_path / "m")
     record = json.loads((path / JSON_FILE).read_text())
     (path / JSON_FILE).write_text(json.dumps({**record, key: value}))
-    with pytest.raises(InputError, match=message) as caught:
-        load_model(path)
-    assert str(path / JSON_FILE) in str(caught.value)
-    assert "\n" not in str(caught.value)
+    for read in (load_model, read_saved):
+        with pytest.raises(InputError, match=message) as caught:
+            read(path)
+        assert str(path / JSON_FILE) in str(caught.value)
+        assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -127,8 +144,9 @@ def test_damage_is_named(tmp_path: Path) -> None:
     path = save_model(tiny_model(), tmp_path / "m")
     weights = (path / WEIGHTS_FILE).read_bytes()
     (path / WEIGHTS_FILE).write_bytes(weights[:-1] + b"\x00")
-    with pytest.raises(InputError, match="SHA-256"):
-        load_model(path)
+    for read in (load_model, read_saved):
+        with pytest.raises(InputError, match="SHA-256"):
+            read(path)
     (path / WEIGHTS_FILE).unlink()
     with pytest.raises(InputError, match=f"has no {WEIGHTS_FILE}"):
         load_model(path)

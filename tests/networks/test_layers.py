@@ -4,8 +4,10 @@ import jax
 import pytest
 
 from osm4eo_xr.networks import resnet
+from osm4eo_xr.networks.grouped_layers import constants_of, convolutions_of, heads_of
 from osm4eo_xr.networks.layers import arrays_at, layers_of, put_arrays
 from osm4eo_xr.networks.settings import NetSettings
+from tests.networks.test_grouped import NETS as GROUPED
 
 NETS = [
     NetSettings(bands=3, classes=5, depth=11, width=4, decoder=6),
@@ -14,35 +16,46 @@ NETS = [
 ]
 
 
+ALL = [*NETS, *GROUPED.values()]
+IDS = [*(f"{net.mode} {net.depth}" for net in NETS), *GROUPED]
+
+
 def leaves(tree: object) -> set[tuple[str, ...]]:
     found = jax.tree_util.tree_leaves_with_path(tree)
     return {tuple(part.key for part in path) for path, _ in found}
 
 
-@pytest.mark.parametrize("net", NETS, ids=lambda net: f"{net.mode} {net.depth}")
+@pytest.mark.parametrize("net", ALL, ids=IDS)
 def test_every_variable_is_declared_and_nothing_else(net: NetSettings) -> None:
     shapes = resnet.variable_shapes(net)
     params, stats = set(), set()
-    for layer in layers_of(net).convolutions:
+    for layer in convolutions_of(net):
         params |= {(*layer.path, name) for name in ("kernel", "bias")}
         for norm in (layer.before, layer.after):
             if norm:
                 params |= {(*norm, name) for name in ("scale", "bias")}
                 stats |= {(*norm, name) for name in ("mean", "var")}
+    params |= {(*path, "kernel") for path in constants_of(net)}
     assert leaves(shapes["params"]) == params
     assert leaves(shapes["batch_stats"]) == stats
 
 
-@pytest.mark.parametrize("net", NETS, ids=lambda net: f"{net.mode} {net.depth}")
+@pytest.mark.parametrize("net", ALL, ids=IDS)
 def test_kernels_have_the_declared_widths_and_channels(net: NetSettings) -> None:
     params = resnet.variable_shapes(net)["params"]
-    for layer in layers_of(net).convolutions:
+    for layer in convolutions_of(net):
         rows, cols, inputs, outputs = arrays_at(params, layer.path)["kernel"].shape
         assert (rows, cols, outputs) == (layer.kernel, layer.kernel, layer.features)
         if layer.before:
             assert arrays_at(params, layer.before)["scale"].shape == (inputs,)
         if layer.after:
             assert arrays_at(params, layer.after)["scale"].shape == (outputs,)
+
+
+@pytest.mark.parametrize("net", ALL, ids=IDS)
+def test_heads_give_as_many_logits_as_there_are_classes(net: NetSettings) -> None:
+    params = resnet.variable_shapes(net)["params"]
+    assert {arrays_at(params, path)["bias"].shape for path in heads_of(net)} == {(net.classes,)}
 
 
 def test_depth_counts_the_layers_on_the_longest_way() -> None:

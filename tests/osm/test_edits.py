@@ -1,5 +1,6 @@
 """Files as editors, servers and other tools leave them."""
 
+import bz2
 import gzip
 from pathlib import Path
 from xml.etree import ElementTree as ET
@@ -8,6 +9,8 @@ import osmium
 import pytest
 
 from osm4eo_xr.errors import InputError
+from osm4eo_xr.osm import edits
+from osm4eo_xr.osm.edits import NegativeIdError, as_libosmium_reads, check_id, original_id
 from osm4eo_xr.osm.landuse import read_landuse, unclaimed_tags
 from tests.cases.osm_file import OsmFile, square
 
@@ -180,3 +183,57 @@ def test_what_is_no_xml_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.osm.gz").write_bytes(b"not zipped")
     with pytest.raises(InputError, match=r"a\.osm\.gz cannot be read"):
         read_landuse(tmp_path / "a.osm.gz")
+
+
+def test_ids_of_new_objects_come_back_as_they_were() -> None:
+    for text in ("-1", "-123456789", "7", str(2**40)):
+        assert original_id(edits._read_id(text)) == int(text)
+    assert edits._read_id("-5") > 2**48  # above all ids in use, and further for later ones
+    assert edits._read_id("-6") > edits._read_id("-5")
+    check_id(7)
+    with pytest.raises(NegativeIdError, match="id -7 is negative"):
+        check_id(-7)
+
+
+@pytest.mark.parametrize("size", [1, 3, 50, 4_000_000])
+@pytest.mark.parametrize("edited", [True, False])
+def test_marks_of_editors_are_found_across_the_blocks_that_are_read(
+    tmp_path: Path, size: int, edited: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(edits, "_BLOCK", size)
+    osm, path = holed(tmp_path)
+    if edited:
+        osm.ways[-1].set("action", "delete")
+    osm.write(path)
+    with as_libosmium_reads(path) as file:
+        assert (file != path) is edited
+        assert file.is_file()
+    assert file.is_file() is not edited  # a copy goes with the context
+
+
+def test_what_was_modified_is_kept_and_what_was_deleted_is_not(tmp_path: Path) -> None:
+    osm, path = holed(tmp_path)
+    osm.way(square(80, 0, 10), FOREST)
+    osm.ways[-1].set("action", "modify")
+    osm.ways[-2].set("action", "delete")
+    frame = read_landuse(osm.write(path))
+    assert sorted(frame["osm_id"]) == [103, 900]
+
+
+@pytest.mark.parametrize("ending", ["", ".gz", ".bz2"])
+def test_packed_files_are_looked_through_as_plain_ones(tmp_path: Path, ending: str) -> None:
+    osm, path = holed(tmp_path)
+    osm.ways[-1].set("action", "delete")
+    text = osm.write(path).read_bytes()
+    packed = path.with_name(f"b.osm{ending}")
+    pack = {"": bytes, ".gz": gzip.compress, ".bz2": bz2.compress}[ending]
+    packed.write_bytes(pack(text))
+    assert read_landuse(packed)["osm_kind"].tolist() == ["relation"]
+
+
+def test_a_file_that_breaks_off_inside_its_packing_is_told(tmp_path: Path) -> None:
+    osm, path = holed(tmp_path)
+    packed = path.with_name("b.osm.gz")
+    packed.write_bytes(gzip.compress(osm.write(path).read_bytes())[:-20])
+    with pytest.raises(InputError, match=r"b\.osm\.gz cannot be read as OpenStreetMap data"):
+        read_landuse(packed)

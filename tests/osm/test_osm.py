@@ -9,7 +9,7 @@ import shapely
 from geopandas.testing import assert_geodataframe_equal
 
 from osm4eo_xr.demo import demo_osm_path
-from osm4eo_xr.errors import InputError
+from osm4eo_xr.errors import InputError, InputWarning
 from osm4eo_xr.legend import default_legend, legend_from_dict
 from osm4eo_xr.osm.landuse import read_landuse, unclaimed_tags, write_landuse
 from tests.cases.osm_file import OsmFile, square
@@ -17,6 +17,24 @@ from tests.cases.osm_file import OsmFile, square
 FOREST = {"landuse": "forest"}
 MULTI = {"type": "multipolygon"}
 UNIT = 11.12 * 7.58  # m² of a square of one step
+
+
+def test_tags_of_an_own_legend_that_no_object_has_are_told(
+    tmp_path: Path, recwarn: pytest.WarningsRecorder
+) -> None:
+    osm = OsmFile()
+    osm.way(square(0, 0, 10), FOREST)
+    path = osm.write(tmp_path / "a.osm")
+    read_landuse(path)  # by the package's legend
+    assert not recwarn.list
+    tags = ["landuse=forest", "natural=wod", "landuse=forrest"]
+    tree = default_legend().to_dict() | {
+        "name": "woods",
+        "rule": [{"class": "forest", "tags": tags}],
+    }
+    said = "no object of a.osm is land by natural=wod, landuse=forrest; .* of legend 'woods'"
+    with pytest.warns(InputWarning, match=said):
+        read_landuse(path, legend=legend_from_dict(tree))
 
 
 def test_a_closed_way_becomes_an_area(tmp_path: Path) -> None:

@@ -5,7 +5,8 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from osm4eo_xr.legend import Legend, TagRule, default_legend
+from osm4eo_xr.legend import Legend, default_legend
+from osm4eo_xr.legend_entries import TagRule
 from osm4eo_xr.osm.rules import Rules
 
 LEGEND = default_legend()

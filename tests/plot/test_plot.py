@@ -43,6 +43,13 @@ def test_quicklook_draws_every_class_in_its_color(tmp_path: Path) -> None:
     assert {c.color for c in default_legend().classes} <= colors_in(tmp_path / "map.png")
 
 
+def test_a_scene_alone_has_no_legend(tmp_path: Path) -> None:
+    figure = quicklook(scene())
+    assert len(figure.axes) == 1
+    figure.savefig(tmp_path / "scene.png")
+    assert len(quicklook(scene(), classes()).axes) == 3
+
+
 class Counted:
     """An array on disk that counts the pixels which are read from it."""
 

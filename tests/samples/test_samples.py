@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 from scipy.spatial.distance import cdist
 
 from osm4eo_xr.errors import InputError
-from osm4eo_xr.samples.draw import draw_samples, sample_counts
+from osm4eo_xr.samples.counts import sample_counts
+from osm4eo_xr.samples.draw import draw_samples
 from osm4eo_xr.samples.patches import patch_samples
 from osm4eo_xr.samples.spatial_split import (
     CELL,
@@ -387,7 +388,30 @@ def test_patches_of_one_class_each_are_a_sample_set() -> None:
     np.testing.assert_array_equal(shown, image[[4, 0]])
     np.testing.assert_array_equal(classes, label[[4, 0]])
     assert sample_counts(found)["drawn"].tolist() == [1] * 9
-    with pytest.raises(InputError, match="class 2, which legend 'three'"):
+    with pytest.raises(InputError, match="holds classes 2, .* which legend 'three'"):
         patch_samples(image, label + 1, split, bands=bands, legend=small_legend())
     with pytest.raises(InputError, match="for 9 labels and 2 bands"):
         patch_samples(image, label, split, bands=bands[:2], legend=small_legend())
+
+
+def test_pixels_may_lack_optional_groups_and_no_others() -> None:
+    labels, grid = np.full((ROWS, COLS), CLASSES[0], np.uint8), box(ROWS, COLS)
+    pixels = np.full((3, ROWS, COLS), 0.1, np.float32)
+    pixels[1, :, : COLS // 2] = np.nan  # radar, whose other band is there
+    pixels[0, : ROWS // 4] = np.nan
+    scene = raster(np.concatenate([pixels, pixels[:1]]), grid).assign_coords(
+        band=["nir", "s1:vv@2024", "s1:vh@2024", "s2:red"]
+    )
+    drawn = draw_samples(scene, raster(labels, grid), optional=["s1@2024"], **DRAW).compute()
+    assert drawn.attrs["bands"] == ["nir", "s1:vv@2024", "s1:vh@2024", "red"]
+    assert drawn.attrs["optional"] == ["s1@2024"]
+    image = drawn["image"].to_numpy()
+    learned = drawn["split"].to_numpy() == 0  # held-out pixels count for one sample each
+    counted = (drawn["label"].to_numpy() > 0)[learned]
+    np.testing.assert_array_equal(counted, np.isfinite(image[learned][..., [0, 3]]).all(axis=-1))
+    assert np.isnan(image[..., 1]).any()
+    strict = draw_samples(scene, raster(labels, grid), **DRAW).compute()
+    assert np.isfinite(strict["image"].to_numpy()[strict["label"].to_numpy() > 0]).all()
+    other = scene.assign_coords(band=["nir", "s1:vv@2025", "s1:vh@2025", "red"])
+    with pytest.raises(InputError, match="tile tile1 has bands nir, s1:vv@2025"):
+        draw_samples([scene, other], [raster(labels, grid)] * 2, **DRAW)

@@ -19,19 +19,15 @@ from PIL import Image
 from tensorboardX.proto import event_pb2
 
 from osm4eo_xr.errors import InputError
-from osm4eo_xr.models.model import Model, load_model
+from osm4eo_xr.models.model import Model
+from osm4eo_xr.models.model_folder import load_model
+from osm4eo_xr.training.checkpoints import FOLDS, RunFolder
 from osm4eo_xr.training.fit import train
-from tests.cases.train_case import holed_samples, kept_programs
-from tests.cases.train_script import SHORT
+from tests.cases import step_script
+from tests.cases.train_case import holed_samples
+from tests.cases.train_script import KEPT
 
-STEPS = 6
-
-
-@pytest.fixture(scope="module", autouse=True)
-def programs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    folder = tmp_path_factory.mktemp("programs")
-    with kept_programs(folder):
-        yield folder
+EPOCHS = KEPT.epochs
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +43,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def whole(run: Path, samples: xr.Dataset) -> Model:
-    return train(samples, SHORT, folder=run)
+    return train(samples, KEPT, folder=run)
 
 
 class Stopped(Exception):  # noqa: N818 - not an error, the test's own stop
@@ -63,35 +59,45 @@ def scores(model: Model) -> list[tuple[float, float]]:
     return [tuple(row[name] for name in names) for row in model.training["history"]]
 
 
-@pytest.mark.parametrize("step", range(1, STEPS + 1))
+def test_a_run_takes_a_folder_that_holds_the_folds_of_its_noise_alone(tmp_path: Path) -> None:
+    (tmp_path / FOLDS / "fold_1").mkdir(parents=True)
+    assert RunFolder(tmp_path, {"batch": 1}).restore({}) is None
+    (tmp_path / "run.json").unlink()
+    (tmp_path / "thesis.tex").touch()
+    with pytest.raises(InputError, match="is not a training run"):
+        RunFolder(tmp_path, {"batch": 1})
+
+
+@pytest.mark.parametrize(("epochs", "steps"), [(0, 1), (0, 7), (0, 8), (1, 0), (1, 1), (EPOCHS, 0)])
 def test_a_run_stopped_at_any_step_ends_with_the_same_weights(
-    step: int, tmp_path: Path, whole: Model, samples: xr.Dataset
+    epochs: int, steps: int, tmp_path: Path, whole: Model, samples: xr.Dataset
 ) -> None:
+    """Stopped so many steps after so many epochs, before a checkpoint of the last step is kept."""
+    per_epoch = whole.training["history"][0]["step"]
+    assert per_epoch > 8
+    last = epochs * per_epoch + steps
+
     def stop(done: int, _: int) -> None:
-        if done == step:
+        if done == last:
             raise Stopped
 
     with pytest.raises(Stopped):
-        train(samples, SHORT, folder=tmp_path / "run", progress=stop)
+        train(samples, KEPT, folder=tmp_path / "run", progress=stop)
     seen: list[int] = []
     resumed = train(
-        samples, SHORT, folder=tmp_path / "run", progress=lambda done, _: seen.append(done)
+        samples, KEPT, folder=tmp_path / "run", progress=lambda done, _: seen.append(done)
     )
-    # After the second step of each epoch and after each epoch a checkpoint was written.
-    assert seen[0] == {1: 1, 2: 1, 3: 3, 4: 4, 5: 5, 6: 5}[step]
+    # A checkpoint is kept after each seventh step and after each epoch.
+    kept = [k for k in range(1, last) if k % 7 == 0 or k % per_epoch == 0]
+    assert seen == list(range(1 + max(kept, default=0), EPOCHS * per_epoch + 1))
     assert equal(resumed, whole)
     assert scores(resumed) == scores(whole)
 
 
 def script(
-    *arguments: Any, programs: Path, module: str = "train_script", **environment: str
+    *arguments: Any, module: str = "train_script", **environment: str
 ) -> subprocess.CompletedProcess[str]:
-    env = {
-        **os.environ,
-        "JAX_COMPILATION_CACHE_DIR": str(programs),
-        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
-        **environment,
-    }
+    env = {**os.environ, **environment}
     command = [sys.executable, "-m", f"tests.cases.{module}", *map(str, arguments)]
     return subprocess.run(
         command, env=env, capture_output=True, text=True, check=False, cwd=Path(__file__).parents[2]
@@ -99,26 +105,32 @@ def script(
 
 
 def test_a_killed_process_is_resumed_to_the_same_weights(
-    tmp_path: Path, whole: Model, samples: xr.Dataset, programs: Path
+    tmp_path: Path, whole: Model, samples: xr.Dataset
 ) -> None:
     folder, out = tmp_path / "run", tmp_path / "model"
-    killed = script(folder, out, 5, programs=programs)
+    killed = script(folder, out, 10)
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     assert not out.exists()
-    assert equal(train(samples, SHORT, folder=folder), whole)
+    assert equal(train(samples, KEPT, folder=folder), whole)
 
 
-def test_two_devices_give_the_gradients_of_one(tmp_path: Path, programs: Path) -> None:
+@pytest.fixture(scope="module")
+def two_devices(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Moments of one step and a trained model of a process that has two devices."""
+    folder = tmp_path_factory.mktemp("two")
+    places = (folder / "step.npz", folder / "run", folder / "model")
+    flags = "--xla_force_host_platform_device_count=2"
+    ended = script(*places, module="step_script", XLA_FLAGS=flags)
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout.split() == ["2", "4"] * 2  # devices, and samples of a batch on each
+    return folder
+
+
+def test_two_devices_give_the_gradients_of_one(two_devices: Path, tmp_path: Path) -> None:
     """One step: sums in another order differ by rounding, which Adam would make whole steps."""
-    found = []
-    for devices in (1, 2):
-        flags = f"--xla_force_host_platform_device_count={devices}"
-        file = tmp_path / f"{devices}.npz"
-        ended = script(file, module="step_script", programs=programs, XLA_FLAGS=flags)
-        assert ended.returncode == 0, ended.stderr
-        assert ended.stdout.split() == [str(devices), str(32 // devices)]
-        found.append(dict(np.load(file)))
-    one, two = found
+    assert jax.local_device_count() == 1
+    step_script.main(tmp_path / "step.npz")
+    one, two = (dict(np.load(folder / "step.npz")) for folder in (tmp_path, two_devices))
     moments = [name for name in one if "mu" in name]
     assert len(moments) > 20
     assert one.keys() == two.keys()
@@ -130,18 +142,14 @@ def test_two_devices_give_the_gradients_of_one(tmp_path: Path, programs: Path) -
         )
 
 
-def test_two_devices_train_to_the_end(tmp_path: Path, whole: Model, programs: Path) -> None:
-    flags = "--xla_force_host_platform_device_count=2"
-    ended = script(tmp_path / "run", tmp_path / "model", 0, programs=programs, XLA_FLAGS=flags)
-    assert ended.returncode == 0, ended.stderr
-    assert ended.stdout.split() == ["2", "16"]
-    first = [m.training["history"][0] for m in (load_model(tmp_path / "model"), whole)]
+def test_two_devices_train_to_the_end(two_devices: Path, whole: Model) -> None:
+    first = [m.training["history"][0] for m in (load_model(two_devices / "model"), whole)]
     assert first[0]["loss"] == pytest.approx(first[1]["loss"], rel=1e-2)
 
 
 def test_an_ended_run_is_read_not_repeated(run: Path, whole: Model, samples: xr.Dataset) -> None:
     seen: list[int] = []
-    again = train(samples, SHORT, folder=run, progress=lambda done, _: seen.append(done))
+    again = train(samples, KEPT, folder=run, progress=lambda done, _: seen.append(done))
     assert seen == []
     assert equal(again, whole)
 
@@ -149,7 +157,7 @@ def test_an_ended_run_is_read_not_repeated(run: Path, whole: Model, samples: xr.
 def test_the_history_is_a_table_with_curves(run: Path, whole: Model) -> None:
     table = pd.read_csv(run / "history.csv")
     pd.testing.assert_frame_equal(table, pd.read_parquet(run / "history.parquet"))
-    assert table["epoch"].tolist() == [1, 2]
+    assert table["epoch"].tolist() == [1, 2, 3, 4, 5]
     history = whole.training["history"]
     assert table["loss"].tolist() == pytest.approx([row["loss"] for row in history])
     with Image.open(run / "curves.png") as image:
@@ -183,10 +191,10 @@ def test_a_folder_holds_one_run_only(
 ) -> None:
     del whole
     with pytest.raises(InputError, match=r"seed 0, not 1; give another folder"):
-        train(samples, dataclasses.replace(SHORT, seed=1), folder=run)
+        train(samples, dataclasses.replace(KEPT, seed=1), folder=run)
     with pytest.raises(InputError, match="holds a run with other samples"):
-        train(samples.isel(sample=slice(1, None)), SHORT, folder=run)
+        train(samples.isel(sample=slice(1, None)), KEPT, folder=run)
     (tmp_path / "thesis.txt").write_text("years of work")
     with pytest.raises(InputError, match="not a training run"):
-        train(samples, SHORT, folder=tmp_path)
+        train(samples, KEPT, folder=tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]

@@ -1,7 +1,6 @@
 """Training learns, repeats itself, stops early, starts from other models, names what is wrong."""
 
 import dataclasses
-from collections.abc import Iterator
 from typing import Any
 
 import jax
@@ -13,23 +12,29 @@ import xarray as xr
 
 from osm4eo_xr.accuracy.held_out import evaluate
 from osm4eo_xr.errors import InputError
+from osm4eo_xr.feature_ids import channels_of
 from osm4eo_xr.legend import Legend
-from osm4eo_xr.models.model import Model, model_from_bytes, model_to_bytes
+from osm4eo_xr.models.model import Model
+from osm4eo_xr.models.model_folder import model_from_bytes, model_to_bytes
 from osm4eo_xr.networks.resnet import init
+from osm4eo_xr.networks.settings import NetSettings
+from osm4eo_xr.training import single_fit
 from osm4eo_xr.training.fit import train
 from osm4eo_xr.training.loop import Fit, batch_of
 from osm4eo_xr.training.settings import TrainSettings
-from osm4eo_xr.training.single_fit import _class_weights
+from osm4eo_xr.training.single_fit import _class_weights, robust_statistics
 from osm4eo_xr.training.status import Status
-from osm4eo_xr.training.step import Task, fresh_state, make_train_step, optimizer
+from osm4eo_xr.training.step import (
+    State,
+    Task,
+    fresh_state,
+    learned_of,
+    make_train_step,
+    normalized,
+    optimizer,
+)
 from osm4eo_xr.training.transfer import starting_variables
-from tests.cases.train_case import TINY, holed_samples, kept_programs, small_legend
-
-
-@pytest.fixture(scope="module", autouse=True)
-def programs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    with kept_programs(tmp_path_factory.mktemp("programs")):
-        yield
+from tests.cases.train_case import CLASSES, TINY, holed_samples, small_legend
 
 
 @pytest.fixture(scope="module")
@@ -133,9 +138,10 @@ def test_a_loss_that_is_no_number_names_its_batch(learned: Any, samples: xr.Data
 
 
 def test_another_countrys_model_is_a_head_start(learned: Any, samples: xr.Dataset) -> None:
-    slow = dataclasses.replace(TINY, epochs=1, learning_rate=1e-5)
-    warm = train(samples, slow, start=learned[0])
-    assert warm.training["history"][0]["validation_accuracy"] > 0.9
+    warm = train(samples, TINY, start=learned[0])
+    first = [model.training["history"][0] for model in (warm, learned[0])]
+    assert first[0]["validation_accuracy"] > max(0.9, first[1]["validation_accuracy"])
+    assert first[0]["loss"] < 0.5 * first[1]["loss"]
     assert warm.normalization == learned[0].normalization
 
 
@@ -162,20 +168,44 @@ def test_a_model_that_does_not_fit_is_refused(learned: Any, samples: xr.Dataset)
         train(samples.assign_attrs(units="dn"), TINY, start=learned[0])
 
 
-def test_parts_of_a_batch_add_up_to_its_gradient(samples: xr.Dataset) -> None:
-    """Two equal parts have the statistics of the whole, so the steps have to be equal."""
+@pytest.fixture(scope="module")
+def stepped(samples: xr.Dataset) -> dict[int, list[tuple[State, dict[str, Any]]]]:
+    """Two steps with batches whole and in two parts, the latter with an average of the weights."""
     image = np.repeat(samples["image"].to_numpy()[:8], 2, axis=0)
     label = np.repeat(samples["label"].to_numpy()[:8], 2, axis=0)
-    after = []
-    for accumulate in (1, 2):
-        task = small_task(accumulate=accumulate, flips=False, batch=16, clip=0.0)
+    after: dict[int, list[tuple[State, dict[str, Any]]]] = {}
+    for accumulate, average in ((1, 0.0), (2, 0.15)):
+        how = {"flips": False, "batch": 16, "clip": 0.0, "average": average}
+        task = small_task(accumulate=accumulate, **how)
         state = fresh_state(task, init(task.net, jax.random.key(0)))
-        after.append(make_train_step(task)(state, jnp.asarray(image), jnp.asarray(label)))
+        after[accumulate] = [(jax.tree.map(np.array, state), {})]
+        for _ in range(2):
+            found = make_train_step(task)(state, jnp.asarray(image), jnp.asarray(label))
+            after[accumulate].append(jax.tree.map(np.array, found))
+            state = found[0]
+    return after
+
+
+def test_parts_of_a_batch_add_up_to_its_gradient(stepped: Any) -> None:
+    """Two equal parts have the statistics of the whole, so the steps have to be equal."""
+    (whole, said), (parts, said_of_parts) = stepped[1][1], stepped[2][1]
     for name in ("loss", "weight", "correct", "labeled"):
-        np.testing.assert_allclose(after[0][1][name], after[1][1][name], rtol=1e-5)
-    moments = [jax.tree.leaves(state["opt"][0].mu) for state, _ in after]
-    for whole, parts in zip(*moments, strict=True):
-        np.testing.assert_allclose(whole, parts, rtol=2e-3, atol=1e-5)
+        np.testing.assert_allclose(said[name], said_of_parts[name], rtol=1e-5)
+    moments = [jax.tree.leaves(state["opt"][0].mu) for state in (whole, parts)]
+    for one, other in zip(*moments, strict=True):
+        np.testing.assert_allclose(one, other, rtol=2e-3, atol=1e-5)
+
+
+def test_the_average_of_weights_follows_them_and_is_what_is_kept(stepped: Any) -> None:
+    states = [state for state, _ in stepped[2]]
+    expected = {name: states[0][name] for name in ("params", "batch_stats")}
+    for decay, state in zip((0.1, 0.15), states[1:], strict=True):  # 1 / 10, then less than 2 / 11
+        now = {name: state[name] for name in expected}
+        expected = jax.tree.map(lambda a, b, d=decay: d * a + (1 - d) * b, expected, now)
+        for one, other in zip(*map(jax.tree.leaves, (learned_of(state), expected)), strict=True):
+            np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-7)
+    plain = stepped[1][-1][0]
+    assert learned_of(plain)["params"] is plain["params"]
 
 
 def small_task(**changes: Any) -> Task:
@@ -223,6 +253,7 @@ def test_schedules_are_those_of_the_settings() -> None:
         ({"width": 10**20}, "width is 1000.*up to 65,536"),
         ({"depth": 12}, "depth 12 is not 9 n"),
         ({"optimizer": "sgd"}, "optimizer 'sgd' is unknown; give adamw, nadam"),
+        ({"average": 1.0}, "average is 1.0; give 0 to below 1"),
         ({"label_smoothing": 1.0}, "label_smoothing is 1.0; give 0 to below 1"),
         ({"accumulate": 3, "batch": 16}, "accumulate is 3; give a divisor of 16"),
         ({"learning_rate": 0.0}, "learning_rate is 0.0; give more than 0"),
@@ -245,3 +276,55 @@ def test_samples_without_the_legends_classes_are_refused(samples: xr.Dataset) ->
     other = Legend("other", classes)
     with pytest.raises(InputError, match="no training sample has a class of legend 'other'"):
         train(samples, TINY, legend=other)
+
+
+def test_each_feature_is_normalized_by_the_pixels_that_have_its_group() -> None:
+    rng = np.random.default_rng(0)
+    image = rng.normal([0.1, -12.0, 900.0, 0.0], [0.02, 3.0, 50.0, 0.0], (4, 20, 20, 4))
+    image[0, :, :, 1] = np.nan
+    image[1, :5, :, 0] = np.nan
+    image[3, :3, :, 3] = 1.0  # an aspect's sine: 0 nearly everywhere
+    image = image.astype(np.float32)
+    bands = ["red", "s1:vv@2024", "dem:height", "dem:aspect_sin"]
+    channels = channels_of(bands, ["s1@2024"])
+    center, scale = robust_statistics(image, channels)
+    for k in (0, 1, 2):
+        seen = image[..., k][np.isfinite(image[..., k])]
+        low, middle, high = np.percentile(seen, (25, 50, 75))
+        assert center[k] == pytest.approx(middle, rel=1e-5)
+        assert scale[k] == pytest.approx((high - low) / 1.349, rel=1e-4)
+    assert (center[3], scale[3]) == (0.0, pytest.approx(image[..., 3].std(), rel=1e-5))
+    net = NetSettings(bands=4, classes=3, depth=11, width=4, kernel=3)
+    task = Task(net, TINY, CLASSES, center, scale, (1.0,) * 3, channels=channels)
+    x = np.asarray(normalized(task, jnp.asarray(image)))
+    assert (x[0, :, :, 1] == 0).all()
+    assert (x[0, :, :, 0] != 0).all()
+    assert (x[1, :5] == 0).all()  # what lacks a required group has none
+    with pytest.raises(InputError, match="no training window has a pixel with data"):
+        robust_statistics(np.full((1, 2, 2, 4), np.nan, np.float32), channels)
+
+
+def test_a_model_does_without_what_its_samples_may_lack(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Untrained:
+        """Stands for the training itself."""
+
+        history: tuple[Any, ...] = ()
+        best_epoch = 0
+
+        def __init__(self, task: Task, learn: Any, check: Any, *_: Any) -> None:
+            self.task, self.learn, self.check = task, learn, check
+
+        def run(self, variables: Any) -> None:
+            self.variables = variables
+
+        def calibrated(self) -> tuple[Any, dict[str, Any]]:
+            return self.variables, {}
+
+    monkeypatch.setattr(single_fit, "Fit", Untrained)
+    bands = ["blue", "green", "s1:vv@2024", "dem:slope"]
+    drawn = holed_samples().assign_coords(band=bands)
+    drawn = drawn.assign_attrs(bands=bands, optional=["s1@2024"], units="per feature")
+    model = train(drawn, TINY)
+    assert (list(model.bands), model.optional) == (bands, ("s1@2024",))
+    assert (model.units, model.channels.optional) == ("per feature", (False, True, False))
+    assert train(drawn.assign_attrs(optional=[]), TINY).optional == ()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -15,8 +14,7 @@ from dask.delayed import delayed
 
 from osm4eo_xr.accuracy.change.decisions import CHANGE
 from osm4eo_xr.accuracy.designs.points import design_points
-from osm4eo_xr.errors import InputError
-from osm4eo_xr.files import replace_text
+from osm4eo_xr.files import replace_json
 from osm4eo_xr.geometry.geodesy import pixel_area
 from osm4eo_xr.geometry.grid import geobox_of
 from osm4eo_xr.legend import change_legend
@@ -24,10 +22,10 @@ from osm4eo_xr.legend import change_legend
 if TYPE_CHECKING:
     import xarray as xr
     from jaxtyping import Float64, Int64, UInt8
-    from rich.table import Table
 
     from osm4eo_xr.accuracy.designs.design import SamplingDesign
     from osm4eo_xr.legend import Legend
+    from osm4eo_xr.tables import Table
 
 __all__ = ["ChangeMap"]
 
@@ -87,13 +85,6 @@ class ChangeMap:
         blocks = zip(*(array.to_delayed().ravel() for array in arrays), strict=True)
         counted = compute(*(delayed(_count)(*parts) for parts in blocks))
         pairs = np.sum([part[1] for part in counted], axis=0)
-        seen = np.flatnonzero(np.sum([part[2] for part in counted], axis=0)).tolist()
-        unknown = [c for c in seen if c not in self.legend.by_id]
-        if unknown:
-            raise InputError(
-                f"a map holds class {unknown[0]}, which legend {self.legend.name!r} does not have",
-                advice="give the legend it was made with",
-            )
         km2 = pixel_area(geobox_of(self.happened)) / 1e6
         return np.sum([part[0] for part in counted], axis=0) * km2, pairs * km2
 
@@ -148,7 +139,7 @@ class ChangeMap:
 
     def save(self, path: str | Path) -> Path:
         """Write ``to_dict()`` as JSON; the file appears whole."""
-        return replace_text(path, json.dumps(self.to_dict(), indent=1) + "\n")
+        return replace_json(path, self.to_dict())
 
     def __repr__(self) -> str:
         """Say by which rule; nothing is computed."""
@@ -156,7 +147,7 @@ class ChangeMap:
 
     def __rich__(self) -> Table:
         """Show the transitions."""
-        from rich.table import Table
+        from osm4eo_xr.tables import Table
 
         report = self.to_dict()
         parts = [f"{name} {area:,.2f}" for name, area in report["counted_km2"].items()]
@@ -173,14 +164,10 @@ def _count(
     happened: UInt8[np.ndarray, "y x"],
     before: UInt8[np.ndarray, "y x"],
     after: UInt8[np.ndarray, "y x"],
-) -> tuple[
-    Int64[np.ndarray, " code"], Int64[np.ndarray, "before after"], Int64[np.ndarray, " class"]
-]:
-    """Count one block: what happened, pairs of classes where change was, classes anywhere."""
+) -> tuple[Int64[np.ndarray, " code"], Int64[np.ndarray, "before after"]]:
+    """Count one block: what happened, and pairs of classes where change was."""
     codes = np.bincount(happened.ravel(), minlength=_CODES)
     changed = happened == CHANGE
     pairs = before[changed].astype(np.int64) * _CODES + after[changed]
     table = np.bincount(pairs, minlength=_CODES**2).reshape(_CODES, _CODES)
-    known = happened > 0
-    seen = np.bincount(np.concatenate([before[known], after[known]]), minlength=_CODES)
-    return codes, table, seen
+    return codes, table

@@ -13,7 +13,8 @@ from osm4eo_xr.accuracy.change.decisions import CHANGE, SMALL, judge_filtered, j
 from osm4eo_xr.accuracy.designs.population import check_aligned, check_map
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.geometry.grid import geobox_of, georeference, zero_nodata
-from osm4eo_xr.legend import Legend, change_legend, default_legend
+from osm4eo_xr.geometry.known_classes import legend_of, with_known_classes
+from osm4eo_xr.legend import Legend, change_legend
 from osm4eo_xr.rasters.shares import as_shares
 from osm4eo_xr.sieving.lazy_sieve import sieve
 
@@ -68,7 +69,8 @@ def detect_change(
     ------
     InputError
         If the rasters are not on one grid, neither or both of ``confidence`` and
-        ``probabilities`` are given, classes differ, or a number is out of range.
+        ``probabilities`` are given, classes differ, or a number is out of range; when pixels are
+        computed, if a map holds a class that the legend lacks.
 
     Examples
     --------
@@ -84,9 +86,12 @@ def detect_change(
     >>> round(1e6 * found.transitions()[8, 1])  # forest to urban, m²
     100
     """
-    legend = legend or default_legend()
+    legend = legend_of(before, after, given=legend)
     _check(before, after, confidence, probabilities, threshold, stay)
-    first, second = (_lazy(zero_nodata(m), before) for m in (before, after))
+    first, second = (
+        with_known_classes(_lazy(zero_nodata(m), before), legend, f"the map of the {name} year")
+        for name, m in (("first", before), ("second", after))
+    )
     if confidence is not None:
         judged = _by_confidence(first, second, confidence, threshold)
     else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Literal, get_args
 
@@ -13,7 +14,14 @@ from osm4eo_xr.errors import InputError
 if TYPE_CHECKING:
     from jaxtyping import Float64, Int64
 
-__all__ = ["Allocation", "allocate", "points_needed", "size_for_mean", "size_for_share"]
+__all__ = [
+    "Allocation",
+    "allocate",
+    "allocate_for",
+    "size_for_mean",
+    "size_for_share",
+    "standard_error",
+]
 
 Allocation = Literal["neyman", "proportional", "equal"]
 
@@ -21,6 +29,7 @@ FEWEST = 2
 """Points of a stratum without which it has no variance."""
 
 _TARGETS = ("overall", "users")
+_ROUNDING = 0.005  # of an error, as strata hold whole points
 
 
 def size_for_share(share: float, error: float, population: int) -> int:
@@ -123,19 +132,54 @@ def allocate(
     return _between(wanted, ideal[allocation], floor, sizes)
 
 
-def points_needed(
+def standard_error(
+    points: Int64[np.ndarray, " h"],
+    sizes: Int64[np.ndarray, " h"],
+    expected: Float64[np.ndarray, " h"],
+) -> float:
+    """Return the standard error of overall accuracy that a stratified sample is expected to have.
+
+    Parameters
+    ----------
+    points, sizes : ndarray (strata), int64
+        Points and pixels of the strata.
+    expected : ndarray (strata), float64
+        Share of each stratum in which the map is expected to be right, 0 to 1.
+
+    Source
+    ------
+    Cochran 1977, eq. 5.7 and 5.52, with p q in the place of a stratum's variance.
+
+    Examples
+    --------
+    Without strata it is the error of a share: sqrt(0.5 * 0.5 / 100 * 0.9).
+
+    >>> round(standard_error(np.array([100]), np.array([1000]), np.array([0.5])), 4)
+    0.0474
+    """
+    weight = sizes / sizes.sum()
+    variance = expected * (1 - expected) / np.maximum(points, 1) * (1 - points / sizes)
+    return float(np.sqrt((weight**2 * variance).sum()))
+
+
+def allocate_for(
     target: Mapping[str, float],
     sizes: Int64[np.ndarray, " h"],
     expected: Float64[np.ndarray, " h"],
-) -> tuple[int, Int64[np.ndarray, " h"]]:
-    """Return the points in all and the least per stratum for targeted standard errors.
+    allocation: Allocation,
+    least: Int64[np.ndarray, " h"],
+) -> Int64[np.ndarray, " h"]:
+    """Return the fewest points per stratum with which standard errors are not above a target.
+
+    Eq. 13 of Olofsson et al. 2014 holds where points are divided as Neyman has it. Floors of small
+    strata and other divisions take points away from where they tell most, so that more are needed.
 
     Parameters
     ----------
     target : mapping
         Standard errors: ``overall`` of overall accuracy, ``users`` of each stratum's own accuracy.
-    sizes, expected : ndarray (strata)
-        As ``size_for_mean`` takes them.
+    sizes, expected, allocation, least
+        As ``allocate`` takes them.
 
     Raises
     ------
@@ -152,12 +196,21 @@ def points_needed(
             )
     if not target:
         raise InputError("target is empty", advice="give overall or users, or n")
-    n = size_for_mean(sizes, expected, target["overall"]) if "overall" in target else 0
-    least = np.zeros(len(sizes), np.int64)
     if "users" in target:
         pairs = zip(expected, sizes, strict=True)
-        least[:] = [size_for_share(float(p), target["users"], int(size)) for p, size in pairs]
-    return n, least
+        needed = [size_for_share(float(p), target["users"], int(size)) for p, size in pairs]
+        least = np.maximum(least, needed)
+    if "overall" not in target:
+        return allocate(0, sizes, expected, allocation, least)
+
+    def divided(n: int) -> Int64[np.ndarray, " h"]:
+        return allocate(n, sizes, expected, allocation, least)
+
+    def enough(n: int) -> bool:
+        return standard_error(divided(n), sizes, expected) <= target["overall"] * (1 + _ROUNDING)
+
+    fewest, all_pixels = size_for_mean(sizes, expected, target["overall"]), int(sizes.sum())
+    return divided(bisect_left(range(all_pixels), 1, lo=min(fewest, all_pixels), key=enough))
 
 
 def _between(

@@ -13,7 +13,7 @@ import numpy as np
 
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.files import replaced
-from osm4eo_xr.html_table import html_table
+from osm4eo_xr.tables import html_table
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -109,7 +109,11 @@ class SamplingDesign:
         """Say in one line what was drawn."""
         of = f", {len(self.strata)} strata" if self.scheme == "stratified" else ""
         of = f", {self.points['cluster'].nunique()} clusters" if self.clusters else of
-        return f"{self.scheme}, {len(self.points):,} points{of}, {self.pixels:,} pixels"
+        told = f"{self.scheme}, {len(self.points):,} points{of}, {self.pixels:,} pixels"
+        error = self.made.get("expected_error")
+        if error is None:
+            return told
+        return f"{told}, expected standard error of overall accuracy {100 * error:.2g} %"
 
     @property
     def pixels(self) -> int:
@@ -158,6 +162,11 @@ def write_design(
     extent : float
         Meters across a chip.
 
+    Returns
+    -------
+    Path
+        The folder.
+
     Raises
     ------
     InputError
@@ -189,6 +198,16 @@ def write_design(
 def open_design(folder: str | Path) -> SamplingDesign:
     """Open a design that ``write_design`` wrote.
 
+    Parameters
+    ----------
+    folder : path
+        What ``write_design`` returned.
+
+    Returns
+    -------
+    SamplingDesign
+        As it was written; its points are a GeoDataFrame.
+
     Raises
     ------
     InputError
@@ -199,8 +218,9 @@ def open_design(folder: str | Path) -> SamplingDesign:
     >>> import osm4eo_xr as oxr
     >>> from osm4eo_xr.demo import example_class_map
     >>> design = oxr.design_points(example_class_map(), n=100, seed=1)
-    >>> oxr.open_design(oxr.write_design(design, "design")).describe()
-    'stratified, 100 points, 2 strata, 10,000 pixels'
+    >>> found = oxr.open_design(oxr.write_design(design, "design"))
+    >>> found.scheme, len(found.points), found.pixels
+    ('stratified', 100, 10000)
     """
     import geopandas as gpd
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from osm4eo_xr.accuracy.estimators import cohens_kappa
+from osm4eo_xr.accuracy.confusion import cohens_kappa
 from osm4eo_xr.accuracy.reference_pairs import class_ids, label_column
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.geometry.vectors import read_vector

@@ -13,18 +13,27 @@ import numpy as np
 import xarray as xr
 from dask.base import compute
 
-from osm4eo_xr.accuracy.designs.allocation import FEWEST, Allocation, allocate, points_needed
+from osm4eo_xr.accuracy.designs.allocation import (
+    FEWEST,
+    Allocation,
+    allocate,
+    allocate_for,
+    standard_error,
+)
 from osm4eo_xr.accuracy.designs.design import SamplingDesign, Scheme, Stratum
 from osm4eo_xr.accuracy.designs.population import Population, check_codes, population_of
 from osm4eo_xr.errors import InputError, check_number
-from osm4eo_xr.geometry.geodesy import pixel_area
-from osm4eo_xr.legend import NO_DATA, Legend, default_legend
+from osm4eo_xr.geometry.geodesy import crs_text, pixel_area
+from osm4eo_xr.geometry.known_classes import legend_of
+from osm4eo_xr.legend import NO_DATA, Legend
 
 if TYPE_CHECKING:
     from geopandas import GeoDataFrame
     from jaxtyping import Float64, Int64
 
 __all__ = ["design_points"]
+
+_DRAWN = tuple(s for s in get_args(Scheme) if s != "weighted")  # surveys bring their weights
 
 Pixels = tuple[np.ndarray, np.ndarray, np.ndarray]  # rows, columns, classes
 
@@ -55,7 +64,8 @@ def design_points(
         Points. A systematic grid has about as many.
     target : mapping, optional
         Instead of ``n``, standard errors that are wanted: ``overall`` of overall accuracy,
-        ``users`` of each stratum's own accuracy (shares, for example 0.01 and 0.05).
+        ``users`` of each stratum's own accuracy (shares, for example 0.01 and 0.05). The fewest
+        points that reach them with the floors of strata and as they are divided.
     strata : DataArray (y, x), uint8, optional
         Strata other than the map's classes (change, tiles, known and predicted), on its grid.
         Each pixel with a class needs one; 0 = none.
@@ -81,7 +91,8 @@ def design_points(
     Returns
     -------
     SamplingDesign
-        Its ``points`` are the sample; ``write_design`` writes it for interpreters.
+        Its ``points`` are the sample; ``write_design`` writes it for interpreters. Of strata,
+        ``made["expected_error"]`` is the standard error of overall accuracy if ``expected`` holds.
 
     Raises
     ------
@@ -102,7 +113,7 @@ def design_points(
     >>> [(s.name, s.pixels, s.points) for s in design.strata]
     [('forest', 9000, 140), ('water', 1000, 60)]
     """
-    legend = legend or default_legend()
+    legend = legend_of(class_map, given=legend)
     check_number("seed", seed)
     _check(n, target, scheme, strata, min_per_stratum, cluster_pixels, per_cluster)
     population = population_of(class_map, strata, cross=cross)
@@ -129,20 +140,22 @@ def _check(
     n: int | None, target: Any, scheme: str, strata: Any, least: int, edge: int, each: int
 ) -> None:
     """Refuse settings that do not go together."""
-    if scheme not in get_args(Scheme):
+    if scheme not in _DRAWN:
         raise InputError(
-            f"scheme {scheme!r} is unknown", advice=f"use one of {', '.join(get_args(Scheme))}"
+            f"points are not drawn by scheme {scheme!r}", advice=f"use one of {', '.join(_DRAWN)}"
         )
     if (n is None) == (target is None):
-        raise InputError("give either n (points) or target (standard errors)")
+        raise InputError(
+            f"n {n} and target {target}", expected="either n (points) or target (standard errors)"
+        )
     if scheme != "stratified" and (target is not None or strata is not None):
         raise InputError(
             f"target and strata are for stratified designs, not {scheme}", advice="give n"
         )
     if least < FEWEST or edge < 1 or each < FEWEST:
         raise InputError(
-            f"min_per_stratum {least}, cluster_pixels {edge} and per_cluster {each}: strata and "
-            f"clusters need {FEWEST} points at least, clusters an edge"
+            f"min_per_stratum {least}, cluster_pixels {edge} and per_cluster {each}",
+            expected=f"{FEWEST} points or more per stratum and cluster, and an edge of 1 or more",
         )
 
 
@@ -154,7 +167,8 @@ def _stratified(
     counts = dict(sorted(counted.total.items()))
     check_codes(counts, legend)
     names = {code: population.name_of(code, legend) for code in counts}
-    points = _sizes(counts, names, *rules)
+    points, error = _sizes(counts, names, *rules)
+    made = {**made, "expected_error": round(error, 6)}
     rows, cols, classes, codes = [], [], [], []
     parts: list[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]] = []
     for code, wanted in points.items():
@@ -192,21 +206,22 @@ def _sizes(
     allocation: Allocation,
     expected: float | Mapping[str, float],
     least: int,
-) -> dict[int, int]:
-    """Return the points of each stratum."""
+) -> tuple[dict[int, int], float]:
+    """Return the points of each stratum, and the standard error of overall accuracy to expect."""
     sizes = np.array(list(counts.values()), np.int64)
     shares = _expected(expected, [names[c] for c in counts])
     floor = np.full(len(sizes), least, np.int64)
-    if target is not None:
-        n, more = points_needed(target, sizes, shares)
-        floor = np.maximum(floor, more)
-    elif n is not None and n < (asked := int(np.minimum(floor, sizes).sum())):
+    if n is not None and n < (asked := int(np.minimum(floor, sizes).sum())):
         raise InputError(
             f"n {n} is less than {len(sizes)} strata of {least} points ask for",
             advice=f"give {asked} or more, or a smaller min_per_stratum",
         )
-    found = allocate(n or 0, sizes, shares, allocation, floor)
-    return dict(zip(counts, found.tolist(), strict=True))
+    if target is not None:
+        found = allocate_for(target, sizes, shares, allocation, floor)
+    else:
+        found = allocate(n or 0, sizes, shares, allocation, floor)
+    error = standard_error(found, sizes, shares)
+    return dict(zip(counts, found.tolist(), strict=True)), error
 
 
 def _expected(expected: float | Mapping[str, float], names: list[str]) -> Float64[np.ndarray, " h"]:
@@ -220,7 +235,7 @@ def _expected(expected: float | Mapping[str, float], names: list[str]) -> Float6
         )
     shares = np.array([given.get(name, 0.8) for name in names], np.float64)
     if not ((shares >= 0) & (shares <= 1)).all():
-        raise InputError(f"expected {expected!r}: give shares from 0 to 1")
+        raise InputError(f"expected is {expected!r}", expected="shares from 0 to 1")
     return shares
 
 
@@ -318,4 +333,4 @@ def _frame(
         **{name: values[shuffled].astype(np.int64) for name, values in (extra or {}).items()},
     }
     points = gpd.points_from_xy(x, y)
-    return gpd.GeoDataFrame(columns, geometry=points, crs=str(population.geobox.crs))
+    return gpd.GeoDataFrame(columns, geometry=points, crs=crs_text(population.geobox.crs))

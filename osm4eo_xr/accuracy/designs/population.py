@@ -13,7 +13,8 @@ from dask.delayed import delayed
 
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.geometry.geodesy import pixel_area
-from osm4eo_xr.geometry.grid import crs_name, geobox_of, same_grid
+from osm4eo_xr.geometry.grid import crs_name, geobox_of, same_grid, zero_nodata
+from osm4eo_xr.geometry.known_classes import refuse_others
 from osm4eo_xr.legend import NO_DATA, Legend
 
 if TYPE_CHECKING:
@@ -170,6 +171,8 @@ def population_of(
 ) -> Population:
     """Check a map and a raster of strata, and put them together.
 
+    Pixels of either that hold its stated no-data value are 0 in there.
+
     Raises
     ------
     InputError
@@ -179,13 +182,13 @@ def population_of(
     if strata is None:
         if cross:
             raise InputError("cross divides a raster of strata by class", advice="give strata")
-        return Population(class_map)
+        return Population(zero_nodata(class_map))
     if strata.ndim != 2 or strata.dtype != np.uint8:  # noqa: PLR2004 - y and x
         raise InputError(
             f"strata are {strata.dtype} {strata.dims}", advice="give uint8 (y, x), 0 = none"
         )
     check_aligned(strata, class_map, "raster of strata")
-    return Population(class_map, strata, cross)
+    return Population(zero_nodata(class_map), zero_nodata(strata), cross)
 
 
 def check_codes(counts: dict[int, int], legend: Legend) -> None:
@@ -203,12 +206,11 @@ def check_codes(counts: dict[int, int], legend: Legend) -> None:
             f"the raster of strata has no value on {counts[_NO_STRATUM]:,} pixels of the map",
             advice="give each pixel a stratum, or set the map to 0 there",
         )
-    strange = sorted({code % 256 for code in counts} - {0, *legend.ids})
-    if strange:
-        raise InputError(
-            f"the map holds class {strange[0]}, which legend {legend.name!r} does not have",
-            advice="give the legend it was made with",
-        )
+    of_class: Counter[int] = Counter()
+    for code, count in counts.items():
+        of_class[code % 256] += count
+    del of_class[0]
+    refuse_others(of_class, legend, "the map", "its pixels")
 
 
 def _meaning(raster: xr.DataArray, value: int) -> str:

@@ -71,7 +71,7 @@ def _rule(given: Any, legend: Legend, source: str) -> LucasRule:
         )
     lists = [given.get("cover", []), given.get("use", [])]
     if not all(isinstance(v, list) and all(isinstance(c, str) for c in v) for v in lists):
-        raise InputError(f"{source}: cover and use are not lists of codes")
+        raise InputError(f"{source}: {lists}", expected="cover and use as lists of codes in quotes")
     try:
         class_id = legend.find(given["class"]).id if "class" in given else NO_DATA
     except InputError as error:

@@ -58,13 +58,27 @@ def lucas_design(points: gpd.GeoDataFrame, class_map: xr.DataArray) -> SamplingD
     ------
     Gallego & Delincé 2010, "The European land use and cover area-frame statistical survey", in
     Agricultural Survey Methods; Eurostat, LUCAS 2018 and 2022 methodology.
+
+    Examples
+    --------
+    >>> import geopandas as gpd, osm4eo_xr as oxr
+    >>> from osm4eo_xr.demo import example_class_map
+    >>> class_map = example_class_map()
+    >>> seen = {"id": [1, 2], "class": ["forest", "water"]}
+    >>> places = gpd.points_from_xy([4400055, 4400955], [2700505, 2700505])
+    >>> points = gpd.GeoDataFrame(seen, geometry=places, crs="EPSG:3035")
+    >>> design = oxr.lucas_design(points, class_map)
+    >>> design.scheme, design.points["map_class"].tolist()
+    ('systematic', [8, 12])
     """
     check_map(class_map)
     population = population_of(class_map)
-    mapped = values_at(class_map, points.geometry, "LUCAS")
+    mapped = values_at(population.class_map, points.geometry, "LUCAS")
     on_map = points[mapped > 0].to_crs(str(population.geobox.crs)).reset_index(drop=True)
     if not len(on_map):
-        raise InputError("no point of LUCAS lies on a class of the map")
+        raise InputError(
+            "no point of LUCAS lies on a class of the map", advice="give points of the map's ground"
+        )
     pixels = sum(population.counts().values())
     weighted = "weight" in on_map
     drawn: Any = on_map[["id", "geometry"]].assign(
@@ -112,10 +126,27 @@ def write_lucas(points: gpd.GeoDataFrame, class_map: xr.DataArray, folder: str |
     folder : path
         Where to; it appears whole.
 
+    Returns
+    -------
+    Path
+        The folder.
+
     Raises
     ------
     InputError
         As ``lucas_design``, or if the parent folder is missing.
+
+    Examples
+    --------
+    >>> import geopandas as gpd, osm4eo_xr as oxr
+    >>> from osm4eo_xr.demo import example_class_map
+    >>> class_map = example_class_map()
+    >>> seen = {"id": [1, 2], "class": ["forest", "water"]}
+    >>> places = gpd.points_from_xy([4400055, 4400955], [2700505, 2700505])
+    >>> points = gpd.GeoDataFrame(seen, geometry=places, crs="EPSG:3035")
+    >>> folder = oxr.write_lucas(points, class_map, "lucas")
+    >>> float(oxr.assess(class_map, folder / "labels.csv", design=folder).figures.overall.value)
+    1.0
     """
     design = lucas_design(points, class_map)
     on_map = points[points["id"].isin(design.points["id"])]

@@ -19,7 +19,7 @@ import numpy as np
 
 from osm4eo_xr.accuracy.lucas.crosswalk import class_of, read_rules
 from osm4eo_xr.errors import InputError
-from osm4eo_xr.geometry.vectors import read_vector
+from osm4eo_xr.geometry.vectors import TABLE_SUFFIXES, read_table, read_vector
 from osm4eo_xr.legend import Legend, default_legend
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def read_lucas(
     Parameters
     ----------
     path : path
-        CSV table, or vector file of points or polygons.
+        Table (.csv, .tsv) or vector file of points or polygons.
     legend : Legend, optional
         By default the twelve classes of OSMlanduse.
     crosswalk : path, optional
@@ -144,11 +144,11 @@ def _table(path: Path, name: str, layer: str) -> gpd.GeoDataFrame:
     """Return the columns that matter under one set of names, with a point each."""
     import geopandas as gpd
 
-    suffix = path.suffix.lower()
-    if suffix == ".csv":
-        given: Any = _text_of(path)
+    given: Any
+    if path.suffix.lower() in TABLE_SUFFIXES:
+        given = read_table(path, "LUCAS table", as_text=True)  # codes may look like numbers
     else:
-        given = read_vector(path, "LUCAS", layer=layer, option="layer")
+        given = read_vector(path, "LUCAS file", layer=layer, option="layer")
     have = {str(c).strip().casefold(): c for c in given.columns}
     columns = {
         key: next(have[n] for n in names if n in have)
@@ -169,21 +169,6 @@ def _table(path: Path, name: str, layer: str) -> gpd.GeoDataFrame:
     table["id"] = [int(v) for v in _numbers(table["id"], name, "POINT_ID")]
     geometry = _points(table, given)
     return gpd.GeoDataFrame(table, geometry=geometry).to_crs(_LAEA)
-
-
-def _text_of(path: Path) -> pd.DataFrame:
-    """Return a CSV table, all columns as text: codes may look like numbers."""
-    import pyarrow as pa
-    from pyarrow import csv
-
-    try:
-        names = csv.open_csv(path).schema.names
-        as_text = csv.ConvertOptions(column_types=dict.fromkeys(names, pa.string()))
-        return csv.read_csv(path, convert_options=as_text).to_pandas()
-    except FileNotFoundError:
-        raise InputError(f"no file {path}") from None
-    except pa.ArrowInvalid as error:
-        raise InputError(f"{path} is not a CSV table: {error}") from None
 
 
 def _points(table: pd.DataFrame, given: Any) -> gpd.GeoSeries:
@@ -216,7 +201,9 @@ def _numbers(column: Any, name: str, title: str) -> np.ndarray:
     values = _floats(column)
     if not np.isfinite(values).all():
         row = int(np.flatnonzero(~np.isfinite(values))[0])
-        raise InputError(f"{name}, {title} in row {row} is {column.iloc[row]!r}, not a number")
+        raise InputError(
+            f"{name}, {title} in row {row} is {column.iloc[row]!r}", expected="a number in each row"
+        )
     return values
 
 

@@ -162,4 +162,6 @@ def _scored(fold: Fold, model: Model, seed: int | None) -> FoldScore:
 def _applies(fold: Fold, model: Model, seed: int) -> Mapping[str, Any]:
     """Return what a fold's model says of the ground that it had not seen."""
     known = fit_applicability(model, fold.samples, seed=seed).applicability
-    return known.facts["test"] if known is not None else {}
+    if known is None:  # it was fitted
+        raise AssertionError
+    return {**known.facts["test"], "promised": known.facts["coverage"]}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -14,14 +13,13 @@ import numpy as np
 
 from osm4eo_xr.accuracy.validation.distances import distance_figures
 from osm4eo_xr.accuracy.validation.intervals import FOLD_METHOD, fold_interval
-from osm4eo_xr.files import replace_text, replaced
+from osm4eo_xr.files import replace_json, replaced
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
-    from osm4eo_xr.accuracy.estimators import AccuracyReport
+    from osm4eo_xr.accuracy.accuracy_report import AccuracyReport
     from osm4eo_xr.accuracy.figures import Figure
     from osm4eo_xr.legend import Legend
+    from osm4eo_xr.tables import Table
 
 __all__ = ["CrossValidation", "FoldScore"]
 
@@ -72,6 +70,17 @@ class CrossValidation:
     distances : mapping of str to ndarray
         Meters from samples to samples, from held-out samples to the training samples of their
         fold and, if a map was given, from its pixels to the samples.
+
+    Examples
+    --------
+    >>> import numpy as np, osm4eo_xr as oxr
+    >>> from osm4eo_xr.accuracy.validation.fold_report import FoldScore
+    >>> legend = oxr.Legend("woods and water", oxr.default_legend().classes[7::4])
+    >>> counts = (np.array([[90, 10], [5, 95]]), np.array([[80, 20], [5, 95]]))
+    >>> folds = [FoldScore(str(k), {}, oxr.AccuracyReport(c, legend), None)
+    ...          for k, c in enumerate(counts)]
+    >>> oxr.CrossValidation(tuple(folds), legend, "block").overall.value
+    0.9
     """
 
     folds: tuple[FoldScore, ...]
@@ -104,7 +113,9 @@ class CrossValidation:
         return self._mean(lambda f: f.network.overall_accuracy - _of(f).overall_accuracy, least=-1)
 
     def _mean(self, figure: Callable[[FoldScore], float], *, least: float = 0) -> Figure:
-        values = np.array([figure(f) for f in self.folds])
+        return self._interval(np.array([figure(f) for f in self.folds]), least=least)
+
+    def _interval(self, values: np.ndarray, *, least: float = 0) -> Figure:
         return fold_interval(values, len(self.folds)).within(least, 1)
 
     def class_figures(self, k: int) -> dict[str, Figure]:
@@ -152,18 +163,20 @@ class CrossValidation:
         seen = [f.applicability for f in self.folds if f.applicability is not None]
         if not seen:
             return None
-        shares = {n: np.array([s[n]["value"] for s in seen]) for n in ("inside", "covered")}
-        found: dict[str, Any] = {
-            n: fold_interval(values, len(self.folds)).within(0, 1).to_dict()
-            for n, values in shares.items()
-        }
+        found: dict[str, Any] = {n: self._measured(n).to_dict() for n in ("inside", "covered")}
         slugs = sorted({slug for s in seen for slug in s["classes"]})
         means = {k: [s["classes"][k]["covered"] for s in seen if k in s["classes"]] for k in slugs}
         return {
             **found,
+            "promised": seen[0]["promised"],
             "set_size": round(float(np.mean([s["set_size"] for s in seen])), 3),
             "covered_by_class": {slug: round(float(np.mean(v)), 4) for slug, v in means.items()},
         }
+
+    def _measured(self, share: str) -> Figure:
+        """Return the mean share of held-out pixels inside, or whose set holds the right class."""
+        seen = [f.applicability for f in self.folds if f.applicability is not None]
+        return self._interval(np.array([s[share]["value"] for s in seen]))
 
     def _class(self, k: int) -> dict[str, Any]:
         c, figures = self.legend.classes[k], self.class_figures(k)
@@ -176,7 +189,7 @@ class CrossValidation:
         """Write ``to_dict()`` as JSON; the file appears whole."""
         path = Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
-        return replace_text(path, json.dumps(self.to_dict(), indent=1) + "\n")
+        return replace_json(path, self.to_dict())
 
     def draw_distances(self, path: str | Path) -> Path:
         """Draw the shares of samples and of the map's pixels within each distance, as a picture."""
@@ -202,11 +215,23 @@ class CrossValidation:
             text += f", difference {self.difference.points()}"
         return text
 
+    def _trust(self) -> str:
+        """Say what sets of classes hold of what was held out, beside what they promise."""
+        told = self._applicability()
+        if told is None:
+            return ""
+        inside, covered = (self._measured(n).percent() for n in ("inside", "covered"))
+        return (
+            f"\nHeld-out {self.by}s: {inside} of their pixels inside of what the model knows; sets "
+            f"of {told['set_size']:.1f} classes hold the right one in {covered}, "
+            f"{told['promised']:.0%} promised"
+        )
+
     def __rich__(self) -> Table:
         """Show a row per fold and per class."""
-        from rich.table import Table
+        from osm4eo_xr.tables import Table
 
-        caption = f"{self._summary()}\nIntervals: {FOLD_METHOD}. {NOTE}"
+        caption = f"{self._summary()}{self._trust()}\nIntervals: {FOLD_METHOD}. {NOTE}"
         table = Table(title="network | random forest" if self.has_forest else None, caption=caption)
         headings = ("", "windows", "overall", "producer's", "user's", "F1", "difference", "ECE")
         for n, heading in enumerate(headings):

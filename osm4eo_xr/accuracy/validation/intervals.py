@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,39 +13,56 @@ from osm4eo_xr.samples.ground import ground_blocks, has_places
 
 if TYPE_CHECKING:
     import xarray as xr
-    from jaxtyping import Bool, Float64, Int, Int64
+    from jaxtyping import Float64, Int, Int64, UInt8
 
-__all__ = ["FOLD_METHOD", "SampleCounts", "block_bootstrap", "fold_interval"]
+__all__ = ["FOLD_METHOD", "BlockCounts", "block_bootstrap", "block_bootstraps", "fold_interval"]
 
 FOLD_METHOD = "95 % corrected resampled t (Nadeau & Bengio 2003)"
 
 _DRAWS = 4000
 _TAILS = (2.5, 97.5)
+_AT_ONCE = 4_000_000  # blocks of draws held in memory
 _LEAST = 2  # values without which there is no spread
 
 
-class SampleCounts:
-    """Right and compared pixels of each sample, as they come."""
+class BlockCounts:
+    """Confusion of the pixels of each spatial block, as they come.
 
-    def __init__(self, samples: xr.Dataset) -> None:
-        self._samples = samples
-        self._counts = np.zeros((samples.sizes["sample"], 2), np.int64)
+    Parameters
+    ----------
+    samples : Dataset
+        Whose pixels are counted.
+    ids : sequence of int
+        Classes, in the order of the counts.
+    """
 
-    def add(self, sample: Int[np.ndarray, " n"], right: Bool[np.ndarray, " n"]) -> None:
-        """Count pixels of samples, by their positions in the set."""
-        size = len(self._counts)
-        self._counts[:, 0] += np.bincount(sample[right], minlength=size)
-        self._counts[:, 1] += np.bincount(sample, minlength=size)
+    def __init__(self, samples: xr.Dataset, ids: Sequence[int]) -> None:
+        self._block: np.ndarray | None = None
+        self._place = np.zeros(256, np.int64)
+        self._place[list(ids)] = np.arange(len(ids))
+        blocks = 0
+        if has_places(samples):
+            names, self._block = np.unique(ground_blocks(samples), return_inverse=True)
+            blocks = len(names)
+        self._counts = np.zeros((blocks, len(ids), len(ids)), np.int64)
 
-    def by_block(self) -> Int64[np.ndarray, "b 2"] | None:
-        """Return the sums of each spatial block that has any; None if samples have no places."""
-        if not has_places(self._samples):
-            return None
-        compared = self._counts[:, 1] > 0
-        _, block = np.unique(ground_blocks(self._samples)[compared], return_inverse=True)
-        sums = np.zeros((block.max(initial=-1) + 1, 2), np.int64)
-        np.add.at(sums, block, self._counts[compared])
-        return sums
+    def add(
+        self,
+        sample: Int[np.ndarray, " n"],
+        reference: UInt8[np.ndarray, " n"],
+        found: UInt8[np.ndarray, " n"],
+    ) -> None:
+        """Count pixels of samples, by their positions in the set; those with no class found not."""
+        if self._block is None:
+            return
+        known = found > 0
+        cell = self._block[sample[known]], self._place[reference[known]], self._place[found[known]]
+        flat = np.ravel_multi_index(cell, self._counts.shape)
+        self._counts += np.bincount(flat, minlength=self._counts.size).reshape(self._counts.shape)
+
+    def by_block(self) -> Int64[np.ndarray, "b k k"] | None:
+        """Return those of each block that has any; None if samples have no places."""
+        return None if self._block is None else self._counts[self._counts.any(axis=(1, 2))]
 
 
 def block_bootstrap(
@@ -80,12 +98,43 @@ def block_bootstrap(
     >>> round(f.value, 3), round(f.low, 3), round(f.high, 3)
     (0.767, 0.6, 0.9)
     """
-    total, blocks = int(compared.sum()), len(compared)
-    value = float(right.sum() / total) if total else np.nan
-    if blocks < _LEAST or not total:
+    return block_bootstraps(right[:, None], compared[:, None], seed=seed)[0]
+
+
+def block_bootstraps(
+    part: Int64[np.ndarray, "b n"], whole: Int64[np.ndarray, "b n"], *, seed: int = 0
+) -> list[Figure]:
+    """Return shares with intervals as ``block_bootstrap`` gives them, all from the same draws.
+
+    A share that fewer than two blocks say anything of has no limits; draws that say nothing of it,
+    as none of their blocks has the class, are left out of its interval.
+
+    Parameters
+    ----------
+    part, whole : ndarray (block, share), int64
+        Pixels.
+    seed : int
+        Of the draws.
+    """
+    blocks = len(whole)
+    tops, bottoms = (np.empty((_DRAWS, whole.shape[1])) for _ in range(2))
+    rng, at_once = np.random.default_rng(seed), max(1, _AT_ONCE // max(blocks, 1))
+    for first in range(0, _DRAWS if blocks else 0, at_once):
+        draws = min(at_once, _DRAWS - first)
+        drawn = rng.multinomial(blocks, np.full(blocks, 1 / blocks), draws)
+        tops[first : first + draws], bottoms[first : first + draws] = drawn @ part, drawn @ whole
+    said = (whole > 0).sum(axis=0)
+    return [
+        _figure(int(part[:, k].sum()), int(whole[:, k].sum()), tops[:, k], bottoms[:, k], said[k])
+        for k in range(whole.shape[1])
+    ]
+
+
+def _figure(part: int, whole: int, tops: np.ndarray, bottoms: np.ndarray, said: int) -> Figure:
+    value = part / whole if whole else np.nan
+    if said < _LEAST:
         return Figure(value, np.nan, np.nan, np.nan)
-    drawn = np.random.default_rng(seed).multinomial(blocks, np.full(blocks, 1 / blocks), _DRAWS)
-    shares = (drawn @ right) / (drawn @ compared)
+    shares = tops[bottoms > 0] / bottoms[bottoms > 0]
     low, high = np.percentile(shares, _TAILS)
     return Figure(value, float(shares.std(ddof=1)), float(low), float(high))
 

@@ -62,7 +62,7 @@ def fit_applicability(
     *,
     coverage: float = 0.9,
     points: int = 10_000,
-    prototypes: int = 256,
+    prototypes: int = 128,
     folds: int = 5,
     seed: int = 0,
 ) -> Model:
@@ -115,17 +115,23 @@ def fit_applicability(
 
     Examples
     --------
-    ::
+    >>> import osm4eo_xr as oxr
+    >>> from osm4eo_xr.demo import example_model, example_samples
+    >>> samples = example_samples()
+    >>> model = oxr.fit_applicability(example_model(), samples, points=200, prototypes=16)
+    >>> model.applicability.points, model.applicability.facts["coverage"]
+    (200, 0.9)
 
-        model = fit_applicability(train(samples), samples)
+    Then a map in which only ground counts that is like the training::
+
         maps = classify(scene, model, outputs=["classes", "dissimilarity", "set_size"])
         trusted = maps["classes"].where(maps["dissimilarity"] <= 100, 0)
     """
     _check(coverage, points, prototypes, folds)
     learned = _points(model, samples, "train", points, seed)
     held = _points(model, samples, "validation", points, seed)
-    offset, factor = _space(learned.features)
-    scaled, fold = (learned.features - offset) * factor, _folds(learned.block, folds, seed)
+    center, factor = _space(learned.features)
+    scaled, fold = (learned.features - center) * factor, _folds(learned.block, folds, seed)
     chosen, stands_for = choose_prototypes(scaled, prototypes, seed)
     mean = mean_distance(scaled)
     least = least_distances(scaled, scaled[chosen], fold, fold[chosen])
@@ -138,7 +144,7 @@ def fit_applicability(
     known = Applicability(
         prototypes=scaled[chosen],
         counts=np.bincount(stands_for, minlength=len(chosen)),
-        offset=offset,
+        center=center,
         factor=factor,
         reach=upper_whisker(least),
         mean_distance=mean,
@@ -151,7 +157,7 @@ def fit_applicability(
         "threshold": known.threshold,
         "training": {"points": len(learned), "prototypes": len(chosen), **_spread(least / mean)},
         "bands": _band_facts(model, learned),
-        "by_all_points": _by_all_points(known, scaled, fold, (held.features - offset) * factor),
+        "by_all_points": _by_all_points(known, scaled, fold, (held.features - center) * factor),
         "sets": _set_facts(model, known),
         "calibration": measure_points(model, known, held) | {"split": "validation"},
     }
@@ -186,7 +192,7 @@ def measure_points(model: Model, known: Applicability, seen: Points) -> dict[str
     ``inside`` is the share of pixels whose index is at most the threshold; ``covered`` that whose
     set holds the right class, also class by class and, of several tiles, tile by tile.
     """
-    scaled = (seen.features - known.offset) * known.factor
+    scaled = (seen.features - known.center) * known.factor
     inside = least_distances(scaled, known.prototypes) <= known.reach
     member = members(seen.probability, known.least_probability)
     held = member[np.arange(len(seen)), seen.index]
@@ -274,10 +280,10 @@ def _folds(block: np.ndarray, folds: int, seed: int) -> np.ndarray:
 
 
 def _space(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return offset and factor of each feature; one that never varies counts for nothing."""
-    offset, spread = features.mean(axis=0), features.std(axis=0, ddof=1)
+    """Return center and factor of each feature; one that never varies counts for nothing."""
+    center, spread = features.mean(axis=0), features.std(axis=0, ddof=1)
     factor = np.where(spread > 0, 1 / np.where(spread > 0, spread, 1), 0)
-    return offset.astype(np.float32), factor.astype(np.float32)
+    return center.astype(np.float32), factor.astype(np.float32)
 
 
 def _by_all_points(
@@ -306,9 +312,10 @@ def _set_facts(model: Model, known: Applicability) -> dict[str, list[str]]:
 
 
 def _band_facts(model: Model, learned: Points) -> dict[str, list[float]]:
-    """Return quantiles of each band over the training pixels, in the samples' unit."""
-    values = np.quantile(learned.bands, _QUANTILES, axis=0).T
-    return {b: [round(float(v), 5) for v in q] for b, q in zip(model.bands, values, strict=True)}
+    """Return quantiles of each band over the training pixels that have it, in the samples' unit."""
+    found = {b: v[np.isfinite(v)] for b, v in zip(model.bands, learned.bands.T, strict=True)}
+    quantiles = {b: np.quantile(v, _QUANTILES) for b, v in found.items() if v.size}
+    return {b: [round(float(q), 5) for q in values] for b, values in quantiles.items()}
 
 
 def _spread(index: np.ndarray) -> dict[str, float]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -13,6 +13,9 @@ from osm4eo_xr.cli.options import LegendFile, Out, Overwrite, Seed, read_legend,
 from osm4eo_xr.cli.outputs import DESIGN, PAGE, RASTER, REPORT, Asked, check_outputs, outputs
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.progress import OUT
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 ClassMap = Annotated[Path, typer.Argument(help="Class map (GeoTIFF, COG or VRT).")]
 
@@ -31,12 +34,18 @@ def design_points(
     ] = None,
     cross: Annotated[bool, typer.Option("--cross", help="Divide --strata by class.")] = False,
     min_per_stratum: Annotated[int, typer.Option(help="Points per stratum at least.")] = 50,
-    allocation: Annotated[str, typer.Option(help="neyman, proportional or equal.")] = "neyman",
+    allocation: Annotated[
+        Literal["neyman", "proportional", "equal"], typer.Option(help="How --n is divided.")
+    ] = "neyman",
     expected: Annotated[
         list[str] | None,
-        typer.Option("--expected", help="Share where the map is right: 0.8, or water=0.95."),
+        typer.Option(
+            "--expected", help="Share where the map is right: 0.8 if not given, or water=0.95."
+        ),
     ] = None,
-    scheme: Annotated[str, typer.Option(help="stratified, systematic or cluster.")] = "stratified",
+    scheme: Annotated[
+        Literal["stratified", "systematic", "cluster"], typer.Option(help="How points are drawn.")
+    ] = "stratified",
     cluster_pixels: Annotated[int, typer.Option(help="Edge of a cluster in pixels.")] = 500,
     per_cluster: Annotated[int, typer.Option(help="Points per cluster.")] = 10,
     scene: Annotated[
@@ -66,7 +75,8 @@ def design_points(
         "cluster_pixels": cluster_pixels,
         "per_cluster": per_cluster,
     }
-    design = draw(open_raster(class_map), **how, legend=read_legend(legend), seed=seed)
+    opened = open_raster(class_map)
+    design = draw(opened, **how, legend=read_legend(legend, opened), seed=seed)
     write_design(design, out, scene=_scene(scene), interpreters=interpreters)
     OUT.print(f"{design.describe()} in {out}", soft_wrap=True, highlight=False)
 
@@ -91,7 +101,8 @@ def assess(
         str, typer.Option("--points-layer", help="Layer of --points, if it has several.")
     ] = "",
     labels: Annotated[
-        str, typer.Option(help="With --design: primary labels, or either of two counts as right.")
+        Literal["primary", "either"],
+        typer.Option(help="With --design: primary labels, or either of two counts as right."),
     ] = "primary",
     provenance: Annotated[
         Path | None, typer.Option(help="With --design: raster of known and predicted ground.")
@@ -99,7 +110,10 @@ def assess(
     probabilities: Annotated[
         Path | None, typer.Option(help="With --design: the map's probabilities, for areas.")
     ] = None,
-    intervals: Annotated[str, typer.Option(help="With --design: wilson or wald.")] = "wilson",
+    intervals: Annotated[
+        Literal["wilson", "wald"],
+        typer.Option(help="With --design: score intervals, or estimate ± 1.96 standard errors."),
+    ] = "wilson",
     page: Annotated[
         Path | None, typer.Option("--page", help="With --design: also write a web page (.html).")
     ] = None,
@@ -112,16 +126,18 @@ def assess(
 
     inputs = [class_map, *points, design, provenance, probabilities, legend]
     asked: Asked = [(out, REPORT), (page, PAGE)]
-    how: Any = {"legend": read_legend(legend), "column": column, "layer": points_layer}
+    how: Any = {"column": column, "layer": points_layer}
     with outputs(asked, inputs, overwrite=overwrite) as place:
+        opened = open_raster(class_map)
+        how["legend"] = read_legend(legend, opened)
         if design is None:
             _refuse_without_design(points, provenance, probabilities, page)
-            report: Any = compare(open_raster(class_map), points[0], **how)
+            report: Any = compare(opened, points[0], **how)
         else:
             how |= {"design": design, "labels": labels, "intervals": intervals}
             how["provenance"] = open_raster(provenance) if provenance else None
             how["probabilities"] = open_probabilities(probabilities) if probabilities else None
-            report = compare(open_raster(class_map), points, **how)
+            report = compare(opened, points, **how)
         OUT.print(report)
         report.save(place(out))
         if page is not None:
@@ -136,7 +152,10 @@ def lucas(
     crosswalk: Annotated[
         Path | None, typer.Option(help="TOML of what codes mean; else the package's.")
     ] = None,
-    observed: Annotated[str, typer.Option(help="all, field, or near (up to 100 m).")] = "all",
+    observed: Annotated[
+        Literal["all", "field", "near"],
+        typer.Option(help="Points of all kinds, seen in the field, or from up to 100 m."),
+    ] = "all",
     max_distance: Annotated[
         float | None, typer.Option(help="Greatest meters from the surveyor to the point.")
     ] = None,
@@ -192,7 +211,7 @@ def compare(
     inputs = [class_map, other, legend, Path(crosswalk) if crosswalk else None]
     with outputs(asked, inputs, overwrite=overwrite) as place:
         maps = open_raster(class_map), open_raster(other)
-        found = compare_maps(*maps, crosswalk=crosswalk, legend=read_legend(legend))
+        found = compare_maps(*maps, crosswalk=crosswalk, legend=read_legend(legend, maps[0]))
         OUT.print(found)
         found.save(place(out))
         if agreement is not None:
@@ -218,7 +237,9 @@ def change(
         float, typer.Option(help="With --probabilities: share of the ground that keeps its class.")
     ] = 0.98,
     size: Annotated[int, typer.Option(min=1, help="Minimum mapping unit in pixels.")] = 1,
-    connectivity: Annotated[int, typer.Option(help="4 or 8.")] = 8,
+    connectivity: Annotated[
+        Literal["4", "8"], typer.Option(help="Neighbors that make pixels one region.")
+    ] = "8",
     report: Annotated[
         Path | None, typer.Option(help="Also write what changed into what, in km² (.json).")
     ] = None,
@@ -238,14 +259,15 @@ def change(
 
     asked: Asked = [(out, RASTER), (report, REPORT), (design, DESIGN)]
     inputs = [before, after, legend, *(confidence or ()), *(probabilities or ())]
-    how: Any = {"threshold": threshold, "stay": stay, "size": size, "connectivity": connectivity}
+    how: Any = {"threshold": threshold, "stay": stay, "size": size}
+    how["connectivity"] = int(connectivity)
     if confidence:
         how["confidence"] = (open_raster(confidence[0]), open_raster(confidence[1]))
     if probabilities:
         how["probabilities"] = tuple(open_probabilities(path) for path in probabilities)
     with outputs(asked, inputs, overwrite=overwrite) as place:
         years = open_raster(before), open_raster(after)
-        found = detect_change(*years, **how, legend=read_legend(legend))
+        found = detect_change(*years, **how, legend=read_legend(legend, *years))
         write_raster(found.happened, place(out), change_legend())
         found = replace(found, happened=open_raster(place(out)))
         OUT.print(found)
@@ -271,11 +293,13 @@ def _numbers(given: Iterable[str], option: str) -> dict[str, float]:
     found = {}
     for text in given:
         name, _, number = text.partition("=")
+        if name in found:
+            raise InputError(f"{option} {text} gives {name} twice", advice="give it once")
         found[name] = _number(number, f"{option} {text}", "name=0.05")
     return found
 
 
-def _expected(given: list[str]) -> Any:
+def _expected(given: list[str]) -> float | dict[str, float]:
     """Read one share, or one per stratum."""
     if len(given) == 1 and "=" not in given[0]:
         return _number(given[0], f"--expected {given[0]}", "0.8 or water=0.95")
@@ -289,7 +313,7 @@ def _number(text: str, option: str, example: str) -> float:
         raise InputError(f"{option} has no number", advice=f"write it as {example}") from None
 
 
-def _scene(files: list[Path] | None) -> Any:
+def _scene(files: list[Path] | None) -> xr.DataArray | None:
     """Open a scene in true color, if there is one."""
     from osm4eo_xr.imagery.scenes import open_scene
 

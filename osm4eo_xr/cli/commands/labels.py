@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from osm4eo_xr.cli.console import print_note
 from osm4eo_xr.cli.options import (
     BoundaryLayer,
     LegendFile,
@@ -18,11 +19,13 @@ from osm4eo_xr.cli.options import (
     Scale,
     read_legend,
     read_outline,
+    refuse_alone,
     write_raster,
 )
 from osm4eo_xr.cli.outputs import AREAS, PICTURE, RASTER, REPORT, Asked, outputs
 from osm4eo_xr.errors import InputError
-from osm4eo_xr.progress import progress_bar
+from osm4eo_xr.progress import OUT, progress_bar
+from osm4eo_xr.tables import Table
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -75,14 +78,20 @@ def labels(
         (report, REPORT),
         (picture, PICTURE),
     ]
+    if (boundary or country) and not (report or picture):
+        refuse_alone("--boundary" if boundary else f"--country {country}", "--report")
     with outputs(asked, [osm, *like, legend, boundary], overwrite=overwrite) as place:
         classes, outline = read_legend(legend), read_outline(boundary, country, boundary_layer)
         grid = read_grid(like)
         do_ahead(compile_overviews)
         how: Any = {"legend": classes, "min_area": min_area}
-        bars: Any = {"reading": progress_bar(osm.name), "writing": progress_bar(out.name)}
+        bars: Any = {
+            "reading": progress_bar(f"{osm.name}, bytes of three passes"),
+            "writing": progress_bar(out.name),
+        }
         if not (polygons or claims or report or picture):
             write_labels(osm, place(out), grid, edge=edge, **how, **bars)
+            _print_areas(place(out), classes)
             return
         from osm4eo_xr.labels.rasterize import count_claims
         from osm4eo_xr.osm.landuse import partitions_of
@@ -90,6 +99,7 @@ def labels(
         kept = None if polygons is None else place(polygons)
         with partitions_of(osm, kept, classes, bars.pop("reading")) as areas:
             write_labels(areas, place(out), grid, edge=edge, **how, **bars)
+            _print_areas(place(out), classes)
             if not (claims or report or picture):
                 return
             claimed = count_claims(areas, grid, **how)
@@ -116,16 +126,17 @@ def agree(
     overwrite: Overwrite = False,
 ) -> None:
     """Compare labels with a predicted map pixel by pixel, and merge the two."""
-    from osm4eo_xr.labels.rasterize import read_labels
+    from osm4eo_xr.labels.label_rasters import read_labels
     from osm4eo_xr.maps.known_ground import agreement, merge_known
     from osm4eo_xr.rasters.open import open_raster
 
     asked: Asked = [(out, RASTER), (merged, RASTER), (provenance, RASTER)]
     with outputs(asked, [labels, class_map, legend], overwrite=overwrite) as place:
-        classes = read_legend(legend)
-        known, predicted = read_labels(labels, legend=classes), open_raster(class_map)
-        write_raster(agreement(known, predicted), place(out), None)
-        final = merge_known(known, predicted)
+        known = read_labels(labels, legend=read_legend(legend) if legend else None)
+        predicted = open_raster(class_map)
+        classes = read_legend(legend, known, predicted)
+        write_raster(agreement(known, predicted, legend=classes), place(out), None)
+        final = merge_known(known, predicted, legend=classes)
         if merged is not None:
             write_raster(final["classes"], place(merged), classes)
         if provenance is not None:
@@ -143,7 +154,9 @@ def composite(
         tuple[float, float, float, float] | None,
         typer.Option("--bbox", help="Or west, south, east, north in degrees (EPSG:3035 grid)."),
     ] = None,
-    resolution: Annotated[float, typer.Option(help="Pixel size with --bbox, in m.")] = 10.0,
+    resolution: Annotated[
+        float | None, typer.Option(help="Pixel size with --bbox, in m; 10 if left out.")
+    ] = None,
     bands: Annotated[str, typer.Option(help="Bands, joined by commas.")] = "blue,green,red,nir",
     method: Annotated[
         Literal["medoid", "median", "best"], typer.Option(help="How to choose from the dates.")
@@ -172,9 +185,12 @@ def composite(
         raise InputError(
             f"{both} given", expected="--like RASTER or --bbox WEST SOUTH EAST NORTH, one of them"
         )
+    if resolution is not None and not bbox:
+        refuse_alone(f"--resolution {resolution:g}", "--bbox")
     with outputs([(out, RASTER)], [catalog, *(like or [])], overwrite=overwrite) as place:
         if bbox:
-            grid = target_geobox(bbox, bounds_crs="EPSG:4326", resolution=resolution)
+            edge = 10.0 if resolution is None else resolution
+            grid = target_geobox(bbox, bounds_crs="EPSG:4326", resolution=edge)
         else:
             grid = read_grid(like or [])
         names = [name.strip() for name in bands.split(",")]
@@ -184,6 +200,23 @@ def composite(
         how |= {"method": method, "skip_unreadable": skip_unreadable}
         made = composite_items(items, grid, names, **how, **numbers)
         write_raster(with_observations(made), place(out), None)
+
+
+def _print_areas(labels: Path, legend: Legend) -> None:
+    """Print the ground of each class, where the pixels' size says it."""
+    from osm4eo_xr.labels.areas import labeled_km2
+
+    try:
+        areas = labeled_km2(labels)
+    except InputError as error:
+        print_note(str(error))
+        return
+    table = Table()
+    table.add_column("class")
+    table.add_column("labeled / km²", justify="right")
+    for c in legend.classes:
+        table.add_row(c.slug, f"{areas[c.id]:,.2f}")
+    OUT.print(table)
 
 
 def _report_labels(

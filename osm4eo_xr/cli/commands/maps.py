@@ -22,6 +22,7 @@ from osm4eo_xr.cli.options import (
     open_checked,
     read_legend,
     read_outline,
+    refuse_alone,
     write_raster,
 )
 from osm4eo_xr.cli.outputs import RASTER, VECTOR, Asked, outputs
@@ -85,6 +86,10 @@ def classify(
         Literal["auto", "jax", "onnx", "winograd"],
         typer.Option(help="What computes; onnx is an extra."),
     ] = "auto",
+    flips: Annotated[
+        bool,
+        typer.Option("--flips", help="Average all flips and quarter turns; eight times the time."),
+    ] = False,
     scale: Scale = None,
     offset: Offset = None,
     nodata: NoData = None,
@@ -95,12 +100,13 @@ def classify(
     """Classify a scene with a trained model."""
     from osm4eo_xr.cogs.cog_set import write_maps
     from osm4eo_xr.inference.prediction import classify as predict
-    from osm4eo_xr.inference.prediction import read_throughput
+    from osm4eo_xr.inference.throughput import read_throughput
     from osm4eo_xr.inference.worker import compile_inference
-    from osm4eo_xr.models.model import load_model
+    from osm4eo_xr.models.model_folder import load_model
     from osm4eo_xr.process.background import do_ahead
 
-    how: Any = {"engine": engine, "center": int(center) if center and center.isdigit() else center}
+    middle = int(center) if center and center.isdigit() else center
+    how: Any = {"engine": engine, "center": middle, "flips": flips}
     asked = {
         "classes": out,
         "confidence": confidence,
@@ -148,12 +154,14 @@ def sieve(
 
     with outputs([(out, RASTER)], [class_map, legend], overwrite=overwrite) as place:
         do_ahead(compile_sieve)
-        classes, opened = read_legend(legend), open_raster(class_map)
+        opened = open_raster(class_map)
+        classes = read_legend(legend, opened)
         sieved = sieve_map(
             opened,
             size=size,
             connectivity=int(connectivity),
             protected=[classes.find(name).id for name in protect or ()],
+            legend=classes,
             reread=True,
         )
         with piece_bars() as watch, watch_borders(partial(watch, f"borders in {class_map.name}")):
@@ -183,8 +191,10 @@ def mosaic(
     inputs = [*class_maps, boundary, legend]
     with outputs([(out, RASTER)], inputs, overwrite=overwrite) as place:
         outline = read_outline(boundary, country, boundary_layer)
-        joined = join([open_raster(path) for path in class_maps], outline, rule=rule)
-        write_raster(joined, place(out), read_legend(legend))
+        maps = [open_raster(path) for path in class_maps]
+        classes = read_legend(legend, *maps)
+        joined = join(maps, outline, rule=rule, legend=classes)
+        write_raster(joined, place(out), classes)
 
 
 def extract(
@@ -210,9 +220,11 @@ def extract(
     from osm4eo_xr.rasters.open import open_probabilities, open_raster
 
     asked: Asked = [(out, RASTER), (vector, VECTOR)]
+    if simplify and vector is None:
+        refuse_alone(f"--simplify {simplify:g}", "--vector")
     with outputs(asked, [class_map, legend], overwrite=overwrite) as place:
-        classes = read_legend(legend)
         opened = open_raster(class_map) if threshold is None else open_probabilities(class_map)
+        classes = read_legend(legend, opened)
         how: Any = {"codes": codes, "min_area": min_area, "threshold": threshold}
         picked = extract_layer(opened, layer, legend=classes, **how)
         write_raster(picked, place(out), classes)

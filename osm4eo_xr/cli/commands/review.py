@@ -11,6 +11,7 @@ from osm4eo_xr.cli.options import LegendFile, Out, Overwrite, read_legend
 from osm4eo_xr.cli.outputs import GEOJSON, outputs
 from osm4eo_xr.cli.setting_options import with_settings
 from osm4eo_xr.maps.settings import Review
+from osm4eo_xr.names import counted
 from osm4eo_xr.progress import OUT
 
 
@@ -34,4 +35,4 @@ def review(
         objects, places = review_result(result, settings, legend=read_legend(legend))
         write_tasks(place(out), objects, places, comment=comment)
         counts = [0 if found is None else len(found) for found in (objects, places)]
-        OUT.print(f"{counts[0]} objects to check, {counts[1]} places to map")
+        OUT.print(f"{counted(counts[0], 'object')} to check, {counted(counts[1], 'place')} to map")

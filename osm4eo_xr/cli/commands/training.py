@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from osm4eo_xr.cli.console import print_note, sample_table, training_bar
+from osm4eo_xr.cli.console import print_json, print_note, sample_table, training_bar
 from osm4eo_xr.cli.options import (
+    Json,
     LegendFile,
     LevelOf,
     MaskClouds,
@@ -24,6 +25,7 @@ from osm4eo_xr.cli.options import (
 from osm4eo_xr.cli.outputs import MODEL, PICTURE, REPORT, RUN, SAMPLES, check_outputs
 from osm4eo_xr.cli.setting_options import with_settings
 from osm4eo_xr.cli.signals import on_signal_stays
+from osm4eo_xr.names import counted
 from osm4eo_xr.progress import OUT, piece_bars, progress_bar
 from osm4eo_xr.training.settings import TrainSettings
 
@@ -58,26 +60,30 @@ def samples(
     overwrite: Overwrite = False,
 ) -> None:
     """Draw stratified training samples, spatially split, into a Zarr store."""
-    from osm4eo_xr.labels.rasterize import read_labels
-    from osm4eo_xr.samples.draw import draw_samples, sample_counts
+    from osm4eo_xr.labels.label_rasters import read_labels
+    from osm4eo_xr.samples.counts import sample_counts
+    from osm4eo_xr.samples.draw import draw_samples
     from osm4eo_xr.samples.store import write_samples
 
     check_outputs([(out, SAMPLES)], [*scene, labels, legend], overwrite=overwrite)
+    classes = read_legend(legend) if legend else None
     drawn = draw_samples(
         open_checked(scene, scale, offset, nodata, mask=mask_clouds, level=level),
-        read_labels(labels),
+        read_labels(labels, legend=classes),
         per_class=per_class,
         patch=patch,
         block=block,
         gap=gap,
         shares=shares,
         seed=seed,
-        legend=read_legend(legend),
+        legend=classes,
     )
     with progress_bar(f"samples → {out}") as progress:
         write_samples(drawn, out, progress=progress)
     OUT.print(sample_table(sample_counts(drawn)))
-    OUT.print(f"{drawn.sizes['sample']} samples in {out}", soft_wrap=True, highlight=False)
+    OUT.print(
+        f"{counted(drawn.sizes['sample'], 'sample')} in {out}", soft_wrap=True, highlight=False
+    )
 
 
 @with_settings(TrainSettings)
@@ -100,7 +106,7 @@ def train(
     overwrite: Overwrite = False,
 ) -> None:
     """Train the residual network and save it as a model folder; a stopped run is continued."""
-    from osm4eo_xr.models.model import save_model
+    from osm4eo_xr.models.model_folder import save_model
     from osm4eo_xr.samples.store import open_samples
     from osm4eo_xr.training.fit import train as fit
 
@@ -176,6 +182,38 @@ def crossvalidate(
         OUT.print(str(path), soft_wrap=True, highlight=False)
 
 
+def ablate(
+    country: Annotated[Path, typer.Argument(help="Country file (TOML) with [[features]].")],
+    *,
+    k: Annotated[int, typer.Option("--k", help="Folds of blocks, 2 to 25.")] = 5,
+    group: Annotated[
+        list[str] | None,
+        typer.Option(help="Group to leave out, such as s1@2024; each in turn if left out."),
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Also write the figures there (.json).")] = None,
+    as_json: Json = False,
+    overwrite: Overwrite = False,
+) -> None:
+    """Train with and without each group of features, on the same folds; say what it adds."""
+    from osm4eo_xr.accuracy.validation.ablation import ablate as compare
+    from osm4eo_xr.country.run import country_samples
+    from osm4eo_xr.samples.store import open_samples
+
+    check_outputs([(out, REPORT)], [country], overwrite=overwrite)
+    on_signal_stays("finished pieces and trainings stay; run the same command again to go on")
+    with piece_bars() as watch:
+        samples, settings = country_samples(country, groups=2, watch=watch)
+        folder = samples.with_name("ablation.run")
+        how: Any = {"k": k, "groups": group or None, "folder": folder, "watch": watch}
+        found = compare(open_samples(samples), settings, **how)
+    if as_json:
+        print_json(found.to_dict())
+    else:
+        OUT.print(found)
+    if out is not None:
+        print_note(f"figures in {found.save(out)}")
+
+
 def applicability(
     model: Annotated[Path, typer.Argument(help="Model folder.")],
     *,
@@ -185,13 +223,13 @@ def applicability(
         float, typer.Option(help="Share of each class that its sets of classes are to hold.")
     ] = 0.9,
     pixels: Annotated[int, typer.Option(help="Most training pixels to compare with.")] = 10_000,
-    prototypes: Annotated[int, typer.Option(help="Most of them that stand for all.")] = 256,
+    prototypes: Annotated[int, typer.Option(help="Most of them that stand for all.")] = 128,
     seed: Seed = 0,
     overwrite: Overwrite = False,
 ) -> None:
     """Fit where a model is to be trusted, and write it with that; classify then maps it."""
     from osm4eo_xr.accuracy.validation.training_points import fit_applicability
-    from osm4eo_xr.models.model import load_model, save_model
+    from osm4eo_xr.models.model_folder import load_model, save_model
     from osm4eo_xr.samples.store import open_samples
 
     check_outputs([(out, MODEL)], [model, samples], overwrite=overwrite)

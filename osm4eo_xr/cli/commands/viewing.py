@@ -96,9 +96,10 @@ def _of_map(folder: Path, class_map: Path, named: dict[str, Any], legend: Path |
 
     openers = {"scene": open_scene, "confidence": open_bands}
     opened = {k: openers.get(k, open_raster)(v) for k, v in named.items() if v}
-    how: Any = {"legend": read_legend(legend), "title": class_map.stem}
+    shown = open_raster(class_map)
+    how: Any = {"legend": read_legend(legend, shown), "title": class_map.stem}
     with progress_bar("web tiles") as progress:
-        write_map_viewer(folder, open_raster(class_map), **opened, **how, progress=progress)
+        write_map_viewer(folder, shown, **opened, **how, progress=progress)
 
 
 def _offer(folder: Path, port: int, *, static: bool) -> None:

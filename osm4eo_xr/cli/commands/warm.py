@@ -57,7 +57,8 @@ def _classify() -> None:
 
     from osm4eo_xr.geometry.grid import georeference, target_geobox
     from osm4eo_xr.imagery.bands import METHOD_BANDS
-    from osm4eo_xr.inference.prediction import DENSE_BLOCK, classify
+    from osm4eo_xr.inference.blocks import DENSE_BLOCK
+    from osm4eo_xr.inference.prediction import classify
     from osm4eo_xr.legend import default_legend
     from osm4eo_xr.models.model import Model
     from osm4eo_xr.models.record import Normalization
@@ -66,7 +67,7 @@ def _classify() -> None:
 
     count, side = len(METHOD_BANDS), DENSE_BLOCK
     net = NetSettings(bands=count, classes=len(default_legend().classes))
-    scale = Normalization(offset=(0.1,) * count, scale=(0.1,) * count)
+    scale = Normalization(center=(0.1,) * count, scale=(0.1,) * count)
     variables = resnet.init(net, jax.random.key(0))
     model = Model(net=net, variables=variables, bands=METHOD_BANDS, normalization=scale)
     pixels = da.full((count, side, side), 0.1, dtype="float32", chunks=(count, side, side))

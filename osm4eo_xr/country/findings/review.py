@@ -23,6 +23,7 @@ from osm4eo_xr.legend import (
     default_legend,
 )
 from osm4eo_xr.maps.settings import Review
+from osm4eo_xr.names import counted
 
 if TYPE_CHECKING:
     import geopandas as gpd
@@ -64,7 +65,25 @@ def review_result(
 
     Examples
     --------
-    ::
+    A folder as a run of one tile leaves it, in which the model is never sure:
+
+    >>> import numpy as np, osm4eo_xr as oxr
+    >>> from osm4eo_xr.demo import example_class_map
+    >>> from pathlib import Path
+    >>> Path("result/classified").mkdir(parents=True)
+    >>> class_map = example_class_map()
+    >>> unsure = class_map.copy(data=np.full(class_map.shape, 125, "uint8"))
+    >>> unsure = unsure.assign_attrs(nodata=255)
+    >>> for name, raster in (
+    ...     ("labels", class_map * 0), ("mosaic", class_map), ("classified/a", class_map),
+    ...     ("classified/a_confidence", unsure),
+    ... ):
+    ...     path = oxr.write_cog(raster.astype("uint8"), f"result/{name}.tif")
+    >>> objects, places = oxr.review_result("result")
+    >>> objects is None, len(places)  # labels are rasters here, which name no objects
+    (True, 1)
+
+    What they list as tasks for mappers::
 
         objects, places = review_result("result")
         write_tasks("tasks.geojson", objects, places)
@@ -166,7 +185,8 @@ def review_parts(run: CountryRun) -> list[str]:
     rows: dict[str, list[Any]] = {"check": [], "map": []}
     for feature in features:
         rows[feature["properties"]["task"]].append(feature)
-    told = f"{len(rows['check'])} objects to check and {len(rows['map'])} places to map"
+    objects, places = counted(len(rows["check"]), "object"), counted(len(rows["map"]), "place")
+    told = f"{objects} to check and {places} to map"
     parts = ["<h2>Back to OpenStreetMap</h2>", f"<p>{told} in <code>{TASKS_FILE}</code>.</p>"]
     heads = {"check": "Objects whose class may be wrong", "map": "Unmapped land to begin with"}
     for task, found in rows.items():

@@ -1,13 +1,15 @@
-"""Whether tiles show in a run's final map: figures and pictures of its seams, for the report."""
+"""Whether tiles and blocks show in a run's maps: figures and pictures of seams, for the report."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import dask
 import xarray as xr
 
 from osm4eo_xr.country.findings import page
+from osm4eo_xr.country.map_pieces import sees_around
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -15,12 +17,18 @@ if TYPE_CHECKING:
     from osm4eo_xr.country.context import CountryRun
     from osm4eo_xr.legend import Legend
     from osm4eo_xr.maps.seams import Seam
+    from osm4eo_xr.models.model import Model
 
 _WORST = 10  # edges that the page lists and shows
 _NOTE = (
     "How much more often the class changes across the edges of tiles than across lines 2 to 16 "
     "pixels beside them, and how much more the shares of classes differ between both sides. Both "
     "are about 0 where tiles fit. Edges of the greatest excess come first."
+)
+_BLOCKS = (
+    "Inside of tiles the same is measured across the edges of the blocks in which they were "
+    "classified. Blocks are computed with all that the network sees around them, so that this is 0 "
+    "but for chance; an interval far from 0 is a fault."
 )
 
 _LENGTH = 96  # pixels of an edge in its picture
@@ -37,15 +45,40 @@ def find_seams(run: CountryRun) -> list[Seam]:
     return seam_certificate(open_raster(run.final_map), run.boxes, seed=run.settings.seed)
 
 
-def seam_parts(run: CountryRun, seams: list[Seam]) -> list[str]:
+def find_block_seam(run: CountryRun) -> Seam | None:
+    """Return the seam of all edges of blocks in unsieved tiles; None without any."""
+    from osm4eo_xr.maps.seams import block_seam
+    from osm4eo_xr.models.model_folder import load_model
+
+    model = load_model(run.model_path)
+    found = block_seam(_cut_tiles(run, model), stride=model.stride, seed=run.settings.seed)
+    return found if found.pairs else None
+
+
+def _cut_tiles(
+    run: CountryRun, model: Model
+) -> Iterator[tuple[xr.DataArray, list[int], list[int]]]:
+    """Yield the class map of each tile with the rows and columns on which blocks begin."""
+    from osm4eo_xr.inference.blocks import block_edges
+    from osm4eo_xr.rasters.open import open_raster
+
+    for tile in run.tiles:
+        how: Any = {"around": sees_around(model), "flips": run.settings.classify.flips}
+        edges = block_edges(run.boxes[tile.id], model, **how)
+        yield open_raster(run.out / "classified" / f"{tile.id}.tif"), *edges
+
+
+def seam_parts(run: CountryRun, seams: list[Seam], inside: Seam | None) -> list[str]:
     """Show in the page how much more often the class changes across edges, and where most."""
     from osm4eo_xr.rasters.open import open_raster
 
+    blocks = [] if inside is None else [f"<p>{_BLOCKS} Excess: {_excess(inside)}.</p>"]
     if not seams:
-        return []
+        return ["<h2>Seams</h2>", *blocks] if blocks else []
     rows = [("all edges", _excess(seams[0])), *((_place(s), _excess(s)) for s in _worst(seams))]
     parts = ["<h2>Seams</h2>", f"<p>{_NOTE}</p>"]
     parts.append(page.table(("edge, in pixels of the map", "excess"), rows))
+    parts += blocks
     figure = _figure(open_raster(run.final_map), seams, run.legend)
     if figure is not None:
         parts.append(page.folded("Pictures of the worst", page.image(figure, "Map at tile edges")))

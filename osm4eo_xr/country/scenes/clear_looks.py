@@ -23,8 +23,9 @@ from osm4eo_xr.country.scenes.composites import (
 from osm4eo_xr.files import replace_text
 
 if TYPE_CHECKING:
-    from osm4eo_xr.country.context import CountryRun, Tile
+    from osm4eo_xr.country.context import CountryRun
     from osm4eo_xr.country.scenes.searches import TileItems
+    from osm4eo_xr.country.scenes.tiles import Tile
 
 _NAME = "clear_looks.json"
 
@@ -95,4 +96,4 @@ def _key(run: CountryRun, tile: Tile) -> str:
     from osm4eo_xr.catalogs.items import read_items
 
     items, box = read_items(run.base / tile.source.stac), run.boxes[tile.id]
-    return run.key_of("looks", items, dataclasses.asdict(tile.source), str(box))
+    return run.key_of("looks", items, dataclasses.asdict(tile.source), box)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from osm4eo_xr.catalogs.staging import Wanted
-    from osm4eo_xr.country.context import Tile
+    from osm4eo_xr.country.scenes.tiles import Tile
 
 BANDS = ("blue", "green", "red", "nir")
 """What composites of items hold where no one names bands."""

@@ -20,15 +20,17 @@ from osm4eo_xr.catalogs.search import Query, cloud_cover, search_items
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.files import replace_text
 from osm4eo_xr.geometry.grid import TARGET_CRS, TARGET_RESOLUTION
+from osm4eo_xr.names import OWN_WORDS
 
 if TYPE_CHECKING:
     import geopandas as gpd
 
-    from osm4eo_xr.country.settings import CountrySettings, SceneFiles
+    from osm4eo_xr.country.scenes.settings import SceneFiles
+    from osm4eo_xr.country.settings import CountrySettings
     from osm4eo_xr.progress import Progress
 
 
-_ASKED = "osm4eo_xr:search"
+_ASKED = f"{OWN_WORDS}search"
 """The member of an item collection that says what was searched for."""
 
 _BAND_BYTES = 2  # of a pixel of one band, before compression

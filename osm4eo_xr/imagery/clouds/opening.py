@@ -12,7 +12,7 @@ from osm4eo_xr.imagery.bands import METHOD_BANDS, common_name
 from osm4eo_xr.imagery.clouds.detector import BANDS
 from osm4eo_xr.imagery.clouds.masks import mask_clouds
 from osm4eo_xr.imagery.clouds.rule import NEEDED
-from osm4eo_xr.imagery.plausibility import name_files
+from osm4eo_xr.imagery.lazy_scene import name_files
 from osm4eo_xr.imagery.products.opening import open_product_classes, product_level
 from osm4eo_xr.imagery.scenes import open_scene
 from osm4eo_xr.rasters.files import list_files

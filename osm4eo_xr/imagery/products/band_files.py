@@ -15,6 +15,7 @@ from osm4eo_xr.imagery.bands import METHOD_BANDS, common_name
 from osm4eo_xr.imagery.reader import Band
 from osm4eo_xr.imagery.reflectance import Scaling
 from osm4eo_xr.rasters.bands import describe_bands
+from osm4eo_xr.rasters.remote.waiting import at_once
 from osm4eo_xr.rasters.validity import scene_validity
 
 _LANDSAT = re.compile(r"(?:^|_)L[COTEM]0[4-9]_|_(?:SR|ST|TOA)_B\d", re.IGNORECASE)
@@ -81,7 +82,8 @@ def read_bands_of(
 ) -> list[Band]:
     """Describe the bands of files; an alpha band is one of them if ``names`` counts it."""
     how: Any = {"resampling": resampling, "nodata": nodata}
-    found = [b for f in files for b in bands_of_file(f, **how)]
+    read = at_once(lambda i: bands_of_file(files[i], **how), dict(enumerate(files)))
+    found = [band for bands in read for band in bands]
     if names is not None and len(names) > len(found):
         every = [b for f in files for b in bands_of_file(f, **how, alpha=True)]
         found = every if len(every) == len(names) else found

@@ -20,9 +20,9 @@ import numpy as np
 from odc.geo.geobox import GeoBox
 
 from osm4eo_xr.errors import InputError
+from osm4eo_xr.imagery.band_looks import darkest
 from osm4eo_xr.imagery.bands import SENTINEL2_BANDS, common_name
 from osm4eo_xr.imagery.offsets import baseline_in, baseline_of, processed_in
-from osm4eo_xr.imagery.plausibility import darkest
 from osm4eo_xr.imagery.products.angles import eopf_sun
 from osm4eo_xr.imagery.products.band_files import bands_of_file
 from osm4eo_xr.imagery.products.eopf_numbers import settled_band
@@ -292,4 +292,4 @@ def _polygon(geometry: Any) -> str:
     if not isinstance(geometry, Mapping) or geometry.get("type") != "Polygon":
         return ""
     ring = geometry["coordinates"][0]
-    return f"POLYGON (({', '.join(f'{float(p[0]):g} {float(p[1]):g}' for p in ring)}))"
+    return f"POLYGON (({', '.join(f'{float(p[0]):.10g} {float(p[1]):.10g}' for p in ring)}))"

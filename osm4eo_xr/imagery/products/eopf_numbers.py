@@ -60,7 +60,8 @@ def settled_band(
     scaling = _scaling(band, said, product, look=look, scale=scale, offset=offset)
     if not _is_counts(band, said):
         return replace(band, scaling=scaling)
-    fill = np.ravel([said.get(n, 0) for n in ("_FillValue", "fill_value")])
+    stated = (np.ravel(said.get(n, 0)) for n in ("_FillValue", "fill_value"))
+    fill = np.concatenate(list(stated))
     if np.dtype(band.dtype).kind in "iu" and np.any(fill != 0):
         raise InputError(
             f"{band.path}: {band.name} states the no-data value {fill[fill != 0][0]}",

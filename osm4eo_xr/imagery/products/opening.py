@@ -11,11 +11,11 @@ import xarray as xr
 from odc.geo.geobox import GeoBox
 
 from osm4eo_xr.geometry.grid import geobox_of
+from osm4eo_xr.imagery.band_looks import look_at_bands
 from osm4eo_xr.imagery.clouds.masks import mask_clouds
 from osm4eo_xr.imagery.clouds.sun import SUN_NAMES
 from osm4eo_xr.imagery.lazy_scene import scene_of_bands
 from osm4eo_xr.imagery.lossy_nodata import with_witnesses
-from osm4eo_xr.imagery.plausibility import look_at_bands
 from osm4eo_xr.imagery.products.band_files import choose_bands
 from osm4eo_xr.imagery.products.eopf import (
     EopfProduct,

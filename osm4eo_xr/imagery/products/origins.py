@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from osm4eo_xr.imagery.band_looks import darkest
 from osm4eo_xr.imagery.bands import SENTINEL2_BANDS
 from osm4eo_xr.imagery.offsets import (
     Evidence,
@@ -32,7 +33,6 @@ from osm4eo_xr.imagery.offsets import (
     processed_in,
     settle_offset,
 )
-from osm4eo_xr.imagery.plausibility import darkest
 from osm4eo_xr.imagery.products.band_files import bands_of_file
 from osm4eo_xr.imagery.products.safe import SafeProduct, metadata_in, product_evidence, read_product
 from osm4eo_xr.imagery.reflectance import DN_SCALE, Scaling, default_scaling

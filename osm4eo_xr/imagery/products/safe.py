@@ -11,9 +11,9 @@ from xml.etree import ElementTree as ET
 import numpy as np
 
 from osm4eo_xr.errors import InputError
+from osm4eo_xr.imagery.band_looks import darkest
 from osm4eo_xr.imagery.bands import SENTINEL2_BANDS, common_name
 from osm4eo_xr.imagery.offsets import ADVICE, Evidence, Look, baseline_of, settle_offset
-from osm4eo_xr.imagery.plausibility import darkest
 from osm4eo_xr.imagery.products.angles import safe_suns
 from osm4eo_xr.imagery.products.band_files import bands_of_file
 from osm4eo_xr.imagery.products.safe_files import METADATA, files_in, finest_images, read_file
@@ -323,4 +323,4 @@ def _footprint(tree: ET.Element) -> str:
     if not numbers:
         return ""
     corners = zip(numbers[1::2], numbers[::2], strict=False)
-    return f"POLYGON (({', '.join(f'{float(x):g} {float(y):g}' for x, y in corners)}))"
+    return f"POLYGON (({', '.join(f'{float(x):.10g} {float(y):.10g}' for x, y in corners)}))"

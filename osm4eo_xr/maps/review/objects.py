@@ -13,13 +13,13 @@ import xarray as xr
 
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.geometry.grid import zero_nodata
+from osm4eo_xr.geometry.known_classes import legend_of
 from osm4eo_xr.labels.objects import rasterize_objects
 from osm4eo_xr.legend import (
     NO_DATA,
     PROBABILITY_NO_DATA,
     PROBABILITY_SCALE,
     Legend,
-    default_legend,
 )
 from osm4eo_xr.maps.review.tallies import check_grids, tally
 from osm4eo_xr.osm.areas import OSM_CRS, object_keys, split_keys
@@ -97,7 +97,7 @@ def review_objects(
     >>> found[["osm_id", "given", "suggested", "share", "probability"]].values.tolist()
     [[7, 'pasture', 'water', 1.0, 0.9]]
     """
-    legend = legend or default_legend()
+    legend = legend_of(class_map, given=legend)
     _check_numbers(n, sure, least_share, least_pixels)
     _check_rasters(class_map, confidence)
     if isinstance(polygons, str | Path):

@@ -17,7 +17,8 @@ import xarray as xr
 
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.geometry.grid import geobox_of, zero_nodata
-from osm4eo_xr.legend import NO_DATA, PROBABILITY_NO_DATA, PROBABILITY_SCALE, Legend, default_legend
+from osm4eo_xr.geometry.known_classes import legend_of
+from osm4eo_xr.legend import NO_DATA, PROBABILITY_NO_DATA, PROBABILITY_SCALE, Legend
 from osm4eo_xr.maps.review.tallies import check_grids, tally
 from osm4eo_xr.osm.areas import OSM_CRS
 from osm4eo_xr.rasters.shares import steps_of
@@ -43,6 +44,13 @@ def uncertainty(probabilities: xr.DataArray) -> xr.DataArray:
     DataArray (y, x), uint8
         0-250 for 0-1, where 1 is the entropy of classes that are all equally probable; 255 = no
         data. Lazy as its input.
+
+    Examples
+    --------
+    >>> import xarray as xr, osm4eo_xr as oxr
+    >>> shares = xr.DataArray([[[1.0, 0.5]], [[0.0, 0.5]]], dims=("class", "y", "x"))
+    >>> oxr.uncertainty(shares).values.tolist()  # one class is certain; two are equally probable
+    [[0, 250]]
     """
     return xr.apply_ufunc(
         _entropy,
@@ -124,7 +132,7 @@ def review_places(
     >>> found[["unmapped", "uncertainty", "density", "score"]].values.tolist()
     [[1.0, 0.5, 1.0, 0.5]]
     """
-    legend, box = legend or default_legend(), geobox_of(class_map)
+    legend, box = legend_of(class_map, given=legend), geobox_of(class_map)
     edge = round(cell / abs(box.resolution.x))
     if n < 1 or edge < 1 or apart < 0:
         raise InputError(

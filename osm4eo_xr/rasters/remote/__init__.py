@@ -6,7 +6,9 @@ What others may use:
 
 - ``addresses``: which paths are remote
 - ``attempts``: ``attempted``: do something with an address, signed and tried again
+- ``waiting``: ``at_once``: do something with several addresses while each waits for the network
 - ``objects``: ``read_object``, ``zip_at``: whole objects and zips, for stores of many files
+- ``downloads``: ``download``: an object into a file, bounded, going on where it was cut off
 - ``access``: ``hide``: a text without secrets
 - ``failures``: ``RemoteError``: what cannot be read now
 

@@ -41,9 +41,10 @@ def attempted(path: str, work: Callable[[Access], T]) -> T:
     Raises
     ------
     RasterioIOError
-        If nothing is there (HTTP 404), or what is there is no raster.
+        If nothing is there (HTTP 404).
     RemoteError
-        If the server goes on failing or refuses access. No message holds a secret.
+        If the server goes on failing, giving what is no raster, or refuses access. No message
+        holds a secret.
     """
     shown = without_query(plain_address(path))
     failure = Failure("")

@@ -12,6 +12,7 @@ import xarray as xr
 
 from osm4eo_xr.legend import NO_DATA
 from osm4eo_xr.samples.label_weights import WEIGHT
+from osm4eo_xr.training.checkpoints import FOLDS
 from osm4eo_xr.training.label_noise.estimate import LabelNoise, find_label_noise, weights_of
 from osm4eo_xr.training.single_fit import fit_network
 
@@ -50,7 +51,7 @@ def corrected(
         ended += done == total
 
     noise = find_label_noise(
-        samples, settings, legend=legend, folder=folder and folder / "folds", watch=tell_fold
+        samples, settings, legend=legend, folder=folder and folder / FOLDS, watch=tell_fold
     )
     ended = settings.noise_folds
     made, table = applied(samples, settings.noise, noise)

@@ -61,6 +61,18 @@ class LabelNoise:
         Mean probabilities.
     tiles : tuple of str
         Names of the tiles.
+
+    Examples
+    --------
+    Three windows, of which the last is labeled otherwise than models see it:
+
+    >>> import numpy as np, osm4eo_xr as oxr
+    >>> legend = oxr.Legend("woods and water", oxr.default_legend().classes[7::4])
+    >>> shares = np.array([[0.9, 0.1], [0.2, 0.8], [0.1, 0.9]])
+    >>> given, ones = np.array([0, 1, 0]), np.ones(3, np.int64)
+    >>> found = oxr.LabelNoise(legend, (8, 12), -ones, given, 0 * ones, ones, shares, ("A",))
+    >>> found.table()[["given", "suggested"]].iloc[0].tolist()
+    ['forest', 'water']
     """
 
     legend: Legend
@@ -110,8 +122,8 @@ class LabelNoise:
         """
         import geopandas as gpd
 
-        kind, number, _ = split_keys(self.unit)
         named = self.unit > 0
+        kind, number, _ = split_keys(np.where(named, self.unit, 0))
         slugs = np.array([self.legend.by_id[i].slug for i in self.class_ids], object)
         rows = {
             "osm_kind": np.where(named, kind, ""),
@@ -156,7 +168,9 @@ def find_label_noise(
     """Find wrong labels by models that have not seen them.
 
     ``k`` networks are trained, each without one fold of spatial blocks, and say what they see in
-    it. Units are judged by their mean probabilities (``confident``).
+    it: ``k`` times ``noise_epochs``, or else ``epochs``, of the settings. Units are judged by their
+    mean probabilities (``confident``). Snapshots of one training would cost less, but have seen
+    every label that they were to judge.
 
     Parameters
     ----------
@@ -196,7 +210,8 @@ def find_label_noise(
         found = find_label_noise(samples, TrainSettings(epochs=10), k=3)
         print(found.table().query("wrong").head(20))
     """
-    settings = dataclasses.replace(settings or TrainSettings(), noise="none")
+    settings = settings or TrainSettings()
+    settings = dataclasses.replace(settings, noise="none", epochs=settings.fold_epochs)
     numbered = samples.assign({_NUMBER: ("sample", np.arange(samples.sizes["sample"]))})
     parts, model = [], None
     folds = block_folds(

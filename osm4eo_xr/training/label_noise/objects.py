@@ -50,6 +50,17 @@ def name_objects(
     ------
     InputError
         If the samples have no places, or the polygons no ids.
+
+    Examples
+    --------
+    >>> import geopandas as gpd, numpy as np, shapely, osm4eo_xr as oxr
+    >>> from osm4eo_xr.demo import example_samples
+    >>> pond = {"class_id": [12], "osm_kind": ["way"], "osm_id": [7]}
+    >>> shape = [shapely.box(4320000, 3210000, 4321200, 3211200)]
+    >>> polygons = gpd.GeoDataFrame(pond, geometry=shape, crs="EPSG:3035")
+    >>> named = oxr.name_objects(example_samples(), polygons)
+    >>> named["object"].dims, len(np.unique(named["object"]))
+    (('sample', 'y', 'x'), 1)
     """
     check_places(samples)
     crs, edge = str(samples.attrs["crs"]), samples.sizes["y"]

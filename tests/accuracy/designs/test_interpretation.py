@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from osm4eo_xr.accuracy.confusion import cohens_kappa
 from osm4eo_xr.accuracy.designs.interpretation import fleiss_kappa, read_interpretations
-from osm4eo_xr.accuracy.estimators import cohens_kappa
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.legend import default_legend
 

@@ -9,7 +9,14 @@ import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from osm4eo_xr.accuracy.designs.allocation import allocate, size_for_mean
+from osm4eo_xr.accuracy.designs.allocation import (
+    Allocation,
+    allocate,
+    allocate_for,
+    size_for_mean,
+    size_for_share,
+    standard_error,
+)
 from osm4eo_xr.accuracy.designs.design import SamplingDesign
 from osm4eo_xr.accuracy.designs.points import design_points
 from osm4eo_xr.accuracy.reference_pairs import values_at
@@ -158,6 +165,31 @@ def test_targets_ask_for_as_many_points_as_cochran_says() -> None:
     )
 
 
+@pytest.mark.parametrize("allocation", ["neyman", "proportional", "equal"])
+@pytest.mark.parametrize("least", [2, 50, 400])
+def test_targets_are_reached_with_the_fewest_points(allocation: Allocation, least: int) -> None:
+    sizes = np.array([600_000, 350_000, 40_000, 8_000, 900, 300])
+    expected, floor = np.array([0.8, 0.9, 0.7, 0.5, 0.6, 0.8]), np.full(6, least)
+    points = allocate_for({"overall": 0.02}, sizes, expected, allocation, floor)
+    weight, variance = sizes / sizes.sum(), expected * (1 - expected)
+    error = float(np.sqrt((weight**2 * variance / points * (1 - points / sizes)).sum()))
+    assert error == pytest.approx(standard_error(points, sizes, expected))
+    assert error <= 0.02 * 1.005
+    fewer = allocate(int(points.sum()) - 1, sizes, expected, allocation, floor)
+    if fewer.sum() < points.sum():  # more than the floors alone ask for
+        assert standard_error(fewer, sizes, expected) > 0.02 * 1.005
+    whole = allocate_for({"overall": 1e-9}, sizes[4:], expected[4:], allocation, floor[4:])
+    assert whole.tolist() == [900, 300]
+
+
+def test_a_design_tells_the_error_to_expect() -> None:
+    design = design_points(raster(), target={"overall": 0.02}, min_per_stratum=50)
+    assert design.made["expected_error"] <= 0.02 * 1.005
+    assert design.describe().endswith(
+        f"standard error of overall accuracy {100 * design.made['expected_error']:.2g} %"
+    )
+
+
 def test_systematic_points_are_a_grid_and_clusters_lie_in_squares() -> None:
     classes = raster()
     grid = design_points(classes, n=150, scheme="systematic", seed=2)
@@ -180,7 +212,8 @@ def test_systematic_points_are_a_grid_and_clusters_lie_in_squares() -> None:
     [
         ({}, "either n .* or target"),
         ({"n": 10}, "n 10 is less than 5 strata of 50 points .* give 2[0-9]{2} or"),
-        ({"n": 300, "scheme": "random"}, "scheme 'random' is unknown"),
+        ({"n": 300, "scheme": "random"}, "not drawn by scheme 'random'; use one of strat"),
+        ({"n": 300, "scheme": "weighted"}, "not drawn by scheme 'weighted'; use one of strat"),
         ({"n": 300, "allocation": "best"}, "allocation 'best' is unknown"),
         ({"n": 300, "expected": {"lake": 0.5}}, "expected names 'lake'"),
         ({"n": 300, "cross": True}, "give strata"),
@@ -203,3 +236,33 @@ def test_maps_in_degrees_and_unknown_classes_are_refused() -> None:
         design_points(georeference(np.ones((10, 10), np.uint8), box), n=5)
     with pytest.raises(InputError, match="holds class 77"):
         design_points(raster().where(raster() != 1, 77).astype(np.uint8), n=300)
+
+
+@pytest.mark.parametrize(
+    ("share", "error", "population", "expected"),
+    [
+        (0.5, 0.05 / 2, 3200, 356),  # Cochran 1977, section 4.4
+        (0.5, 0.025, 10**9, 400),  # 0.25 / 0.000625
+        (0.9, 0.03, 10**9, 100),  # 0.09 / 0.0009
+        (0.9, 0.03, 50, 34),  # 100 / (1 + 99 / 50) = 33.6
+        (0.5, 0.01, 1, 1),
+        (1.0, 0.05, 1000, 0),
+        (0.5, 0.05, 0, 0),
+    ],
+)
+def test_one_share_needs_as_many_points_as_cochran_says(
+    share: float, error: float, population: int, expected: int
+) -> None:
+    assert size_for_share(share, error, population) == expected
+
+
+def test_both_targets_are_met_in_all_and_in_each_stratum() -> None:
+    sizes, shares = np.array([1000, 10**6]), np.array([0.5, 0.9])
+    least = np.zeros(2, np.int64)
+    alone = allocate_for({"users": 0.05}, sizes, shares, "neyman", least)
+    assert alone.tolist() == [size_for_share(0.5, 0.05, 1000), 36]  # 0.09 / 0.0025
+    both = allocate_for({"overall": 0.01, "users": 0.05}, sizes, shares, "neyman", least)
+    assert (both >= alone).all()
+    most = 0.01 * 1.005  # strata hold whole points
+    assert standard_error(both, sizes, shares) <= most
+    assert standard_error(both - np.array([0, 1]), sizes, shares) > most

@@ -10,16 +10,15 @@ import pandas as pd
 import pytest
 import xarray as xr
 from odc.geo.crs import CRS
-from typer.testing import CliRunner
 
 from osm4eo_xr.accuracy.assessment import assess
 from osm4eo_xr.accuracy.lucas.crosswalk import class_of, read_rules
 from osm4eo_xr.accuracy.lucas.grid_design import LABELS_FILE, lucas_design, write_lucas
 from osm4eo_xr.accuracy.lucas.reading import read_lucas
-from osm4eo_xr.cli.app import app
 from osm4eo_xr.cogs.cog import write_cog
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.legend import default_legend
+from tests.cases.commands import call
 from tests.cases.train_case import LEFT, TOP, box, raster
 
 # point, LC1, LU1, OBS_TYPE, OBS_DIST, OBS_DIRECT, LC1_PERC, PARCEL_AREA_HA, weight, row, column
@@ -91,6 +90,15 @@ def test_years_and_polygons_give_the_same_points(file: Path, tmp_path: Path) -> 
     polygons = read_lucas(tmp_path / "polygons.gpkg")
     assert polygons["class"].tolist() == found["class"].tolist()
     assert max(polygons.distance(found.geometry)) < 20
+
+
+@pytest.mark.parametrize(("name", "separator"), [("a.csv", ";"), ("a.tsv", "\t"), ("a.TXT", ",")])
+def test_tables_are_read_whatever_divides_their_columns(
+    name: str, separator: str, tmp_path: Path
+) -> None:
+    table(2018).to_csv(tmp_path / name, index=False, sep=separator)
+    found = read_lucas(tmp_path / name)
+    assert found["class"].tolist() == ["arable", "arable", *["forest"] * 2, "water", "", "pasture"]
 
 
 @pytest.mark.parametrize(
@@ -174,14 +182,10 @@ def test_without_weights_the_report_says_what_that_hides(file: Path) -> None:
 def test_a_folder_serves_assess(file: Path, tmp_path: Path) -> None:
     write_cog(class_map(), tmp_path / "map.tif", legend=default_legend())
     asked: list[Any] = ["lucas", file, "--map", tmp_path / "map.tif", "--out", tmp_path / "lucas"]
-    runner = CliRunner()
-    said = runner.invoke(app, [str(a) for a in asked], env={"COLUMNS": "200"})
-    assert said.exception is None
-    assert "1 without land cover" in said.output
+    assert "1 without land cover" in call(*asked)
     folder, out = tmp_path / "lucas", tmp_path / "report.json"
     asked = ["assess", tmp_path / "map.tif", "--points", folder / LABELS_FILE, "--design", folder]
-    said = runner.invoke(app, [str(a) for a in (*asked, "--out", out)])
-    assert said.exception is None
+    call(*asked, "--out", out)
     points = read_lucas(file)
     direct = assess(class_map(), points, design=lucas_design(points, class_map()))
     wanted = direct.to_dict()["overall_accuracy"]
@@ -202,7 +206,7 @@ def test_what_is_no_lucas_is_refused(file: Path, tmp_path: Path) -> None:
     table(2018).assign(POINT_ID="x").to_csv(other, index=False)
     with pytest.raises(InputError, match="POINT_ID in row 0"):
         read_lucas(other)
-    with pytest.raises(InputError, match="no file"):
+    with pytest.raises(InputError, match=r"no LUCAS table .*none\.csv"):
         read_lucas(tmp_path / "none.csv")
     far = raster(np.full((9, 9), 5, np.uint8), box(9, 9, 500, 500))
     with pytest.raises(InputError, match="lies on the class map"):
@@ -214,3 +218,15 @@ def test_what_is_no_lucas_is_refused(file: Path, tmp_path: Path) -> None:
     rules.write_text('rules = [{ cover = ["A"] }]')
     with pytest.raises(InputError, match="either class or why"):
         read_lucas(file, crosswalk=rules)
+
+
+def test_points_on_stated_no_data_lie_on_no_class(file: Path) -> None:
+    """Counted as a class, 255 would swell the population and take points of nowhere in."""
+    usual = class_map()
+    usual[:, 20:] = 0
+    other = usual.copy(data=np.where(usual == 0, np.uint8(255), usual)).assign_attrs(nodata=255)
+    points = read_lucas(file)
+    designs = [lucas_design(points, made) for made in (usual, other)]
+    assert designs[0].points.equals(designs[1].points)
+    assert designs[0].pixels == designs[1].pixels == 600
+    assert len(designs[0].points) < len(lucas_design(points, class_map()).points)

@@ -24,7 +24,8 @@ from osm4eo_xr.accuracy.validation.training_points import fit_applicability
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.inference.prediction import classify
 from osm4eo_xr.models.applicability import ARRAYS_FILE, FACTS_FILE
-from osm4eo_xr.models.model import Model, load_model, model_from_bytes, model_to_bytes, save_model
+from osm4eo_xr.models.model import Model
+from osm4eo_xr.models.model_folder import load_model, model_from_bytes, model_to_bytes, save_model
 from tests.accuracy.test_evaluate import model
 from tests.cases.train_case import box, ground, raster, small_samples, spectra
 
@@ -131,7 +132,7 @@ def test_a_model_keeps_its_points(fitted: Model, tmp_path: Path) -> None:
     assert stored.facts == known.facts
     assert save_model(fitted, folder) == folder
     text = (folder / FACTS_FILE).read_text()
-    (folder / FACTS_FILE).write_text(text.replace('"format": 1', '"format": 7'))
+    (folder / FACTS_FILE).write_text(text.replace('"format": 2', '"format": 7'))
     with pytest.raises(InputError, match="format is 7"):
         load_model(folder)
     (folder / FACTS_FILE).write_text(text)

@@ -2,7 +2,9 @@
 
 import json
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -10,11 +12,13 @@ import pytest
 import xarray as xr
 from scipy.spatial.distance import cdist
 
+from osm4eo_xr.accuracy.accuracy_report import AccuracyReport
 from osm4eo_xr.accuracy.validation import cross_validation
 from osm4eo_xr.accuracy.validation.cross_validation import crossvalidate
 from osm4eo_xr.accuracy.validation.distances import fold_distances, sample_distances
 from osm4eo_xr.accuracy.validation.fold_report import CrossValidation
 from osm4eo_xr.accuracy.validation.intervals import fold_interval
+from osm4eo_xr.accuracy.validation.training_points import fit_applicability
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.models.model import Model
 from osm4eo_xr.samples.draw import draw_samples
@@ -39,6 +43,10 @@ def samples(labels: xr.DataArray) -> xr.Dataset:
     return draw_samples(scene, labels, per_class=50, **how).compute()
 
 
+few_points = partial(fit_applicability, points=600, prototypes=16)
+"""Tells where a model applies by fewer points than 10,000, which are tested elsewhere."""
+
+
 @pytest.fixture(scope="module")
 def trainings() -> Iterator[list[Call]]:
     """Give an untrained network in place of each training, and return what was to be trained.
@@ -55,6 +63,7 @@ def trainings() -> Iterator[list[Call]]:
 
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(cross_validation, "train", untrained)
+        patched.setattr(cross_validation, "fit_applicability", few_points)
         yield calls
 
 
@@ -81,6 +90,49 @@ def test_where_folds_apply_is_measured_on_what_they_hold_out(found: CrossValidat
     assert 0.5 < told["covered"]["value"] <= 1
     assert set(told["covered_by_class"]) == {"urban", "arable", "water"}
     assert found.to_dict()["folds"][0]["applicability"] == parts[0]
+    assert "hold the right one in" in str(found)
+
+
+def test_coverage_of_sets_is_measured_on_tiles_that_were_held_out(
+    labels: xr.DataArray, trainings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    del trainings
+    scene = raster(spectra(labels.to_numpy()), box(180, 180))
+    halves = slice(0, 90), slice(90, 180)
+    how: Any = {"patch": 8, "block": 300.0, "shares": (1, 0, 0), "legend": small_legend()}
+    two = draw_samples(
+        [scene.isel(x=half) for half in halves],
+        [labels.isel(x=half) for half in halves],
+        per_class=50,
+        names=["west", "east"],
+        **how,
+    ).compute()
+    shares, held = iter([0.9, 0.7]), []
+
+    def measured(model: Any, samples: xr.Dataset, seed: int) -> Any:
+        held.append(set(samples["tile"].values[samples["split"] == 2].tolist()))
+        assert (model, seed) == (untrained, SETTINGS.seed)
+        share: Any = {"value": next(shares)}
+        test = {"inside": share, "covered": share, "set_size": 1.5, "classes": {}}
+        return SimpleNamespace(
+            applicability=SimpleNamespace(facts={"test": test, "coverage": 0.95})
+        )
+
+    untrained = SimpleNamespace(net=SimpleNamespace(mode="dense"))
+    report = AccuracyReport(np.eye(3, dtype=np.int64), small_legend(), calibration={"ece": 0.1})
+    for name, fake in (("train", untrained), ("evaluate", report)):
+        monkeypatch.setattr(cross_validation, name, lambda *_, fake=fake, **__: fake)
+    monkeypatch.setattr(cross_validation, "fit_applicability", measured)
+    told = crossvalidate(two, SETTINGS, by="tile", forest=False, applicability=True)
+    assert [fold.name for fold in told.folds] == ["tile west", "tile east"]
+    assert held == [{0}, {1}]
+    figures = told.to_dict()["applicability"]
+    assert figures["covered"] == fold_interval(np.array([0.9, 0.7]), 2).within(0, 1).to_dict()
+    assert figures["promised"] == 0.95
+    text = " ".join(str(told).split())
+    assert "Held-out tiles: 80.0 %" in text
+    assert "sets of 1.5 classes hold the right one in 80.0 %" in text
+    assert "95% promised" in text
 
 
 def test_each_fold_trains_in_a_folder_of_its_own(

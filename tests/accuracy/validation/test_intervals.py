@@ -4,8 +4,12 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from osm4eo_xr.accuracy.estimators import AccuracyReport
-from osm4eo_xr.accuracy.validation.intervals import block_bootstrap, fold_interval
+from osm4eo_xr.accuracy.accuracy_report import AccuracyReport
+from osm4eo_xr.accuracy.validation.intervals import (
+    block_bootstrap,
+    block_bootstraps,
+    fold_interval,
+)
 from osm4eo_xr.errors import InputError
 from tests.cases.train_case import small_legend
 
@@ -66,10 +70,9 @@ def test_a_class_that_folds_lack_has_fewer_degrees_of_freedom() -> None:
 
 
 def report(right: list[int], compared: list[int]) -> AccuracyReport:
-    counts = np.diag([sum(right), 0, 0])
-    counts[0, 1] = sum(compared) - sum(right)
-    blocks = np.stack([right, compared], axis=1)
-    return AccuracyReport(counts, small_legend(), name="some", blocks=blocks)
+    blocks = np.zeros((len(right), 3, 3), np.int64)
+    blocks[:, 0, 0], blocks[:, 0, 1] = right, np.subtract(compared, right)
+    return AccuracyReport(blocks.sum(axis=0), small_legend(), name="some", blocks=blocks)
 
 
 def test_reports_with_blocks_have_intervals_and_differences() -> None:
@@ -89,3 +92,41 @@ def test_reports_with_blocks_have_intervals_and_differences() -> None:
     without = AccuracyReport(a.counts, a.legend)
     assert without.overall_interval is without.difference(a) is None
     assert "overall_interval" not in without.to_dict()
+    assert without.class_intervals == {}
+    assert "intervals" not in without.to_dict()["classes"][0]
+
+
+def test_scores_of_classes_have_intervals_of_the_blocks_that_have_them() -> None:
+    rng = np.random.default_rng(2)
+    blocks = rng.poisson(20, (30, 3, 3)) + 60 * np.eye(3, dtype=np.int64)
+    blocks[2:, 2] = 0  # two blocks have the third class
+    blocks[1:, :, 1] = 0  # one is mapped as the second
+    one = AccuracyReport(blocks.sum(axis=0), small_legend(), name="some", blocks=blocks)
+    for name, figures in one.class_intervals.items():
+        assert [f.value for f in figures] == pytest.approx(getattr(one, name).tolist())
+    right, reference, mapped = (
+        blocks[:, 0, 0],
+        blocks[:, 0].sum(axis=1),
+        blocks[:, :, 0].sum(axis=1),
+    )
+    alone = (right, reference), (right, mapped), (2 * right, reference + mapped)
+    for (part, whole), figures in zip(alone, one.class_intervals.values(), strict=True):
+        assert figures[0] == block_bootstrap(part, whole)
+        assert figures[0].low < figures[0].value < figures[0].high
+    users, producers = (one.class_intervals[f"{n}_accuracy"] for n in ("users", "producers"))
+    assert np.isnan(users[1].low)
+    shares = np.sort(blocks[:2, 2, 2] / blocks[:2, 2].sum(axis=1))
+    assert (producers[2].low, producers[2].high) == pytest.approx(tuple(shares))
+    told = one.to_dict()["classes"]
+    assert told[1]["intervals"]["users_accuracy"] == {"low": None, "high": None}
+    assert told[2]["intervals"]["method"] == "95 % block bootstrap, 2 blocks"
+    ones = np.ones((3, 1), np.int64)
+    assert np.isnan(block_bootstraps(ones[:0], ones[:0])[0].value)
+
+
+def test_draws_of_many_blocks_are_those_of_few_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(4)
+    whole = rng.integers(1, 50, (40, 2))
+    expected = block_bootstraps(whole // 2, whole)
+    monkeypatch.setattr("osm4eo_xr.accuracy.validation.intervals._AT_ONCE", 700)
+    assert block_bootstraps(whole // 2, whole) == expected

@@ -94,7 +94,7 @@ def test_the_command_shows_what_was_found(api: Api, country: Path, monkeypatch, 
         main()
     assert not end.value.code
     shown = capsys.readouterr().out
-    assert "3 items for 1 tiles" in shown
+    assert "3 items for 1 tile" in shown
     assert "100kmE47N25" in shown
     assert str(country.with_suffix(".items")) in shown
     assert api.asked

@@ -9,18 +9,22 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import dask.config
 import numpy as np
 import pytest
 import rasterio
+from odc.geo.geobox import GeoBox
 from rasterio.errors import RasterioIOError
 from rasterio.transform import from_origin
 
+from osm4eo_xr.catalogs.stac import stack_items
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.rasters import windows
 from osm4eo_xr.rasters.open import open_raster
 from osm4eo_xr.rasters.remote import access, attempts, grants, providers
 from osm4eo_xr.rasters.remote.addresses import gdal_name, is_remote, plain_address
 from osm4eo_xr.rasters.remote.failures import RemoteError
+from osm4eo_xr.rasters.remote.waiting import at_once
 from tests.cases.asset_server import PASSWORD, Store, serving_files
 
 SHAPE = (512, 512)
@@ -126,11 +130,12 @@ def test_a_token_is_given_up_before_its_end_and_asked_for_once(
     with ThreadPoolExecutor(8) as pool:
         names = set(pool.map(lambda _: access.access_to(where).name, range(32)))
     assert len(names) == len(store.tokens) == 1
-    store.lifetime = 0.2
+    store.lifetime = 600
     access._grants.clear()
     before = access.access_to(where)
     assert access.access_to(where).grant is before.grant
-    time.sleep(0.19)
+    now = time.time()
+    monkeypatch.setattr(access.time, "time", lambda: now + 595)  # good for five seconds more
     assert access.access_to(where).grant is not before.grant
     np.testing.assert_array_equal(read(where), numbers)
 
@@ -243,19 +248,80 @@ def test_no_secret_is_pickled_logged_or_shown(
 
 def test_few_threads_read_from_a_host_at_a_time() -> None:
     now, most, lock = 0, 0, threading.Lock()
+    met = threading.Barrier(attempts._PER_HOST)  # as many as may be are there at once
 
     def work(_access: access.Access) -> None:
         nonlocal now, most
         with lock:
             now += 1
             most = max(most, now)
-        time.sleep(0.002)
+        met.wait(60)
         with lock:
             now -= 1
 
+    reads = range(8 * attempts._PER_HOST)
     with ThreadPoolExecutor(32) as pool:
-        list(pool.map(lambda n: attempts.attempted(f"https://a.org/{n}", work), range(64)))
+        list(pool.map(lambda n: attempts.attempted(f"https://a.org/{n}", work), reads))
     assert most == attempts._PER_HOST
+
+
+def test_bands_of_a_block_wait_together_and_headers_are_read_once(store: Store) -> None:
+    bands = ("blue", "green", "red", "nir")
+    for band in bands:
+        link = store.folder / "blobs" / f"{band}.tif"
+        if not link.exists():
+            link.symlink_to("a.tif")
+    grid = GeoBox.from_bbox((4e6, 3e6 - 5120, 4e6 + 5120, 3e6), "EPSG:3035", resolution=10)
+    item = {
+        "type": "Feature",
+        "id": "a",
+        "links": [],
+        "bbox": list(grid.geographic_extent.boundingbox),
+        "geometry": grid.geographic_extent.json,
+        "properties": {"datetime": "2023-08-20T00:00:00Z", "proj:epsg": 3035},
+        "assets": {b: {"href": f"{store.url}/blobs/{b}.tif", "roles": ["data"]} for b in bands},
+    }
+    cube = stack_items([item], grid, bands, chunks=128, scale=1.0, offset=0.0)
+    store.meeting = threading.Barrier(len(bands))  # none is answered before all have asked
+    with dask.config.set(scheduler="synchronous"):  # one thread of dask's
+        first = cube[0, :, :128, :128].to_numpy()
+    store.meeting = None
+    with rasterio.open(store.folder / "blobs" / "a.tif") as file:
+        np.testing.assert_array_equal(first, np.stack([file.read(1)[:128, :128]] * len(bands)))
+    fresh_cube = pickle.loads(pickle.dumps(cube))  # noqa: S301 - our own
+    store.requests.clear()
+    with dask.config.set(scheduler="threads", num_workers=8):
+        fresh_cube.compute()
+    heads = [path for method, path, asked in store.requests if asked.startswith("bytes=0-")]
+    assert len(heads) == len(set(heads))
+
+
+def test_work_at_addresses_keeps_its_order_and_ends_before_it_fails() -> None:
+    done = []
+    ended = {number: threading.Event() for number in (5, 3, 2, 1)}
+    earlier: dict[int, int] = {5: 3, 3: 2}  # works at once only: in turn, 5 waits for ever
+
+    def work(number: int) -> int:
+        if number in earlier:
+            assert ended[earlier[number]].wait(60)
+        if number == 1:
+            ended[1].set()
+            raise InputError("one")
+        done.append(number)
+        ended[number].set()
+        return at_once(lambda n: n, {number: "https://a.org/x", -number: "https://a.org/y"})[0]
+
+    far = {n: f"https://a.org/{n}" for n in (5, 3, 2)}
+    assert at_once(work, far) == [5, 3, 2]
+    assert done == [2, 3, 5]
+    done.clear()
+    earlier = dict.fromkeys((5, 3, 2), 1)  # they still run when one has failed
+    with pytest.raises(InputError, match="one"):
+        at_once(work, {**far, 1: "https://a.org/1"})
+    assert sorted(done) == [2, 3, 5]
+    done.clear()
+    assert at_once(work, dict.fromkeys((5, 3), "/here.tif")) == [5, 3]
+    assert done == [5, 3]
 
 
 def test_names_of_addresses() -> None:

@@ -187,6 +187,18 @@ def test_training_records_what_it_found(
     assert list(model.training["label_noise"]["regions"]) == ["tile0"]
     assert steps == [(k, 6) for k in range(1, 7)]
     np.testing.assert_allclose(trained[0][1], found[1].noise())
+    told: list[int] = []
+
+    def look(_: object, settings: Any, **__: object) -> Any:
+        told.append(settings.epochs)
+        raise InputError("enough")
+
+    monkeypatch.setattr(estimate, "fit_network", look)
+    for epochs in (0, 1):
+        with pytest.raises(InputError, match="enough"):
+            find_label_noise(found[0], dataclasses.replace(settings, noise_epochs=epochs))
+    assert told == [TINY.epochs, 1]
+    assert TINY.epochs > 1
     with pytest.raises(InputError, match="noise_folds is 1; give 2 to 25"):
         dataclasses.replace(settings, noise_folds=1)
     with pytest.raises(InputError, match="cross_entropy without smoothing"):

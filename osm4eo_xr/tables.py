@@ -1,11 +1,25 @@
-"""Tables in HTML, which Jupyter shows in the place of a text."""
+"""Tables on a terminal and in logs, and in HTML, which Jupyter shows in the place of a text."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from html import escape
+from typing import Any
+
+from rich.table import Table as _RichTable
 
 _MOST_ROWS = 40  # a notebook's page
+
+
+class Table(_RichTable):
+    """A table whose cells go on in the next line where rich would end them with an ellipsis.
+
+    What is cut off at 80 columns is the end of an interval or of a hash, which one came to read.
+    """
+
+    def add_column(self, header: Any = "", *details: Any, **settings: Any) -> None:
+        """Add a column, as rich does."""
+        super().add_column(header, *details, **({"overflow": "fold"} | settings))
 
 
 def html_table(

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from osm4eo_xr.files import replace_text
+from osm4eo_xr.files import replace_json, replace_text
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
+    from osm4eo_xr.accuracy.estimators import Intervals
     from osm4eo_xr.accuracy.figures import Figure, Figures
-    from osm4eo_xr.accuracy.sampling import Intervals
     from osm4eo_xr.legend import Legend
+    from osm4eo_xr.tables import Table
 
 __all__ = ["EXPLANATION", "DesignReport", "figure_km2", "report_html"]
 
@@ -123,15 +121,15 @@ class DesignReport:
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.suffix.lower() == ".html":
             return replace_text(path, _page(self.to_dict()))
-        return replace_text(path, json.dumps(self.to_dict(), indent=1) + "\n")
+        return replace_json(path, self.to_dict())
 
     def table(self) -> Table:
         """Return the figures per class as a rich table."""
-        from rich.table import Table
+        from osm4eo_xr.tables import Table
 
         table = Table(title=self.name or None, caption=self._caption())
         for heading, side in (("class", "left"), *((h, "right") for h in _HEADINGS)):
-            table.add_column(heading, justify=side)  # type: ignore[arg-type]
+            table.add_column(heading, justify=side)
         for c in self.to_dict()["classes"]:
             if c["reference_points"] or c["counted_km2"]:
                 table.add_row(c["slug"], *_cells(c))
@@ -158,7 +156,13 @@ class DesignReport:
         return "\n".join([self._summary(), EXPLANATION, *self.notes])
 
 
-_HEADINGS = ("points", "user's, 95 %", "producer's, 95 %", "counted km²", "estimated km², 95 %")
+_HEADINGS = (
+    "reference points",
+    "user's, 95 %",
+    "producer's, 95 %",
+    "counted km²",
+    "estimated km², 95 %",
+)
 
 
 def _cells(c: Mapping[str, Any]) -> list[str]:
@@ -167,7 +171,7 @@ def _cells(c: Mapping[str, Any]) -> list[str]:
         f"{c['reference_points']:,}",
         _percent(c["users_accuracy"]),
         _percent(c["producers_accuracy"]),
-        f"{c['counted_km2']:,.2f}",
+        _km2(c["counted_km2"]),
         figure_km2(c["estimated_km2"]),
     ]
 
@@ -184,7 +188,12 @@ def figure_km2(figure: Mapping[str, float | None]) -> str:
     value, low, high = (figure[key] for key in ("value", "low", "high"))
     if value is None or low is None or high is None:
         return "-"
-    return f"{value:,.2f} ({low:,.2f}-{high:,.2f})"
+    return f"{_km2(value)} ({_km2(low)}-{_km2(high)})"
+
+
+def _km2(area: float) -> str:
+    """Write an area to a hectare, a small one with three digits that tell something."""
+    return f"{area:,.2f}" if abs(area) >= 1 or area == 0 else f"{area:.3g}"
 
 
 def report_html(report: Mapping[str, Any]) -> str:

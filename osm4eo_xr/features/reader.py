@@ -1,0 +1,131 @@
+"""Files of any kind as features of one grid: read, resampled and computed window by window."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from odc.geo.geobox import GeoBox
+
+from osm4eo_xr.features.kernels import Kernel  # noqa: TC001 - field types are read at run time
+from osm4eo_xr.imagery.reader import Band, read_bands
+from osm4eo_xr.imagery.reflectance import to_reflectance
+from osm4eo_xr.rasters.warp import Warp, plan_warp
+from osm4eo_xr.rasters.windows import pick, positions, span
+
+
+class Input(Protocol):
+    """Channels that lie on one grid and are read together."""
+
+    @property
+    def geobox(self) -> GeoBox:
+        """Their grid."""
+        ...
+
+    @property
+    def places(self) -> tuple[int, ...]:
+        """Which of a source's channels each is."""
+        ...
+
+    def read(self, rows: slice, cols: slice) -> np.ndarray:
+        """Return (channel, rows, cols) float32 for the kernel, NaN = no data."""
+        ...
+
+
+@dataclass(frozen=True)
+class RasterInput:
+    """Bands of one file that GDAL or xarray reads."""
+
+    bands: tuple[Band, ...]
+    places: tuple[int, ...]
+
+    @property
+    def geobox(self) -> GeoBox:
+        """Their grid."""
+        return self.bands[0].geobox
+
+    def read(self, rows: slice, cols: slice) -> np.ndarray:
+        """Return their values: of several files, each may state a scale of its own."""
+        numbers = read_bands(list(self.bands), rows, cols)
+        for layer, band in zip(numbers, self.bands, strict=True):
+            to_reflectance(layer, band.scaling)
+        return numbers
+
+
+@dataclass(frozen=True)
+class FeatureReader:
+    """Features as an array-like (feature, y, x) float32 on one grid, NaN = no data.
+
+    Attributes
+    ----------
+    inputs : tuple of Input
+        Where several have the same channels, a pixel has them from the first that knows all, else
+        from the first.
+    warps : tuple of Warp
+        One per input, from its grid to ``geobox`` with the kernel's margin around it.
+    kernel : Kernel
+        From channels to features.
+    channels, features : int
+        How many there are.
+    geobox : GeoBox
+        The grid of the features.
+    """
+
+    inputs: tuple[Input, ...]
+    warps: tuple[Warp, ...]
+    kernel: Kernel
+    channels: int
+    features: int
+    geobox: GeoBox
+
+    ndim = 3
+    dtype = np.dtype(np.float32)
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Features, rows, columns."""
+        rows, cols = self.geobox.shape
+        return self.features, int(rows), int(cols)
+
+    def __getitem__(self, key: Any) -> np.ndarray:
+        (layers, rows, cols), dropped = positions(key, self.shape)
+        if layers.size and rows.size and cols.size:
+            data = self._read(span(rows), span(cols))[layers]
+            data = pick(data, rows - rows.min(), cols - cols.min())
+        else:
+            data = np.empty((layers.size, rows.size, cols.size), np.float32)
+        return data.squeeze(axis=dropped) if dropped else data
+
+    def _read(self, rows: slice, cols: slice) -> np.ndarray:
+        """Return all features of a window."""
+        margin = self.kernel.margin
+        rows, cols = (slice(part.start, part.stop + 2 * margin) for part in (rows, cols))
+        shape = (self.channels, rows.stop - rows.start, cols.stop - cols.start)
+        found = np.full(shape, np.nan, np.float32)
+        for part, warp in zip(self.inputs, self.warps, strict=True):
+            missing = np.isnan(found[list(part.places)])
+            window = warp.source_window(rows, cols) if missing.any() else None
+            if window is None:
+                continue
+            values = warp.apply(self.kernel.before(part.read(*window)), window, rows, cols)
+            whole = np.isfinite(values).all(axis=0)  # channels of a pixel are of one input
+            taken = missing.all(axis=0) | (missing.any(axis=0) & whole)
+            for place, layer in zip(part.places, values, strict=True):
+                found[place][taken] = layer[taken]
+        return self.kernel.after(found)
+
+
+def plan_reader(
+    inputs: tuple[Input, ...],
+    kernel: Kernel,
+    geobox: GeoBox,
+    *,
+    channels: int,
+    features: int,
+    resampling: str,
+) -> FeatureReader:
+    """Plan how inputs come onto a grid."""
+    target = geobox.pad(kernel.margin) if kernel.margin else geobox
+    warps = tuple(plan_warp(part.geobox, target, resampling) for part in inputs)
+    return FeatureReader(inputs, warps, kernel, channels, features, geobox)

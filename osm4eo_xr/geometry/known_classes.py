@@ -1,0 +1,166 @@
+"""Class maps whose every class the legend has; others are refused where pixels are computed.
+
+A legend says what ids mean. A map of another legend is full of ids that this one lacks, or gives
+another name; to pass one on would put wrong names to its land. Maps that this package writes state
+their legend's name, and each step refuses one of another name. It refuses as well what the legend
+lacks, with values, share and what settles it. A lazy map cannot be looked at as a whole: its blocks
+are checked as they are computed, so that nothing is written of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import xarray as xr
+
+from osm4eo_xr.errors import InputError
+from osm4eo_xr.geometry.grid import nodata_of
+from osm4eo_xr.legend import BUILT_IN, CHANGE, NO_DATA, Legend, default_legend, load_legend
+
+if TYPE_CHECKING:
+    from jaxtyping import Integer
+
+_NAMED = 5  # classes in a message
+
+
+def legend_of(*rasters: xr.DataArray, given: Legend | None = None, name: str = "") -> Legend:
+    """Return the legend of rasters of classes: the given one, or else the one that they state.
+
+    Parameters
+    ----------
+    *rasters : DataArray
+        Class maps or labels; ``attrs["legend"]`` is the name of the legend they were made with.
+    given : Legend, optional
+        By default the legend of this package that the first states, or OSMlanduse's.
+    name : str
+        What messages call the raster; by default its own name.
+
+    Raises
+    ------
+    InputError
+        If one states another.
+
+    Examples
+    --------
+    >>> import numpy as np, xarray as xr
+    >>> map_of = lambda name: xr.DataArray(np.zeros((1, 1), "uint8"), attrs={"legend": name})
+    >>> legend_of(map_of("osmlanduse-13")).name, legend_of(map_of("")).name
+    ('osmlanduse-13', 'osmlanduse-12')
+    """
+    legend = given
+    if legend is None:
+        stated = [text for text in map(_stated, rasters) if text]
+        known = stated and stated[0] in (*BUILT_IN, CHANGE)
+        legend = load_legend(stated[0]) if known else default_legend()
+    for raster in rasters:
+        refuse_other_legend(raster, legend, name)
+    return legend
+
+
+def refuse_other_legend(raster: xr.DataArray, legend: Legend, name: str = "") -> None:
+    """Refuse a raster that states another legend than this.
+
+    Raises
+    ------
+    InputError
+        Names both.
+    """
+    stated = _stated(raster)
+    if stated in ("", legend.name):
+        return
+    raise InputError(
+        f"{name or raster.name or 'the class map'} was made with legend {stated!r}, this is "
+        f"{legend.name!r}",
+        advice="give the legend it was made with, {legend}",
+    )
+
+
+def _stated(raster: xr.DataArray) -> str:
+    """Return the name of the legend that a raster states; empty if it states none."""
+    stated = raster.attrs.get("legend", "")
+    return stated if isinstance(stated, str) else ""
+
+
+def with_known_classes(
+    class_map: xr.DataArray, legend: Legend | None, name: str = ""
+) -> xr.DataArray:
+    """Return a class map whose pixels raise if they are of no class of a legend.
+
+    Parameters
+    ----------
+    class_map : DataArray (y, x), integer
+        Class ids; its no-data value, and 0, are none. Lazy, or checked at once.
+    legend : Legend or None
+        Without one every value is a class.
+    name : str
+        What messages call the map; by default its own name.
+
+    Raises
+    ------
+    InputError
+        If the map states another legend, or a pixel is of another class; of a lazy map when that
+        pixel is computed.
+    """
+    if legend is None:
+        return class_map
+    refuse_other_legend(class_map, legend, name)
+    name = name or str(class_map.name or "the class map")
+    stated = nodata_of(class_map, NO_DATA)
+    none = (NO_DATA, int(stated)) if np.isfinite(stated) else (NO_DATA,)
+    if class_map.chunks is None:
+        checked_block(class_map.to_numpy(), none, legend, name)
+        return class_map
+    meta = np.empty((0, 0), class_map.dtype)
+    data = class_map.data.map_blocks(
+        checked_block, none, legend, name, dtype=class_map.dtype, meta=meta
+    )
+    return class_map.copy(data=data)
+
+
+def checked_block(
+    block: Integer[np.ndarray, "..."], none: Sequence[int], legend: Legend, name: str
+) -> Integer[np.ndarray, "..."]:
+    """Return a block whose values are classes of a legend, or among ``none``.
+
+    Raises
+    ------
+    InputError
+        Names the others and their share of the block.
+    """
+    if not np.isin(block, np.array([*none, *legend.ids], np.int64)).all():
+        found, counts = np.unique(block[~np.isin(block, none)], return_counts=True)
+        counted = dict(zip(found.tolist(), counts.tolist(), strict=True))
+        refuse_others(counted, legend, name, "a block's pixels")
+    return block
+
+
+def refuse_others(counts: Mapping[int, int], legend: Legend, name: str, of: str) -> None:
+    """Refuse classes that are counted and that a legend lacks.
+
+    Parameters
+    ----------
+    counts : mapping of int to int
+        Of each class; no data is not among them.
+    legend : Legend
+        What is known.
+    name, of : str
+        What holds the classes, and what is counted, for the message.
+
+    Raises
+    ------
+    InputError
+        Names them and their share.
+    """
+    strange = sorted(code for code, n in counts.items() if n and code not in legend.by_id)
+    if not strange:
+        return
+    several = "classes" if len(strange) > 1 else "class"
+    more = f" and {len(strange) - _NAMED} more" if len(strange) > _NAMED else ""
+    share = 100 * sum(counts[code] for code in strange) / sum(counts.values())
+    raise InputError(
+        f"{name} holds {several} {', '.join(map(str, strange[:_NAMED]))}{more} in {share:.2g} % of "
+        f"{of}, which legend {legend.name!r} does not have",
+        advice="give the legend it was made with, {legend}",
+    )

@@ -1,0 +1,132 @@
+"""Windows of several files as features: any index, whose pixel it is, and what is left unread."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from odc.geo.geobox import GeoBox
+from rasterio.errors import RasterioIOError
+
+from osm4eo_xr.features.kernels import Plain, Terrain, terrain
+from osm4eo_xr.features.reader import FeatureReader, RasterInput, plan_reader
+from osm4eo_xr.imagery.reader import Band
+from osm4eo_xr.imagery.reflectance import Scaling
+from osm4eo_xr.rasters.windows import stamp_of
+from tests.cases.train_case import box
+from tests.features.test_open_features import heights, write
+
+ROWS, COLS = 24, 20
+GRID = box(ROWS, COLS)
+RNG = np.random.default_rng(0)
+
+
+def source(
+    path: Path,
+    pixels: np.ndarray,
+    places: tuple[int, ...],
+    *,
+    grid: GeoBox = GRID,
+    scaling: Scaling | None = None,
+) -> RasterInput:
+    """Write a file and describe its bands."""
+    name = write(path, pixels, grid=grid)
+    numbers = scaling or Scaling(1.0, 0.0)
+    bands = [
+        Band(f"b{k}", name, stamp_of(name), k, grid, str(pixels.dtype), (8, 8), numbers)
+        for k in range(1, len(pixels) + 1)
+    ]
+    return RasterInput(tuple(bands), places)
+
+
+def plain(*inputs: RasterInput, channels: int) -> FeatureReader:
+    return plan_reader(
+        inputs, Plain(), GRID, channels=channels, features=channels, resampling="nearest"
+    )
+
+
+@pytest.fixture(scope="module")
+def relief(tmp_path_factory: pytest.TempPathFactory) -> FeatureReader:
+    """Heights of a file that ends within the grid."""
+    grid = box(ROWS - 2, COLS + 9, -3, -4)
+    path = tmp_path_factory.mktemp("reader") / "dem.tif"
+    part = source(path, heights(grid), (0,), grid=grid)
+    kernel = Terrain(("slope", "height", "aspect_cos"), (10.0, 10.0))
+    return plan_reader((part,), kernel, GRID, channels=1, features=3, resampling="cubic")
+
+
+def test_slopes_lie_up_to_a_files_edge_and_heights_on_it(relief: FeatureReader) -> None:
+    exact = terrain(heights(box(ROWS - 2, COLS + 9, -3, -4))[0], (10.0, 10.0))
+    found = relief[:]
+    assert (found.shape, found.dtype) == (relief.shape, np.float32)
+    np.testing.assert_array_equal(found[:, :18], exact[[1, 0, 3], 2:, 3 : 3 + COLS])
+    assert np.isfinite(found[1, 18]).all()
+    assert np.isnan(found[[0, 2], 18]).all()
+    assert np.isnan(found[:, 19:]).all()
+
+
+keys = st.one_of(
+    st.slices(ROWS).filter(lambda s: s.step is None or s.step != 0),
+    st.lists(st.integers(0, COLS - 1), min_size=1, max_size=4),
+)
+
+
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.one_of(st.integers(-3, 2), st.slices(3)), keys, keys)
+def test_any_index_gives_what_it_gives_of_the_whole(
+    relief: FeatureReader, layers: Any, rows: Any, cols: Any
+) -> None:
+    wanted = relief[:][layers][..., rows, :][..., cols]
+    np.testing.assert_array_equal(relief[layers, rows, cols], wanted)
+
+
+def test_channels_of_a_pixel_come_from_the_first_that_knows_all(tmp_path: Path) -> None:
+    first, second = (np.full((2, ROWS, COLS), v, np.float32) for v in (1, 2))
+    first[0, 0], first[:, 1], first[0, 2] = np.nan, np.nan, np.nan
+    second[1, 1:3] = np.nan
+    third = np.full((2, ROWS, COLS), 3, np.float32)
+    third[1, 1] = np.nan
+    inputs = [
+        source(tmp_path / f"{k}.tif", pixels, (1, 0))
+        for k, pixels in enumerate((first, second, third))
+    ]
+    found = plain(*inputs, channels=2)[:, :4, 5]
+    # Row 0: the second knows all. 1: nobody does, the second was first to know any. 2: the third.
+    np.testing.assert_array_equal(found[1], [2, 2, 3, 1])
+    np.testing.assert_array_equal(found[0], [2, np.nan, 3, 1])
+
+
+def test_each_file_has_a_scale_of_its_own(tmp_path: Path) -> None:
+    numbers = RNG.integers(1, 1000, (1, ROWS, COLS)).astype(np.int16)
+    west = source(
+        tmp_path / "w.tif", numbers[..., :8], (0,), grid=box(ROWS, 8), scaling=Scaling(0.1, -5)
+    )
+    east = source(tmp_path / "e.tif", numbers[..., 8:], (0,), grid=box(ROWS, COLS - 8, 0, 8))
+    found = plain(west, east, channels=1)[0]
+    np.testing.assert_allclose(found[:, :8], numbers[0, :, :8] * 0.1 - 5, rtol=1e-5, atol=1e-5)
+    np.testing.assert_array_equal(found[:, 8:], numbers[0, :, 8:])
+
+
+def test_channels_may_lie_in_files_of_their_own(tmp_path: Path) -> None:
+    pixels = RNG.normal(size=(3, ROWS, COLS)).astype(np.float32)
+    inputs = [
+        source(tmp_path / "two.tif", pixels[[2, 0]], (2, 0)),
+        source(tmp_path / "one.tif", pixels[[1]], (1,)),
+    ]
+    np.testing.assert_array_equal(plain(*inputs, channels=3)[:], pixels)
+
+
+def test_files_that_a_window_does_not_need_are_left_closed(tmp_path: Path) -> None:
+    known = np.ones((1, ROWS, COLS), np.float32)
+    known[0, :5, :5] = np.nan
+    over, under = (source(tmp_path / f"{k}.tif", known, (0,)) for k in ("over", "under"))
+    reader = plain(over, under, channels=1)
+    Path(under.bands[0].path).unlink()
+    assert (reader[:, 5:] == 1).all()
+    assert reader[:, 3:3, :].shape == (1, 0, COLS)
+    with pytest.raises(RasterioIOError, match=r"under\.tif"):
+        reader[:, 4:6]
