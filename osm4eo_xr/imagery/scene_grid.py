@@ -32,7 +32,8 @@ def read_grid(path: PathLike | Sequence[PathLike]) -> GeoBox:
 
 def grid_over(grids: Iterable[GeoBox]) -> GeoBox:
     """Return the target grid (EPSG:3035, 10 m, snapped) that covers some grids."""
-    boxes = [project_bounds(grid.boundingbox.bbox, grid.crs, TARGET_CRS) for grid in grids]
+    places = {(grid.boundingbox.bbox, grid.crs) for grid in grids}  # bands mostly share theirs
+    boxes = [project_bounds(box, crs, TARGET_CRS) for box, crs in places]
     left, bottom, right, top = zip(*boxes, strict=True)
     return target_geobox((min(left), min(bottom), max(right), max(top)))
 

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-import jax
 import numpy as np
 import xarray as xr
 
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.feature_ids import Channels, canonical
-from osm4eo_xr.networks import resnet
 from osm4eo_xr.networks.fold_batch_norm import fold
 from osm4eo_xr.samples.draw import SPLITS
 from osm4eo_xr.samples.store import read_split
 from osm4eo_xr.training.batches import Windows, ordered_batches
 from osm4eo_xr.training.data_parallel import place_batch
 from osm4eo_xr.training.settings import TrainSettings
-from osm4eo_xr.training.step import Task, make_eval_step, normalized
+from osm4eo_xr.training.step import Task, make_eval_step, make_feature_step
 
 if TYPE_CHECKING:
     from osm4eo_xr.models.model import Model
@@ -107,7 +104,7 @@ def labeled_features(
     that have one label, those of their middle.
     """
     folded = fold(task.net, variables)
-    predict = jax.jit(functools.partial(_with_features, task))
+    predict = make_feature_step(task)
     channels = task.channels or Channels.joint(len(task.center))
     for image, label, positions in ordered_batches(windows, batch):
         logits, features = (np.asarray(v) for v in predict(folded, place_batch(image)))
@@ -121,11 +118,6 @@ def labeled_features(
             positions[np.nonzero(labeled)[0]],
             pixels[labeled],
         )
-
-
-def _with_features(task: Task, folded: Any, image: jax.Array) -> tuple[jax.Array, jax.Array]:
-    x = normalized(task, image)
-    return resnet.apply_with_features(task.net, folded, x, dtype=task.dtype)
 
 
 def index_of(label: np.ndarray, class_ids: tuple[int, ...]) -> np.ndarray:

@@ -1,11 +1,16 @@
-"""One step of training and one of evaluation, as jitted functions of arrays."""
+"""One step of training and one of evaluation, as jitted functions of arrays.
+
+A program is compiled for the form of a task. What differs between the folds, seeds and lengths of
+one training - normalization, weights of classes, rates, seed - are its arguments, so that all of
+them share one compilation.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -26,7 +31,7 @@ from osm4eo_xr.training.losses import (
     forward_cross_entropy,
     generalized_cross_entropy,
 )
-from osm4eo_xr.training.settings import TrainSettings  # noqa: TC001
+from osm4eo_xr.training.settings import TrainSettings
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float32, Int32, UInt8
@@ -41,6 +46,22 @@ Noise = tuple[tuple[float, ...], ...]
 """p(given | true) of classes: a row per true class; nothing where labels are taken for right."""
 
 _MISSING, _TAKEN = 3, 4  # keep the draws of other changes as they are
+
+_NUMBERS = (
+    "batch",
+    "checkpoint_every",
+    "class_weights",
+    "epochs",
+    "learning_rate",
+    "noise",
+    "noise_epochs",
+    "noise_folds",
+    "patience",
+    "seed",
+    "validate_every",
+    "warmup",
+)
+"""Settings that no program depends on."""
 
 _STEPS = ((0.4, 1e-1), (0.6, 1e-2), (0.8, 1e-3), (0.9, 5e-4))
 
@@ -94,19 +115,70 @@ class Task:
             return self.settings.dtype
         return "float32" if jax.default_backend() == "cpu" else "bfloat16"
 
+    @property
+    def form(self) -> Task:
+        """The task without its numbers: tasks of one form share their programs."""
+        plain = {f.name: f.default for f in fields(TrainSettings) if f.name in _NUMBERS}
+        return Task(
+            net=self.net,
+            settings=replace(self.settings, **plain),
+            class_ids=self.class_ids,
+            center=(),
+            scale=(),
+            weights=(),
+            channels=self.channels,
+        )
 
-def optimizer(settings: TrainSettings, steps: int) -> optax.GradientTransformation:
-    """Return the optimizer with its schedule over ``steps`` steps."""
+
+class Numbers(NamedTuple):
+    """What differs between tasks of one form.
+
+    ``center`` and ``scale`` (band) and ``weights`` (class) are float32; ``noise`` is (class, class)
+    float32, or None where labels are taken for right; ``rates`` (step) float32; ``seed`` uint32.
+    """
+
+    center: Array
+    scale: Array
+    weights: Array
+    noise: Array | None
+    rates: Array
+    seed: Array
+
+
+@cache
+def numbers_of(task: Task) -> Numbers:
+    """Return the numbers of a task; rates go on to a power of two, so that lengths share a form."""
+    steps = 1 << (max(task.steps, 1) - 1).bit_length()
+    with jax.numpy_dtype_promotion("standard"):  # optax counts on it
+        rates = jax.vmap(rate_schedule(task.settings, task.steps))(jnp.arange(steps))
+    return Numbers(
+        center=jnp.asarray(task.center, jnp.float32),
+        scale=jnp.asarray(task.scale, jnp.float32),
+        weights=jnp.asarray(task.weights, jnp.float32),
+        noise=jnp.asarray(task.noise, jnp.float32) if task.noise else None,
+        rates=rates.astype(jnp.float32),
+        seed=jnp.asarray(task.settings.seed % 2**32, jnp.uint32),
+    )
+
+
+def rate_schedule(settings: TrainSettings, steps: int) -> optax.Schedule:
+    """Return the learning rate by step, of ``steps`` steps."""
     peak = settings.learning_rate
     if settings.optimizer == "nadam":
         marks = {round(share * steps): factor for share, factor in _STEPS}
         falls, last = {}, 1.0
         for mark, factor in marks.items():
             falls[mark], last = factor / last, factor
-        rule = optax.nadam(optax.piecewise_constant_schedule(peak, falls))
+        return optax.piecewise_constant_schedule(peak, falls)
+    warmup = min(round(settings.warmup * steps), steps - 1)
+    return optax.warmup_cosine_decay_schedule(peak / 100, peak, warmup, max(steps, 1))
+
+
+def optimizer(settings: TrainSettings, rate: optax.Schedule) -> optax.GradientTransformation:
+    """Return the optimizer with a learning rate by step."""
+    if settings.optimizer == "nadam":
+        rule = optax.nadam(rate)
     else:
-        warmup = min(round(settings.warmup * steps), steps - 1)
-        rate = optax.warmup_cosine_decay_schedule(peak / 100, peak, warmup, max(steps, 1))
         rule = optax.adamw(rate, weight_decay=settings.weight_decay, mask=_are_kernels)
     return optax.chain(optax.clip_by_global_norm(settings.clip), rule) if settings.clip else rule
 
@@ -122,7 +194,7 @@ def fresh_state(task: Task, variables: Mapping[str, Any]) -> State:
     state: State = {
         "params": params,
         "batch_stats": jax.tree.map(jnp.asarray, dict(variables["batch_stats"])),
-        "opt": optimizer(task.settings, task.steps).init(params),
+        "opt": optimizer(task.settings, rate_schedule(task.settings, task.steps)).init(params),
         "step": jnp.zeros((), jnp.int32),
     }
     if task.settings.average:  # copies, since a step gives the state's memory away
@@ -152,27 +224,36 @@ def _averaged(settings: TrainSettings, state: State, learned: dict[str, Any]) ->
     return jax.tree.map(lambda a, b: a + (1.0 - decay) * (b - a), state["average"], learned)
 
 
-@cache
 def make_train_step(task: Task) -> Callable[..., tuple[State, dict[str, Array]]]:
-    """Return ``step(state, image, label) -> (state, sums)``, jitted; the state is given away.
+    """Return ``step(state, image, label) -> (state, sums)``; the state is given away.
 
     ``sums`` holds the step's weighted loss, its weight, and its correct and labeled pixels.
     """
-    settings = task.settings
-    rule = optimizer(settings, task.steps)
+    program, numbers = _step_program(task.form), numbers_of(task)
+    return lambda state, image, label: program(state, numbers, image, label)
+
+
+@cache
+def _step_program(form: Task) -> Callable[..., tuple[State, dict[str, Array]]]:
+    """Return ``step(state, numbers, image, label)``, jitted."""
+    settings = form.settings
     parts = settings.accumulate
 
-    def gradient(params: Any, stats: Any, x: Array, label: Array) -> Any:
-        return jax.grad(_loss, argnums=1, has_aux=True)(task, params, stats, x, label)
+    def step(
+        state: State, numbers: Numbers, image: Array, label: Array
+    ) -> tuple[State, dict[str, Array]]:
+        def gradient(params: Any, stats: Any, x: Array, label: Array) -> Any:
+            return jax.grad(_loss, argnums=2, has_aux=True)(form, numbers, params, stats, x, label)
 
-    def step(state: State, image: Array, label: Array) -> tuple[State, dict[str, Array]]:
-        key = jax.random.fold_in(jax.random.key(settings.seed), state["step"])
-        x, label = _augmented(task, normalized(task, image), label, key)
+        key = jax.random.fold_in(jax.random.key(numbers.seed), state["step"])
+        x = normalized(form, numbers.center, numbers.scale, image)
+        x, label = _augmented(form, x, label, key)
         if parts == 1:
             grads, (stats, sums) = gradient(state["params"], state["batch_stats"], x, label)
         else:
             grads, stats, sums = _accumulated(gradient, state, _cut(x, parts), _cut(label, parts))
         grads = jax.tree.map(lambda g: g / jnp.maximum(sums["weight"], 1e-6), grads)
+        rule = optimizer(settings, lambda count: numbers.rates[count])
         with jax.numpy_dtype_promotion("standard"):  # optax counts on it
             updates, opt = rule.update(grads, state["opt"], state["params"])
         params = optax.apply_updates(state["params"], updates)
@@ -210,7 +291,7 @@ def _cut(x: Array, parts: int) -> Array:
     return x.reshape(-1, parts, *x.shape[1:]).swapaxes(0, 1)
 
 
-def _loss(task: Task, params: Any, stats: Any, x: Array, label: Array) -> Any:
+def _loss(task: Task, numbers: Numbers, params: Any, stats: Any, x: Array, label: Array) -> Any:
     """Return the weighted sum of the loss, and the new statistics and the sums."""
     variables = {"params": params, "batch_stats": stats}
     if task.net.network == "coupled" and task.settings.auxiliary:
@@ -221,8 +302,8 @@ def _loss(task: Task, params: Any, stats: Any, x: Array, label: Array) -> Any:
         branches = None
     classes, share = unpack(label)
     index, where = indices(task.class_ids, classes)
-    weight = jnp.where(where, share * jnp.asarray(task.weights, jnp.float32)[index], 0.0)
-    total = jnp.sum(weight * _pixel_loss(task, logits, index, where))
+    weight = jnp.where(where, share * numbers.weights[index], 0.0)
+    total = jnp.sum(weight * _pixel_loss(task, numbers, logits, index, where))
     hit = where & (logits.argmax(axis=-1).astype(jnp.int32) == index)
     sums = {
         "loss": total,
@@ -231,12 +312,14 @@ def _loss(task: Task, params: Any, stats: Any, x: Array, label: Array) -> Any:
         "labeled": where.sum(dtype=jnp.float32),
     }
     if branches is not None:
-        total += task.settings.auxiliary * _branch_loss(task, branches, x, index, weight)
+        own = _branch_loss(task, numbers, branches, x, index, weight)
+        total += task.settings.auxiliary * own
     return total, (stats, sums)
 
 
 def _branch_loss(
     task: Task,
+    numbers: Numbers,
     branches: Float32[Array, "g *n k"],
     x: Float32[Array, "s y x b"],
     index: Int32[Array, "*n"],
@@ -254,19 +337,19 @@ def _branch_loss(
         there = there.any(axis=(2, 3))
     spread = jnp.broadcast_to(index[None], branches.shape[:-1])
     where = there & (weight > 0)[None]
-    return jnp.sum(weight[None] * _pixel_loss(task, branches, spread, where))
+    return jnp.sum(weight[None] * _pixel_loss(task, numbers, branches, spread, where))
 
 
 def _pixel_loss(
     task: Task,
+    numbers: Numbers,
     logits: Float32[Array, "*n k"],
     index: Int32[Array, "*n"],
     where: Bool[Array, "*n"],
 ) -> Float32[Array, "*n"]:
     settings = task.settings
-    if task.noise:
-        noise = jnp.asarray(task.noise, jnp.float32)
-        return forward_cross_entropy(logits, index, noise, where=where)
+    if numbers.noise is not None:
+        return forward_cross_entropy(logits, index, numbers.noise, where=where)
     if settings.loss == "generalized":
         return generalized_cross_entropy(logits, index, where=where)
     if settings.loss == "bootstrap":
@@ -284,11 +367,14 @@ def indices(
     return jnp.maximum(index, 0), index >= 0
 
 
-def normalized(task: Task, image: Float32[Array, "n y x b"]) -> Float32[Array, "n y x b"]:
+def normalized(
+    task: Task,
+    center: Float32[Array, " b"],
+    scale: Float32[Array, " b"],
+    image: Float32[Array, "n y x b"],
+) -> Float32[Array, "n y x b"]:
     """Return the network's input; what a pixel lacks becomes 0, as in classification."""
-    shape = (1, 1, 1, -1)
-    center = jnp.asarray(task.center, jnp.float32).reshape(shape)
-    scale = jnp.asarray(task.scale, jnp.float32).reshape(shape)
+    center, scale = center.reshape(1, 1, 1, -1), scale.reshape(1, 1, 1, -1)
     channels = task.channels or Channels.joint(image.shape[-1])
     there, _ = channels.present(jnp.isfinite(image), axis=-1)
     return jnp.where(there, (image - center) / scale, task.net.empty)
@@ -312,12 +398,29 @@ def _augmented(task: Task, x: Array, label: Array, key: Array) -> tuple[Array, A
     return x, label
 
 
-@cache
 def make_eval_step(task: Task) -> Callable[..., Float32[Array, "n *yx k"]]:
-    """Return ``logits(variables, image)``, jitted, under the running statistics."""
+    """Return ``logits(variables, image)`` under the running statistics."""
+    return _applied(task, resnet.apply_eval)
 
-    def logits(variables: Any, image: Array) -> Array:
-        x = normalized(task, image)
-        return resnet.apply_eval(task.net, variables, x, dtype=task.dtype)
 
-    return jax.jit(logits)
+def make_feature_step(task: Task) -> Callable[..., tuple[Array, Array]]:
+    """Return ``logits, features(folded, image)``, features being what the last layer sees."""
+    return _applied(task, resnet.apply_with_features)
+
+
+def _applied(task: Task, apply: Callable[..., Any]) -> Callable[..., Any]:
+    """Return ``apply`` on variables and images, normalized by the task's numbers."""
+    form = replace(task.form, settings=TrainSettings(dtype=task.settings.dtype))
+    program, numbers = _program(form, apply), numbers_of(task)
+    return lambda variables, image: program(variables, numbers.center, numbers.scale, image)
+
+
+@cache
+def _program(form: Task, apply: Callable[..., Any]) -> Callable[..., Any]:
+    """Return ``apply`` on variables, center, scale and images, jitted."""
+
+    def applied(variables: Any, center: Array, scale: Array, image: Array) -> Any:
+        x = normalized(form, center, scale, image)
+        return apply(form.net, variables, x, dtype=form.dtype)
+
+    return jax.jit(applied)

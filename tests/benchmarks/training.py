@@ -22,7 +22,7 @@ from osm4eo_xr import TrainSettings
 from osm4eo_xr.networks.fold_batch_norm import EPSILON
 from osm4eo_xr.networks.resnet import apply_train, init
 from osm4eo_xr.networks.settings import STRIDES, NetSettings
-from osm4eo_xr.training.step import Task, fresh_state, make_train_step, normalized
+from osm4eo_xr.training.step import Task, fresh_state, make_train_step, normalized, numbers_of
 
 # Loaded by name: torch is no dependency of the tests, and the type checker does not know it.
 torch: Any = importlib.import_module("torch")
@@ -172,7 +172,9 @@ def compare(options: argparse.Namespace) -> None:
     model = Net(net, variables).train()
     with torch.no_grad():
         theirs = model.cpu()(x.cpu()).numpy()
-    ours = np.asarray(apply_train(net, variables, normalized(task, jnp.asarray(image)))[0])
+    ours = np.asarray(
+        apply_train(net, variables, normalized(task, *numbers_of(task)[:2], jnp.asarray(image)))[0]
+    )
     theirs = theirs if net.mode == "window" else theirs.transpose(0, 2, 3, 1)
     print(f"largest difference of logits {np.abs(ours - theirs).max():.2e}, of {np.ptp(ours):.3g}")
     model.to(device)

@@ -23,6 +23,7 @@ from osm4eo_xr.features.indices import index_of
 from osm4eo_xr.features.kernels import terrain
 from osm4eo_xr.features.sources import FeatureSource
 from osm4eo_xr.geometry.grid import georeference
+from tests.cases.slovenia_case import features_of, files_of, heights_of
 from tests.cases.train_case import box
 
 ROWS, COLS = 40, 50
@@ -310,29 +311,20 @@ def test_what_cannot_be_is_refused_in_one_line(case: str, given_sources: dict[st
 
 
 def test_five_dates_and_heights_of_slovenia_are_one_cube(data_dir: Path) -> None:
-    folder = data_dir / "slovenia"
-    files = sorted((folder / "derived").glob("S2_L1C_*.tif"))
-    with rasterio.open(files[0]) as file:
-        grid = GeoBox(file.shape, file.transform, file.crs)
-    dem = np.load(folder / "TestEOPatch" / "data_timeless" / "DEM.npy")[..., 0]
-    days = [f"{day[:4]}-{day[4:6]}-{day[6:]}" for day in (f.stem.split("_")[2] for f in files)]
-    how: dict[str, Any] = {"scale": 1e-4, "offset": 0.0}
-    given: dict[str, Any] = {
-        f"s2@{day}": FeatureSource(file, bands=["red", "nir", "swir16", "ndvi"], **how)
-        for day, file in zip(days, files, strict=True)
-    }
-    given["dem"] = georeference(dem, grid)
-    found = open_features(given, geobox=grid).compute(scheduler="sync")
+    files = files_of(data_dir)
+    days = list(files)
+    lazy = features_of(data_dir, days, ["red", "nir", "swir16", "ndvi"], dem=True)
+    found = lazy.compute(scheduler="sync")
     assert found.shape == (24, 101, 100)
-    with rasterio.open(files[2]) as file:
+    with rasterio.open(files[days[2]]) as file:
         red, nir = (file.read(k).astype(np.float32) * np.float32(1e-4) for k in (4, 8))
     np.testing.assert_allclose(found.sel(band=f"s2:red@{days[2]}"), red, rtol=1e-6)
     np.testing.assert_allclose(
         found.sel(band=f"s2:ndvi@{days[2]}"), index_of("ndvi", nir, red), rtol=1e-6
     )
-    np.testing.assert_array_equal(found.sel(band="dem:height"), dem)
+    np.testing.assert_array_equal(found.sel(band="dem:height"), heights_of(data_dir))
     slope = found.sel(band="dem:slope").to_numpy()
     assert np.isfinite(slope[1:-1, 1:-1]).all()
     assert np.isnan(slope[0]).all()
-    times = json.loads((folder / "TestEOPatch" / "timestamps.json").read_text())
-    assert len(times) >= len(days)
+    times = json.loads((data_dir / "slovenia" / "TestEOPatch" / "timestamps.json").read_text())
+    assert set(days) <= {time[:10] for time in times}

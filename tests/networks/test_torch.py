@@ -13,7 +13,7 @@ from osm4eo_xr.networks.convolution import conv2d
 from osm4eo_xr.networks.settings import NetSettings
 from osm4eo_xr.training.losses import cross_entropy
 from osm4eo_xr.training.settings import TrainSettings
-from osm4eo_xr.training.step import optimizer
+from osm4eo_xr.training.step import optimizer, rate_schedule
 from tests.networks.test_resnet import random_variables
 
 torch: Any = pytest.importorskip("torch")
@@ -75,7 +75,7 @@ def test_adamw_takes_the_steps_of_torch(decay: float) -> None:
     )
     steps, start = 12, RNG.normal(size=(3, 4)).astype(np.float32)
     slopes = RNG.normal(size=(steps, 3, 4)).astype(np.float32)
-    rule = optimizer(settings, steps)
+    rule = optimizer(settings, rate_schedule(settings, steps))
     params: Any = {"kernel": jnp.asarray(start)}
     state = rule.init(params)
     theirs = torch.nn.Parameter(torch.from_numpy(start.copy()))
@@ -98,7 +98,7 @@ def test_clipping_is_that_of_torch() -> None:
         theirs = torch.nn.Parameter(torch.zeros(4, 3))
         theirs.grad = torch.from_numpy(slope.copy())
         torch.nn.utils.clip_grad_norm_([theirs], 0.5)
-        chain: Any = optimizer(settings, 10)
+        chain: Any = optimizer(settings, rate_schedule(settings, 10))
         state = chain.init({"kernel": jnp.zeros((4, 3), jnp.float32)})
         with jax.numpy_dtype_promotion("standard"):
             params = {"kernel": jnp.zeros((4, 3), jnp.float32)}

@@ -17,7 +17,7 @@ from osm4eo_xr.networks import resnet
 from osm4eo_xr.training.data_parallel import device_count, place_batch, place_state
 from osm4eo_xr.training.scoring import index_of, labeled_logits, windows_of
 from osm4eo_xr.training.status import Totals, batch_origin
-from osm4eo_xr.training.step import Task, normalized
+from osm4eo_xr.training.step import Task, normalized, numbers_of
 from osm4eo_xr.training.transfer import check_start, same_classes
 from tests.cases.train_case import BANDS, CLASSES, TINY, small_legend, small_samples
 from tests.models.test_model import tiny_model
@@ -57,7 +57,7 @@ def test_logits_are_those_of_the_network_at_the_labeled_pixels(
         kept = np.zeros_like(label)
         kept[:, middle, middle] = label[:, middle, middle]
         label = kept
-    image = normalized(task, jnp.asarray(test["image"].to_numpy()))
+    image = normalized(task, *numbers_of(task)[:2], jnp.asarray(test["image"].to_numpy()))
     expected = np.asarray(resnet.apply_eval(task.net, variables, image))
     np.testing.assert_array_equal(truth, label[label > 0])
     held_out = np.flatnonzero(samples["split"].to_numpy() == 2)

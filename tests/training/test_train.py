@@ -18,7 +18,7 @@ from osm4eo_xr.models.model import Model
 from osm4eo_xr.models.model_folder import model_from_bytes, model_to_bytes
 from osm4eo_xr.networks.resnet import init
 from osm4eo_xr.networks.settings import NetSettings
-from osm4eo_xr.training import single_fit
+from osm4eo_xr.training import single_fit, step
 from osm4eo_xr.training.fit import train
 from osm4eo_xr.training.loop import Fit, batch_of
 from osm4eo_xr.training.settings import TrainSettings
@@ -32,6 +32,7 @@ from osm4eo_xr.training.step import (
     make_train_step,
     normalized,
     optimizer,
+    rate_schedule,
 )
 from osm4eo_xr.training.transfer import starting_variables
 from tests.cases.train_case import CLASSES, TINY, holed_samples, small_legend
@@ -196,6 +197,28 @@ def test_parts_of_a_batch_add_up_to_its_gradient(stepped: Any) -> None:
         np.testing.assert_allclose(one, other, rtol=2e-3, atol=1e-5)
 
 
+def test_folds_seeds_and_lengths_share_one_compilation(samples: xr.Dataset) -> None:
+    """They differ in normalization, weights, rates and seed, which are arguments of the program."""
+    image, label = (jnp.asarray(samples[n].to_numpy()[:8]) for n in ("image", "label"))
+    first = small_task(seed=0, batch=8)
+    other = small_task(seed=1, batch=8, epochs=first.settings.epochs + 1, learning_rate=0.1)
+    other = dataclasses.replace(
+        other, center=(0.2,) * 4, scale=(0.1,) * 4, weights=(1.0, 2.0, 3.0), steps_per_epoch=9
+    )
+    assert first.form == other.form
+    found = [one_step(task, image, label) for task in (first, other)]
+    assert step._step_program(first.form)._cache_size() == 1  # type: ignore[attr-defined]
+    assert not np.allclose(*(state["params"]["head"]["kernel"] for state, _ in found))
+    assert found[1][1]["weight"] > found[0][1]["weight"]
+    for different in ({"flips": False}, {"band_dropout": 0.2}, {"label_smoothing": 0.1}):
+        assert small_task(**different).form != first.form
+
+
+def one_step(task: Task, image: jax.Array, label: jax.Array) -> tuple[State, dict[str, Any]]:
+    state = fresh_state(task, init(task.net, jax.random.key(0)))
+    return jax.tree.map(np.array, make_train_step(task)(state, image, label))
+
+
 def test_the_average_of_weights_follows_them_and_is_what_is_kept(stepped: Any) -> None:
     states = [state for state, _ in stepped[2]]
     expected = {name: states[0][name] for name in ("params", "batch_stats")}
@@ -226,7 +249,7 @@ def test_schedules_are_those_of_the_settings() -> None:
     """A single weight under a constant gradient shows the rate of each step."""
 
     def rates(settings: TrainSettings, steps: int) -> np.ndarray:
-        rule = optimizer(settings, steps)
+        rule = optimizer(settings, rate_schedule(settings, steps))
         params = {"bias": jnp.zeros((1,), jnp.float32)}
         opt, found = rule.init(params), []
         for _ in range(steps):
@@ -296,7 +319,7 @@ def test_each_feature_is_normalized_by_the_pixels_that_have_its_group() -> None:
     assert (center[3], scale[3]) == (0.0, pytest.approx(image[..., 3].std(), rel=1e-5))
     net = NetSettings(bands=4, classes=3, depth=11, width=4, kernel=3)
     task = Task(net, TINY, CLASSES, center, scale, (1.0,) * 3, channels=channels)
-    x = np.asarray(normalized(task, jnp.asarray(image)))
+    x = np.asarray(normalized(task, jnp.asarray(center), jnp.asarray(scale), jnp.asarray(image)))
     assert (x[0, :, :, 1] == 0).all()
     assert (x[0, :, :, 0] != 0).all()
     assert (x[1, :5] == 0).all()  # what lacks a required group has none

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -134,29 +134,24 @@ def is_original(path: str) -> bool:
     return bool(_ESA_NAME.search(name)) or bool(re.fullmatch(r"B\d[\dA](_\d0m)?\.jp2", name))
 
 
-def _darkest_first(bands: Sequence[Band], found: Sequence[Band]) -> list[Band]:
-    """Return the bands to look at: those of the input, then files of other bands beside them."""
+def _darkest_first(bands: Sequence[Band], found: Sequence[Band]) -> Iterator[Band]:
+    """Yield the bands to look at: those of the input, then files of other bands beside them."""
     order = [*_DARK_FIRST, *SENTINEL2_BANDS]
-    ranked = sorted(found, key=lambda b: order.index(_band_id(b) or "B09"))
-    return [*ranked, *(s for b in bands[:1] for s in _siblings(b))]
+    yield from sorted(found, key=lambda b: order.index(_band_id(b) or "B09"))
+    yield from _siblings(bands[0].path, {b.path for b in found})
 
 
-def _siblings(band: Band) -> list[Band]:
-    """Describe the other bands' files beside a band file."""
-    here = Path(band.path)
+def _siblings(path: str, known: Collection[str]) -> Iterator[Band]:
+    """Describe the other bands' files beside a band file, each when it is asked for."""
+    here = Path(path)
     match = _ORIGINAL.search(here.name)
-    if not match:
-        return []
-    names = (
-        here.name[: match.start("band")] + i + here.name[match.end("band") :] for i in _DARK_FIRST
-    )
-    paths = [here.with_name(name) for name in names if name != here.name]
-    return [
-        b
-        for path in paths
-        if path.is_file()
-        for b in bands_of_file(str(path), resampling="nearest", nodata=None)
-    ]
+    if match is None:
+        return
+    for band_id in _DARK_FIRST:
+        name = here.name[: match.start("band")] + band_id + here.name[match.end("band") :]
+        file = here.with_name(name)
+        if str(file) not in known and file.is_file():
+            yield from bands_of_file(str(file), resampling="nearest", nodata=None)
 
 
 def origin_of(path: str) -> Origin:

@@ -25,7 +25,7 @@ from osm4eo_xr.training.label_noise.correction import applied
 from osm4eo_xr.training.label_noise.estimate import LabelNoise, find_label_noise, keys_of
 from osm4eo_xr.training.label_noise.objects import name_objects
 from osm4eo_xr.training.losses import forward_cross_entropy
-from osm4eo_xr.training.step import Task, _pixel_loss
+from osm4eo_xr.training.step import Task, _pixel_loss, numbers_of
 from tests.cases.train_case import BANDS, CLASSES, TINY, box, ground, raster, small_legend, spectra
 
 
@@ -213,4 +213,4 @@ def test_the_loss_is_corrected_by_the_noise_of_the_task() -> None:
     where = jax.numpy.ones(9, bool)
     table = jax.numpy.asarray(np.array(noise, np.float32))
     expected = forward_cross_entropy(logits, index, table, where=where)
-    np.testing.assert_allclose(_pixel_loss(task, logits, index, where), expected)
+    np.testing.assert_allclose(_pixel_loss(task, numbers_of(task), logits, index, where), expected)
