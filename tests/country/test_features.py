@@ -17,7 +17,7 @@ from osm4eo_xr.country.scenes.composites import open_searched
 from osm4eo_xr.country.settings_file import read_country
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.models.model import Model
-from osm4eo_xr.models.model_folder import save_model
+from osm4eo_xr.models.model_folder import load_model, save_model
 from osm4eo_xr.models.record import Normalization
 from osm4eo_xr.networks.resnet import init
 from osm4eo_xr.networks.settings import NetSettings
@@ -53,6 +53,17 @@ rasters = ["labels/T00.tif", "labels/T01.tif"]
 per_class = 9
 patch = 8
 block = 200
+"""
+
+COUPLED = """
+[train]
+network = "coupled"
+depth = 11
+width = 4
+kernel = 3
+decoder = 8
+epochs = 1
+batch = 8
 """
 
 
@@ -140,6 +151,28 @@ def test_samples_are_drawn_where_an_optional_group_is_missing(country: Path) -> 
     image, label = samples["image"].to_numpy(), samples["label"].to_numpy()
     assert np.isnan(image[label > 0][:, 3]).any()
     assert np.isfinite(image[label > 0][:, [0, 1, 2, 4, 5]]).all()
+
+
+def test_a_country_learns_a_coupled_network_and_maps_with_it(tmp_path: Path) -> None:
+    path = lay_out(tmp_path / "land")
+    for file in (path.parent / "labels").iterdir():
+        with rasterio.open(file, "r+") as labels:
+            classes = labels.read(1)
+            classes[:, ::2] = 12
+            labels.write(classes, 1)
+    path.write_text(path.read_text().replace(MODEL, LABELS + COUPLED))
+    out = run_country(path)
+    model = load_model(out / "model")
+    assert model.net.network == "coupled"
+    assert [group.name for group in model.net.groups] == ["s2@2017-02", "s2@2017-07", "dem"]
+    assert model.bands == tuple(IDS)
+    with rasterio.open(out / "classified" / "T00.tif") as file:
+        found = file.read(1)
+    with rasterio.open(path.parent / "tiles" / "T00.tif") as file:
+        seen = (file.read() > 0).all(axis=0)
+    np.testing.assert_array_equal(found > 0, seen)  # also in the hole of July, which is optional
+    assert json.loads((out / "report.json").read_text())["accuracy"]
+    assert not plan_country(path).todo
 
 
 @pytest.mark.parametrize(
