@@ -150,7 +150,7 @@ def numbers_of(task: Task) -> Numbers:
     """Return the numbers of a task; rates go on to a power of two, so that lengths share a form."""
     steps = 1 << (max(task.steps, 1) - 1).bit_length()
     with jax.numpy_dtype_promotion("standard"):  # optax counts on it
-        rates = jax.vmap(rate_schedule(task.settings, task.steps))(jnp.arange(steps))
+        rates: Any = jax.vmap(rate_schedule(task.settings, task.steps))(jnp.arange(steps))
     return Numbers(
         center=jnp.asarray(task.center, jnp.float32),
         scale=jnp.asarray(task.scale, jnp.float32),

@@ -44,7 +44,7 @@ def features_of(periods: int) -> tuple[str, ...]:
 
 def model_of(features: tuple[str, ...], how: dict[str, Any], size: dict[str, int]) -> oxr.Model:
     """Return a network with random weights."""
-    groups = {} if how.get("network") is None else {"groups": groups_of(features)}
+    groups: dict[str, Any] = {} if how.get("network") is None else {"groups": groups_of(features)}
     net = NetSettings(bands=len(features), classes=12, kernel=3, **size, **how, **groups)
     scale = Normalization((0.1,) * len(features), (0.05,) * len(features))
     return oxr.Model(net, init(net, jax.random.key(0)), features, scale, units="per feature")
