@@ -145,7 +145,6 @@ class Numbers(NamedTuple):
     seed: Array
 
 
-@cache
 def numbers_of(task: Task) -> Numbers:
     """Return the numbers of a task; rates go on to a power of two, so that lengths share a form."""
     steps = 1 << (max(task.steps, 1) - 1).bit_length()
@@ -411,8 +410,9 @@ def make_feature_step(task: Task) -> Callable[..., tuple[Array, Array]]:
 def _applied(task: Task, apply: Callable[..., Any]) -> Callable[..., Any]:
     """Return ``apply`` on variables and images, normalized by the task's numbers."""
     form = replace(task.form, settings=TrainSettings(dtype=task.settings.dtype))
-    program, numbers = _program(form, apply), numbers_of(task)
-    return lambda variables, image: program(variables, numbers.center, numbers.scale, image)
+    program = _program(form, apply)
+    center, scale = (jnp.asarray(v, jnp.float32) for v in (task.center, task.scale))
+    return lambda variables, image: program(variables, center, scale, image)
 
 
 @cache
