@@ -15,6 +15,7 @@ from scipy.special import log_softmax
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.networks.grouped_layers import heads_of
 from osm4eo_xr.networks.layers import arrays_at, with_arrays
+from osm4eo_xr.process.heap import kept_heap
 from osm4eo_xr.training.batches import Prefetch, Windows, train_batches
 from osm4eo_xr.training.calibration import calibration_bins, expected_error, fit_temperature
 from osm4eo_xr.training.data_parallel import device_count, place_batch, place_state
@@ -73,6 +74,10 @@ class Fit:
 
     def run(self, variables: Mapping[str, Any]) -> None:
         """Train from ``variables``, or from where a stopped run of the folder was."""
+        with kept_heap():
+            self._run(variables)
+
+    def _run(self, variables: Mapping[str, Any]) -> None:
         state = self._restored(place_state(fresh_state(self.task, variables)))
         step = make_train_step(self.task)
         while self._epoch < self.task.settings.epochs and not self._is_stale():
