@@ -78,6 +78,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--limit", type=int, help="training patches at most")
     parser.add_argument("--smoothing", type=float, default=0.0)
+    parser.add_argument("--average", type=float, default=0.0)
     parser.add_argument("--folder", help="keep the run here; a stopped one is continued")
     options = parser.parse_args()
     folder = Path(os.environ["OSM4EO_XR_DATA"]) / "eurosat"
@@ -92,6 +93,7 @@ def main() -> None:
         batch=options.batch,
         learning_rate=options.rate,
         label_smoothing=options.smoothing,
+        average=options.average,
         seed=options.seed,
     )
     print(settings)
