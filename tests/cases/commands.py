@@ -1,19 +1,22 @@
 """The command line in this process: what a command prints, and how it refuses.
 
-What it prints is taken from its own consoles rather than from ``sys.stdout`` alone, in whose place
-pytest and libraries put others at times.
+What it prints is taken from its own consoles, and from those that typer makes, rather than from
+``sys.stdout`` and ``sys.stderr`` alone, in whose place pytest and libraries put others at times.
 """
 
 from __future__ import annotations
 
 import io
 import os
+from collections.abc import Callable
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from unittest.mock import patch
 
 import typer
 import typer.main
+from rich.console import Console
+from typer import rich_utils
 
 from osm4eo_xr.cli.app import app
 from osm4eo_xr.errors import InputError
@@ -46,6 +49,7 @@ def attempt(*words: object, commands: typer.Typer = app) -> Ended:
         patch.dict(os.environ, WIDE),
         patch.object(OUT, "_file", out),
         patch.object(ERR, "_file", err),
+        patch.object(rich_utils, "_get_rich_console", _consoles(out, err)),
         redirect_stdout(out),
         redirect_stderr(err),
     ):
@@ -56,6 +60,18 @@ def attempt(*words: object, commands: typer.Typer = app) -> Ended:
         except Exception as error:  # noqa: BLE001 - any; tests look at it
             code, raised = 1, error
     return Ended(code if isinstance(code, int) else 1, out.getvalue(), err.getvalue(), raised)
+
+
+def _consoles(out: io.StringIO, err: io.StringIO) -> Callable[..., Console]:
+    """Return typer's maker of consoles, whose consoles write there."""
+    made = rich_utils._get_rich_console
+
+    def make(stderr: bool = False) -> Console:
+        console = made(stderr)
+        console.file = err if stderr else out
+        return console
+
+    return make
 
 
 def call(*words: object) -> str:

@@ -1,11 +1,14 @@
 """Options before every command: where and how it computes, what it shows, what it logs."""
 
+import io
 import json
+import sys
 from pathlib import Path
 
 import dask.config
 import numpy as np
 import pytest
+import typer
 
 from osm4eo_xr import progress
 from osm4eo_xr.cli import options
@@ -132,3 +135,19 @@ def test_results_can_be_had_as_json(tmp_path: Path) -> None:
 def test_memory_needs_a_cluster() -> None:
     with pytest.raises(InputError, match="without --cluster"), computing_on(None, None, "3 GB"):
         pass
+
+
+def test_what_is_said_of_misuse_is_read_wherever_others_lead_errors() -> None:
+    """Once, while a command spoke, ``sys.stderr`` led elsewhere."""
+    elsewhere = io.StringIO()
+    commands = typer.Typer()
+
+    @commands.command()
+    def speak(loud: int) -> None:
+        sys.stderr = elsewhere  # attempt puts it back
+        raise typer.BadParameter(f"{loud} is too loud")
+
+    said = attempt("3", commands=commands)
+    assert said.exit_code == 2
+    assert "3 is too loud" in said.stderr
+    assert not elsewhere.getvalue()
