@@ -111,7 +111,17 @@ def test_engines_and_chunks_agree(fitted: Model, scene: xr.DataArray, maps: xr.D
         found = classify(scene.chunk({"y": chunks, "x": 17}), fitted, **how).compute()
         for name in ALL:
             apart = np.abs(found[name].astype(int) - maps[name].astype(int))
+            if steps and name == "density":  # a prototype at the threshold is within or without
+                assert apart.max() <= 1 + _heaviest(fitted)
+                assert (apart > 1).mean() < 0.01
+                continue
             assert apart.max() <= steps, (engine, name)
+
+
+def _heaviest(fitted: Model) -> float:
+    """Return the steps of density for which the prototype of the most points stands."""
+    counts = fitted.applicability.counts  # pyright: ignore[reportOptionalMemberAccess]
+    return float(250 * counts.max() / counts.sum())
 
 
 @pytest.mark.usefixtures("no_compute")
