@@ -72,12 +72,9 @@ class Fit:
         """Steps done."""
         return self._epoch * self.task.steps_per_epoch + self._batches
 
+    @kept_heap()
     def run(self, variables: Mapping[str, Any]) -> None:
         """Train from ``variables``, or from where a stopped run of the folder was."""
-        with kept_heap():
-            self._run(variables)
-
-    def _run(self, variables: Mapping[str, Any]) -> None:
         state = self._restored(place_state(fresh_state(self.task, variables)))
         step = make_train_step(self.task)
         while self._epoch < self.task.settings.epochs and not self._is_stale():

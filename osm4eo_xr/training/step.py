@@ -265,23 +265,17 @@ def _step_by_parts(form: Task) -> Callable[..., tuple[State, dict[str, Array]]]:
         x, label = _prepared(form, numbers, step, image, label)
         return list(zip(_cut(x, parts), _cut(label, parts), strict=True))
 
-    @jax.jit
-    def gradient(numbers: Numbers, params: Any, stats: Any, part: tuple[Array, Array]) -> Any:
-        return _gradient(form, numbers, params, stats, *part)
-
-    @jax.jit
-    def add(one: Any, other: Any) -> Any:
-        return jax.tree.map(jnp.add, one, other)
-
+    gradient = jax.jit(partial(_gradient, form))
+    add = jax.jit(partial(jax.tree.map, jnp.add))
     move = jax.jit(partial(_moved, form), donate_argnums=1)
 
     def step(
         state: State, numbers: Numbers, image: Array, label: Array
     ) -> tuple[State, dict[str, Array]]:
         first, *others = prepare(numbers, state["step"], image, label)
-        grads, stats, sums = gradient(numbers, state["params"], state["batch_stats"], first)
+        grads, stats, sums = gradient(numbers, state["params"], state["batch_stats"], *first)
         for part in others:
-            more, stats, more_sums = gradient(numbers, state["params"], stats, part)
+            more, stats, more_sums = gradient(numbers, state["params"], stats, *part)
             grads, sums = add((grads, sums), (more, more_sums))
         return move(numbers, state, grads, stats, sums)
 
