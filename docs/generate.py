@@ -19,7 +19,7 @@ from osm4eo_xr.cli.app import app
 from osm4eo_xr.cluster.site import BatchSite, LocalSite
 from osm4eo_xr.cluster.site_file import site_tables
 from osm4eo_xr.country.settings import CountrySettings
-from osm4eo_xr.settings_text import field_texts, table_of, toml_value
+from osm4eo_xr.settings_text import PRESET, field_texts, presets_of, table_of, toml_value
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -101,6 +101,9 @@ def _tables(settings: type, title: str, about: str) -> Iterator[str]:
     """Yield the keys of a table, then those of the tables in it."""
     hints, texts, inner = typing.get_type_hints(settings), field_texts(settings), []
     rows = []
+    if presets := presets_of(settings):
+        names, text = Literal[tuple(presets.names)], _cell(presets.text)
+        rows.append(f"| `{PRESET}` | {_takes(names)} | `{toml_value(presets.names[0])}` | {text} |")
     for field in dataclasses.fields(settings):
         table, many = table_of(hints[field.name])
         if table is None:

@@ -24,6 +24,20 @@ def counted(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
+def duration(seconds: float) -> str:
+    """Return a time with the three digits that say something, in a unit that it fills.
+
+    Examples
+    --------
+    >>> duration(4500), duration(36), duration(0.2)
+    ('1.25 hours', '36 seconds', 'less than a second')
+    """
+    for unit, size in (("hours", 3600), ("minutes", 60), ("seconds", 1)):
+        if (time := seconds / size) >= 1:
+            return f"{time:.3g} {unit}" if time < 100 else f"{time:,.0f} {unit}"  # noqa: PLR2004 - three digits
+    return "less than a second"
+
+
 def check_name(name: object, what: str) -> str:
     """Return a name that can be a file's name; refuse what would be a path or an option.
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, TypeVar
 
 from osm4eo_xr.errors import InputError
+from osm4eo_xr.settings_text import PRESET, presets_of
 
 if TYPE_CHECKING:
     from cattrs import Converter
@@ -84,7 +85,8 @@ def build(cls: type[T], table: object, source: str, *, complete: bool = False) -
     cls : type
         A dataclass. Its fields are the table's keys and may be dataclasses themselves; a field
         whose name cannot be the key has the key in its metadata, as ``"key"``. A mapping ``ALSO``
-        of the class leads from other tools' words, which are not read, to its keys.
+        of the class leads from other tools' words, which are not read, to its keys. Where it has
+        ``PRESETS``, the key ``preset`` names one, and the other keys change it.
     table : mapping
         What the user wrote.
     source : str
@@ -140,6 +142,7 @@ def _table(cls: Any, via: Converter, *, complete: bool) -> Callable[[Any, Any], 
 
     def read(table: Any, kind: Any) -> Any:
         _refuse(not isinstance(table, Mapping), table, "a table of settings")
+        table = _with_preset(cls, table)
         for key in table:
             if key not in keys:
                 near = words.get(_plainly(key)) or nearest(key, keys)
@@ -152,6 +155,20 @@ def _table(cls: Any, via: Converter, *, complete: bool) -> Callable[[Any, Any], 
         return structure(table, kind)
 
     return read
+
+
+def _with_preset(cls: type, table: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a table with the values of the preset that it names."""
+    presets = presets_of(cls)
+    if presets is None or PRESET not in table:
+        return table
+    name = table[PRESET]
+    if name not in presets.names:
+        near = nearest(name, presets.names)
+        advice = near and f"did you mean {near!r}?"
+        expected = f"one of {', '.join(map(repr, presets.names))}"
+        raise _FaultError(_is(name), expected, advice, key=PRESET)
+    return {**presets.values[name], **{k: v for k, v in table.items() if k != PRESET}}
 
 
 def _list(kind: Any, via: Converter) -> Callable[[Any, Any], Any]:

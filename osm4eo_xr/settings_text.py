@@ -9,12 +9,42 @@ import re
 import textwrap
 import typing
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from datetime import date
 from typing import Any, Literal
 
 _FIELDS = re.compile(r"^(\w+(?:, \w+)*)(?: : .*)?\n((?:[ \t]+.*\n?)+)", re.MULTILINE)
 _WIDTH = 96  # characters of a comment
 _JSON = {bool: "boolean", int: "integer", float: "number", str: "string"}
+
+PRESET = "preset"
+"""The key, and the option, that names a preset."""
+
+
+@dataclass(frozen=True)
+class Presets:
+    """Values for several fields at once, by name; a settings class offers them as ``PRESETS``.
+
+    Attributes
+    ----------
+    text : str
+        What they are for: the help of the option and the comment on the key.
+    values : mapping of str to mapping
+        What each changes of the defaults. The first changes nothing.
+    """
+
+    text: str
+    values: Mapping[str, Mapping[str, Any]]
+
+    @property
+    def names(self) -> list[str]:
+        """The names, first that of the defaults."""
+        return list(self.values)
+
+
+def presets_of(settings: type) -> Presets | None:
+    """Return the presets of a settings class, if it has any."""
+    return getattr(settings, "PRESETS", None)
 
 
 def field_texts(settings: type) -> dict[str, str]:
@@ -62,6 +92,8 @@ def _template(
     settings: Any, given: Mapping[str, Any], place: str, omit: frozenset[str]
 ) -> Iterator[str]:
     hints, texts, tables = typing.get_type_hints(settings), field_texts(settings), []
+    if presets := presets_of(settings):
+        yield from _key(PRESET, presets.names[0], presets.text, given)
     for field in dataclasses.fields(settings):
         name = f"{place}.{field.name}".strip(".")
         table, many = table_of(hints[field.name])
@@ -69,23 +101,23 @@ def _template(
             off = field.default in (None, ()) and field.name not in given
             tables.append((name, table, many, given.get(field.name), "# " if off else ""))
         elif name not in omit:
-            yield from _key(field, texts.get(field.name, ""), given)
+            yield from _key(field.name, field.default, texts.get(field.name, ""), given)
     for name, table, many, values, off in tables:
         for each in values if many and values is not None else [values or {}]:
             yield from ("", off + (f"[[{name}]]" if many else f"[{name}]"))
             yield from _template(table, each, name, omit)
 
 
-def _key(field: Any, text: str, given: Mapping[str, Any]) -> Iterator[str]:
+def _key(name: str, default: Any, text: str, given: Mapping[str, Any]) -> Iterator[str]:
     """Yield a key's comment and, commented out unless it is given, its line."""
     plain = text.replace("``", "")
     yield from textwrap.wrap(plain, _WIDTH, initial_indent="# ", subsequent_indent="# ")
-    if field.name in given:
-        yield f"{field.name} = {toml_value(given[field.name])}"
-    elif field.default is None or field.default is dataclasses.MISSING:
-        yield f"# {field.name} ="
+    if name in given:
+        yield f"{name} = {toml_value(given[name])}"
+    elif default is None or default is dataclasses.MISSING:
+        yield f"# {name} ="
     else:
-        yield f"# {field.name} = {toml_value(field.default)}"
+        yield f"# {name} = {toml_value(default)}"
 
 
 def json_schema(settings: Any) -> dict[str, Any]:
@@ -94,12 +126,14 @@ def json_schema(settings: Any) -> dict[str, Any]:
     A single value may stand for a list of one, as ``settings_io.build`` reads it.
     """
     hints, texts = typing.get_type_hints(settings), field_texts(settings)
-    fields = dataclasses.fields(settings)
+    fields, presets = dataclasses.fields(settings), presets_of(settings)
+    first = {PRESET: {"enum": presets.names, "description": presets.text}} if presets else {}
     schema: dict[str, Any] = {
         "type": "object",
         "description": (settings.__doc__ or "").strip().splitlines()[0],
         "additionalProperties": False,
-        "properties": {
+        "properties": first
+        | {
             f.name: _schema_of(hints[f.name]) | {"description": texts.get(f.name, "")}
             for f in fields
         },

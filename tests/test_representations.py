@@ -86,12 +86,12 @@ def test_a_plan_lists_what_is_to_be_made() -> None:
     ]
     plan = Plan(("a", "b"), (done, *todo), 1.25)
     lines = repr(plan).splitlines()
-    assert lines[0] == "<Plan: 2 tiles, 21 pieces, 20 to make; about 1.25 device hours>"
+    assert lines[0] == "<Plan: 2 tiles, 21 pieces, 20 to make; about 1.25 hours of one device>"
     told = {
-        1e-5: "under a device second",
-        0.01: "about 36 device seconds",
-        0.5: "about 30 device minutes",
-        1234: "about 1,234 device hours",
+        1e-5: "about less than a second of one device",
+        0.01: "about 36 seconds of one device",
+        0.5: "about 30 minutes of one device",
+        1234: "about 1,234 hours of one device",
     }
     for hours, time in told.items():
         assert repr(Plan(("a",), (done,), hours)).splitlines()[0].endswith(f"; {time}>")

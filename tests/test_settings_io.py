@@ -210,3 +210,26 @@ def test_a_rule_of_wrong_types_is_one_line(key: str) -> None:
         with pytest.raises(InputError, match="^my legend: ") as caught:
             legend_from_dict({"classes": classes, "rule": [rule]}, source="my legend")
         assert "\n" not in str(caught.value)
+
+
+def test_the_other_keys_of_a_table_change_its_preset() -> None:
+    found = build(TrainSettings, {"epochs": 5, "preset": "small"}, "f")
+    assert found == TrainSettings.preset("small", epochs=5)
+    assert build(TrainSettings, {"preset": "default"}, "f") == TrainSettings()
+
+
+@pytest.mark.parametrize(
+    ("name", "advice"),
+    [("smal", "did you mean 'small'?"), (3, ""), ([], "")],
+)
+def test_an_unknown_preset_is_refused_with_the_known_ones(name: Any, advice: str) -> None:
+    with pytest.raises(InputError) as refused:
+        build(TrainSettings, {"preset": name}, "f")
+    assert refused.value.given == f"f: preset is {name!r}"
+    assert refused.value.expected == "one of 'default', 'small', 'large'"
+    assert refused.value.advice == advice
+
+
+def test_classes_without_presets_do_not_know_the_key() -> None:
+    with pytest.raises(InputError, match="unknown key preset"):
+        build(Outer, {"preset": "small"}, "f")

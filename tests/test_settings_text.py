@@ -20,6 +20,7 @@ from osm4eo_xr.features.settings import FeatureGroup
 from osm4eo_xr.maps.settings import Known, Review
 from osm4eo_xr.settings_io import build
 from osm4eo_xr.settings_text import field_texts, json_schema, table_of, template, toml_value
+from osm4eo_xr.training.settings import TrainSettings
 from tests.cases.commands import call, refused
 from tests.cases.country_case import LEARN, SETTINGS
 
@@ -186,6 +187,17 @@ def test_a_template_states_tables_that_are_given_and_comments_the_others() -> No
     assert lines[lines.index("# A choice.") + 1] == '# how = "a"'
     assert '# when = ""' in lines
     assert text.count("deep = ") == 3  # of both rows, one as a comment, and of maybe
+
+
+def test_templates_and_schemas_name_the_presets() -> None:
+    lines = template(TrainSettings, {}, omit=frozenset()).splitlines()
+    assert '# preset = "default"' in lines
+    lines = template(TrainSettings, {"preset": "small"}, omit=frozenset()).splitlines()
+    assert 'preset = "small"' in lines
+    schema = json_schema(TrainSettings)
+    jsonschema.validate({"preset": "large", "epochs": 3}, schema)
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate({"preset": "huge"}, schema)
 
 
 def test_a_schema_is_one_and_takes_what_the_settings_take() -> None:

@@ -151,6 +151,7 @@ def print_plan(plan: Plan) -> None:
     )
     if plan.training_time:
         OUT.print(f"training: {plan.training_time}")
+        OUT.print(plan.preset_times, soft_wrap=True, highlight=False)
     if plan.features:
         OUT.print(f"model's input: {plan.features}", soft_wrap=True, highlight=False)
 

@@ -8,27 +8,38 @@ import inspect
 import re
 import typing
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
-from osm4eo_xr.settings_text import field_texts
+from osm4eo_xr.settings_text import PRESET, Presets, field_texts, presets_of
+
+_CONTEXT = "context"
 
 
 def with_settings(settings: type) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Give a command an option per field of a frozen dataclass, in place of one ``settings``.
 
     The command takes ``settings``, keyword only; on the command line stand the class's fields, with
-    their types and defaults, and the first sentence that its docstring says of each.
+    their types and defaults, and the first sentence that its docstring says of each. Where the
+    class has presets, ``--preset`` names one, and the options that are given change it.
     """
+    presets = presets_of(settings)
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
         given = inspect.signature(command, eval_str=True).parameters.values()
         kept, options = [p for p in given if p.name != "settings"], _options(settings)
+        names = [o.name for o in options]
+        if presets:
+            options = [*_context_and_preset(presets), *options]
 
         @functools.wraps(command)
         def parsed(**values: Any) -> None:
-            chosen = {o.name: values.pop(o.name) for o in options}
+            chosen = {name: values.pop(name) for name in names}
+            if presets:
+                context: typer.Context = values.pop(_CONTEXT)
+                by_name = presets.values[values.pop(PRESET)]
+                chosen |= {k: v for k, v in by_name.items() if not _is_given(context, k)}
             command(**values, settings=settings(**chosen))
 
         signature = inspect.Signature([*kept, *options])
@@ -38,6 +49,23 @@ def with_settings(settings: type) -> Callable[[Callable[..., None]], Callable[..
         return parsed
 
     return decorate
+
+
+def _context_and_preset(presets: Presets) -> list[inspect.Parameter]:
+    """Return a parameter for the context, which knows what was given, and one for the preset."""
+    names: Any = Literal[tuple(presets.names)]
+    how: Any = {"kind": inspect.Parameter.KEYWORD_ONLY}
+    option = Annotated[names, typer.Option(help=presets.text)]
+    return [
+        inspect.Parameter(_CONTEXT, annotation=typer.Context, **how),
+        inspect.Parameter(PRESET, default=presets.names[0], annotation=option, **how),
+    ]
+
+
+def _is_given(context: typer.Context, name: str) -> bool:
+    """Whether an option stands on the command line."""
+    source = context.get_parameter_source(name)
+    return source is not None and source.name != "DEFAULT"
 
 
 def _options(settings: type) -> list[inspect.Parameter]:

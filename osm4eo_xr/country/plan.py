@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,12 +14,14 @@ from odc.geo.geobox import GeoBox
 
 from osm4eo_xr.country.context import PROBABILITIES
 from osm4eo_xr.country.learning import windows_per_class
-from osm4eo_xr.country.scenes.feature_cubes import FeatureLoad, feature_load
+from osm4eo_xr.country.scenes.feature_cubes import FeatureLoad, feature_load, seen_ids
+from osm4eo_xr.feature_ids import canonical
 from osm4eo_xr.geometry.geodesy import crs_text
 from osm4eo_xr.geometry.grid import TARGET_CRS, georeference, target_geobox
 from osm4eo_xr.geometry.views import VIEWS
-from osm4eo_xr.names import counted
+from osm4eo_xr.names import counted, duration
 from osm4eo_xr.tables import html_table
+from osm4eo_xr.training.settings import TrainSettings
 
 if TYPE_CHECKING:
     from osm4eo_xr.country.context import CountryRun, Kind, Opener, Piece
@@ -88,6 +91,9 @@ class Plan:
         Estimate for them on the same device.
     features : FeatureLoad, optional
         What the groups of features in ``[[features]]`` cost.
+    presets : mapping of str to float
+        Seconds that the training would take on this machine with each preset, if it is still to be
+        done; estimated.
     """
 
     tiles: tuple[str, ...]
@@ -96,6 +102,7 @@ class Plan:
     steps: int = 0
     training_hours: float = 0.0
     features: FeatureLoad | None = None
+    presets: Mapping[str, float] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         """Sum up what is to do, and list the first pieces of it."""
@@ -128,18 +135,25 @@ class Plan:
         return f"{self.steps:,} steps at most, {_hours(self.training_hours)}" if self.steps else ""
 
     @property
+    def preset_times(self) -> str:
+        """What each preset would take here, and the one that fits; nothing if none is to train."""
+        if not self.presets:
+            return ""
+        from osm4eo_xr.training.cost import device_name, fitting_preset
+
+        each = ", ".join(f"{k} about {duration(v)}" for k, v in self.presets.items())
+        fits = fitting_preset(self.presets)
+        return f"on {device_name()} a training would take, by preset: {each}; {fits} fits"
+
+    @property
     def todo(self) -> tuple[PlannedPiece, ...]:
         """Pieces that are not whole yet."""
         return tuple(p for p in self.pieces if not p.done)
 
 
 def _hours(hours: float) -> str:
-    """Return the time of one device in words, in a unit that says something."""
-    for unit, per_hour in (("hours", 1), ("minutes", 60), ("seconds", 3600)):
-        if (time := hours * per_hour) >= 1:
-            shown = f"{time:.3g}" if time < 100 else f"{time:,.0f}"  # noqa: PLR2004 - three digits
-            return f"about {shown} device {unit}"
-    return "under a device second"
+    """Return the time of one device in words."""
+    return f"about {duration(3600 * hours)} of one device"
 
 
 def _mega(size: int) -> float:
@@ -170,21 +184,38 @@ def plan_pieces(run: CountryRun, ledger: Ledger, pieces: list[Piece]) -> Plan:
     to_train = any(
         p.kind == "model" and not line.done for p, line in zip(pieces, lines, strict=True)
     )
-    learning = _training(run) if to_train else (0, 0.0)
-    return Plan(tuple(t.id for t in run.tiles), lines, hours, *learning, feature_load(run))
+    tiles, features = tuple(t.id for t in run.tiles), feature_load(run)
+    if not to_train:
+        return Plan(tiles, lines, hours, features=features)
+    steps, pixels = _training(run, run.settings.train)
+    learning = _FORTH_AND_BACK * pixels / run.settings.classify.pixels_per_second / 3600
+    return Plan(tiles, lines, hours, steps, learning, features, _preset_times(run))
 
 
-def _training(run: CountryRun) -> tuple[int, float]:
-    """Return the steps of the training at most, and their device hours."""
-    settings, drawn = run.settings.train, run.settings.samples
+def _training(run: CountryRun, settings: TrainSettings) -> tuple[int, float]:
+    """Return the steps of a training at most, and the pixels that it learns from in all passes."""
+    drawn = run.settings.samples
     windows = len(run.tiles) * len(run.legend.ids) * windows_per_class(run) * drawn.shares[0]
     passes = settings.epochs
     if settings.noise != "none":  # a training per fold before, each on all folds but one
         passes += settings.fold_epochs * (settings.noise_folds - 1)
     side = drawn.patch if settings.mode == "dense" else settings.window
-    pixels = _FORTH_AND_BACK * passes * windows * side**2
-    steps = passes * math.ceil(windows / settings.batch)
-    return steps, pixels / run.settings.classify.pixels_per_second / 3600
+    return passes * math.ceil(windows / settings.batch), passes * windows * side**2
+
+
+def _preset_times(run: CountryRun) -> dict[str, float]:
+    """Return the seconds of a training here by preset, networks and windows being the run's."""
+    from osm4eo_xr.training.cost import training_seconds
+
+    own, bands = run.settings.train, tuple(map(canonical, seen_ids(run)))
+    kept = ("mode", "window", "network", "fusion", "shared", "noise", "noise_folds", "loss")
+    shape = {name: getattr(own, name) for name in kept}
+    times = {}
+    for name in TrainSettings.PRESETS.names:
+        settings = TrainSettings.preset(name, **shape)
+        net = settings.net(bands=len(bands), classes=len(run.legend.ids), features=bands)
+        times[name] = training_seconds(net, _training(run, settings)[1])
+    return times
 
 
 def _line(piece: Piece, opened: Opener, *, done: bool) -> PlannedPiece:

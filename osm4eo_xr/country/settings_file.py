@@ -71,7 +71,7 @@ def country_template(
     }
     return (
         f"#:schema ./{SCHEMA_NAME}\n"
-        "# Keys that stand as comments have the value that they show.\n"
+        "# Keys that stand as comments have the value that they show, unless a preset changes it.\n"
         "# `osm4eo-xr run --dry-run` says what a run with this file would do.\n\n"
         + template(CountrySettings, given, omit=frozenset({"train.seed"}))
     )

@@ -12,6 +12,7 @@ import numpy as np
 
 from osm4eo_xr.inference.program import ProgramSpec, maps_of, prepare
 from osm4eo_xr.inference.views import average_on_host
+from osm4eo_xr.process.threads import core_count
 
 if TYPE_CHECKING:
     from jaxtyping import Float32, UInt8
@@ -61,4 +62,4 @@ class HostEngine(ABC):
 def threads() -> int:
     """Return the threads that this process may compute with: ``NPROC``, as for XLA, or all."""
     stated = os.environ.get("NPROC", "")
-    return int(stated) if stated.isdigit() else len(os.sched_getaffinity(0))
+    return int(stated) if stated.isdigit() else core_count()

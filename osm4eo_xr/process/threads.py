@@ -9,4 +9,9 @@ def allowed_threads() -> int:
     """Return dask's ``num_workers``, which ``--threads`` sets, else the cores of this process."""
     import dask.config
 
-    return dask.config.get("num_workers", None) or len(os.sched_getaffinity(0))
+    return dask.config.get("num_workers", None) or core_count()
+
+
+def core_count() -> int:
+    """Return the cores that this process may run on."""
+    return len(os.sched_getaffinity(0))

@@ -28,11 +28,8 @@ DEMO_SAMPLES: Mapping[str, Any] = {
 """What the demo gives ``draw_samples``: as much as two cores learn from in two minutes. The scene
 is small, so a large share of its blocks is held out: few blocks would score their own luck."""
 
-DEMO_SETTINGS = TrainSettings(
-    depth=11, kernel=3, epochs=12, batch=16, weight_decay=0.05, validate_every=3
-)
-"""Settings with which the demo trains: the smallest depth, which passes over the samples often in
-the time there is, scored better than depth 29 with fewer passes."""
+DEMO_SETTINGS = TrainSettings.preset("small")
+"""Settings with which the demo trains."""
 
 
 @with_bars("training", unless="on_status")

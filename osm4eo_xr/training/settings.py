@@ -5,17 +5,35 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import Field, dataclass, fields
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.feature_ids import aligned_groups
 from osm4eo_xr.networks.settings import FUSIONS, NETWORKS, NetSettings, NetworkName
+from osm4eo_xr.settings_text import Presets
 from osm4eo_xr.tables import html_table
 
 OPTIMIZERS = ("adamw", "nadam")
 LOSSES = ("cross_entropy", "generalized", "bootstrap")
 NOISE = ("none", "prune", "reweight", "forward")
 _FOLDS = 2, 25
+
+_PRESETS = Presets(
+    "Settings for a machine and a time, which the others change: small learns the demo in two "
+    "minutes on two cores, default is for an hour of a laptop, large for a GPU.",
+    {
+        "default": {},
+        "small": {
+            "depth": 11,
+            "kernel": 3,
+            "epochs": 24,
+            "batch": 16,
+            "weight_decay": 0.05,
+            "validate_every": 6,
+        },
+        "large": {"width": 64, "kernel": 3, "decoder": 64, "epochs": 60, "batch": 64},
+    },
+)
 
 
 @dataclass(frozen=True)
@@ -81,10 +99,11 @@ class TrainSettings:
     noise_epochs : int
         Epochs of each of these; 0 takes ``epochs``. Fewer save time and find fewer wrong labels.
     average : float
-        Decay per step of a moving average of the weights, 0 to below 1, for example 0.99: what is
-        validated and saved is the average. 0 takes the weights of the last step.
+        Decay per step of a moving average of the weights, 0 to below 1: what is validated and saved
+        is the average. 0 takes the weights of the last step.
     label_smoothing : float
-        Share of each label that is spread over all classes, 0 to below 1; cross entropy only.
+        Share of each label that is spread over all classes, 0 to below 1; used with plain cross
+        entropy only.
     class_weights : {"none", "balanced"}
         Whether the loss counts every labeled pixel alike or every class alike.
     flips : bool
@@ -113,7 +132,11 @@ class TrainSettings:
     >>> settings = oxr.TrainSettings(depth=11, epochs=5, loss="generalized")
     >>> settings.optimizer, settings.batch
     ('adamw', 32)
+    >>> oxr.TrainSettings.preset("small", epochs=5).depth
+    11
     """
+
+    PRESETS: ClassVar[Presets] = _PRESETS
 
     depth: int = 29
     width: int = 16
@@ -138,8 +161,8 @@ class TrainSettings:
     noise: Literal["none", "prune", "reweight", "forward"] = "none"
     noise_folds: int = 3
     noise_epochs: int = 0
-    average: float = 0.0
-    label_smoothing: float = 0.0
+    average: float = 0.99
+    label_smoothing: float = 0.1
     class_weights: Literal["none", "balanced"] = "none"
     flips: bool = True
     band_jitter: float = 0.0
@@ -191,11 +214,32 @@ class TrainSettings:
         _one_of(self, "noise", NOISE)
         fits = _FOLDS[0] <= self.noise_folds <= _FOLDS[1]
         _check(self, "noise_folds", fits, f"{_FOLDS[0]} to {_FOLDS[1]}")
-        forward = self.noise == "forward" and (self.loss != "cross_entropy" or self.label_smoothing)
-        _check(self, "loss", not forward, "cross_entropy without smoothing, as noise is forward")
+        forward = self.noise == "forward" and self.loss != "cross_entropy"
+        _check(self, "loss", not forward, "cross_entropy, as noise is forward")
         _one_of(self, "class_weights", ("none", "balanced"))
         _one_of(self, "dtype", ("auto", "float32", "bfloat16"))
         _check(self, "accumulate", self.batch % self.accumulate == 0, f"a divisor of {self.batch}")
+
+    @classmethod
+    def preset(cls, name: str, **changes: Any) -> TrainSettings:
+        """Return the settings of a preset, with some of them changed.
+
+        Parameters
+        ----------
+        name : {"small", "default", "large"}
+            Two minutes on two cores; an hour of a laptop; a GPU.
+        **changes
+            Settings that are to differ.
+
+        Raises
+        ------
+        InputError
+            If there is no such preset, or a setting is out of range.
+        """
+        if name not in cls.PRESETS.names:
+            known = ", ".join(cls.PRESETS.names)
+            raise InputError(f"preset {name!r} is unknown", advice=f"give {known}")
+        return cls(**{**cls.PRESETS.values[name], **changes})
 
     @property
     def fold_epochs(self) -> int:

@@ -21,6 +21,7 @@ from osm4eo_xr.samples.ground import ground_outline
 from osm4eo_xr.samples.label_weights import WEIGHT, class_of
 from osm4eo_xr.samples.spatial_split import SPLITS
 from osm4eo_xr.training.checkpoints import RunFolder, digest_arrays
+from osm4eo_xr.training.cost import warn_if_long
 from osm4eo_xr.training.loop import Fit, batch_of
 from osm4eo_xr.training.scoring import windows_of
 from osm4eo_xr.training.step import Noise, Task
@@ -63,6 +64,8 @@ def fit_network(
     task = _task(settings, learn, bands, legend, start, noise, channels_of(bands, optional))
     if start:
         check_start(start, task.net, _units(samples))
+    side = samples.sizes["y"] if settings.mode == "dense" else settings.window
+    warn_if_long(task.net, task.steps * task.batch * side**2)
     run = RunFolder(Path(folder), _facts(task, samples, bands, start, optional)) if folder else None
     fit = Fit(task, learn, check, run, progress, on_status)
     try:

@@ -2,13 +2,14 @@
 
 import dataclasses
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import pytest
 import typer
 from typer.main import get_command
 
 from osm4eo_xr.cli.setting_options import with_settings
+from osm4eo_xr.settings_text import Presets
 from osm4eo_xr.training.fit import DEMO_SETTINGS
 from osm4eo_xr.training.settings import TrainSettings
 from tests.cases.commands import attempt
@@ -27,6 +28,10 @@ class Kiln:
     glaze : {"ash", "salt"}
         What makes it shine.
     """
+
+    PRESETS: ClassVar[Presets] = Presets(
+        "What is fired.", {"pots": {}, "tiles": {"heat": 1000.0, "cool_slowly": True}}
+    )
 
     heat: float = 1200.0
     cool_slowly: bool = False
@@ -58,8 +63,15 @@ def test_each_field_is_an_option_beside_the_commands_own() -> None:
     assert found == (Kiln(980.0, cool_slowly=True, glaze="salt"), 7)
 
 
+def test_a_preset_gives_what_is_not_given() -> None:
+    assert parsed(Kiln, 1, "--preset", "pots") == (Kiln(), 1)
+    assert parsed(Kiln, 1, "--preset", "tiles") == (Kiln(1000.0, cool_slowly=True), 1)
+    found = parsed(Kiln, 1, "--heat", 1200, "--preset", "tiles", "--no-cool-slowly")
+    assert found == (Kiln(), 1)  # also where what is given is the default
+
+
 def test_values_of_another_type_are_refused_in_the_options_name() -> None:
-    for given in (("--heat", "hot"), ("--glaze", "tar")):
+    for given in (("--heat", "hot"), ("--glaze", "tar"), ("--preset", "mugs")):
         with pytest.raises(SystemExit) as end:
             parsed(Kiln, 1, *given)
         assert end.value.code == 2
@@ -76,6 +88,7 @@ def test_help_is_the_first_sentence_of_the_docstring() -> None:
     said = {p.name: getattr(p, "help", "") for p in get_command(app).params}
     assert said["heat"] == "Degrees at the end."
     assert said["cool_slowly"] == "Whether the door stays shut."
+    assert said["preset"] == "What is fired."
 
 
 def test_settings_check_what_was_parsed() -> None:

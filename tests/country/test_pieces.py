@@ -226,12 +226,7 @@ shares = [0.6, 0.1, 0.3]
 gap = 240
 
 [train]
-depth = 11
-kernel = 3
-epochs = 12
-batch = 16
-weight_decay = 0.05
-validate_every = 3
+preset = "small"
 """
 
 

@@ -6,6 +6,7 @@ import pytest
 
 from osm4eo_xr.cli.app import main
 from osm4eo_xr.country.run import plan_country
+from osm4eo_xr.training.settings import TrainSettings
 from tests.cases.ten_lines import served
 
 
@@ -33,6 +34,9 @@ def test_ten_lines_plan_a_whole_run(tmp_path: Path, monkeypatch, capsys) -> None
     # 5,000 windows of a class are wanted; this little ground is covered eight times by fewer.
     assert "training: " in shown
     assert "steps at most, about" in shown
+    assert "a training would take, by preset: default about" in shown
+    assert list(plan.presets) == TrainSettings.PRESETS.names
+    assert plan.presets["small"] < plan.presets["default"] < plan.presets["large"]
     assert 30 < plan.steps < 30 * 2 * 12 * 5000 * 0.6 / 32
     assert plan.training_hours > plan.device_hours
     assert not list((country.parent / "result").rglob("*.tif"))

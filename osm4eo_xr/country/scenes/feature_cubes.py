@@ -119,10 +119,21 @@ def feature_load(run: CountryRun) -> FeatureLoad | None:
     """
     if not run.settings.features:
         return None
-    tile = run.tiles[0]
-    ids = tuple(map(str, _stacked(run, tile, _stand_in(run, tile))["band"].to_numpy()))
+    ids = seen_ids(run)
     size = _NUMBER * len(ids)
     return FeatureLoad(ids, size, size * run.total() / 1e9, size * _BLOCK**2 / 1e6)
+
+
+def seen_ids(run: CountryRun) -> tuple[str, ...]:
+    """Return the ids of what the model sees, bands or features, from headers.
+
+    Raises
+    ------
+    InputError
+        As ``open_features``.
+    """
+    tile = run.tiles[0]
+    return tuple(map(str, _stacked(run, tile, _stand_in(run, tile))["band"].to_numpy()))
 
 
 def _stand_in(run: CountryRun, tile: Tile) -> xr.DataArray:
