@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 
 _FARTHEST = 0.45  # of a straight edge from the middle, in edges of a sample
+_PATCH = 0.1, 0.5  # least and greatest area that is taken from another sample
 
 
 def turn(
@@ -147,3 +148,41 @@ def hide(
     gone = hidden if label.ndim > 1 else hidden[:, rows // 2, columns // 2]
     none = jnp.zeros((), label.dtype)
     return jnp.where(hidden[..., None], empty, x), jnp.where(gone, none, label)
+
+
+def mix(
+    x: Float32[Array, "n y x b"], label: UInt[Array, "n y x"], key: Array, share: float
+) -> tuple[Float32[Array, "n y x b"], UInt[Array, "n y x"]]:
+    """Put a square of another sample, with its labels, into some samples.
+
+    A square covers a tenth to a half of a sample, lies anywhere within it, and comes from the same
+    place of the sample before in the batch.
+
+    Parameters
+    ----------
+    x : array
+        Samples.
+    label : array
+        Of each pixel.
+    key : array
+        A jax random key.
+    share : float
+        Of the samples, 0 to 1.
+
+    Source
+    ------
+    Yun et al. 2019 (arXiv:1905.04899), CutMix; for labels per pixel French et al. 2020
+    (arXiv:1906.01916).
+    """
+    n, rows, columns, _ = x.shape
+    some, area, top, left = jax.random.split(key, 4)
+    one = (n, 1, 1)
+    edge = jnp.sqrt(jax.random.uniform(area, one, minval=_PATCH[0], maxval=_PATCH[1]))
+    inside = jax.random.bernoulli(some, share, one)
+    for pixels, begin, axis in ((rows, top, (1, -1, 1)), (columns, left, (1, 1, -1))):
+        length = edge * float(pixels)
+        first = jax.random.uniform(begin, one) * (float(pixels) - length)
+        at = jnp.arange(pixels, dtype=jnp.float32).reshape(axis) + 0.5
+        inside &= (at >= first) & (at < first + length)
+    other, theirs = jnp.roll(x, 1, axis=0), jnp.roll(label, 1, axis=0)
+    return jnp.where(inside[..., None], other, x), jnp.where(inside, theirs, label)

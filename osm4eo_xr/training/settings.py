@@ -108,6 +108,9 @@ class TrainSettings:
         Whether the loss counts every labeled pixel alike or every class alike.
     flips : bool
         Show samples in all eight flips and quarter turns.
+    cutmix : float
+        Probability with which a square of a sample is that of another, labels too, 0 to below 1;
+        used in dense mode only.
     band_jitter : float
         Standard deviation of a random gain and shift per band and sample, in normalized units.
     band_dropout : float
@@ -165,6 +168,7 @@ class TrainSettings:
     label_smoothing: float = 0.1
     class_weights: Literal["none", "balanced"] = "none"
     flips: bool = True
+    cutmix: float = 0.0
     band_jitter: float = 0.0
     band_dropout: float = 0.0
     missing: float = 0.0
@@ -205,7 +209,7 @@ class TrainSettings:
             _check(self, name, getattr(self, name) >= 0, "0 or more")
         for name in (
             *("warmup", "average", "label_smoothing", "band_dropout", "group_dropout"),
-            "missing",
+            *("missing", "cutmix"),
         ):
             _check(self, name, 0 <= getattr(self, name) < 1, "0 to below 1")
         _check(self, "learning_rate", self.learning_rate > 0, "more than 0")

@@ -24,7 +24,7 @@ from osm4eo_xr.networks.grouped_layers import group_order
 from osm4eo_xr.networks.presence import present
 from osm4eo_xr.networks.settings import NetSettings  # noqa: TC001 - checked at run time in the tests
 from osm4eo_xr.samples.label_weights import unpack
-from osm4eo_xr.training.augment import drop_bands, drop_groups, hide, jitter, turn
+from osm4eo_xr.training.augment import drop_bands, drop_groups, hide, jitter, mix, turn
 from osm4eo_xr.training.losses import (
     bootstrap_cross_entropy,
     cross_entropy,
@@ -45,7 +45,7 @@ State = dict[str, Any]
 Noise = tuple[tuple[float, ...], ...]
 """p(given | true) of classes: a row per true class; nothing where labels are taken for right."""
 
-_MISSING, _TAKEN = 3, 4  # keep the draws of other changes as they are
+_MISSING, _TAKEN, _MIXED = 3, 4, 5  # keep the draws of other changes as they are
 
 _NUMBERS = (
     "batch",
@@ -426,6 +426,8 @@ def _augmented(task: Task, x: Array, label: Array, key: Array) -> tuple[Array, A
     if settings.group_dropout and net.groups:
         takes = jax.random.fold_in(key, _TAKEN)
         x, label = drop_groups(x, label, takes, net.groups, settings.group_dropout)
+    if settings.cutmix and net.mode == "dense":
+        x, label = mix(x, label, jax.random.fold_in(key, _MIXED), settings.cutmix)
     return x, label
 
 

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from osm4eo_xr.training.augment import drop_bands, hide, jitter, turn
+from osm4eo_xr.training.augment import drop_bands, hide, jitter, mix, turn
 
 RNG = np.random.default_rng(0)
 IMAGE = RNG.normal(0, 1, (200, 5, 5, 3)).astype(np.float32)
@@ -71,3 +71,32 @@ def test_hidden_pixels_have_neither_data_nor_label() -> None:
     np.testing.assert_array_equal(np.asarray(centers) == 0, gone[:, 8, 8])
     same, _ = hide(x, label, jax.random.key(1), 0.0)
     np.testing.assert_array_equal(same, x)
+
+
+def test_mixed_samples_hold_a_square_of_the_sample_before_with_its_labels() -> None:
+    n, edge = 300, 20
+    image = RNG.normal(0, 1, (n, edge, edge, 2)).astype(np.float32)
+    label = RNG.integers(0, 200, (n, edge, edge)).astype(np.uint8)
+    x, found = (np.asarray(v) for v in mix(jnp.asarray(image), jnp.asarray(label), KEY, 0.7))
+    other = (x != image).all(axis=-1)
+    np.testing.assert_array_equal(x, np.where(other[..., None], np.roll(image, 1, 0), image))
+    np.testing.assert_array_equal(found, np.where(other, np.roll(label, 1, 0), label))
+    sizes = []
+    for inside in other[other.any(axis=(1, 2))]:
+        rows, columns = np.flatnonzero(inside.any(axis=1)), np.flatnonzero(inside.any(axis=0))
+        square = np.ix_(rows, columns)
+        assert inside[square].all()
+        assert inside.sum() == inside[square].size  # a single rectangle
+        assert (np.ptp(rows) + 1, np.ptp(columns) + 1) == inside[square].shape
+        assert abs(len(rows) - len(columns)) <= 1
+        sizes.append(len(rows))
+    assert 0.6 < len(sizes) / n < 0.8
+    assert min(sizes) in (6, 7)  # a tenth of 400 pixels
+    assert max(sizes) in (14, 15)  # a half
+
+
+def test_samples_that_are_not_mixed_stay() -> None:
+    for given, share in ((IMAGE, 0.0), (IMAGE[:1], 1.0)):
+        x, label = mix(jnp.asarray(given), jnp.asarray(LABEL[: len(given)]), KEY, share)
+        np.testing.assert_array_equal(x, given)
+        np.testing.assert_array_equal(label, LABEL[: len(given)])

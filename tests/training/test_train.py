@@ -60,7 +60,7 @@ def test_a_dense_network_learns_what_spectra_tell(learned: Any, samples: xr.Data
     report = evaluate(learned[0], samples, "test")
     assert report.overall_accuracy > 0.9
     history = learned[0].training["history"]
-    assert history[-1]["loss"] < 0.5 * history[0]["loss"]
+    assert history[-1]["loss"] < 0.7 * history[0]["loss"]  # smoothed labels leave a loss
     assert [row["epoch"] for row in history] == [1, 2, 3, 4, 5]
     assert all(np.isfinite(leaf).all() for leaf in weights(learned[0]))
 
@@ -142,7 +142,7 @@ def test_another_countrys_model_is_a_head_start(learned: Any, samples: xr.Datase
     warm = train(samples, TINY, start=learned[0])
     first = [model.training["history"][0] for model in (warm, learned[0])]
     assert first[0]["validation_accuracy"] > max(0.9, first[1]["validation_accuracy"])
-    assert first[0]["loss"] < 0.5 * first[1]["loss"]
+    assert first[0]["loss"] < 0.7 * first[1]["loss"]  # smoothed labels cost both the same
     assert warm.normalization == learned[0].normalization
 
 
@@ -210,7 +210,7 @@ def test_folds_seeds_and_lengths_share_one_compilation(samples: xr.Dataset) -> N
     assert step._step_program(first.form)._cache_size() == 1  # type: ignore[attr-defined]
     assert not np.allclose(*(state["params"]["head"]["kernel"] for state, _ in found))
     assert found[1][1]["weight"] > found[0][1]["weight"]
-    for different in ({"flips": False}, {"band_dropout": 0.2}, {"label_smoothing": 0.1}):
+    for different in ({"flips": False}, {"cutmix": 0.5}, {"label_smoothing": 0.2}):
         assert small_task(**different).form != first.form
 
 
@@ -278,6 +278,8 @@ def test_schedules_are_those_of_the_settings() -> None:
         ({"optimizer": "sgd"}, "optimizer 'sgd' is unknown; give adamw, nadam"),
         ({"average": 1.0}, "average is 1.0; give 0 to below 1"),
         ({"label_smoothing": 1.0}, "label_smoothing is 1.0; give 0 to below 1"),
+        ({"cutmix": 1.0}, "cutmix is 1.0; give 0 to below 1"),
+        ({"loss": "bootstrap", "noise": "forward"}, "loss is 'bootstrap'; give cross_entropy, as"),
         ({"accumulate": 3, "batch": 16}, "accumulate is 3; give a divisor of 16"),
         ({"learning_rate": 0.0}, "learning_rate is 0.0; give more than 0"),
     ],
@@ -285,6 +287,16 @@ def test_schedules_are_those_of_the_settings() -> None:
 def test_settings_out_of_range_are_named(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
         TrainSettings(**changes)
+
+
+def test_presets_change_the_defaults_and_take_changes() -> None:
+    assert TrainSettings.preset("default") == TrainSettings()
+    small = TrainSettings.preset("small", epochs=5)
+    assert (small.depth, small.epochs) == (11, 5)
+    with pytest.raises(InputError, match="preset 'tiny' is unknown; give default, small, large"):
+        TrainSettings.preset("tiny")
+    with pytest.raises(InputError, match="epochs is 0"):
+        TrainSettings.preset("small", epochs=0)
 
 
 def test_small_sets_make_small_batches() -> None:

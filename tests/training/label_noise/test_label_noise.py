@@ -201,7 +201,7 @@ def test_training_records_what_it_found(
     assert TINY.epochs > 1
     with pytest.raises(InputError, match="noise_folds is 1; give 2 to 25"):
         dataclasses.replace(settings, noise_folds=1)
-    with pytest.raises(InputError, match="cross_entropy without smoothing"):
+    with pytest.raises(InputError, match="cross_entropy, as noise is forward"):
         dataclasses.replace(settings, loss="bootstrap")
 
 
