@@ -6,8 +6,10 @@ ours      ``osm4eo-xr labels``
 start     what of that loads Python and libraries, whatever the extract
 ogr2ogr   ``ogr2ogr`` to a GeoPackage on EPSG:3035, then ``gdal_rasterize`` in burn order
 pyogrio   ``pyogrio`` with GDAL's OSM driver, geopandas, ``rasterio.features.rasterize``
+quackosm  QuackOSM (DuckDB) with the legend's keys, then as before; where it is installed, with
+          ``duckdb-extensions`` and ``duckdb-extension-spatial`` or a network for DuckDB's own
 
-The two others take the same legend: its rules as SQL, its widths as buffers, its priorities as
+The others take the same legend: its rules as SQL, its widths as buffers, its priorities as
 order. With ``--copies`` a larger extract is made of that many copies side by side first. Afterwards
 the areas of ours are compared by id with those of the GeoPackage and with those of pyosmium's own
 pass over areas, and those of one side are named.
@@ -24,6 +26,8 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -143,7 +147,18 @@ def pyogrio_way(extract: Path, grid: Path, folder: Path) -> list[list[str]]:
     return [[sys.executable, __file__, *one]]
 
 
-WAYS = {"ours": ours, "start": start, "ogr2ogr": ogr2ogr, "pyogrio": pyogrio_way}
+def quackosm_way(extract: Path, grid: Path, folder: Path) -> list[list[str]]:
+    one = ["--quack", str(extract), str(grid), str(folder / "q.tif")]
+    return [[sys.executable, __file__, *one]]
+
+
+WAYS = {
+    "ours": ours,
+    "start": start,
+    "ogr2ogr": ogr2ogr,
+    "pyogrio": pyogrio_way,
+    "quackosm": quackosm_way,
+}
 
 
 def chosen(frame: gpd.GeoDataFrame, layer: str) -> gpd.GeoDataFrame:
@@ -163,11 +178,37 @@ def chosen(frame: gpd.GeoDataFrame, layer: str) -> gpd.GeoDataFrame:
 
 def by_pyogrio(extract: str, grid: str, target: str, config: str) -> None:
     """Make the raster with GDAL's OSM driver in Python."""
-    from rasterio.features import rasterize
-
     pyogrio.set_gdal_config_options({"OSM_CONFIG_FILE": config})
     areas = chosen(pyogrio.read_dataframe(extract, layer="multipolygons"), "multipolygons")
     lines = chosen(pyogrio.read_dataframe(extract, layer="lines"), "lines")
+    burn(areas, lines, grid, target)
+
+
+def by_quackosm(extract: str, grid: str, target: str) -> None:
+    """Make the raster with QuackOSM, without its cache."""
+    quackosm = import_module("quackosm")
+    if find_spec("duckdb_extensions"):
+        import_module("duckdb_extensions").import_extension("spatial")
+    frame = quackosm.convert_pbf_to_geodataframe(
+        extract,
+        tags_filter=dict.fromkeys(KEYS, True),
+        explode_tags=True,
+        ignore_cache=True,
+        working_directory=Path(target).with_suffix(".quack"),
+        verbosity_mode="silent",
+    )
+    frame = frame.rename(columns=column)
+    for missing in {column(key) for key in KEYS} - set(frame.columns):
+        frame[missing] = None
+    kinds = frame.geometry.geom_type
+    areas = chosen(frame[kinds.isin(["Polygon", "MultiPolygon"])], "multipolygons")
+    burn(areas, chosen(frame[kinds == "LineString"], "lines"), grid, target)
+
+
+def burn(areas: gpd.GeoDataFrame, lines: gpd.GeoDataFrame, grid: str, target: str) -> None:
+    """Rasterize areas and widened lines in burn order."""
+    from rasterio.features import rasterize
+
     lines["geometry"] = lines.buffer(lines["width"] / 2, cap_style="flat")
     pairs = [*zip(areas["place"], areas.geometry, areas["class_id"], strict=True)]
     pairs += [*zip(lines["place"], lines.geometry, lines["class_id"], strict=True)]
@@ -298,10 +339,16 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=1)
     parser.add_argument("--ways", nargs="+", default=list(WAYS), choices=list(WAYS))
     parser.add_argument("--one", nargs=4, help=argparse.SUPPRESS)
+    parser.add_argument("--quack", nargs=3, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.one:
         by_pyogrio(*options.one)
         return
+    if options.quack:
+        by_quackosm(*options.quack)
+        return
+    if find_spec("quackosm") is None:
+        options.ways = [way for way in options.ways if way != "quackosm"]
     if "ogr2ogr" in options.ways and shutil.which("ogr2ogr") is None:
         raise SystemExit("no ogr2ogr on the path; install GDAL's programs or leave that way out")
     with tempfile.TemporaryDirectory() as temporary:

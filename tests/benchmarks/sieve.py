@@ -36,6 +36,7 @@ import numpy as np
 import rasterio
 import xarray as xr
 from class_maps import class_window, lazy_class_map
+from dask.callbacks import Callback
 from rasterio.windows import Window
 
 from osm4eo_xr.geometry.grid import target_geobox
@@ -212,6 +213,25 @@ def median_ratio(peers: list[dict[str, Any]], runs: list[dict[str, Any]], figure
     return statistics.median(turns) if turns else float("nan")
 
 
+class Phases(Callback):
+    """Add up the seconds of tasks by the phase that they belong to."""
+
+    def __init__(self) -> None:
+        super().__init__(pretask=self._begin, posttask=self._end)
+        self.seconds = dict.fromkeys(("regions of chunks, map made", "borders joined"), 0.0)
+        self.seconds["chunks finished, map made again"] = 0.0
+        self._begun: dict[Any, float] = {}
+
+    def _begin(self, key: Any, *_state: Any) -> None:
+        self._begun[key] = time.perf_counter()
+
+    def _end(self, key: Any, *_state: Any) -> None:
+        name = str(key[0] if isinstance(key, tuple) else key)
+        first, second, last = self.seconds
+        phase = second if "fates" in name else first if name.startswith("sieve-borders") else last
+        self.seconds[phase] += time.perf_counter() - self._begun.pop(key)
+
+
 def sieve_endless(edge: int, chunk: int) -> None:
     """Sieve a map that is made chunk by chunk and print seconds and peak memory in all."""
     warm_up("")
@@ -224,11 +244,18 @@ def sieve_endless(edge: int, chunk: int) -> None:
         dtype=np.int64,
         meta=np.empty((0, 0, 0), np.int64),
     ).sum((0, 1))
-    found, pixels = timed(lambda: counts.compute(scheduler="threads", num_workers=2))
+    with Phases() as phases:
+        found, pixels = timed(lambda: counts.compute(scheduler="threads", num_workers=2))
     seconds, cpu = found["seconds"], found["cpu"]
     print(f"{edge} x {edge}, chunks of {chunk}, made and sieved: {seconds:.0f} s,", end=" ")
     print(f"{cpu:.0f} processor seconds, peak memory {memory('VmHWM'):.0f} MB in all")
     print(f"pixels per class: {' '.join(map(str, pixels[1:]))}; in all {pixels.sum()}")
+    began = time.process_time()
+    class_window(0, 0, chunk, chunk)
+    making = (time.process_time() - began) * lazy.data.npartitions
+    print(f"making the map once takes {making:.0f} of these seconds; by phase, both threads:")
+    for phase, spent in phases.seconds.items():
+        print(f"  {phase:34}{spent:8.0f} s")
 
 
 def count_tasks(height: int, width: int) -> None:
