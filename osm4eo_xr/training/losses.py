@@ -31,8 +31,9 @@ def cross_entropy(
     *,
     where: Bool[Array, "*n"],
     smoothing: float = 0.0,
+    spread: Float32[Array, " k"] | None = None,
 ) -> Float32[Array, "*n"]:
-    """Return -log p of the label, ``smoothing`` of which is spread over all classes.
+    """Return -log p of the label, ``smoothing`` of which is spread over the classes.
 
     Parameters
     ----------
@@ -44,11 +45,14 @@ def cross_entropy(
         Where there is a label.
     smoothing : float
         0 to below 1.
+    spread : array, optional
+        Share of each class in what is spread, 1 in all; by default alike for all.
     """
     log_p = jax.nn.log_softmax(logits)
     loss = -_pick(log_p, index)
     if smoothing:
-        loss = (1.0 - smoothing) * loss - smoothing * log_p.mean(axis=-1)
+        even = log_p.mean(axis=-1) if spread is None else jnp.tensordot(log_p, spread, axes=1)
+        loss = (1.0 - smoothing) * loss - smoothing * even
     return jnp.where(where, loss, 0.0)
 
 

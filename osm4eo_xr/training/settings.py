@@ -29,6 +29,7 @@ _PRESETS = Presets(
             "epochs": 24,
             "batch": 16,
             "weight_decay": 0.05,
+            "cutmix": 0.5,
             "validate_every": 6,
         },
         "large": {"width": 64, "kernel": 3, "decoder": 64, "epochs": 60, "batch": 64},
@@ -102,8 +103,8 @@ class TrainSettings:
         Decay per step of a moving average of the weights, 0 to below 1: what is validated and saved
         is the average. 0 takes the weights of the last step.
     label_smoothing : float
-        Share of each label that is spread over all classes, 0 to below 1; used with plain cross
-        entropy only.
+        Share of each label that is spread over the classes that occur, 0 to below 1; used with
+        plain cross entropy only.
     class_weights : {"none", "balanced"}
         Whether the loss counts every labeled pixel alike or every class alike.
     flips : bool

@@ -90,6 +90,9 @@ class Task:
         What the loss is corrected by ("forward").
     channels : Channels, optional
         Which channels are there or missing together; by default all.
+    learned : tuple of bool
+        Whether each class occurs in the training samples; by default all do. Smoothed labels are
+        spread over those.
     """
 
     net: NetSettings
@@ -102,6 +105,7 @@ class Task:
     steps_per_epoch: int = 1
     noise: Noise = ()
     channels: Channels | None = None
+    learned: tuple[bool, ...] = ()
 
     @property
     def steps(self) -> int:
@@ -133,13 +137,15 @@ class Task:
 class Numbers(NamedTuple):
     """What differs between tasks of one form.
 
-    ``center`` and ``scale`` (band) and ``weights`` (class) are float32; ``noise`` is (class, class)
-    float32, or None where labels are taken for right; ``rates`` (step) float32; ``seed`` uint32.
+    ``center`` and ``scale`` (band), ``weights`` and ``spread`` (class) are float32; ``noise`` is
+    (class, class) float32, or None where labels are taken for right; ``rates`` (step) float32;
+    ``seed`` uint32.
     """
 
     center: Array
     scale: Array
     weights: Array
+    spread: Array
     noise: Array | None
     rates: Array
     seed: Array
@@ -150,10 +156,12 @@ def numbers_of(task: Task) -> Numbers:
     steps = 1 << (max(task.steps, 1) - 1).bit_length()
     with jax.numpy_dtype_promotion("standard"):  # optax counts on it
         rates: Any = jax.vmap(rate_schedule(task.settings, task.steps))(jnp.arange(steps))
+    learned = np.array(task.learned or (True,) * len(task.class_ids), np.float32)
     return Numbers(
         center=jnp.asarray(task.center, jnp.float32),
         scale=jnp.asarray(task.scale, jnp.float32),
         weights=jnp.asarray(task.weights, jnp.float32),
+        spread=jnp.asarray(learned / learned.sum(), jnp.float32),
         noise=jnp.asarray(task.noise, jnp.float32) if task.noise else None,
         rates=rates.astype(jnp.float32),
         seed=jnp.asarray(task.settings.seed % 2**32, jnp.uint32),
@@ -385,7 +393,8 @@ def _pixel_loss(
         return generalized_cross_entropy(logits, index, where=where)
     if settings.loss == "bootstrap":
         return bootstrap_cross_entropy(logits, index, where=where)
-    return cross_entropy(logits, index, where=where, smoothing=settings.label_smoothing)
+    how: Any = {"smoothing": settings.label_smoothing, "spread": numbers.spread}
+    return cross_entropy(logits, index, where=where, **how)
 
 
 def indices(

@@ -34,6 +34,13 @@ def test_cross_entropy_is_that_of_optax(smoothing: float) -> None:
     close(found, optax.softmax_cross_entropy(LOGITS, optax.smooth_labels(CHOSEN, smoothing)))
 
 
+def test_what_is_smoothed_can_be_spread_over_some_classes_alone() -> None:
+    spread = jnp.asarray([0.5, 0.0, 0.25, 0.25, 0.0])
+    found = cross_entropy(LOGITS, INDEX, where=ALL, smoothing=0.1, spread=spread)
+    labels = 0.9 * CHOSEN + 0.1 * jnp.broadcast_to(spread, CHOSEN.shape)
+    close(found, optax.softmax_cross_entropy(LOGITS, labels))
+
+
 def test_bootstrapping_is_cross_entropy_with_the_likeliest_class_mixed_in() -> None:
     likeliest = jax.nn.one_hot(LOGITS.argmax(axis=-1), 5)
     expected = optax.softmax_cross_entropy(LOGITS, 0.7 * CHOSEN + 0.3 * likeliest)

@@ -13,7 +13,7 @@ import xarray as xr
 from osm4eo_xr.accuracy.held_out import evaluate
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.feature_ids import channels_of
-from osm4eo_xr.legend import Legend
+from osm4eo_xr.legend import Legend, default_legend
 from osm4eo_xr.models.model import Model
 from osm4eo_xr.models.model_folder import model_from_bytes, model_to_bytes
 from osm4eo_xr.networks.resnet import init
@@ -31,6 +31,7 @@ from osm4eo_xr.training.step import (
     learned_of,
     make_train_step,
     normalized,
+    numbers_of,
     optimizer,
     rate_schedule,
 )
@@ -243,6 +244,29 @@ def test_balanced_weights_count_classes_alike() -> None:
     found = _class_weights(dataclasses.replace(TINY, class_weights="balanced"), counts)
     np.testing.assert_allclose(np.array(found) * counts, [500, 500, 0])
     assert _class_weights(TINY, counts) == (1.0, 1.0, 1.0)
+
+
+def test_smoothed_labels_are_spread_over_the_classes_that_occur(
+    samples: xr.Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tasks: list[Task] = []
+
+    class Stop(Exception):  # noqa: N818 - no fault
+        pass
+
+    def noted(task: Task, *_: Any) -> None:
+        tasks.append(task)
+        raise Stop
+
+    monkeypatch.setattr(single_fit, "Fit", noted)
+    with pytest.raises(Stop):
+        train(samples, TINY, legend=default_legend())
+    (task,) = tasks
+    spread = np.asarray(numbers_of(task).spread)
+    expected = np.isin(task.class_ids, CLASSES) / len(CLASSES)
+    np.testing.assert_allclose(spread, expected, rtol=1e-6)
+    assert task.form == dataclasses.replace(task, learned=()).form
+    np.testing.assert_allclose(numbers_of(small_task()).spread, 1 / 3, rtol=1e-6)
 
 
 def test_schedules_are_those_of_the_settings() -> None:
