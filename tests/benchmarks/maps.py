@@ -48,13 +48,19 @@ OURS = "ours"
 _NEAR = 2  # pixels to another label
 _LEAST = 1e-7  # probability; logits are its logarithm
 
+BEFORE = {"epochs": 12, "average": 0.0, "label_smoothing": 0.0, "cutmix": 0.0, "validate_every": 3}
+"""What the demo learned with before it had a preset; with ``--seconds 0`` as long as then."""
+
 LEARNERS: dict[str, Any] = {
     OURS: Network(DEMO_SETTINGS),
-    "ours, average": Network(replace(DEMO_SETTINGS, average=0.99)),
-    "ours, smoothed": Network(replace(DEMO_SETTINGS, label_smoothing=0.1)),
+    "ours, before": Network(replace(DEMO_SETTINGS, **BEFORE)),
+    "ours, last step": Network(replace(DEMO_SETTINGS, average=0.0)),
+    "ours, hard labels": Network(replace(DEMO_SETTINGS, label_smoothing=0.0)),
+    "ours, not mixed": Network(replace(DEMO_SETTINGS, cutmix=0.0)),
     "ours, balanced": Network(replace(DEMO_SETTINGS, class_weights="balanced")),
     "ours, wide": Network(replace(DEMO_SETTINGS, width=32)),
     "ours, deep": Network(replace(DEMO_SETTINGS, depth=20)),
+    "ours, default": Network(oxr.TrainSettings.preset("default")),
     "forest": Pixels("forest", around=False),
     "forest, around": Pixels("forest", around=True),
     "boosting": Pixels("boosting", around=False),
