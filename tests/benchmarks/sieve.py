@@ -218,8 +218,12 @@ class Phases(Callback):
 
     def __init__(self) -> None:
         super().__init__(pretask=self._begin, posttask=self._end)
-        self.seconds = dict.fromkeys(("regions of chunks, map made", "borders joined"), 0.0)
-        self.seconds["chunks finished, map made again"] = 0.0
+        phases = [
+            "regions of chunks, map made",
+            "borders joined",
+            "chunks finished, map made again",
+        ]
+        self.seconds = dict.fromkeys(phases, 0.0)
         self._begun: dict[Any, float] = {}
 
     def _begin(self, key: Any, *_state: Any) -> None:
