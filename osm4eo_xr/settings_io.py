@@ -162,13 +162,8 @@ def _with_preset(cls: type, table: Mapping[str, Any]) -> Mapping[str, Any]:
     presets = presets_of(cls)
     if presets is None or PRESET not in table:
         return table
-    name = table[PRESET]
-    if name not in presets.names:
-        near = nearest(name, presets.names)
-        advice = near and f"did you mean {near!r}?"
-        expected = f"one of {', '.join(map(repr, presets.names))}"
-        raise _FaultError(_is(name), expected, advice, key=PRESET)
-    return {**presets.values[name], **{k: v for k, v in table.items() if k != PRESET}}
+    _refuse_unknown(table[PRESET], presets.names, PRESET)
+    return presets.changed(table[PRESET], {k: v for k, v in table.items() if k != PRESET})
 
 
 def _list(kind: Any, via: Converter) -> Callable[[Any, Any], Any]:
@@ -206,13 +201,19 @@ def _literal(kind: Any, _: Converter) -> Callable[[Any, Any], Any]:
     known = typing.get_args(kind)
 
     def read(value: Any, _: Any) -> Any:
-        same = [k for k in known if type(k) is type(value) and k == value]
-        near = nearest(value, [k for k in known if isinstance(k, str)])
-        expected = f"one of {', '.join(map(repr, known))}"
-        _refuse(not same, value, expected, near and f"did you mean {near!r}?")
+        _refuse_unknown(value, known)
         return value
 
     return read
+
+
+def _refuse_unknown(value: Any, known: Iterable[Any], key: str = "") -> None:
+    """Refuse what is none of the known values; ``key`` is that of the table at fault."""
+    if any(type(k) is type(value) and k == value for k in known):
+        return
+    near = nearest(value, [k for k in known if isinstance(k, str)])
+    expected = f"one of {', '.join(map(repr, known))}"
+    raise _FaultError(_is(value), expected, near and f"did you mean {near!r}?", key=key)
 
 
 def _written(kind: Any, _: Converter) -> Callable[[Any, Any], Any]:

@@ -41,6 +41,10 @@ class Presets:
         """The names, first that of the defaults."""
         return list(self.values)
 
+    def changed(self, name: str, changes: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the values of a preset where nothing else is given for a field."""
+        return {**self.values[name], **changes}
+
 
 def presets_of(settings: type) -> Presets | None:
     """Return the presets of a settings class, if it has any."""

@@ -27,8 +27,8 @@ def with_settings(settings: type) -> Callable[[Callable[..., None]], Callable[..
     presets = presets_of(settings)
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
-        given = inspect.signature(command, eval_str=True).parameters.values()
-        kept, options = [p for p in given if p.name != "settings"], _options(settings)
+        own = inspect.signature(command, eval_str=True).parameters.values()
+        kept, options = [p for p in own if p.name != "settings"], _options(settings)
         names = [o.name for o in options]
         if presets:
             options = [*_context_and_preset(presets), *options]
@@ -38,8 +38,8 @@ def with_settings(settings: type) -> Callable[[Callable[..., None]], Callable[..
             chosen = {name: values.pop(name) for name in names}
             if presets:
                 context: typer.Context = values.pop(_CONTEXT)
-                by_name = presets.values[values.pop(PRESET)]
-                chosen |= {k: v for k, v in by_name.items() if not _is_given(context, k)}
+                given = {k: v for k, v in chosen.items() if _is_given(context, k)}
+                chosen = presets.changed(values.pop(PRESET), given)
             command(**values, settings=settings(**chosen))
 
         signature = inspect.Signature([*kept, *options])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
 _CHUNK = 1024  # pixels; edge of the blocks that tiles are classified in
 _MAP_CHUNK = 2048  # pixels; edge of the blocks that maps are opened in
-_FORTH_AND_BACK = 3  # a pixel's gradient takes twice the work of its class
 _SHOWN = 16  # pieces in a repr
 _PER_BLOCK = 2  # tasks that shrink a block of a raster and write it
 
@@ -187,9 +186,12 @@ def plan_pieces(run: CountryRun, ledger: Ledger, pieces: list[Piece]) -> Plan:
     tiles, features = tuple(t.id for t in run.tiles), feature_load(run)
     if not to_train:
         return Plan(tiles, lines, hours, features=features)
+    from osm4eo_xr.training.cost import FORTH_AND_BACK
+
     steps, pixels = _training(run, run.settings.train)
-    learning = _FORTH_AND_BACK * pixels / run.settings.classify.pixels_per_second / 3600
-    return Plan(tiles, lines, hours, steps, learning, features, _preset_times(run))
+    learning = FORTH_AND_BACK * pixels / run.settings.classify.pixels_per_second / 3600
+    ids = features.features if features else seen_ids(run)
+    return Plan(tiles, lines, hours, steps, learning, features, _preset_times(run, ids))
 
 
 def _training(run: CountryRun, settings: TrainSettings) -> tuple[int, float]:
@@ -203,11 +205,11 @@ def _training(run: CountryRun, settings: TrainSettings) -> tuple[int, float]:
     return passes * math.ceil(windows / settings.batch), passes * windows * side**2
 
 
-def _preset_times(run: CountryRun) -> dict[str, float]:
-    """Return the seconds of a training here by preset, networks and windows being the run's."""
+def _preset_times(run: CountryRun, ids: Sequence[str]) -> dict[str, float]:
+    """Return the seconds of a training here by preset, from what the model sees of each tile."""
     from osm4eo_xr.training.cost import training_seconds
 
-    own, bands = run.settings.train, tuple(map(canonical, seen_ids(run)))
+    own, bands = run.settings.train, tuple(map(canonical, ids))
     kept = ("mode", "window", "network", "fusion", "shared", "noise", "noise_folds", "loss")
     shape = {name: getattr(own, name) for name in kept}
     times = {}

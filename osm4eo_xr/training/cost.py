@@ -20,10 +20,12 @@ if TYPE_CHECKING:
     from osm4eo_xr.networks.settings import NetSettings
 
 _EDGE = 32  # pixels of the image whose operations are counted
-_TRAINED = 3  # a step goes forward once, and back takes twice that
 _PRODUCTS = 3  # timed
 _SOON = 1e8  # pixels that no preset takes many hours to learn from
 _LONG, _PATIENCE = 6 * 3600, 2 * 3600  # seconds
+
+FORTH_AND_BACK = 3
+"""A step goes forward once, and back takes twice that."""
 
 _REACHED = {"cpu": 0.4, "gpu": 0.25}
 """Share of a matrix product's speed that training reaches: measured on two cores of a CPU with the
@@ -76,7 +78,7 @@ def training_seconds(net: NetSettings, pixels: float) -> float:
     """
     devices = 1 if _kind() == "cpu" else jax.device_count()
     speed = operations_per_second() * _REACHED[_kind()] * devices
-    return _TRAINED * operations_per_pixel(net) * pixels / speed
+    return FORTH_AND_BACK * operations_per_pixel(net) * pixels / speed
 
 
 def warn_if_long(net: NetSettings, pixels: float) -> None:

@@ -19,8 +19,8 @@ NOISE = ("none", "prune", "reweight", "forward")
 _FOLDS = 2, 25
 
 _PRESETS = Presets(
-    "Settings for a machine and a time, which the others change: small learns the demo in two "
-    "minutes on two cores, default is for an hour of a laptop, large for a GPU.",
+    "Settings for a machine and a time, which the others change: small learns the demo in "
+    "under three minutes on two cores, default is for an hour of a laptop, large for a GPU.",
     {
         "default": {},
         "small": {
@@ -232,7 +232,7 @@ class TrainSettings:
         Parameters
         ----------
         name : {"small", "default", "large"}
-            Two minutes on two cores; an hour of a laptop; a GPU.
+            Under three minutes on two cores; an hour of a laptop; a GPU.
         **changes
             Settings that are to differ.
 
@@ -241,10 +241,8 @@ class TrainSettings:
         InputError
             If there is no such preset, or a setting is out of range.
         """
-        if name not in cls.PRESETS.names:
-            known = ", ".join(cls.PRESETS.names)
-            raise InputError(f"preset {name!r} is unknown", advice=f"give {known}")
-        return cls(**{**cls.PRESETS.values[name], **changes})
+        _refuse_unknown("preset", name, cls.PRESETS.names)
+        return cls(**cls.PRESETS.changed(name, changes))
 
     @property
     def fold_epochs(self) -> int:
@@ -287,8 +285,10 @@ def _check(settings: Any, name: str, holds: bool, expected: str) -> None:  # noq
 
 
 def _one_of(settings: Any, name: str, known: tuple[str, ...]) -> None:
-    """Refuse an unknown word."""
-    if getattr(settings, name) not in known:
-        raise InputError(
-            f"{name} {getattr(settings, name)!r} is unknown", advice=f"give {', '.join(known)}"
-        )
+    """Refuse an unknown word of a setting."""
+    _refuse_unknown(name, getattr(settings, name), known)
+
+
+def _refuse_unknown(name: str, word: str, known: Sequence[str]) -> None:
+    if word not in known:
+        raise InputError(f"{name} {word!r} is unknown", advice=f"give {', '.join(known)}")

@@ -146,7 +146,7 @@ def _task(
         weights=_class_weights(settings, counts),
         noise=noise,
         channels=channels,
-        learned=tuple(map(bool, counts > 0)),
+        occurs=tuple(map(bool, counts > 0)),
         batch=batch,
         steps_per_epoch=len(learn) // batch,
     )

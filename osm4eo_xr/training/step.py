@@ -90,7 +90,7 @@ class Task:
         What the loss is corrected by ("forward").
     channels : Channels, optional
         Which channels are there or missing together; by default all.
-    learned : tuple of bool
+    occurs : tuple of bool
         Whether each class occurs in the training samples; by default all do. Smoothed labels are
         spread over those.
     """
@@ -105,7 +105,7 @@ class Task:
     steps_per_epoch: int = 1
     noise: Noise = ()
     channels: Channels | None = None
-    learned: tuple[bool, ...] = ()
+    occurs: tuple[bool, ...] = ()
 
     @property
     def steps(self) -> int:
@@ -156,12 +156,12 @@ def numbers_of(task: Task) -> Numbers:
     steps = 1 << (max(task.steps, 1) - 1).bit_length()
     with jax.numpy_dtype_promotion("standard"):  # optax counts on it
         rates: Any = jax.vmap(rate_schedule(task.settings, task.steps))(jnp.arange(steps))
-    learned = np.array(task.learned or (True,) * len(task.class_ids), np.float32)
+    occurs = np.array(task.occurs or (True,) * len(task.class_ids), np.float32)
     return Numbers(
         center=jnp.asarray(task.center, jnp.float32),
         scale=jnp.asarray(task.scale, jnp.float32),
         weights=jnp.asarray(task.weights, jnp.float32),
-        spread=jnp.asarray(learned / learned.sum(), jnp.float32),
+        spread=jnp.asarray(occurs / occurs.sum(), jnp.float32),
         noise=jnp.asarray(task.noise, jnp.float32) if task.noise else None,
         rates=rates.astype(jnp.float32),
         seed=jnp.asarray(task.settings.seed % 2**32, jnp.uint32),

@@ -56,9 +56,9 @@ class Idle:
         return self._maps.astype(np.uint8)
 
 
-def model_of(kernel: int, depth: int) -> oxr.Model:
+def any_model() -> oxr.Model:
     """Return a model with random weights."""
-    net = NetSettings(bands=len(BANDS), classes=12, depth=depth, width=4, kernel=kernel)
+    net = NetSettings(bands=len(BANDS), classes=12, depth=11, width=4, kernel=3)
     scale = oxr.Normalization(center=(0.1,) * len(BANDS), scale=(0.1,) * len(BANDS))
     return oxr.Model(net, resnet.init(net, jax.random.key(0)), BANDS, scale)
 
@@ -91,7 +91,7 @@ def ways(folder: Path, options: argparse.Namespace) -> dict[str, Callable[[], An
     """Return what is timed, by name."""
     path, out, again = (folder / name for name in ("scene.tif", "map.tif", "again.tif"))
     make_scene(path, options.edge)
-    model = model_of(3, 11)
+    model = any_model()
     size = (options.edge, options.edge)
 
     def opened() -> Any:
