@@ -4,7 +4,7 @@ After Li et al. 2020, "A Multi-Sensor Fusion Framework Based on Coupled Residual
 Neural Networks", Remote Sensing 12(12), 2067 (doi:10.3390/rs12122067): residual networks side by
 side, one per sensor, whose features are fused, and an auxiliary loss per sensor, so that each
 learns by itself too. The loss is L = L_fused + w * (L_1 + … + L_G), with the cross entropy L_g of
-the own head of group g where the group is there (``training.step``).
+the own head of group g where the group is there (``training.step.train_step``).
 
 New here: fusion at every stage, pixel by pixel, of the groups that are there; any may be missing. A
 group counts in a cell by the share of its pixels that are there, and by nothing where there are

@@ -21,11 +21,12 @@ from osm4eo_xr.training.calibration import calibration_bins, expected_error, fit
 from osm4eo_xr.training.data_parallel import device_count, place_batch, place_state
 from osm4eo_xr.training.scoring import index_of, labeled_logits
 from osm4eo_xr.training.status import Status, Totals, batch_origin
-from osm4eo_xr.training.step import State, Task, fresh_state, learned_of, make_train_step
+from osm4eo_xr.training.step.train_step import State, fresh_state, learned_of, make_train_step
 
 if TYPE_CHECKING:
     from osm4eo_xr.progress import Progress
     from osm4eo_xr.training.checkpoints import RunFolder
+    from osm4eo_xr.training.step.task import Task
 
 _LOGGED = 10  # steps between two scalars
 _CALIBRATED_BY = 200_000  # validation pixels that give the temperature

@@ -16,7 +16,8 @@ from osm4eo_xr.samples.store import read_split
 from osm4eo_xr.training.batches import Windows, ordered_batches
 from osm4eo_xr.training.data_parallel import place_batch
 from osm4eo_xr.training.settings import TrainSettings
-from osm4eo_xr.training.step import Task, make_eval_step, make_feature_step
+from osm4eo_xr.training.step.eval_step import make_eval_step, make_feature_step
+from osm4eo_xr.training.step.task import Task
 
 if TYPE_CHECKING:
     from osm4eo_xr.models.model import Model

@@ -24,7 +24,7 @@ from osm4eo_xr.training.checkpoints import RunFolder, digest_arrays
 from osm4eo_xr.training.cost import warn_if_long
 from osm4eo_xr.training.loop import Fit, batch_of
 from osm4eo_xr.training.scoring import windows_of
-from osm4eo_xr.training.step import Noise, Task
+from osm4eo_xr.training.step.task import Noise, Task
 from osm4eo_xr.training.transfer import check_start, starting_variables
 
 if TYPE_CHECKING:

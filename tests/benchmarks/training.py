@@ -26,7 +26,9 @@ from osm4eo_xr.networks.fold_batch_norm import EPSILON
 from osm4eo_xr.networks.resnet import apply_train, init
 from osm4eo_xr.networks.settings import STRIDES, NetSettings
 from osm4eo_xr.process.heap import kept_heap
-from osm4eo_xr.training.step import Task, fresh_state, make_train_step, normalized, numbers_of
+from osm4eo_xr.training.step.inputs import normalized
+from osm4eo_xr.training.step.task import Task, numbers_of
+from osm4eo_xr.training.step.train_step import fresh_state, make_train_step
 
 # Loaded by name: torch is no dependency of the tests, and the type checker does not know it.
 torch: Any = importlib.import_module("torch")

@@ -24,7 +24,7 @@ from osm4eo_xr.legend import legend_from_dict
 from osm4eo_xr.training.calibration import fit_temperature
 from osm4eo_xr.training.scoring import model_task
 from osm4eo_xr.training.single_fit import robust_statistics
-from osm4eo_xr.training.step import make_eval_step
+from osm4eo_xr.training.step.eval_step import make_eval_step
 
 Predict = Callable[[np.ndarray], np.ndarray]
 

@@ -15,7 +15,7 @@ from osm4eo_xr.feature_ids import Channels
 from osm4eo_xr.training.data_parallel import place_batch, place_state
 from osm4eo_xr.training.scoring import windows_of
 from osm4eo_xr.training.single_fit import _task
-from osm4eo_xr.training.step import fresh_state, make_train_step
+from osm4eo_xr.training.step.train_step import fresh_state, make_train_step
 from osm4eo_xr.training.transfer import starting_variables
 from tests.cases import train_script
 from tests.cases.train_case import BANDS, CLASSES, holed_samples, small_legend

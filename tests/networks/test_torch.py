@@ -11,9 +11,9 @@ import pytest
 from osm4eo_xr.networks import resnet
 from osm4eo_xr.networks.convolution import conv2d
 from osm4eo_xr.networks.settings import NetSettings
-from osm4eo_xr.training.losses import cross_entropy
 from osm4eo_xr.training.settings import TrainSettings
-from osm4eo_xr.training.step import optimizer, rate_schedule
+from osm4eo_xr.training.step.losses import cross_entropy
+from osm4eo_xr.training.step.optimizer import optimizer, rate_schedule
 from tests.networks.test_resnet import random_variables
 
 torch: Any = pytest.importorskip("torch")

@@ -20,9 +20,9 @@ from osm4eo_xr.models.model_folder import load_model, save_model
 from osm4eo_xr.networks.grouped_layers import heads_of
 from osm4eo_xr.networks.layers import arrays_at
 from osm4eo_xr.networks.resnet import init
-from osm4eo_xr.training.augment import drop_groups
 from osm4eo_xr.training.fit import train
 from osm4eo_xr.training.settings import TrainSettings
+from osm4eo_xr.training.step.augment import drop_groups
 from osm4eo_xr.training.transfer import starting_variables
 from tests.cases.many_sensors import FEATURES, country, legend, samples_of, scene_of
 from tests.networks.test_resnet import random_variables

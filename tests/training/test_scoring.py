@@ -17,7 +17,8 @@ from osm4eo_xr.networks import resnet
 from osm4eo_xr.training.data_parallel import device_count, place_batch, place_state
 from osm4eo_xr.training.scoring import index_of, labeled_logits, windows_of
 from osm4eo_xr.training.status import Totals, batch_origin
-from osm4eo_xr.training.step import Task, normalized, numbers_of
+from osm4eo_xr.training.step.inputs import normalized
+from osm4eo_xr.training.step.task import Task, numbers_of
 from osm4eo_xr.training.transfer import check_start, same_classes
 from tests.cases.train_case import BANDS, CLASSES, TINY, small_legend, small_samples
 from tests.models.test_model import tiny_model

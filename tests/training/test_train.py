@@ -19,23 +19,17 @@ from osm4eo_xr.models.model import Model
 from osm4eo_xr.models.model_folder import model_from_bytes, model_to_bytes
 from osm4eo_xr.networks.resnet import init
 from osm4eo_xr.networks.settings import NetSettings
-from osm4eo_xr.training import single_fit, step
+from osm4eo_xr.training import single_fit
 from osm4eo_xr.training.fit import train
 from osm4eo_xr.training.loop import Fit, batch_of
 from osm4eo_xr.training.settings import TrainSettings
 from osm4eo_xr.training.single_fit import _class_weights, robust_statistics
 from osm4eo_xr.training.status import Status
-from osm4eo_xr.training.step import (
-    State,
-    Task,
-    fresh_state,
-    learned_of,
-    make_train_step,
-    normalized,
-    numbers_of,
-    optimizer,
-    rate_schedule,
-)
+from osm4eo_xr.training.step import train_step
+from osm4eo_xr.training.step.inputs import normalized
+from osm4eo_xr.training.step.optimizer import optimizer, rate_schedule
+from osm4eo_xr.training.step.task import Task, numbers_of
+from osm4eo_xr.training.step.train_step import State, fresh_state, learned_of, make_train_step
 from osm4eo_xr.training.transfer import starting_variables
 from tests.cases.train_case import CLASSES, TINY, holed_samples, small_legend
 
@@ -216,7 +210,7 @@ def test_folds_seeds_and_lengths_share_one_compilation(samples: xr.Dataset) -> N
     )
     assert first.form == other.form
     found = [one_step(task, image, label) for task in (first, other)]
-    assert step._step_program(first.form)._cache_size() == 1  # type: ignore[attr-defined]
+    assert train_step._step_program(first.form)._cache_size() == 1  # type: ignore[attr-defined]
     assert not np.allclose(*(state["params"]["head"]["kernel"] for state, _ in found))
     assert found[1][1]["weight"] > found[0][1]["weight"]
     for different in ({"flips": False}, {"cutmix": 0.5}, {"label_smoothing": 0.2}):

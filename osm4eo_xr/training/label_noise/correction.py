@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from osm4eo_xr.progress import Progress
     from osm4eo_xr.training.settings import TrainSettings
     from osm4eo_xr.training.status import Status
-    from osm4eo_xr.training.step import Noise
+    from osm4eo_xr.training.step.task import Noise
 
 
 def corrected(

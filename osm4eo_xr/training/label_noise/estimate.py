@@ -21,7 +21,7 @@ from osm4eo_xr.training.label_noise.objects import OBJECT
 from osm4eo_xr.training.scoring import index_of, model_task, model_windows
 from osm4eo_xr.training.settings import TrainSettings
 from osm4eo_xr.training.single_fit import fit_network
-from osm4eo_xr.training.step import make_eval_step
+from osm4eo_xr.training.step.eval_step import make_eval_step
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -24,8 +24,9 @@ from osm4eo_xr.training.label_noise import correction, estimate
 from osm4eo_xr.training.label_noise.correction import applied
 from osm4eo_xr.training.label_noise.estimate import LabelNoise, find_label_noise, keys_of
 from osm4eo_xr.training.label_noise.objects import name_objects
-from osm4eo_xr.training.losses import forward_cross_entropy
-from osm4eo_xr.training.step import Task, _pixel_loss, numbers_of
+from osm4eo_xr.training.step.losses import forward_cross_entropy
+from osm4eo_xr.training.step.task import Task, numbers_of
+from osm4eo_xr.training.step.train_step import _pixel_loss
 from tests.cases.train_case import BANDS, CLASSES, TINY, box, ground, raster, small_legend, spectra
 
 

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from osm4eo_xr.training.augment import drop_bands, hide, jitter, mix, turn
+from osm4eo_xr.training.step.augment import drop_bands, hide, jitter, mix, turn
 
 RNG = np.random.default_rng(0)
 IMAGE = RNG.normal(0, 1, (200, 5, 5, 3)).astype(np.float32)

@@ -9,7 +9,7 @@ import numpy as np
 import optax
 import pytest
 
-from osm4eo_xr.training.losses import (
+from osm4eo_xr.training.step.losses import (
     bootstrap_cross_entropy,
     cross_entropy,
     forward_cross_entropy,

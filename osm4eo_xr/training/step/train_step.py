@@ -1,4 +1,4 @@
-"""One step of training and one of evaluation, as jitted functions of arrays.
+"""One step of training, as a jitted function of arrays.
 
 A program is compiled for the form of a task. What differs between the folds, seeds and lengths of
 one training - normalization, weights of classes, rates, seed - are its arguments, so that all of
@@ -8,9 +8,8 @@ them share one compilation.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields, replace
 from functools import cache, partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
@@ -18,181 +17,34 @@ import numpy as np
 import optax
 from jax import Array
 
-from osm4eo_xr.feature_ids import Channels
 from osm4eo_xr.networks import resnet
 from osm4eo_xr.networks.grouped_layers import group_order
 from osm4eo_xr.networks.presence import present
-from osm4eo_xr.networks.settings import NetSettings  # noqa: TC001 - checked at run time in the tests
 from osm4eo_xr.samples.label_weights import unpack
-from osm4eo_xr.training.augment import drop_bands, drop_groups, hide, jitter, mix, turn
-from osm4eo_xr.training.losses import (
+from osm4eo_xr.training.step.inputs import prepared
+from osm4eo_xr.training.step.losses import (
     bootstrap_cross_entropy,
     cross_entropy,
     forward_cross_entropy,
     generalized_cross_entropy,
 )
-from osm4eo_xr.training.settings import TrainSettings
+from osm4eo_xr.training.step.optimizer import optimizer, rate_schedule
+from osm4eo_xr.training.step.task import (
+    Numbers,
+    Task,
+    numbers_of,
+)
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float32, Int32, UInt8
+
+    from osm4eo_xr.training.settings import TrainSettings
 
 State = dict[str, Any]
 """``params``, ``batch_stats``, ``opt`` (of the optimizer) and ``step`` (int32).
 
 ``average`` holds a moving average of the first two, if the settings want it.
 """
-
-Noise = tuple[tuple[float, ...], ...]
-"""p(given | true) of classes: a row per true class; nothing where labels are taken for right."""
-
-_MISSING, _TAKEN, _MIXED = 3, 4, 5  # keep the draws of other changes as they are
-
-_NUMBERS = (
-    "batch",
-    "checkpoint_every",
-    "class_weights",
-    "epochs",
-    "learning_rate",
-    "noise",
-    "noise_epochs",
-    "noise_folds",
-    "patience",
-    "seed",
-    "validate_every",
-    "warmup",
-)
-"""Settings that no program depends on."""
-
-_STEPS = ((0.4, 1e-1), (0.6, 1e-2), (0.8, 1e-3), (0.9, 5e-4))
-
-
-@dataclass(frozen=True)
-class Task:
-    """What a network is trained for.
-
-    Attributes
-    ----------
-    net : NetSettings
-        The network.
-    settings : TrainSettings
-        How it is trained.
-    class_ids : tuple of int
-        Class id of each logit.
-    center, scale : tuple of float
-        Normalization per band, in the samples' unit.
-    weights : tuple of float
-        Weight of each class in the loss.
-    batch : int
-        Samples per step.
-    steps_per_epoch : int
-        Steps of an epoch.
-    noise : tuple of tuple of float
-        What the loss is corrected by ("forward").
-    channels : Channels, optional
-        Which channels are there or missing together; by default all.
-    occurs : tuple of bool
-        Whether each class occurs in the training samples; by default all do. Smoothed labels are
-        spread over those.
-    """
-
-    net: NetSettings
-    settings: TrainSettings
-    class_ids: tuple[int, ...]
-    center: tuple[float, ...]
-    scale: tuple[float, ...]
-    weights: tuple[float, ...]
-    batch: int = 1
-    steps_per_epoch: int = 1
-    noise: Noise = ()
-    channels: Channels | None = None
-    occurs: tuple[bool, ...] = ()
-
-    @property
-    def steps(self) -> int:
-        """Steps in all."""
-        return self.settings.epochs * self.steps_per_epoch
-
-    @property
-    def dtype(self) -> str:
-        """In which the layers compute here."""
-        if self.settings.dtype != "auto":
-            return self.settings.dtype
-        return "float32" if jax.default_backend() == "cpu" else "bfloat16"
-
-    @property
-    def form(self) -> Task:
-        """The task without its numbers: tasks of one form share their programs."""
-        plain = {f.name: f.default for f in fields(TrainSettings) if f.name in _NUMBERS}
-        return Task(
-            net=self.net,
-            settings=replace(self.settings, **plain),
-            class_ids=self.class_ids,
-            center=(),
-            scale=(),
-            weights=(),
-            channels=self.channels,
-        )
-
-
-class Numbers(NamedTuple):
-    """What differs between tasks of one form.
-
-    ``center`` and ``scale`` (band), ``weights`` and ``spread`` (class) are float32; ``noise`` is
-    (class, class) float32, or None where labels are taken for right; ``rates`` (step) float32;
-    ``seed`` uint32.
-    """
-
-    center: Array
-    scale: Array
-    weights: Array
-    spread: Array
-    noise: Array | None
-    rates: Array
-    seed: Array
-
-
-def numbers_of(task: Task) -> Numbers:
-    """Return the numbers of a task; rates go on to a power of two, so that lengths share a form."""
-    steps = 1 << (max(task.steps, 1) - 1).bit_length()
-    with jax.numpy_dtype_promotion("standard"):  # optax counts on it
-        rates: Any = jax.vmap(rate_schedule(task.settings, task.steps))(jnp.arange(steps))
-    occurs = np.array(task.occurs or (True,) * len(task.class_ids), np.float32)
-    return Numbers(
-        center=jnp.asarray(task.center, jnp.float32),
-        scale=jnp.asarray(task.scale, jnp.float32),
-        weights=jnp.asarray(task.weights, jnp.float32),
-        spread=jnp.asarray(occurs / occurs.sum(), jnp.float32),
-        noise=jnp.asarray(task.noise, jnp.float32) if task.noise else None,
-        rates=rates.astype(jnp.float32),
-        seed=jnp.asarray(task.settings.seed % 2**32, jnp.uint32),
-    )
-
-
-def rate_schedule(settings: TrainSettings, steps: int) -> optax.Schedule:
-    """Return the learning rate by step, of ``steps`` steps."""
-    peak = settings.learning_rate
-    if settings.optimizer == "nadam":
-        marks = {round(share * steps): factor for share, factor in _STEPS}
-        falls, last = {}, 1.0
-        for mark, factor in marks.items():
-            falls[mark], last = factor / last, factor
-        return optax.piecewise_constant_schedule(peak, falls)
-    warmup = min(round(settings.warmup * steps), steps - 1)
-    return optax.warmup_cosine_decay_schedule(peak / 100, peak, warmup, max(steps, 1))
-
-
-def optimizer(settings: TrainSettings, rate: optax.Schedule) -> optax.GradientTransformation:
-    """Return the optimizer with a learning rate by step."""
-    if settings.optimizer == "nadam":
-        rule = optax.nadam(rate)
-    else:
-        rule = optax.adamw(rate, weight_decay=settings.weight_decay, mask=_are_kernels)
-    return optax.chain(optax.clip_by_global_norm(settings.clip), rule) if settings.clip else rule
-
-
-def _are_kernels(params: Any) -> Any:
-    """Mark the kernels among the parameters."""
-    return jax.tree_util.tree_map_with_path(lambda path, _: path[-1].key == "kernel", params)
 
 
 def fresh_state(task: Task, variables: Mapping[str, Any]) -> State:
@@ -248,7 +100,7 @@ def _step_program(form: Task) -> Callable[..., tuple[State, dict[str, Array]]]:
     def step(
         state: State, numbers: Numbers, image: Array, label: Array
     ) -> tuple[State, dict[str, Array]]:
-        x, label = _prepared(form, numbers, state["step"], image, label)
+        x, label = prepared(form, numbers, state["step"], image, label)
         grads, stats, sums = _gradient(
             form, numbers, state["params"], state["batch_stats"], x, label
         )
@@ -270,7 +122,7 @@ def _step_by_parts(form: Task) -> Callable[..., tuple[State, dict[str, Array]]]:
     def prepare(
         numbers: Numbers, step: Array, image: Array, label: Array
     ) -> list[tuple[Array, Array]]:
-        x, label = _prepared(form, numbers, step, image, label)
+        x, label = prepared(form, numbers, step, image, label)
         return list(zip(_cut(x, parts), _cut(label, parts), strict=True))
 
     gradient = jax.jit(partial(_gradient, form))
@@ -288,15 +140,6 @@ def _step_by_parts(form: Task) -> Callable[..., tuple[State, dict[str, Array]]]:
         return move(numbers, state, grads, stats, sums)
 
     return step
-
-
-def _prepared(
-    form: Task, numbers: Numbers, step: Array, image: Array, label: Array
-) -> tuple[Array, Array]:
-    """Return a batch normalized and augmented."""
-    key = jax.random.fold_in(jax.random.key(numbers.seed), step)
-    x = normalized(form, numbers.center, numbers.scale, image)
-    return _augmented(form, x, label, key)
 
 
 def _gradient(
@@ -405,65 +248,3 @@ def indices(
     table[list(class_ids)] = np.arange(len(class_ids), dtype=np.int32)
     index = jnp.asarray(table)[label]
     return jnp.maximum(index, 0), index >= 0
-
-
-def normalized(
-    task: Task,
-    center: Float32[Array, " b"],
-    scale: Float32[Array, " b"],
-    image: Float32[Array, "n y x b"],
-) -> Float32[Array, "n y x b"]:
-    """Return the network's input; what a pixel lacks becomes 0, as in classification."""
-    center, scale = center.reshape(1, 1, 1, -1), scale.reshape(1, 1, 1, -1)
-    channels = task.channels or Channels.joint(image.shape[-1])
-    there, _ = channels.present(jnp.isfinite(image), axis=-1)
-    return jnp.where(there, (image - center) / scale, task.net.empty)
-
-
-def _augmented(task: Task, x: Array, label: Array, key: Array) -> tuple[Array, Array]:
-    settings, net = task.settings, task.net
-    turns, jitters, drops = jax.random.split(key, 3)
-    if settings.missing:
-        hides = jax.random.fold_in(key, _MISSING)
-        x, label = hide(x, label, hides, settings.missing, net.empty)
-    if settings.flips:
-        x, label = turn(x, label, turns)
-    if settings.band_jitter:
-        x = jitter(x, jitters, settings.band_jitter)
-    if settings.band_dropout:
-        x = drop_bands(x, drops, settings.band_dropout)
-    if settings.group_dropout and net.groups:
-        takes = jax.random.fold_in(key, _TAKEN)
-        x, label = drop_groups(x, label, takes, net.groups, settings.group_dropout)
-    if settings.cutmix and net.mode == "dense":
-        x, label = mix(x, label, jax.random.fold_in(key, _MIXED), settings.cutmix)
-    return x, label
-
-
-def make_eval_step(task: Task) -> Callable[..., Float32[Array, "n *yx k"]]:
-    """Return ``logits(variables, image)`` under the running statistics."""
-    return _applied(task, resnet.apply_eval)
-
-
-def make_feature_step(task: Task) -> Callable[..., tuple[Array, Array]]:
-    """Return ``logits, features(folded, image)``, features being what the last layer sees."""
-    return _applied(task, resnet.apply_with_features)
-
-
-def _applied(task: Task, apply: Callable[..., Any]) -> Callable[..., Any]:
-    """Return ``apply`` on variables and images, normalized by the task's numbers."""
-    form = replace(task.form, settings=TrainSettings(dtype=task.settings.dtype))
-    program = _program(form, apply)
-    center, scale = (jnp.asarray(v, jnp.float32) for v in (task.center, task.scale))
-    return lambda variables, image: program(variables, center, scale, image)
-
-
-@cache
-def _program(form: Task, apply: Callable[..., Any]) -> Callable[..., Any]:
-    """Return ``apply`` on variables, center, scale and images, jitted."""
-
-    def applied(variables: Any, center: Array, scale: Array, image: Array) -> Any:
-        x = normalized(form, center, scale, image)
-        return apply(form.net, variables, x, dtype=form.dtype)
-
-    return jax.jit(applied)

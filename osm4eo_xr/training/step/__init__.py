@@ -1,0 +1,9 @@
+"""One step of training and of evaluation, on arrays alone.
+
+What others may use:
+
+- ``task``: ``Task``: what a network is trained for
+- ``train_step``: a batch to the next state
+- ``eval_step``: images to logits, or to what the last layer sees
+- ``losses``: losses per pixel, unreduced
+"""

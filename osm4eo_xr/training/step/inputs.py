@@ -1,0 +1,60 @@
+"""What a network sees of a batch: normalized, and changed by augmentation in training."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from osm4eo_xr.feature_ids import Channels
+from osm4eo_xr.training.step.augment import drop_bands, drop_groups, hide, jitter, mix, turn
+from osm4eo_xr.training.step.task import Numbers, Task  # noqa: TC001 - checked at run time in the tests
+
+if TYPE_CHECKING:
+    from jaxtyping import Float32
+
+_MISSING, _TAKEN, _MIXED = 3, 4, 5  # keep the draws of other changes as they are
+
+
+def normalized(
+    task: Task,
+    center: Float32[Array, " b"],
+    scale: Float32[Array, " b"],
+    image: Float32[Array, "n y x b"],
+) -> Float32[Array, "n y x b"]:
+    """Return the network's input; what a pixel lacks becomes 0, as in classification."""
+    center, scale = center.reshape(1, 1, 1, -1), scale.reshape(1, 1, 1, -1)
+    channels = task.channels or Channels.joint(image.shape[-1])
+    there, _ = channels.present(jnp.isfinite(image), axis=-1)
+    return jnp.where(there, (image - center) / scale, task.net.empty)
+
+
+def prepared(
+    form: Task, numbers: Numbers, step: Array, image: Array, label: Array
+) -> tuple[Array, Array]:
+    """Return a batch normalized and augmented."""
+    key = jax.random.fold_in(jax.random.key(numbers.seed), step)
+    x = normalized(form, numbers.center, numbers.scale, image)
+    return _augmented(form, x, label, key)
+
+
+def _augmented(task: Task, x: Array, label: Array, key: Array) -> tuple[Array, Array]:
+    settings, net = task.settings, task.net
+    turns, jitters, drops = jax.random.split(key, 3)
+    if settings.missing:
+        hides = jax.random.fold_in(key, _MISSING)
+        x, label = hide(x, label, hides, settings.missing, net.empty)
+    if settings.flips:
+        x, label = turn(x, label, turns)
+    if settings.band_jitter:
+        x = jitter(x, jitters, settings.band_jitter)
+    if settings.band_dropout:
+        x = drop_bands(x, drops, settings.band_dropout)
+    if settings.group_dropout and net.groups:
+        takes = jax.random.fold_in(key, _TAKEN)
+        x, label = drop_groups(x, label, takes, net.groups, settings.group_dropout)
+    if settings.cutmix and net.mode == "dense":
+        x, label = mix(x, label, jax.random.fold_in(key, _MIXED), settings.cutmix)
+    return x, label

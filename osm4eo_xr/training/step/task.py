@@ -1,0 +1,137 @@
+"""What a network is trained for: its form, which decides the programs, and its numbers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from osm4eo_xr.feature_ids import Channels  # noqa: TC001 - checked at run time in the tests
+from osm4eo_xr.networks.settings import NetSettings  # noqa: TC001 - checked at run time in the tests
+from osm4eo_xr.training.settings import TrainSettings
+from osm4eo_xr.training.step.optimizer import rate_schedule
+
+Noise = tuple[tuple[float, ...], ...]
+"""p(given | true) of classes: a row per true class; nothing where labels are taken for right."""
+
+_NUMBERS = (
+    "batch",
+    "checkpoint_every",
+    "class_weights",
+    "epochs",
+    "learning_rate",
+    "noise",
+    "noise_epochs",
+    "noise_folds",
+    "patience",
+    "seed",
+    "validate_every",
+    "warmup",
+)
+"""Settings that no program depends on."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a network is trained for.
+
+    Attributes
+    ----------
+    net : NetSettings
+        The network.
+    settings : TrainSettings
+        How it is trained.
+    class_ids : tuple of int
+        Class id of each logit.
+    center, scale : tuple of float
+        Normalization per band, in the samples' unit.
+    weights : tuple of float
+        Weight of each class in the loss.
+    batch : int
+        Samples per step.
+    steps_per_epoch : int
+        Steps of an epoch.
+    noise : tuple of tuple of float
+        What the loss is corrected by ("forward").
+    channels : Channels, optional
+        Which channels are there or missing together; by default all.
+    occurs : tuple of bool
+        Whether each class occurs in the training samples; by default all do. Smoothed labels are
+        spread over those.
+    """
+
+    net: NetSettings
+    settings: TrainSettings
+    class_ids: tuple[int, ...]
+    center: tuple[float, ...]
+    scale: tuple[float, ...]
+    weights: tuple[float, ...]
+    batch: int = 1
+    steps_per_epoch: int = 1
+    noise: Noise = ()
+    channels: Channels | None = None
+    occurs: tuple[bool, ...] = ()
+
+    @property
+    def steps(self) -> int:
+        """Steps in all."""
+        return self.settings.epochs * self.steps_per_epoch
+
+    @property
+    def dtype(self) -> str:
+        """In which the layers compute here."""
+        if self.settings.dtype != "auto":
+            return self.settings.dtype
+        return "float32" if jax.default_backend() == "cpu" else "bfloat16"
+
+    @property
+    def form(self) -> Task:
+        """The task without its numbers: tasks of one form share their programs."""
+        plain = {f.name: f.default for f in fields(TrainSettings) if f.name in _NUMBERS}
+        return Task(
+            net=self.net,
+            settings=replace(self.settings, **plain),
+            class_ids=self.class_ids,
+            center=(),
+            scale=(),
+            weights=(),
+            channels=self.channels,
+        )
+
+
+class Numbers(NamedTuple):
+    """What differs between tasks of one form.
+
+    ``center`` and ``scale`` (band), ``weights`` and ``spread`` (class) are float32; ``noise`` is
+    (class, class) float32, or None where labels are taken for right; ``rates`` (step) float32;
+    ``seed`` uint32.
+    """
+
+    center: Array
+    scale: Array
+    weights: Array
+    spread: Array
+    noise: Array | None
+    rates: Array
+    seed: Array
+
+
+def numbers_of(task: Task) -> Numbers:
+    """Return the numbers of a task; rates go on to a power of two, so that lengths share a form."""
+    steps = 1 << (max(task.steps, 1) - 1).bit_length()
+    with jax.numpy_dtype_promotion("standard"):  # optax counts on it
+        rates: Any = jax.vmap(rate_schedule(task.settings, task.steps))(jnp.arange(steps))
+    occurs = np.array(task.occurs or (True,) * len(task.class_ids), np.float32)
+    return Numbers(
+        center=jnp.asarray(task.center, jnp.float32),
+        scale=jnp.asarray(task.scale, jnp.float32),
+        weights=jnp.asarray(task.weights, jnp.float32),
+        spread=jnp.asarray(occurs / occurs.sum(), jnp.float32),
+        noise=jnp.asarray(task.noise, jnp.float32) if task.noise else None,
+        rates=rates.astype(jnp.float32),
+        seed=jnp.asarray(task.settings.seed % 2**32, jnp.uint32),
+    )
