@@ -9,12 +9,14 @@ from pathlib import Path
 
 import pytest
 import yaml
+from rattler_build import Stage0Recipe
 
 import osm4eo_xr
 from osm4eo_xr.cluster.jobs import job_scripts
 from osm4eo_xr.cluster.site_file import load_site
 
 ROOT = Path(osm4eo_xr.__file__).parent.parent
+RECIPE = ROOT / ".ci" / "conda" / "recipe.yaml"
 
 pytestmark = pytest.mark.skipif(
     not (ROOT / "cluster" / "Containerfile").is_file(), reason="only a checkout has cluster/"
@@ -75,7 +77,7 @@ def test_images_install_extras_that_exist() -> None:
 
 def test_conda_recipe_asks_for_what_the_project_asks_for() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    recipe = yaml.safe_load((ROOT / ".ci" / "conda" / "recipe.yaml").read_text())
+    recipe = yaml.safe_load(RECIPE.read_text())
     wanted = {}
     for requirement in project["dependencies"]:
         found = re.match(r"([\w-]+)(?:\[[^]]*\])?>=([\d.]+)", requirement)
@@ -87,3 +89,12 @@ def test_conda_recipe_asks_for_what_the_project_asks_for() -> None:
     assert recipe["context"]["version"] == osm4eo_xr.__version__
     least = project["requires-python"].removeprefix(">=")
     assert recipe["context"]["python_min"] == least
+
+
+def test_conda_recipe_is_one_that_rattler_build_renders() -> None:
+    """Its parser refuses unknown keys, versions that are none, and licenses that SPDX lacks."""
+    (made,) = Stage0Recipe.from_yaml(RECIPE.read_text()).render()
+    recipe = made.recipe.to_dict()
+    assert recipe["package"] == {"name": "osm4eo-xr", "version": osm4eo_xr.__version__}
+    assert recipe["build"]["noarch"] == "python"
+    assert "${{" not in str(recipe["requirements"])
