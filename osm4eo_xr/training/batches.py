@@ -24,6 +24,7 @@ IN_MEMORY = 2 * 1024**3
 """Bytes of windows up to which all are held."""
 
 _AHEAD = 2  # batches that wait on the device
+_COUNTED = 64 * STORE_CHUNK  # windows whose labels are counted at once
 
 
 def epoch_order(size: int, *, seed: int, epoch: int, group: int) -> list[np.ndarray]:
@@ -109,6 +110,16 @@ class Windows:
             self._held = self._read(np.arange(len(self)))
         image, label = self._held
         return image[index], label[index]
+
+    def label_counts(self) -> np.ndarray:
+        """Return (256,) int64, the pixels of each label in all windows; images stay unread."""
+        label, counts = self.samples["label"], np.zeros(256, np.int64)
+        if self.window:
+            label = label.isel(y=label.sizes["y"] // 2, x=label.sizes["x"] // 2)
+        for first in range(0, len(self), _COUNTED):
+            part = label.isel(sample=self.positions[first : first + _COUNTED])
+            counts += np.bincount(part.to_numpy().ravel(), minlength=256)
+        return counts
 
     def _read(self, index: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Read in ascending order, return in the order asked for."""

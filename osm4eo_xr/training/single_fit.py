@@ -18,7 +18,7 @@ from osm4eo_xr.models.model import Model
 from osm4eo_xr.models.model_folder import load_model
 from osm4eo_xr.models.record import UNITS, Normalization
 from osm4eo_xr.samples.ground import ground_outline
-from osm4eo_xr.samples.label_weights import WEIGHT, class_of
+from osm4eo_xr.samples.label_weights import WEIGHT
 from osm4eo_xr.samples.spatial_split import SPLITS
 from osm4eo_xr.training.checkpoints import RunFolder, digest_arrays
 from osm4eo_xr.training.cost import warn_if_long
@@ -125,8 +125,7 @@ def _task(
     channels: Channels,
 ) -> Task:
     """Work out shapes, normalization and class weights."""
-    image, label = _look(learn)
-    counts = np.bincount(class_of(label).ravel(), minlength=256)[list(legend.ids)]
+    counts = learn.label_counts()[list(legend.ids)]
     if not counts.sum():
         raise InputError(
             f"no training sample has a class of legend {legend.name!r}",
@@ -135,7 +134,8 @@ def _task(
     if start:
         center, scale = start.normalization.center, start.normalization.scale
     else:
-        center, scale = robust_statistics(image, channels)
+        index = np.linspace(0, len(learn) - 1, _NORMALIZED_BY).astype(np.int64)
+        center, scale = robust_statistics(learn.read(np.unique(index))[0], channels)
     batch = batch_of(settings.batch, settings.accumulate, len(learn))
     return Task(
         net=settings.net(bands=len(bands), classes=len(legend.ids), features=bands),
@@ -150,12 +150,6 @@ def _task(
         batch=batch,
         steps_per_epoch=len(learn) // batch,
     )
-
-
-def _look(learn: Windows) -> tuple[np.ndarray, np.ndarray]:
-    """Read evenly spaced training windows, from which statistics are taken."""
-    index = np.unique(np.linspace(0, len(learn) - 1, _NORMALIZED_BY).astype(np.int64))
-    return learn.read(index)
 
 
 def robust_statistics(

@@ -60,7 +60,9 @@ LEARNERS: dict[str, Any] = {
     "ours, balanced": Network(replace(DEMO_SETTINGS, class_weights="balanced")),
     "ours, wide": Network(replace(DEMO_SETTINGS, width=32)),
     "ours, deep": Network(replace(DEMO_SETTINGS, depth=20)),
-    "ours, default": Network(oxr.TrainSettings.preset("default")),
+    "default": Network(oxr.TrainSettings.preset("default")),
+    "default, kernel 3": Network(oxr.TrainSettings.preset("default", kernel=3)),
+    "default, mixed": Network(oxr.TrainSettings.preset("default", kernel=3, cutmix=0.5)),
     "forest": Pixels("forest", around=False),
     "forest, around": Pixels("forest", around=True),
     "boosting": Pixels("boosting", around=False),
@@ -80,7 +82,7 @@ def sample_sets(scenes: list[str], seed: int) -> Iterator[tuple[str, xr.Dataset,
         for chosen in (*([day] for day in days), days):
             name = f"Slovenia, {chosen[0] if len(chosen) == 1 else 'five dates'}"
             cube = features_of(data, chosen, dem=False).compute()
-            how: Any = {"per_class": 100, "patch": 16, "block": 200.0, "gap": 20.0}
+            how: Any = {"per_class": 400, "patch": 8, "block": 200.0, "gap": 20.0}
             drawn = oxr.draw_samples(
                 cube, labels_of(data), legend=legend(), shares=(1, 0, 0), seed=seed, **how
             )

@@ -2,11 +2,13 @@
 
 import threading
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NoReturn
 
+import dask.array as da
 import numpy as np
 import pytest
 import xarray as xr
+from dask import delayed
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -36,6 +38,22 @@ def numbered() -> xr.Dataset:
 
 def windows(samples: xr.Dataset, *, memory: int = 2**30, window: int | None = None) -> Windows:
     return Windows(samples, np.arange(0, 2 * SIZE, 2), window, memory=memory)
+
+
+def test_labels_are_counted_without_images(
+    numbered: xr.Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batches, "_COUNTED", 64)
+    unread = da.from_delayed(delayed(_refuse)(), numbered["image"].shape, np.float32)
+    lazy = numbered.assign(image=(numbered["image"].dims, unread))
+    label = numbered["label"].to_numpy()[::2]
+    found = windows(lazy).label_counts()
+    assert np.array_equal(found, np.bincount(label.ravel(), minlength=256))
+    assert windows(lazy, window=2).label_counts()[7] == SIZE == len(label)
+
+
+def _refuse() -> NoReturn:
+    pytest.fail("an image was read")
 
 
 @given(st.integers(1, 1000), st.integers(1, 500), st.integers(0, 99))

@@ -248,10 +248,12 @@ def test_balanced_weights_count_classes_alike() -> None:
     assert _class_weights(TINY, counts) == (1.0, 1.0, 1.0)
 
 
-def test_smoothed_labels_are_spread_over_the_classes_that_occur(
+def test_classes_are_counted_in_all_windows(
     samples: xr.Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Smoothed labels are spread over those that occur, and balance is that of all pixels."""
     tasks: list[Task] = []
+    monkeypatch.setattr(single_fit, "_NORMALIZED_BY", 1)
 
     class Stop(Exception):  # noqa: N818 - no fault
         pass
@@ -262,8 +264,11 @@ def test_smoothed_labels_are_spread_over_the_classes_that_occur(
 
     monkeypatch.setattr(single_fit, "Fit", noted)
     with pytest.raises(Stop):
-        train(samples, TINY, legend=default_legend())
+        train(samples, dataclasses.replace(TINY, class_weights="balanced"), legend=default_legend())
     (task,) = tasks
+    label = samples["label"].to_numpy()[samples["split"].to_numpy() == 0]
+    counts = (label[..., None] == np.array(task.class_ids)).sum(axis=(0, 1, 2))
+    np.testing.assert_allclose((np.array(task.weights) * counts)[counts > 0], counts.sum() / 3)
     spread = np.asarray(numbers_of(task).spread)
     expected = np.isin(task.class_ids, CLASSES) / len(CLASSES)
     np.testing.assert_allclose(spread, expected, rtol=1e-6)
