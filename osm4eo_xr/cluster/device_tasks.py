@@ -6,18 +6,35 @@ from typing import Any
 
 import dask.config
 
+from osm4eo_xr.errors import InputError
+
 DEVICE_KEY = "osm4eo_xr.device"
 """Key of dask's configuration under which steps find the annotations of tasks on the device."""
 
 DEVICE_EXECUTOR = "device"
-"""Name of the one-thread executor that owns a process's device."""
+"""Name of the executor of a process's device."""
+
+DEVICE_TASKS = 4
+"""Threads of that executor: one block on its way to the device, one that computes, one that waits
+behind it there, and one on its way back. A power of two, as dask adds up their shares."""
 
 
-def device_annotations() -> dict[str, Any]:
+def device_annotations(share: float = 1.0) -> dict[str, Any]:
     """Return the dask annotations of tasks that use the device.
 
-    On a cluster with GPU workers they name the resource, so that one such task at a time runs in
-    a GPU worker's device thread and none on workers without; elsewhere they are empty.
+    On a cluster with GPU workers they name the resource, so that such tasks run in the device
+    threads of GPU workers and on none without; elsewhere they are empty.
+
+    Parameters
+    ----------
+    share : float
+        What a task takes of a device, above 0 to 1: by default all, one task at a time. Each
+        worker has four threads for such tasks.
+
+    Raises
+    ------
+    InputError
+        If the share is out of range.
 
     Examples
     --------
@@ -25,7 +42,10 @@ def device_annotations() -> dict[str, Any]:
     >>> oxr.device_annotations()  # no cluster is open
     {}
     """
-    return dict(dask.config.get(DEVICE_KEY, None) or {})
+    if not 0 < share <= 1:
+        raise InputError(f"share of the device is {share}", expected="above 0 and at most 1")
+    stated = dict(dask.config.get(DEVICE_KEY, None) or {})
+    return stated | {"resources": {"GPU": share}} if stated else {}
 
 
 def device_settings(*, has_gpu: bool) -> dict[str, Any]:
@@ -35,5 +55,4 @@ def device_settings(*, has_gpu: bool) -> dict[str, Any]:
     """
     if not has_gpu:
         return {DEVICE_KEY: None}
-    annotations = {"resources": {"GPU": 1}, "executor": DEVICE_EXECUTOR}
-    return {DEVICE_KEY: annotations, "optimization.fuse.active": False}
+    return {DEVICE_KEY: {"executor": DEVICE_EXECUTOR}, "optimization.fuse.active": False}

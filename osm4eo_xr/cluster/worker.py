@@ -9,7 +9,7 @@ import signal
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-from osm4eo_xr.cluster.device_tasks import DEVICE_EXECUTOR
+from osm4eo_xr.cluster.device_tasks import DEVICE_EXECUTOR, DEVICE_TASKS
 from osm4eo_xr.process.node import raise_open_files
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ WORKER_SETUP = "osm4eo_xr.cluster.worker"
 
 
 def dask_setup(worker: Worker) -> None:
-    """Leave Ctrl-C to the parent; give the process its files, its GPU and one thread for it."""
+    """Leave Ctrl-C to the parent; give the process its files, its GPU and threads for it."""
     if multiprocessing.parent_process() is not None:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
     raise_open_files()
@@ -30,7 +30,8 @@ def dask_setup(worker: Worker) -> None:
         return
     visible = os.environ.get("CUDA_VISIBLE_DEVICES", "")
     os.environ["CUDA_VISIBLE_DEVICES"] = own_device(visible, str(worker.name))
-    worker.executors[DEVICE_EXECUTOR] = ThreadPoolExecutor(1, thread_name_prefix="device")
+    threads = ThreadPoolExecutor(DEVICE_TASKS, thread_name_prefix="device")
+    worker.executors[DEVICE_EXECUTOR] = threads
 
 
 def own_device(visible: str, worker_name: str) -> str:

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 class HostEngine(ABC):
     """Normalization and outputs are those of the jax engine; the network is a subclass's."""
 
+    at_once = 1
+
     def __init__(self, spec: ProgramSpec, reference: Reference | None = None) -> None:
         self._spec, self._reference = spec, reference
         self._prepare = jax.jit(functools.partial(prepare, spec))

@@ -18,7 +18,7 @@ import numpy as np
 import xarray as xr
 from dask.base import annotate, tokenize
 
-from osm4eo_xr.cluster.device_tasks import device_annotations
+from osm4eo_xr.cluster.device_tasks import DEVICE_TASKS, device_annotations
 from osm4eo_xr.geometry.grid import geobox_of
 from osm4eo_xr.inference.blocks import BlockGrid, block_step, cut_blocks, read_blocks
 from osm4eo_xr.inference.model_delivery import model_arguments
@@ -189,7 +189,7 @@ def _classify_blocks(
     blocks: da.Array, model: Model, grid: BlockGrid, spec: ProgramSpec, scaling: Any
 ) -> da.Array:
     """Return the stacked maps (map, y, x) of all blocks, given with their margins; lazy."""
-    with annotate(**device_annotations()):  # only what runs on the device
+    with annotate(**device_annotations(1 / DEVICE_TASKS)):  # only what runs on the device
         maps = da.map_blocks(
             classify_block,
             blocks,

@@ -82,12 +82,21 @@ class Counter:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._total = Throughput()
+        self._free = 0.0  # since when the device has no block that was counted
 
     def add(self, **counts: Any) -> None:
         """Add to the counts; ``started`` and ``ended`` widen the span of time."""
         with self._lock:
             first = {} if self._total.processes else {"processes": 1}
             self._total += Throughput(**first, **counts)
+
+    def computed(self, *, pixels: int, bytes_read: int, started: float, ended: float) -> None:
+        """Note a block; while it waits behind another, the device's seconds are that one's."""
+        with self._lock:
+            begun = min(max(started, self._free), ended)
+            self._free = max(self._free, ended)
+        counts: Any = {"pixels": pixels, "bytes_read": bytes_read, "device_s": ended - begun}
+        self.add(blocks=1, **counts, started=started, ended=ended)
 
     def compiled(self, seconds: float) -> None:
         """Note a compilation."""

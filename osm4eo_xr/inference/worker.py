@@ -64,6 +64,9 @@ class ModelSource:
 class Engine(Protocol):
     """A compiled program with its model, in three steps so that blocks can overlap."""
 
+    at_once: int
+    """Blocks that may compute, or wait on the device behind one that does."""
+
     def stage(
         self,
         block: Float32[np.ndarray, "b p q"],
@@ -74,7 +77,7 @@ class Engine(Protocol):
         ...
 
     def compute(self, staged: Any) -> Any:
-        """Compute, and return when the device is done; one thread at a time."""
+        """Compute, and return when the device is done; ``at_once`` threads at a time."""
         ...
 
     def fetch(self, computed: Any) -> UInt8[np.ndarray, "map y x"]:
@@ -86,6 +89,7 @@ class JaxEngine:
     """The program compiled by XLA for this process's device."""
 
     def __init__(self, model: Model, spec: ProgramSpec) -> None:
+        self.at_once = 1 if jax.default_backend() == "cpu" else 2  # a GPU goes on with the second
         _keep_every_program()
         params = jax.device_put(fold(model.net, model.variables))
         self._params = jax.tree.map(lambda leaf: leaf.astype(spec.dtype), params)
@@ -160,7 +164,7 @@ MOST_ENGINES = 4
 
 _engines: dict[tuple[str, ProgramSpec], Engine] = {}
 _loading = threading.Lock()
-_computing = threading.Lock()
+_computing = {most: threading.Semaphore(most) for most in (1, 2)}
 _process = os.getpid()
 
 
@@ -176,8 +180,8 @@ def classify_block(
 ) -> np.ndarray:
     """Classify one block.
 
-    Blocks of a process compute one after the other. Meanwhile other threads read and decode the
-    next ones, bring them to the device, and shrink and write the last.
+    Blocks of a process compute one after the other; a GPU has the next one waiting. Meanwhile
+    other threads read and decode more, bring them to the device, and shrink and write the last.
 
     Parameters
     ----------
@@ -208,21 +212,14 @@ def classify_block(
     block = np.ascontiguousarray(block, np.float32)
     center, scale = (np.asarray(v, np.float32) for v in scaling)
     staged = engine.stage(block, center, scale)
-    with _computing:
+    with _computing[engine.at_once]:
         started = time.time()
         computed = engine.compute(staged)
         ended = time.time()
     result = engine.fetch(computed)
     rows = min(spec.rows, inside[0] - block_id[1] * spec.rows)
     cols = min(spec.cols, inside[1] - block_id[2] * spec.cols)
-    COUNTER.add(
-        blocks=1,
-        pixels=rows * cols,
-        bytes_read=block.nbytes,
-        device_s=ended - started,
-        started=started,
-        ended=ended,
-    )
+    COUNTER.computed(pixels=rows * cols, bytes_read=block.nbytes, started=started, ended=ended)
     return result
 
 

@@ -20,7 +20,7 @@ from distributed import Status, Worker
 from osm4eo_xr import InputError, open_cluster
 from osm4eo_xr.cluster import allocation
 from osm4eo_xr.cluster.clusters import plan_processes
-from osm4eo_xr.cluster.device_tasks import device_annotations
+from osm4eo_xr.cluster.device_tasks import DEVICE_TASKS, device_annotations
 from osm4eo_xr.cluster.gpus import visible_gpus
 from osm4eo_xr.cluster.jobs import job_scripts
 from osm4eo_xr.cluster.site import BatchSite, JobWorkers, LocalSite, LocalWorkers, SlurmSite
@@ -314,8 +314,13 @@ def test_device_tasks_go_to_gpu_workers_only(tmp_path: Path) -> None:
             environment=environment,
         ) as client:
             with annotate(**device_annotations()):
-                device = client.map(_where, range(12), pure=False)
-            on_device = set(cast("Places", client.gather(device)))
+                whole = client.map(_held, range(6), pure=False)
+            with annotate(**device_annotations(1 / DEVICE_TASKS)):
+                shared = client.map(_held, range(6, 18), pure=False)
+            one_by_one, at_once = (
+                cast("list[tuple[str, str, float, float]]", client.gather(futures))
+                for futures in (whole, shared)
+            )
             (tmp_path / "met").mkdir()
             meet = [tmp_path / "met"] * 24
             anywhere = client.map(_where, range(12, 36), meet, pure=False)
@@ -324,11 +329,20 @@ def test_device_tasks_go_to_gpu_workers_only(tmp_path: Path) -> None:
             classes = classify(_small_scene(), model, block=64)
             write_cog(classes, tmp_path / "map.tif")
             inference = cast("dict[str, tuple[str, str]]", client.run(_inference_here))
-    assert {name for name, _ in on_device} == {"gpu-0"}
-    assert len({thread for _, thread in on_device}) == 1
-    assert all(thread.startswith("device") for _, thread in on_device)
+    for name, thread, *_ in (*one_by_one, *at_once):
+        assert name == "gpu-0"
+        assert thread.startswith("device")
+    assert _most_at_once(one_by_one) == 1
+    assert 1 < _most_at_once(at_once) <= DEVICE_TASKS
     assert names == {"gpu-0", "cpu-0"}
-    assert dict(inference.values()) == {"gpu-0": "6 by device_0", "cpu-0": "0 by "}
+    assert dict(inference.values())["gpu-0"].startswith("6 by device_0")
+    assert dict(inference.values())["cpu-0"] == "0 by "
+
+
+def test_a_share_of_a_device_is_one() -> None:
+    for share in (0.0, -1.0, 1.5):
+        with pytest.raises(InputError, match=f"share of the device is {share}"):
+            device_annotations(share)
 
 
 def _small_scene() -> xr.DataArray:
@@ -347,6 +361,22 @@ def _inference_here(dask_worker: Worker) -> tuple[str, str]:
 
     threads = sorted(t.name for t in threading.enumerate() if t.name.startswith("device"))
     return str(dask_worker.name), f"{COUNTER.read().blocks} by {' '.join(threads)}"
+
+
+def _held(_number: int) -> tuple[str, str, float, float]:
+    """Take a while; return worker, thread, begin and end."""
+    import threading
+
+    from distributed import get_worker
+
+    begun = time.monotonic()
+    time.sleep(0.1)
+    thread = threading.current_thread().name
+    return str(get_worker().name), thread, begun, time.monotonic()
+
+
+def _most_at_once(tasks: list[tuple[str, str, float, float]]) -> int:
+    return max(sum(b <= begun < e for *_, b, e in tasks) for *_, begun, _ in tasks)
 
 
 def _where(_number: int, meet: Path | None = None) -> tuple[str, str]:

@@ -1,6 +1,7 @@
 """Inside a worker: no second compilation, blocks that overlap, a cache of programs, no forks."""
 
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
@@ -98,6 +99,8 @@ class Reads:
 class SlowEngine:
     """Computes until the reading of the next block has begun, or gives up."""
 
+    at_once = 1
+
     def __init__(self, reads: Reads, blocks: int) -> None:
         self.reads, self.blocks = reads, blocks
         self.overlapped: list[bool] = []
@@ -118,17 +121,55 @@ def test_next_block_is_read_while_one_computes(monkeypatch: pytest.MonkeyPatch) 
     blocks, reads = 4, Reads()
     engine = SlowEngine(reads, blocks)
     monkeypatch.setattr(worker, "_engine", lambda *_: engine)
+    classify_blocks(reads.read, blocks, threads=2)
+    assert engine.overlapped == [True] * blocks
+
+
+def classify_blocks(read: Callable[[], np.ndarray], blocks: int, *, threads: int) -> None:
+    """Classify blocks of 64 pixels in a column, each as it is read."""
     spec = ProgramSpec(DENSE, tuple(range(1, 13)), ("classes",), 64, 64, 0, 0)
     chunks = ((4,), (64,) * blocks, (64,))
-    scene = da.map_blocks(reads.read, chunks=chunks, dtype=np.float32, meta=np.empty((0, 0, 0)))
+    scene = da.map_blocks(read, chunks=chunks, dtype=np.float32, meta=np.empty((0, 0, 0)))
     scaling = (np.zeros(4), np.ones(4))
     source = ModelSource("none", None)
     classes = da.map_blocks(
         classify_block, scene, source, None, spec, scaling, (64 * blocks, 64), dtype=np.uint8,
         chunks=((1,), *chunks[1:]), meta=np.empty((0, 0, 0), np.uint8),
     )  # fmt: skip
-    classes.compute(scheduler="threads", num_workers=2)
-    assert engine.overlapped == [True] * blocks
+    classes.compute(scheduler="threads", num_workers=threads)
+
+
+class Device(SlowEngine):
+    """Computes a block until as many are there as it takes at once, or gives up."""
+
+    def __init__(self, at_once: int) -> None:
+        self.at_once, self.there, self.most = at_once, 0, 0
+        self.changed = threading.Condition()
+
+    def compute(self, staged: np.ndarray) -> np.ndarray:
+        with self.changed:
+            self.there += 1
+            self.most = max(self.most, self.there)
+            self.changed.notify_all()
+            self.changed.wait_for(lambda: self.most >= self.at_once, timeout=30)
+            self.changed.wait(0.02)  # others may come who must not
+            self.there -= 1
+        return staged
+
+
+@pytest.mark.parametrize("at_once", [1, 2])
+def test_a_device_has_as_many_blocks_as_it_takes(
+    at_once: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = Device(at_once)
+    monkeypatch.setattr(worker, "_engine", lambda *_: engine)
+    classify_blocks(lambda: np.zeros((4, 64, 64), np.float32), 6, threads=4)
+    assert engine.most == at_once
+
+
+def test_a_host_computes_one_block_at_a_time() -> None:
+    spec = ProgramSpec(DENSE, tuple(range(1, 13)), ("classes",), 8, 8, 0, 0, dtype="float32")
+    assert JaxEngine(make_model(), spec).at_once == winograd_engine.WinogradEngine.at_once == 1
 
 
 def test_a_process_keeps_the_programs_of_the_models_it_used_last() -> None:

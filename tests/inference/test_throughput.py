@@ -65,6 +65,17 @@ def test_a_counter_is_one_process_however_often_it_counts() -> None:
     assert counter.read().processes == 1
 
 
+def test_a_device_is_busy_once_however_many_blocks_it_has() -> None:
+    counter = Counter()
+    counter.computed(pixels=10, bytes_read=40, started=100.0, ended=110.0)
+    counter.computed(pixels=10, bytes_read=40, started=102.0, ended=119.0)  # waited for 8 of them
+    counter.computed(pixels=10, bytes_read=40, started=120.0, ended=125.0)
+    total = counter.read()
+    assert (total.blocks, total.pixels, total.bytes_read) == (3, 30, 120)
+    assert total.device_s == 10 + 9 + 5
+    assert total.device_share == 24 / 25
+
+
 def test_a_compilation_is_counted_with_its_seconds() -> None:
     counter = Counter()
     counter.compiled(2.5)
