@@ -125,7 +125,7 @@ def test_next_block_is_read_while_one_computes(monkeypatch: pytest.MonkeyPatch) 
     assert engine.overlapped == [True] * blocks
 
 
-def classify_blocks(read: Callable[[], np.ndarray], blocks: int, *, threads: int) -> None:
+def classify_blocks(read: Callable[..., np.ndarray], blocks: int, *, threads: int) -> None:
     """Classify blocks of 64 pixels in a column, each as it is read."""
     spec = ProgramSpec(DENSE, tuple(range(1, 13)), ("classes",), 64, 64, 0, 0)
     chunks = ((4,), (64,) * blocks, (64,))

@@ -8,7 +8,7 @@ import dask.array as da
 import numpy as np
 import pytest
 import xarray as xr
-from dask import delayed
+from dask.delayed import delayed
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
