@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dask.config
 
+from osm4eo_xr.cluster.gpus import visible_gpus
 from osm4eo_xr.errors import InputError
+
+if TYPE_CHECKING:
+    from distributed import Client
 
 DEVICE_KEY = "osm4eo_xr.device"
 """Key of dask's configuration under which steps find the annotations of tasks on the device."""
@@ -46,6 +50,18 @@ def device_annotations(share: float = 1.0) -> dict[str, Any]:
         raise InputError(f"share of the device is {share}", expected="above 0 and at most 1")
     stated = dict(dask.config.get(DEVICE_KEY, None) or {})
     return stated | {"resources": {"GPU": share}} if stated else {}
+
+
+def device_client() -> Client | None:
+    """Return the client of the open cluster, if it has GPU workers and this process sees no GPU."""
+    if not dask.config.get(DEVICE_KEY, None) or visible_gpus():
+        return None
+    from distributed import default_client
+
+    try:
+        return default_client()
+    except ValueError:  # a worker of the cluster, to which its settings came
+        return None
 
 
 def device_settings(*, has_gpu: bool) -> dict[str, Any]:

@@ -87,7 +87,7 @@ def open_samples(path: str | Path) -> xr.Dataset:
     if not Path(path).exists():
         raise InputError(f"no sample set {path}", advice="give a set of draw_samples")
     with damage(path, "is no sample set"):
-        samples = xr.open_zarr(path, consolidated=False)
+        samples = xr.open_zarr(Path(path).absolute(), consolidated=False)  # workers read it too
     missing = sorted(_VARIABLES - set(map(str, samples.variables)))
     missing += [name for name in ("bands", "legend") if name not in samples.attrs]
     if missing:

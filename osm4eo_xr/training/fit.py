@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import xarray as xr
 
+from osm4eo_xr.cluster.device_tasks import device_client
 from osm4eo_xr.progress import Progress, with_bars
 from osm4eo_xr.training.label_noise.correction import corrected
+from osm4eo_xr.training.on_worker import train_on_worker
 from osm4eo_xr.training.settings import TrainSettings
 from osm4eo_xr.training.single_fit import fit_network
 
@@ -44,6 +47,9 @@ def train(
     on_status: Callable[[Status], None] | None = None,
 ) -> Model:
     """Train a network and keep the weights that were best on the validation samples.
+
+    Where this process sees no GPU and the open cluster has GPU workers, one of them trains. It has
+    to see the samples and the folder; if it is lost, another goes on from the last checkpoint.
 
     Parameters
     ----------
@@ -85,15 +91,12 @@ def train(
         save_model(model, "models/DE")
     """
     settings = settings or TrainSettings()
-    if settings.noise == "none":
-        how: Any = {"legend": legend, "folder": folder, "start": start}
-        return fit_network(samples, settings, **how, progress=progress, on_status=on_status)
-    return corrected(
-        samples,
-        settings,
-        legend=legend,
-        folder=None if folder is None else Path(folder),
-        start=start,
-        progress=progress,
-        on_status=on_status,
-    )
+    folder = None if folder is None else Path(folder).absolute()
+    start = Path(start).absolute() if isinstance(start, str | Path) else start
+    how: Any = {"legend": legend, "folder": folder, "start": start}
+    step = fit_network if settings.noise == "none" else corrected
+    client = device_client()
+    if client is not None:
+        training = partial(step, samples, settings, **how)
+        return train_on_worker(client, training, progress=progress, on_status=on_status)
+    return step(samples, settings, **how, progress=progress, on_status=on_status)
