@@ -10,8 +10,9 @@ import warnings
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-import dask
-from distributed import Event, get_client, get_worker
+from dask import config
+from dask.base import annotate
+from distributed import Event, Reschedule, get_client, get_worker
 
 from osm4eo_xr.cluster.device_tasks import device_annotations
 from osm4eo_xr.errors import InputWarning
@@ -45,7 +46,7 @@ def train_on_worker(
     said: Said = queue.SimpleQueue()
     client.subscribe_topic(topic, lambda event: said.put(event[1]))
     try:
-        with dask.annotate(**device_annotations()):
+        with annotate(**device_annotations()):
             future = client.submit(_trained, training, topic, pure=False)
         while not future.done():
             _hand_on(said, progress, on_status)
@@ -76,35 +77,52 @@ def _hand_on(
             progress(event["done"], event["total"])
 
 
-def _trained(training: Callable[..., Model], topic: str) -> Model:
-    """Train in this worker, and say how far it is; a step ends it if nobody waits any more."""
-    say, stop, show = get_worker().log_event, Event(topic, get_client()), warnings.showwarning
-    said = {"progress": 0.0, "status": 0.0}
+class _Speaker:
+    """What a training says from its worker, a few times a second."""
 
-    def is_due(what: str, *, last: bool) -> bool:
-        due = last or time.monotonic() - said[what] >= _LOOK
-        if due:
-            said[what] = time.monotonic()
-        return due
+    def __init__(self, topic: str) -> None:
+        self._worker, self._topic = get_worker(), topic
+        self._stop = Event(topic, get_client())
+        self._said: dict[str, float] = {}
 
-    def tell(done: int, total: int) -> None:
-        if is_due("progress", last=done == total):
-            say(topic, {"done": done, "total": total})
-            if stop.is_set():
+    def progress(self, done: int, total: int) -> None:
+        """Say what is done; end the training if nobody waits any more, or if the worker closes.
+
+        Then another worker begins it anew, from the last checkpoint.
+        """
+        if self._is_due("done", last=done == total):
+            self._say(done=done, total=total)
+            if self._worker.status.name.startswith("closing"):
+                raise Reschedule
+            if self._stop.is_set():
                 raise RuntimeError("nobody waits for this training any more")
 
-    def tell_status(status: Status) -> None:
-        if is_due("status", last=status.step == status.steps):
-            say(topic, {"status": dataclasses.asdict(status)})
+    def status(self, status: Status) -> None:
+        """Say where the run stands."""
+        if self._is_due("status", last=status.step == status.steps):
+            self._say(status=dataclasses.asdict(status))
 
-    def warn(message: Warning | str, category: type[Warning], *place: Any) -> None:
+    def warn(self, message: Warning | str, category: type[Warning], *_place: Any) -> None:
+        """Say what the training warns of; what libraries do stays here."""
         if issubclass(category, InputWarning):
-            say(topic, {"warning": str(message)})
-        else:
-            show(message, category, *place)
+            self._say(warning=str(message))
 
-    # Samples are read in threads of this process: as tasks of the cluster, which the client above
-    # would make of them, they may wait for the thread of this one.
-    with warnings.catch_warnings(), dask.config.set(scheduler="threads"):
-        warnings.showwarning = warn
-        return training(progress=tell, on_status=tell_status)
+    def _say(self, **event: Any) -> None:
+        self._worker.log_event(self._topic, event)
+
+    def _is_due(self, what: str, *, last: bool) -> bool:
+        now = time.monotonic()
+        due = last or now - self._said.get(what, -_LOOK) >= _LOOK
+        if due:
+            self._said[what] = now
+        return due
+
+
+def _trained(training: Callable[..., Model], topic: str) -> Model:
+    """Train in this worker, and say how far it is."""
+    speaker = _Speaker(topic)
+    # Samples are read in threads of this process: as tasks of the cluster, which the speaker's
+    # client would make of them, they may wait for the thread of this one.
+    with warnings.catch_warnings(), config.set(scheduler="threads"):
+        warnings.showwarning = speaker.warn
+        return training(progress=speaker.progress, on_status=speaker.status)

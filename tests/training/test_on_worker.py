@@ -4,24 +4,26 @@ import time
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import jax
 import numpy as np
 import pytest
-from distributed import Client
+from distributed import Client, Reschedule, Status
 
 from osm4eo_xr.cluster.clusters import open_cluster
 from osm4eo_xr.cluster.device_tasks import device_client
 from osm4eo_xr.errors import InputError, InputWarning
 from osm4eo_xr.samples.store import open_samples, write_samples
+from osm4eo_xr.training import on_worker
 from osm4eo_xr.training.fit import train
 from osm4eo_xr.training.loop import Fit
 from osm4eo_xr.training.on_worker import train_on_worker
 from tests.cases.train_case import TINY, small_samples
 
 if TYPE_CHECKING:
-    from osm4eo_xr.training.status import Status
+    from osm4eo_xr.training.status import Status as TrainingStatus
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +48,7 @@ def test_a_gpu_worker_trains_where_this_process_has_no_gpu(
     write_samples(small_samples(), tmp_path / "samples.zarr")
     monkeypatch.chdir(tmp_path)
     samples = open_samples("samples.zarr")
-    seen: list[Status] = []
+    seen: list[TrainingStatus] = []
     done: list[tuple[int, int]] = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Fit, "run", _refuse)
@@ -78,6 +80,19 @@ def _warned(**_: Any) -> NoReturn:
 
     warnings.warn("takes long", InputWarning, stacklevel=1)
     raise InputError("no loss", advice="give samples")
+
+
+def test_a_worker_that_closes_leaves_its_training_to_another(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[dict[str, int]] = []
+    closing = SimpleNamespace(status=Status.closing_gracefully)
+    closing.log_event = lambda _topic, event: said.append(event)
+    monkeypatch.setattr(on_worker, "get_worker", lambda: closing)
+    monkeypatch.setattr(on_worker, "get_client", lambda: client)
+    with pytest.raises(Reschedule):
+        on_worker._trained(lambda progress, **_: progress(1, 9), "its topic")
+    assert said == [{"done": 1, "total": 9}]
 
 
 def test_a_training_ends_with_the_wait_for_it(client: Client, tmp_path: Path) -> None:
