@@ -51,6 +51,13 @@ def ground_blocks(samples: xr.Dataset) -> Int[np.ndarray, " n"]:
     return (row << _SHIFT) + (col & (2**_SHIFT - 1))
 
 
+def count_places(samples: xr.Dataset, positions: Int[np.ndarray, " n"]) -> int:
+    """Return in how many blocks some of the samples lie; without places each is one of its own."""
+    if not has_places(samples):
+        return len(positions)
+    return len(np.unique(ground_blocks(samples)[positions]))
+
+
 def ground_outline(samples: xr.Dataset, chosen: np.ndarray) -> dict[str, Any] | None:
     """Return the ground that samples lie on, as GeoJSON in degrees (RFC 7946).
 

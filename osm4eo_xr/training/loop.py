@@ -16,6 +16,7 @@ from osm4eo_xr.errors import InputError
 from osm4eo_xr.networks.grouped_layers import heads_of
 from osm4eo_xr.networks.layers import arrays_at, with_arrays
 from osm4eo_xr.process.heap import kept_heap
+from osm4eo_xr.samples.ground import count_places
 from osm4eo_xr.training.batches import Prefetch, Windows, train_batches
 from osm4eo_xr.training.calibration import calibration_bins, expected_error, fit_temperature
 from osm4eo_xr.training.data_parallel import device_count, place_batch, place_state
@@ -192,23 +193,28 @@ class Fit:
         """Return the best variables with their temperature in the head, and what it changed.
 
         The head's filters are divided by the temperature, so every engine gives calibrated
-        probabilities and the same classes.
+        probabilities and the same classes. The validation samples are as many witnesses as they
+        have places: a few blocks, which are easier or harder than others, say little of all.
         """
         best, logits, index = self.best or {}, [], []
-        for some, label, _ in labeled_logits(self.task, best, self.check, self.task.batch):
+        seen = set[int]()
+        for some, label, where in labeled_logits(self.task, best, self.check, self.task.batch):
             at = index_of(label, self.task.class_ids)
             logits.append(some[at >= 0])
             index.append(at[at >= 0])
+            seen |= set(where[at >= 0].tolist())
             if sum(map(len, index)) >= _CALIBRATED_BY:
                 break
         joined, truth = np.concatenate(logits), np.concatenate(index)
-        temperature = np.float32(fit_temperature(joined, truth))
+        places = count_places(self.check.samples, np.array(sorted(seen), np.int64))
+        temperature = np.float32(fit_temperature(joined, truth, independent=places))
         params = best["params"]
         for path in heads_of(self.task.net):
             head = {name: leaf / temperature for name, leaf in arrays_at(params, path).items()}
             params = with_arrays(params, path, head)
         return {**best, "params": params}, {
             "temperature": float(temperature),
+            "places": places,
             "ece_before": expected_error(calibration_bins(joined, truth)),
             "ece": expected_error(calibration_bins(joined / temperature, truth)),
         }

@@ -21,6 +21,7 @@ from scipy.special import softmax
 import osm4eo_xr as oxr
 from osm4eo_xr.feature_ids import Channels
 from osm4eo_xr.legend import legend_from_dict
+from osm4eo_xr.samples.ground import count_places
 from osm4eo_xr.training.calibration import fit_temperature
 from osm4eo_xr.training.scoring import model_task
 from osm4eo_xr.training.single_fit import robust_statistics
@@ -226,7 +227,8 @@ class Segmentation:
             net.load_state_dict(kept)
         logits = _logits(net, tensor, check.image, torch)
         known = check.index >= 0
-        warmth = fit_temperature(logits[known], check.index[known])
+        places = count_places(samples, np.flatnonzero(samples["split"].to_numpy() == 1))
+        warmth = fit_temperature(logits[known], check.index[known], independent=places)
         return lambda image: softmax(_logits(net, tensor, image, torch) / warmth, axis=-1)
 
     @staticmethod

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import softmax
+from scipy.stats import norm
 from sklearn.calibration import calibration_curve
 from sklearn.metrics import log_loss
 
@@ -50,6 +51,22 @@ def test_the_temperature_is_found_and_calibrates(temperature: float) -> None:
         for t in (found * 0.97, found, found * 1.03)
     ]
     assert losses[1] == min(losses)
+
+
+def test_few_places_move_the_temperature_little() -> None:
+    """Between none and many, it is the mode of the prior times the likelihood of so many."""
+    logits, index = drawn(3.0)
+    found = [fit_temperature(logits, index, independent=n) for n in (1, 10, 1000, 10**9)]
+    assert 1.0 < found[0] < 1.15
+    assert found == sorted(found)
+    assert found[-1] == pytest.approx(fit_temperature(logits, index), rel=1e-3)
+
+    def surprise(t: float) -> float:
+        entropy = log_loss(index, softmax(logits.astype(float) / t, axis=-1))
+        return 10 * entropy - norm.logpdf(np.log(t), scale=0.2)
+
+    surprises = [surprise(found[1] * by) for by in (0.97, 1.0, 1.03)]
+    assert surprises[1] == min(surprises)
 
 
 def test_without_predictions_nothing_is_known() -> None:

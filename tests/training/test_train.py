@@ -19,6 +19,7 @@ from osm4eo_xr.models.model import Model
 from osm4eo_xr.models.model_folder import model_from_bytes, model_to_bytes
 from osm4eo_xr.networks.resnet import init
 from osm4eo_xr.networks.settings import NetSettings
+from osm4eo_xr.samples.ground import ground_blocks
 from osm4eo_xr.training import single_fit
 from osm4eo_xr.training.fit import train
 from osm4eo_xr.training.loop import Fit, batch_of
@@ -112,6 +113,8 @@ def test_probabilities_are_calibrated_and_classes_stay(learned: Any, samples: xr
     assert calibration["ece_before"] == pytest.approx(before.calibration["ece"], abs=1e-3)
     assert calibration["ece"] == pytest.approx(after.calibration["ece"], abs=1e-3)
     assert np.abs(before.counts - after.counts).sum() <= 2
+    check = samples.isel(sample=np.flatnonzero(samples["split"].to_numpy() == 1))
+    assert calibration["places"] == len(np.unique(ground_blocks(check)))
     again = model_from_bytes(model_to_bytes(model))
     assert again.training["calibration"] == calibration
 
