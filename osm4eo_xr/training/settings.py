@@ -107,6 +107,10 @@ class TrainSettings:
         plain cross entropy only.
     class_weights : {"none", "balanced"}
         Whether the loss counts every labeled pixel alike or every class alike.
+    logit_adjustment : float
+        Times the logarithm of each class's share in the labels is added to its logit in training,
+        0 or more. At 1 the network learns probabilities as of classes that are equally frequent:
+        it finds rare ones oftener and frequent ones less often. 0 leaves the labels' shares.
     flips : bool
         Show samples in all eight flips and quarter turns.
     cutmix : float
@@ -168,6 +172,7 @@ class TrainSettings:
     average: float = 0.99
     label_smoothing: float = 0.1
     class_weights: Literal["none", "balanced"] = "none"
+    logit_adjustment: float = 0.0
     flips: bool = True
     cutmix: float = 0.0
     band_jitter: float = 0.0
@@ -205,7 +210,7 @@ class TrainSettings:
             _check(self, name, getattr(self, name) >= 1, "1 or more")
         for name in (
             *("seed", "weight_decay", "clip", "band_jitter", "patience", "noise_epochs"),
-            "auxiliary",
+            *("auxiliary", "logit_adjustment"),
         ):
             _check(self, name, getattr(self, name) >= 0, "0 or more")
         for name in (

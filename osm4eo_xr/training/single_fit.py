@@ -146,7 +146,7 @@ def _task(
         weights=_class_weights(settings, counts),
         noise=noise,
         channels=channels,
-        occurs=tuple(map(bool, counts > 0)),
+        shares=tuple(map(float, counts / counts.sum())),
         batch=batch,
         steps_per_epoch=len(learn) // batch,
     )

@@ -63,7 +63,7 @@ def test_few_places_move_the_temperature_little() -> None:
 
     def surprise(t: float) -> float:
         entropy = log_loss(index, softmax(logits.astype(float) / t, axis=-1))
-        return 10 * entropy - norm.logpdf(np.log(t), scale=0.2)
+        return float(10 * entropy - norm.logpdf(np.log(t), scale=0.2))
 
     surprises = [surprise(found[1] * by) for by in (0.97, 1.0, 1.03)]
     assert surprises[1] == min(surprises)

@@ -30,7 +30,13 @@ from osm4eo_xr.training.step import train_step
 from osm4eo_xr.training.step.inputs import normalized
 from osm4eo_xr.training.step.optimizer import optimizer, rate_schedule
 from osm4eo_xr.training.step.task import Task, numbers_of
-from osm4eo_xr.training.step.train_step import State, fresh_state, learned_of, make_train_step
+from osm4eo_xr.training.step.train_step import (
+    State,
+    _pixel_loss,
+    fresh_state,
+    learned_of,
+    make_train_step,
+)
 from osm4eo_xr.training.transfer import starting_variables
 from tests.cases.train_case import CLASSES, TINY, holed_samples, small_legend
 
@@ -216,7 +222,7 @@ def test_folds_seeds_and_lengths_share_one_compilation(samples: xr.Dataset) -> N
     assert train_step._step_program(first.form)._cache_size() == 1  # type: ignore[attr-defined]
     assert not np.allclose(*(state["params"]["head"]["kernel"] for state, _ in found))
     assert found[1][1]["weight"] > found[0][1]["weight"]
-    for different in ({"flips": False}, {"cutmix": 0.5}, {"label_smoothing": 0.2}):
+    for different in ({"flips": False}, {"cutmix": 0.5}, {"logit_adjustment": 0.5}):
         assert small_task(**different).form != first.form
 
 
@@ -275,8 +281,25 @@ def test_classes_are_counted_in_all_windows(
     spread = np.asarray(numbers_of(task).spread)
     expected = np.isin(task.class_ids, CLASSES) / len(CLASSES)
     np.testing.assert_allclose(spread, expected, rtol=1e-6)
-    assert task.form == dataclasses.replace(task, occurs=()).form
+    assert task.form == dataclasses.replace(task, shares=()).form
     np.testing.assert_allclose(numbers_of(small_task()).spread, 1 / 3, rtol=1e-6)
+
+
+@pytest.mark.parametrize("strength", [0.0, 1.0, 0.5])
+def test_adjusted_logits_are_those_of_a_classifier_that_knows_the_shares(strength: float) -> None:
+    """Menon et al. 2021, equation 10; a class that does not occur is as rare as the rarest."""
+    task = small_task(logit_adjustment=strength, label_smoothing=0.0)
+    rng = np.random.default_rng(0)
+    logits = rng.normal(size=(2, 4, 4, 3)).astype(np.float32)
+    index = rng.integers(0, 3, (2, 4, 4)).astype(np.int32)
+    for shares, known in (((0.7, 0.2, 0.1), (0.7, 0.2, 0.1)), ((0.8, 0.2, 0.0), (0.8, 0.2, 0.2))):
+        numbers = numbers_of(dataclasses.replace(task, shares=shares))
+        where = np.ones(index.shape, bool)
+        found = _pixel_loss(task, numbers, *map(jnp.asarray, (logits, index, where)))
+        weighed = np.array(known) ** strength * np.exp(logits.astype(float))
+        chances = weighed / weighed.sum(axis=-1, keepdims=True)
+        expected = -np.log(np.take_along_axis(chances, index[..., None], axis=-1))[..., 0]
+        np.testing.assert_allclose(found, expected, rtol=1e-5)
 
 
 def test_schedules_are_those_of_the_settings() -> None:
@@ -313,6 +336,7 @@ def test_schedules_are_those_of_the_settings() -> None:
         ({"average": 1.0}, "average is 1.0; give 0 to below 1"),
         ({"label_smoothing": 1.0}, "label_smoothing is 1.0; give 0 to below 1"),
         ({"cutmix": 1.0}, "cutmix is 1.0; give 0 to below 1"),
+        ({"logit_adjustment": -1.0}, "logit_adjustment is -1.0; give 0 or more"),
         ({"loss": "bootstrap", "noise": "forward"}, "loss is 'bootstrap'; give cross_entropy, as"),
         ({"accumulate": 3, "batch": 16}, "accumulate is 3; give a divisor of 16"),
         ({"learning_rate": 0.0}, "learning_rate is 0.0; give more than 0"),

@@ -59,9 +59,9 @@ class Task:
         What the loss is corrected by ("forward").
     channels : Channels, optional
         Which channels are there or missing together; by default all.
-    occurs : tuple of bool
-        Whether each class occurs in the training samples; by default all do. Smoothed labels are
-        spread over those.
+    shares : tuple of float
+        Share of each class in the labels of the training samples; by default all are alike.
+        Smoothed labels are spread over the classes that occur.
     """
 
     net: NetSettings
@@ -74,7 +74,7 @@ class Task:
     steps_per_epoch: int = 1
     noise: Noise = ()
     channels: Channels | None = None
-    occurs: tuple[bool, ...] = ()
+    shares: tuple[float, ...] = ()
 
     @property
     def steps(self) -> int:
@@ -106,15 +106,16 @@ class Task:
 class Numbers(NamedTuple):
     """What differs between tasks of one form.
 
-    ``center`` and ``scale`` (band), ``weights`` and ``spread`` (class) are float32; ``noise`` is
-    (class, class) float32, or None where labels are taken for right; ``rates`` (step) float32;
-    ``seed`` uint32.
+    ``center`` and ``scale`` (band), ``weights``, ``spread`` and ``adjustment`` (class) are float32;
+    ``noise`` is (class, class) float32, or None where labels are taken for right; ``rates`` (step)
+    float32; ``seed`` uint32.
     """
 
     center: Array
     scale: Array
     weights: Array
     spread: Array
+    adjustment: Array
     noise: Array | None
     rates: Array
     seed: Array
@@ -125,13 +126,25 @@ def numbers_of(task: Task) -> Numbers:
     steps = 1 << (max(task.steps, 1) - 1).bit_length()
     with jax.numpy_dtype_promotion("standard"):  # optax counts on it
         rates: Any = jax.vmap(rate_schedule(task.settings, task.steps))(jnp.arange(steps))
-    occurs = np.array(task.occurs or (True,) * len(task.class_ids), np.float32)
+    shares = np.array(task.shares or (1.0,) * len(task.class_ids))
+    occurs = shares > 0
     return Numbers(
         center=jnp.asarray(task.center, jnp.float32),
         scale=jnp.asarray(task.scale, jnp.float32),
         weights=jnp.asarray(task.weights, jnp.float32),
         spread=jnp.asarray(occurs / occurs.sum(), jnp.float32),
+        adjustment=jnp.asarray(task.settings.logit_adjustment * _log_shares(shares), jnp.float32),
         noise=jnp.asarray(task.noise, jnp.float32) if task.noise else None,
         rates=rates.astype(jnp.float32),
         seed=jnp.asarray(task.settings.seed % 2**32, jnp.uint32),
     )
+
+
+def _log_shares(shares: np.ndarray) -> np.ndarray:
+    """Return the logarithm of each share; what does not occur is as rare as the rarest that does.
+
+    Source
+    ------
+    Menon et al. 2021 (arXiv:2007.07314), equation 10: the logit adjusted loss.
+    """
+    return np.log(np.maximum(shares, shares[shares > 0].min()) / shares.sum())

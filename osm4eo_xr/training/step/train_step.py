@@ -230,6 +230,8 @@ def _pixel_loss(
     where: Bool[Array, "*n"],
 ) -> Float32[Array, "*n"]:
     settings = task.settings
+    if settings.logit_adjustment:
+        logits += numbers.adjustment.reshape((1,) * index.ndim + (-1,))
     if numbers.noise is not None:
         return forward_cross_entropy(logits, index, numbers.noise, where=where)
     if settings.loss == "generalized":
