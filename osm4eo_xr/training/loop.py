@@ -20,6 +20,7 @@ from osm4eo_xr.samples.ground import count_places
 from osm4eo_xr.training.batches import Prefetch, Windows, train_batches
 from osm4eo_xr.training.calibration import calibration_bins, expected_error, fit_temperature
 from osm4eo_xr.training.data_parallel import device_count, place_batch, place_state
+from osm4eo_xr.training.device_samples import DeviceSamples, fits_device
 from osm4eo_xr.training.scoring import index_of, labeled_logits
 from osm4eo_xr.training.status import Status, Totals, batch_origin
 from osm4eo_xr.training.step.train_step import State, fresh_state, learned_of, make_train_step
@@ -67,6 +68,7 @@ class Fit:
     best_epoch: int = 0
     _epoch: int = 0
     _batches: int = 0
+    _held: DeviceSamples | None = None
     _totals: Totals = field(default_factory=Totals)
 
     @property
@@ -79,6 +81,7 @@ class Fit:
         """Train from ``variables``, or from where a stopped run of the folder was."""
         state = self._restored(place_state(fresh_state(self.task, variables)))
         step = make_train_step(self.task)
+        self._held = DeviceSamples(self.learn) if fits_device(self.learn) else None
         while self._epoch < self.task.settings.epochs and not self._is_stale():
             state, record = self._train_epoch(step, state)
             epoch = self._epoch + 1
@@ -97,10 +100,12 @@ class Fit:
     def _train_epoch(self, step: Any, state: State) -> tuple[State, dict[str, Any]]:
         """Train what is left of an epoch."""
         start, first, batch = time.perf_counter(), self._batches, self.task.batch
-        batches = train_batches(
-            self.learn, batch, seed=self.task.settings.seed, epoch=self._epoch, skip=first
-        )
-        with Prefetch(batches, _place) as ahead:
+        which: Any = {"seed": self.task.settings.seed, "epoch": self._epoch, "skip": first}
+        if self._held:
+            batches, place = self._held.batches(batch, **which), tuple
+        else:
+            batches, place = train_batches(self.learn, batch, **which), _place
+        with Prefetch(batches, place) as ahead:
             for after in self._steps(step, state, ahead, start):
                 state = after
                 self._keep_step(state)
