@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from osm4eo_xr.cluster.device_tasks import DEVICE_EXECUTOR, DEVICE_TASKS
-from osm4eo_xr.process.node import raise_open_files
+from osm4eo_xr.process.node import GPU_MEMORY_VARIABLE, raise_open_files
 
 if TYPE_CHECKING:
     from distributed import Worker
@@ -66,7 +66,7 @@ def worker_environment(site: Site, threads: int, *, gpu: bool) -> dict[str, str]
         "JAX_PLATFORMS": "cuda,cpu" if gpu else "cpu",
     }
     if gpu:
-        own |= {"XLA_PYTHON_CLIENT_PREALLOCATE": "true", "XLA_PYTHON_CLIENT_MEM_FRACTION": "0.85"}
+        own |= {GPU_MEMORY_VARIABLE: "true", "XLA_PYTHON_CLIENT_MEM_FRACTION": "0.85"}
     return {**own, **site.environment}
 
 

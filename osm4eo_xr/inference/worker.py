@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import os
-
-# jax reads these when it first touches a GPU; they must be there before it is imported.
-os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
-
 import functools
+import os
 import threading
 import time
 from dataclasses import dataclass

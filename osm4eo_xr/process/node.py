@@ -14,6 +14,9 @@ from pathlib import Path
 PROGRAMS_VARIABLE = "JAX_COMPILATION_CACHE_DIR"
 """Names the folder of the programs that jax compiled; empty for none."""
 
+GPU_MEMORY_VARIABLE = "XLA_PYTHON_CLIENT_PREALLOCATE"
+"""Says whether jax takes most of a GPU's memory at once."""
+
 KERNELS_VARIABLE = "NUMBA_CACHE_DIR"
 """Names the folder of the kernels that numba compiled."""
 
@@ -53,6 +56,7 @@ def prepare_environment() -> None:
     _leave_out_missing_folder()
     _keep_programs()
     _keep_kernels()
+    _share_gpus()
 
 
 def user_cache() -> Path | None:
@@ -110,6 +114,11 @@ def _keep_programs() -> None:
         os.environ.setdefault(name, str(value))
         if "jax" in sys.modules:
             sys.modules["jax"].config.update(name.lower(), value)
+
+
+def _share_gpus() -> None:
+    """Let jax take a GPU's memory as it needs it: workers of this machine may use the same GPU."""
+    os.environ.setdefault(GPU_MEMORY_VARIABLE, "false")  # read when jax first meets a GPU
 
 
 def cpu_type() -> str:

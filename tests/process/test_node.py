@@ -37,6 +37,15 @@ def test_a_folder_that_is_not_there_yet_counts_as_the_one_it_would_be_made_in(
     assert not node.may_write(tmp_path / "file" / "a")
 
 
+@pytest.mark.parametrize(("stated", "expected"), [(None, "false"), ("true", "true")])
+def test_a_gpu_is_shared_unless_somebody_says_otherwise(stated: str | None, expected: str) -> None:
+    os.environ.pop(node.GPU_MEMORY_VARIABLE, None)
+    if stated is not None:
+        os.environ[node.GPU_MEMORY_VARIABLE] = stated
+    node._share_gpus()
+    assert os.environ[node.GPU_MEMORY_VARIABLE] == expected
+
+
 @pytest.mark.skipif(os.getuid() == 0, reason="root may write everywhere")
 def test_a_folder_of_others_is_not_written_to(tmp_path: Path) -> None:
     (tmp_path / "theirs").mkdir(mode=stat.S_IRUSR | stat.S_IXUSR)
