@@ -70,11 +70,11 @@ def test_a_report_shows_the_scores_of_each_class() -> None:
 
 def test_train_settings_name_what_differs_and_evaluate_to_themselves() -> None:
     assert repr(oxr.TrainSettings()) == "TrainSettings()"
-    settings = oxr.TrainSettings(depth=11, optimizer="nadam")
-    assert repr(settings) == "TrainSettings(depth=11, optimizer='nadam')"
+    settings = oxr.TrainSettings(depth=20, optimizer="nadam")
+    assert repr(settings) == "TrainSettings(depth=20, optimizer='nadam')"
     assert eval(repr(settings), {"TrainSettings": oxr.TrainSettings}) == settings  # noqa: S307
     rows = {row[0]: row[1:] for row in rows_of(settings._repr_html_())}
-    assert rows["depth"] == ["11", "default 29"]
+    assert rows["depth"] == ["20", "default 11"]
     assert rows["epochs"] == ["30", ""]
 
 

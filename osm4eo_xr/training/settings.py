@@ -23,16 +23,8 @@ _PRESETS = Presets(
     "under three minutes on two cores, default is for an hour of a laptop, large for a GPU.",
     {
         "default": {},
-        "small": {
-            "depth": 11,
-            "kernel": 3,
-            "epochs": 24,
-            "batch": 16,
-            "weight_decay": 0.05,
-            "cutmix": 0.5,
-            "validate_every": 6,
-        },
-        "large": {"width": 64, "kernel": 3, "decoder": 64, "epochs": 60, "batch": 64},
+        "small": {"epochs": 24, "batch": 16, "validate_every": 6},
+        "large": {"depth": 29, "width": 64, "decoder": 64, "epochs": 60, "batch": 64},
     },
 )
 
@@ -137,7 +129,7 @@ class TrainSettings:
     Examples
     --------
     >>> import osm4eo_xr as oxr
-    >>> settings = oxr.TrainSettings(depth=11, epochs=5, loss="generalized")
+    >>> settings = oxr.TrainSettings(epochs=5, loss="generalized")
     >>> settings.optimizer, settings.batch
     ('adamw', 32)
     >>> oxr.TrainSettings.preset("small", epochs=5).depth
@@ -146,11 +138,11 @@ class TrainSettings:
 
     PRESETS: ClassVar[Presets] = _PRESETS
 
-    depth: int = 29
+    depth: int = 11
     width: int = 16
     mode: Literal["dense", "window"] = "dense"
     window: int = 12
-    kernel: int = 5
+    kernel: int = 3
     decoder: int = 32
     network: NetworkName = "resnet"
     fusion: Literal["sum", "concatenation", "attention", "decision"] = "sum"
@@ -162,7 +154,7 @@ class TrainSettings:
     seed: int = 0
     optimizer: Literal["adamw", "nadam"] = "adamw"
     learning_rate: float = 2e-3
-    weight_decay: float = 1e-2
+    weight_decay: float = 5e-2
     warmup: float = 0.1
     clip: float = 1.0
     loss: Literal["cross_entropy", "generalized", "bootstrap"] = "cross_entropy"
@@ -174,7 +166,7 @@ class TrainSettings:
     class_weights: Literal["none", "balanced"] = "none"
     logit_adjustment: float = 0.0
     flips: bool = True
-    cutmix: float = 0.0
+    cutmix: float = 0.5
     band_jitter: float = 0.0
     band_dropout: float = 0.0
     missing: float = 0.0

@@ -93,6 +93,7 @@ def main() -> None:
         epochs=options.epochs,
         batch=options.batch,
         learning_rate=options.rate,
+        weight_decay=1e-2,
         label_smoothing=options.smoothing,
         average=options.average,
         seed=options.seed,

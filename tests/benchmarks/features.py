@@ -81,10 +81,10 @@ def main() -> None:
     parser.add_argument("--only", nargs="*", help="networks; all if left out")
     options = parser.parse_args()
     plain = oxr.TrainSettings(
-        depth=11,
         width=8,
-        kernel=3,
         decoder=16,
+        weight_decay=1e-2,
+        cutmix=0.0,
         epochs=options.epochs,
         batch=16,
         learning_rate=5e-3,

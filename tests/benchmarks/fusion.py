@@ -143,7 +143,7 @@ def report_of_network(
         window=options.window,
         epochs=options.epochs,
         batch=options.batch,
-        learning_rate=2e-3,
+        weight_decay=1e-2,
         validate_every=5,
         group_dropout=0.0,
         seed=seed,

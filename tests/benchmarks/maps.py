@@ -51,6 +51,9 @@ _LEAST = 1e-7  # probability; logits are its logarithm
 BEFORE = {"epochs": 12, "average": 0.0, "label_smoothing": 0.0, "cutmix": 0.0, "validate_every": 3}
 """What the demo learned with before it had a preset; with ``--seconds 0`` as long as then."""
 
+BEFORE_DEFAULT = {"depth": 29, "kernel": 5, "weight_decay": 0.01, "cutmix": 0.0}
+"""What settings said before they were set from this table."""
+
 LEARNERS: dict[str, Any] = {
     OURS: Network(DEMO_SETTINGS),
     "ours, before": Network(replace(DEMO_SETTINGS, **BEFORE)),
@@ -60,9 +63,10 @@ LEARNERS: dict[str, Any] = {
     "ours, balanced": Network(replace(DEMO_SETTINGS, class_weights="balanced")),
     "ours, wide": Network(replace(DEMO_SETTINGS, width=32)),
     "ours, deep": Network(replace(DEMO_SETTINGS, depth=20)),
+    "ours, adjusted": Network(replace(DEMO_SETTINGS, logit_adjustment=1.0)),
     "default": Network(oxr.TrainSettings.preset("default")),
-    "default, kernel 3": Network(oxr.TrainSettings.preset("default", kernel=3)),
-    "default, mixed": Network(oxr.TrainSettings.preset("default", kernel=3, cutmix=0.5)),
+    "default, depth 29": Network(oxr.TrainSettings.preset("default", depth=29)),
+    "default, before": Network(replace(oxr.TrainSettings(), **BEFORE_DEFAULT)),
     "forest": Pixels("forest", around=False),
     "forest, around": Pixels("forest", around=True),
     "boosting": Pixels("boosting", around=False),

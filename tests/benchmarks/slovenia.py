@@ -31,10 +31,10 @@ CHOOSING = 0.2
 
 ONE = "one date"
 PLAIN: dict[str, Any] = {
-    "depth": 11,
     "width": 8,
-    "kernel": 3,
     "decoder": 16,
+    "weight_decay": 1e-2,
+    "cutmix": 0.0,
     "batch": 16,
     "learning_rate": 5e-3,
     "average": 0.98,

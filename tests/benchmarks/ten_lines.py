@@ -17,7 +17,6 @@ per_class = 12
 patch = 16
 block = 400
 [train]
-depth = 11
 width = 8
 epochs = 2
 batch = 16

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 LEFT, TOP = 4_321_230, 3_209_870
 BANDS = ("blue", "green", "red", "nir")
 CLASSES = (1, 5, 12)
-TINY = TrainSettings(depth=11, width=4, kernel=3, decoder=16, epochs=5, batch=8, learning_rate=1e-2)
+TINY = TrainSettings(
+    width=4, decoder=16, epochs=5, batch=8, learning_rate=1e-2, weight_decay=1e-2, cutmix=0.0
+)
 
 
 def box(rows: int, cols: int, top: int = 0, left: int = 0) -> GeoBox:

@@ -17,7 +17,7 @@ from osm4eo_xr.demo.run import run_demo
 from osm4eo_xr.training.fit import DEMO_SAMPLES
 
 PRODUCTS = ("labels.tif", "classified.tif", "sieved.tif", "mosaic.tif", "water.tif")
-TINY = oxr.TrainSettings(depth=11, width=4, kernel=3, decoder=8, epochs=1, batch=8)
+TINY = oxr.TrainSettings(width=4, decoder=8, epochs=1, batch=8)
 CUT = (slice(160, 640), slice(320, 1120))
 
 

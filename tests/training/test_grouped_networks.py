@@ -28,10 +28,10 @@ from tests.cases.many_sensors import FEATURES, country, legend, samples_of, scen
 from tests.networks.test_resnet import random_variables
 
 COUPLED = TrainSettings(
-    depth=11,
     width=4,
-    kernel=3,
     decoder=8,
+    weight_decay=1e-2,
+    cutmix=0.0,
     epochs=8,
     validate_every=4,
     batch=8,

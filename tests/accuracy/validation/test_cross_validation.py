@@ -27,7 +27,7 @@ from osm4eo_xr.training.settings import TrainSettings
 from tests.accuracy.test_evaluate import model
 from tests.cases.train_case import box, ground, raster, small_legend, spectra
 
-SETTINGS = TrainSettings(depth=11, width=4, kernel=3, decoder=4)
+SETTINGS = TrainSettings(width=4, decoder=4)
 Call = tuple[xr.Dataset, TrainSettings, Path | None]
 
 
