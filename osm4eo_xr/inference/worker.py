@@ -176,7 +176,7 @@ def classify_block(
 ) -> np.ndarray:
     """Classify one block.
 
-    Blocks of a process compute one after the other; a GPU has the next one waiting. Meanwhile
+    Blocks of a device compute one after the other; a GPU has the next one waiting. Meanwhile
     other threads read and decode more, bring them to the device, and shrink and write the last.
 
     Parameters

@@ -50,7 +50,7 @@ KEYS = 8
 
 @dataclass(frozen=True)
 class NetSettings:
-    """Shape of the network.
+    """Shape of the network; what training takes by default, ``TrainSettings`` says.
 
     Attributes
     ----------

@@ -111,6 +111,10 @@ class Windows:
         image, label = self._held
         return image[index], label[index]
 
+    def release(self) -> None:
+        """Hold no windows any more; they are read again if they are asked for."""
+        self._held = None
+
     def label_counts(self) -> np.ndarray:
         """Return (256,) int64, the pixels of each label in all windows; images stay unread."""
         label, counts = self.samples["label"], np.zeros(256, np.int64)

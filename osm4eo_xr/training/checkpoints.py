@@ -67,7 +67,7 @@ class RunFolder:
             try:
                 parts: Any = serialization.msgpack_restore(path.read_bytes())
                 arrays = serialization.from_state_dict(like, parts["arrays"])
-            except (ValueError, KeyError, TypeError) as error:
+            except (ValueError, KeyError, TypeError, FileNotFoundError) as error:
                 logger.warning("%s cannot be read, taking the one before: %s", path, error)
                 continue
             return jax.tree.map(_placed_like, like, arrays), json.loads(parts["record"])
@@ -81,7 +81,7 @@ class RunFolder:
         with replaced(path) as part:
             part.write_bytes(content)
         for old in self._kept()[:-_KEPT]:
-            old.unlink()
+            old.unlink(missing_ok=True)  # a worker that closes may write here a last time
 
     def _kept(self) -> list[Path]:
         """Return the checkpoints from the oldest to the newest."""

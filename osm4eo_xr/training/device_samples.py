@@ -30,6 +30,7 @@ class DeviceSamples:
     def __init__(self, windows: Windows) -> None:
         self._positions = windows.positions
         self._held = place_state(windows.read(np.arange(len(windows))))
+        windows.release()
 
     def batches(
         self, batch: int, *, seed: int, epoch: int, skip: int = 0

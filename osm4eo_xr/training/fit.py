@@ -49,7 +49,8 @@ def train(
     """Train a network and keep the weights that were best on the validation samples.
 
     Where this process sees no GPU and the open cluster has GPU workers, one of them trains. It has
-    to see the samples and the folder; if it is lost, another goes on from the last checkpoint.
+    to see the samples, which may not be persisted on the cluster, and the folder. If it is lost,
+    another goes on from the last checkpoint; without a folder, it begins anew.
 
     Parameters
     ----------
@@ -70,6 +71,7 @@ def train(
         Called as ``progress(steps done, steps in all)``.
     on_status : callable, optional
         Called with a ``Status`` after each step: loss, accuracy, samples per second, time left.
+        Both are called five times a second at most while a worker trains.
 
     Returns
     -------

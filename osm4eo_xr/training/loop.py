@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from osm4eo_xr.training.step.task import Task
 
 _LOGGED = 10  # steps between two scalars
-_CALIBRATED_BY = 200_000  # validation pixels that give the temperature
+_CALIBRATED_BY = 1_000_000  # pixels of the validation windows that give the temperature, at most
 
 
 @dataclass
@@ -203,13 +203,12 @@ class Fit:
         """
         best, logits, index = self.best or {}, [], []
         seen = set[int]()
-        for some, label, where in labeled_logits(self.task, best, self.check, self.task.batch):
+        windows = _spread(self.check, _CALIBRATED_BY)
+        for some, label, where in labeled_logits(self.task, best, windows, self.task.batch):
             at = index_of(label, self.task.class_ids)
             logits.append(some[at >= 0])
             index.append(at[at >= 0])
             seen |= set(where[at >= 0].tolist())
-            if sum(map(len, index)) >= _CALIBRATED_BY:
-                break
         joined, truth = np.concatenate(logits), np.concatenate(index)
         places = count_places(self.check.samples, np.array(sorted(seen), np.int64))
         temperature = np.float32(fit_temperature(joined, truth, independent=places))
@@ -286,6 +285,16 @@ def batch_of(task_batch: int, accumulate: int, size: int) -> int:
             advice="draw more, or give a smaller accumulate",
         )
     return min(task_batch, size // unit * unit)
+
+
+def _spread(windows: Windows, pixels: int) -> Windows:
+    """Return windows of no more labels than that, evenly spaced: neighbors stand side by side."""
+    labels = 1 if windows.window else windows.samples.sizes["y"] ** 2
+    most = max(1, pixels // labels)
+    if len(windows) <= most:
+        return windows
+    chosen = np.linspace(0, len(windows) - 1, most).astype(np.int64)
+    return dataclasses.replace(windows, positions=windows.positions[chosen], _held=None)
 
 
 def _place(batch: tuple[np.ndarray, ...]) -> tuple[Any, ...]:

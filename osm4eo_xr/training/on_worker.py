@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import queue
+import threading
 import time
 import uuid
 import warnings
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from dask import config
@@ -50,14 +52,15 @@ def train_on_worker(
             future = client.submit(_trained, training, topic, pure=False)
         while not future.done():
             _hand_on(said, progress, on_status)
-        model = future.result()
         _hand_on(said, progress, on_status)
+        return future.result()
     except BaseException:
-        Event(topic, client).set()
+        with suppress(Exception):  # what ends the wait is told, not a cluster that is gone as well
+            Event(topic, client).set()
         raise
     finally:
-        client.unsubscribe_topic(topic)
-    return model
+        with suppress(Exception):
+            client.unsubscribe_topic(topic)
 
 
 def _hand_on(
@@ -83,6 +86,7 @@ class _Speaker:
     def __init__(self, topic: str) -> None:
         self._worker, self._topic = get_worker(), topic
         self._stop = Event(topic, get_client())
+        self._thread, self._show = threading.get_ident(), warnings.showwarning
         self._said: dict[str, float] = {}
 
     def progress(self, done: int, total: int) -> None:
@@ -102,10 +106,12 @@ class _Speaker:
         if self._is_due("status", last=status.step == status.steps):
             self._say(status=dataclasses.asdict(status))
 
-    def warn(self, message: Warning | str, category: type[Warning], *_place: Any) -> None:
-        """Say what the training warns of; what libraries do stays here."""
-        if issubclass(category, InputWarning):
+    def warn(self, message: Warning | str, category: type[Warning], *place: Any) -> None:
+        """Say what the training warns of; what libraries and other tasks do is shown here."""
+        if issubclass(category, InputWarning) and threading.get_ident() == self._thread:
             self._say(warning=str(message))
+        else:
+            self._show(message, category, *place)
 
     def _say(self, **event: Any) -> None:
         self._worker.log_event(self._topic, event)

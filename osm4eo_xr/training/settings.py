@@ -20,7 +20,8 @@ _FOLDS = 2, 25
 
 _PRESETS = Presets(
     "Settings for a machine and a time, which the others change: small learns the demo in "
-    "under three minutes on two cores, default is for an hour of a laptop, large for a GPU.",
+    "under three minutes on two cores, default a country's samples in an hour or two of a laptop, "
+    "large is for a GPU.",
     {
         "default": {},
         "small": {"epochs": 24, "batch": 16, "validate_every": 6},
@@ -100,9 +101,11 @@ class TrainSettings:
     class_weights : {"none", "balanced"}
         Whether the loss counts every labeled pixel alike or every class alike.
     logit_adjustment : float
-        Times the logarithm of each class's share in the labels is added to its logit in training,
-        0 or more. At 1 the network learns probabilities as of classes that are equally frequent:
-        it finds rare ones oftener and frequent ones less often. 0 leaves the labels' shares.
+        How many times the logarithm of a class's share in the labels is added to its logit in
+        training, 0 or more. At 1 the network learns probabilities as of classes that are equally
+        frequent: it finds rare ones oftener and frequent ones less often. The epoch that is kept
+        is still that of the best overall accuracy. Not with balanced class weights, which would
+        do the same once more.
     flips : bool
         Show samples in all eight flips and quarter turns.
     cutmix : float
@@ -219,6 +222,8 @@ class TrainSettings:
         forward = self.noise == "forward" and self.loss != "cross_entropy"
         _check(self, "loss", not forward, "cross_entropy, as noise is forward")
         _one_of(self, "class_weights", ("none", "balanced"))
+        twice = self.logit_adjustment > 0 and self.class_weights == "balanced"
+        _check(self, "logit_adjustment", not twice, "0, as class_weights is balanced")
         _one_of(self, "dtype", ("auto", "float32", "bfloat16"))
         _check(self, "accumulate", self.batch % self.accumulate == 0, f"a divisor of {self.batch}")
 
@@ -229,7 +234,7 @@ class TrainSettings:
         Parameters
         ----------
         name : {"small", "default", "large"}
-            Under three minutes on two cores; an hour of a laptop; a GPU.
+            The demo in under three minutes; an hour or two of a laptop for a country; a GPU.
         **changes
             Settings that are to differ.
 

@@ -20,9 +20,10 @@ from osm4eo_xr.models.model_folder import model_from_bytes, model_to_bytes
 from osm4eo_xr.networks.resnet import init
 from osm4eo_xr.networks.settings import NetSettings
 from osm4eo_xr.samples.ground import ground_blocks
-from osm4eo_xr.training import single_fit
+from osm4eo_xr.training import loop, single_fit
 from osm4eo_xr.training.fit import train
 from osm4eo_xr.training.loop import Fit, batch_of
+from osm4eo_xr.training.scoring import windows_of
 from osm4eo_xr.training.settings import TrainSettings
 from osm4eo_xr.training.single_fit import _class_weights, robust_statistics
 from osm4eo_xr.training.status import Status
@@ -123,6 +124,17 @@ def test_probabilities_are_calibrated_and_classes_stay(learned: Any, samples: xr
     assert calibration["places"] == len(np.unique(ground_blocks(check)))
     again = model_from_bytes(model_to_bytes(model))
     assert again.training["calibration"] == calibration
+
+
+def test_a_large_set_is_calibrated_by_windows_from_all_over_it(samples: xr.Dataset) -> None:
+    windows = windows_of(samples, "train", bands=tuple(samples["band"].values))
+    assert loop._spread(windows, len(windows) * 64) is windows
+    few = loop._spread(windows, 7 * 64 + 1)
+    assert len(few) == 7
+    assert (few.positions[0], few.positions[-1]) == (windows.positions[0], windows.positions[-1])
+    assert np.ptp(np.diff(np.searchsorted(windows.positions, few.positions))) <= 1
+    image, _ = few.read(np.arange(7))
+    np.testing.assert_array_equal(image, samples["image"].to_numpy()[few.positions])
 
 
 def test_training_ends_when_validation_no_longer_gains(
@@ -337,6 +349,10 @@ def test_schedules_are_those_of_the_settings() -> None:
         ({"label_smoothing": 1.0}, "label_smoothing is 1.0; give 0 to below 1"),
         ({"cutmix": 1.0}, "cutmix is 1.0; give 0 to below 1"),
         ({"logit_adjustment": -1.0}, "logit_adjustment is -1.0; give 0 or more"),
+        (
+            {"logit_adjustment": 1.0, "class_weights": "balanced"},
+            "logit_adjustment is 1.0; give 0, as class_weights is balanced",
+        ),
         ({"loss": "bootstrap", "noise": "forward"}, "loss is 'bootstrap'; give cross_entropy, as"),
         ({"accumulate": 3, "batch": 16}, "accumulate is 3; give a divisor of 16"),
         ({"learning_rate": 0.0}, "learning_rate is 0.0; give more than 0"),

@@ -48,7 +48,7 @@ def _composites() -> None:
 
 
 def _classify() -> None:
-    """Classify one full block with a network of the default shape and random weights.
+    """Classify one full block with the network of the default settings and random weights.
 
     Scenes of some thousand pixels are cut into blocks of this size, and programs are kept by size.
     """
@@ -63,10 +63,10 @@ def _classify() -> None:
     from osm4eo_xr.models.model import Model
     from osm4eo_xr.models.record import Normalization
     from osm4eo_xr.networks import resnet
-    from osm4eo_xr.networks.settings import NetSettings
+    from osm4eo_xr.training.settings import TrainSettings
 
     count, side = len(METHOD_BANDS), DENSE_BLOCK
-    net = NetSettings(bands=count, classes=len(default_legend().classes))
+    net = TrainSettings().net(bands=count, classes=len(default_legend().classes))
     scale = Normalization(center=(0.1,) * count, scale=(0.1,) * count)
     variables = resnet.init(net, jax.random.key(0))
     model = Model(net=net, variables=variables, bands=METHOD_BANDS, normalization=scale)
