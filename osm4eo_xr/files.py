@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 import re
+import secrets
 import shutil
 import socket
 import tempfile
@@ -22,6 +23,7 @@ from osm4eo_xr.errors import InputError
 
 _PART = ".part-"
 _LOST_RACES = 5  # a file that another thread was just about to open appears after the rename
+_RANDOM = 4  # bytes by which folders in the making differ
 _NO_ROOM = 2**16  # bytes free; a library that fails to write with less has met a full disk
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _FULL_TEXTS = ("no space left on device", "disk quota exceeded", "disk is full")
@@ -90,8 +92,14 @@ def scratch_folder(prefix: str, parent: str | Path | None = None) -> Iterator[Pa
 
 @contextmanager
 def _passing_folder(prefix: str, parent: Path | None) -> Iterator[Path]:
-    folder = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
-    _unfinished[folder] = os.getpid()
+    within = Path(parent or tempfile.gettempdir()).absolute()
+    folder = within / f"{prefix}{secrets.token_hex(_RANDOM)}"
+    _unfinished[folder] = os.getpid()  # before it is there: a signal may come in between
+    try:
+        folder.mkdir(mode=0o700)
+    except OSError:
+        del _unfinished[folder]
+        raise
     try:
         yield folder
     except Exception as error:

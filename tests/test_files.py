@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -178,3 +179,23 @@ def test_a_command_that_fills_a_disk_names_the_folder(small_disk, tmp_path, caps
     said = "".join(capsys.readouterr().err.split())
     assert "".join(f"the disk is full: no space left in {small_disk}; make".split()) in said
     assert _names(small_disk) == []
+
+
+def test_a_signal_may_come_as_soon_as_a_folder_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Ended(BaseException):
+        pass
+
+    make = Path.mkdir
+
+    def interrupted(folder: Path, **how: Any) -> None:
+        make(folder, **how)
+        raise Ended
+
+    monkeypatch.setattr(Path, "mkdir", interrupted)
+    with pytest.raises(Ended), replaced(tmp_path / "map.tif"):
+        pass
+    assert len(list(tmp_path.iterdir())) == 1
+    remove_unfinished()
+    assert not list(tmp_path.iterdir())
