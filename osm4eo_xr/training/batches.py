@@ -111,6 +111,10 @@ class Windows:
         image, label = self._held
         return image[index], label[index]
 
+    def spaced(self, most: int) -> np.ndarray:
+        """Return indexes of so many windows at most, evenly spaced: neighbors stand together."""
+        return np.unique(np.linspace(0, len(self) - 1, most).astype(np.int64))
+
     def release(self) -> None:
         """Hold no windows any more; they are read again if they are asked for."""
         self._held = None

@@ -12,7 +12,6 @@ import xarray as xr
 from osm4eo_xr.cluster.device_tasks import device_client
 from osm4eo_xr.progress import Progress, with_bars
 from osm4eo_xr.training.label_noise.correction import corrected
-from osm4eo_xr.training.on_worker import train_on_worker
 from osm4eo_xr.training.settings import TrainSettings
 from osm4eo_xr.training.single_fit import fit_network
 
@@ -99,6 +98,8 @@ def train(
     step = fit_network if settings.noise == "none" else corrected
     client = device_client()
     if client is not None:
+        from osm4eo_xr.training.on_worker import train_on_worker
+
         training = partial(step, samples, settings, **how)
         return train_on_worker(client, training, progress=progress, on_status=on_status)
     return step(samples, settings, **how, progress=progress, on_status=on_status)

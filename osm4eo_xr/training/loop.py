@@ -201,16 +201,15 @@ class Fit:
         probabilities and the same classes. The validation samples are as many witnesses as they
         have places: a few blocks, which are easier or harder than others, say little of all.
         """
-        best, logits, index = self.best or {}, [], []
-        seen = set[int]()
+        best, logits, index, origin = self.best or {}, [], [], []
         windows = _spread(self.check, _CALIBRATED_BY)
         for some, label, where in labeled_logits(self.task, best, windows, self.task.batch):
             at = index_of(label, self.task.class_ids)
             logits.append(some[at >= 0])
             index.append(at[at >= 0])
-            seen |= set(where[at >= 0].tolist())
+            origin.append(where[at >= 0])
         joined, truth = np.concatenate(logits), np.concatenate(index)
-        places = count_places(self.check.samples, np.array(sorted(seen), np.int64))
+        places = count_places(self.check.samples, np.unique(np.concatenate(origin)))
         temperature = np.float32(fit_temperature(joined, truth, independent=places))
         params = best["params"]
         for path in heads_of(self.task.net):
@@ -288,13 +287,13 @@ def batch_of(task_batch: int, accumulate: int, size: int) -> int:
 
 
 def _spread(windows: Windows, pixels: int) -> Windows:
-    """Return windows of no more labels than that, evenly spaced: neighbors stand side by side."""
+    """Return windows of no more labels than that, from all over the set."""
     labels = 1 if windows.window else windows.samples.sizes["y"] ** 2
     most = max(1, pixels // labels)
     if len(windows) <= most:
         return windows
-    chosen = np.linspace(0, len(windows) - 1, most).astype(np.int64)
-    return dataclasses.replace(windows, positions=windows.positions[chosen], _held=None)
+    positions = windows.positions[windows.spaced(most)]
+    return dataclasses.replace(windows, positions=positions, _held=None)
 
 
 def _place(batch: tuple[np.ndarray, ...]) -> tuple[Any, ...]:

@@ -134,8 +134,8 @@ def _task(
     if start:
         center, scale = start.normalization.center, start.normalization.scale
     else:
-        index = np.linspace(0, len(learn) - 1, _NORMALIZED_BY).astype(np.int64)
-        center, scale = robust_statistics(learn.read(np.unique(index))[0], channels)
+        image, _ = learn.read(learn.spaced(_NORMALIZED_BY))
+        center, scale = robust_statistics(image, channels)
     batch = batch_of(settings.batch, settings.accumulate, len(learn))
     return Task(
         net=settings.net(bands=len(bands), classes=len(legend.ids), features=bands),
