@@ -125,14 +125,15 @@ def put(part: Path, path: Path) -> None:
     # Not among the parts: if the process dies between the renames, this is the only version.
     old = Path(tempfile.mkdtemp(prefix=f".{path.name}.old-", dir=path.parent))
     before = old / path.name
-    path.rename(before)
     try:
+        path.rename(before)
         part.rename(path)
-    except OSError:
-        before.rename(path)
-        raise
-    finally:
+    finally:  # also where a signal comes between the renames
+        if not path.exists():
+            before.rename(path)
+        _unfinished[old] = os.getpid()
         _remove(old)
+        _unfinished.pop(old, None)
 
 
 def is_part(entry: Path, path: Path) -> bool:
@@ -179,19 +180,20 @@ def remove_unfinished() -> None:
 
 
 def _remove(folder: Path) -> None:
-    """Remove a folder, also while other threads still write into it by its name."""
+    """Remove a folder, also while others still write into it by its name, or remove it as well."""
     # Renamed first: a thread that writes faster than its files are removed would win each race.
     gone = folder.with_name(f"{folder.name}~")
-    try:
-        folder.rename(gone)
-    except OSError:
-        gone = folder
-    for _ in range(_LOST_RACES):
-        if not gone.is_dir():
-            break
-        shutil.rmtree(gone, ignore_errors=True)
     with suppress(OSError):
-        gone.unlink(missing_ok=True)
+        folder.rename(gone)
+    # Both names: a thread that a signal ends may have come as far as the renaming, and a writer may
+    # have made the first one anew.
+    for left in (gone, folder):
+        for _ in range(_LOST_RACES):
+            if not left.is_dir():
+                break
+            shutil.rmtree(left, ignore_errors=True)
+        with suppress(OSError):
+            left.unlink(missing_ok=True)
 
 
 def sha256_of(path: Path) -> str:

@@ -1,6 +1,7 @@
 import errno
 import hashlib
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -181,21 +182,69 @@ def test_a_command_that_fills_a_disk_names_the_folder(small_disk, tmp_path, caps
     assert _names(small_disk) == []
 
 
+class _Ended(BaseException):
+    """As a signal raises it, wherever the main thread is."""
+
+
 def test_a_signal_may_come_as_soon_as_a_folder_is_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class Ended(BaseException):
-        pass
-
     make = Path.mkdir
 
     def interrupted(folder: Path, **how: Any) -> None:
         make(folder, **how)
-        raise Ended
+        raise _Ended
 
     monkeypatch.setattr(Path, "mkdir", interrupted)
-    with pytest.raises(Ended), replaced(tmp_path / "map.tif"):
+    with pytest.raises(_Ended), replaced(tmp_path / "map.tif"):
         pass
     assert len(list(tmp_path.iterdir())) == 1
     remove_unfinished()
     assert not list(tmp_path.iterdir())
+
+
+def test_a_signal_may_come_while_a_folder_is_removed_and_others_make_it_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[Path] = []
+
+    def interrupted(_folder: Path, **_how: Any) -> None:
+        made[0].mkdir()  # a writer of another process
+        (made[0] / "chunk").write_text("")
+        raise _Ended
+
+    with (
+        monkeypatch.context() as patched,
+        pytest.raises(_Ended),
+        workplace(tmp_path / "a") as folder,
+    ):
+        (folder / "chunk").write_text("")
+        made.append(folder)
+        patched.setattr(shutil, "rmtree", interrupted)
+    assert _names(tmp_path) == [folder.name, f"{folder.name}~"]
+    remove_unfinished()
+    assert _names(tmp_path) == []
+
+
+@pytest.mark.parametrize("renames", [1, 2])
+def test_a_signal_between_the_renames_leaves_one_version_whole(
+    renames: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.zarr"
+    path.mkdir()
+    (path / "version").write_text("old")
+    rename, done = Path.rename, []
+
+    def interrupted(source: Path, target: Path) -> Path:
+        place = rename(source, target)
+        done.append(source)
+        if len(done) == renames:
+            raise _Ended
+        return place
+
+    monkeypatch.setattr(Path, "rename", interrupted)
+    with pytest.raises(_Ended), replaced(path) as part:
+        part.mkdir()
+        (part / "version").write_text("new")
+    assert (path / "version").read_text() == ("old" if renames == 1 else "new")
+    assert _names(tmp_path) == ["a.zarr"]
