@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -42,7 +43,7 @@ def end(number: signal.Signals, begun: str, folder: Path, *arguments: object) ->
     with subprocess.Popen(
         command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
     ) as process:
-        while not any(folder.rglob(begun)) and process.poll() is None:
+        while not _is_there(folder, begun) and process.poll() is None:
             time.sleep(0.05)
         process.send_signal(number)
         began = time.monotonic()
@@ -52,6 +53,12 @@ def end(number: signal.Signals, begun: str, folder: Path, *arguments: object) ->
     assert process.returncode == CODES[number], said
     assert "Traceback" not in said
     return said.strip().splitlines()[-1]
+
+
+def _is_there(folder: Path, pattern: str) -> bool:
+    with suppress(FileNotFoundError):  # folders pass away while they are looked through
+        return any(folder.rglob(pattern))
+    return False
 
 
 @pytest.mark.parametrize("number", CODES)
