@@ -22,11 +22,15 @@ from pathlib import Path
 from osm4eo_xr.errors import InputError
 
 _PART = ".part-"
+_OLD = ".old-"
+_GOING = "~"  # ends the name of what is being removed
 _LOST_RACES = 5  # a file that another thread was just about to open appears after the rename
 _RANDOM = 4  # bytes by which folders in the making differ
 _NO_ROOM = 2**16  # bytes free; a library that fails to write with less has met a full disk
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _FULL_TEXTS = ("no space left on device", "disk quota exceeded", "disk is full")
+
+_RACES = (errno.ENOENT, errno.ENOTEMPTY, errno.EEXIST)  # another writer was there in between
 
 _OWNER = re.compile(r".+-\d+-\w+~?")  # HOST-PID-RANDOM; with ~ while it is removed
 
@@ -70,7 +74,8 @@ def replace_json(path: str | Path, tree: object) -> Path:
 def workplace(path: str | Path) -> Iterator[Path]:
     """Yield a hidden folder beside ``path``, on the same file system; it is gone afterwards.
 
-    What dead processes of this host left beside ``path`` is removed first. Raises as ``replaced``.
+    What dead processes of this host left beside ``path`` is removed first, or brought back, as
+    ``sweep`` does. Raises as ``replaced``.
     """
     path = real_place(path)
     if not path.parent.is_dir():
@@ -78,8 +83,7 @@ def workplace(path: str | Path) -> Iterator[Path]:
             f"no folder {path.parent} to write {path.name} into", advice="make it first"
         )
     sweep(path)
-    owner = f"{socket.gethostname()}-{os.getpid()}-"
-    with _passing_folder(f".{path.name}{_PART}{owner}", path.parent) as folder:
+    with _passing_folder(f".{path.name}{_PART}{_owner()}", path.parent) as folder:
         yield folder
 
 
@@ -93,13 +97,13 @@ def scratch_folder(prefix: str, parent: str | Path | None = None) -> Iterator[Pa
 @contextmanager
 def _passing_folder(prefix: str, parent: Path | None) -> Iterator[Path]:
     within = Path(parent or tempfile.gettempdir()).absolute()
-    folder = within / f"{prefix}{secrets.token_hex(_RANDOM)}"
+    folder = within / f"{prefix}{_random()}"
     _unfinished[folder] = os.getpid()  # before it is there: a signal may come in between
     try:
         folder.mkdir(mode=0o700)
-    except OSError:
+    except OSError as error:
         del _unfinished[folder]
-        raise
+        raise OSError(error.errno, os.strerror(error.errno or 0), str(within)) from None
     try:
         yield folder
     except Exception as error:
@@ -111,6 +115,15 @@ def _passing_folder(prefix: str, parent: Path | None) -> Iterator[Path]:
         _unfinished.pop(folder, None)
 
 
+def _owner() -> str:
+    """Return ``HOST-PID-`` of this process."""
+    return f"{socket.gethostname()}-{os.getpid()}-"
+
+
+def _random() -> str:
+    return secrets.token_hex(_RANDOM)
+
+
 def real_place(path: str | Path) -> Path:
     """Return the place that a symlink points to; other paths stay as they are."""
     path = Path(path)
@@ -118,19 +131,33 @@ def real_place(path: str | Path) -> Path:
 
 
 def put(part: Path, path: Path) -> None:
-    """Rename a whole file or folder to its place; a folder there is swapped for it."""
+    """Rename a whole file or folder to its place; a folder there is swapped for it.
+
+    Of two writers at once the later wins.
+    """
+    for others in reversed(range(_LOST_RACES)):
+        try:
+            _swap(part, path)
+        except OSError as error:
+            if error.errno not in _RACES or not others:
+                raise
+        else:
+            return
+
+
+def _swap(part: Path, path: Path) -> None:
     if not (part.is_dir() and path.is_dir()):
         os.replace(part, path)  # noqa: PTH105 - replaces, where Path.rename would not
         return
-    # Not among the parts: if the process dies between the renames, this is the only version.
-    old = Path(tempfile.mkdtemp(prefix=f".{path.name}.old-", dir=path.parent))
-    before = old / path.name
+    # Not among the parts: if the process dies between the renames, this is the only version, which
+    # the next writer brings back.
+    old = path.with_name(f".{path.name}{_OLD}{_owner()}{_random()}")
     try:
-        path.rename(before)
+        path.rename(old)
         part.rename(path)
     finally:  # also where a signal comes between the renames
-        if not path.exists():
-            before.rename(path)
+        if old.exists() and not path.exists():
+            old.rename(path)
         _unfinished[old] = os.getpid()
         _remove(old)
         _unfinished.pop(old, None)
@@ -151,10 +178,19 @@ def remove_part(entry: Path) -> None:
 
 
 def sweep(path: Path) -> None:
-    """Remove what processes of this host that are dead left of ``path`` in the making."""
-    prefix = f".{path.name}{_PART}"
+    """Remove what processes of this host that are dead left of ``path`` in the making.
+
+    One that died while it swapped a folder left the only version aside: that is brought back.
+    """
+    part, old = (f".{path.name}{kind}" for kind in (_PART, _OLD))
     for entry in list(path.parent.iterdir()):
-        if entry.name.startswith(prefix) and _is_orphan(entry.name.removeprefix(prefix)):
+        prefix = old if entry.name.startswith(old) else part
+        if not (entry.name.startswith(prefix) and _is_orphan(entry.name.removeprefix(prefix))):
+            continue
+        whole = prefix == old and not entry.name.endswith(_GOING)
+        if whole and not path.exists():
+            entry.rename(path)
+        else:
             _remove(entry)
 
 
@@ -182,7 +218,7 @@ def remove_unfinished() -> None:
 def _remove(folder: Path) -> None:
     """Remove a folder, also while others still write into it by its name, or remove it as well."""
     # Renamed first: a thread that writes faster than its files are removed would win each race.
-    gone = folder.with_name(f"{folder.name}~")
+    gone = folder.with_name(f"{folder.name}{_GOING}")
     with suppress(OSError):
         folder.rename(gone)
     # Both names: a thread that a signal ends may have come as far as the renaming, and a writer may

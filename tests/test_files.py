@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -97,16 +98,45 @@ def test_only_what_the_dead_left_is_swept(tmp_path):
     dead = _dead_process()
     left = [
         f".a.tif.part-{host}-{dead}-swept",
+        f".a.tif.old-{host}-{dead}-half~",
         f".a.tif.part-{host}-{os.getppid()}-lives",
         f".a.tif.part-other-{host}-{dead}-elsewhere",
         ".a.tif.part-unknown",
         ".a.tif.old-kept",
+        f".a.tif.old-other-{dead}-far",
         f".b.tif.part-{host}-{dead}-another",
     ]
     for name in left:
         (tmp_path / name).mkdir()
     replace_text(tmp_path / "a.tif", "")
-    assert _names(tmp_path) == sorted([*left[1:], "a.tif"])
+    assert _names(tmp_path) == sorted([*left[2:], "a.tif"])
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_what_a_dead_process_put_aside_is_brought_back(there, tmp_path):
+    path = tmp_path / "a.zarr"
+    aside = tmp_path / f".a.zarr.old-{socket.gethostname()}-{_dead_process()}-0a1b"
+    for folder, text in ((aside, "old"), (path, "new")) if there else ((aside, "old"),):
+        folder.mkdir()
+        (folder / text).write_text("")
+    with workplace(path):
+        assert _names(path) == ["new" if there else "old"]
+    assert _names(tmp_path) == ["a.zarr"]
+
+
+def test_of_writers_at_once_one_wins_and_none_fails(tmp_path):
+    path = tmp_path / "a.zarr"
+
+    def write(number: int) -> None:
+        for _ in range(30):
+            with replaced(path) as part:
+                part.mkdir()
+                (part / str(number)).write_text("")
+
+    with ThreadPoolExecutor(3) as pool:
+        list(pool.map(write, range(3)))
+    assert _names(tmp_path) == ["a.zarr"]
+    assert len(_names(path)) == 1
 
 
 def test_all_in_the_making_is_removed_while_threads_write(tmp_path):
@@ -213,15 +243,15 @@ def test_a_signal_may_come_while_a_folder_is_removed_and_others_make_it_anew(
         (made[0] / "chunk").write_text("")
         raise _Ended
 
-    with (
-        monkeypatch.context() as patched,
-        pytest.raises(_Ended),
-        workplace(tmp_path / "a") as folder,
-    ):
-        (folder / "chunk").write_text("")
-        made.append(folder)
-        patched.setattr(shutil, "rmtree", interrupted)
-    assert _names(tmp_path) == [folder.name, f"{folder.name}~"]
+    def work(patched: pytest.MonkeyPatch) -> None:
+        with workplace(tmp_path / "a") as folder:
+            (folder / "chunk").write_text("")
+            made.append(folder)
+            patched.setattr(shutil, "rmtree", interrupted)
+
+    with monkeypatch.context() as patched, pytest.raises(_Ended):
+        work(patched)
+    assert _names(tmp_path) == [made[0].name, f"{made[0].name}~"]
     remove_unfinished()
     assert _names(tmp_path) == []
 
@@ -242,9 +272,13 @@ def test_a_signal_between_the_renames_leaves_one_version_whole(
             raise _Ended
         return place
 
+    def write() -> None:
+        with replaced(path) as part:
+            part.mkdir()
+            (part / "version").write_text("new")
+
     monkeypatch.setattr(Path, "rename", interrupted)
-    with pytest.raises(_Ended), replaced(path) as part:
-        part.mkdir()
-        (part / "version").write_text("new")
+    with pytest.raises(_Ended):
+        write()
     assert (path / "version").read_text() == ("old" if renames == 1 else "new")
     assert _names(tmp_path) == ["a.zarr"]

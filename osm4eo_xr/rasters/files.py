@@ -99,6 +99,8 @@ def open_image(path: str) -> Iterator[Any]:
     except RasterioIOError as error:
         if "://" not in path and not path.startswith("/vsi") and not Path(path).exists():
             raise InputError(f"no file {path}", advice="give the path of a raster") from None
+        if Path(path).is_dir():
+            raise InputError(f"{path} is a folder", advice="give a raster in it") from None
         raise InputError(f"{path} is not a raster that GDAL can read: {error}") from None
 
 
