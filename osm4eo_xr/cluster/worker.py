@@ -6,10 +6,12 @@ import multiprocessing
 import os
 import re
 import signal
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from osm4eo_xr.cluster.device_tasks import DEVICE_EXECUTOR, DEVICE_TASKS
+from osm4eo_xr.cluster.gpus import visible_gpus
 from osm4eo_xr.process.node import GPU_MEMORY_VARIABLE, raise_open_files
 
 if TYPE_CHECKING:
@@ -28,22 +30,21 @@ def dask_setup(worker: Worker) -> None:
     raise_open_files()
     if "GPU" not in worker.state.total_resources:
         return
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES", "")
-    os.environ["CUDA_VISIBLE_DEVICES"] = own_device(visible, str(worker.name))
+    if own := own_device(visible_gpus(), str(worker.name)):
+        os.environ["CUDA_VISIBLE_DEVICES"] = own
     threads = ThreadPoolExecutor(DEVICE_TASKS, thread_name_prefix="device")
     worker.executors[DEVICE_EXECUTOR] = threads
 
 
-def own_device(visible: str, worker_name: str) -> str:
-    """Pick the process's GPU from those of its job.
+def own_device(devices: Sequence[str], worker_name: str) -> str:
+    """Pick the process's GPU from those of its job; "" leaves it to see what it sees.
 
     Worker processes of one job see the same GPUs; they are named ``JOB-0``, ``JOB-1`` … and each
     takes the GPU of its number.
     """
-    devices = [d for d in visible.split(",") if d]
     number = worker_name.rpartition("-")[2]
     if len(devices) < 2 or not number.isdigit():  # noqa: PLR2004
-        return visible
+        return ""
     return devices[int(number) % len(devices)]
 
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import dask.array as da
@@ -18,14 +19,15 @@ from dask.base import annotate
 from distributed import Status, Worker
 
 from osm4eo_xr import InputError, open_cluster
-from osm4eo_xr.cluster import allocation
+from osm4eo_xr.cluster import allocation, gpus
 from osm4eo_xr.cluster.clusters import plan_processes
-from osm4eo_xr.cluster.device_tasks import DEVICE_TASKS, device_annotations
+from osm4eo_xr.cluster.device_tasks import DEVICE_EXECUTOR, DEVICE_TASKS, device_annotations
 from osm4eo_xr.cluster.gpus import visible_gpus
 from osm4eo_xr.cluster.jobs import job_scripts
 from osm4eo_xr.cluster.site import BatchSite, JobWorkers, LocalSite, LocalWorkers, SlurmSite
 from osm4eo_xr.cluster.site_file import load_site, site_from_dict, site_keys, site_names
 from osm4eo_xr.cluster.worker import (
+    dask_setup,
     environment_here,
     expand_variables,
     own_device,
@@ -234,13 +236,37 @@ def test_visible_gpus_follow_the_environment(monkeypatch: pytest.MonkeyPatch) ->
     [
         ("0,1,2,3", "gpu-7-2", "2"),
         ("4,6", "gpu-0-1", "6"),
-        ("3", "gpu-5", "3"),
+        ("3", "gpu-5", ""),
         ("GPU-a,GPU-b", "gpu-1-0", "GPU-a"),
         ("", "gpu-1-0", ""),
     ],
 )
 def test_processes_of_a_job_share_its_gpus_out(visible: str, name: str, own: str) -> None:
-    assert own_device(visible, name) == own
+    assert own_device(visible.split(",") if visible else [], name) == own
+
+
+@pytest.mark.parametrize(
+    ("stated", "there", "own"),
+    [("4,6", [], "6"), (None, ["0", "1"], "1"), (None, ["0"], None), ("", ["0", "1"], "")],
+)
+def test_a_worker_takes_its_gpu_where_the_job_names_none(
+    stated: str | None, there: list[str], own: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Unset means all GPUs of the node, empty means none."""
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "kept for the end of the test")
+    os.environ.pop("CUDA_VISIBLE_DEVICES")
+    if stated is not None:
+        os.environ["CUDA_VISIBLE_DEVICES"] = stated
+    listed = "".join(f"GPU {k}: H100 (UUID: GPU-{k})\n" for k in there)
+    monkeypatch.setattr(gpus.shutil, "which", lambda _: "nvidia-smi")
+    monkeypatch.setattr(
+        gpus.subprocess, "run", lambda *_, **__: SimpleNamespace(stdout=listed, returncode=0)
+    )
+    state = SimpleNamespace(total_resources={"GPU": 1})
+    worker: Any = SimpleNamespace(state=state, name="gpu-3-1", executors={})
+    dask_setup(worker)
+    assert os.environ.get("CUDA_VISIBLE_DEVICES") == own
+    assert list(worker.executors) == [DEVICE_EXECUTOR]
 
 
 def _own_environment() -> dict[str, str]:
