@@ -20,7 +20,9 @@ row   what is known                                                           of
 5     it was processed before 2022-01-25                                      0
 6     5 % of the valid numbers of a band lie below 800: with the offset       0
       they would be reflectances below -0.02
-7     anything else                                                           refused
+7     anything else                                                           refused; of files
+                                                                              that are not ESA's
+                                                                              0 and a warning
 ====  ======================================================================  ================
 
 The day of acquisition tells nothing: ESA's archive of 2015 to 2021 was processed again in

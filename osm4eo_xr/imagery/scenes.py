@@ -61,7 +61,8 @@ def open_scene(
         tags integers are scaled by 1e-4 and floats are reflectance already. Band files that are
         named as ESA's have the offset of their product's metadata, which is looked up in the
         folders around them (``imagery.products.origins``), else the offset that the table of
-        ``imagery.offsets`` gives.
+        ``imagery.offsets`` gives. Other files without tags have 0, with a warning where their
+        pixels leave open whether they carry Sentinel-2's.
     nodata : float, optional
         The digital number that is no data, in the place of what the files state. By default the
         rule of ``rasters.validity``: tags, CF attributes, masks, ``.msk`` files and alpha bands;

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import json
 import re
+import warnings
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
@@ -23,9 +24,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from osm4eo_xr.errors import InputError, InputWarning
 from osm4eo_xr.imagery.band_looks import darkest
 from osm4eo_xr.imagery.bands import SENTINEL2_BANDS
 from osm4eo_xr.imagery.offsets import (
+    DARK,
     Evidence,
     Look,
     baseline_in,
@@ -88,19 +91,51 @@ def settle_numbers(
     Raises
     ------
     InputError
-        If a file is a display image, or nothing tells the offset of a band file of ESA's.
+        If a file is a display image, or nothing tells the offset of a band file of ESA's; where
+        it is another's, this is a warning.
     """
     look = cache(lambda: darkest(_darkest_first(bands, found)))
     origins = {path: origin_of(path) for path in {b.path for b in bands}}
-    return [_settled(b, origins[b.path], look, scale, offset) for b in bands]
+    settled = [_settled(b, origins[b.path], look, scale, offset) for b in bands]
+    if scale is None and offset is None:
+        _warn_if_open(next((b for b in bands if _is_plain(b, origins[b.path])), None), look)
+    return settled
+
+
+def _is_untagged(band: Band) -> bool:
+    """Whether a band is of digital numbers whose file states neither scale nor offset."""
+    tags = (band.scaling.scale, band.scaling.offset)
+    return np.issubdtype(np.dtype(band.dtype), np.integer) and tags == (1.0, 0.0)
+
+
+def _is_original(band: Band, origin: Origin) -> bool:
+    """Whether digital numbers are as ESA wrote them, so that the table of offsets is for them."""
+    return _is_untagged(band) and (origin.tells or is_original(band.path))
+
+
+def _is_plain(band: Band, origin: Origin) -> bool:
+    """Whether nothing is known of the offset of digital numbers."""
+    return _is_untagged(band) and not _is_original(band, origin)
+
+
+def _warn_if_open(band: Band | None, look: Look) -> None:
+    """Warn of a plain file whose pixels do not tell whether they carry the offset."""
+    dark = look() if band else None
+    if band and dark is not None and dark >= DARK:
+        doubt = InputError(
+            f"{band.path} states no offset, and 5 % of its darkest band's numbers reach {dark:g}, "
+            "so pixels do not tell; it is taken for 0",
+            advice="pass {offset=-0.1} if they carry that of processing baseline 04.00, else "
+            "{offset=0}",
+        )
+        warnings.warn(InputWarning(doubt), stacklevel=4)
 
 
 def _settled(
     band: Band, origin: Origin, look: Look, scale: float | None, offset: float | None
 ) -> Band:
     tags = (band.scaling.scale, band.scaling.offset)
-    counts = np.issubdtype(np.dtype(band.dtype), np.integer) and tags == (1.0, 0.0)
-    esa = counts and (origin.tells or is_original(band.path))
+    esa = _is_original(band, origin)
     if esa and origin.product is not None and np.dtype(band.dtype).itemsize > 1:
         band, stated = _by_product(band, origin.product), 1 / origin.product.quantification
         known = product_evidence(origin.product, _band_id(band))

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import xarray as xr
 from rasterio.transform import from_origin
 
 import osm4eo_xr as oxr
-from osm4eo_xr.errors import InputError
+from osm4eo_xr.errors import InputError, InputWarning
 from osm4eo_xr.geometry.grid import georeference, target_geobox
 from osm4eo_xr.imagery.offsets import Evidence, settle_offset
 from osm4eo_xr.imagery.products.origins import level_of
@@ -213,3 +214,40 @@ def test_products_before_december_2016_are_read(tmp_path: Path) -> None:
     image, _ = sorted(old.glob("GRANULE/*/IMG_DATA/*_B02.jp2"))
     assert first(image) == pytest.approx(expected, abs=1e-6)
     assert level_of(str(image)) == "1C"
+
+
+@pytest.mark.parametrize(
+    ("lowest", "tags", "options", "warns"),
+    [
+        (1100, None, {}, True),
+        (600, None, {}, False),  # with the offset these would be negative
+        (1100, (1e-4, -0.1), {}, False),
+        (1100, None, {"offset": -0.1}, False),
+        (1100, None, {"scale": 1e-4}, False),
+    ],
+)
+def test_a_plain_file_whose_pixels_leave_the_offset_open_is_warned_of(
+    lowest: int, tags: tuple[float, float] | None, options: Any, *, warns: bool, tmp_path: Path
+) -> None:
+    path = tmp_path / "stack.tif"
+    numbers = np.random.default_rng(0).integers(lowest, 3000, (64, 64), np.uint16)
+    place = {"crs": "EPSG:3035", "transform": from_origin(4_400_000, 3_280_000, 10, 10)}
+    shape = {"count": 1, "dtype": "uint16", "height": 64, "width": 64, "nodata": 0}
+    with rasterio.open(path, "w", "GTiff", **place, **shape) as file:
+        file.write(numbers, 1)
+        file.descriptions = ("blue",)
+        if tags:
+            file.scales, file.offsets = (tags[:1], tags[1:])
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always", InputWarning)
+        oxr.open_scene(path, **NATIVE, **options)
+    said = [str(w.message) for w in told if w.category is InputWarning]
+    assert len(said) == warns
+    low = np.percentile(numbers, 5)
+    for line in said:
+        assert (
+            f"{path} states no offset, and 5 % of its darkest band's numbers reach {low:g}" in line
+        )
+        assert line.endswith(
+            "pass offset=-0.1 if they carry that of processing baseline 04.00, else offset=0"
+        )
