@@ -57,8 +57,19 @@ class Spelling:
         from typer.main import get_command
 
         command: Any = get_command(self._app)
-        for word in self._words:
-            if word not in getattr(command, "commands", {}):
+        words = iter(self._words)
+        for word in words:
+            if word.startswith("-"):  # of all commands, ahead of the command's name
+                if _takes_value(command, word):
+                    next(words, None)
+            elif word in getattr(command, "commands", {}):
+                command = command.commands[word]
+            else:
                 break
-            command = command.commands[word]
         return command
+
+
+def _takes_value(command: Any, word: str) -> bool:
+    """Whether a word is an option whose value is the next word."""
+    named = (p for p in command.params if word in (*p.opts, *p.secondary_opts))
+    return any(not (p.is_flag or p.count) for p in named)

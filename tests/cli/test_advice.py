@@ -125,6 +125,10 @@ def test_keys_of_the_country_file_are_its_settings() -> None:
         ("mosaic a.tif", "boundary.layer", "", "--boundary-layer"),
         ("composite i.json", "scale", "1", "--scale 1"),
         ("sieve a.tif", "scale", "", "scale= from Python"),
+        ("--quiet classify a.tif", "offset", "-0.1", "--offset -0.1"),
+        ("--threads 1 --memory=4GB classify a.tif", "offset", "0", "--offset 0"),
+        ("--log-file run --quiet run c.toml", "offset", "0", "offset = 0 in [[scenes]]"),
+        ("--threads", "offset", "0", "offset=0 from Python"),
     ],
 )
 def test_a_parameter_is_spelled_as_the_command_has_it(

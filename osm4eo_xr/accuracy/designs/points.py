@@ -214,7 +214,7 @@ def _sizes(
     if n is not None and n < (asked := int(np.minimum(floor, sizes).sum())):
         raise InputError(
             f"n {n} is less than {len(sizes)} strata of {least} points ask for",
-            advice=f"give {asked} or more, or a smaller min_per_stratum",
+            advice=f"give {asked} or more, or a smaller {{min_per_stratum}}",
         )
     if target is not None:
         found = allocate_for(target, sizes, shares, allocation, floor)
