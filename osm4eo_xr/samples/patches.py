@@ -12,6 +12,7 @@ import numpy as np
 import xarray as xr
 
 from osm4eo_xr.errors import InputError
+from osm4eo_xr.feature_ids import canonical, channels_of
 from osm4eo_xr.geometry.known_classes import refuse_others
 from osm4eo_xr.samples.spatial_split import SPLITS
 from osm4eo_xr.samples.store import STORE_CHUNK
@@ -39,7 +40,7 @@ def patch_samples(
         Square patches, NaN = no data; may be lazy. An edge that is a multiple of 4 suits the
         network.
     label : ndarray (sample,), uint8
-        Class ids of ``legend``.
+        Class ids of ``legend``; pixels without data have none.
     split : ndarray (sample,), uint8
         0 train, 1 validation, 2 test.
     bands : sequence of str
@@ -74,11 +75,13 @@ def patch_samples(
     size, edge = len(label), int(image.shape[1])
     lazy: Any = da.asarray(image).rechunk((STORE_CHUNK, *image.shape[1:]))
     wide = da.asarray(label).rechunk(STORE_CHUNK)[:, None, None]
+    channels = channels_of([canonical(str(band)) for band in bands])
+    seen = channels.usable(da.isfinite(lazy), axis=-1)
     nowhere = ("sample", np.full(size, np.nan))
     return xr.Dataset(
         {
             "image": (("sample", "y", "x", "band"), lazy),
-            "label": (("sample", "y", "x"), da.broadcast_to(wide, (size, edge, edge))),
+            "label": (("sample", "y", "x"), da.where(seen, wide, np.uint8(0))),
             "split": ("sample", split),
             "tile": ("sample", np.zeros(size, np.int16)),
             "easting": nowhere,

@@ -102,15 +102,15 @@ def open_samples(path: str | Path) -> xr.Dataset:
 
 
 def _write(samples: xr.Dataset, path: Path, progress: Progress | None) -> None:
-    """Write the small variables, then the windows group by group."""
+    """Write what is small, then what has the windows' pixels group by group."""
     samples = samples.drop_vars("band").chunk(sample=STORE_CHUNK)  # names are in attrs["bands"]
-    for name in ("split", "tile", "easting", "northing"):
+    wide = [name for name, v in samples.data_vars.items() if {"sample", "y", "x"} <= {*v.dims}]
+    for name in set(samples.variables) - set(wide):
         samples[name] = samples[name].compute()
-    encoding = {
-        name: {"chunks": (STORE_CHUNK, *samples[name].shape[1:])} for name in ("image", "label")
-    }
+    windows = samples[wide].reset_coords(drop=True)
+    sizes = {**samples.sizes, "sample": STORE_CHUNK}
+    encoding = {name: {"chunks": tuple(sizes[d] for d in windows[name].dims)} for name in wide}
     samples.to_zarr(path, compute=False, encoding=encoding, consolidated=False)
-    windows = samples[["image", "label"]]
     total = samples.sizes["sample"]
     step = STORE_CHUNK * _CHUNKS_AT_ONCE
     for first in range(0, total, step):

@@ -273,6 +273,18 @@ def test_a_written_set_reads_back_the_same(tmp_path: Path, whole: xr.Dataset) ->
     assert seen[-1] == (whole.sizes["sample"],) * 2
     write_samples(whole.isel(sample=slice(3)), path)
     assert open_samples(path).sizes["sample"] == 3
+
+
+def test_weights_objects_and_all_else_are_written_too(tmp_path: Path, whole: xr.Dataset) -> None:
+    rng, shape = np.random.default_rng(0), whole["label"].shape
+    samples = whole.assign(
+        weight=(whole["label"].dims, rng.integers(0, 256, shape, np.uint8)),
+        object=(whole["label"].dims, rng.integers(0, 2**40, shape)),
+        cover=("sample", rng.random(shape[0])),
+        mean=("band", da.from_array(rng.random(whole.sizes["band"]))),
+    ).assign_coords(scene="march")
+    path = write_samples(samples.chunk(), tmp_path / "s.zarr")
+    xr.testing.assert_identical(open_samples(path).compute(), samples.compute())
     assert [entry.name for entry in path.parent.iterdir()] == ["s.zarr"]
 
 
@@ -388,6 +400,10 @@ def test_patches_of_one_class_each_are_a_sample_set() -> None:
     np.testing.assert_array_equal(shown, image[[4, 0]])
     np.testing.assert_array_equal(classes, label[[4, 0]])
     assert sample_counts(found)["drawn"].tolist() == [1] * 9
+    holed = image.copy()
+    holed[4, 2:5, 1, 2] = np.nan
+    found = patch_samples(holed, label, split, bands=bands, legend=small_legend())
+    np.testing.assert_array_equal(found["label"].to_numpy() > 0, np.isfinite(holed).all(axis=-1))
     with pytest.raises(InputError, match="holds classes 2, .* which legend 'three'"):
         patch_samples(image, label + 1, split, bands=bands, legend=small_legend())
     with pytest.raises(InputError, match="for 9 labels and 2 bands"):
