@@ -51,11 +51,17 @@ def ground_blocks(samples: xr.Dataset) -> Int[np.ndarray, " n"]:
     return (row << _SHIFT) + (col & (2**_SHIFT - 1))
 
 
-def count_places(samples: xr.Dataset, positions: Int[np.ndarray, " n"]) -> int:
-    """Return in how many blocks some of the samples lie; without places each is one of its own."""
+def place_numbers(
+    samples: xr.Dataset, positions: Int[np.ndarray, " n"]
+) -> tuple[Int[np.ndarray, " n"], int]:
+    """Return which place each of some samples lies in, from 0 on, and how many places there are.
+
+    A place is a block; samples that do not say where they lie have each one of their own.
+    """
     if not has_places(samples):
-        return len(positions)
-    return len(np.unique(ground_blocks(samples)[positions]))
+        return np.arange(len(positions)), len(positions)
+    names, numbers = np.unique(ground_blocks(samples)[positions], return_inverse=True)
+    return numbers, len(names)
 
 
 def ground_outline(samples: xr.Dataset, chosen: np.ndarray) -> dict[str, Any] | None:

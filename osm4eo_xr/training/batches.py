@@ -6,13 +6,14 @@ never stopped. Samples that fit in memory are read once; others by groups of who
 
 from __future__ import annotations
 
+import hashlib
 import queue
 import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import xarray as xr
@@ -50,6 +51,13 @@ def epoch_order(size: int, *, seed: int, epoch: int, group: int) -> list[np.ndar
         members = np.concatenate([runs[i] for i in order[first : first + per_group]])
         groups.append(rng.permutation(members))
     return groups
+
+
+class Labels(NamedTuple):
+    """Pixels of each label, (256,) int64; and a hash of all labels and their weights."""
+
+    counts: np.ndarray
+    digest: str
 
 
 @dataclass
@@ -119,15 +127,18 @@ class Windows:
         """Hold no windows any more; they are read again if they are asked for."""
         self._held = None
 
-    def label_counts(self) -> np.ndarray:
-        """Return (256,) int64, the pixels of each label in all windows; images stay unread."""
-        label, counts = self.samples["label"], np.zeros(256, np.int64)
+    def labels(self) -> Labels:
+        """Look through the labels of all windows; images stay unread."""
+        names = ["label", *([WEIGHT] if self.weighted else [])]
+        label, counts, digest = self.samples[names], np.zeros(256, np.int64), hashlib.sha256()
         if self.window:
             label = label.isel(y=label.sizes["y"] // 2, x=label.sizes["x"] // 2)
         for first in range(0, len(self), _COUNTED):
-            part = label.isel(sample=self.positions[first : first + _COUNTED])
-            counts += np.bincount(part.to_numpy().ravel(), minlength=256)
-        return counts
+            part = label.isel(sample=self.positions[first : first + _COUNTED]).compute()
+            counts += np.bincount(part["label"].to_numpy().ravel(), minlength=256)
+            for name in names:
+                digest.update(np.ascontiguousarray(part[name].to_numpy()).tobytes())
+        return Labels(counts, digest.hexdigest())
 
     def _read(self, index: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Read in ascending order, return in the order asked for."""

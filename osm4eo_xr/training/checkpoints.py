@@ -20,7 +20,7 @@ from flax import serialization
 from pyarrow import csv
 
 from osm4eo_xr.errors import InputError, MissingExtraError, extra
-from osm4eo_xr.files import replace_json, replaced
+from osm4eo_xr.files import is_part, replace_json, replaced
 
 if TYPE_CHECKING:
     from tensorboardX import SummaryWriter
@@ -55,6 +55,7 @@ class RunFolder:
         _claim(self.path, facts)
         self._checkpoints = self.path / "checkpoints"
         self._checkpoints.mkdir(exist_ok=True)
+        self._went_on = False  # else the run had ended, and may lie where nobody writes
         self._scalars: SummaryWriter | None = None
         self._says_scalars = True
 
@@ -75,6 +76,7 @@ class RunFolder:
 
     def save(self, step: int, arrays: Any, record: Mapping[str, Any]) -> None:
         """Write a checkpoint; a run killed meanwhile continues from the one before."""
+        self._went_on = True
         parts = {"arrays": serialization.to_state_dict(arrays), "record": json.dumps(dict(record))}
         content = serialization.msgpack_serialize(parts)
         path = self._checkpoints / f"{step:0{_DIGITS}}.msgpack"
@@ -106,7 +108,9 @@ class RunFolder:
             pq.write_table(table, part)
 
     def draw_curves(self, history: Sequence[Mapping[str, Any]]) -> None:
-        """Draw losses and accuracies over the epochs."""
+        """Draw losses and accuracies over the epochs, unless the run had ended before."""
+        if not self._went_on:
+            return
         from osm4eo_xr.plot.charts import plot_training
 
         names = ("loss", "validation_loss", "accuracy", "validation_accuracy")
@@ -157,7 +161,10 @@ def _claim(path: Path, facts: Mapping[str, Any]) -> None:
                 advice="give another folder, or remove this one to start afresh",
             )
         return
-    if path.exists() and (not path.is_dir() or any(p.name != FOLDS for p in path.iterdir())):
+    others = path.is_dir() and any(
+        entry.name != FOLDS and not is_part(entry, note) for entry in path.iterdir()
+    )
+    if others or (path.exists() and not path.is_dir()):
         raise InputError(f"{path} exists and is not a training run", advice="give another folder")
     path.mkdir(parents=True, exist_ok=True)
     replace_json(note, facts)

@@ -16,12 +16,13 @@ from osm4eo_xr.errors import InputError
 from osm4eo_xr.networks.grouped_layers import heads_of
 from osm4eo_xr.networks.layers import arrays_at, with_arrays
 from osm4eo_xr.process.heap import kept_heap
-from osm4eo_xr.samples.ground import count_places
+from osm4eo_xr.samples.ground import place_numbers
 from osm4eo_xr.training.batches import Prefetch, Windows, train_batches
 from osm4eo_xr.training.calibration import calibration_bins, expected_error, fit_temperature
 from osm4eo_xr.training.data_parallel import device_count, place_batch, place_state
 from osm4eo_xr.training.device_samples import DeviceSamples, fits_device
 from osm4eo_xr.training.scoring import index_of, labeled_logits
+from osm4eo_xr.training.selection import Look, surely_better
 from osm4eo_xr.training.status import Status, Totals, batch_origin
 from osm4eo_xr.training.step.train_step import State, fresh_state, learned_of, make_train_step
 
@@ -54,7 +55,8 @@ class Fit:
         One entry per epoch: epoch, step, loss, accuracy, validation_loss, validation_accuracy
         (absent where it was not looked at), samples_per_second, waiting (share of the time).
     best : dict, optional
-        Variables of the epoch with the best validation accuracy.
+        Variables of the epoch that is kept: the last, if all are trained and no earlier one is
+        surely better by validation; else the one with the best validation accuracy.
     """
 
     task: Task
@@ -70,6 +72,7 @@ class Fit:
     _batches: int = 0
     _held: DeviceSamples | None = None
     _totals: Totals = field(default_factory=Totals)
+    _best_look: Look | None = None
 
     @property
     def done(self) -> int:
@@ -173,26 +176,40 @@ class Fit:
         )
 
     def _validate(self, state: State, epoch: int) -> dict[str, Any]:
-        """Score the validation samples and keep the weights if they are the best so far."""
-        variables = learned_of(state)
-        scores = self._scores(variables)
-        accuracies = [r["validation_accuracy"] for r in self.history if "validation_accuracy" in r]
-        if self.best is None or scores["validation_accuracy"] > max(accuracies, default=-1.0):
-            self.best = jax.tree.map(np.array, variables)
-            self.best_epoch = epoch
-        return scores
+        """Look at the validation samples, and keep the weights or those that were kept before.
 
-    def _scores(self, variables: Mapping[str, Any]) -> dict[str, float]:
-        loss = right = total = 0.0
-        for logits, label, _ in labeled_logits(self.task, variables, self.check, self.task.batch):
+        Rates fall to 0 in the last epoch, and few places tell little: its weights are kept unless
+        others are surely better.
+        """
+        variables = learned_of(state)
+        look, before = self._look(variables), self._best_look
+        last = epoch == self.task.settings.epochs
+        if (
+            before is None
+            or look.accuracy > before.accuracy
+            or (last and not surely_better(before, look))
+        ):
+            self.best, self._best_look = jax.tree.map(np.array, variables), look
+            self.best_epoch = epoch
+        return {"validation_loss": look.loss, "validation_accuracy": look.accuracy}
+
+    def _look(self, variables: Mapping[str, Any]) -> Look:
+        """Count the validation pixels of each place, and those that are right."""
+        numbers, places = place_numbers(self.check.samples, self.check.positions)
+        place_of = np.zeros(self.check.samples.sizes["sample"], np.int64)
+        place_of[self.check.positions] = numbers
+        loss, right, pixels = 0.0, np.zeros(places), np.zeros(places)
+        for logits, label, where in labeled_logits(
+            self.task, variables, self.check, self.task.batch
+        ):
             index = index_of(label, self.task.class_ids)
             known = index >= 0
+            place, index = place_of[where[known]], index[known]
             log_p = log_softmax(logits[known], axis=-1)
-            loss -= float(log_p[np.arange(known.sum()), index[known]].sum())
-            right += float((log_p.argmax(axis=-1) == index[known]).sum())
-            total += float(known.sum())
-        total = max(total, 1.0)
-        return {"validation_loss": loss / total, "validation_accuracy": right / total}
+            loss -= float(log_p[np.arange(len(index)), index].sum())
+            right += np.bincount(place[log_p.argmax(axis=-1) == index], minlength=places)
+            pixels += np.bincount(place, minlength=places)
+        return Look(right, pixels, loss / max(float(pixels.sum()), 1.0))
 
     def calibrated(self) -> tuple[dict[str, Any], dict[str, float]]:
         """Return the best variables with their temperature in the head, and what it changed.
@@ -209,7 +226,7 @@ class Fit:
             index.append(at[at >= 0])
             origin.append(where[at >= 0])
         joined, truth = np.concatenate(logits), np.concatenate(index)
-        places = count_places(self.check.samples, np.unique(np.concatenate(origin)))
+        _, places = place_numbers(self.check.samples, np.unique(np.concatenate(origin)))
         temperature = np.float32(fit_temperature(joined, truth, independent=places))
         params = best["params"]
         for path in heads_of(self.task.net):
@@ -241,12 +258,14 @@ class Fit:
     def _checkpoint(self, state: State) -> tuple[dict[str, Any], dict[str, Any]]:
         """Return arrays and record from which a run continues."""
         best = self.best or jax.tree.map(np.array, learned_of(state))
+        look = self._best_look
         return {"state": state, "best": best}, {
             "epoch": self._epoch,
             "batches": self._batches,
             "totals": dataclasses.asdict(self._totals),
             "history": self.history,
             "best_epoch": self.best_epoch,
+            "best_look": look and [look.right.tolist(), look.pixels.tolist()],
         }
 
     def _restored(self, state: State) -> State:
@@ -258,7 +277,9 @@ class Fit:
         self._epoch, self._batches = record["epoch"], record["batches"]
         self._totals, self.history = Totals(**record["totals"]), record["history"]
         self.best_epoch = record["best_epoch"]
-        self.best = arrays["best"] if self.best_epoch else None
+        if self.best_epoch:
+            right, pixels = map(np.array, record["best_look"])
+            self.best, self._best_look = arrays["best"], Look(right, pixels)
         return arrays["state"]
 
 

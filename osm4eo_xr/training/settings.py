@@ -17,6 +17,7 @@ OPTIMIZERS = ("adamw", "nadam")
 LOSSES = ("cross_entropy", "generalized", "bootstrap")
 NOISE = ("none", "prune", "reweight", "forward")
 _FOLDS = 2, 25
+_SEEDS = 2**63
 
 _PRESETS = Presets(
     "Settings for a machine and a time, which the others change: small learns the demo in "
@@ -103,9 +104,8 @@ class TrainSettings:
     logit_adjustment : float
         How many times the logarithm of a class's share in the labels is added to its logit in
         training, 0 or more. At 1 the network learns probabilities as of classes that are equally
-        frequent: it finds rare ones oftener and frequent ones less often. The epoch that is kept
-        is still that of the best overall accuracy. Not with balanced class weights, which would
-        do the same once more.
+        frequent: it finds rare ones oftener and frequent ones less often. Validation still looks
+        at the overall accuracy. Not with balanced class weights, which would do the same once more.
     flips : bool
         Show samples in all eight flips and quarter turns.
     cutmix : float
@@ -123,9 +123,12 @@ class TrainSettings:
     dtype : {"auto", "float32", "bfloat16"}
         In which layers compute; "auto" is bfloat16 on GPUs. Weights are float32 always.
     validate_every : int
-        Epochs between two looks at the validation samples; the last epoch is always looked at.
+        Epochs between two looks at the validation samples; the last epoch is always looked at. It
+        is the one that is kept, unless an earlier look was surely better: by more than the places
+        of the validation samples differ.
     patience : int
-        Looks without a better validation accuracy after which training ends; 0 never ends it.
+        Looks without a better validation accuracy after which training ends, and the best epoch
+        is kept; 0 never ends it.
     checkpoint_every : int
         Steps between two checkpoints of a run with a folder; the end of an epoch has one too.
 
@@ -204,10 +207,11 @@ class TrainSettings:
         for name in ("epochs", "batch", "accumulate", "validate_every", "checkpoint_every"):
             _check(self, name, getattr(self, name) >= 1, "1 or more")
         for name in (
-            *("seed", "weight_decay", "clip", "band_jitter", "patience", "noise_epochs"),
+            *("weight_decay", "clip", "band_jitter", "patience", "noise_epochs"),
             *("auxiliary", "logit_adjustment"),
         ):
             _check(self, name, getattr(self, name) >= 0, "0 or more")
+        _check(self, "seed", 0 <= self.seed < _SEEDS, "0 to below 2**63")
         for name in (
             *("warmup", "average", "label_smoothing", "band_dropout", "group_dropout"),
             *("missing", "cutmix"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,7 +29,7 @@ from osm4eo_xr.training.transfer import check_start, starting_variables
 
 if TYPE_CHECKING:
     from osm4eo_xr.progress import Progress
-    from osm4eo_xr.training.batches import Windows
+    from osm4eo_xr.training.batches import Labels, Windows
     from osm4eo_xr.training.settings import TrainSettings
     from osm4eo_xr.training.status import Status
 
@@ -61,12 +61,17 @@ def fit_network(
         cut |= {"window": settings.window, "center": start.center if start else None}
     learn = dataclasses.replace(windows_of(samples, "train", **cut), weighted=WEIGHT in samples)
     check = windows_of(samples, "validation", **cut)
-    task = _task(settings, learn, bands, legend, start, noise, channels_of(bands, optional))
+    labels = {"training": learn.labels(), "validation": check.labels()}
+    for name, found in labels.items():
+        _check_labels(name, found, legend)
+    counts = labels["training"].counts[list(legend.ids)]
+    task = _task(settings, learn, counts, bands, legend, start, noise, channels_of(bands, optional))
     if start:
         check_start(start, task.net, _units(samples))
     side = samples.sizes["y"] if settings.mode == "dense" else settings.window
     warn_if_long(task.net, task.steps * task.batch * side**2)
-    run = RunFolder(Path(folder), _facts(task, samples, bands, start, optional)) if folder else None
+    facts = _facts(task, samples, labels, bands, start, optional)
+    run = RunFolder(Path(folder), facts) if folder else None
     fit = Fit(task, learn, check, run, progress, on_status)
     try:
         fit.run(starting_variables(task.net, settings.seed, legend, start))
@@ -76,6 +81,21 @@ def fit_network(
     if run:
         run.draw_curves(fit.history)
     return _model(fit, samples, legend, bands, optional)
+
+
+def _check_labels(split: str, labels: Labels, legend: Legend) -> None:
+    """Refuse a split that says nothing of the legend's classes.
+
+    Raises
+    ------
+    InputError
+        With the legend's name.
+    """
+    if not labels.counts[list(legend.ids)].any():
+        raise InputError(
+            f"no {split} sample has a class of legend {legend.name!r}",
+            advice="give the legend the labels were made with, or other samples",
+        )
 
 
 def _optional(
@@ -95,6 +115,7 @@ def _optional(
 def _facts(
     task: Task,
     samples: xr.Dataset,
+    labels: Mapping[str, Labels],
     bands: tuple[str, ...],
     start: Model | None,
     optional: tuple[str, ...],
@@ -106,6 +127,7 @@ def _facts(
     return {
         "settings": settings,
         "samples": digest_arrays(*places, np.array([task.center, task.scale])),
+        "labels": [found.digest for found in labels.values()],
         "bands": list(bands),
         "class_ids": list(task.class_ids),
         "batch": task.batch,
@@ -118,19 +140,14 @@ def _facts(
 def _task(
     settings: TrainSettings,
     learn: Windows,
+    counts: np.ndarray,
     bands: tuple[str, ...],
     legend: Legend,
     start: Model | None,
     noise: Noise,
     channels: Channels,
 ) -> Task:
-    """Work out shapes, normalization and class weights."""
-    counts = learn.label_counts()[list(legend.ids)]
-    if not counts.sum():
-        raise InputError(
-            f"no training sample has a class of legend {legend.name!r}",
-            advice="give the legend the labels were made with",
-        )
+    """Work out shapes, normalization and class weights; ``counts`` are the pixels of classes."""
     if start:
         center, scale = start.normalization.center, start.normalization.scale
     else:

@@ -21,9 +21,10 @@ from scipy.special import softmax
 import osm4eo_xr as oxr
 from osm4eo_xr.feature_ids import Channels
 from osm4eo_xr.legend import legend_from_dict
-from osm4eo_xr.samples.ground import count_places
+from osm4eo_xr.samples.ground import place_numbers
 from osm4eo_xr.training.calibration import fit_temperature
 from osm4eo_xr.training.scoring import model_task
+from osm4eo_xr.training.selection import Look, surely_better
 from osm4eo_xr.training.single_fit import robust_statistics
 from osm4eo_xr.training.step.eval_step import make_eval_step
 
@@ -175,7 +176,7 @@ class Segmentation:
         self.name, self.settings = name, settings
 
     def fit(self, samples: xr.Dataset, seconds: float, seed: int) -> Predict:
-        """Train until the budget is spent; the best of five looks is kept."""
+        """Train until the budget is spent; the last look is kept unless one was surely better."""
         torch: Any = importlib.import_module("torch")
         smp: Any = importlib.import_module("segmentation_models_pytorch")
         torch.manual_seed(seed)
@@ -201,7 +202,8 @@ class Segmentation:
             net.parameters(), self.settings.learning_rate, weight_decay=self.settings.weight_decay
         )
         rng, batch = np.random.default_rng(seed), self.settings.batch
-        begun, looks, best, kept = time.perf_counter(), 0, -1.0, net.state_dict()
+        places = place_numbers(samples, np.flatnonzero(samples["split"].to_numpy() == 1))
+        begun, looks, best, kept = time.perf_counter(), 0, None, net.state_dict()
         while (share := (time.perf_counter() - begun) / seconds) < 1:
             for group in rule.param_groups:
                 group["lr"] = self.settings.learning_rate * max(
@@ -220,22 +222,28 @@ class Segmentation:
             rule.step()
             if share * _LOOKS > looks:
                 looks += 1
-                right = self._right(net, tensor, check, torch)
-                if right > best:
-                    best, kept = right, {k: v.clone() for k, v in net.state_dict().items()}
-        if self._right(net, tensor, check, torch) < best:
+                look = self._look(net, tensor, check, places, torch)
+                if best is None or look.accuracy > best.accuracy:
+                    best, kept = look, {k: v.clone() for k, v in net.state_dict().items()}
+        if best and surely_better(best, self._look(net, tensor, check, places, torch)):
             net.load_state_dict(kept)
         logits = _logits(net, tensor, check.image, torch)
         known = check.index >= 0
-        places = count_places(samples, np.flatnonzero(samples["split"].to_numpy() == 1))
-        warmth = fit_temperature(logits[known], check.index[known], independent=places)
+        warmth = fit_temperature(logits[known], check.index[known], independent=places[1])
         return lambda image: softmax(_logits(net, tensor, image, torch) / warmth, axis=-1)
 
     @staticmethod
-    def _right(net: Any, tensor: Any, check: Windows, torch: Any) -> float:
+    def _look(
+        net: Any, tensor: Any, check: Windows, places: tuple[np.ndarray, int], torch: Any
+    ) -> Look:
         found = _logits(net, tensor, check.image, torch).argmax(axis=-1)
-        known = check.index >= 0
-        return float((found == check.index)[known].mean())
+        known, right = check.index >= 0, found == check.index
+        numbers, count = places
+        found_right, pixels = (
+            np.bincount(numbers, weights=(mask & known).sum(axis=(1, 2)), minlength=count)
+            for mask in (right, known)
+        )
+        return Look(found_right, pixels)
 
 
 def _logits(net: Any, tensor: Any, image: np.ndarray, torch: Any) -> np.ndarray:

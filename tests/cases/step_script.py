@@ -26,7 +26,8 @@ def main(out: Path) -> None:
     """Write moments and sums, and print on how many devices a batch lies."""
     learn, legend = windows_of(holed_samples(), "train", bands=BANDS), small_legend()
     channels = Channels.joint(len(BANDS))
-    task = _task(KEPT, learn, BANDS, legend, None, (), channels)  # as training has it
+    counts = learn.labels().counts[list(legend.ids)]
+    task = _task(KEPT, learn, counts, BANDS, legend, None, (), channels)  # as training has it
     image, label = learn.read(np.arange(KEPT.batch))
     state = fresh_state(task, starting_variables(task.net, KEPT.seed, legend, None))
     batch = place_batch(image)

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any, NoReturn
 
 import dask.array as da
@@ -47,9 +48,30 @@ def test_labels_are_counted_without_images(
     unread = da.from_delayed(delayed(_refuse)(), numbered["image"].shape, np.float32)
     lazy = numbered.assign(image=(numbered["image"].dims, unread))
     label = numbered["label"].to_numpy()[::2]
-    found = windows(lazy).label_counts()
+    found = windows(lazy).labels().counts
     assert np.array_equal(found, np.bincount(label.ravel(), minlength=256))
-    assert windows(lazy, window=2).label_counts()[7] == SIZE == len(label)
+    assert windows(lazy, window=2).labels().counts[7] == SIZE == len(label)
+
+
+@pytest.mark.parametrize("window", [None, 2])
+def test_other_labels_or_weights_have_another_hash(
+    numbered: xr.Dataset, window: int | None
+) -> None:
+    def digest(**changed: Any) -> str:
+        weighted = replace(windows(samples.assign(changed), window=window), weighted=True)
+        return weighted.labels().digest
+
+    samples = numbered.assign(weight=xr.full_like(numbered["label"], 255))
+    swapped = numbered["label"].copy(deep=True)
+    swapped[[0, 2]] = swapped.values[[2, 0]]
+    swapped[0, 2, 2] = 8
+    found = {
+        digest(),
+        digest(label=swapped),
+        digest(weight=xr.full_like(numbered["label"], 254)),
+    }
+    assert len(found) == 3
+    assert digest() in found
 
 
 def _refuse() -> NoReturn:

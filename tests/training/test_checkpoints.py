@@ -101,7 +101,7 @@ def test_a_folder_of_something_else_is_left_alone(tmp_path: Path) -> None:
         with pytest.raises(InputError, match="exists and is not a training run"):
             RunFolder(tmp_path / name, FACTS)
     assert [p.name for p in (tmp_path / "thesis").iterdir()] == ["a.txt"]
-    (tmp_path / "empty").mkdir()
+    (tmp_path / "empty" / ".run.json.part-node7-12-0a1b").mkdir(parents=True)  # of a killed one
     assert RunFolder(tmp_path / "empty", FACTS).restore(LIKE) is None
 
 

@@ -148,10 +148,11 @@ def test_two_devices_train_to_the_end(two_devices: Path, whole: Model) -> None:
 
 
 def test_an_ended_run_is_read_not_repeated(run: Path, whole: Model, samples: xr.Dataset) -> None:
-    seen: list[int] = []
+    before, seen = {p: p.stat().st_mtime_ns for p in run.rglob("*")}, list[int]()
     again = train(samples, KEPT, folder=run, progress=lambda done, _: seen.append(done))
     assert seen == []
     assert equal(again, whole)
+    assert {p: p.stat().st_mtime_ns for p in run.rglob("*")} == before  # it may be read-only
 
 
 def test_the_history_is_a_table_with_curves(run: Path, whole: Model) -> None:
@@ -194,6 +195,11 @@ def test_a_folder_holds_one_run_only(
         train(samples, dataclasses.replace(KEPT, seed=1), folder=run)
     with pytest.raises(InputError, match="holds a run with other samples"):
         train(samples.isel(sample=slice(1, None)), KEPT, folder=run)
+    label = samples["label"].copy(deep=True)
+    label[0] = label.to_numpy()[0].T  # as many of each
+    assert not np.array_equal(label, samples["label"])
+    with pytest.raises(InputError, match="holds a run with other labels"):
+        train(samples.assign(label=label), KEPT, folder=run)
     (tmp_path / "thesis.txt").write_text("years of work")
     with pytest.raises(InputError, match="not a training run"):
         train(samples, KEPT, folder=tmp_path)

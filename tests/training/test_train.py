@@ -24,6 +24,7 @@ from osm4eo_xr.training import loop, single_fit
 from osm4eo_xr.training.fit import train
 from osm4eo_xr.training.loop import Fit, batch_of
 from osm4eo_xr.training.scoring import windows_of
+from osm4eo_xr.training.selection import Look
 from osm4eo_xr.training.settings import TrainSettings
 from osm4eo_xr.training.single_fit import _class_weights, robust_statistics
 from osm4eo_xr.training.status import Status
@@ -83,13 +84,19 @@ def test_a_window_network_learns_too(samples: xr.Dataset) -> None:
     assert model.center == 4
 
 
-def test_the_best_epoch_by_validation_is_kept(learned: Any, samples: xr.Dataset) -> None:
+def test_the_weights_are_those_of_the_epoch_that_is_kept(learned: Any, samples: xr.Dataset) -> None:
     training = learned[0].training
     scores = [row["validation_accuracy"] for row in training["history"]]
-    assert training["best_epoch"] == 1 + int(np.argmax(scores))
+    kept = scores[training["best_epoch"] - 1]
     assert evaluate(learned[0], samples, "validation").overall_accuracy == pytest.approx(
-        max(scores), abs=2e-3
+        kept, abs=2e-3
     )
+
+
+def test_validation_without_a_class_of_the_legend_is_refused(samples: xr.Dataset) -> None:
+    label = samples["label"].where(samples["split"] != 1, 0)
+    with pytest.raises(InputError, match="no validation sample has a class of legend"):
+        train(samples.assign(label=label.astype(np.uint8)), TINY)
 
 
 def test_the_same_seed_gives_the_same_weights(learned: Any, samples: xr.Dataset) -> None:
@@ -137,15 +144,34 @@ def test_a_large_set_is_calibrated_by_windows_from_all_over_it(samples: xr.Datas
     np.testing.assert_array_equal(image, samples["image"].to_numpy()[few.positions])
 
 
+def _look_at(monkeypatch: pytest.MonkeyPatch, right: list[list[int]]) -> None:
+    """Let looks find so many of 100 pixels of each place right, one look after the other."""
+    looks = iter([Look(np.array(r, float), np.full(len(r), 100.0), 1.0) for r in right])
+    monkeypatch.setattr(Fit, "_look", lambda *_: next(looks))
+
+
+@pytest.mark.parametrize(
+    ("right", "kept"),
+    [
+        ([[80, 70, 90, 60], [78, 71, 90, 55]], 2),  # places differ more than the looks
+        ([[80, 70, 90, 60], [75, 66, 84, 55]], 1),  # worse everywhere
+        ([[80], [40]], 2),  # one place says nothing
+        ([[60, 60], [90, 90], [80, 81]], 2),
+        ([[60, 60], [90, 90], [95, 83]], 3),
+    ],
+)
+def test_the_last_epoch_is_kept_unless_another_is_surely_better(
+    right: list[list[int]], kept: int, samples: xr.Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _look_at(monkeypatch, right)
+    training = train(samples, dataclasses.replace(TINY, epochs=len(right))).training
+    assert training["best_epoch"] == kept
+
+
 def test_training_ends_when_validation_no_longer_gains(
     samples: xr.Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    accuracy = iter([0.5, 0.7, 0.6, 0.7, 0.9])
-    monkeypatch.setattr(
-        Fit,
-        "_scores",
-        lambda *_: {"validation_loss": 1.0, "validation_accuracy": next(accuracy)},
-    )
+    _look_at(monkeypatch, [[50], [70], [60], [70], [90]])
     training = train(samples, dataclasses.replace(TINY, epochs=5, patience=2)).training
     assert [row["validation_accuracy"] for row in training["history"]] == [0.5, 0.7, 0.6, 0.7]
     assert training["best_epoch"] == 2
@@ -219,6 +245,11 @@ def test_parts_of_a_batch_add_up_to_its_gradient(stepped: Any) -> None:
     moments = [jax.tree.leaves(state["opt"][0].mu) for state in (whole, parts)]
     for one, other in zip(*moments, strict=True):
         np.testing.assert_allclose(one, other, rtol=2e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize(("batch", "accumulate"), [(12, 3), (64, 64)])
+def test_any_divisor_of_a_batch_is_a_number_of_parts(batch: int, accumulate: int) -> None:
+    assert small_task(batch=batch, accumulate=accumulate).form.settings.accumulate == accumulate
 
 
 def test_folds_seeds_and_lengths_share_one_compilation(samples: xr.Dataset) -> None:
@@ -355,6 +386,7 @@ def test_schedules_are_those_of_the_settings() -> None:
         ),
         ({"loss": "bootstrap", "noise": "forward"}, "loss is 'bootstrap'; give cross_entropy, as"),
         ({"accumulate": 3, "batch": 16}, "accumulate is 3; give a divisor of 16"),
+        ({"seed": 2**63}, "seed is 9223372036854775808; give 0 to below 2"),
         ({"learning_rate": 0.0}, "learning_rate is 0.0; give more than 0"),
     ],
 )

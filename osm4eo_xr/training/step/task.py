@@ -91,7 +91,10 @@ class Task:
     @property
     def form(self) -> Task:
         """The task without its numbers: tasks of one form share their programs."""
-        plain = {f.name: f.default for f in fields(TrainSettings) if f.name in _NUMBERS}
+        plain: dict[str, Any] = {
+            f.name: f.default for f in fields(TrainSettings) if f.name in _NUMBERS
+        }
+        plain["batch"] = self.settings.accumulate  # the least that its parts divide
         return Task(
             net=self.net,
             settings=replace(self.settings, **plain),
