@@ -29,7 +29,7 @@ _LOOKED_AT = 512  # pixels along each axis of an overlap
 _CHANGED = 3 * 1.4826  # median absolute deviations
 _LEAST = 100  # pixels with data in both
 _NOISE = 2e-3  # of the median; residuals this small are no change
-_RIDGE = 1e-4  # holds the tiles where they are on average, and those that overlap nothing
+_FLAT = 1e-3  # of the mean; ground of less contrast tells no gain
 _USUAL = (0.5, 2.0)  # gains beyond are none of haze or the sun's height
 
 
@@ -104,10 +104,11 @@ def harmonize(scenes: Mapping[str, xr.DataArray]) -> Harmony:
     """Find the gain and the offset per tile and band that make overlaps alike.
 
     For each pair of tiles that overlap and each band, 19 quantiles from 5 to 95 % of the pixels
-    that have data in both, and did not change, are to be equal. All pairs together are solved by
-    least squares, where a small ridge keeps gains near 1 and offsets near 0: overlaps say nothing
-    of what all tiles share. Tiles that no overlaps connect are groups of their own, each brought to
-    its own average, which is warned about, as are gains beyond 0.5 to 2.
+    that have data in both, and did not change, are to be equal in mean and standard deviation. All
+    pairs together are solved by least squares. Overlaps say nothing of what all tiles share: the
+    geometric mean of the gains is 1, and the mean of the offsets 0. Tiles that no overlaps connect
+    are groups of their own, each brought to its own average, which is warned about, as are gains
+    beyond 0.5 to 2.
 
     Parameters
     ----------
@@ -252,6 +253,8 @@ def _quantiles(
         return None
     first, second = (v[:, both].astype(np.float64) for v in (a, b))
     alike = ~_changed(first, second)
+    if alike.sum() < _LEAST:
+        return None
     one, other = (np.quantile(v[:, alike], _QUANTILES, axis=1) for v in (first, second))
     return one, other, int(alike.sum())
 
@@ -286,21 +289,30 @@ def _followed(
 def _solve(rows: Mapping[tuple[str, str], Any], tiles: list[str], band: int) -> np.ndarray:
     """Return gain and offset of each tile in one band: (2, tile).
 
-    Unknown are the gain less 1 and the offset over the mean reflectance, so that the ridge weighs
-    both alike.
+    A pair's quantiles tell the ratio of its gains by their standard deviations, and then the
+    difference of its offsets by their means, as ``x`` = ``y`` in mean and variance. Residuals of
+    reflectance would tell less: they vanish as all gains go to 0. Of all solutions by least squares
+    the one of least norm has, in each group, gains whose logarithms and offsets have mean 0.
+
+    Source
+    ------
+    Mean and standard deviation as radiometric normalization: Yuan & Elvidge 1996, "Comparison of
+    relative radiometric normalization techniques".
     """
-    n, place = len(tiles), {t: k for k, t in enumerate(tiles)}
-    level = float(np.mean([v[:, band].mean() for pair in rows.values() for v in pair]))
-    level = max(abs(level), 1e-6)
-    equations, right = [], []
-    for (i, j), (a, b) in rows.items():
-        block = np.zeros((len(_QUANTILES), 2 * n))
-        x, y = a[:, band] / level, b[:, band] / level
-        block[:, place[i]], block[:, place[j]] = x, -y
-        block[:, n + place[i]], block[:, n + place[j]] = 1.0, -1.0
-        equations.append(block)
-        right.append(y - x)
-    equations.append(np.sqrt(_RIDGE) * np.eye(2 * n))
-    right.append(np.zeros(2 * n))
-    found = np.linalg.lstsq(np.concatenate(equations), np.concatenate(right))[0]
-    return np.stack([1.0 + found[:n], found[n:] * level])
+    place = {t: k for k, t in enumerate(tiles)}
+    pairs = np.array([[place[i], place[j]] for i, j in rows])
+    sides = np.array([[v[:, band] for v in pair] for pair in rows.values()])
+    mean, spread = sides.mean(axis=-1), sides.std(axis=-1)
+    known = (spread > _FLAT * np.abs(mean)).all(axis=1)  # else the two gains are held alike
+    signs = np.zeros((len(pairs), len(tiles)))
+    row = np.arange(len(pairs))
+    signs[row, pairs[:, 0]], signs[row, pairs[:, 1]] = 1.0, -1.0
+    ratio = np.log(np.where(known[:, None], spread, 1.0))
+    gain = np.exp(_least_squares(signs, ratio[:, 1] - ratio[:, 0]))
+    told = gain[pairs] * mean
+    return np.stack([gain, _least_squares(signs, told[:, 1] - told[:, 0])])
+
+
+def _least_squares(signs: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """Return the solution of least norm: its mean over tiles that rows connect is 0."""
+    return np.linalg.lstsq(signs, right)[0]

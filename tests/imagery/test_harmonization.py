@@ -58,6 +58,44 @@ def test_overlaps_are_alike_afterwards() -> None:
     assert made["T0"].attrs == tiles["T0"].attrs
 
 
+@pytest.mark.parametrize("noise", [0.003, 0.01])
+@pytest.mark.parametrize("factor", [1.0, 1.2])
+def test_noise_of_each_tile_shrinks_nothing(noise: float, factor: float) -> None:
+    """Scenes of two days are never a line of each other; all gains at 0 would fit them best."""
+    rng, values = np.random.default_rng(2), ground()
+    sides = {}
+    for tile, columns, gain in (("west", slice(0, 120), 1.0), ("east", slice(80, 200), factor)):
+        part = gain * (values[:, :, columns] + rng.normal(0, noise, (2, 200, 120)))
+        names = {"band": BANDS}
+        sides[tile] = georeference(
+            part.astype(np.float32), BOX[:, columns], dims=("band", "y", "x"), coords=names
+        )
+    found = harmonize(sides)
+    np.testing.assert_allclose(found.gain.prod("tile"), 1, rtol=1e-9)
+    np.testing.assert_allclose(found.offset.sum("tile"), 0, atol=1e-9)
+    ratio = found.gain.sel(tile="west") / found.gain.sel(tile="east")
+    np.testing.assert_allclose(ratio, factor, rtol=0.02)
+
+
+def test_a_curve_between_tiles_shrinks_nothing() -> None:
+    tiles = four(wrong=False)[0]
+    tiles["T3"] = (tiles["T3"] ** 1.05).astype(np.float32).assign_attrs(tiles["T3"].attrs)
+    found = harmonize(tiles)
+    assert float(abs(found.gain - 1).max()) < 0.1
+
+
+def test_tiles_without_contrast_keep_their_gain() -> None:
+    flat = np.full((1, 200, 200), 0.2, np.float32)
+    names = {"band": ["nir"]}
+    sides = {
+        tile: georeference(flat[..., c] + shift, BOX[:, c], dims=("band", "y", "x"), coords=names)
+        for tile, c, shift in (("a", slice(0, 120), 0.0), ("b", slice(80, 200), np.float32(0.02)))
+    }
+    found = harmonize(sides)
+    np.testing.assert_allclose(found.gain, 1, atol=1e-6)
+    np.testing.assert_allclose(found.offset.to_numpy()[:, 0], [0.01, -0.01], atol=1e-6)
+
+
 def test_tiles_that_agree_stay_as_they_are() -> None:
     found = harmonize(four(wrong=False)[0])
     np.testing.assert_allclose(found.gain, 1, atol=1e-6)
