@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["assess"]
 
 _LABELS = ("primary", "either")
+_SAME_GROUND = 0.01  # pixels of two grids, and a few that gained or lost their class
 _MANY_UNSURE = 0.05
 _NO_PART = 254  # stands for 0 where parts are counted
 
@@ -177,6 +178,7 @@ def _by_design(
     provenance = None if provenance is None else zero_nodata(provenance)
     mapped = reference_pairs.values_at(class_map, design.points.geometry)
     parts, counts = _parts(class_map, design, provenance, mapped, legend)
+    ground = _compare_ground(design, parts[0].counted.sum())
     either = np.where((found.alternative == mapped) & (mapped > 0), mapped, found.primary)
     label = either if labels == "either" else found.primary
     taken = sample_of(design, mapped, found.primary > 0, counts, legend)
@@ -215,7 +217,7 @@ def _by_design(
         name=str(class_map.name or "map"),
         design={"scheme": design.scheme, "points": len(mapped), "strata": len(design.strata)},
         left_out=left_out,
-        notes=(*taken.notes, *_notes(left_out, len(mapped))),
+        notes=(*taken.notes, *ground, *_notes(left_out, len(mapped))),
         either=figures(either, parts[0]).overall if found.alternative.any() else None,
         bounds=_bounds(design, found, mapped, counts, legend),
         agreement=found.agreement,
@@ -254,6 +256,28 @@ def _parts(
             name = crossed.name_of(value * 256, legend)
             found.append(_Part(name, ((at == value) & (mapped > 0)).astype(float), areas(value)))
     return found, counts
+
+
+def _compare_ground(design: SamplingDesign, mapped: float) -> list[str]:
+    """Say if the map, of so many km², is not all that the points were drawn from.
+
+    Raises
+    ------
+    InputError
+        If it is more: of ground that no point could fall on, points tell nothing.
+    """
+    if design.scheme == "weighted":  # its weights are of a survey's own ground
+        return []
+    drawn = design.pixels * design.pixel_area / 1e6
+    if mapped > drawn * (1 + _SAME_GROUND):
+        raise InputError(
+            f"the map covers {mapped:.6g} km², and the points were drawn from {drawn:.6g} km²",
+            advice="assess the map that they were drawn from, or cut the map to its ground",
+        )
+    if mapped < drawn * (1 - _SAME_GROUND):
+        told = f"The map covers {mapped:.6g} km² of the {drawn:.6g} km² that the points were drawn"
+        return [f"{told} from; figures are of what it covers."]
+    return []
 
 
 def _notes(left_out: dict[str, int], points: int) -> list[str]:

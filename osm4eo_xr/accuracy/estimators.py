@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["Intervals", "effective_size", "interval", "power_tuned", "ratio"]
 
 CONFIDENCE = 0.95
+_ROUNDING = 1e-12  # of a variance: the residuals of points that are all right leave less
 
 
 Intervals = Literal["wilson", "wald"]
@@ -99,13 +100,14 @@ def effective_size(
 ) -> Float64[np.ndarray, " k"]:
     """Return the size of a simple random sample that would tell as much of each share.
 
-    Where the sample has no spread at all, it is that of its weights alone (Kish 1965).
+    Where the sample has no spread at all, but for rounding, it is that of its weights alone (Kish
+    1965).
     """
     expanded = sample.weights[:, None] * x
     square = (expanded**2).sum(axis=0)
     kish = np.divide(expanded.sum(axis=0) ** 2, square, out=np.zeros_like(square), where=square > 0)
     spread = value * (1 - value)
-    usual = (spread > 0) & (error > 0)
+    usual = (spread > 0) & (error**2 > _ROUNDING * spread)
     return np.where(usual, np.divide(spread, error**2, where=usual, out=kish.copy()), kish)
 
 

@@ -152,6 +152,52 @@ def test_probabilities_sharpen_areas(mapped: xr.DataArray, truth: xr.DataArray) 
         oxr.assess(mapped, labels(design, truth), design=design, probabilities=per_cent)
 
 
+@pytest.mark.parametrize(
+    "how",
+    [
+        {},
+        {"scheme": "systematic"},
+        {"scheme": "cluster", "cluster_pixels": 10, "per_cluster": 12},
+        {"strata": True},
+    ],
+)
+def test_ground_that_no_point_could_fall_on_is_refused(
+    how: dict[str, object], mapped: xr.DataArray, truth: xr.DataArray
+) -> None:
+    part = mapped[:, :60]
+    if how.get("strata"):
+        how = {"strata": xr.ones_like(part).rename("strata")}
+    design = draw(part, **how)
+    given = labels(design, truth)
+    with pytest.raises(
+        InputError, match=r"map covers 1\.2 km², and the points were drawn from 0\.72"
+    ):
+        oxr.assess(mapped, given, design=design)
+    assert oxr.assess(part, given, design=design).figures.points.sum() == len(given)
+
+
+def test_a_map_of_less_ground_than_the_design_says_so(
+    mapped: xr.DataArray, truth: xr.DataArray
+) -> None:
+    design = draw(mapped)
+    part = mapped.where(mapped.x < float(mapped.x[80]), 0).astype(np.uint8)
+    report = oxr.assess(part, labels(design, truth), design=design)
+    assert any("covers 0.96 km² of the 1.2 km²" in note for note in report.notes)
+
+
+@pytest.mark.parametrize("points", [60, 61, 70, 97, 400])
+def test_areas_of_points_that_are_all_right_keep_an_interval(
+    points: int, truth: xr.DataArray
+) -> None:
+    """Rounding leaves a variance of 1e-36, which is none."""
+    design = draw(truth, n=points, min_per_stratum=15)
+    figures = oxr.assess(truth, labels(design, truth), design=design).figures
+    for class_id in (8, 5, 12):
+        area = figures.areas[LEGEND.ids.index(class_id)]
+        assert area.low < 0.99 * area.value
+        assert area.high > 1.01 * area.value
+
+
 def test_unsure_points_are_left_out_and_bound_the_accuracy(
     mapped: xr.DataArray, truth: xr.DataArray
 ) -> None:
