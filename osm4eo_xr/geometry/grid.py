@@ -203,9 +203,24 @@ def georeference(
 
 
 def nodata_of(raster: xr.DataArray, default: Any = None) -> Any:
-    """Return a raster's no-data value: ours is called nodata, rioxarray's results' _FillValue."""
+    """Return a raster's no-data value: ours is called nodata, rioxarray's results' _FillValue.
+
+    One that the raster's type cannot hold states nothing.
+    """
     stated = raster.attrs.get("nodata", raster.attrs.get("_FillValue"))
-    return default if stated is None else stated
+    return default if held_number(stated, raster.dtype) is None else stated
+
+
+def held_number(value: Any, dtype: np.dtype[Any]) -> float | None:
+    """Return a number that the type can hold, else None; floats are rounded to the type's."""
+    if isinstance(value, str | bytes) or not isinstance(value, int | float | np.number):
+        return None
+    if dtype.kind not in "iu":
+        return float(np.asarray(value).astype(dtype)) if np.isfinite(value) else float("nan")
+    info = np.iinfo(dtype)
+    if not (np.isfinite(value) and info.min <= value <= info.max and value == int(value)):
+        return None
+    return int(value)
 
 
 def zero_nodata(class_map: xr.DataArray) -> xr.DataArray:

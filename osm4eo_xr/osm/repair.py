@@ -123,15 +123,24 @@ def _from_members(
         return None, f"{reasons[0]}, holes among them"
     outer, wrong = _rings([lines[w] for w, role in members if w in lines and role != "inner"])
     reasons += wrong
-    if outer.is_empty:
+    if not outer:
         return None, "; ".join(reasons) or "no way encloses an area"
     inner, wrong = _rings([lines[w] for w, role in members if w in lines and role == "inner"])
-    area = polygons_of(shapely.difference(outer, inner))
+    area = polygons_of(_nested(outer, inner))
     return (None if area.is_empty else area), "; ".join(reasons + wrong)
 
 
-def _rings(parts: list[_Line]) -> tuple[BaseGeometry, list[str]]:
-    """Join lines to rings; return the union of what they enclose, and what is wrong."""
+def _nested(outer: list[BaseGeometry], inner: list[BaseGeometry]) -> BaseGeometry:
+    """Put areas together from the largest to the smallest: an outer one may lie in an inner one."""
+    whole = shapely.Polygon()
+    sides = [*((area, shapely.union) for area in outer), *((a, shapely.difference) for a in inner)]
+    for area, join in sorted(sides, key=lambda side: -side[0].area):
+        whole = join(whole, area)
+    return whole
+
+
+def _rings(parts: list[_Line]) -> tuple[list[BaseGeometry], list[str]]:
+    """Join lines to rings; return what each encloses, and what is wrong."""
     lost = sum(part.missing for part in parts)
     reasons = [f"{lost} nodes of its ways are not in the file"] if lost else []
     lines = [shapely.linestrings(p.points) for p in parts if len(p.points) > 1]
@@ -149,7 +158,7 @@ def _rings(parts: list[_Line]) -> tuple[BaseGeometry, list[str]]:
         if loose:
             x, y = loose[0].coords[0]
             reasons.append(f"its ring is open at {x:.6f} {y:.6f}")
-    return shapely.union_all(areas), reasons
+    return [area for area in areas if not area.is_empty], reasons
 
 
 def _noded(lines: Iterable[Any]) -> np.ndarray:

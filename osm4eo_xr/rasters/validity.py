@@ -29,6 +29,8 @@ from typing import Any
 import numpy as np
 from rasterio.enums import ColorInterp, MaskFlags
 
+from osm4eo_xr.geometry.grid import held_number
+
 SATURATED = 65535
 """Sentinel-2's SATURATED special value; not a reflectance."""
 
@@ -66,7 +68,7 @@ class Validity:
 
     def excluding(self, value: Any, dtype: np.dtype[Any], source: str) -> Validity:
         """Add a number that is no data; one that the type cannot hold is not added."""
-        number = _held(value, dtype)
+        number = held_number(value, dtype)
         if number is None:
             return self
         values = self.values if math.isnan(number) else (*self.values, number)
@@ -246,7 +248,7 @@ def in_words(validities: Iterable[Validity]) -> str:
 def _flags(numbers: np.ndarray, validity: Validity) -> Iterable[np.ndarray]:
     """Yield where numbers are no data, one array per reason."""
     for value in validity.values:
-        number = _held(value, numbers.dtype)
+        number = held_number(value, numbers.dtype)
         if number is not None:
             yield numbers == np.asarray(number).astype(numbers.dtype)
     if validity.low is not None:
@@ -255,18 +257,6 @@ def _flags(numbers: np.ndarray, validity: Validity) -> Iterable[np.ndarray]:
         yield numbers > validity.high
     if numbers.dtype.kind == "f":
         yield ~np.isfinite(numbers) | (numbers < _FLOAT_FILL)
-
-
-def _held(value: Any, dtype: np.dtype[Any]) -> float | None:
-    """Return a number that the type can hold, else None; floats are rounded to the type's."""
-    if isinstance(value, str | bytes) or not isinstance(value, int | float | np.number):
-        return None
-    if dtype.kind not in "iu":
-        return float(np.asarray(value).astype(dtype)) if np.isfinite(value) else float("nan")
-    info = np.iinfo(dtype)
-    if not (np.isfinite(value) and info.min <= value <= info.max and value == int(value)):
-        return None
-    return int(value)
 
 
 def _reread(value: Any, dtype: np.dtype[Any]) -> Any:

@@ -24,6 +24,10 @@ NODES = {
     22: (8, 2),
     23: (8, 0),
     24: (6, 2),
+    31: (1.2, 1.2),
+    32: (1.2, 1.8),
+    33: (1.8, 1.8),
+    34: (1.8, 1.2),
 }
 WAYS = {
     100: [1, 2, 3, 4, 1],
@@ -31,6 +35,7 @@ WAYS = {
     102: [3, 4, 1],
     110: [11, 12, 13, 14, 11],
     120: [21, 22, 23, 24, 21],  # crosses itself
+    125: [31, 32, 33, 34, 31],
     130: [1, 2, 99, 1],
     140: [1, 2, 1],
     150: [1, 2, 3, 2, 1],
@@ -41,6 +46,7 @@ RELATIONS = {
     220: [(100, "outer"), (999, "inner")],
     230: [(100, "outer"), (998, "outer")],
     240: [(101, ""), (102, "")],
+    250: [(125, "outer"), (100, "outer"), (998, "outer"), (110, "inner")],
 }
 
 
@@ -101,6 +107,9 @@ def test_relations_are_the_rings_that_their_ways_close(extract: Path) -> None:
     plain = found[240].geometry
     assert plain is not None
     assert plain.equals(SQUARE)
+    with_island = found[250].geometry
+    assert with_island is not None
+    assert with_island.equals(SQUARE.difference(HOLE).union(shapely.box(1.2, 1.2, 1.8, 1.8)))
 
 
 def test_open_and_missing_rings_are_told(extract: Path) -> None:
