@@ -6,6 +6,7 @@ import dataclasses
 import json
 import math
 import shutil
+import warnings
 from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
@@ -22,8 +23,9 @@ from osm4eo_xr.country.scenes.feature_cubes import (
 from osm4eo_xr.country.scenes.harmony import harmony_pieces
 from osm4eo_xr.country.scores import training_medians
 from osm4eo_xr.country.tile_checks import compare_tiles, compare_with_training, look_at_tile
+from osm4eo_xr.errors import InputWarning
 from osm4eo_xr.files import replace_text
-from osm4eo_xr.geometry.grid import same_grid
+from osm4eo_xr.geometry.grid import geobox_of, same_grid
 
 if TYPE_CHECKING:
     from odc.geo.geom import BoundingBox
@@ -174,14 +176,23 @@ def _make_landuse(run: CountryRun, extract: Path, areas: Path, progress: Progres
 def _make_labels(
     run: CountryRun, areas: Path, tile: Tile, path: Path, progress: Progress | None
 ) -> None:
+    from osm4eo_xr.cogs.cog import write_cog
+    from osm4eo_xr.labels.rasterize import empty_labels, meets
     from osm4eo_xr.labels.write import write_labels
+    from osm4eo_xr.osm.partitions import open_landuse
 
     path.parent.mkdir(exist_ok=True)
+    scene, day = run.open_scene(tile), instant(tile.date)
+    how: Any = {"legend": run.legend, "compression": run.settings.compression}
+    if len(run.tiles) > 1 and not meets(open_landuse(areas), geobox_of(scene)):
+        message = f"no land use of the extract meets tile {tile.id}: nothing is learned from it"
+        warnings.warn(InputWarning(message), stacklevel=2)
+        labels = empty_labels(scene, run.legend).assign_attrs(datetime=day)
+        write_cog(labels, path, progress=progress, **how)
+        return
     settings = run.settings.labels
-    how: Any = {"edge": settings.edge, "min_area": settings.min_area} if settings else {}
-    how |= {"datetime": instant(tile.date), "compression": run.settings.compression}
-    scene, writing = run.open_scene(tile), nullcontext(progress)
-    write_labels(areas, path, scene, legend=run.legend, writing=writing, **how)
+    how |= {"edge": settings.edge, "min_area": settings.min_area} if settings else {}
+    write_labels(areas, path, scene, datetime=day, writing=nullcontext(progress), **how)
 
 
 def windows_per_class(run: CountryRun) -> int:

@@ -94,7 +94,17 @@ def rasterize_labels(
     """
     legend = legend or default_legend()
     check_edge(edge)
-    blocks = map_grid(burn, polygons, like, legend, min_area, edge)
+    return _named(map_grid(burn, polygons, like, legend, min_area, edge), like, legend)
+
+
+def empty_labels(like: xr.DataArray | GeoBox, legend: Legend) -> xr.DataArray:
+    """Return labels (y, x), uint8, lazy, of ground of which OpenStreetMap says nothing: all 0."""
+    grid = _grid_of(like)
+    zeros = da.zeros(tuple(grid.shape), dtype=np.uint8, chunks=_chunks_of(like, grid))
+    return _named(zeros, like, legend)
+
+
+def _named(blocks: da.Array, like: xr.DataArray | GeoBox, legend: Legend) -> xr.DataArray:
     attrs = {**legend.attrs(), "nodata": NO_DATA}
     return georeference(blocks, _grid_of(like), attrs=attrs, name="labels")
 
@@ -218,7 +228,7 @@ def _carried(polygons: gpd.GeoDataFrame, legend: Legend, geobox: GeoBox, min_are
 def _stored(landuse: Landuse, legend: Legend, geobox: GeoBox, min_area: float) -> Block:
     """Return what gives each block the files of the partitions that may meet it."""
     _check_classes(set(landuse.class_ids), legend)
-    check_overlap(landuse.bounds, bool(landuse.meeting(_degrees(geobox))), geobox)
+    check_overlap(landuse.bounds, meets(landuse, geobox), geobox)
     priority = tuple((c.id, c.priority) for c in legend.classes)
 
     def source_of(box: GeoBox) -> Source | None:
@@ -228,6 +238,11 @@ def _stored(landuse: Landuse, legend: Legend, geobox: GeoBox, min_area: float) -
         return Stored(written, bounds, str(geobox.crs), priority, min_area) if files else None
 
     return source_of
+
+
+def meets(landuse: Landuse, geobox: GeoBox) -> bool:
+    """Whether partitions have ground in common with a grid."""
+    return bool(landuse.meeting(_degrees(geobox)))
 
 
 def _degrees(box: GeoBox) -> Bounds:

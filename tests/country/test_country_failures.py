@@ -4,9 +4,11 @@ from pathlib import Path
 
 import pytest
 import rasterio
+from affine import Affine
 
 from osm4eo_xr.cli.app import main
 from osm4eo_xr.country.run import run_country
+from osm4eo_xr.errors import InputWarning
 from tests.cases.country_case import MODEL, make_country
 
 
@@ -42,3 +44,19 @@ def test_a_corrupt_tile_is_named_when_the_others_are_finished(
     again = [p.split()[1] for p in dict.fromkeys(made) if p.startswith("classified")]
     assert again == ["T00", "T01", "T02", "T10", "T11", "T12"]  # it and those that see it
     assert (out / "water.tif").exists()
+
+
+def test_a_tile_of_which_the_extract_says_nothing_is_classified_all_the_same(
+    tmp_path: Path,
+) -> None:
+    country = make_country(tmp_path / "here", edge=60, overlap=12)
+    tile = country.parent / "tiles" / "T22.tif"
+    with rasterio.open(tile, "r+") as file:  # out at sea
+        file.transform = Affine.translation(0, 300_000) @ file.transform
+    with pytest.warns(InputWarning, match="no land use of the extract meets tile T22: nothing is"):
+        run_country(country)
+    out = country.parent / "result"
+    with rasterio.open(out / "labels" / "T22.tif") as labels:
+        assert not labels.read(1).any()
+    with rasterio.open(out / "classified" / "T22.tif") as classified:
+        assert classified.read(1).any()
