@@ -10,6 +10,7 @@ import numpy as np
 import xarray as xr
 
 from osm4eo_xr.errors import InputError
+from osm4eo_xr.geometry.grid import nodata_of
 from osm4eo_xr.imagery.clouds.detector import cloud_probability
 from osm4eo_xr.imagery.clouds.rule import CloudRule, Level
 from osm4eo_xr.imagery.clouds.shadows import grow
@@ -44,9 +45,10 @@ def mask_clouds(
     cube : DataArray
         ([time,] band, y, x) float32 reflectance, NaN = no data, which stays NaN.
     marks : DataArray, optional
-        ([time,] y, x) on the same grid and dates: for "scl" the scene classification, uint8; for
-        "probability" the chance of a cloud, as integers in per cent (MSK_CLDPRB) or as floats from
-        0 to 1, NaN = not known.
+        ([time,] y, x) on the same grid and dates, or with one band beside: for "scl" the scene
+        classification, uint8; for "probability" the chance of a cloud, as integers in per cent
+        (MSK_CLDPRB) or as floats from 0 to 1. Where that is NaN or the no data that its attrs
+        state, it is not known, and the pixel stays as it is.
     method : str
         "scl": the product's classes. "probability": the product's cloud probability.
         "s2cloudless": that package's probability, for level 1C with the bands of
@@ -80,8 +82,8 @@ def mask_clouds(
     Raises
     ------
     InputError
-        If marks are missing or on another grid or other dates, nothing tells the level, a band is
-        missing, or a class, the threshold or the radius is out of range.
+        If marks are missing, of other dims or on another grid or other dates, nothing tells the
+        level, a band is missing, or a class, the threshold or the radius is out of range.
     MissingExtraError
         For "s2cloudless" without its extra.
 
@@ -127,9 +129,19 @@ def mask_clouds(
 
 
 def _checked(cube: xr.DataArray, marks: xr.DataArray | None) -> xr.DataArray:
-    """Return the marks of clouds if they are on the cube's grid and dates."""
+    """Return the marks of clouds, without a band, if they are on the cube's grid and dates."""
     assert marks is not None  # noqa: S101 - the caller has seen to it
-    for dim in (d for d in cube.dims if d != "band"):
+    if marks.sizes.get("band") == 1:  # as rioxarray opens a file
+        marks = marks.squeeze("band")
+    marks = marks.drop_vars("band", errors="ignore")
+    own = [d for d in cube.dims if d != "band"]
+    if beside := [str(d) for d in marks.dims if d not in own]:
+        raise InputError(
+            f"what marks clouds has dims {', '.join(map(str, marks.dims))}",
+            expected=f"{', '.join(map(str, own))}, as the scene's",
+            advice=f"select one of {', '.join(beside)} first",
+        )
+    for dim in own:
         if dim not in marks.dims or not np.array_equal(cube[dim].values, marks[dim].values):
             raise InputError(
                 f"what marks clouds and the scene differ in {dim} ({marks.sizes.get(dim)} and "
@@ -189,21 +201,24 @@ def _above(chances: xr.DataArray, limit: float) -> xr.DataArray:
     """Return where a probability is above a limit; refuse, per chunk, what is none."""
     most = _PER_CENT if np.issubdtype(chances.dtype, np.integer) else 1
     data: Any = chances.data
+    unknown = nodata_of(chances)
     if isinstance(data, da.Array):
-        flagged: Any = data.map_blocks(_over, limit, most, dtype=bool)
+        flagged: Any = data.map_blocks(_over, limit, most, unknown, dtype=bool)
     else:
-        flagged = _over(data, limit, most)
+        flagged = _over(data, limit, most, unknown)
     return chances.copy(data=flagged)
 
 
-def _over(block: np.ndarray, limit: float, most: int) -> np.ndarray:
-    if block.size and np.nanmax(block, initial=0) > most:
+def _over(block: np.ndarray, limit: float, most: int, unknown: float | None) -> np.ndarray:
+    known: Any = True if unknown is None else block != unknown
+    highest = np.nanmax(block, initial=0, where=known)
+    if highest > most:
         raise InputError(
-            f"a cloud probability of {np.nanmax(block):g} ({block.dtype})",
+            f"a cloud probability of {highest:g} ({block.dtype})",
             expected="integers to 100 (per cent) or floats to 1",
             advice="mask or scale what is no probability first",
         )
-    return block > limit
+    return (block > limit) & known
 
 
 def _grown(flagged: xr.DataArray, radius: int) -> xr.DataArray:

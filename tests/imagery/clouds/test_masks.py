@@ -132,6 +132,39 @@ def test_what_is_no_probability_is_refused() -> None:
             oxr.mask_clouds(SERIES, wrong, method="probability").compute()
 
 
+@pytest.mark.parametrize("chunks", [None, (1, 9, 11)])
+@pytest.mark.parametrize("name", ["nodata", "_FillValue"])
+def test_a_probability_of_stated_no_data_is_not_known(chunks: Any, name: str) -> None:
+    cent = np.random.default_rng(0).integers(0, 101, (3, *GRID.shape)).astype(np.uint8)
+    cent[:, :4] = 255
+    data: Any = cent if chunks is None else da.from_array(cent, chunks=chunks)
+    marks = SERIES.isel(band=0, drop=True).copy(data=data)
+    made = oxr.mask_clouds(SERIES, marks.assign_attrs({name: 255}), method="probability")
+    expected = np.isnan(SERIES.values) | ((cent > 40) & (cent < 255))[:, np.newaxis]
+    np.testing.assert_array_equal(np.isnan(made.values), expected)
+    with pytest.raises(InputError, match="a cloud probability of 255"):
+        oxr.mask_clouds(SERIES, marks.assign_attrs({name: 0}), method="probability").compute()
+
+
+@pytest.mark.parametrize(("method", "clouded"), [("scl", 9), ("probability", 90)])
+def test_marks_may_have_one_band_as_files_have(method: Any, clouded: int) -> None:
+    date = SERIES.isel(time=0, drop=True)
+    plain = xr.full_like(date.isel(band=0, drop=True), 4, np.uint8)
+    plain[3:9, 4:11] = clouded
+    expected = oxr.mask_clouds(date, plain, method=method)
+    assert 0 < int(expected.isnull().sum()) < expected.size
+    for marks in (plain.expand_dims(band=[1]), plain.assign_coords(band=1)):
+        xr.testing.assert_identical(oxr.mask_clouds(date, marks, method=method), expected)
+
+
+@pytest.mark.parametrize("added", [{"band": [1, 2]}, {"layer": [1]}, {"time": TIMES}])
+def test_marks_of_other_dims_than_the_scene_are_refused(added: Any) -> None:
+    date = SERIES.isel(time=0, drop=True)
+    marks = date.isel(band=0, drop=True).fillna(0).astype(np.uint8).expand_dims(added)
+    with pytest.raises(InputError, match=f"what marks clouds has dims {next(iter(added))}, y, x"):
+        oxr.mask_clouds(date, marks)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 from osm4eo_xr.errors import InputError
+from osm4eo_xr.geometry.grid import geobox_of
+from osm4eo_xr.imagery.clouds.masks import mask_clouds
 from osm4eo_xr.imagery.products.eopf import _moment, _polygon, array_paths, read_eopf, resolutions
 from osm4eo_xr.imagery.products.opening import (
     PROBABILITY_NO_DATA,
@@ -63,6 +65,16 @@ def test_layers_say_their_no_data_and_hold_the_files_numbers(
     assert chance.attrs["nodata"] == PROBABILITY_NO_DATA == 255
     np.testing.assert_array_equal(chance, probabilities_of())
     assert chance.chunks is not None
+
+
+def test_a_scene_is_masked_by_its_probability_also_beyond_the_product(safe: Path) -> None:
+    scene = open_product(safe, bands=["red"])  # the default grid turns: corners lie outside
+    chance = open_cloud_probability(safe, geobox=geobox_of(scene))
+    masked = mask_clouds(scene, chance, method="probability").compute()
+    beyond = chance.values == PROBABILITY_NO_DATA
+    assert beyond.any()
+    expected = np.isnan(scene.values) | ((chance.values > 40) & ~beyond)
+    np.testing.assert_array_equal(np.isnan(masked.values), expected)
 
 
 def test_level_1c_has_neither_layer(level_1c: Path) -> None:
