@@ -96,7 +96,11 @@ def medians(cube: np.ndarray, pick: bool) -> tuple[np.ndarray, np.ndarray]:  # n
 
 @njit(nogil=True, cache=True)
 def greenest(cube: np.ndarray, red: int, nir: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the observation with the highest NDVI, and the counts (shapes as ``medians``)."""
+    """Return the observation with the highest NDVI, and the counts (shapes as ``medians``).
+
+    nir below 0 counts as 0. Where red is not above 0, NDVI says nothing of plants: such an
+    observation is taken only where there is no other.
+    """
     times, bands, height, width = cube.shape
     out = np.full((bands, height, width), np.nan, np.float32)
     counts = np.zeros((height, width), np.uint16)
@@ -107,8 +111,8 @@ def greenest(cube: np.ndarray, red: int, nir: int) -> tuple[np.ndarray, np.ndarr
             counts[y, x] = count
             best, highest = -1, -np.inf
             for i in range(count):
-                r, n = cube[chosen[i], red, y, x], cube[chosen[i], nir, y, x]
-                ndvi = (n - r) / (n + r) if n + r > 0 else -2.0
+                r, n = cube[chosen[i], red, y, x], max(cube[chosen[i], nir, y, x], np.float32(0))
+                ndvi = (n - r) / (n + r) if r > 0 else -2.0
                 if ndvi > highest:
                     best, highest = chosen[i], ndvi
             if best >= 0:

@@ -23,7 +23,8 @@ def composite(
     An observation counts at a pixel if all its bands are valid there. ``"medoid"`` is the
     observation closest to the per-band medians (squared distance summed over bands; Flood 2013,
     doi:10.3390/rs5126481), so its bands were seen together. ``"median"`` takes each band's median
-    by itself. ``"best"`` is the observation with the highest NDVI (Holben 1986).
+    by itself. ``"best"`` is the observation with the highest NDVI (Holben 1986); nir below 0
+    counts as 0, and observations whose red is not above 0 are taken only where there is no other.
 
     Parameters
     ----------

@@ -85,6 +85,25 @@ def test_water_without_any_reflectance_is_kept_where_nothing_else_was_seen() -> 
     assert (float(found.sum()), int(counts[0, 0])) == (0.0, 1)
 
 
+@pytest.mark.parametrize(
+    ("observed", "best"),
+    [
+        ([(-0.005, 0.006), (0.05, 0.30)], 1),  # plain division gives an NDVI of 11
+        ([(0.0, 0.2), (0.05, 0.06)], 1),
+        ([(0.04, -0.039), (0.0, 0.2)], 0),  # and here of -79 and 1
+        ([(0.04, -0.5), (0.05, 0.0)], 0),
+        ([(-0.01, 0.3), (-0.02, -0.1)], 0),
+    ],
+)
+def test_reflectance_below_0_is_never_the_greenest_beside_others(
+    observed: list[tuple[float, float]], best: int
+) -> None:
+    cube = np.array(observed, np.float32)[:, :, np.newaxis, np.newaxis]
+    found, counts = greenest(cube, 0, 1)
+    np.testing.assert_array_equal(found, cube[best])
+    assert int(counts[0, 0]) == 2
+
+
 def cube_of(values: np.ndarray, chunks: Any = None) -> xr.DataArray:
     cube = xr.DataArray(
         values, dims=("time", "band", "y", "x"), coords={"band": ["red", "green", "nir"]}
