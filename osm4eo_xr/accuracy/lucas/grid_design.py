@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from osm4eo_xr.accuracy.designs.design import SamplingDesign, Stratum, write_design
 from osm4eo_xr.accuracy.designs.population import check_map, population_of
+from osm4eo_xr.accuracy.lucas.reading import weights_of
 from osm4eo_xr.accuracy.reference_pairs import values_at
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.files import replaced
@@ -52,7 +53,7 @@ def lucas_design(points: gpd.GeoDataFrame, class_map: xr.DataArray) -> SamplingD
     Raises
     ------
     InputError
-        If no point lies on the map, or a weight is not above 0.
+        If no point lies on the map, or a weight is no number above 0.
 
     Source
     ------
@@ -88,9 +89,7 @@ def lucas_design(points: gpd.GeoDataFrame, class_map: xr.DataArray) -> SamplingD
         map_class=mapped[mapped > 0],
     )
     if weighted:
-        weight = on_map["weight"].astype(float).to_numpy()
-        if not (weight > 0).all():
-            raise InputError("a weight of LUCAS is not above 0", expected="WGT_LUCAS of each point")
+        weight = weights_of(points["weight"][mapped > 0], "points on the map")
         drawn["weight"] = weight
         drawn["inclusion_probability"] = weight.sum() / pixels / weight
     return SamplingDesign(

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     import geopandas as gpd
     import pandas as pd
 
-__all__ = ["read_lucas"]
+__all__ = ["read_lucas", "weights_of"]
 
 _NAMES = {
     "id": ("point_id",),
@@ -98,8 +98,8 @@ def read_lucas(
     Raises
     ------
     InputError
-        If the file cannot be read, lacks a column that is needed, no point is left, or an argument
-        is out of range.
+        If the file cannot be read, lacks a column that is needed, no point is left, one that is
+        left has a weight that is no number above 0, or an argument is out of range.
 
     Examples
     --------
@@ -124,7 +124,13 @@ def read_lucas(
     ):
         left_out[reason] = int((kept & ~passes).sum())
         kept &= passes
-    table = table[kept].reset_index(drop=True)
+    passed: Any = table[kept]
+    twice = passed["id"].duplicated()  # of the rows that pass, the first counts
+    left_out["twice"] = int(twice.sum())
+    passed = passed[~twice]
+    if "weight" in passed:
+        passed = passed.assign(weight=weights_of(passed["weight"], name))
+    table = passed.reset_index(drop=True)
     if not len(table):
         said = ", ".join(f"{n} {reason}" for reason, n in left_out.items() if n)
         raise InputError(f"{name} has no point left: {said}", advice="loosen the filters")
@@ -207,6 +213,21 @@ def _numbers(column: Any, name: str, title: str) -> np.ndarray:
     return values
 
 
+def weights_of(column: Any, name: str) -> np.ndarray:
+    """Return the survey's weights as numbers; refuse what is none above 0, by its place."""
+    values = _floats(column)
+    wrong = np.flatnonzero(~(np.isfinite(values) & (values > 0)))
+    if len(wrong):
+        row, text = column.index[wrong[0]], column.iloc[wrong[0]]
+        raise InputError(
+            f"{name}, weight (WGT_LUCAS) in row {row} is {text!r}, and {len(wrong):,} of "
+            f"{len(values):,} points have no weight above 0",
+            expected="a number above 0 for each point",
+            advice="correct the column or leave it out",
+        )
+    return values
+
+
 def _filters(
     table: gpd.GeoDataFrame,
     name: str,
@@ -229,7 +250,6 @@ def _filters(
 
     passes = [
         ("without a place", ~(table.geometry.isna() | table.geometry.is_empty).to_numpy()),
-        ("twice", ~table["id"].duplicated().to_numpy()),
         ("without land cover", np.array([len(c) >= _SMALLEST for c in table["cover"]])),
     ]
     if "observed" in table.columns or observed != "all":

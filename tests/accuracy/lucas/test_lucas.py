@@ -82,7 +82,7 @@ def test_years_and_polygons_give_the_same_points(file: Path, tmp_path: Path) -> 
     table(2022, weights=True).to_csv(newer, index=False)
     again = read_lucas(newer)
     assert again["class"].tolist() == found["class"].tolist()
-    assert again["weight"].astype(float).tolist() == [row[8] for row in SEEN[:7]]
+    assert again["weight"].tolist() == [row[8] for row in SEEN[:7]]
     plain = table(2018).drop(columns=["TH_LAT", "TH_LONG"]).rename(columns=str.lower)
     around = gpd.GeoSeries([found.geometry[k].buffer(20) for k in range(7)], crs=3035)
     shapes = gpd.GeoDataFrame(plain[:7], geometry=around.reset_index(drop=True))
@@ -117,6 +117,18 @@ def test_filters_leave_out_what_they_say(file: Path, how: Any, left: list[int]) 
     found = read_lucas(file, **how)
     assert found["id"].tolist() == left
     assert sum(found.attrs["left_out"].values()) == len(SEEN) - len(left)
+
+
+def test_of_a_point_that_stands_twice_the_first_row_that_passes_counts(tmp_path: Path) -> None:
+    once = table(2018)
+    unseen = once[:2].assign(OBS_TYPE=4, LC1="A11")
+    path = tmp_path / "twice.csv"
+    pd.concat([unseen, once, once[1:3].assign(LC1="A11")]).to_csv(path, index=False)
+    found = read_lucas(path)
+    assert found["id"].tolist() == [1, 2, 3, 4, 5, 6, 7]
+    assert found["lc1"].tolist() == [row[1] for row in SEEN[:7]]
+    assert found.attrs["left_out"]["not observed so"] == 2
+    assert found.attrs["left_out"]["twice"] == 2
 
 
 @pytest.mark.parametrize(
@@ -167,6 +179,23 @@ def test_weights_are_those_of_the_survey(tmp_path: Path) -> None:
     assert report.figures.overall.error == pytest.approx(error)
     assert "survey weights" in report.method
     assert any("grid of 2 km" in note and "Left out: 1 " in note for note in report.notes)
+
+
+@pytest.mark.parametrize("weight", ["", "3,5", "inf", "0", "-1", "nan"])
+def test_weights_that_are_none_are_refused(weight: str, tmp_path: Path) -> None:
+    path = tmp_path / "2022.csv"
+    given = table(2022, weights=True).astype({"WGT_LUCAS": str})
+    given.loc[7, "WGT_LUCAS"] = weight  # of a point that no filter lets pass
+    given.to_csv(path, index=False)
+    points = read_lucas(path)
+    assert points["weight"].dtype == np.float64
+    given.loc[2, "WGT_LUCAS"] = weight
+    given.to_csv(path, index=False)
+    with pytest.raises(InputError, match=r"weight \(WGT_LUCAS\) in row 2 is .* 1 of 7 points"):
+        read_lucas(path)
+    points["weight"] = [1.0, weight, *[1.0] * 5]
+    with pytest.raises(InputError, match=r"points on the map, weight \(WGT_LUCAS\) in row 1 is"):
+        lucas_design(points, class_map())
 
 
 def test_without_weights_the_report_says_what_that_hides(file: Path) -> None:
