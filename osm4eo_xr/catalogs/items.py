@@ -63,16 +63,23 @@ def levels_of(items: Iterable[Mapping[str, Any]]) -> set[str]:
 def _each(items: Any) -> Iterable[Item]:
     """Return the single items of anything that holds items."""
     if isinstance(items, str | Path):
-        return _items_of_file(Path(items).absolute())
+        return _items_of_file(Path(items).absolute(), set())
     if isinstance(items, Mapping):
         whole = items.get("type") == "FeatureCollection"
         return items_of(items, "the item collection") if whole else [items]
     return items if isinstance(items, Iterable) else [items]
 
 
-def _items_of_file(path: Path) -> list[Mapping[str, Any]]:
-    """Read the items of a local STAC file of any kind, and of those that a catalog links to."""
+def _items_of_file(path: Path, visited: set[str]) -> list[Mapping[str, Any]]:
+    """Read the items of a local STAC file of any kind, and of those that a catalog links to.
+
+    Files in ``visited`` are passed over, as links may lead back to a catalog above.
+    """
     try:
+        place = os.path.realpath(path)
+        if place in visited:
+            return []
+        visited.add(place)
         tree = json.loads(path.read_text(encoding="utf-8"))
     except OSError:
         raise InputError(
@@ -87,7 +94,8 @@ def _items_of_file(path: Path) -> list[Mapping[str, Any]]:
     kind = tree.get("type") if isinstance(tree, dict) else type(tree).__name__
     if kind in ("Catalog", "Collection"):
         below = links_of(tree, str(path), "child", "item")
-        return [i for href in below for i in _items_of_file(Path(_absolute(href, str(path))))]
+        files = [Path(_absolute(href, str(path))) for href in below]
+        return [item for file in files for item in _items_of_file(file, visited)]
     if kind == "FeatureCollection":
         return items_of(tree, str(path))
     if kind == "Feature":

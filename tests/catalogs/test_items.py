@@ -328,6 +328,23 @@ def test_a_link_without_relation_is_passed_over(tmp_path: Path) -> None:
     assert [i["id"] for i in read_items(tmp_path / "catalog.json")] == ["a"]
 
 
+def test_links_that_lead_back_to_a_catalog_give_each_item_once(tmp_path: Path) -> None:
+    below = tmp_path / "below"
+    below.mkdir()
+    (below / "item.json").write_text(json.dumps(item()))
+    later = {"datetime": "2023-08-20T10:00:00Z"}
+    (below / "other.json").write_text(json.dumps(item("b", properties=later)))
+    for path, leads in (
+        (tmp_path / "catalog.json", ["./catalog.json", "./below/catalog.json", "below/item.json"]),
+        (below / "catalog.json", ["../catalog.json", "./item.json", "../below/other.json"]),
+    ):
+        links = [{"rel": "child", "href": href} for href in leads]
+        path.write_text(json.dumps({"type": "Catalog", "id": "c", "links": links}))
+    (below / "same.json").symlink_to(below / "catalog.json")
+    for start in (tmp_path / "catalog.json", below / "catalog.json", below / "same.json"):
+        assert [i["id"] for i in read_items(start)] == ["a", "b"]
+
+
 def test_an_asset_without_a_place_is_named(tmp_path: Path) -> None:
     with rasterio.open(
         tmp_path / "red.tif", "w", "GTiff", width=9, height=9, count=1, dtype="uint16"
