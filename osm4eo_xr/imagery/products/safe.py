@@ -298,12 +298,15 @@ def _quantification(tree: ET.Element, level: str, path: Path) -> float:
         raise InputError(
             f"{path}: its metadata lack {names[0]}", advice="download the product again"
         )
-    return float(text)
+    value = float(text)
+    if not 0 < value < np.inf:
+        raise ValueError(f"{names[0]} {text}")
+    return value
 
 
 def _offsets(tree: ET.Element) -> dict[str, float]:
     """Return BOA_ADD_OFFSET or RADIO_ADD_OFFSET by band id; band_id counts in ESA's order."""
-    ids = list(SENTINEL2_BANDS)
+    ids = dict(enumerate(SENTINEL2_BANDS))
     return {
         ids[int(element.attrib["band_id"])]: float(element.text or "nan")
         for tag in ("BOA_ADD_OFFSET", "RADIO_ADD_OFFSET")

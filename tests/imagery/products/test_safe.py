@@ -151,3 +151,23 @@ def test_what_is_no_whole_product_is_refused(tmp_path: Path) -> None:
     assert "lack QUANTIFICATION_VALUE" in refusal(first)
     metadata.write_text(text[:500])
     assert "is no XML" in refusal(first)
+
+
+@pytest.mark.parametrize("number", ["13", "99", "-1", "x"])
+def test_offsets_of_bands_that_are_none_are_damage(tmp_path: Path, number: str) -> None:
+    safe = write_safe(tmp_path, "2A", "05.09", offsets=UNEVEN, bands=("B04",))
+    metadata = safe / "MTD_MSIL2A.xml"
+    metadata.write_text(metadata.read_text().replace('band_id="12"', f'band_id="{number}"'))
+    assert "MTD_MSIL2A.xml is damaged" in refusal(safe)
+
+
+@pytest.mark.parametrize("level", ["1C", "2A"])
+@pytest.mark.parametrize("value", ["0", "-10000", "nan", "inf", "many"])
+def test_a_quantification_that_divides_nothing_is_damage(
+    tmp_path: Path, level: str, value: str
+) -> None:
+    safe = write_safe(tmp_path, level, "05.09", offsets=UNEVEN, bands=("B04",))
+    metadata = safe / f"MTD_MSIL{level}.xml"
+    text = metadata.read_text()
+    metadata.write_text(text.replace(">10000</", f">{value}</"))
+    assert f"MTD_MSIL{level}.xml is damaged" in refusal(safe)
