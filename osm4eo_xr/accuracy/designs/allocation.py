@@ -60,9 +60,9 @@ def size_for_share(share: float, error: float, population: int) -> int:
     >>> size_for_share(0.5, 0.05 / 2, 3200)
     356
     """
-    if population < 1:
-        return 0
     endless = share * (1 - share) / error**2
+    if population < 1 or not endless:
+        return 0
     return min(population, _up(endless / (1 + (endless - 1) / population)))
 
 
