@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from jaxtyping import Integer
 
 _NAMED = 5  # classes in a message
+_OFTEN_NONE = 255  # no class of any legend, and often no data that a map does not state
 
 
 def legend_of(*rasters: xr.DataArray, given: Legend | None = None, name: str = "") -> Legend:
@@ -159,8 +160,11 @@ def refuse_others(counts: Mapping[int, int], legend: Legend, name: str, of: str)
     several = "classes" if len(strange) > 1 else "class"
     more = f" and {len(strange) - _NAMED} more" if len(strange) > _NAMED else ""
     share = 100 * sum(counts[code] for code in strange) / sum(counts.values())
+    advice = "give the legend it was made with, {legend}"
+    if _OFTEN_NONE in strange:
+        advice = f'state its no-data value (attrs["nodata"]) if that is {_OFTEN_NONE}, or {advice}'
     raise InputError(
         f"{name} holds {several} {', '.join(map(str, strange[:_NAMED]))}{more} in {share:.2g} % of "
         f"{of}, which legend {legend.name!r} does not have",
-        advice="give the legend it was made with, {legend}",
+        advice=advice,
     )

@@ -165,7 +165,7 @@ def _stratified(
     """Draw a simple random sample in each stratum."""
     counted = population.row_counts()
     counts = dict(sorted(counted.total.items()))
-    check_codes(counts, legend)
+    check_codes(counts, legend, with_strata=population.strata is not None)
     names = {code: population.name_of(code, legend) for code in counts}
     points, error = _sizes(counts, names, *rules)
     made = {**made, "expected_error": round(error, 6)}

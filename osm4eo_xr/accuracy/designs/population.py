@@ -191,8 +191,17 @@ def population_of(
     return Population(zero_nodata(class_map), zero_nodata(strata), cross)
 
 
-def check_codes(counts: dict[int, int], legend: Legend) -> None:
+def check_codes(counts: dict[int, int], legend: Legend, *, with_strata: bool = False) -> None:
     """Refuse an empty population, pixels without a stratum and classes that the legend lacks.
+
+    Parameters
+    ----------
+    counts : dict of int to int
+        Pixels of each code.
+    legend : Legend
+        Classes of the map.
+    with_strata : bool
+        Whether a raster of strata was given; without one, codes are classes.
 
     Raises
     ------
@@ -201,7 +210,7 @@ def check_codes(counts: dict[int, int], legend: Legend) -> None:
     """
     if not counts:
         raise InputError("the class map has no data anywhere", advice="give a map with classes")
-    if _NO_STRATUM in counts:
+    if with_strata and _NO_STRATUM in counts:
         raise InputError(
             f"the raster of strata has no value on {counts[_NO_STRATUM]:,} pixels of the map",
             advice="give each pixel a stratum, or set the map to 0 there",

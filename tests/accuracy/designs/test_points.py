@@ -17,7 +17,7 @@ from osm4eo_xr.accuracy.designs.allocation import (
     size_for_share,
     standard_error,
 )
-from osm4eo_xr.accuracy.designs.design import SamplingDesign
+from osm4eo_xr.accuracy.designs.design import SamplingDesign, Scheme
 from osm4eo_xr.accuracy.designs.points import design_points
 from osm4eo_xr.accuracy.reference_pairs import values_at
 from osm4eo_xr.errors import InputError
@@ -236,6 +236,17 @@ def test_maps_in_degrees_and_unknown_classes_are_refused() -> None:
         design_points(georeference(np.ones((10, 10), np.uint8), box), n=5)
     with pytest.raises(InputError, match="holds class 77"):
         design_points(raster().where(raster() != 1, 77).astype(np.uint8), n=300)
+
+
+@pytest.mark.parametrize("scheme", ["stratified", "systematic", "cluster"])
+def test_an_unstated_no_data_value_is_called_a_class(scheme: Scheme) -> None:
+    classes = raster().where(raster() != 1, 255).astype(np.uint8)
+    words = r"the map holds class 255 in .*; state its no-data value \(attrs\[\"nodata\"\]\) if "
+    with pytest.raises(InputError, match=words):
+        design_points(classes, n=300, scheme=scheme, cluster_pixels=5)
+    stated = classes.assign_attrs(nodata=255)
+    design = design_points(stated, n=300, scheme=scheme, cluster_pixels=5)
+    assert design.pixels == ((classes > 0) & (classes < 255)).sum()
 
 
 @pytest.mark.parametrize(
