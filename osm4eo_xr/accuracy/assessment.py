@@ -219,7 +219,7 @@ def _by_design(
         left_out=left_out,
         notes=(*taken.notes, *ground, *_notes(left_out, len(mapped))),
         either=figures(either, parts[0]).overall if found.alternative.any() else None,
-        bounds=_bounds(design, found, mapped, counts, legend),
+        bounds=_bounds(design, label, mapped, counts, legend),
         agreement=found.agreement,
         parts={part.name: figures(label, part) for part in parts[1:]},
     )
@@ -299,18 +299,18 @@ def _notes(left_out: dict[str, int], points: int) -> list[str]:
 
 def _bounds(
     design: SamplingDesign,
-    found: Interpretation,
+    label: np.ndarray,
     mapped: np.ndarray,
     counts: dict[int, int],
     legend: Legend,
 ) -> tuple[float, float] | None:
     """Return overall accuracy if all points without a sure label were wrong, or right."""
-    if (found.primary > 0)[mapped > 0].all():
+    if (label > 0)[mapped > 0].all():
         return None
     everything = np.ones(len(mapped), bool)
     used, sample, _, _ = sample_of(design, mapped, everything, counts, legend)
     inside = (mapped > 0)[used, None].astype(float)
-    right = (found.primary == mapped)[used, None] * inside
-    open_ = (found.primary == 0)[used, None] * inside
+    right = (label == mapped)[used, None] * inside
+    open_ = (label == 0)[used, None] * inside
     low, high = (ratio(sample, y, inside)[0][0] for y in (right, right + open_))
     return round(float(low), 6), round(float(high), 6)

@@ -227,6 +227,23 @@ def test_an_alternative_label_may_count_as_right(mapped: xr.DataArray, truth: xr
     assert loose.figures.overall.value == 1
 
 
+def test_bounds_count_the_labels_that_the_figures_count(
+    mapped: xr.DataArray, truth: xr.DataArray
+) -> None:
+    design = draw(mapped)
+    given = labels(design, truth).assign(alternative=design.points["map_class"])
+    given = given.astype({"class": object})
+    given.loc[0, "class"] = "?"
+    loose = oxr.assess(mapped, given, design=design, labels="either")
+    strict = oxr.assess(mapped, given, design=design)
+    for report in (loose, strict):
+        assert report.bounds is not None
+        assert report.bounds[0] <= report.figures.overall.value <= report.bounds[1]
+    assert loose.figures.overall.value == 1
+    assert loose.bounds is not None
+    assert 0.98 < loose.bounds[0] < loose.bounds[1] == 1
+
+
 def test_strata_without_labels_are_refused(mapped: xr.DataArray, truth: xr.DataArray) -> None:
     design = draw(mapped)
     given = labels(design, truth)
