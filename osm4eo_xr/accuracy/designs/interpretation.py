@@ -159,9 +159,10 @@ def _places(sheet: pd.DataFrame, ids: np.ndarray, name: str) -> np.ndarray:
 def _whole(value: Any) -> Any:
     """Return an id as a whole number, or as it is if it is none."""
     try:
-        return int(value)
-    except (TypeError, ValueError):
+        whole = int(value)
+    except (OverflowError, TypeError, ValueError):
         return value
+    return whole if isinstance(value, str) or whole == value else value
 
 
 def _classes(

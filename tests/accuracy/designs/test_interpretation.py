@@ -57,6 +57,11 @@ def test_rows_may_come_in_any_order_and_some_be_missing() -> None:
     assert found.primary.tolist() == [7, 0, 5, 0]
 
 
+def test_whole_ids_are_read_however_they_are_written() -> None:
+    found = read_interpretations(sheet([5, 7], ids=[13.0, "11"]), IDS, LEGEND, None, "")
+    assert found.primary.tolist() == [7, 0, 5, 0]
+
+
 def test_the_majority_of_those_who_are_sure_wins() -> None:
     sheets = [
         sheet([8, 8, 8, "?"], [None, 12, None, None]),
@@ -85,6 +90,8 @@ def test_a_tie_that_no_alternative_breaks_is_unsure() -> None:
     [
         (sheet([8], ids=[99]), "has id 99, which the design does not have"),
         (sheet([8, 8], ids=[11, 11]), "has id 11 2 times"),
+        (sheet([8, 8], ids=[11.4, 12.0]), r"has id 11\.4, which the design does not have"),
+        (sheet([8, 8], ids=[float("inf"), 12]), "has id inf, which the design does not have"),
         (pd.DataFrame({"class": [8]}), "has no column id"),
         (pd.DataFrame({"id": [11]}), "has no column class_id or class"),
         (sheet(["lake"] * 4), "sheet 1, column class: .*'lake'"),
