@@ -9,7 +9,13 @@ import numpy as np
 import xarray as xr
 
 from osm4eo_xr.accuracy.change.change_map import ChangeMap
-from osm4eo_xr.accuracy.change.decisions import CHANGE, SMALL, judge_filtered, judge_sure
+from osm4eo_xr.accuracy.change.decisions import (
+    CHANGE,
+    SMALL,
+    STABLE,
+    judge_filtered,
+    judge_sure,
+)
 from osm4eo_xr.accuracy.designs.population import check_aligned, check_map
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.geometry.grid import geobox_of, georeference, zero_nodata
@@ -194,10 +200,11 @@ def _blockwise(judge: Any, inputs: list[Any]) -> da.Array:
 
 
 def _sieved(happened: xr.DataArray, size: int, connectivity: int) -> xr.DataArray:
-    """Mark patches of change that the sieve would give to what surrounds them as small."""
+    """Mark patches of change of fewer than ``size`` pixels as small."""
     if size <= 1:
         return happened
     changed = happened == CHANGE
-    mask = xr.where(happened == 0, np.uint8(0), changed.astype(np.uint8) + np.uint8(1))
-    kept = sieve(mask.assign_attrs(nodata=0), size=size, connectivity=connectivity) == CHANGE
-    return happened.where(~changed | kept, np.uint8(SMALL))
+    mask = xr.where(changed, np.uint8(CHANGE), np.uint8(STABLE))  # no data is stable ground, too
+    kept = sieve(mask, size, connectivity, nodata=None, protected=(STABLE,)) == CHANGE
+    large = kept & (happened.size >= size)  # nothing takes in a patch that fills the map
+    return happened.where(~changed | large, np.uint8(SMALL))

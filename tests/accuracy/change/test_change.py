@@ -8,7 +8,7 @@ import pytest
 import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from rasterio.features import sieve as gdal_sieve
+from scipy.ndimage import label
 
 from osm4eo_xr.accuracy.assessment import assess
 from osm4eo_xr.accuracy.change.change_map import ChangeMap
@@ -45,15 +45,14 @@ def found(pixels: list[np.ndarray], chunks: Any = None, **how: Any) -> ChangeMap
 
 
 def expected(pixels: list[np.ndarray], size: int) -> np.ndarray:
-    """Return what happened, with GDAL's sieve for the mapping unit."""
+    """Return what happened; patches of change of fewer pixels than ``size`` are small."""
     before, after, one, other = pixels
     both = (one != 255) & (other != 255) & (one >= 200) & (other >= 200)
     known = (before > 0) & (after > 0)
     happened = np.select([~known, before == after, both], [0, 1, 2], 3).astype(np.uint8)
-    if size > 1:
-        mask = np.where(known, 1 + (happened == 2), 0).astype(np.uint8)
-        kept = gdal_sieve(mask, size, mask=mask > 0, connectivity=8)
-        happened[(happened == 2) & (kept != 2)] = 4
+    labeled: Any = label(happened == 2, np.ones((3, 3)))
+    patches = labeled[0]
+    happened[(happened == 2) & (np.bincount(patches.ravel())[patches] < size)] = 4
     return happened
 
 
@@ -65,6 +64,32 @@ def test_any_chunks_give_what_was_worked_out_by_hand(seed: int, rows: int, cols:
     np.testing.assert_array_equal(change.happened.to_numpy(), expected(pixels, 6))
     for year, made in zip(pixels[:2], (change.before, change.after), strict=True):
         np.testing.assert_array_equal(made.to_numpy(), year * (expected(pixels, 1) > 0))
+
+
+@pytest.mark.parametrize("chunks", [None, 2, (3, 7)])
+@pytest.mark.parametrize("around", [0, 8])
+def test_change_that_touches_only_no_data_or_thin_ground_is_small(chunks: Any, around: int) -> None:
+    before, after = np.zeros(SHAPE, np.uint8), np.zeros(SHAPE, np.uint8)
+    before[10:13, 10:13] = after[10:13, 10:13] = around
+    before[11, 11], after[11, 11] = 8, 1  # a pixel in a ring of no data, or of eight
+    before[20:24, 20:24], after[20:24, 20:24] = 8, 1  # as large as the unit
+    before[30:33, 30:35], after[30:33, 30:35] = 8, 1  # a pixel less
+    sure = np.full(SHAPE, 250, np.uint8)
+    change = found([before, after, sure, sure], chunks, size=16)
+    happened = change.happened.to_numpy()
+    np.testing.assert_array_equal(happened, expected([before, after, sure, sure], 16))
+    assert (happened == 2).sum() == 16
+    assert (happened == 4).sum() == 16
+    assert change.transitions()[8, 1] == pytest.approx(16e-4)
+
+
+def test_a_map_below_the_mapping_unit_has_no_change() -> None:
+    before, after, *sure = (
+        raster(np.full((3, 3), k, np.uint8), box(3, 3)) for k in (8, 1, 250, 250)
+    )
+    for size, code in ((9, 2), (10, 4)):
+        change = detect_change(before, after, confidence=(sure[0], sure[1]), size=size)
+        assert (change.happened == code).all()
 
 
 @pytest.mark.usefixtures("no_compute")
