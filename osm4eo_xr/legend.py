@@ -44,7 +44,7 @@ class Legend:
     name : str
         Name of the legend.
     classes : tuple of LandUseClass
-        In ascending order of id.
+        Given in any order, held in ascending order of id.
     rules : tuple of TagRule
         Tags of OpenStreetMap; for one kind of geometry a tag belongs to one class, unless rules ask
         for other tags besides. They decide how labels are made, not
@@ -101,6 +101,7 @@ class Legend:
                     f"legend {self.name!r}: class {c.name!r} has id {c.id}",
                     advice=f"use 1 to {_MAX_ID}",
                 )
+        object.__setattr__(self, "classes", tuple(sorted(self.classes, key=lambda c: c.id)))
         _check_rules(self)
 
     @cached_property
@@ -234,12 +235,11 @@ def default_legend(*, coastal: bool = False) -> Legend:
 def _legend(stated: LegendFile, source: str) -> Legend:
     """Make the legend of a file's tables."""
     names = [f.name for f in fields(LandUseClass)]
-    classes = [LandUseClass(**{n: getattr(c, n) for n in names}) for c in stated.classes]
+    classes = tuple(LandUseClass(**{n: getattr(c, n) for n in names}) for c in stated.classes)
     ids = {c.slug: c.id for c in classes}
     rules = tuple(rule for table in stated.rules for rule in rules_of(table, ids, source))
     try:
-        ordered = tuple(sorted(classes, key=lambda c: c.id))
-        return Legend(name=stated.name, classes=ordered, rules=rules, source=source)
+        return Legend(name=stated.name, classes=classes, rules=rules, source=source)
     except InputError as error:
         raise (error.within(source) if source else error) from None
 

@@ -34,6 +34,13 @@ def test_default_legend_has_the_twelve_classes_of_osmlanduse() -> None:
     assert legend.find(12).hex_color == "#00ccf2"
 
 
+def test_classes_given_in_any_order_are_held_in_that_of_their_ids() -> None:
+    classes = default_legend().classes
+    turned = Legend("turned", classes[::-1])
+    assert turned.ids == default_legend().ids
+    assert turned == Legend("turned", classes)
+
+
 def test_priority_order_is_the_one_of_the_method() -> None:
     order = [c.slug for c in sorted(default_legend().classes, key=lambda c: c.priority)]
     assert order[:6] == ["industrial", "water", "wetland", "artificial-green", "mine", "urban"]

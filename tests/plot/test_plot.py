@@ -11,7 +11,7 @@ from PIL import Image
 
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.geometry.grid import georeference, target_geobox
-from osm4eo_xr.legend import default_legend
+from osm4eo_xr.legend import Legend, default_legend
 from osm4eo_xr.plot.charts import plot_confusion, plot_training
 from osm4eo_xr.plot.maps import plot_classes, quicklook
 from osm4eo_xr.plot.tones import true_color
@@ -48,6 +48,16 @@ def test_a_scene_alone_has_no_legend(tmp_path: Path) -> None:
     assert len(figure.axes) == 1
     figure.savefig(tmp_path / "scene.png")
     assert len(quicklook(scene(), classes()).axes) == 3
+
+
+def test_a_legend_in_another_order_gives_the_same_picture() -> None:
+    turned = Legend("osmlanduse-12", default_legend().classes[::-1])
+    pictures = []
+    for legend in (default_legend(), turned):
+        canvas: Any = plot_classes(classes(), legend=legend).canvas
+        canvas.draw()
+        pictures.append(np.asarray(canvas.buffer_rgba()).copy())
+    np.testing.assert_array_equal(*pictures)
 
 
 class Counted:
