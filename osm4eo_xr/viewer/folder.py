@@ -201,7 +201,8 @@ def _key(name: str, place: Place) -> str:
 
 
 def _about(about: dict[str, Any]) -> str:
-    return f"window.osm4eoAbout = {json.dumps(about, separators=(',', ':'))};\n"
+    told = json.dumps(about, separators=(",", ":")).replace("<", "\\u003c")  # no tag in names
+    return f"window.osm4eoAbout = {told};\n"
 
 
 def _within_script(code: str) -> str:

@@ -3,6 +3,7 @@
 import base64
 import json
 import zlib
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -166,3 +167,17 @@ def test_one_page_holds_the_same_tiles_inside(folder: Path) -> None:
     assert inside.keys() == names
     assert page.count("</script>") == page.count("<script")  # none is ended early
     assert not [link for link in Links(page).found if link.endswith((".js", ".css"))]
+
+
+@pytest.mark.parametrize("tag", ["</SCRIPT>", "</script >", "</ScRiPt/", "<!--<script>"])
+def test_titles_and_names_end_no_script(tag: str) -> None:
+    named = {k: replace(e, name=f"{tag}<img>") for k, e in ENTRIES.items()}
+    shown = class_overlay("map", f"{tag}<b>", [some_map()], named)
+    page = one_page([shown], title="x", note=f"{tag}<i>")
+    plain = one_page([overlay()], title="x")
+    for start in ("<script", "</script", "<!--", "<img", "<b>", "<i>"):
+        assert page.lower().count(start) == plain.lower().count(start)
+    about = told(page)
+    assert about["note"] == f"{tag}<i>"
+    assert about["overlays"][0]["title"] == f"{tag}<b>"
+    assert about["overlays"][0]["entries"][0]["name"] == f"{tag}<img>"
