@@ -117,6 +117,8 @@ def load_model(path: str | Path) -> Model:
         variables = nest(load_file(weights))
     except SafetensorError as error:
         raise InputError(f"{weights} is not a safetensors file: {error}") from None
+    except InputError as error:
+        raise error.within(weights) from None
     file = str(path / JSON_FILE)
     settings = from_json(record, file)
     try:

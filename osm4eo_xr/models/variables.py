@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from osm4eo_xr.errors import InputError
+
 
 def as_numpy(tree: Mapping[str, Any]) -> dict[str, Any]:
     """Copy nested arrays to float32 in host memory."""
@@ -34,7 +36,19 @@ def flatten(tree: Mapping[str, Any]) -> dict[str, np.ndarray]:
 
 
 def nest(flat: Mapping[str, np.ndarray]) -> dict[str, Any]:
-    """Split dotted names into nested dicts."""
+    """Split dotted names into nested dicts.
+
+    Raises
+    ------
+    InputError
+        If a name is that of an array and leads to others as well.
+    """
+    groups = {name[:k] for name in flat for k, letter in enumerate(name) if letter == "."}
+    both = sorted(groups & flat.keys())
+    if both:
+        raise InputError(
+            f"variable {both[0]!r} is an array and holds others too", advice="save the model again"
+        )
     tree: dict[str, Any] = {}
     for name, value in flat.items():
         *parents, leaf = name.split(".")

@@ -3,9 +3,11 @@
 from typing import Any
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from osm4eo_xr.errors import InputError
 from osm4eo_xr.models.variables import as_numpy, flatten, flatten_any, nest
 
 NAMES = st.text("abz_0", min_size=1, max_size=4)
@@ -44,3 +46,9 @@ def test_arrays_are_copied_to_contiguous_float32(tree: dict[str, Any]) -> None:
 def test_leaves_of_any_kind_keep_their_order_of_nesting() -> None:
     assert flatten_any({"b": {"x": 1}, "a": "leaf"}) == {"b.x": 1, "a": "leaf"}
     assert nest({}) == {}
+
+
+@pytest.mark.parametrize("names", [("a", "a.b"), ("a.b", "a"), ("x.a.b.c", "x.a")])
+def test_a_name_of_an_array_and_of_a_group_is_refused(names: tuple[str, ...]) -> None:
+    with pytest.raises(InputError, match=r"variable '(a|x\.a)' is an array and holds others"):
+        nest({name: np.zeros(1, np.float32) for name in names})
