@@ -27,6 +27,7 @@ from osm4eo_xr.networks.layers import Path as LayerPath
 from osm4eo_xr.networks.settings import STRIDE, STRIDES, NetSettings
 
 _BANDS = {4: ("blue", "green", "red", "nir"), len(METHOD_BANDS): METHOD_BANDS}
+_USUAL = {"groups": 1, "data_format": "channels_last"}  # old files do not state them
 _NORM = {"gamma": "scale", "beta": "bias", "moving_mean": "mean", "moving_variance": "var"}
 
 
@@ -256,9 +257,16 @@ class _Walk:
 
     def conv(self, name: str, stated: ConvLayer) -> _Layer:
         """Take a convolution; one that is wider than a pixel may have any width."""
-        steps = [stated.stride] * 2
+        config = self.layers[name].config
         layer = self.take(
-            name, "Conv2D", padding="same", strides=steps, activation="linear", use_bias=True
+            name,
+            "Conv2D",
+            padding="same",
+            strides=[stated.stride] * 2,
+            dilation_rate=[1, 1],
+            activation="linear",
+            use_bias=True,
+            **{key: usual for key, usual in _USUAL.items() if config.get(key) is not None},
         )
         if stated.kernel == 1 and layer.config["kernel_size"] != [1, 1]:
             raise InputError(
@@ -283,10 +291,12 @@ class _Walk:
     def _convolutions_behind(self, name: str) -> int:
         """Count the convolutions between a layer and the addition or input before it."""
         count, layer = 0, self.layers[name]
-        while layer.kind != "Add" and layer.inputs:
+        for _ in self.layers:
+            if layer.kind == "Add" or not layer.inputs:
+                return count
             count += layer.kind == "Conv2D"
             layer = self.layers[layer.inputs[0]]
-        return count
+        raise InputError(f"layer {layer.name!r} ({layer.kind}) leads back to itself")
 
     def input_shape(self, name: str) -> Sequence[int]:
         """Return the shape of the input: (None, window, window, bands)."""
