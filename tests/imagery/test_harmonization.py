@@ -1,6 +1,7 @@
 """Tiles with gains and offsets of their own are brought to one radiometry."""
 
 import itertools
+from typing import Any
 
 import numpy as np
 import pytest
@@ -66,7 +67,7 @@ def test_noise_of_each_tile_shrinks_nothing(noise: float, factor: float) -> None
     sides = {}
     for tile, columns, gain in (("west", slice(0, 120), 1.0), ("east", slice(80, 200), factor)):
         part = gain * (values[:, :, columns] + rng.normal(0, noise, (2, 200, 120)))
-        names = {"band": BANDS}
+        names: dict[Any, Any] = {"band": BANDS}
         sides[tile] = georeference(
             part.astype(np.float32), BOX[:, columns], dims=("band", "y", "x"), coords=names
         )
@@ -86,7 +87,7 @@ def test_a_curve_between_tiles_shrinks_nothing() -> None:
 
 def test_tiles_without_contrast_keep_their_gain() -> None:
     flat = np.full((1, 200, 200), 0.2, np.float32)
-    names = {"band": ["nir"]}
+    names: dict[Any, Any] = {"band": ["nir"]}
     sides = {
         tile: georeference(flat[..., c] + shift, BOX[:, c], dims=("band", "y", "x"), coords=names)
         for tile, c, shift in (("a", slice(0, 120), 0.0), ("b", slice(80, 200), np.float32(0.02)))
