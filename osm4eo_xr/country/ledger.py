@@ -98,10 +98,17 @@ class Ledger:
         """Whether a file is an input of this run."""
         return path.resolve() in self._read
 
-    def is_whole(self, piece: str, key: str) -> bool:
-        """Whether a piece was made from exactly this and all its files are as they were left."""
+    def is_whole(self, piece: str, key: str, outputs: Sequence[Path]) -> bool:
+        """Whether a piece was made from exactly this and all its files are as they were left.
+
+        Outputs that it did not leave, such as a map that has another name by now, are still to be
+        made.
+        """
         record = self._pieces.get(piece)
         if record is None or record["key"] != key:
+            return False
+        left = {place for name in record["files"] for place in (Path(name), *Path(name).parents)}
+        if not left.issuperset(output.relative_to(self._folder) for output in outputs):
             return False
         return all(self._is_unchanged(name, seen) for name, seen in record["files"].items())
 

@@ -172,7 +172,7 @@ def plan_pieces(run: CountryRun, ledger: Ledger, pieces: list[Piece]) -> Plan:
         In order.
     """
     opened = _stand_ins(run, pieces)
-    lines = tuple(_line(p, opened, done=ledger.is_whole(p.name, p.key)) for p in pieces)
+    lines = tuple(_line(p, opened, done=ledger.is_whole(p.name, p.key, p.outputs)) for p in pieces)
     to_classify = sum(
         p.pixels
         for p, line in zip(pieces, lines, strict=True)

@@ -51,7 +51,7 @@ class _Pieces:
 
     def todo(self, pieces: list[Piece]) -> list[Piece]:
         """Return the pieces that are not whole."""
-        return [p for p in pieces if not self.ledger.is_whole(p.name, p.key)]
+        return [p for p in pieces if not self.ledger.is_whole(p.name, p.key, p.outputs)]
 
     def rest(self) -> list[Piece]:
         """Return maps and accuracy; before the model is made, with keys that nothing has."""
@@ -333,7 +333,7 @@ def _report(run: CountryRun, pieces: list[Piece], ledger: Ledger, watch: Watch |
     def make(_progress: object) -> None:
         write_report(run, pieces, ledger.inputs())
 
-    if not ledger.is_whole("report", key):
+    if not ledger.is_whole("report", key, files):
         _make(Piece("report", "", key, files, make), ledger, watch)
     return key
 
@@ -347,7 +347,7 @@ def _show(run: CountryRun, told: str, ledger: Ledger, watch: Watch | None) -> No
     def make(progress: Progress | None) -> None:
         write_run_viewer(run, folder, progress=progress)
 
-    if not ledger.is_whole("viewer", key):
+    if not ledger.is_whole("viewer", key, (folder,)):
         _make(Piece("viewer", "", key, (folder,), make), ledger, watch)
 
 

@@ -60,7 +60,7 @@ def test_what_is_no_ledger_is_set_aside_with_a_line(
     aside = [p for p in written.iterdir() if p.name.startswith("ledger.json.set-aside-")]
     assert [p.read_bytes() for p in aside] == [text]
     assert not (written / "ledger.json").exists()
-    assert not ledger.is_whole("map", "key")
+    assert not ledger.is_whole("map", "key", [written / "map.tif"])
     (line,) = caplog.messages
     assert aside[0].name in line
     assert "\n" not in line
@@ -69,8 +69,8 @@ def test_what_is_no_ledger_is_set_aside_with_a_line(
 def test_a_ledger_is_read_back(written: Path, caplog: pytest.LogCaptureFixture) -> None:
     ledger = Ledger(written)
     ledger.read()
-    assert ledger.is_whole("map", "key")
-    assert not ledger.is_whole("map", "another key")
+    assert ledger.is_whole("map", "key", [written / "map.tif"])
+    assert not ledger.is_whole("map", "another key", [written / "map.tif"])
     assert caplog.messages == []
 
 
@@ -80,11 +80,11 @@ def test_verifying_notices_a_flipped_byte_of_unchanged_size_and_time(written: Pa
     path.write_bytes(b"pixelS")
     os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
     quick, thorough = Ledger(written), Ledger(written, verify=True)
-    assert quick.is_whole("map", "key")
-    assert not thorough.is_whole("map", "key")
+    assert quick.is_whole("map", "key", [path])
+    assert not thorough.is_whole("map", "key", [path])
     assert quick.fingerprint(path) != thorough.fingerprint(path)
     thorough.record("map", "key", [path])
-    assert thorough.is_whole("map", "key")
+    assert thorough.is_whole("map", "key", [path])
 
 
 def test_only_left_overs_of_what_was_begun_are_swept(written: Path) -> None:
@@ -127,6 +127,18 @@ def test_no_product_lies_outside_the_folder(written: Path) -> None:
         Ledger(written / "below").begin("map", [written / "map.tif"])
 
 
+def test_a_product_that_is_called_otherwise_by_now_is_still_to_come(written: Path) -> None:
+    ledger = Ledger(written)
+    assert not ledger.is_whole("map", "key", [written / "DE_10m_3035_classified.tif"])
+    assert not ledger.is_whole("map", "key", [written / "map.tif", written / "confidence.tif"])
+    store = written / "samples.zarr" / "band"
+    store.mkdir(parents=True)
+    (store / "zarr.json").touch()
+    ledger.record("samples", "key", [store.parent])
+    assert ledger.is_whole("samples", "key", [store.parent])
+    assert not ledger.is_whole("samples", "key", [written / "samples"])
+
+
 def test_a_file_that_another_piece_changes_has_to_be_there(tmp_path: Path) -> None:
     raster, item = tmp_path / "map.tif", tmp_path / "map.stac.json"
     raster.write_bytes(b"pixels")
@@ -137,13 +149,13 @@ def test_a_file_that_another_piece_changes_has_to_be_there(tmp_path: Path) -> No
     item.write_text("with figures")
     ledger.record("report", "key", [item])
     for again in (Ledger(tmp_path), Ledger(tmp_path, verify=True)):
-        assert again.is_whole("map", "key")
-        assert again.is_whole("report", "key")
+        assert again.is_whole("map", "key", [raster])
+        assert again.is_whole("report", "key", [item])
     item.write_text("plain again")
-    assert Ledger(tmp_path).is_whole("map", "key")
-    assert not Ledger(tmp_path).is_whole("report", "key")
+    assert Ledger(tmp_path).is_whole("map", "key", [raster])
+    assert not Ledger(tmp_path).is_whole("report", "key", [item])
     item.unlink()
-    assert not Ledger(tmp_path).is_whole("map", "key")
+    assert not Ledger(tmp_path).is_whole("map", "key", [raster])
 
 
 def test_a_key_takes_what_has_one_text_in_each_process() -> None:
