@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from osm4eo_xr.errors import InputError
 from osm4eo_xr.files import put, real_place, workplace
 from osm4eo_xr.geometry.vectors import VECTOR_SUFFIXES
 from osm4eo_xr.progress import OUT
+from osm4eo_xr.rasters.companions import read_with
 
 
 @dataclass(frozen=True)
@@ -51,10 +51,6 @@ Asked = Sequence[tuple[Path | None, Kind]]
 
 _FORMATS = {*RASTER.suffixes, *VECTOR.suffixes, *REPORT.suffixes, *PICTURE.suffixes, *PAGE.suffixes}
 _FORMATS |= {".zarr", ".nc", ".pbf", ".osm", ".jp2", ".vrt", ".toml", ".h5", ".zip"}
-# What GDAL, QGIS and shapefiles keep beside a file: behind its name, or instead of its suffix.
-_BEHIND = (".aux.xml", ".ovr", ".msk")
-_REFERENCE = re.compile(r'"href"\s*:\s*"([^"]+)"|>([^<>]+)</Source(?:Filename|Dataset)>')
-_INSTEAD = (".qml", ".stac.json", ".tfw", ".prj", ".shx", ".dbf", ".cpg")
 
 
 @contextmanager
@@ -185,7 +181,7 @@ def _check_apart(wanted: Sequence[tuple[Path, Kind]]) -> None:
 def _check_no_input(path: Path, there: list[Path], read: list[Path]) -> None:
     """Refuse to write over what the command reads."""
     for source in read:
-        for held in _read_with(source):
+        for held in read_with(source):
             if any(_eats(file, held) for file in there):
                 beside = "" if held == source else f" ({held.name})"
                 raise InputError(
@@ -206,29 +202,6 @@ def _check_free(path: Path, kind: Kind, there: list[Path]) -> None:
 def _written(path: Path, kind: Kind) -> tuple[Path, ...]:
     real = real_place(path)
     return (real, *(side_files(real) if kind is RASTER else ()))
-
-
-def _read_with(path: Path) -> list[Path]:
-    """Return an input, what lies beside it, and the files that it refers to."""
-    beside = [path.with_name(path.name + end) for end in _BEHIND if path.name]
-    beside += [path.with_suffix(end) for end in _INSTEAD if path.name]
-    return [path, *(p for p in beside if p.exists()), *_referred(path, set())]
-
-
-def _referred(path: Path, seen: set[Path]) -> Iterator[Path]:
-    """Yield the files that a VRT or a STAC document refers to, through others like it."""
-    if path.suffix.lower() not in (".vrt", ".json", ".geojson") or path.resolve() in seen:
-        return
-    seen.add(path.resolve())
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError):
-        return  # the step that needs it says what is wrong with it
-    for name in _REFERENCE.findall(text):
-        target = path.parent / "".join(name).removeprefix("file://")
-        if target.is_file():
-            yield target
-            yield from _referred(target, seen)
 
 
 def _eats(file: Path, source: Path) -> bool:

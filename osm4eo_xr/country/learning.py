@@ -51,12 +51,17 @@ def scene_pieces(run: CountryRun) -> list[Piece]:
 
 
 def _items_hash(run: CountryRun, tile: Tile) -> str:
-    """Return a hash over a tile's STAC items and those of their assets that are local files."""
+    """Return a hash over a tile's STAC items and those of their assets that are local.
+
+    A part of a store counts with the whole store.
+    """
     from osm4eo_xr.catalogs.items import read_items
+    from osm4eo_xr.rasters.store_paths import split_store
 
     items = read_items(run.base / tile.source.stac)
     links = {a["href"] for item in items for a in item["assets"].values()}
-    files = sorted(p for p in links if Path(p).is_file())
+    places = {store.root if (store := split_store(link)) else link for link in links}
+    files = sorted(p for p in places if Path(p).exists())
     return run.key_of("items", items, [run.hash_of(p) for p in files])
 
 

@@ -19,6 +19,7 @@ from osm4eo_xr.country.ledger_file import LEDGER_FILE, read_tree, set_aside, wri
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.files import is_part, remove_part, sha256_of, stamp_of
 from osm4eo_xr.geometry.grid import grid_text
+from osm4eo_xr.rasters.companions import files_of_data, referred
 
 _LEFT = "changed later"  # in place of the hash of a file that another piece changes
 
@@ -69,6 +70,9 @@ class Ledger:
     def fingerprint(self, path: Path) -> str:
         """Return the SHA-256 of an input file; read again only if its size or time changed.
 
+        A folder, and a file that others are read with (a Shapefile's, a VRT's sources), have a hash
+        over the names and hashes of all of them.
+
         Without ``hashing`` a file that no run has read yet is not read here either: nothing can
         have been made from it, so a plan needs no hash of a country's worth of scenes.
 
@@ -78,11 +82,21 @@ class Ledger:
             If there is no such file.
         """
         if path.is_dir():
-            files = sorted(p for p in path.rglob("*") if p.is_file())
-            parts = [f"{p.relative_to(path)} {self.fingerprint(p)}" for p in files]
-            return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+            inside = _files_in(path)
+            files = dict.fromkeys([*inside, *(r for file in inside for r in referred(file))])
+            return self._joint_hash(files, path)
         if not path.is_file():
             raise InputError(f"no file {path}", advice="correct its path in the country file")
+        files = files_of_data(path)
+        return self._joint_hash(files, path.parent) if len(files) > 1 else self._hash_of(path)
+
+    def _joint_hash(self, files: Iterable[Path], folder: Path) -> str:
+        """Return one hash over files, named from a folder."""
+        parts = [f"{os.path.relpath(file, folder)} {self._hash_of(file)}" for file in files]
+        return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+    def _hash_of(self, path: Path) -> str:
+        """Return the SHA-256 of one input file as ``fingerprint`` does."""
         stamp, name = stamp_of(path), os.path.relpath(path, self._folder)
         known = self._inputs.get(name)
         self._read.add(path.resolve())

@@ -9,6 +9,7 @@ What others may use:
 - ``store_paths``, ``hierarchies``: which group of which Zarr store a path means, and what is there
 - ``object_stores``: Zarr stores at addresses, and their staged copies, object by object
 - ``files``: which files there are, and how GDAL opens them
+- ``companions``: the files that are read with another
 - ``bands``: ``RasterBand``, ``describe_bands``: the bands of one file
 - ``shares``: ``as_shares``, ``steps_of``: stored probabilities from 0 to 1, and back
 - ``staged``: local copies of parts of files elsewhere

@@ -11,6 +11,7 @@ import pytest
 from odc.geo.geobox import GeoBox
 
 from osm4eo_xr.country.ledger import Ledger, key_of
+from osm4eo_xr.files import sha256_of
 from osm4eo_xr.geometry.grid import grid_text, target_geobox
 
 
@@ -85,6 +86,44 @@ def test_verifying_notices_a_flipped_byte_of_unchanged_size_and_time(written: Pa
     assert quick.fingerprint(path) != thorough.fingerprint(path)
     thorough.record("map", "key", [path])
     assert thorough.is_whole("map", "key", [path])
+
+
+def test_files_that_are_read_with_another_count_too(tmp_path: Path) -> None:
+    points, table = tmp_path / "points.shp", tmp_path / "points.dbf"
+    scene, source = tmp_path / "scene.vrt", tmp_path / "below" / "a.tif"
+    source.parent.mkdir()
+    points.write_text("places")
+    source.write_text("pixels")
+    single = sha256_of(points)
+    assert Ledger(tmp_path / "out").fingerprint(points) == single
+    (tmp_path / "points.qml").write_text("says how to show them")
+    assert Ledger(tmp_path / "out").fingerprint(points) == single
+    table.write_text("classes")
+    text = "<SourceFilename relativeToVRT='1'>below/a.tif</SourceFilename>"
+    scene.write_text(f"<VRTDataset>{text}</VRTDataset>")
+    for path, other, changed in (
+        (points, table, "other classes"),
+        (scene, source, "other pixels"),
+        (scene, source.with_name("a.tif.msk"), "clouds"),
+        (scene, tmp_path / "scene.vrt.aux.xml", "no data"),
+    ):
+        ledger = Ledger(tmp_path / "out")
+        before = ledger.fingerprint(path)
+        other.write_text(changed)
+        assert ledger.fingerprint(path) != before
+        assert ledger.reads(other)
+
+
+def test_a_folder_counts_with_what_its_files_refer_to(tmp_path: Path) -> None:
+    folder, source = tmp_path / "scene", tmp_path / "a.tif"
+    folder.mkdir()
+    source.write_text("pixels")
+    text = "<SourceFilename relativeToVRT='1'>../a.tif</SourceFilename>"
+    (folder / "a.vrt").write_text(f"<VRTDataset>{text}</VRTDataset>")
+    ledger = Ledger(tmp_path / "out")
+    before = ledger.fingerprint(folder)
+    source.write_text("other pixels")
+    assert ledger.fingerprint(folder) != before
 
 
 def test_only_left_overs_of_what_was_begun_are_swept(written: Path) -> None:

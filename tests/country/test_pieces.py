@@ -1,5 +1,6 @@
 """What the pieces of a country run are called, where they lie and what they are planned to take."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -167,6 +168,31 @@ def test_scenes_are_masked_as_their_table_says(country: Path) -> None:
         country, (MANY, 'files = "tiles/*.tif", mask_clouds = "threshold", clouds = -1 }')
     )
     assert "clouds" not in opened(off).open_scene(opened(off).tiles[0]).attrs
+
+
+def test_a_local_store_of_an_item_is_an_input_as_a_whole(country: Path) -> None:
+    store = country.parent / "year.zarr"
+    (store / "red" / "c").mkdir(parents=True)
+    (store / "zarr.json").write_text("{}")
+    item = {
+        "type": "Feature",
+        "id": "A",
+        "properties": {"datetime": "2017-02-16T00:00:00Z"},
+        "assets": {"red": {"href": str(store / "red")}, "blue": {"href": "https://a.org/b.tif"}},
+    }
+    (country.parent / "item.json").write_text(json.dumps(item))
+    searched = 'stac = "item.json", tile = "A", bounds = [12.5, 52.5, 12.6, 52.6] }'
+    path, keys = changed(country, (MANY, searched)), set()
+    for chunk in ("c/0", "c/1"):
+        run = opened(path)
+        keys.add(scene_hash(run, run.tiles[0]))
+        (store / "red" / chunk).write_text("pixels")
+    run = opened(path)
+    keys.add(scene_hash(run, run.tiles[0]))
+    (store / "zarr.json").write_text('{"of": "the whole"}')
+    run = opened(path)
+    keys.add(scene_hash(run, run.tiles[0]))
+    assert len(keys) == 4
 
 
 class Count(Callback):

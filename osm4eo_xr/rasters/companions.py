@@ -1,0 +1,54 @@
+"""Files that are read with another: what lies beside it, and what it refers to."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+# What GDAL, QGIS and shapefiles keep beside a file: behind its name, or instead of its suffix.
+_BEHIND = (".aux.xml", ".ovr", ".msk")
+_INSTEAD = (".tfw", ".j2w", ".wld", ".hdr", ".prj", ".shx", ".dbf", ".cpg")
+_TOLD = (".qml", ".stac.json")  # says how to show or find the file, and changes nothing in it
+_REFERENCE = re.compile(
+    r'"href"\s*:\s*"([^"]+)"|>([^<>]+)</(?:Source(?:Filename|Dataset)|SrcDataSource)>'
+)
+
+
+def read_with(path: Path) -> list[Path]:
+    """Return an input, what lies beside it, and the files that it refers to."""
+    told = [path.with_suffix(end) for end in _TOLD if path.name]
+    return [*files_of_data(path), *(p for p in told if p.exists())]
+
+
+def files_of_data(path: Path) -> list[Path]:
+    """Return an input and all files, beside it or referred to, that decide what is read from it."""
+    refers = list(referred(path))
+    found = [path, *_beside(path), *refers, *(p for file in refers for p in _beside(file))]
+    return list(dict.fromkeys(found))
+
+
+def referred(path: Path) -> Iterator[Path]:
+    """Yield the files that a VRT or a STAC document refers to, through others like it."""
+    yield from _referred(path, set())
+
+
+def _beside(path: Path) -> list[Path]:
+    places = [path.with_name(path.name + end) for end in _BEHIND if path.name]
+    places += [path.with_suffix(end) for end in _INSTEAD if path.name]
+    return [place for place in places if place.is_file()]
+
+
+def _referred(path: Path, seen: set[Path]) -> Iterator[Path]:
+    if path.suffix.lower() not in (".vrt", ".json", ".geojson") or path.resolve() in seen:
+        return
+    seen.add(path.resolve())
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return  # the step that needs it says what is wrong with it
+    for name in _REFERENCE.findall(text):
+        target = path.parent / "".join(name).removeprefix("file://")
+        if target.is_file():
+            yield target
+            yield from _referred(target, seen)
