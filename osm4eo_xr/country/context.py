@@ -164,12 +164,8 @@ class CountryRun:
 
     def product(self, kind: Literal["mosaic", "sieved", "labels"]) -> Path:
         """Return the place of one of the country's maps, as ``[products]`` names them."""
-        if self.settings.products.names == "plain":
-            return self.out / f"{kind}.tif"
-        sieved = kind == "sieved" or self.settings.sieve.when == "before"
-        shown = "classified" if self.settings.known is None else "osmlanduse"
-        name = "label" if kind == "labels" else f"{shown}_sieved" if sieved else shown
-        return self.out / f"{self._original_stem}_{name}.tif"
+        plain = self.settings.products.names == "plain"
+        return self.out / product_name(self.settings, kind, "" if plain else self._original_stem)
 
     @cached_property
     def _original_stem(self) -> str:
@@ -322,6 +318,18 @@ class CountryRun:
             compression=self.settings.compression,
             progress=progress,
         )
+
+
+def product_name(
+    settings: CountrySettings, kind: Literal["mosaic", "sieved", "labels"], stem: str
+) -> str:
+    """Return what the file of a country's map is called; original names begin with ``stem``."""
+    if settings.products.names == "plain":
+        return f"{kind}.tif"
+    sieved = kind == "sieved" or settings.sieve.when == "before"
+    shown = "classified" if settings.known is None else "osmlanduse"
+    name = "label" if kind == "labels" else f"{shown}_sieved" if sieved else shown
+    return f"{stem}_{name}.tif"
 
 
 def instant(day: str) -> str:

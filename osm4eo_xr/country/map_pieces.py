@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from osm4eo_xr.country.scenes.tiles import Tile
-    from osm4eo_xr.country.settings import LayerSettings
+    from osm4eo_xr.country.settings import CountrySettings, LayerSettings
     from osm4eo_xr.models.model import Model
     from osm4eo_xr.models.model_folder import SavedModel
     from osm4eo_xr.progress import Progress
@@ -119,16 +119,16 @@ def beside(run: CountryRun, tile: Tile, name: str) -> Path:
     return run.out / "classified" / f"{tile.id}_{name}.tif"
 
 
-def _outputs(run: CountryRun) -> list[str]:
+def outputs_of(settings: CountrySettings) -> list[str]:
     """Return what a tile is classified into."""
-    rule = run.settings.known.rule if run.settings.known is not None else ""
-    reviewed = run.settings.review is not None
+    rule = settings.known.rule if settings.known is not None else ""
+    reviewed = settings.review is not None
     more = {
-        "confidence": reviewed or "confidence" in (run.settings.mosaic.rule, rule),
-        "probabilities": run.settings.classify.probabilities
+        "confidence": reviewed or "confidence" in (settings.mosaic.rule, rule),
+        "probabilities": settings.classify.probabilities
         or rule == "bayes"
-        or run.settings.mosaic.rule == "blend",
-        **dict.fromkeys(TRUST_OUTPUTS, run.settings.classify.applicability),
+        or settings.mosaic.rule == "blend",
+        **dict.fromkeys(TRUST_OUTPUTS, settings.classify.applicability),
     }
     return ["classes", *(name for name, wanted in more.items() if wanted)]
 
@@ -155,7 +155,7 @@ def sees_around(model: Model | SavedModel) -> bool:
 def _classified(
     run: CountryRun, tile: Tile, learned: str, hashes: dict[str, str], margin: int | None
 ) -> Piece:
-    settings, names = run.settings.classify, _outputs(run)
+    settings, names = run.settings.classify, outputs_of(run.settings)
     path = run.out / "classified" / f"{tile.id}.tif"
     outputs = (path, *(beside(run, tile, name) for name in names[1:]))
     around = None if margin is None else neighbors_of(run, tile, margin)
@@ -193,7 +193,7 @@ def _write_classified(
     model, settings = load_model(run.model_path), run.settings.classify
     how: Any = {"engine": settings.engine, "dtype": settings.dtype, "flips": settings.flips}
     how["around"] = None if around is None else [open_seen(run, t) for t in around]
-    maps = classify(open_seen(run, tile), model, outputs=_outputs(run), **how)
+    maps = classify(open_seen(run, tile), model, outputs=outputs_of(run.settings), **how)
     with one_pass(maps, path, run.legend) as made:
         for name, raster in made.items():
             main = name == "classes"

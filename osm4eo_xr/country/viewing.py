@@ -37,7 +37,8 @@ if TYPE_CHECKING:
 
     from osm4eo_xr.progress import Progress
 
-_REPORT = "report.json"
+REPORT = "report.json"
+"""The file by which a run's folder tells what it is of."""
 
 
 def open_run(path: str | Path) -> CountryRun:
@@ -50,11 +51,11 @@ def open_run(path: str | Path) -> CountryRun:
     """
     path = Path(path)
     if path.is_dir():
-        settings = _settings_of(path)
+        settings, _ = stated_by(path)
         return CountryRun(settings, _base_of(path, settings.out), Ledger(path), path)
     settings = with_found_scenes(read_country(path), path)
     out = path.parent / settings.out
-    _settings_of(out)
+    stated_by(out)
     return CountryRun(settings, path.parent, Ledger(out), out)
 
 
@@ -78,24 +79,31 @@ def write_run_viewer(run: CountryRun, folder: Path, *, progress: Progress | None
     key = key_of(__version__, sorted(_stamps(run).items()))
     if (page := is_current(folder, key)) is not None:
         return page
-    report = json.loads((run.out / _REPORT).read_text(encoding="utf-8"))
+    report = json.loads((run.out / REPORT).read_text(encoding="utf-8"))
     with workplace(folder) as scratch:
         overlays = _overlays(run, report, scratch)
         about = {"title": report["name"], "note": _note(report), "key": key}
         return write_viewer(folder, overlays, objects=_objects(run), progress=progress, **about)
 
 
-def _settings_of(folder: Path) -> CountrySettings:
-    """Return the settings that the report of a run states."""
-    path = folder / _REPORT
+def stated_by(folder: Path) -> tuple[CountrySettings, tuple[str, ...]]:
+    """Return the settings and the ids of the tiles that the report of a run states.
+
+    Raises
+    ------
+    InputError
+        If there is no report.
+    """
+    path = folder / REPORT
     try:
-        stated = json.loads(path.read_text(encoding="utf-8"))["settings"]
+        report = json.loads(path.read_text(encoding="utf-8"))
+        stated, tiles = report["settings"], tuple(map(str, report["tiles"]))
     except (OSError, ValueError, LookupError, TypeError):
         raise InputError(
             f"{folder} holds no report of a run that is finished",
             advice="give the folder or country file of one that is, or a class map",
         ) from None
-    return build(CountrySettings, _stated(stated), str(path))
+    return build(CountrySettings, _stated(stated), str(path)), tiles
 
 
 def _stated(tree: Any) -> Any:
@@ -119,7 +127,7 @@ def _stamps(run: CountryRun) -> dict[str, tuple[int, int]]:
     tiles = [run.out / "classified" / f"{t.id}{end}" for t in run.tiles for end in _SURENESS]
     layers = [layer_path(run, layer) for layer in run.settings.layers]
     inputs = [file for t in run.tiles for file in t.files]
-    maps = [run.final_map, run.product("labels"), run.provenance, run.out / _REPORT]
+    maps = [run.final_map, run.product("labels"), run.provenance, run.out / REPORT]
     seen = [p for p in (*maps, *layers, *tiles, *inputs) if p.exists()]
     return {str(p): (p.stat().st_size, p.stat().st_mtime_ns) for p in seen}
 

@@ -3,15 +3,17 @@
 import json
 import re
 from pathlib import Path
+from shutil import copyfile
 from typing import Any
 
 import geopandas as gpd
 import numpy as np
+import pandas as pd
 import pytest
 import rasterio
 import xarray as xr
 
-from osm4eo_xr.country.findings.review import review_result
+from osm4eo_xr.country.findings.review import _make, review_result
 from osm4eo_xr.country.run import _open, plan_country, run_country
 from osm4eo_xr.country.settings_file import read_country
 from osm4eo_xr.country.viewing import open_run, write_run_viewer
@@ -172,6 +174,31 @@ def test_tasks_lead_back_to_openstreetmap(country: Path, tmp_path: Path) -> None
     assert cells.intersects(outline.union_all()).all()
     with pytest.raises(InputError, match=r"no labels.tif in .*; give the folder of a run"):
         review_result(tmp_path)
+
+
+def test_tiles_that_are_none_of_the_run_by_now_are_not_reviewed(country: Path) -> None:
+    out, run = country.parent / "result", open_run(country)
+    review, tasks = run.settings.review, (out / "tasks.geojson").read_bytes()
+    objects, places = review_result(out, review)
+    assert objects is not None
+    assert places is not None
+    names = ("confidence", "probabilities", "")
+    left = [out / "classified" / f"A{'_' * bool(name)}{name}.tif" for name in names]
+    for path in left:  # another tile's, in the place of one of the run's
+        copyfile(path.with_name(path.name.replace("A", "T22", 1)), path)
+    box = rasterio.open(out / "classified" / "T00.tif").transform
+    for path in left:
+        with rasterio.open(path, "r+", IGNORE_COG_LAYOUT_BREAK="YES") as file:
+            file.transform = box
+    try:
+        again = review_result(out, review)
+        _make(run, None)
+    finally:
+        for path in left:
+            path.unlink()
+    pd.testing.assert_frame_equal(again[0], objects)
+    pd.testing.assert_frame_equal(again[1], places)
+    assert (out / "tasks.geojson").read_bytes() == tasks
 
 
 def test_another_rule_classifies_nothing_again(country: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import html
 import json
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 
-from osm4eo_xr.country.context import PROBABILITIES, TASKS_FILE, CountryRun, Piece
+from osm4eo_xr.country.context import PROBABILITIES, TASKS_FILE, CountryRun, Piece, product_name
 from osm4eo_xr.country.findings import page
+from osm4eo_xr.country.map_pieces import outputs_of
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.legend import (
     NO_DATA,
@@ -26,9 +28,12 @@ from osm4eo_xr.maps.settings import Review
 from osm4eo_xr.names import counted
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     import geopandas as gpd
     from jaxtyping import UInt8
 
+    from osm4eo_xr.country.settings import CountrySettings
     from osm4eo_xr.progress import Progress
 
 _CONFIDENCE = "_confidence.tif"
@@ -88,42 +93,82 @@ def review_result(
         objects, places = review_result("result")
         write_tasks("tasks.geojson", objects, places)
     """
+    return _review(_left_in(Path(folder)), settings or Review(), legend or default_legend())
+
+
+@dataclass(frozen=True)
+class _Made:
+    """What a run made that is looked at: files by tile, maps of the country, areas of labels."""
+
+    confidence: dict[str, Path]
+    labels: Path
+    joined: Path
+    landuse: Path
+    has_probabilities: bool
+
+
+def _left_in(folder: Path) -> _Made:
+    """Return what a run left in a folder: what its report states or, without one, what is there."""
+    from osm4eo_xr.country.viewing import REPORT, stated_by
+
+    if (folder / REPORT).is_file():
+        settings, tiles = stated_by(folder)
+        names = [product_name(settings, kind, "*") for kind in ("labels", "mosaic")]
+        labels, joined = (_only(folder, (name,)) for name in names)
+        return _made(folder, settings, tiles, labels, joined)
+    labels, joined = (_only(folder, names) for names in (_LABELS, _JOINED))
+    found = sorted((folder / "classified").glob(f"*{_CONFIDENCE}"))
+    places = {path.name.removesuffix(_CONFIDENCE): path for path in found}
+    shares = all(_shares_of(path).is_file() for path in found)
+    return _Made(places, labels, joined, folder / "landuse", shares)
+
+
+def _made(
+    folder: Path, settings: CountrySettings, tiles: Iterable[str], labels: Path, joined: Path
+) -> _Made:
+    """Return what a run of these settings makes of its tiles; other files may lie beside them."""
+    names = outputs_of(settings)
+    kept = tiles if "confidence" in names else ()
+    found = {tile: folder / "classified" / f"{tile}{_CONFIDENCE}" for tile in kept}
+    return _Made(found, labels, joined, folder / "landuse", "probabilities" in names)
+
+
+def _review(
+    made: _Made, settings: Review, legend: Legend
+) -> tuple[gpd.GeoDataFrame | None, gpd.GeoDataFrame | None]:
+    """List objects and places of what a run made."""
     from osm4eo_xr.maps.review.objects import review_objects
     from osm4eo_xr.maps.review.places import review_places
 
-    folder, settings, legend = Path(folder), settings or Review(), legend or default_legend()
-    classes, confidence, unsure, labels = _opened(folder)
+    classes, confidence, unsure, labels = _opened(made)
     objects = places = None
-    if settings.objects and (folder / "landuse").is_dir():
+    if settings.objects and made.landuse.is_dir():
         how: Any = {"sure": settings.sure, "least_share": settings.share}
         how |= {"least_pixels": settings.pixels, "n": settings.objects}
-        ground = folder / "landuse"
-        objects = review_objects(ground, classes, confidence, **how, legend=legend)
+        objects = review_objects(made.landuse, classes, confidence, **how, legend=legend)
     if settings.places:
         where: Any = {"cell": settings.cell, "apart": settings.apart, "n": settings.places}
         places = review_places(labels, classes, unsure, **where, legend=legend)
     return objects, places
 
 
-def _opened(folder: Path) -> tuple[xr.DataArray, ...]:
+def _opened(made: _Made) -> tuple[xr.DataArray, ...]:
     """Open prediction, confidence, uncertainty and labels of a run on one grid; lazy."""
     from osm4eo_xr.maps.country_mosaic import mosaic
     from osm4eo_xr.rasters.open import open_raster
 
-    labels, joined = (_only(folder, names) for names in (_LABELS, _JOINED))
-    found = sorted((folder / "classified").glob(f"*{_CONFIDENCE}"))
-    tiles = {path.name.removesuffix(_CONFIDENCE): path for path in found}
-    if not tiles:
+    tiles = made.confidence
+    if not tiles or not all(path.is_file() for path in tiles.values()):
         raise InputError(
-            f"no tile's confidence in {folder / 'classified'}",
+            f"no confidence of each tile in {made.joined.parent / 'classified'}",
             advice="put a table [review] into the country file and run again",
         )
     sure = mosaic({t: open_raster(path) for t, path in tiles.items()}, rule="first")
     paths = {t: path.with_name(f"{t}.tif") for t, path in tiles.items()}
     classes = mosaic({t: open_raster(path) for t, path in paths.items()}, rule="first")
-    unsure = mosaic({t: _unsure(path) for t, path in tiles.items()}, rule="first")
-    shown = open_raster(joined).chunk(classes.chunksizes) != NO_DATA  # within the boundary
-    return classes.where(shown, NO_DATA), sure, unsure, open_raster(labels)
+    unsure = mosaic({t: _unsure(path, made) for t, path in tiles.items()}, rule="first")
+    shown = open_raster(made.joined).chunk(classes.chunksizes) != NO_DATA  # within the boundary
+    return classes.where(shown, NO_DATA), sure, unsure, open_raster(made.labels)
 
 
 def _only(folder: Path, patterns: tuple[str, ...]) -> Path:
@@ -136,16 +181,20 @@ def _only(folder: Path, patterns: tuple[str, ...]) -> Path:
     return paths[0]
 
 
-def _unsure(confidence: Path) -> xr.DataArray:
+def _unsure(confidence: Path, made: _Made) -> xr.DataArray:
     """Return the entropy of a tile's probabilities or, without them, 1 less its confidence."""
     from osm4eo_xr.maps.review.places import uncertainty
     from osm4eo_xr.rasters.open import open_probabilities, open_raster
 
-    shares = confidence.with_name(confidence.name.replace(_CONFIDENCE, PROBABILITIES))
-    if shares.is_file():
-        return uncertainty(open_probabilities(shares))
+    if made.has_probabilities:
+        return uncertainty(open_probabilities(_shares_of(confidence)))
     sure = open_raster(confidence)
     return sure.copy(data=sure.data.map_blocks(_rest, dtype=np.uint8))
+
+
+def _shares_of(confidence: Path) -> Path:
+    """Return the place of a tile's probabilities."""
+    return confidence.with_name(confidence.name.replace(_CONFIDENCE, PROBABILITIES))
 
 
 def _rest(steps: UInt8[np.ndarray, "y x"]) -> UInt8[np.ndarray, "y x"]:
@@ -169,7 +218,9 @@ def review_pieces(run: CountryRun, before: list[Piece]) -> list[Piece]:
 def _make(run: CountryRun, _progress: Progress | None) -> None:
     from osm4eo_xr.maps.review.tasks import write_tasks
 
-    found = review_result(run.out, run.settings.review, legend=run.legend)
+    maps = run.product("labels"), run.product("mosaic")
+    made = _made(run.out, run.settings, [tile.id for tile in run.tiles], *maps)
+    found = _review(made, run.settings.review or Review(), run.legend)
     write_tasks(_tasks(run), *found)
 
 
