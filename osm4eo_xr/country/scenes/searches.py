@@ -7,6 +7,7 @@ tile): a run reads these, so it is repeatable although catalogs change.
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ from osm4eo_xr.names import OWN_WORDS
 
 if TYPE_CHECKING:
     import geopandas as gpd
+    from shapely.geometry.base import BaseGeometry
 
     from osm4eo_xr.country.scenes.settings import SceneFiles
     from osm4eo_xr.country.settings import CountrySettings
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
 _ASKED = f"{OWN_WORDS}search"
 """The member of an item collection that says what was searched for."""
 
+_DIGITS = 5  # behind the point of degrees that tell grounds apart: a meter
 _BAND_BYTES = 2  # of a pixel of one band, before compression
 _BANDS_READ = 5  # four of 10 m and the scene classification
 
@@ -103,11 +106,12 @@ def search_scenes(
     found = []
     for number, (source, row) in enumerate(asked):
         path = folder / f"{row['tile']}.json"
-        if refresh or not _is_of(path, source):
-            query = _query(source)
-            items = search_items(query, row["geometry"])[: source.limit]
+        ground = row["geometry"]
+        if refresh or not _is_of(path, source, ground):
+            items = search_items(_query(source), ground)[: source.limit]
             folder.mkdir(exist_ok=True)
-            tree = {"type": "FeatureCollection", "features": items, _ASKED: _asked(source)}
+            asked_for = _asked(source, ground)
+            tree = {"type": "FeatureCollection", "features": items, _ASKED: asked_for}
             replace_text(path, json.dumps(tree, indent=1, sort_keys=True) + "\n")
         found.append(_summary(path, row))
         if progress is not None:
@@ -118,7 +122,8 @@ def search_scenes(
 def with_found_scenes(settings: CountrySettings, country_file: Path) -> CountrySettings:
     """Return settings in which each search has become one composite per tile that has items.
 
-    Tiles that have not been searched for yet, or by other settings, are searched now.
+    Tiles that have not been searched for yet, or by other settings or on other ground, are searched
+    now.
 
     Raises
     ------
@@ -141,16 +146,41 @@ def with_found_scenes(settings: CountrySettings, country_file: Path) -> CountryS
     return dataclasses.replace(settings, scenes=scenes)
 
 
-def _is_of(path: Path, source: SceneFiles) -> bool:
-    """Whether a tile's items are there and were searched for as asked now."""
+def _is_of(path: Path, source: SceneFiles, ground: BaseGeometry) -> bool:
+    """Whether a tile's items are there and were searched for as asked now.
+
+    Files of earlier versions do not say on which ground: their items have to cover it.
+    """
     try:
         tree = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return False
-    return isinstance(tree, dict) and tree.get(_ASKED) == _asked(source)
+    before = tree.get(_ASKED) if isinstance(tree, dict) else None
+    if not isinstance(before, dict):
+        return False
+    now = _asked(source, ground)
+    if "ground" in before:
+        return before == now
+    return before | {"ground": now["ground"]} == now and _footprint(tree).covers(ground)
 
 
-def _asked(source: SceneFiles) -> dict[str, Any]:
+def _footprint(tree: dict[str, Any]) -> BaseGeometry:
+    """Return the ground of all items of a collection, as they state it."""
+    import shapely
+
+    stated = [item["geometry"] for item in tree["features"] if item.get("geometry")]
+    return shapely.union_all([shapely.geometry.shape(geometry) for geometry in stated])
+
+
+def _hash_of(ground: BaseGeometry) -> str:
+    """Return a hash of a geometry that is the same wherever its last digits differ."""
+    import shapely
+
+    rounded = shapely.transform(ground, lambda degrees: degrees.round(_DIGITS) + 0.0)
+    return hashlib.sha256(shapely.to_wkb(rounded.normalize(), byte_order=1)).hexdigest()
+
+
+def _asked(source: SceneFiles, ground: BaseGeometry) -> dict[str, Any]:
     """Return what decides which items a search finds, as JSON has it."""
     return {
         "catalog": _query(source).url,
@@ -159,6 +189,7 @@ def _asked(source: SceneFiles) -> dict[str, Any]:
         "months": list(source.months),
         "max_cloud": source.max_cloud,
         "limit": source.limit,
+        "ground": _hash_of(ground),
     }
 
 

@@ -5,8 +5,10 @@ from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 
+import geopandas as gpd
 import pytest
 import rasterio
+import shapely
 
 from osm4eo_xr.catalogs.items import read_items
 from osm4eo_xr.cli.app import main
@@ -14,7 +16,7 @@ from osm4eo_xr.country.run import plan_country, run_country
 from osm4eo_xr.country.scenes.searches import search_scenes, with_found_scenes
 from osm4eo_xr.country.settings_file import read_country
 from osm4eo_xr.errors import InputError
-from tests.cases.search_case import SETTINGS, searching_country
+from tests.cases.search_case import PLACE, SETTINGS, searching_country
 from tests.cases.stac_server import Api, serving
 
 
@@ -65,6 +67,44 @@ def test_other_settings_are_another_search_and_refresh_asks_again(api: Api, coun
     assert len(api.asked) > asked
     country.write_text(SETTINGS.format(url=api.url, cloud=0.3))
     assert [len(t.days) for t in search_scenes(read_country(country), country)] == [2]
+
+
+def test_other_ground_of_a_tile_is_another_search(api: Api, country: Path) -> None:
+    settings = read_country(country)
+    (tile,) = search_scenes(settings, country)
+    first, asked = tile.path.read_bytes(), len(api.asked)
+    write_place(country, PLACE.buffer(0.01))
+    search_scenes(settings, country)
+    assert len(api.asked) > asked
+    assert tile.path.read_bytes() != first
+    write_place(country, shapely.transform(PLACE.reverse(), lambda degrees: degrees + 1e-12))
+    tile.path.write_bytes(first)
+    asked = len(api.asked)
+    search_scenes(settings, country)  # rounding is no other ground
+    assert len(api.asked) == asked
+
+
+def test_items_of_an_earlier_version_stay_as_far_as_they_cover_the_ground(
+    api: Api, country: Path
+) -> None:
+    settings = read_country(country)
+    (tile,) = search_scenes(settings, country)
+    tree = json.loads(tile.path.read_text())
+    del tree["osm4eo_xr:search"]["ground"]
+    tile.path.write_text(json.dumps(tree))
+    asked = len(api.asked)
+    search_scenes(settings, country)
+    assert len(api.asked) == asked
+    for item in tree["features"]:
+        item["geometry"] = shapely.geometry.mapping(PLACE.buffer(-0.005))
+    tile.path.write_text(json.dumps(tree))
+    search_scenes(settings, country)
+    assert len(api.asked) > asked
+    assert "ground" in json.loads(tile.path.read_text())["osm4eo_xr:search"]
+
+
+def write_place(country: Path, place: shapely.Polygon) -> None:
+    gpd.GeoDataFrame(geometry=[place], crs=4326).to_file(country.parent / "place.gpkg")
 
 
 def test_a_catalog_that_fails_leaves_what_was_found(api: Api, country: Path) -> None:
