@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -53,10 +54,11 @@ def open_run(path: str | Path) -> CountryRun:
     if path.is_dir():
         settings, _ = stated_by(path)
         return CountryRun(settings, _base_of(path, settings.out), Ledger(path), path)
-    settings = with_found_scenes(read_country(path), path)
-    out = path.parent / settings.out
+    file = Path(os.path.realpath(path))  # as a run takes it
+    settings = with_found_scenes(read_country(path), file)
+    out = file.parent / settings.out
     stated_by(out)
-    return CountryRun(settings, path.parent, Ledger(out), out)
+    return CountryRun(settings, file.parent, Ledger(out), out)
 
 
 def write_run_viewer(run: CountryRun, folder: Path, *, progress: Progress | None = None) -> Path:

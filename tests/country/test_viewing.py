@@ -1,10 +1,26 @@
 """Where a run's inputs lie, told from the folder of its results."""
 
+import dataclasses
+import json
 from pathlib import Path
 
 import pytest
 
-from osm4eo_xr.country.viewing import _base_of
+from osm4eo_xr.country.settings_file import read_country
+from osm4eo_xr.country.viewing import _base_of, open_run
+from tests.cases.country_case import MODEL, make_country
+
+
+def test_a_link_to_a_country_file_opens_the_run_where_the_file_lies(tmp_path: Path) -> None:
+    path = make_country(tmp_path / "here", edge=60, overlap=12, learn=MODEL)
+    out, link = path.parent / "result", tmp_path / "link.toml"
+    out.mkdir()
+    told = {"settings": dataclasses.asdict(read_country(path)), "tiles": ["T00"]}
+    (out / "report.json").write_text(json.dumps(told))
+    link.symlink_to(path)
+    run = open_run(link)
+    assert (run.base, run.out) == (path.parent, out)
+    assert len(run.tiles) == 9
 
 
 @pytest.mark.parametrize(
