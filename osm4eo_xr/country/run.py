@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -327,7 +327,8 @@ def _report(run: CountryRun, pieces: list[Piece], ledger: Ledger, watch: Watch |
     """Write the report if it is not the one of these pieces; return its key."""
     from osm4eo_xr.country.report import write_report
 
-    key = run.key_of("report", [p.key for p in pieces], run.settings.name, ledger.inputs())
+    settings = asdict(run.settings)
+    key = run.key_of("report", [p.key for p in pieces], settings, ledger.inputs())
     files = (run.out / "report.json", run.out / "report.html", *described_items(run))
 
     def make(_progress: object) -> None:

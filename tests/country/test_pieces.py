@@ -4,14 +4,16 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from shutil import copytree
 
 import pytest
 from dask.callbacks import Callback
 
 from osm4eo_xr.country.context import CountryRun
+from osm4eo_xr.country.findings.items import described_items
 from osm4eo_xr.country.learning import scene_hash
 from osm4eo_xr.country.ledger import Ledger
-from osm4eo_xr.country.run import plan_country
+from osm4eo_xr.country.run import _report, plan_country
 from osm4eo_xr.country.settings_file import read_country
 from osm4eo_xr.demo import demo_osm_path, demo_scene_paths
 from osm4eo_xr.errors import InputError
@@ -193,6 +195,30 @@ def test_a_local_store_of_an_item_is_an_input_as_a_whole(country: Path) -> None:
     run = opened(path)
     keys.add(scene_hash(run, run.tiles[0]))
     assert len(keys) == 4
+
+
+def test_the_report_is_of_the_settings_that_it_shows(
+    country: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def write(run: CountryRun, *_: object) -> None:
+        told.append(run.settings.products.viewer)
+        for path in (run.out / "report.json", run.out / "report.html", *described_items(run)):
+            path.touch()
+
+    def report(path: Path) -> None:
+        run = opened(path)
+        run.out.mkdir(exist_ok=True)
+        _report(run, [], Ledger(run.out), None)
+
+    told: list[bool] = []
+    monkeypatch.setattr("osm4eo_xr.country.report.write_report", write)
+    moved = tmp_path / "moved"
+    viewer = (OUTLINE, OUTLINE + "\n[products]\nviewer = true")
+    for changes in ((), (), (viewer,)):
+        report(changed(country, *changes))
+    copytree(country.parent, moved)
+    report(changed(moved / country.name, viewer))
+    assert told == [False, True]
 
 
 class Count(Callback):

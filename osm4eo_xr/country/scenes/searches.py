@@ -242,7 +242,7 @@ def _scene(source: SceneFiles, row: Any, folder: Path) -> SceneFiles | None:
         collection="",
         period=(),
         months=(),
-        stac=str(path),
+        stac=f"{folder.name}/{path.name}",  # from the country file, so that a run may be moved
         tile=row["tile"],
         bounds=_bounds(row),
         bounds_crs=TARGET_CRS,

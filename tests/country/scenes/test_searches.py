@@ -84,6 +84,11 @@ def test_other_ground_of_a_tile_is_another_search(api: Api, country: Path) -> No
     assert len(api.asked) == asked
 
 
+def test_found_items_are_named_from_the_country_file(country: Path) -> None:
+    (scene,) = with_found_scenes(read_country(country), country).scenes
+    assert scene.stac == "c.items/100kmE47N25.json"
+
+
 def test_items_of_an_earlier_version_stay_as_far_as_they_cover_the_ground(
     api: Api, country: Path
 ) -> None:
