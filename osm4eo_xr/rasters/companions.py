@@ -7,9 +7,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 # What GDAL, QGIS and shapefiles keep beside a file: behind its name, or instead of its suffix.
-_BEHIND = (".aux.xml", ".ovr", ".msk")
+_AUXILIARY = ".aux.xml"
+_BEHIND = (_AUXILIARY, ".msk")
 _INSTEAD = (".tfw", ".j2w", ".wld", ".hdr", ".prj", ".shx", ".dbf", ".cpg")
 _TOLD = (".qml", ".stac.json")  # says how to show or find the file, and changes nothing in it
+_SMALLER = ".ovr"
+_OF_DATA = re.compile(
+    r"<(?:SRS|GeoTransform|GCPList|NoDataValue|Description|Scale|Offset|Mask\w*)\b|NODATA_VALUES"
+)
 _REFERENCE = re.compile(
     r'"href"\s*:\s*"([^"]+)"|>([^<>]+)</(?:Source(?:Filename|Dataset)|SrcDataSource)>'
 )
@@ -18,11 +23,15 @@ _REFERENCE = re.compile(
 def read_with(path: Path) -> list[Path]:
     """Return an input, what lies beside it, and the files that it refers to."""
     told = [path.with_suffix(end) for end in _TOLD if path.name]
-    return [*files_of_data(path), *(p for p in told if p.exists())]
+    told += [path.with_name(path.name + end) for end in (_AUXILIARY, _SMALLER) if path.name]
+    return list(dict.fromkeys([*files_of_data(path), *(p for p in told if p.exists())]))
 
 
 def files_of_data(path: Path) -> list[Path]:
-    """Return an input and all files, beside it or referred to, that decide what is read from it."""
+    """Return an input and all files, beside it or referred to, that decide what is read from it.
+
+    Statistics that QGIS or GDAL leave in ``.aux.xml`` decide nothing, nor do overviews.
+    """
     refers = list(referred(path))
     found = [path, *_beside(path), *refers, *(p for file in refers for p in _beside(file))]
     return list(dict.fromkeys(found))
@@ -36,7 +45,14 @@ def referred(path: Path) -> Iterator[Path]:
 def _beside(path: Path) -> list[Path]:
     places = [path.with_name(path.name + end) for end in _BEHIND if path.name]
     places += [path.with_suffix(end) for end in _INSTEAD if path.name]
-    return [place for place in places if place.is_file()]
+    return [place for place in places if place.is_file() and _decides(place)]
+
+
+def _decides(place: Path) -> bool:
+    """Whether what lies beside a file says more of it than how it looks."""
+    if not place.name.endswith(_AUXILIARY):
+        return True
+    return bool(_OF_DATA.search(place.read_text(encoding="utf-8", errors="replace")))
 
 
 def _referred(path: Path, seen: set[Path]) -> Iterator[Path]:

@@ -105,7 +105,7 @@ def test_files_that_are_read_with_another_count_too(tmp_path: Path) -> None:
         (points, table, "other classes"),
         (scene, source, "other pixels"),
         (scene, source.with_name("a.tif.msk"), "clouds"),
-        (scene, tmp_path / "scene.vrt.aux.xml", "no data"),
+        (scene, tmp_path / "scene.vrt.aux.xml", "<NoDataValue>0</NoDataValue>"),
     ):
         ledger = Ledger(tmp_path / "out")
         before = ledger.fingerprint(path)
