@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -192,6 +193,29 @@ def plan_pieces(run: CountryRun, ledger: Ledger, pieces: list[Piece]) -> Plan:
     learning = FORTH_AND_BACK * pixels / run.settings.classify.pixels_per_second / 3600
     ids = features.features if features else seen_ids(run)
     return Plan(tiles, lines, hours, steps, learning, features, _preset_times(run, ids))
+
+
+def try_maps(run: CountryRun, pieces: list[Piece], todo: list[Piece]) -> None:
+    """Lay out the maps that are to come, of empty tiles, so that what cannot be is refused first.
+
+    Parameters
+    ----------
+    run : CountryRun
+        The run.
+    pieces, todo : list of Piece
+        All of them, and those to make.
+
+    Raises
+    ------
+    InputError
+        As it would after hours: a boundary elsewhere, a class that the legend lacks.
+    """
+    opened = _stand_ins(run, pieces)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # they come when the maps are made
+        for piece in todo:
+            if piece.lazy is not None:
+                piece.lazy(opened)
 
 
 def _training(run: CountryRun, settings: TrainSettings) -> tuple[int, float]:

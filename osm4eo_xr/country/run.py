@@ -16,7 +16,7 @@ from osm4eo_xr.country.findings.trust import trust_pieces
 from osm4eo_xr.country.learning import check_scenes, learning_pieces, scene_pieces
 from osm4eo_xr.country.ledger import Ledger, only_run
 from osm4eo_xr.country.map_pieces import map_pieces
-from osm4eo_xr.country.plan import Plan, plan_pieces
+from osm4eo_xr.country.plan import Plan, plan_pieces, try_maps
 from osm4eo_xr.country.scenes.searches import with_found_scenes
 from osm4eo_xr.country.scores import accuracy_pieces, noise_pieces
 from osm4eo_xr.country.settings_file import read_country
@@ -180,6 +180,8 @@ def run_country(
         rest = pieces.rest()  # also where all is still to come: two pieces of one file end here
         todo = pieces.todo(pieces.first) or pieces.todo(rest)
         ledger.save()
+        if todo:
+            try_maps(run, [*pieces.first, *rest], pieces.todo(rest))
         where = cluster or run.settings.cluster
         if where in _HERE:
             _compile_ahead(run, pieces.todo(rest))

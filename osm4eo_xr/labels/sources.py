@@ -14,6 +14,8 @@ import shapely
 
 from osm4eo_xr.labels.burn import Shapes, ranks
 from osm4eo_xr.osm.areas import object_keys, project
+from osm4eo_xr.osm.partitions import BOX
+from osm4eo_xr.osm.spool import meeting
 
 if TYPE_CHECKING:
     from osm4eo_xr.osm.areas import Bounds
@@ -78,11 +80,9 @@ class Stored:
         return Shapes(geometry, class_id, ranks(class_id, own, dict(self.priority)), key)
 
     def _near(self, areas: pa.Table) -> pa.Table:
-        west, south, east, north = self.bounds
-        keep = areas["area"].to_numpy() >= self.min_area
-        keep &= (areas["bbox.xmin"].to_numpy() <= east) & (areas["bbox.xmax"].to_numpy() >= west)
-        keep &= (areas["bbox.ymin"].to_numpy() <= north) & (areas["bbox.ymax"].to_numpy() >= south)
-        return areas.filter(pa.array(keep))
+        boxes = np.stack([areas[f"bbox.{side}"].to_numpy() for side in BOX], axis=-1)
+        near = meeting(boxes, self.bounds)
+        return areas.take(near[areas["area"].to_numpy()[near] >= self.min_area])
 
 
 @lru_cache(maxsize=_CACHED)

@@ -168,10 +168,11 @@ def _runs(order: np.ndarray, starts: np.ndarray) -> Iterator[tuple[int, np.ndarr
 
 
 def meeting(boxes: list[Bounds] | np.ndarray, bbox: Bounds) -> np.ndarray:
-    """Return the numbers of the boxes that meet one."""
+    """Return the numbers of the boxes that meet one, which may lie across the antimeridian."""
     west, south, east, north = bbox
     corners = np.asarray(boxes).reshape(-1, 4)
-    near = (corners[:, 0] <= east) & (corners[:, 2] >= west)
+    before, behind = corners[:, 0] <= east, corners[:, 2] >= west
+    near = before & behind if west <= east else before | behind
     near &= (corners[:, 1] <= north) & (corners[:, 3] >= south)
     return np.flatnonzero(near)
 

@@ -8,7 +8,7 @@ from affine import Affine
 
 from osm4eo_xr.cli.app import main
 from osm4eo_xr.country.run import run_country
-from osm4eo_xr.errors import InputWarning
+from osm4eo_xr.errors import InputError, InputWarning
 from tests.cases.country_case import MODEL, make_country
 
 
@@ -60,3 +60,23 @@ def test_a_tile_of_which_the_extract_says_nothing_is_classified_all_the_same(
         assert not labels.read(1).any()
     with rasterio.open(out / "classified" / "T22.tif") as classified:
         assert classified.read(1).any()
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "message"),
+    [
+        ('file = "boundary.geojson"', 'country = "PT"', "do not overlap"),
+        ("size = 20", 'size = 20\nprotected = ["watr"]', "'watr'"),
+        ("date = 2017-02-16", "date = 2017-02-16\nfractions = [15]", "15"),
+    ],
+)
+def test_what_cannot_be_is_refused_before_the_first_piece(
+    before: str, after: str, message: str, tmp_path: Path
+) -> None:
+    country = make_country(tmp_path / "here", edge=60, overlap=12, learn=MODEL)
+    text = country.read_text()
+    assert before in text
+    country.write_text(text.replace(before, after))
+    with pytest.raises(InputError, match=message):
+        run_country(country)
+    assert not list((country.parent / "result").rglob("*.tif"))

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from osm4eo_xr.osm.areas import Areas
-from osm4eo_xr.osm.spool import Spool
+from osm4eo_xr.osm.spool import Spool, meeting
 
 
 def some_areas(n: int, seed: int) -> Areas:
@@ -93,3 +93,10 @@ def test_tags_are_counted() -> None:
         assert tally.count == sum(map(len, chosen))
         assert tally.area == pytest.approx(sum(map(np.sum, chosen)))
         assert tally.class_id == batches[0].class_id[batches[0].tag == tag][0]
+
+
+def test_a_box_across_the_antimeridian_meets_what_lies_on_both_sides() -> None:
+    boxes = [(179.7, -18.0, 179.9, -17.0), (-179.9, -18.0, -179.7, -17.0), (0.0, -18.0, 1.0, -17.0)]
+    assert meeting(boxes, (179.8, -17.5, -179.8, -16.0)).tolist() == [0, 1]
+    assert meeting(boxes, (179.8, -10.0, -179.8, -9.0)).tolist() == []
+    assert meeting(boxes, (179.0, -17.5, 180.0, -16.0)).tolist() == [0]
