@@ -247,7 +247,9 @@ class CountryRun:
                     f"{len(found)} label rasters for {len(self.tiles)} tiles",
                     advice="give one per tile",
                 )
-            return found
+            named = {path.stem: path for path in found}
+            called = [named[t.id] for t in self.tiles if t.id in named]
+            return called if len(called) == len(found) else found
         return [self.out / "labels" / f"{t.id}.tif" for t in self.tiles]
 
     @property

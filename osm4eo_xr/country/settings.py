@@ -23,7 +23,8 @@ class LabelFiles:
     osm : str
         Path of an .osm.pbf extract.
     rasters : tuple of str
-        Class rasters that cover the tiles, one per tile, in the order of their ids.
+        Class rasters that cover the tiles, one per tile: called as the tiles are, or in
+        the order of their ids.
     codes : {"id", "clc"}
         What the rasters hold: class ids or CORINE codes.
     edge : {"center", "ignore"}

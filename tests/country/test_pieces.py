@@ -286,3 +286,19 @@ def test_a_file_may_begin_with_a_byte_order_mark(tmp_path: Path) -> None:
     path = tmp_path / "c.toml"
     path.write_text(DEMO, encoding="utf-8-sig")
     assert read_country(path).name == "x"
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_label_rasters_go_with_tiles_by_name_or_in_the_order_of_ids(
+    tmp_path: Path, *, named: bool
+) -> None:
+    country = make_country(tmp_path / "here", edge=60, overlap=12, learn="")
+    ids = sorted(path.stem for path in (country.parent / "tiles").iterdir())
+    names = [f"{tile}.tif" for tile in ids[::-1]] if named else [f"L{k}.tif" for k in range(9)]
+    for name in names:
+        (country.parent / name).touch()
+    table = f"[labels]\nrasters = {names}\n\n[boundary]".replace("'", '"')
+    settings = read_country(changed(country, ("[boundary]", table)))
+    run = CountryRun(settings, country.parent, Ledger(tmp_path), tmp_path)
+    found = [path.name for path in run.label_paths()]
+    assert found == (names[::-1] if named else names)
