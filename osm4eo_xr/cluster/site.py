@@ -119,6 +119,11 @@ class JobWorkers:
 
     def __post_init__(self) -> None:
         _at_least("jobs", self.jobs, 0)
+        if self.jobs == 0 and self.maximum_jobs is None:
+            raise InputError(
+                "jobs: 0 without maximum_jobs, so none would ever start",
+                advice="give maximum_jobs, or leave the section out",
+            )
         _at_least("maximum_jobs", self.maximum_jobs, max(self.jobs, 1))
         for name in ("processes", "threads"):
             _at_least(name, getattr(self, name), 1)

@@ -215,7 +215,9 @@ def held_number(value: Any, dtype: np.dtype[Any]) -> float | None:
     """Return a number that the type can hold, else None; floats are rounded to the type's."""
     if isinstance(value, str | bytes) or not isinstance(value, int | float | np.number):
         return None
-    if dtype.kind not in "iu":
+    if dtype.kind not in "iuf":
+        return None
+    if dtype.kind == "f":
         return float(np.asarray(value).astype(dtype)) if np.isfinite(value) else float("nan")
     info = np.iinfo(dtype)
     if not (np.isfinite(value) and info.min <= value <= info.max and value == int(value)):

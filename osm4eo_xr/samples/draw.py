@@ -82,10 +82,10 @@ def draw_samples(
     patch : int
         Edge of a window in pixels; the drawn pixel is at index ``patch // 2`` of both axes.
     block : float
-        Edge of a spatial block in units of the CRS (meters for EPSG:3035).
+        Edge of a spatial block in meters.
     gap : float, optional
-        Least distance between windows of different splits, in units of the CRS; by default the
-        edge of a window, which is what one prediction on a sample can see.
+        Least distance in meters between windows of different splits; by default the edge of a
+        window, which is what one prediction on a sample can see.
     shares : tuple of float
         Shares of train, validation and test, of both blocks and drawn pixels.
     legend : Legend, optional
@@ -166,6 +166,15 @@ def _settings(
         raise InputError(
             f"shares are {shares}", expected="shares of train, validation and test, 1 in all"
         )
+    blocks = apportion(CELL * CELL, shares)
+    lost = [
+        f"{share:g}" for share, count in zip(shares, blocks, strict=True) if share and not count
+    ]
+    if lost:
+        raise InputError(
+            f"a share of {lost[0]} gets none of the {CELL * CELL} blocks of a cell",
+            expected=f"0, or {1 / CELL**2:g} or more",
+        )
     gap = patch * resolution if gap is None else gap
     margin = max(0, int(np.ceil(gap / resolution / 2)))
     edge = round(block / resolution)
@@ -182,7 +191,7 @@ def _settings(
         patch=patch,
         block=edge,
         margin=margin,
-        blocks=apportion(CELL * CELL, shares),
+        blocks=blocks,
         quotas=apportion(per_class, shares),
     )
 
@@ -193,11 +202,14 @@ def _bands_of(tiles: Sequence[LabeledTile]) -> list[str]:
     Raises
     ------
     InputError
-        If a tile has others, or an id is none.
+        If a tile has others, one is there twice, or an id is none.
     """
     found = [
         [str(parse_feature(str(name))) for name in tile.scene["band"].to_numpy()] for tile in tiles
     ]
+    twice = [name for name in found[0] if found[0].count(name) > 1]
+    if twice:
+        raise InputError(f"band {twice[0]!r} is there twice", advice="give each band one name")
     for tile, names in zip(tiles, found, strict=True):
         if names != found[0]:
             raise InputError(

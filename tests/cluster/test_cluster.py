@@ -91,6 +91,7 @@ def test_overrides_win_and_sections_merge() -> None:
         ({"kind": "local", "cpu": None, "gpu": None}, "neither gpu nor cpu workers"),
         ({"kind": "slurm"}, "neither gpu nor cpu jobs"),
         ({"kind": "slurm", "gpu": {"jobs": 1}}, "gpu jobs with gpus: 0"),
+        ({"kind": "slurm", "cpu": {"jobs": 0}}, "jobs: 0 without maximum_jobs"),
         ({"kind": "slurm", "cpu": {"gpus": 1}}, "cpu jobs with gpus: 1"),
         ({"kind": "slurm", "gpu": {"gpus": 4}}, "processes: 1 with gpus: 4"),
         ({"kind": "slurm", "cpu": {"walltime": "00:05:00"}}, "leaves no time to work"),

@@ -410,6 +410,27 @@ def test_patches_of_one_class_each_are_a_sample_set() -> None:
         patch_samples(image, label, split, bands=bands[:2], legend=small_legend())
 
 
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"shares": (0.96, 0.02, 0.02)}, "a share of 0.02 gets none of the 25 blocks of a cell"),
+        ({"shares": (0.01, 0.495, 0.495)}, "a share of 0.01 gets none"),
+    ],
+)
+def test_a_share_without_a_block_is_refused(changed: Any, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        draw_samples(
+            raster(SCENE, box(ROWS, COLS)), raster(LABELS, box(ROWS, COLS)), **(DRAW | changed)
+        )
+
+
+def test_a_band_that_is_there_twice_is_refused() -> None:
+    scene = raster(SCENE, box(ROWS, COLS))
+    again = scene.assign_coords(band=["nir"] * scene.sizes["band"])
+    with pytest.raises(InputError, match="band 'nir' is there twice"):
+        draw_samples(again, raster(LABELS, box(ROWS, COLS)), **DRAW)
+
+
 def test_pixels_may_lack_optional_groups_and_no_others() -> None:
     labels, grid = np.full((ROWS, COLS), CLASSES[0], np.uint8), box(ROWS, COLS)
     pixels = np.full((3, ROWS, COLS), 0.1, np.float32)

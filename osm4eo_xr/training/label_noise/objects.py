@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import geopandas as gpd
@@ -14,8 +15,8 @@ from rasterio.transform import Affine
 from osm4eo_xr.geometry.geodesy import meters_per_unit, project_bounds
 from osm4eo_xr.labels.burn import Shapes, burn_objects, ranks, window_of
 from osm4eo_xr.labels.objects import check_named
-from osm4eo_xr.legend import Legend, default_legend
-from osm4eo_xr.osm.areas import OSM_CRS, object_keys
+from osm4eo_xr.legend import Legend, legend_from_dict
+from osm4eo_xr.osm.areas import OSM_CRS, object_keys, split_keys
 from osm4eo_xr.osm.landuse import read_landuse
 from osm4eo_xr.samples.ground import check_places
 
@@ -39,12 +40,14 @@ def name_objects(
         As ``read_landuse`` returns them, or the folder that ``write_landuse`` wrote; that from
         which the labels were made.
     legend : Legend, optional
-        Whose priorities count; OSMlanduse's by default.
+        Whose priorities count; by default the samples'.
 
     Returns
     -------
     Dataset
-        The samples with a variable ``object`` (sample, y, x), int64, 0 = none.
+        The samples with a variable ``object`` (sample, y, x), int64, 0 = none: also where the
+        object there is of another class than the label, which then is from a smaller or larger one
+        that the labels were made without.
 
     Raises
     ------
@@ -59,7 +62,8 @@ def name_objects(
     >>> shape = [shapely.box(4320000, 3210000, 4321200, 3211200)]
     >>> polygons = gpd.GeoDataFrame(pond, geometry=shape, crs="EPSG:3035")
     >>> named = oxr.name_objects(example_samples(), polygons)
-    >>> named["object"].dims, len(np.unique(named["object"]))
+    >>> water = (named["label"] == 12).to_numpy()
+    >>> named["object"].dims, len(np.unique(named["object"].to_numpy()[water]))
     (('sample', 'y', 'x'), 1)
     """
     check_places(samples)
@@ -71,12 +75,16 @@ def name_objects(
     if isinstance(polygons, str | Path):
         west, south, east, north = project_bounds(around, crs, OSM_CRS)
         polygons = read_landuse(polygons, bbox=(west, south, east, north))
-    shapes, keys = _shapes(polygons, crs, legend or default_legend()), []
+    legend = legend or legend_from_dict(json.loads(samples.attrs["legend"]), source="samples")
+    shapes, burnt = _shapes(polygons, crs, legend), []
     for east, north in zip(x.tolist(), y.tolist(), strict=True):
         left, top = east - (edge // 2 + 0.5) * step, north + (edge // 2 + 0.5) * step
         box = GeoBox((edge, edge), Affine(step, 0, left, 0, -step, top), crs)
-        keys.append(burn_objects(shapes.meeting(window_of(box)), box, "center"))
-    return samples.assign({OBJECT: (("sample", "y", "x"), np.stack(keys))})
+        burnt.append(burn_objects(shapes.meeting(window_of(box)), box, "center"))
+    keys = np.stack(burnt)
+    _, _, class_id = split_keys(keys)
+    keys = np.where(class_id == samples["label"].to_numpy(), keys, 0)
+    return samples.assign({OBJECT: (("sample", "y", "x"), keys)})
 
 
 def _shapes(polygons: gpd.GeoDataFrame, crs: str, legend: Legend) -> Shapes:

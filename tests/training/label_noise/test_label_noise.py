@@ -8,6 +8,7 @@ from typing import Any
 import geopandas as gpd
 import jax
 import numpy as np
+import pandas as pd
 import pytest
 import shapely
 import xarray as xr
@@ -107,6 +108,20 @@ def test_objects_are_named_as_labels_are(
     with pytest.raises(InputError, match="no column osm_id"):
         name_objects(samples, gpd.GeoDataFrame(areas.drop(columns="osm_id")))
     assert geobox_of(scene).shape == (120, 150)
+
+
+def test_objects_that_labels_were_made_without_are_not_named(
+    found: tuple[xr.Dataset, LabelNoise, np.ndarray],
+) -> None:
+    """Of smaller ones, say, that were left out of the labels; the samples' legend decides."""
+    samples, (areas, _, _) = found[0].drop_vars("object"), fields()
+    pond = areas.iloc[[0]].assign(osm_id=10**9, class_id=12, geometry=[areas.union_all()])
+    both = gpd.GeoDataFrame(pd.concat([areas, pond]), crs=areas.crs)
+    named = name_objects(samples, both)["object"].to_numpy()
+    label = samples["label"].to_numpy()
+    known = named > 0
+    assert 0 < known.sum() < (label > 0).sum()
+    np.testing.assert_array_equal(split_keys(named)[2][known], label[known])
 
 
 def test_wrong_objects_are_found(found: tuple[xr.Dataset, LabelNoise, np.ndarray]) -> None:
