@@ -12,7 +12,15 @@ import xarray as xr
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.feature_ids import Feature
 from osm4eo_xr.features.indices import INDICES, lazy_index
-from osm4eo_xr.features.kernels import TERRAIN, AlphaEarth, Backscatter, Kernel, Plain, Terrain
+from osm4eo_xr.features.kernels import (
+    AEF_NODATA,
+    TERRAIN,
+    AlphaEarth,
+    Backscatter,
+    Kernel,
+    Plain,
+    Terrain,
+)
 from osm4eo_xr.features.periods import reduce_period, split_periods
 from osm4eo_xr.features.rasters_in import (
     AXES,
@@ -31,7 +39,6 @@ from osm4eo_xr.imagery.reflectance import Scaling, to_reflectance
 if TYPE_CHECKING:
     from odc.geo.geobox import GeoBox
 
-_NODATA = -128  # of AlphaEarth's 8-bit numbers
 _SERIES, _SCENE, _RASTER = ("time", "band", "y", "x"), ("band", "y", "x"), ("y", "x")
 _OPTICAL = ("1", "reflectance")
 
@@ -156,7 +163,7 @@ def _layer(
         raise InputError(f"{what} has bands {', '.join(own)}", expected=", ".join(taken))
     picked = raster.isel(band=[own.index(name) for name in taken])
     kernel = _kernel(kind, bands, picked, given, target)
-    values = _floats(picked, _NODATA if picked.dtype == np.int8 else None)
+    values = _floats(picked, AEF_NODATA if picked.dtype == np.int8 else None)
     method, grid = method_of(kind, given), geobox_of(raster)
     data = _computed(values, kernel, grid, target, method, chunks, what)
     units, scaling = meaning(kind, bands, kernel, given, [_scaling(given)] * len(bands))

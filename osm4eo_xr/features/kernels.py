@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 TERRAIN: tuple[str, ...] = ("height", "slope", "aspect_sin", "aspect_cos")
 """What a DEM gives: m, degrees, and sine and cosine of the direction that the slope faces."""
 
+AEF_NODATA = -128
+"""No data in the 8-bit numbers of AlphaEarth's files."""
+
 _NAN = np.float32("nan")
 
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.features.kernels import (
+    AEF_NODATA,
     TERRAIN,
     AlphaEarth,
     Backscatter,
@@ -108,6 +109,8 @@ def _band(band: RasterBand, kind: Kind, given: FeatureSource) -> Band:
     validity = band.validity
     if given.nodata is not None:
         validity = validity.instead([given.nodata], dtype, "nodata=")
+    elif kind == "alphaearth" and dtype == np.int8 and AEF_NODATA not in validity.values:
+        validity = validity.excluding(AEF_NODATA, dtype, "AlphaEarth's no data")  # its tag got lost
     return Band(
         name="".join(band.labels[:1]),
         path=band.path,

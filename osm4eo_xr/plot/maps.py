@@ -239,6 +239,10 @@ def _draw_classes(axis: Axes, class_map: xr.DataArray, legend: Legend) -> None:
 
 
 def _draw(axis: Axes, image: Any, geobox: GeoBox, **style: Any) -> None:
-    """Draw a raster where it lies."""
+    """Draw a raster where it lies, whichever way its rows and columns run."""
     left, bottom, right, top = geobox.boundingbox
+    if geobox.resolution.y > 0:
+        image = image[::-1]
+    if geobox.resolution.x < 0:
+        image = image[:, ::-1]
     axis.imshow(image, extent=(left, right, bottom, top), interpolation="nearest", **style)

@@ -144,6 +144,15 @@ def test_features_are_named_and_say_what_they_are(cube: xr.DataArray) -> None:
     assert cube.sel(band="aef:A17@2024").no_data.item() == "no-data tag -128"
 
 
+def test_embeddings_keep_their_no_data_without_a_tag(tmp_path: Path) -> None:
+    quantized = RNG.integers(-127, 128, (64, ROWS, COLS)).astype(np.int8)
+    quantized[:, 0] = -128
+    path = write(tmp_path / "aef.tif", quantized)
+    made = open_features({"aef@2024": FeatureSource(path, bands=["A00"])}).compute()
+    assert np.isnan(made[0, 0]).all()
+    assert np.isfinite(made[0, 1:]).all()
+
+
 def test_values_are_those_of_the_sources(cube: xr.DataArray, sources: dict[str, Any]) -> None:
     april = scene().compute()
     wanted = index_of("ndvi", april.sel(band="nir").values, april.sel(band="red").values)

@@ -10,7 +10,7 @@ from odc.geo.geobox import GeoBox
 from PIL import Image
 
 from osm4eo_xr.errors import InputError
-from osm4eo_xr.geometry.grid import georeference, target_geobox
+from osm4eo_xr.geometry.grid import geobox_of, georeference, target_geobox
 from osm4eo_xr.legend import Legend, default_legend
 from osm4eo_xr.plot.charts import plot_confusion, plot_training
 from osm4eo_xr.plot.maps import plot_classes, quicklook
@@ -41,6 +41,21 @@ def colors_in(path: Path) -> set[tuple[int, ...]]:
 def test_quicklook_draws_every_class_in_its_color(tmp_path: Path) -> None:
     quicklook(scene(), classes(), classes(), title="Made up").savefig(tmp_path / "map.png")
     assert {c.color for c in default_legend().classes} <= colors_in(tmp_path / "map.png")
+
+
+def test_rasters_are_drawn_where_they_lie_whichever_way_they_run() -> None:
+    pictures = []
+    for rows, columns in ((1, 1), (-1, 1), (1, -1), (-1, -1)):
+        corner = classes().compute()
+        corner[:40, :60] = 12  # unlike its reflections
+        turned = georeference(
+            corner.to_numpy()[::rows, ::columns], geobox_of(corner[::rows, ::columns])
+        )
+        canvas: Any = plot_classes(turned).canvas
+        canvas.draw()
+        pictures.append(np.asarray(canvas.buffer_rgba()).copy())
+    for other in pictures[1:]:
+        np.testing.assert_array_equal(other, pictures[0])
 
 
 def test_a_scene_alone_has_no_legend(tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ CloudMethod = Literal["scl", "probability", "s2cloudless", "threshold"]
 _LAST_CLASS = 11
 _GROWING = (8, 9, 10)  # grown by 2 pixels, shadows hid 10-14 % of the water of 33TWL and 33TWM
 _PER_CENT = 100
+_DIGITS = 9  # of a threshold in per cent
 
 
 def mask_clouds(
@@ -122,7 +123,8 @@ def mask_clouds(
         flagged, words = _by_classes(_checked(cube, marks), classes, dilation)
         return _removed(cube, flagged, words)
     chances = _checked(cube, marks) if marks is not None else cloud_probability(cube)
-    limit = threshold * _PER_CENT if np.issubdtype(chances.dtype, np.integer) else threshold
+    per_cent = np.issubdtype(chances.dtype, np.integer)
+    limit = round(threshold * _PER_CENT, _DIGITS) if per_cent else threshold  # 29, not 28.99…
     flagged = _grown(_above(chances, limit), dilation)
     whose = "s2cloudless" if marks is None else "given"
     return _removed(cube, flagged, f"{whose} cloud probability above {threshold:g}; no shadows")

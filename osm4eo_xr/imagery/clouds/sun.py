@@ -95,9 +95,9 @@ def suns_of(
     """Return the sun of each date of a cube (of its one date if it has no dim ``time``).
 
     The order of trust: what the caller gives; ``sun_azimuth`` and ``sun_zenith``, coordinates of
-    ``time`` or attrs, which come from metadata; and else what time and place give. The time is that
-    of the coordinate ``time`` or the attr ``date``; one of midnight sharp is a day without its
-    hour.
+    ``time`` or, of a single date, attrs, which come from metadata; and else what time and place
+    give. Attrs of a series are those of its first scene. The time is that of the coordinate
+    ``time`` or the attr ``date``; one of midnight sharp is a day without its hour.
 
     Returns
     -------
@@ -110,7 +110,8 @@ def suns_of(
         If what the caller gives is no azimuth and zenith.
     """
     dates = cube.sizes.get("time", 1)
-    told: Any = given or [cube.attrs.get(name) for name in SUN_NAMES]
+    alone = dates == 1 and not set(SUN_NAMES) <= set(cube.coords)
+    told: Any = given or [cube.attrs.get(name) if alone else None for name in SUN_NAMES]
     if None not in told:
         azimuth, zenith = (float(value) for value in told)
         if not is_sun(azimuth, zenith):

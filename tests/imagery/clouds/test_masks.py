@@ -125,6 +125,16 @@ def test_a_probability_in_per_cent_is_one_in_shares(chunks: Any) -> None:
     np.testing.assert_array_equal(np.isnan(made[0].values), expected)
 
 
+@pytest.mark.parametrize("per_cent", [29, 57, 58])
+def test_a_limit_in_per_cent_is_met_exactly(per_cent: int) -> None:
+    """0.29 * 100 is less than 29 in floating point."""
+    marks = SERIES.isel(band=0, drop=True).copy(
+        data=np.full(SERIES.isel(band=0).shape, per_cent, np.uint8)
+    )
+    kept = oxr.mask_clouds(SERIES, marks, method="probability", threshold=per_cent / 100)
+    np.testing.assert_array_equal(kept, SERIES)
+
+
 def test_what_is_no_probability_is_refused() -> None:
     marks = SERIES.isel(band=0, drop=True)
     for wrong in ((marks.fillna(0) * 1000).astype(np.uint16), marks * 100):

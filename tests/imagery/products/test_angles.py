@@ -79,3 +79,14 @@ def test_items_state_suns_date_by_date(data_dir: Path) -> None:
         assert abs(sun.zenith - guess.zenith) < 1.5
         assert abs(sun.azimuth - guess.azimuth) < 3
     assert suns_of(xr.DataArray(np.zeros(2), dims="time"), None, None) == [None, None]
+
+
+def test_the_sun_of_a_series_is_not_that_of_its_first_scene() -> None:
+    """Attrs of scenes that are put together are the first one's."""
+    first = xr.DataArray(0.0, attrs={"sun_azimuth": 160.0, "sun_zenith": 30.0})
+    series = xr.concat([first, first.assign_attrs(sun_azimuth=170.0)], "time")
+    assert series.attrs["sun_azimuth"] == 160
+    assert suns_of(first, None, None) == [Sun(160, 30)]
+    assert suns_of(series, None, None) == [None, None]
+    told = {"sun_azimuth": ("time", [160.0, 170.0]), "sun_zenith": ("time", [30.0, 75.0])}
+    assert suns_of(series.assign_coords(told), None, None) == [Sun(160, 30), Sun(170, 75)]
