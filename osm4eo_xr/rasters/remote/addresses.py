@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 SCHEMES = ("http://", "https://", "s3://", "gs://", "az://")
 """What addresses begin with."""
 
 _GDAL = {"s3://": "/vsis3/", "gs://": "/vsigs/", "az://": "/vsiaz/"}
 _VIRTUAL = ("/vsicurl/", *_GDAL.values())
+_KEPT = "%/:?#[]@!$&'()*+,;=~"  # what means something in an address, and escapes that are there
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
@@ -41,6 +42,7 @@ def gdal_name(address: str, query: str = "", attempt: int = 0) -> str:
     for scheme, virtual in _GDAL.items():
         if address.startswith(scheme):
             return virtual + address.removeprefix(scheme)
+    address = quote(address, safe=_KEPT)  # umlauts and spaces, as browsers send them
     joint = "&" if "?" in address else "?"
     signed = f"{address}{joint}{query}" if query else address
     return f"/vsicurl/{signed}" + (f"#{attempt}" if attempt else "")

@@ -333,3 +333,6 @@ def test_names_of_addresses() -> None:
         "/vsicurl/https://a.org/b.tif?c=1&sig=2#3"
     )
     assert gdal_name("s3://b/c.tif", attempt=2) == "/vsis3/b/c.tif"
+    assert gdal_name("https://a.org/Köln/a b%20c.tif?d=ü", "sig=%2F") == (
+        "/vsicurl/https://a.org/K%C3%B6ln/a%20b%20c.tif?d=%C3%BC&sig=%2F"
+    )
