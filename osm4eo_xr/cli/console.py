@@ -95,7 +95,9 @@ def sample_table(counts: pd.DataFrame) -> Table:
             drawn = [str(rows.loc[rows["split"] == split, "drawn"].sum()) for split in splits]
             table.add_row(str(slug), *drawn, str(rows["shortfall"].sum()))
         else:
-            table.add_row(str(slug), *["-"] * len(splits), "no labeled pixel")
+            table.add_row(
+                str(slug), *["-"] * len(splits), "none drawn: no label with a whole window"
+            )
     return table
 
 

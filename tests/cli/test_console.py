@@ -114,7 +114,7 @@ def test_samples_are_counted_by_split_and_what_is_short_is_told() -> None:
     terminal.print(console.sample_table(counts))
     assert rows(terminal.export_text()) == [
         ["forest", "60", "20", "5"],
-        ["water", "-", "-", "no labeled pixel"],
+        ["water", "-", "-", "none drawn: no label with a whole window"],
     ]
 
 

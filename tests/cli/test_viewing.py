@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from shutil import copy
 from urllib.request import urlopen
 
 import numpy as np
@@ -37,6 +38,11 @@ def test_a_static_folder_is_written_whole(class_map: Path, tmp_path: Path) -> No
     assert {p.name for p in (out / "tiles").iterdir()} == {"labels", "map"}
     with pytest.raises(InputError, match="exists already"):
         call(class_map, "--static", "--out", out)
+    inside = out / "labels.tif"
+    copy(class_map, inside)
+    with pytest.raises(InputError, match=r"labels\.tif"):
+        call(class_map, "--labels", inside, "--static", "--out", out, "--overwrite")
+    assert inside.is_file()
 
 
 def test_what_it_cannot_show_is_refused(class_map: Path, tmp_path: Path) -> None:

@@ -61,7 +61,8 @@ def view(
         _offer(folder, port, static=static)
         return
     if out is not None:
-        with outputs([(out, VIEWER)], [result, *(scene or ())], overwrite=overwrite) as place:
+        read = [result, *(scene or ()), labels, provenance, confidence, legend]
+        with outputs([(out, VIEWER)], read, overwrite=overwrite) as place:
             _of_map(place(out), result, named, legend)
         _offer(out, port, static=static)
         return
