@@ -112,7 +112,8 @@ def write_config(path: Path) -> None:
 
 def ours(extract: Path, grid: Path, folder: Path) -> list[list[str]]:
     command = str(Path(sys.executable).with_name("osm4eo-xr"))
-    return [[command, "labels", str(extract), "--like", str(grid), "--out", str(folder / "o.tif")]]
+    words = ["--like", str(grid), "--out", str(folder / "o.tif"), "--overwrite"]
+    return [[command, "labels", str(extract), *words]]
 
 
 def start(extract: Path, grid: Path, folder: Path) -> list[list[str]]:
