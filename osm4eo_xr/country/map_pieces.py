@@ -227,7 +227,7 @@ def _sieve(run: CountryRun, classes: Lazy, labels: Lazy, opened: Opener) -> xr.D
 
     settings, known = run.settings.sieve, run.settings.known
     kept = [run.legend.find(name).id for name in settings.protected]
-    given, how = classes(opened), {"protected": kept, "reread": True}
+    given, how = classes(opened), {"protected": kept, "reread": "large"}
     if known is not None and known.protect:
         how["protected_pixels"] = is_known(labels(opened), given)
     return sieve(given, settings.size, settings.connectivity, **how)

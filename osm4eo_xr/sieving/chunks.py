@@ -25,7 +25,9 @@ if TYPE_CHECKING:
     from jaxtyping import Bool, Integer, UInt8
 
 _ROUNDS = 8  # links of each chain that are followed one by one
-_ROOM = 2  # bytes that regions may take between the phases, per byte of pixels
+
+ROOM = 2
+"""Bytes that a chunk's regions may take between the phases, per byte of its pixels."""
 
 NO_MASK = np.empty((0, 0), np.uint8)
 """Stands for a mask that lets every pixel take part."""
@@ -95,7 +97,7 @@ class Held(NamedTuple):
 def hold_chunk(pixels: Pixels, rule: Rule, place: Place) -> Held:
     """Return the border of a chunk with what ``finish_chunk`` needs."""
     regions = find_regions(pixels, rule, place)
-    fits = regions.nbytes <= _ROOM * pixels.values.nbytes
+    fits = regions.nbytes <= ROOM * pixels.values.nbytes
     return Held(describe_regions(regions, rule, place), regions if fits else pixels)
 
 

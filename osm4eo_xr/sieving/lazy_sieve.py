@@ -35,6 +35,7 @@ from osm4eo_xr.legend import NO_DATA
 from osm4eo_xr.sieving.arguments import codes_of, rule_of
 from osm4eo_xr.sieving.borders import NO_FATES, Rule
 from osm4eo_xr.sieving.chunks import (
+    ROOM,
     Held,
     Pixels,
     Place,
@@ -53,6 +54,7 @@ if TYPE_CHECKING:
 
 _EAGER_CHUNK = 2048  # pixels per side of the chunks that an array in memory is cut into
 _MAX_CHUNK = 2**29  # pixels; runs and places within a chunk are counted in 32 bits
+_MOST_HELD = 2**28  # bytes of regions that a map of moderate size may hold between the phases
 _BORDERS = "sieve-borders-"  # how the first phase's tasks are named
 
 
@@ -66,7 +68,7 @@ def sieve(
     protected: Iterable[int] = (),
     protected_pixels: Any = None,
     legend: Legend | None = None,
-    reread: bool = False,
+    reread: bool | Literal["large"] = False,
 ) -> xr.DataArray:
     """Give regions below ``size`` pixels to their largest neighbor.
 
@@ -93,10 +95,12 @@ def sieve(
         Of the map's shape: where it is True or not 0, the pixel's region stays likewise, all of it.
     legend : Legend, optional
         If it is given, the map may hold its classes alone; else any.
-    reread : bool
+    reread : bool or "large"
         Compute the input's chunks a second time for the last phase, in place of holding their
-        regions (or pixels) in memory from the first. Memory then does not grow with the raster:
-        right for maps opened from files, wasteful for maps that cost much to compute.
+        regions (or pixels) in memory from the first. Memory then does not grow with the raster,
+        and labeling is done twice: right for large maps opened from files, wasteful for maps that
+        cost much to compute. "large" does so if the regions might take more than 256 MiB, twice
+        the map's bytes; a tile of Sentinel-2 in uint8 is held.
 
     Returns
     -------
@@ -124,6 +128,8 @@ def sieve(
     if isinstance(nodata, str) and nodata == "stated" and isinstance(class_map, xr.DataArray):
         nodata = nodata_of(class_map, NO_DATA)
     rule = rule_of(class_map, size, connectivity, nodata, protected)
+    if reread == "large":
+        reread = ROOM * class_map.nbytes > _MOST_HELD
     where = codes_of(mask, protected_pixels, class_map)
     if class_map.size == 0:
         return class_map.copy()

@@ -155,8 +155,14 @@ class Source:
         return self.values[at]
 
 
-@pytest.mark.parametrize("reread", [False, True])
-def test_reads_each_chunk_once_or_once_per_phase(reread: bool) -> None:
+@pytest.mark.parametrize(
+    ("reread", "most_held", "again"),
+    [(False, 0, False), (True, 2**28, True), ("large", 10_800, False), ("large", 10_799, True)],
+)
+def test_reads_each_chunk_once_or_once_per_phase(
+    reread: Any, most_held: int, again: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("osm4eo_xr.sieving.lazy_sieve._MOST_HELD", most_held)
     source = Source(class_map((60, 90)))
     lazy = da.from_array(source, chunks=15)  # pyright: ignore[reportArgumentType] # dask's gap
     source.reads.clear()  # of dask's look at the type
@@ -166,7 +172,7 @@ def test_reads_each_chunk_once_or_once_per_phase(reread: bool) -> None:
     np.testing.assert_array_equal(result, by_gdal(source.values, 20, 8, source.values != 0))
     chunks = sorted((y, x) for y in range(0, 60, 15) for x in range(0, 90, 15))
     assert sorted(source.reads[:24]) == chunks
-    assert sorted(source.reads[24:]) == (chunks if reread else [])
+    assert sorted(source.reads[24:]) == (chunks if again else [])
 
 
 def test_tells_the_first_phase_s_progress() -> None:

@@ -144,7 +144,7 @@ def sieve(
 ) -> None:
     """Merge regions below a size into their largest neighbor, exactly as GDAL does.
 
-    The file is read twice and never held whole. Its no-data pixels (0 if it names none) stay.
+    A large file is read twice and never held whole. Its no-data pixels (0 if it names none) stay.
     """
     from osm4eo_xr.cogs.cog import write_cog
     from osm4eo_xr.process.background import do_ahead
@@ -162,7 +162,7 @@ def sieve(
             connectivity=int(connectivity),
             protected=[classes.find(name).id for name in protect or ()],
             legend=classes,
-            reread=True,
+            reread="large",
         )
         with piece_bars() as watch, watch_borders(partial(watch, f"borders in {class_map.name}")):
             write_cog(sieved, place(out), legend=classes, progress=partial(watch, out.name))
