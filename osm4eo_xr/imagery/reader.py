@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import rasterio
 from odc.geo.geobox import GeoBox
 from rasterio.windows import Window
 
+from osm4eo_xr.geometry.grid import same_grid
 from osm4eo_xr.imagery.lossy_nodata import all_of_block, factor, near_fill
 from osm4eo_xr.imagery.reflectance import Scaling, to_reflectance
 from osm4eo_xr.rasters.files import GDAL_OPTIONS
 from osm4eo_xr.rasters.remote.waiting import at_once
-from osm4eo_xr.rasters.validity import Validity, mask_invalid
+from osm4eo_xr.rasters.validity import SATURATED, Validity, invalid_pixels, mask_invalid
 from osm4eo_xr.rasters.warp import Warp  # noqa: TC001 -- field types are read at run time
 from osm4eo_xr.rasters.windows import pick, positions, read_hidden, read_window, span
+
+NO_NUMBER = SATURATED
+"""Marks no data among stored numbers: the one that is no reflectance in any uint16 file."""
 
 _CACHED_BLOCKS = 64  # of each band: two rows of a tile's JPEG 2000 blocks are decoded once
 
@@ -70,9 +75,44 @@ class Band:
 
 def read_bands(bands: list[Band], rows: slice, cols: slice) -> np.ndarray:
     """Return (band, rows, cols) float32 digital numbers with NaN, of bands on one grid."""
-    window = Window.from_slices(rows, cols)
     shape = (rows.stop - rows.start, cols.stop - cols.start)
     out = np.empty((len(bands), *shape), np.float32)
+    stored = _read_into(out, bands, rows, cols, mask_invalid)
+    _drop_fill(out, bands, stored, rows, cols)
+    return out
+
+
+def read_numbers(bands: list[Band], rows: slice, cols: slice) -> np.ndarray:
+    """Return (band, rows, cols) uint16 digital numbers, ``NO_NUMBER`` = no data.
+
+    For bands of that type on one grid whose no data is told pixel by pixel (``keeps_numbers``).
+    """
+    shape = (rows.stop - rows.start, cols.stop - cols.start)
+    out = np.empty((len(bands), *shape), np.uint16)
+    _read_into(out, bands, rows, cols, _with_no_number)
+    return out
+
+
+def _with_no_number(
+    numbers: np.ndarray, validity: Validity, hidden: np.ndarray | None = None
+) -> np.ndarray:
+    """Return stored numbers with ``NO_NUMBER`` where they are no data."""
+    invalid = invalid_pixels(numbers, validity, hidden)
+    return np.where(invalid, np.uint16(NO_NUMBER), numbers) if invalid.any() else numbers
+
+
+def _read_into(
+    out: np.ndarray,
+    bands: list[Band],
+    rows: slice,
+    cols: slice,
+    settle: Callable[[np.ndarray, Validity, np.ndarray | None], np.ndarray],
+) -> dict[tuple[str, int], np.ndarray]:
+    """Put bands' numbers into ``out`` once ``settle`` has dealt with their no data.
+
+    Returned is what was read, by path and band.
+    """
+    window = Window.from_slices(rows, cols)
     by_path: dict[tuple[str, int], list[int]] = {}
     for i, band in enumerate(bands):
         by_path.setdefault((band.path, band.stamp), []).append(i)
@@ -84,17 +124,15 @@ def read_bands(bands: list[Band], rows: slice, cols: slice) -> np.ndarray:
             numbers = read_window(*file, [bands[i].index for i in places], window)
             for i, layer in zip(places, numbers, strict=True):
                 hidden = read_hidden(*file, bands[i].index, bands[i].validity, window)
-                out[i] = mask_invalid(layer, bands[i].validity, hidden)
+                out[i] = settle(layer, bands[i].validity, hidden)
         return numbers
 
     found = at_once(read, {file: file[0] for file in by_path})
-    stored = {
+    return {
         (bands[i].path, bands[i].index): layer
         for places, numbers in zip(by_path.values(), found, strict=True)
         for i, layer in zip(places, numbers, strict=True)
     }
-    _drop_fill(out, bands, stored, rows, cols)
-    return out
 
 
 def _options(bands: list[Band]) -> dict[str, Any]:
@@ -158,7 +196,23 @@ class SceneReader:
     warps: tuple[Warp, ...]
 
     ndim = 3
-    dtype = np.dtype(np.float32)
+    dtype: ClassVar[np.dtype[Any]] = np.dtype(np.float32)
+    no_data: ClassVar[float] = np.nan
+
+    @property
+    def keeps_numbers(self) -> bool:
+        """Whether ``StoredReader`` gives the same pixels: plain uint16 on the scene's own grid.
+
+        65535 is no reflectance in these (``rasters.validity``), so it is free to mark what else is
+        no data.
+        """
+        return all(
+            band.dtype == "uint16"
+            and SATURATED in band.validity.values
+            and band.fill is None
+            and same_grid(warp.source, warp.target)
+            for band, warp in zip(self.bands, self.warps, strict=True)
+        )
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -181,20 +235,39 @@ class SceneReader:
             groups.setdefault(self.warps.index(self.warps[layer]), []).append(place)
         if len(groups) == 1:
             return self._read_group(layers, rows, cols)
-        out = np.empty((len(layers), rows.stop - rows.start, cols.stop - cols.start), np.float32)
+        out = np.empty((len(layers), rows.stop - rows.start, cols.stop - cols.start), self.dtype)
         for places in groups.values():
             out[places] = self._read_group([layers[p] for p in places], rows, cols)
         return out
 
     def _read_group(self, layers: list[int], rows: slice, cols: slice) -> np.ndarray:
-        """Return (layers, rows, cols) reflectance of bands that share a grid."""
+        """Return (layers, rows, cols) of bands that share a grid."""
         shape = (len(layers), rows.stop - rows.start, cols.stop - cols.start)
         warp = self.warps[layers[0]]
         window = warp.source_window(rows, cols) if min(shape) else None
         if window is None:
-            return np.full(shape, np.nan, np.float32)
+            return np.full(shape, self.no_data, self.dtype)
         bands = [self.bands[layer] for layer in layers]
+        return self._warped(bands, warp, window, rows, cols)
+
+    def _warped(
+        self, bands: list[Band], warp: Warp, window: tuple[slice, slice], rows: slice, cols: slice
+    ) -> np.ndarray:
+        """Read a window of bands that share a grid, and bring it onto the scene's."""
         values = warp.apply(read_bands(bands, *window), window, rows, cols)
         for layer, band in zip(values, bands, strict=True):
             to_reflectance(layer, band.scaling)
         return values
+
+
+@dataclass(frozen=True)
+class StoredReader(SceneReader):
+    """The same bands as uint16 digital numbers, ``NO_NUMBER`` = no data (``keeps_numbers``)."""
+
+    dtype: ClassVar[np.dtype[Any]] = np.dtype(np.uint16)
+    no_data: ClassVar[float] = NO_NUMBER
+
+    def _warped(
+        self, bands: list[Band], warp: Warp, window: tuple[slice, slice], rows: slice, cols: slice
+    ) -> np.ndarray:
+        return warp.shift(read_numbers(bands, *window), window, rows, cols, NO_NUMBER)

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import dask.array as da
-import numpy as np
 
 from osm4eo_xr.errors import InputError
-from osm4eo_xr.inference.surroundings import rows_ahead
+from osm4eo_xr.inference.surroundings import no_data_of, rows_ahead
 
 if TYPE_CHECKING:
     from odc.geo.geobox import GeoBox
@@ -89,17 +88,18 @@ def plan_blocks(
 def read_blocks(data: da.Array, grid: BlockGrid, margin: int) -> da.Array:
     """Return ``data`` (band, y, x) in blocks of ``grid``, each with its margin; lazy.
 
-    What lies outside the raster is NaN. Every chunk of the result has the same shape.
+    What lies outside the raster is no data. Every chunk of the result has the same shape.
     """
+    empty = no_data_of(data)
     rows = math.ceil(grid.shape[0] / grid.rows) * grid.rows - grid.shape[0]
     cols = math.ceil(grid.shape[1] / grid.cols) * grid.cols - grid.shape[1]
     if rows or cols:
-        data = da.pad(data, ((0, 0), (0, rows), (0, cols)), constant_values=np.float32("nan"))
+        data = da.pad(data, ((0, 0), (0, rows), (0, cols)), constant_values=empty)
     chunks = (data.shape[0], grid.rows, grid.cols)
     data = data.rechunk(chunks)  # pyright: ignore[reportArgumentType] - typed as str
     if margin == 0:
         return data
-    outside = {0: "none", 1: np.float32("nan"), 2: np.float32("nan")}
+    outside = {0: "none", 1: empty, 2: empty}
     return da.overlap.overlap(
         data, depth={0: 0, 1: margin, 2: margin}, boundary=outside, allow_rechunk=False
     )

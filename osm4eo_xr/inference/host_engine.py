@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import jax
 import numpy as np
 
-from osm4eo_xr.inference.program import ProgramSpec, maps_of, prepare
+from osm4eo_xr.inference.program import ProgramSpec, StoredBlock, maps_of, prepare
 from osm4eo_xr.inference.views import average_on_host
 from osm4eo_xr.process.threads import core_count
 
@@ -32,7 +32,7 @@ class HostEngine(ABC):
 
     def stage(
         self,
-        block: Float32[np.ndarray, "b p q"],
+        block: Float32[np.ndarray, "b p q"] | StoredBlock,
         center: Float32[np.ndarray, " b"],
         scale: Float32[np.ndarray, " b"],
     ) -> Any:

@@ -27,13 +27,12 @@ from osm4eo_xr.inference.outputs import (
     empty_values,
     label_maps,
 )
-from osm4eo_xr.inference.specification import bands_of, center_of, check_flips, specify
+from osm4eo_xr.inference.specification import center_of, check_flips, inputs_of, specify
 from osm4eo_xr.inference.surroundings import Placed, cut_to, place_of, read_around, rows_ahead
 from osm4eo_xr.inference.worker import classify_block
 
 if TYPE_CHECKING:
-    from odc.geo.geobox import GeoBox
-
+    from osm4eo_xr.imagery.reflectance import Scaling
     from osm4eo_xr.inference.program import ProgramSpec
     from osm4eo_xr.models.model import Model
     from osm4eo_xr.networks.settings import EngineName
@@ -159,7 +158,7 @@ def classify(
     """
     names = check_outputs(outputs, model)
     geobox = geobox_of(scene)
-    data = bands_of(scene, model)
+    (data, *others), scalings = inputs_of([scene, *(around or ())], model)
     middle = center_of(model, center)
     margin = model.footprint_at(middle).halo
     ahead = (0, 0) if around is None else rows_ahead(geobox, block_step(model, block))
@@ -167,15 +166,17 @@ def classify(
         check_flips(model, names)
     size = int(data.shape[1]), int(data.shape[2])
     grid = cut_blocks(size, model, margin, block, ahead, square=flips)
-    spec = specify(model, names, grid, margin, middle, dtype, engine, flips=flips)
+    how: Any = {"flips": flips, "stored": bool(scalings)}
+    spec = specify(model, names, grid, margin, middle, dtype, engine, **how)
     scaling = _scaling(data, model)
     if around is None:
         blocks = read_blocks(data, grid, margin)
-        maps = _classify_blocks(blocks, model, grid, spec, scaling)
+        maps = _classify_blocks(blocks, model, grid, spec, scaling, scalings)
     else:
-        others = [_placed(scene, geobox, model, ahead) for scene in around]
-        blocks = read_around([Placed(data, *ahead), *others], grid, margin, model.channels)
-        maps = _classify_blocks(blocks, model, grid, spec, scaling)
+        places = [place_of(geobox_of(scene), geobox, ahead) for scene in around]
+        placed = [Placed(each, *place) for each, place in zip(others, places, strict=True)]
+        blocks = read_around([Placed(data, *ahead), *placed], grid, margin, model.channels)
+        maps = _classify_blocks(blocks, model, grid, spec, scaling, scalings)
         empty = empty_values(spec.outputs, spec.net.classes)
         maps = cut_to(maps, data, ahead, empty, model.channels)
     result = label_maps(maps, names, model, geobox)
@@ -186,7 +187,12 @@ def classify(
 
 
 def _classify_blocks(
-    blocks: da.Array, model: Model, grid: BlockGrid, spec: ProgramSpec, scaling: Any
+    blocks: da.Array,
+    model: Model,
+    grid: BlockGrid,
+    spec: ProgramSpec,
+    scaling: Any,
+    scalings: tuple[Scaling, ...],
 ) -> da.Array:
     """Return the stacked maps (map, y, x) of all blocks, given with their margins; lazy."""
     with annotate(**device_annotations(1 / DEVICE_TASKS)):  # only what runs on the device
@@ -197,17 +203,13 @@ def _classify_blocks(
             spec,
             scaling,
             grid.shape,
+            scalings,
             dtype=np.uint8,
             chunks=((spec.maps,), *grid.chunks),
             meta=np.empty((0, 0, 0), np.uint8),
             name=f"classify-{tokenize(blocks.name, model.digest, spec)}",
         )
     return maps[:, : grid.shape[0], : grid.shape[1]]
-
-
-def _placed(scene: xr.DataArray, geobox: GeoBox, model: Model, ahead: tuple[int, int]) -> Placed:
-    """Return a scene's bands, placed in rows and columns from those of the first block."""
-    return Placed(bands_of(scene, model), *place_of(geobox_of(scene), geobox, ahead))
 
 
 def _scaling(data: da.Array, model: Model) -> Any:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -55,6 +56,8 @@ class ProgramSpec:
         Average the probabilities of all flips and quarter turns of a block, which is square then.
     channels : Channels, optional
         Which bands are there or missing together; by default all.
+    stored : bool
+        Blocks are the numbers that files hold, unpacked on the device (``StoredBlock``).
     """
 
     net: NetSettings
@@ -70,6 +73,7 @@ class ProgramSpec:
     reference: str = ""
     flips: bool = False
     channels: Channels | None = None
+    stored: bool = False
 
     @property
     def maps(self) -> int:
@@ -93,11 +97,33 @@ class ProgramSpec:
         return self.net.bands, self.rows + 2 * self.margin, self.cols + 2 * self.margin
 
 
+class StoredBlock(NamedTuple):
+    """A block of a scene as files hold it, with what its numbers mean.
+
+    A table says the latter as the host would, whatever a device makes of a product and a sum.
+
+    Attributes
+    ----------
+    numbers : array (b, p, q), uint16
+        On the host, or the device.
+    table : array (b, 65536), float32
+        Each band's value of each number in the scene's unit, NaN = no data.
+    """
+
+    numbers: Any
+    table: Any
+
+    def unpacked(self) -> Float32[Array, "b p q"]:
+        """Return the block in the scene's unit, NaN = no data."""
+        take = jax.vmap(functools.partial(jnp.take, mode="clip"))
+        return take(self.table, self.numbers.astype(jnp.int32))
+
+
 def predict(
     spec: ProgramSpec,
     params: Mapping[str, Any],
     reference: Reference,
-    block: Float32[Array, "b p q"],
+    block: Float32[Array, "b p q"] | StoredBlock,
     center: Float32[Array, " b"],
     scale: Float32[Array, " b"],
 ) -> UInt8[Array, "map y x"]:
@@ -111,7 +137,7 @@ def predict(
         Folded parameters.
     reference : mapping
         Training points, if the spec wants features; else empty.
-    block : array
+    block : array or StoredBlock
         Scene in its unit, margin included; not finite in any band of a group = no data of that
         group, which enters the network as 0, the middle of the normalized range. A pixel that
         lacks a required group, or all, leaves it as no data.
@@ -144,15 +170,16 @@ def _of_all_views(
 
 def prepare(
     spec: ProgramSpec,
-    block: Float32[Array, "b p q"],
+    block: Float32[Array, "b p q"] | StoredBlock,
     center: Float32[Array, " b"],
     scale: Float32[Array, " b"],
 ) -> tuple[Float32[Array, "b p q"], Bool[Array, "y x"]]:
     """Return the network's input, and where the block without its margin has data."""
     channels = spec.channels or Channels.joint(spec.net.bands)
-    present, valid = channels.present(jnp.isfinite(block), axis=0)
+    values = block.unpacked() if isinstance(block, StoredBlock) else block
+    present, valid = channels.present(jnp.isfinite(values), axis=0)
     shape = (-1, 1, 1)
-    x = (block - center.reshape(shape)) / scale.reshape(shape)
+    x = (values - center.reshape(shape)) / scale.reshape(shape)
     margin = spec.margin
     inner = valid[margin : margin + spec.rows, margin : margin + spec.cols]
     return jnp.where(present, x, spec.net.empty), inner

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING, NamedTuple, get_args
 
 import dask.array as da
 import numpy as np
@@ -12,11 +12,13 @@ import xarray as xr
 
 from osm4eo_xr.errors import InputError, InputWarning
 from osm4eo_xr.feature_ids import canonical, groups_of, missing_features
+from osm4eo_xr.imagery.stored_numbers import StoredScene, stored_scene
 from osm4eo_xr.inference.outputs import OF_POINTS, OF_SETS
 from osm4eo_xr.inference.program import ProgramSpec
 from osm4eo_xr.networks.settings import EngineName
 
 if TYPE_CHECKING:
+    from osm4eo_xr.imagery.reflectance import Scaling
     from osm4eo_xr.inference.blocks import BlockGrid
     from osm4eo_xr.models.model import Model
 
@@ -35,8 +37,37 @@ def check_flips(model: Model, outputs: Sequence[str]) -> None:
         )
 
 
-def bands_of(scene: xr.DataArray, model: Model) -> da.Array:
-    """Return the model's bands in its order, as a dask array (band, y, x) float32."""
+class Bands(NamedTuple):
+    """The model's bands in its order, (band, y, x) float32, and what files store of them."""
+
+    values: da.Array
+    stored: StoredScene | None = None
+
+
+def inputs_of(
+    scenes: Sequence[xr.DataArray], model: Model
+) -> tuple[list[da.Array], tuple[Scaling, ...]]:
+    """Return the model's bands of each scene, (band, y, x), and the scalings of stored numbers.
+
+    The bands are uint16 as files store them where all scenes have such of the same scalings; else
+    float32, and there are no scalings.
+    """
+    found = [bands_of(scene, model) for scene in scenes]
+    stored = [bands.stored for bands in found if bands.stored]
+    alike = len({scene.scalings for scene in stored}) == 1 and len(stored) == len(found)
+    if alike and model.normalization.kind == "fixed":
+        return [scene.numbers for scene in stored], stored[0].scalings
+    return [bands.values for bands in found], ()
+
+
+def bands_of(scene: xr.DataArray, model: Model) -> Bands:
+    """Return the model's bands of a scene.
+
+    Raises
+    ------
+    InputError
+        If it lacks one that the model needs, or is in another unit.
+    """
     if scene.dims != ("band", "y", "x") or "band" not in scene.coords:
         raise InputError(
             f"scene has dims {scene.dims}", expected="(band, y, x) with band names as coordinate"
@@ -50,12 +81,24 @@ def bands_of(scene: xr.DataArray, model: Model) -> da.Array:
             f"scene is in {units!r}, the model takes {model.units!r}", advice="convert it"
         )
     if not absent:
-        picked = scene.isel(band=[present.index(name) for name in model.bands]).data
-        return da.asarray(picked).astype(np.float32)
+        places = [present.index(name) for name in model.bands]
+        values = _picked(da.asarray(scene.data), places).astype(np.float32)
+        behind = stored_scene(scene.data) if scene.chunks else None
+        if behind is None:
+            return Bands(values)
+        scalings = tuple(behind.scalings[place] for place in places)
+        return Bands(values, StoredScene(_picked(behind.numbers, places), scalings))
     data = da.asarray(scene.data).astype(np.float32)
     empty = da.full_like(data[0], np.float32("nan"))
-    places = enumerate(model.bands)
-    return da.stack([empty if k in absent else data[present.index(name)] for k, name in places])
+    numbered = enumerate(model.bands)
+    return Bands(
+        da.stack([empty if k in absent else data[present.index(name)] for k, name in numbered])
+    )
+
+
+def _picked(data: da.Array, places: list[int]) -> da.Array:
+    """Return some bands; all of them in order need no copy."""
+    return data if places == [*range(int(data.shape[0]))] else data[places]
 
 
 def _absent(present: Sequence[str], model: Model) -> frozenset[int]:
@@ -117,6 +160,7 @@ def specify(
     engine: EngineName,
     *,
     flips: bool,
+    stored: bool,
 ) -> ProgramSpec:
     """State what the workers compute."""
     if dtype not in ("auto", "float32", "bfloat16"):
@@ -161,4 +205,5 @@ def specify(
         reference=known.digest if known and points else "",
         flips=flips,
         channels=model.channels,
+        stored=stored,
     )

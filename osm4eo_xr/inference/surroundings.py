@@ -18,6 +18,7 @@ import numpy as np
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.feature_ids import Channels
 from osm4eo_xr.geometry.grid import crs_name, first_pixel, same_grid
+from osm4eo_xr.imagery.reader import NO_NUMBER
 
 if TYPE_CHECKING:
     from odc.geo.geobox import GeoBox
@@ -27,8 +28,18 @@ if TYPE_CHECKING:
 _ONE: Any = -1  # a chunk for all
 
 
+def no_data_of(data: da.Array) -> np.float32 | np.uint16:
+    """Return what marks no data among reflectance, or among stored numbers."""
+    return np.uint16(NO_NUMBER) if data.dtype == np.uint16 else np.float32("nan")
+
+
+def has_data(data: da.Array) -> da.Array:
+    """Whether pixels of bands have data; lazy."""
+    return data != NO_NUMBER if data.dtype == np.uint16 else da.isfinite(data)
+
+
 class Placed(NamedTuple):
-    """Bands (band, y, x) float32, NaN = no data, and the place of their first pixel."""
+    """Bands (band, y, x), reflectance or stored numbers, and the place of their first pixel."""
 
     data: da.Array
     top: int
@@ -68,8 +79,8 @@ def gather(sources: Sequence[Placed], window: Window, channels: Channels | None 
 
     Returns
     -------
-    Array (band, y, x), float32
-        NaN where no source has all bands of a group.
+    Array (band, y, x), of the sources' type
+        No data where no source has all bands of a group.
     """
     rows = _cuts([(s.top, s.bottom) for s in sources], window.top, window.bottom)
     columns = _cuts([(s.left, s.right) for s in sources], window.left, window.right)
@@ -98,14 +109,15 @@ def _cell(sources: Sequence[Placed], cell: Window, channels: Channels | None) ->
         if s.top <= cell.top < s.bottom and s.left <= cell.left < s.right
     ]
     if not found:
-        return da.full(shape, np.float32("nan"), dtype=np.float32)
+        empty = no_data_of(sources[0].data)
+        return da.full(shape, empty, dtype=empty.dtype)
     return reduce(partial(_filled, channels or Channels.joint(shape[0])), found)
 
 
 def _filled(channels: Channels, first: da.Array, second: da.Array) -> da.Array:
     """Return the first where it has all bands of a group, else the second."""
-    there = channels.whole(~da.isnan(first), axis=0)
-    return da.where(there, first, second).astype(np.float32)
+    there = channels.whole(has_data(first), axis=0)
+    return da.where(there, first, second).astype(first.dtype)
 
 
 def read_around(
@@ -138,8 +150,8 @@ def cut_to(
     ----------
     maps : Array (map, y, x), uint8
         Of all blocks.
-    data : Array (band, y, x), float32
-        The scene.
+    data : Array (band, y, x)
+        The scene, reflectance or stored numbers.
     ahead : tuple of int
         Rows and columns of the blocks ahead of it.
     empty : sequence of int
@@ -152,7 +164,7 @@ def cut_to(
     if any(ahead):
         maps = maps.rechunk(chunks)
     joint = channels or Channels.joint(int(data.shape[0]))
-    valid = joint.usable(da.isfinite(data), axis=0).rechunk(maps.chunks[1:])
+    valid = joint.usable(has_data(data), axis=0).rechunk(maps.chunks[1:])
     return da.where(valid, maps, np.array(empty, np.uint8)[:, None, None])
 
 

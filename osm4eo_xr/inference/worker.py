@@ -15,8 +15,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from osm4eo_xr.errors import InputError, extra
+from osm4eo_xr.imagery.reader import NO_NUMBER
+from osm4eo_xr.imagery.reflectance import Scaling  # noqa: TC001 - checked at run time in the tests
+from osm4eo_xr.imagery.stored_numbers import reflectance_tables
 from osm4eo_xr.inference.applicability import Reference, reference_of
-from osm4eo_xr.inference.program import ProgramSpec, predict
+from osm4eo_xr.inference.program import ProgramSpec, StoredBlock, predict
 from osm4eo_xr.inference.throughput import COUNTER
 from osm4eo_xr.models.model_folder import load_model, model_from_bytes
 from osm4eo_xr.networks.fold_batch_norm import fold
@@ -65,7 +68,7 @@ class Engine(Protocol):
 
     def stage(
         self,
-        block: Float32[np.ndarray, "b p q"],
+        block: Float32[np.ndarray, "b p q"] | StoredBlock,
         center: Float32[np.ndarray, " b"],
         scale: Float32[np.ndarray, " b"],
     ) -> Any:
@@ -90,17 +93,20 @@ class JaxEngine:
         params = jax.device_put(fold(model.net, model.variables))
         self._params = jax.tree.map(lambda leaf: leaf.astype(spec.dtype), params)
         self._reference = jax.device_put(_known_points(model, spec))
+        bands, numbers = spec.net.bands, jax.ShapeDtypeStruct(spec.block_shape, jnp.uint16)
+        table = jax.ShapeDtypeStruct((bands, NO_NUMBER + 1), jnp.float32)
+        floats = jax.ShapeDtypeStruct(spec.block_shape, jnp.float32)
         shapes = (
-            jax.ShapeDtypeStruct(spec.block_shape, jnp.float32),
-            jax.ShapeDtypeStruct((spec.net.bands,), jnp.float32),
-            jax.ShapeDtypeStruct((spec.net.bands,), jnp.float32),
+            StoredBlock(numbers, table) if spec.stored else floats,
+            jax.ShapeDtypeStruct((bands,), jnp.float32),
+            jax.ShapeDtypeStruct((bands,), jnp.float32),
         )
         program = jax.jit(functools.partial(predict, spec))
         self._program = program.lower(self._params, self._reference, *shapes).compile()
 
     def stage(
         self,
-        block: Float32[np.ndarray, "b p q"],
+        block: Float32[np.ndarray, "b p q"] | StoredBlock,
         center: Float32[np.ndarray, " b"],
         scale: Float32[np.ndarray, " b"],
     ) -> Any:
@@ -147,7 +153,7 @@ def _keep_every_program() -> None:
 
 def run_block(
     engine: Engine,
-    block: Float32[np.ndarray, "b p q"],
+    block: Float32[np.ndarray, "b p q"] | StoredBlock,
     center: Float32[np.ndarray, " b"],
     scale: Float32[np.ndarray, " b"],
 ) -> UInt8[np.ndarray, "map y x"]:
@@ -171,6 +177,7 @@ def classify_block(
     spec: ProgramSpec,
     scaling: tuple[np.ndarray, np.ndarray],
     inside: tuple[int, int],
+    scalings: tuple[Scaling, ...] = (),
     *,
     block_id: tuple[int, int, int],
 ) -> np.ndarray:
@@ -182,7 +189,7 @@ def classify_block(
     Parameters
     ----------
     block : array
-        Scene with margin, (band, y, x) float32.
+        Scene with margin, (band, y, x): float32 in its unit, or uint16 as its files store it.
     source, content
         The model; see ``ModelSource``.
     spec : ProgramSpec
@@ -191,6 +198,8 @@ def classify_block(
         Center and scale per band.
     inside : tuple of int
         Rows and columns of the whole scene, to count the pixels of edge blocks.
+    scalings : tuple of Scaling
+        What makes the scene's unit of stored numbers, per band.
     block_id : tuple of int
         Position of the block.
 
@@ -205,9 +214,10 @@ def classify_block(
             advice="start workers with the method 'spawn', which is dask's default",
         )
     engine = _engine(source, content, spec)
-    block = np.ascontiguousarray(block, np.float32)
+    block = np.ascontiguousarray(block, np.uint16 if spec.stored else np.float32)
     center, scale = (np.asarray(v, np.float32) for v in scaling)
-    staged = engine.stage(block, center, scale)
+    given = StoredBlock(block, _tables_on_device(scalings)) if spec.stored else block
+    staged = engine.stage(given, center, scale)
     with _computing[engine.at_once]:
         started = time.time()
         computed = engine.compute(staged)
@@ -217,6 +227,12 @@ def classify_block(
     cols = min(spec.cols, inside[1] - block_id[2] * spec.cols)
     COUNTER.computed(pixels=rows * cols, bytes_read=block.nbytes, started=started, ended=ended)
     return result
+
+
+@functools.lru_cache(maxsize=4)
+def _tables_on_device(scalings: tuple[Scaling, ...]) -> jax.Array:
+    """Return what stored numbers mean, where blocks are staged: the same for all of a scene."""
+    return jax.device_put(reflectance_tables(scalings))
 
 
 def _engine(source: ModelSource, content: bytes | None, spec: ProgramSpec) -> Engine:

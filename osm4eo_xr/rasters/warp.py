@@ -67,19 +67,29 @@ class Warp:
         self, numbers: np.ndarray, window: tuple[slice, slice], rows: slice, cols: slice
     ) -> np.ndarray:
         """Return (band, rows, cols) float32 on the target from (band, *window) of the source."""
-        shape = (numbers.shape[0], rows.stop - rows.start, cols.stop - cols.start)
         if same_grid(self.source, self.target):
-            if numbers.shape == shape:
-                return numbers
-            out = np.full(shape, np.nan, np.float32)
-            top, left = self._origin()
-            place = [
-                slice(w.start - o - t.start, w.stop - o - t.start)
-                for w, o, t in zip(window, (top, left), (rows, cols), strict=True)
-            ]
-            out[:, place[0], place[1]] = numbers
-            return out
+            return self.shift(numbers, window, rows, cols, np.nan)
         return self._gdal(numbers, self.source[window], self.target[rows, cols])
+
+    def shift(
+        self,
+        numbers: np.ndarray,
+        window: tuple[slice, slice],
+        rows: slice,
+        cols: slice,
+        no_data: float,
+    ) -> np.ndarray:
+        """Return (band, rows, cols) of any type on a target that shares the source's grid."""
+        shape = (numbers.shape[0], rows.stop - rows.start, cols.stop - cols.start)
+        if numbers.shape == shape:
+            return numbers
+        out = np.full(shape, no_data, numbers.dtype)
+        place = [
+            slice(w.start - o - t.start, w.stop - o - t.start)
+            for w, o, t in zip(window, self._origin(), (rows, cols), strict=True)
+        ]
+        out[:, place[0], place[1]] = numbers
+        return out
 
     def _gdal(self, numbers: np.ndarray, source: GeoBox, target: GeoBox) -> np.ndarray:
         """Let GDAL resample an array (NaN = no data) from one grid to another."""

@@ -20,8 +20,10 @@ from hypothesis import strategies as st
 from osm4eo_xr.cogs.cog import write_cog
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.geometry.grid import georeference, target_geobox
+from osm4eo_xr.imagery.scenes import open_scene
 from osm4eo_xr.inference import worker
 from osm4eo_xr.inference.prediction import classify
+from osm4eo_xr.inference.specification import inputs_of
 from osm4eo_xr.inference.throughput import read_throughput
 from osm4eo_xr.models.model import Model
 from osm4eo_xr.models.model_folder import save_model
@@ -346,3 +348,49 @@ def test_a_written_map_names_the_hash_of_its_model(tmp_path: Path) -> None:
     assert item["properties"]["processing:lineage"].endswith(f"model with SHA-256 {model.digest}")
     with rasterio.open(tmp_path / "map.tif") as file:
         assert (file.tags()["model"], file.tags()["digest"]) == ("Hesse", model.digest)
+
+
+@pytest.fixture(scope="module")
+def stored(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The scene as uint16 with offset and a no-data value of its own."""
+    scene = make_scene()
+    numbers = ((scene.fillna(0) + 0.1) * 1e4).round().where(scene.notnull(), 9)
+    path = tmp_path_factory.mktemp("stored") / "scene.tif"
+    return write_cog(numbers.astype(np.uint16).assign_attrs(nodata=9), path)
+
+
+def open_stored(path: Path, *, bands: tuple[str, ...] = BANDS, scale: float = 1e-4) -> xr.DataArray:
+    return open_scene(path, geobox="native", bands=bands, scale=scale, offset=-0.1)
+
+
+@pytest.mark.parametrize("engine", ["jax", "winograd"])
+@pytest.mark.parametrize("around", [False, True])
+def test_a_scene_straight_from_its_file_goes_to_the_device_as_stored(
+    stored: Path, engine: Any, around: bool
+) -> None:
+    scene, model = open_stored(stored), make_model()
+    outputs = ["classes", "probabilities"]
+    maps, sizes = [], []
+    for each in (scene, scene + 0):
+        how: Any = {"around": [each] if around else None, "engine": engine, "block": 64}
+        read_throughput(reset=True)
+        maps.append(classify(each, model, outputs=outputs, **how).compute())
+        sizes.append(read_throughput().bytes_read)
+    xr.testing.assert_equal(*maps)
+    assert len(np.unique(maps[0]["classes"])) > 3
+    assert 2 * sizes[0] == sizes[1]
+
+
+def test_scenes_around_of_other_numbers_make_floats_of_all(stored: Path) -> None:
+    model, scene = make_model(), open_stored(stored)
+    other = open_stored(stored, scale=2e-4)
+    data, scalings = inputs_of([scene, other], model)
+    assert ([each.dtype for each in data], scalings) == ([np.float32] * 2, ())
+    data, scalings = inputs_of([scene, scene], model)
+    assert ([each.dtype for each in data], len(scalings)) == ([np.uint16] * 2, 4)
+
+
+@pytest.mark.usefixtures("no_compute")
+def test_stored_numbers_are_planned_without_reading(stored: Path) -> None:
+    scene = open_stored(stored, bands=BANDS[::-1])
+    assert classify(scene, make_model(), around=[scene]).chunks is not None

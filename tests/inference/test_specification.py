@@ -38,14 +38,14 @@ def scene(*bands: str, **attrs: Any) -> xr.DataArray:
 
 @pytest.mark.usefixtures("no_compute")
 def test_bands_come_in_the_models_order_and_lazily() -> None:
-    data = bands_of(scene("nir", "blue", "red"), a_model())
+    data = bands_of(scene("nir", "blue", "red"), a_model()).values
     assert data.shape == (2, 9, 7)
     assert data.dtype == np.float32
     assert data.chunks[1] == (4, 4, 1)
 
 
 def test_bands_keep_their_numbers() -> None:
-    data = bands_of(scene("nir", "blue", "red", units="1"), a_model()).compute()
+    data = bands_of(scene("nir", "blue", "red", units="1"), a_model()).values.compute()
     np.testing.assert_array_equal(data[:, 0, 0], [2, 0])
 
 
@@ -97,6 +97,7 @@ def spec(model: Model, **how: Any) -> Any:
         options["dtype"],
         options["engine"],
         flips=options["flips"],
+        stored=False,
     )
 
 
