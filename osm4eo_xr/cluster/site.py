@@ -6,39 +6,19 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Annotated, Any, ClassVar
+from typing import ClassVar
 
-from dask.utils import parse_bytes, parse_timedelta
-
+from osm4eo_xr.cluster.quantities import (  # noqa: TC001 - read from the hints
+    Bytes,
+    Seconds,
+    Variable,
+)
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.names import check_name, counted
-from osm4eo_xr.settings_io import Reads
 
 MIB = 1024**2
 
 _SMALLEST_PROCESS = 256 * MIB
-
-
-def _seconds(value: Any) -> int:
-    """Read ``HH:MM:SS``, a number of seconds or text with a unit."""
-    if isinstance(value, str) and value.count(":") == 2:  # noqa: PLR2004
-        hours, minutes, seconds = (int(part) for part in value.split(":"))
-        return hours * 3600 + minutes * 60 + seconds
-    if isinstance(value, str):
-        value = re.sub(r"min$", "minutes", value.strip())
-    return int(parse_timedelta(value, default="seconds"))
-
-
-def _variable(value: Any) -> str:
-    """Read a variable of the environment."""
-    if not isinstance(value, str | int | float):
-        raise TypeError
-    return str(value)
-
-
-Bytes = Annotated[int, Reads(parse_bytes, "bytes, or text like '16 GB'")]
-Seconds = Annotated[int, Reads(_seconds, "seconds, or text like '04:00:00' or '2 min'")]
-Variable = Annotated[str, Reads(_variable, "text or a number")]
 
 
 @dataclass(frozen=True)

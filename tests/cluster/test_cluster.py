@@ -136,6 +136,29 @@ def test_times_are_read_in_every_form() -> None:
     assert JobWorkers(walltime=100 * 3600 + 61).walltime_text == "100:01:01"
 
 
+@pytest.mark.parametrize(
+    ("text", "hours"),
+    [
+        ("1-00:00:00", "24:00:00"),
+        ("2-03:04:05", "51:04:05"),
+        ("1-12", "36:00:00"),
+        ("1-12:30", "36:30:00"),
+        ("0-02:00:00", "02:00:00"),
+    ],
+)
+def test_a_wall_time_counts_days_as_sbatch_does(text: str, hours: str) -> None:
+    # man sbatch, --time: days-hours, days-hours:minutes and days-hours:minutes:seconds
+    assert f"#SBATCH -t {hours}" in _script("slurm-gpu", "gpu", gpu={"walltime": text})
+
+
+@pytest.mark.parametrize(
+    "text", ["04:-30:00", "-1:00:00", "4:00:-1", "1--2:00:00", "-1-00:00:00", "1-00:00:00:00"]
+)
+def test_a_wall_time_with_negative_or_too_many_parts_is_refused(text: str) -> None:
+    with pytest.raises(InputError, match=f"cpu.walltime is '{text}'; expected seconds, or text"):
+        site_from_dict({"kind": "slurm", "cpu": {"walltime": text}})
+
+
 def _script(name: str, kind: str, **overrides: Any) -> list[str]:
     site = load_site(name, **overrides)
     assert isinstance(site, BatchSite)
