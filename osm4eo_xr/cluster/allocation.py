@@ -27,7 +27,7 @@ from osm4eo_xr.cluster.security import (
 )
 from osm4eo_xr.cluster.site import LocalSite
 from osm4eo_xr.cluster.site_file import load_site
-from osm4eo_xr.cluster.worker import WORKER_SETUP, environment_here, expand_variables
+from osm4eo_xr.cluster.worker import WORKER_SETUP, environment_here, expand_folder
 from osm4eo_xr.errors import InputError, extra
 
 _LEAST_TASKS = 3  # scheduler, this program, a worker
@@ -145,11 +145,10 @@ def _worker_options(site: LocalSite) -> dict[str, Any]:
     cores = int(os.environ.get("SLURM_CPUS_PER_TASK", "1"))
     threads = (group.threads if group else None) or cores + DEVICE_TASKS * has_gpu
     os.environ |= environment_here(site, threads, gpu=has_gpu)
-    scratch = Path(expand_variables(site.scratch)).expanduser()
     return {
         "nthreads": threads,
         "memory_limit": (group.memory if group else None) or "auto",
-        "local_directory": str(scratch),
+        "local_directory": str(expand_folder(site.scratch)),
         "resources": {"GPU": 1} if has_gpu else {},
         "preload": [WORKER_SETUP],
     }

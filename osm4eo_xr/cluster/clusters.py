@@ -34,7 +34,7 @@ from osm4eo_xr.cluster.security import (
 )
 from osm4eo_xr.cluster.site import BatchSite, LocalSite, LocalWorkers, Site
 from osm4eo_xr.cluster.site_file import load_site
-from osm4eo_xr.cluster.worker import WORKER_SETUP, environment_here, expand_variables
+from osm4eo_xr.cluster.worker import WORKER_SETUP, environment_here, expand_folder
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.files import scratch_folder
 from osm4eo_xr.process.endings import last_duty
@@ -277,7 +277,7 @@ def _mark(scratch: str) -> Path:
 @contextmanager
 def _scratch_folder(site: Site) -> Iterator[str]:
     """Make a folder for spilled data; it goes when the cluster closes."""
-    parent = Path(expand_variables(site.scratch)).expanduser()
+    parent = expand_folder(site.scratch)
     with ExitStack() as stack:
         try:
             parent.mkdir(parents=True, exist_ok=True)

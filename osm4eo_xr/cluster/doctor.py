@@ -19,7 +19,7 @@ from osm4eo_xr.cluster.checks import (
 from osm4eo_xr.cluster.clusters import open_cluster
 from osm4eo_xr.cluster.site import BatchSite, Site
 from osm4eo_xr.cluster.site_file import load_site
-from osm4eo_xr.cluster.worker import expand_variables
+from osm4eo_xr.cluster.worker import expand_folder
 from osm4eo_xr.errors import InputError
 
 if TYPE_CHECKING:
@@ -57,8 +57,9 @@ def examine(
     """
     site = cluster if isinstance(cluster, Site) else load_site(cluster)
     batch = isinstance(site, BatchSite)
-    scratch = "" if batch else site.scratch  # a batch site's scratch exists on its nodes alone
-    findings = look_around("here", expand_variables(scratch), tls=site.tls)
+    # A batch site's scratch exists on its nodes alone.
+    scratch = "" if batch else str(expand_folder(site.scratch))
+    findings = look_around("here", scratch, tls=site.tls)
     findings.append(check_folder("here", "working folder", Path.cwd()))
     if batch:
         findings += _check_submission(site)
@@ -72,7 +73,7 @@ def examine(
 def _check_submission(site: BatchSite) -> list[Finding]:
     """Check what a batch system needs on this side."""
     command = shutil.which(site.submit_command)
-    logs = Path(site.logs)
+    logs = expand_folder(site.logs)
     found = Finding("here", "submit command", "ok", command or "")
     if command is None:
         advice = f"log in to a node of the cluster that has {site.submit_command}, or load a module"
@@ -133,5 +134,5 @@ def _look_inside(site: Site, dask_worker: Worker) -> list[Finding]:
     """Run in a worker: what it sees."""
     name = str(dask_worker.name)
     wants_gpu = "GPU" in dask_worker.state.total_resources
-    scratch = expand_variables(site.scratch)
+    scratch = str(expand_folder(site.scratch))
     return look_around(name, scratch, wants_gpu=wants_gpu, tls=site.tls)

@@ -12,14 +12,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from distributed import SpecCluster
 from distributed.core import Status
 
 from osm4eo_xr.cluster.security import PROTOCOL, WORKER_PAGES, dashboard_address, shared_security
-from osm4eo_xr.cluster.worker import WORKER_SETUP, worker_environment
+from osm4eo_xr.cluster.worker import WORKER_SETUP, expand_folder, worker_environment
 from osm4eo_xr.errors import InputError, extra
 from osm4eo_xr.process.endings import last_duty
 
@@ -55,7 +54,7 @@ def job_options(site: BatchSite, name: str) -> dict[str, Any]:
         "interface": site.interface,
         "nanny": True,
         "death_timeout": site.death_timeout,
-        "local_directory": f'"{site.scratch}"',
+        "local_directory": _quoted(site.scratch),
         "worker_extra_args": worker,
         "job_script_prologue": [*exports, *site.prologue],
         "job_name": f"osm4eo-{name}",
@@ -80,9 +79,15 @@ def job_scripts(site: BatchSite) -> dict[str, str]:
     }
 
 
+def _quoted(folder: str) -> str:
+    """Quote a folder for the worker's shell, which puts in variables and a leading ``~``."""
+    home, _, rest = folder.partition("/")
+    return f'{home}/"{rest}"' if home.startswith("~") else f'"{folder}"'
+
+
 def _directives(site: BatchSite, group: JobWorkers) -> list[str]:
     """Return directives beyond dask-jobqueue's: GPUs, logs and the site's own."""
-    logs = Path(site.logs).absolute()
+    logs = expand_folder(site.logs).absolute()
     if site.kind == "slurm":
         gpus = [f"--gres=gpu:{group.gpus}"] if group.gpus else []
         own = any(d.startswith(("--gres", "--gpus")) for d in group.directives)
@@ -153,7 +158,7 @@ class JobPool:
                 f"no {command} on this machine, which cluster {self.site.name!r} submits jobs with",
                 advice="go to a login node of it or take cluster local",
             )
-        logs = Path(self.site.logs)
+        logs = expand_folder(self.site.logs)
         logs.mkdir(parents=True, exist_ok=True)
         with (
             shared_security(self.site, logs) as security,

@@ -145,7 +145,7 @@ class Site:
     title : str
         One line for people.
     scratch : str
-        Node-local folder for spilled data; may hold variables that the worker's shell expands.
+        Node-local folder for spilled data; the worker's shell puts in variables and ``~``.
     gdal_cache : int
         Bytes of GDAL's block cache per worker process.
     gdal_threads : int
@@ -229,7 +229,8 @@ class BatchSite(Site):
     prologue : tuple of str
         Shell lines before the worker starts (modules, virtual environment).
     logs : str
-        Folder of the jobs' logs, on a file system that nodes and login node share.
+        Folder of the jobs' logs, on a file system that nodes and login node share; may hold
+        variables and ``~``.
     death_timeout : int
         Seconds a worker waits for a lost scheduler.
     lifetime_margin : int

@@ -8,6 +8,7 @@ import re
 import signal
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from osm4eo_xr.cluster.device_tasks import DEVICE_EXECUTOR, DEVICE_TASKS
@@ -87,3 +88,8 @@ def expand_variables(text: str) -> str:
     with_default = r"\$\{(\w+):-([^}]*)\}"
     text = re.sub(with_default, lambda m: os.environ.get(m[1]) or m[2], text)
     return os.path.expandvars(text)
+
+
+def expand_folder(text: str) -> Path:
+    """Return a folder of a site, with variables and a leading ``~`` put in."""
+    return Path(expand_variables(text)).expanduser()

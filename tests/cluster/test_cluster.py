@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -213,6 +214,20 @@ def test_worker_lines_hold_device_lifetime_and_environment() -> None:
     assert "GPU=1" not in _script("slurm-gpu", "cpu")[-1]
     assert "#SBATCH --gres=gpu:1" not in _script("helix", "gpu")  # the site names a type of GPU
     assert "#SBATCH --gres=gpu:A100:1" in _script("helix", "gpu")
+
+
+def test_the_home_stands_in_folders_of_jobs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """That of scratch is the node's, which the worker's shell knows; that of logs is found here."""
+    monkeypatch.setenv("HOME", "/home/me")
+    monkeypatch.setenv("PROJECT", "forest")
+    script = _script("slurm-gpu", "gpu", scratch="~/a b/$PROJECT", logs="~/${PROJECT}/logs")
+    assert "#SBATCH -o /home/me/forest/logs/%x-%j.log" in script
+    (stated,) = re.findall(r"--local-directory (.*?) --", script[-1])
+    monkeypatch.setenv("HOME", "/node/me")
+    told = subprocess.run(
+        ["bash", "-c", f"printf %s {stated}"], capture_output=True, text=True, check=True
+    )
+    assert told.stdout == "/node/me/a b/forest"
 
 
 def test_two_cores_become_one_process_of_two_threads() -> None:

@@ -15,7 +15,7 @@ from osm4eo_xr.cluster.checks import (
     look_around,
 )
 from osm4eo_xr.cluster.doctor import examine
-from osm4eo_xr.cluster.site_file import load_site
+from osm4eo_xr.cluster.site_file import load_site, site_from_dict
 from tests.cases.commands import attempt
 
 SMALL = "kind: local\ntitle: one process\ngpu: null\ncpu: {processes: 1, threads: 1}\n"
@@ -105,6 +105,20 @@ def test_a_folder_that_is_not_there_is_wrong(tmp_path: Path) -> None:
     found = check_folder("here", "folder of logs", tmp_path / "none")
     assert found.state == "wrong"
     assert "cannot be written: No such file" in found.found
+
+
+def test_scratch_and_logs_are_looked_for_in_the_home(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "scratch").write_text("a file in its place, so that no worker is started")
+    local = site_from_dict({"kind": "local", "scratch": "~/scratch"})
+    (scratch,) = [f for f in examine(local) if f.check == "scratch"]
+    assert scratch.found == f"{tmp_path}/scratch cannot be used: File exists"
+    batch = site_from_dict({"kind": "slurm", "logs": "~/logs", "cpu": {}})
+    monkeypatch.setattr("shutil.which", lambda _command: None)  # so that no job is submitted
+    (logs,) = [f for f in examine(batch) if f.check == "folder of logs"]
+    assert (logs.state, logs.found) == ("ok", f"{tmp_path} can be written")
 
 
 def test_workers_that_do_not_come_up_are_a_finding(tmp_path: Path) -> None:
