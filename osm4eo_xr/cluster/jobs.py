@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from distributed import SpecCluster
 from distributed.core import Status
 
+from osm4eo_xr.cluster.gpus import asks_for_gpus
 from osm4eo_xr.cluster.security import PROTOCOL, WORKER_PAGES, dashboard_address, shared_security
 from osm4eo_xr.cluster.worker import WORKER_SETUP, expand_folder, worker_environment
 from osm4eo_xr.errors import InputError, extra
@@ -89,9 +90,9 @@ def _directives(site: BatchSite, group: JobWorkers) -> list[str]:
     """Return directives beyond dask-jobqueue's: GPUs, logs and the site's own."""
     logs = expand_folder(site.logs).absolute()
     if site.kind == "slurm":
-        gpus = [f"--gres=gpu:{group.gpus}"] if group.gpus else []
-        own = any(d.startswith(("--gres", "--gpus")) for d in group.directives)
-        return [*([] if own else gpus), f"-o {logs}/%x-%j.log", *group.directives]
+        own = any(asks_for_gpus(d) for d in group.directives)
+        gpus = [f"--gres=gpu:{group.gpus}"] if group.gpus and not own else []
+        return [*gpus, f"-o {logs}/%x-%j.log", *group.directives]
     return [f"-o {logs}/", "-j oe", *group.directives]
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import ClassVar
 
+from osm4eo_xr.cluster.gpus import asks_for_gpus
 from osm4eo_xr.cluster.quantities import (  # noqa: TC001 - read from the hints
     Bytes,
     Seconds,
@@ -68,7 +69,8 @@ class JobWorkers:
     queue : str, optional
         Partition or queue.
     directives : tuple of str
-        Further directives, each as written after ``#SBATCH`` or ``#PBS``.
+        Further directives, each as written after ``#SBATCH`` or ``#PBS``. One of Slurm's that asks
+        for GPUs, such as ``--gres=gpu:A100:1`` or ``-G 1``, takes the place of ours.
     resources : str, optional
         PBS and Moab: the whole resource line after ``-l``; None = made from the figures above.
     """
@@ -307,6 +309,16 @@ class SlurmSite(BatchSite):
     job_class = "dask_jobqueue.SLURMCluster"
     submit_command = "sbatch"
     queue_command = "squeue --noheader --format=%A"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        own = self.gpu.directives if self.gpu else ()
+        gres = [d for d in own if "--gres=" in d or "--gres " in d]
+        if self.gpu and gres and not any(map(asks_for_gpus, own)):
+            raise InputError(
+                f"gpu.directives: {gres[0]!r} asks for no GPU, and sbatch takes one --gres alone",
+                advice=f"add gpu:{self.gpu.gpus} to it, behind a comma",
+            )
 
 
 @dataclass(frozen=True)

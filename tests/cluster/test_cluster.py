@@ -216,6 +216,32 @@ def test_worker_lines_hold_device_lifetime_and_environment() -> None:
     assert "#SBATCH --gres=gpu:A100:1" in _script("helix", "gpu")
 
 
+@pytest.mark.parametrize(
+    "own",
+    [
+        *("-G 1", "-G1", "-p dev -G 1", "--gpus=h100:1", "--gpus-per-node=1"),
+        *("--gres gpu:A100:1", "--gres=tmp:50G,gpu:2", "--tres-per-task=cpu:8,gres/gpu:1"),
+    ],
+)
+def test_gpus_are_asked_for_once(own: str) -> None:
+    script = _script("slurm-gpu", "gpu", gpu={"directives": [own]})
+    assert f"#SBATCH {own}" in script
+    assert "#SBATCH --gres=gpu:1" not in script
+
+
+@pytest.mark.parametrize("other", ["--gpu-bind=closest", "-C gpu", "--gres-flags=enforce-binding"])
+def test_directives_that_ask_for_no_gpu_leave_ours(other: str) -> None:
+    script = _script("slurm-gpu", "gpu", gpu={"directives": [other]})
+    assert {"#SBATCH --gres=gpu:1", f"#SBATCH {other}"} <= set(script)
+
+
+def test_a_gres_without_gpus_is_refused_for_gpu_jobs() -> None:
+    both = {"directives": ["--gres=tmp:50G"]}
+    with pytest.raises(InputError, match="'--gres=tmp:50G' asks for no GPU.*; add gpu:2 to it"):
+        load_site("slurm-gpu", gpu={**both, "gpus": 2, "processes": 2})
+    assert "#SBATCH --gres=tmp:50G" in _script("slurm-gpu", "cpu", cpu=both)
+
+
 def test_the_home_stands_in_folders_of_jobs(monkeypatch: pytest.MonkeyPatch) -> None:
     """That of scratch is the node's, which the worker's shell knows; that of logs is found here."""
     monkeypatch.setenv("HOME", "/home/me")
