@@ -217,7 +217,7 @@ class JobPool:
             return
         try:
             await self._drop_lost(time.monotonic())
-            self._resize()
+            await self._give_back(self._resize())
             await self._correct()
         except RuntimeError as error:
             self._drop_unsubmitted()
@@ -225,9 +225,8 @@ class JobPool:
 
     async def _drop_lost(self, now: float) -> None:
         """Forget jobs whose workers are gone; ``_resize`` asks for others in their place."""
-        names = {str(w.name) for w in self._cluster.scheduler.workers.values()}
         for job, state in self._known.items():
-            if any(n == job or n.startswith(f"{job}-") for n in names):
+            if self._workers_of(job):
                 state.came, state.seen = state.came or now, now
                 self._dead_in_a_row = 0
         patience = self.site.lost_after
@@ -283,9 +282,30 @@ class JobPool:
         self._known.pop(job, None)
         self._cluster.worker_spec.pop(job, None)
 
-    def _resize(self) -> None:
-        """Bring the list of wanted jobs to the number that the waiting work asks for."""
+    async def _give_back(self, jobs: list[str]) -> None:
+        """Take jobs off the list whose results others have got; where nobody can, a job stays.
+
+        One after the other, so that the last may hold what the ones before it had. dask itself
+        would retire workers that are named as their jobs are, and finds none by such an address.
+        """
+        scheduler = self._cluster.scheduler
+        for job in jobs:
+            leaving = self._workers_of(job)
+            if any(w.has_what for w in leaving) and scheduler.running <= set(leaving):
+                continue
+            retired = await scheduler.retire_workers([w.address for w in leaving])
+            if len(retired) == len(leaving):
+                self._forget(job)
+
+    def _workers_of(self, job: str) -> list[Any]:
+        """Return the workers of a job that are connected."""
+        workers = self._cluster.scheduler.workers.values()
+        return [w for w in workers if str(w.name) == job or str(w.name).startswith(f"{job}-")]
+
+    def _resize(self) -> list[str]:
+        """Ask for the jobs that the waiting work justifies; return those beyond that number."""
         now = time.monotonic()
+        beyond: list[str] = []
         for name, group in self.site.groups.items():
             everyone = [j for j in self._known if j.rpartition("-")[0] == name]
             present = [j for j in everyone if not self._is_ending(j, group, now)]
@@ -295,8 +315,8 @@ class JobPool:
             if wanted >= len(present):
                 self._fewer_since.pop(name, None)
             elif now - self._fewer_since.setdefault(name, now) > self.site.idle_after:
-                for job in self._idlest(present)[: len(present) - wanted]:
-                    self._forget(job)
+                beyond += self._idlest(present)[: len(present) - wanted]
+        return beyond
 
     def _is_ending(self, job: str, group: JobWorkers, now: float) -> bool:
         """Whether a job's workers retire soon.
@@ -336,9 +356,4 @@ class JobPool:
 
     def _idlest(self, jobs: list[str]) -> list[str]:
         """Order jobs by the tasks their workers have, fewest first."""
-        busy = dict.fromkeys(jobs, 0)
-        for worker in self._cluster.scheduler.workers.values():
-            for job in jobs:
-                if str(worker.name) == job or str(worker.name).startswith(f"{job}-"):
-                    busy[job] += len(worker.processing)
-        return sorted(jobs, key=busy.__getitem__)
+        return sorted(jobs, key=lambda j: sum(len(w.processing) for w in self._workers_of(j)))

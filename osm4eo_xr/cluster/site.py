@@ -243,7 +243,8 @@ class BatchSite(Site):
     lost_after : int
         Seconds after which a job whose workers have vanished is replaced.
     idle_after : int
-        Seconds without waiting tasks after which jobs beyond ``jobs`` are given back.
+        Seconds without waiting tasks after which jobs beyond ``jobs`` are given back, once others
+        have their results.
     """
 
     ALSO: ClassVar[Mapping[str, str]] = {

@@ -1,0 +1,80 @@
+"""The jobs of a cluster, with commands in the place of a batch system's that start them here."""
+
+import os
+import time
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+from distributed import get_worker, wait
+
+from osm4eo_xr import open_cluster
+from tests.cluster.slurm.controller import wait_until
+
+COMMANDS = {
+    # The script that is submitted is gone soon, and sbatch's output is waited for to its end.
+    "sbatch": 'cp "$1" {jobs}/$$.sh\n'
+    "setsid bash {jobs}/$$.sh >{jobs}/$$.log 2>&1 </dev/null &\n"
+    "touch {jobs}/$!\n"
+    "echo Submitted batch job $!\n",
+    "scancel": "rm {jobs}/$1 && kill -- -$1\n",
+    "squeue": "cd {jobs} && ls | grep -v '[.]'\n",
+}
+
+
+@pytest.fixture
+def jobs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder in which each job that is not canceled yet has a file."""
+    folder, programs = tmp_path / "jobs", tmp_path / "bin"
+    folder.mkdir()
+    programs.mkdir()
+    for name, lines in COMMANDS.items():
+        (programs / name).write_text("#!/bin/sh\n" + lines.format(jobs=folder))
+        (programs / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{programs}{os.pathsep}{os.environ['PATH']}")
+    return folder
+
+
+def _running(jobs: Path) -> int:
+    return sum(not path.suffix for path in jobs.iterdir())
+
+
+def _made(number: int, folder: Path) -> tuple[int, str]:
+    """Run in a worker: note that the number is made, once it may be, and say where."""
+    while not (folder / "begin").exists():
+        time.sleep(0.05)
+    time.sleep(0.05)
+    with (folder / str(number)).open("a") as file:
+        file.write("made\n")
+    return number, str(get_worker().name)
+
+
+def test_jobs_are_given_back_as_long_as_others_take_their_results(
+    jobs: Path, tmp_path: Path
+) -> None:
+    group = {"jobs": 0, "maximum_jobs": 2, "threads": 1, "processes": 1, "memory": "1 GB"}
+    settings: dict[str, Any] = {
+        "gpu": None,
+        "cpu": {**group, "queue": None, "walltime": "00:30:00"},
+        "interface": "lo",
+        "idle_after": 1,
+        "logs": str(tmp_path),
+        "scratch": str(tmp_path),
+    }
+    notes = tmp_path / "notes"
+    notes.mkdir()
+    with open_cluster("slurm-gpu", **settings) as client:
+        futures = client.map(_made, range(40), folder=notes, pure=False)
+        client.wait_for_workers(2, timeout=120)
+        (notes / "begin").touch()
+        wait(futures)
+        where = cast("dict[str, list[str]]", client.who_has(futures))
+        assert len({workers[0] for workers in where.values()}) == 2
+        assert wait_until(lambda: _running(jobs) == 1, 60)
+        results = cast("list[tuple[int, str]]", client.gather(futures))
+        del futures
+        assert wait_until(lambda: _running(jobs) == 0, 60)
+    assert [number for number, _ in results] == list(range(40))
+    assert {worker for _, worker in results} == {"cpu-0", "cpu-1"}
+    made = {path.name: path.read_text() for path in notes.iterdir() if path.name != "begin"}
+    assert made == {str(number): "made\n" for number in range(40)}
