@@ -196,7 +196,7 @@ def doctor(
 def _print_scripts(cluster: str) -> None:
     """Print the script of each kind of job that a cluster would submit; nothing without jobs."""
     from osm4eo_xr.cluster.checks import image_fault
-    from osm4eo_xr.cluster.jobs import job_scripts
+    from osm4eo_xr.cluster.job_scripts import job_scripts
     from osm4eo_xr.cluster.site import BatchSite
     from osm4eo_xr.cluster.site_file import load_site
 

@@ -24,7 +24,7 @@ from osm4eo_xr.cluster import allocation, gpus
 from osm4eo_xr.cluster.clusters import plan_processes
 from osm4eo_xr.cluster.device_tasks import DEVICE_EXECUTOR, DEVICE_TASKS, device_annotations
 from osm4eo_xr.cluster.gpus import visible_gpus
-from osm4eo_xr.cluster.jobs import job_scripts
+from osm4eo_xr.cluster.job_scripts import job_scripts
 from osm4eo_xr.cluster.site import BatchSite, JobWorkers, LocalSite, LocalWorkers, SlurmSite
 from osm4eo_xr.cluster.site_file import load_site, site_from_dict, site_keys, site_names
 from osm4eo_xr.cluster.worker import (

@@ -12,7 +12,7 @@ import yaml
 from rattler_build import Stage0Recipe
 
 import osm4eo_xr
-from osm4eo_xr.cluster.jobs import job_scripts
+from osm4eo_xr.cluster.job_scripts import job_scripts
 from osm4eo_xr.cluster.site_file import load_site
 
 ROOT = Path(osm4eo_xr.__file__).parent.parent
