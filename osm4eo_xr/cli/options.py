@@ -77,11 +77,21 @@ def computing_on(cluster: str | None, threads: int | None, memory: str | None) -
             yield
         return
     from osm4eo_xr.cluster.clusters import open_cluster
+    from osm4eo_xr.cluster.site_file import load_site, with_worker_size
 
-    size = {"threads": threads, "memory": memory}
-    given = {name: value for name, value in size.items() if value is not None}
-    with open_cluster(cluster, **({"cpu": given} if given else {})):
+    with open_cluster(with_worker_size(load_site(cluster), threads, _bytes(memory))):
         yield
+
+
+def _bytes(memory: str | None) -> int | None:
+    if memory is None:
+        return None
+    from dask.utils import parse_bytes
+
+    try:
+        return parse_bytes(memory)
+    except (ValueError, LookupError):
+        raise InputError(f"--memory {memory}", expected="bytes, or text like '16 GB'") from None
 
 
 def write_raster(raster: xr.DataArray, path: Path, legend: Legend | None) -> None:

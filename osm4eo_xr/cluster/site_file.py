@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import MISSING, Field, fields
+from dataclasses import MISSING, Field, fields, replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -135,6 +135,39 @@ def site_from_dict(tree: dict[str, Any], *, name: str = "", source: str = "setti
             advice=near and f"did you mean {near}?",
         )
     return build(_KINDS[kind], {"name": name, **tree}, source)
+
+
+def with_worker_size(site: Site, threads: int | None, memory: int | None) -> Site:
+    """Return a site whose workers, with a GPU or without, all have this size.
+
+    Parameters
+    ----------
+    site : Site
+        Settings of a cluster.
+    threads : int, optional
+        Task threads of each worker process; None = the site's.
+    memory : int, optional
+        Bytes of each worker process, of which a job has several; None = the site's.
+
+    Raises
+    ------
+    InputError
+        If jobs of the site ask for resources in words of their own, or the size is too small.
+    """
+    groups = {k: g for k in ("gpu", "cpu") if (g := getattr(site, k, None)) is not None}
+    changed: dict[str, Any] = {} if threads is None else {"threads": threads}
+    for name, group in groups.items() if changed or memory is not None else ():
+        if getattr(group, "resources", None) is not None:
+            raise InputError(
+                f"a size of workers for cluster {site.name!r}, whose {name} jobs ask for "
+                f"{group.resources!r}",
+                advice=f"change threads, memory and resources of {name} in the site file",
+            )
+        if memory is not None:
+            of_job = group.processes if isinstance(group, JobWorkers) else 1
+            changed["memory"] = memory * of_job
+        groups[name] = replace(group, **changed)
+    return replace(site, **groups)
 
 
 def _site_path(name_or_yaml: str | Path) -> Path:

@@ -3,6 +3,7 @@
 import io
 import json
 import sys
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import dask.config
@@ -11,8 +12,8 @@ import pytest
 import typer
 
 from osm4eo_xr import progress
-from osm4eo_xr.cli import options
 from osm4eo_xr.cli.options import computing_on
+from osm4eo_xr.cluster.site_file import load_site
 from osm4eo_xr.cogs.cog import write_cog
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.geometry.grid import georeference, target_geobox
@@ -106,18 +107,24 @@ def test_threads_are_those_of_dask_and_only_for_the_command() -> None:
 def test_a_cluster_gets_threads_and_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[object] = []
 
-    class Opened:
-        def __init__(self, name: str, **settings: object) -> None:
-            seen.append((name, settings))
+    def opened(site: object) -> AbstractContextManager[None]:
+        seen.append(site)
+        return nullcontext()
 
-        def __enter__(self) -> None: ...
-
-        def __exit__(self, *_: object) -> None: ...
-
-    monkeypatch.setattr("osm4eo_xr.cluster.clusters.open_cluster", Opened)
-    with computing_on("local", 2, "3 GB"), options.computing_on("local", None, None):
+    monkeypatch.setattr("osm4eo_xr.cluster.clusters.open_cluster", opened)
+    with computing_on("local", 2, "3 GB"), computing_on("local", None, None):
         pass
-    assert seen == [("local", {"cpu": {"threads": 2, "memory": "3 GB"}}), ("local", {})]
+    size = {"threads": 2, "memory": "3 GB"}
+    assert seen == [load_site("local", gpu=size, cpu=size), load_site("local")]
+
+
+@pytest.mark.parametrize("memory", ["lots", "8 pounds"])
+def test_memory_that_is_none_is_refused(memory: str) -> None:
+    with (
+        pytest.raises(InputError, match=f"--memory {memory}; expected bytes, or text like"),
+        computing_on("local", None, memory),
+    ):
+        pass
 
 
 def test_results_can_be_had_as_json(tmp_path: Path) -> None:

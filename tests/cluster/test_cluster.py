@@ -26,7 +26,13 @@ from osm4eo_xr.cluster.device_tasks import DEVICE_EXECUTOR, DEVICE_TASKS, device
 from osm4eo_xr.cluster.gpus import visible_gpus
 from osm4eo_xr.cluster.job_scripts import job_scripts
 from osm4eo_xr.cluster.site import BatchSite, JobWorkers, LocalSite, LocalWorkers, SlurmSite
-from osm4eo_xr.cluster.site_file import load_site, site_from_dict, site_keys, site_names
+from osm4eo_xr.cluster.site_file import (
+    load_site,
+    site_from_dict,
+    site_keys,
+    site_names,
+    with_worker_size,
+)
 from osm4eo_xr.cluster.worker import (
     dask_setup,
     environment_here,
@@ -70,6 +76,31 @@ def test_overrides_win_and_sections_merge() -> None:
     assert site.cpu == LocalWorkers(threads=3)
     assert site.gdal_cache == 64 * 1024**2
     assert site.gpu == LocalWorkers()
+
+
+def test_a_size_of_workers_is_that_of_each_whatever_its_job() -> None:
+    stated = load_site("slurm-gpu", gpu={"gpus": 4, "processes": 4}, cpu={"processes": 2})
+    site = with_worker_size(stated, 3, 2 * GIB)
+    assert isinstance(site, SlurmSite)
+    workers = {k: (g.threads, g.memory / g.processes) for k, g in site.groups.items()}
+    assert workers == {"gpu": (3, 2 * GIB), "cpu": (3, 2 * GIB)}
+    script = job_scripts(site)
+    assert "#SBATCH --cpus-per-task=12" in script["gpu"]
+    assert "#SBATCH --mem=8G" in script["gpu"]
+    assert "#SBATCH --mem=4G" in script["cpu"]
+    assert "--memory-limit 2.00GiB" in script["gpu"]
+    assert with_worker_size(site, None, None) == site
+    alone = load_site("local", gpu=None, cpu={"processes": 2, "memory": "1 GiB"})
+    assert with_worker_size(alone, 5, None) == load_site(
+        "local", gpu=None, cpu={"processes": 2, "memory": "1 GiB", "threads": 5}
+    )
+
+
+def test_a_size_of_workers_is_refused_where_jobs_state_their_resources() -> None:
+    site = load_site("moab-gpu", cpu={"resources": "nodes=1:ppn=8,pmem=7gb"})
+    assert with_worker_size(site, None, None) == site
+    with pytest.raises(InputError, match="cpu jobs ask for 'nodes=1:ppn=8,pmem=7gb'; change thr"):
+        with_worker_size(site, 2, None)
 
 
 @pytest.mark.parametrize(
