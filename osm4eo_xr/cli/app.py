@@ -10,9 +10,10 @@ import json
 import os
 import sys
 import warnings
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -27,6 +28,7 @@ from osm4eo_xr.cli.commands import (
     viewing,
     warm,
 )
+from osm4eo_xr.cli.computing import ComputingCommand, Place
 from osm4eo_xr.cli.console import (
     print_findings,
     print_json,
@@ -37,17 +39,15 @@ from osm4eo_xr.cli.console import (
 )
 from osm4eo_xr.cli.failures import report_failure
 from osm4eo_xr.cli.logs import logged, show_debug
-from osm4eo_xr.cli.options import (
-    Json,
-    Out,
-    Seed,
-    computing_on,
-)
+from osm4eo_xr.cli.options import Json, Out, Seed  # noqa: TC001 - typer reads them
 from osm4eo_xr.cli.signals import ended_by_signals, on_signal_stays
 from osm4eo_xr.cli.spelling import Spelling
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.process.node import address_limit, raise_open_files
 from osm4eo_xr.progress import OUT, piece_bars, show_progress
+
+if TYPE_CHECKING:
+    from osm4eo_xr.cluster.site import Site
 
 app = typer.Typer(
     name="osm4eo-xr",
@@ -84,12 +84,19 @@ def main() -> None:
 
 
 @app.command()
-def demo(out: Out = Path("osm4eo-demo"), seed: Seed = 0) -> None:
+def demo(context: typer.Context, out: Out = Path("osm4eo-demo"), seed: Seed = 0) -> None:
     """Go the whole way, from OpenStreetMap to a water layer, on the data in the package."""
     from osm4eo_xr.demo.run import run_demo
 
+    place: Place = context.obj
+    if place.cluster is not None:
+        raise InputError(
+            f"--cluster {place.cluster} before demo, which computes on cluster local",
+            advice="leave --cluster out",
+        )
     on_signal_stays(f"finished pieces stay in {out}; run the same command again to go on")
-    run_demo(out, seed=seed)
+    with place.here():
+        run_demo(out, seed=seed)
 
 
 for command in (
@@ -118,14 +125,15 @@ for command in (
     accuracy.change,
     review.review,
 ):
-    app.command()(command)
+    app.command(cls=ComputingCommand)(command)
 
 
 @app.command()
 def run(
+    context: typer.Context,
     country: Annotated[Path, typer.Argument(help="Country file (TOML).")],
     cluster: Annotated[
-        str | None, typer.Option(help="Cluster to compute on, instead of the file's.")
+        str | None, typer.Option(help="Cluster to compute on; the file's if none is named.")
     ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only say what would be done and submitted.")
@@ -141,17 +149,20 @@ def run(
 
     if as_json and not dry_run:
         raise InputError("--json without --dry-run", expected="a plan to print")
+    place: Place = context.obj
+    named = cluster or place.cluster or read_country(country).cluster
+    site = place.site(named) if named else None
     if dry_run:
         planned = plan_country(country, verify=verify)
         if as_json:
             print_json(planned)
             return
         print_plan(planned)
-        _print_scripts(cluster or read_country(country).cluster)
+        _print_scripts(site)
         return
     on_signal_stays("finished pieces stay; run the same command again to go on")
-    with piece_bars() as watch:
-        out = run_country(country, cluster=cluster, watch=watch, verify=verify)
+    with piece_bars() as watch, nullcontext() if site else place.here():
+        out = run_country(country, cluster=site, watch=watch, verify=verify)
     for line in (*_layers_of(out), str(out / "report.html"), str(out)):
         OUT.print(line, soft_wrap=True, highlight=False)
 
@@ -164,9 +175,13 @@ def _layers_of(out: Path) -> list[str]:
 
 @app.command()
 def doctor(
+    context: typer.Context,
     cluster: Annotated[
-        str, typer.Option(help="Cluster (name or YAML file) whose workers to look at.")
-    ] = "local",
+        str | None,
+        typer.Option(
+            help="Cluster (name or YAML file) whose workers to look at.", show_default="local"
+        ),
+    ] = None,
     wait: Annotated[
         float, typer.Option(min=1, help="Seconds to wait for workers, in the queue too.")
     ] = 600,
@@ -182,25 +197,25 @@ def doctor(
 
         OUT.out(site_keys(), highlight=False)
         return
+    place: Place = context.obj
+    site = place.site(cluster or place.cluster or "local")
     if dry_run:
-        _print_scripts(cluster)
+        _print_scripts(site)
         return
     from osm4eo_xr.cluster.doctor import examine
 
-    findings = examine(cluster, wait=wait, report=print_note)
+    findings = examine(site, wait=wait, report=print_note)
     (print_json if as_json else print_findings)(findings)
     if any(f.state == "wrong" for f in findings):
         raise typer.Exit(1)
 
 
-def _print_scripts(cluster: str) -> None:
+def _print_scripts(site: Site | None) -> None:
     """Print the script of each kind of job that a cluster would submit; nothing without jobs."""
     from osm4eo_xr.cluster.checks import image_fault
     from osm4eo_xr.cluster.job_scripts import job_scripts
     from osm4eo_xr.cluster.site import BatchSite
-    from osm4eo_xr.cluster.site_file import load_site
 
-    site = load_site(cluster) if cluster else None
     if not isinstance(site, BatchSite):
         return
     if fault := image_fault(site.python):
@@ -250,5 +265,4 @@ def _root(
     if verbose:
         show_debug()
     show_progress(not quiet)
-    if cluster or threads or memory:
-        context.with_resource(computing_on(cluster, threads, memory))
+    context.obj = Place(cluster, threads, memory)

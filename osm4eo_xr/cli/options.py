@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 
@@ -53,45 +51,6 @@ LevelOf = Annotated[
     typer.Option("--level", help="Of the reflectance, for --mask-clouds threshold."),
 ]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of every random choice.")]
-
-
-@contextmanager
-def computing_on(cluster: str | None, threads: int | None, memory: str | None) -> Iterator[None]:
-    """Compute what the block asks for on a cluster, or with some threads of this process.
-
-    Raises
-    ------
-    InputError
-        If there is memory without a cluster, or the cluster cannot be opened.
-    """
-    if cluster is None:
-        if memory is not None:
-            raise InputError(
-                f"--memory {memory} without --cluster",
-                expected="a cluster, whose workers it is the memory of",
-                advice="add --cluster local before the command",
-            )
-        import dask.config
-
-        with dask.config.set(num_workers=threads):
-            yield
-        return
-    from osm4eo_xr.cluster.clusters import open_cluster
-    from osm4eo_xr.cluster.site_file import load_site, with_worker_size
-
-    with open_cluster(with_worker_size(load_site(cluster), threads, _bytes(memory))):
-        yield
-
-
-def _bytes(memory: str | None) -> int | None:
-    if memory is None:
-        return None
-    from dask.utils import parse_bytes
-
-    try:
-        return parse_bytes(memory)
-    except (ValueError, LookupError):
-        raise InputError(f"--memory {memory}", expected="bytes, or text like '16 GB'") from None
 
 
 def write_raster(raster: xr.DataArray, path: Path, legend: Legend | None) -> None:

@@ -7,7 +7,7 @@ from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from osm4eo_xr.country.context import VIEWER, CountryRun, Piece
 from osm4eo_xr.country.findings.items import described_items
@@ -24,6 +24,9 @@ from osm4eo_xr.errors import InputError
 from osm4eo_xr.process.background import do_ahead
 from osm4eo_xr.progress import Progress, Watch, with_bars
 from osm4eo_xr.training.settings import TrainSettings  # noqa: TC001 - read from the hints
+
+if TYPE_CHECKING:
+    from osm4eo_xr.cluster.site import Site
 
 __all__ = ["country_samples", "plan_country", "run_country"]
 
@@ -114,7 +117,7 @@ def plan_country(path: str | Path, *, verify: bool = False) -> Plan:
 def run_country(
     path: str | Path,
     *,
-    cluster: str | None = None,
+    cluster: str | Site | None = None,
     watch: Watch | None = None,
     verify: bool = False,
 ) -> Path:
@@ -128,8 +131,8 @@ def run_country(
     ----------
     path : str or Path
         The country file; its paths are relative to it.
-    cluster : str, optional
-        Name or file of a cluster, instead of the one in the country file.
+    cluster : str or Site, optional
+        Name or file of a cluster, or its settings, instead of the one in the country file.
     watch : callable, optional
         Called as ``watch(piece, done, total)``.
     verify : bool
@@ -182,8 +185,8 @@ def run_country(
         ledger.save()
         if todo:
             try_maps(run, [*pieces.first, *rest], pieces.todo(rest))
-        where = cluster or run.settings.cluster
-        if where in _HERE:
+        where = cluster or _stated_cluster(run)
+        if (where if isinstance(where, str) else where.name) in _HERE:
             _compile_ahead(run, pieces.todo(rest))
         with _cluster(where) if todo else nullcontext():
             _make_tiles(pieces.todo(pieces.scenes), ledger, watch)
@@ -241,7 +244,7 @@ def country_samples(
     with only_run(run.out):
         ledger.read()
         todo = pieces.todo(before)
-        with _cluster(run.settings.cluster) if todo else nullcontext():
+        with _cluster(_stated_cluster(run)) if todo else nullcontext():
             _make_tiles(pieces.todo(pieces.scenes), ledger, watch)
             if todo:
                 check_scenes(run)
@@ -369,10 +372,23 @@ def _compile_ahead(run: CountryRun, maps: list[Piece]) -> None:
         do_ahead(*works)
 
 
-def _cluster(name: str) -> Any:
+def _stated_cluster(run: CountryRun) -> str:
+    """Return the cluster that the country file names; none where one is open, which computes."""
+    if not (stated := run.settings.cluster):
+        return ""
+    from distributed import default_client
+
+    try:
+        default_client()
+    except ValueError:
+        return stated
+    return ""
+
+
+def _cluster(named: str | Site) -> Any:
     """Open a cluster, or nothing: then threads of this process compute."""
-    if not name:
+    if not named:
         return nullcontext()
     from osm4eo_xr.cluster.clusters import open_cluster
 
-    return open_cluster(name)
+    return open_cluster(named)

@@ -10,14 +10,16 @@ import dask.config
 import numpy as np
 import pytest
 import typer
+from distributed import Client
 
 from osm4eo_xr import progress
-from osm4eo_xr.cli.options import computing_on
+from osm4eo_xr.cli.computing import Place
 from osm4eo_xr.cluster.site_file import load_site
 from osm4eo_xr.cogs.cog import write_cog
+from osm4eo_xr.country.run import run_country
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.geometry.grid import georeference, target_geobox
-from tests.cases.commands import attempt
+from tests.cases.commands import attempt, refused
 from tests.cases.country_case import MODEL, make_country, tiny_model
 
 
@@ -99,30 +101,86 @@ def test_a_log_that_cannot_be_written_is_one_line(class_map: Path, tmp_path: Pat
 
 def test_threads_are_those_of_dask_and_only_for_the_command() -> None:
     before = dask.config.get("num_workers", None)
-    with computing_on(None, 3, None):
+    with Place(threads=3).opened():
         assert dask.config.get("num_workers") == 3
     assert dask.config.get("num_workers", None) == before
 
 
-def test_a_cluster_gets_threads_and_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def opened(monkeypatch: pytest.MonkeyPatch) -> list[object]:
+    """The clusters that were opened; none of them really is."""
     seen: list[object] = []
 
-    def opened(site: object) -> AbstractContextManager[None]:
+    def open_cluster(site: object) -> AbstractContextManager[None]:
         seen.append(site)
         return nullcontext()
 
-    monkeypatch.setattr("osm4eo_xr.cluster.clusters.open_cluster", opened)
-    with computing_on("local", 2, "3 GB"), computing_on("local", None, None):
+    monkeypatch.setattr("osm4eo_xr.cluster.clusters.open_cluster", open_cluster)
+    return seen
+
+
+def test_a_cluster_gets_threads_and_memory(opened: list[object]) -> None:
+    with Place("local", 2, "3 GB").opened(), Place("local").opened():
         pass
     size = {"threads": 2, "memory": "3 GB"}
-    assert seen == [load_site("local", gpu=size, cpu=size), load_site("local")]
+    assert opened == [load_site("local", gpu=size, cpu=size), load_site("local")]
+
+
+def test_a_cluster_is_opened_when_a_command_really_runs(
+    opened: list[object], class_map: Path, tmp_path: Path
+) -> None:
+    before = ("--cluster", "local", "sieve")
+    assert call(*before, "--help")[0] == 0
+    assert call(*before, class_map, "--out", tmp_path / "out.tif", "--size", "few")[0] == 2
+    assert call(*before, "--out", tmp_path / "out.tif")[0] == 2
+    assert call("--cluster", "local", "models", "list", "--help")[0] == 0
+    assert opened == []
+    assert call(*before, class_map, "--out", tmp_path / "out.tif")[0] == 0
+    assert opened == [load_site("local")]
+
+
+def test_a_run_opens_one_cluster_wherever_it_is_named(opened: list[object], tmp_path: Path) -> None:
+    country = make_country(tmp_path / "land", edge=64, overlap=8, learn=MODEL)
+    country.write_text('cluster = "pbs-gpu"\n' + country.read_text(encoding="utf-8"))
+    size = ("--threads", "2", "--memory", "3 GB")
+    code, shown = call("--cluster", "slurm-cpu", *size, "run", country, "--dry-run")
+    assert (code, opened) == (0, [])
+    assert "#SBATCH --cpus-per-task=8" in shown  # four processes
+    assert "#SBATCH --mem=12G" in shown
+    assert call("--cluster", "pbs-gpu", *size, "run", country, "--cluster", "local")[0] == 0
+    table = {"threads": 2, "memory": "3 GB"}
+    assert opened == [load_site("local", gpu=table, cpu=table)]
+    assert call("--cluster", "local", "run", country)[0] == 0  # nothing is left to do
+    assert len(opened) == 1
+
+
+def test_the_files_cluster_is_not_opened_beside_one_that_is_open(
+    opened: list[object], tmp_path: Path
+) -> None:
+    country = make_country(tmp_path / "land", edge=64, overlap=8, learn=MODEL)
+    country.write_text('cluster = "local"\n' + country.read_text(encoding="utf-8"))
+    with Client(processes=False, n_workers=1, threads_per_worker=2, dashboard_address=None):
+        run_country(country)
+    assert opened == []
+
+
+def test_doctor_looks_at_the_cluster_that_is_named_before_it(opened: list[object]) -> None:
+    code, shown = call("--cluster", "slurm-cpu", "--threads", "3", "doctor", "--dry-run")
+    assert (code, opened) == (0, [])
+    assert "#SBATCH --cpus-per-task=12" in shown
+    assert call("--cluster", "slurm-cpu", "doctor", "--dry-run", "--cluster", "local") == (0, "")
+
+
+def test_the_demo_takes_no_cluster(opened: list[object]) -> None:
+    assert "leave --cluster out" in str(refused("--cluster", "slurm-cpu", "demo"))
+    assert opened == []
 
 
 @pytest.mark.parametrize("memory", ["lots", "8 pounds"])
 def test_memory_that_is_none_is_refused(memory: str) -> None:
     with (
         pytest.raises(InputError, match=f"--memory {memory}; expected bytes, or text like"),
-        computing_on("local", None, memory),
+        Place("local", memory=memory).opened(),
     ):
         pass
 
@@ -140,7 +198,7 @@ def test_results_can_be_had_as_json(tmp_path: Path) -> None:
 
 
 def test_memory_needs_a_cluster() -> None:
-    with pytest.raises(InputError, match="without --cluster"), computing_on(None, None, "3 GB"):
+    with pytest.raises(InputError, match="without --cluster"), Place(memory="3 GB").opened():
         pass
 
 
