@@ -13,6 +13,7 @@ from osm4eo_xr.accuracy.confusion import confusion_counts
 from osm4eo_xr.accuracy.validation.intervals import BlockCounts
 from osm4eo_xr.errors import InputError, extra
 from osm4eo_xr.legend import Legend, legend_from_dict
+from osm4eo_xr.process.threads import allowed_threads
 from osm4eo_xr.samples.ground import ground_pixels, has_places
 from osm4eo_xr.samples.spatial_split import SPLITS
 from osm4eo_xr.samples.store import read_split
@@ -82,7 +83,7 @@ def random_forest_report(
     legend = legend_from_dict(json.loads(samples.attrs["legend"]), source="samples")
     spectra, label = _training_pixels(samples, pixels, seed)
     medians = _medians(spectra)
-    forest = RandomForestClassifier(trees, n_jobs=-1, random_state=seed)
+    forest = RandomForestClassifier(trees, n_jobs=allowed_threads(), random_state=seed)
     forest.fit(_completed(spectra, medians), label)
     return _score(forest, samples, split, legend, center=center, medians=medians)
 

@@ -240,7 +240,8 @@ def _root(
         str | None, typer.Option(help="Cluster (name or YAML file) to compute on.")
     ] = None,
     threads: Annotated[
-        int | None, typer.Option(min=1, help="Threads; of each worker if there is a cluster.")
+        int | None,
+        typer.Option(min=1, help="Threads that compute; of each worker if there is a cluster."),
     ] = None,
     memory: Annotated[
         str | None, typer.Option(help='Memory of each worker of a cluster, such as "8 GB".')

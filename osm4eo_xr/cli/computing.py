@@ -54,9 +54,12 @@ class Place:
                 expected="a cluster, whose workers it is the memory of",
                 advice="add --cluster local before the command",
             )
-        import dask.config
+        if self.threads is None:
+            yield
+            return
+        from osm4eo_xr.process.threads import at_most_threads
 
-        with dask.config.set(num_workers=self.threads):
+        with at_most_threads(self.threads):
             yield
 
     @contextmanager

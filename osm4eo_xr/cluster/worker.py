@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from osm4eo_xr.cluster.device_tasks import DEVICE_EXECUTOR, DEVICE_TASKS
 from osm4eo_xr.cluster.gpus import visible_gpus
 from osm4eo_xr.process.node import GPU_MEMORY_VARIABLE, raise_open_files
+from osm4eo_xr.process.threads import thread_variables
 
 if TYPE_CHECKING:
     from distributed import Worker
@@ -52,16 +53,11 @@ def own_device(devices: Sequence[str], worker_name: str) -> str:
 def worker_environment(site: Site, threads: int, *, gpu: bool) -> dict[str, str]:
     """Return the variables of a worker process, to be set before it imports anything.
 
-    jax's CPU thread pool (``NPROC``) and numba's get the process's task threads; OpenMP and BLAS
-    get one, since each task thread calls them for itself. GDAL's block cache, 5 % of the node by
-    default, is set to the site's figure.
+    Libraries keep to the process's task threads. GDAL's block cache, 5 % of the node by default, is
+    set to the site's figure.
     """
     own = {
-        "OMP_NUM_THREADS": "1",
-        "OPENBLAS_NUM_THREADS": "1",
-        "MKL_NUM_THREADS": "1",
-        "NPROC": str(threads),
-        "NUMBA_NUM_THREADS": str(threads),
+        **thread_variables(threads),
         "GDAL_CACHEMAX": str(site.gdal_cache // 1024**2),
         "GDAL_NUM_THREADS": str(site.gdal_threads),
         "MALLOC_TRIM_THRESHOLD_": "65536",

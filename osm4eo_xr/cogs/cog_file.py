@@ -13,6 +13,7 @@ import rasterio.shutil
 from osm4eo_xr.cogs.levels import BLOCK, Layout, LevelFiles
 from osm4eo_xr.cogs.sidecars import Category, sidecars_of, write_aux, write_item, write_style
 from osm4eo_xr.files import put, real_place, workplace
+from osm4eo_xr.process.threads import allowed_threads
 
 _CACHE = 16_000_000  # bytes, 64 tiles of bytes; GDAL would take 5 % of the machine's memory
 _MAX_COLORS = 256
@@ -91,7 +92,7 @@ def _assemble(source: Path, target: Path, layout: Layout, compression: str) -> P
         predictor="NO" if layout.classes else "YES",
         bigtiff="IF_SAFER",
         overviews="FORCE_USE_EXISTING" if layout.scales else "NONE",
-        num_threads="ALL_CPUS",
+        num_threads=str(allowed_threads()),
         sparse_ok="YES",
         statistics="NO",
     )

@@ -4,5 +4,5 @@
 - ``endings``: what is closed when a signal ends the process
 - ``heap``: ``kept_heap``: memory that is freed and wanted again at each step
 - ``node``: limits and caches of the machine, and what its errors mean
-- ``threads``: ``allowed_threads``: how many threads a step may compute with
+- ``threads``: ``allowed_threads``: how many a step may compute with; ``at_most_threads`` sets it
 """

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 
 def allowed_threads() -> int:
@@ -15,3 +17,43 @@ def allowed_threads() -> int:
 def core_count() -> int:
     """Return the cores that this process may run on."""
     return len(os.sched_getaffinity(0))
+
+
+def thread_variables(threads: int) -> dict[str, str]:
+    """Return the variables by which libraries keep to a process's task threads.
+
+    jax's CPU thread pool (``NPROC``) and numba's get as many as there are task threads; OpenMP and
+    BLAS get one, since each task thread calls them for itself. A library reads them when it is
+    loaded, jax when it first computes.
+    """
+    return {
+        "OMP_NUM_THREADS": "1",
+        "OPENBLAS_NUM_THREADS": "1",
+        "MKL_NUM_THREADS": "1",
+        "NPROC": str(threads),
+        "NUMBA_NUM_THREADS": str(threads),
+    }
+
+
+@contextmanager
+def at_most_threads(threads: int) -> Iterator[None]:
+    """Compute with so many threads within the block: dask's, and those of libraries in its tasks.
+
+    jax keeps to them if it has not computed before.
+    """
+    import dask.config
+    from threadpoolctl import threadpool_limits
+
+    ours = thread_variables(threads)
+    before = {name: os.environ.get(name) for name in ours}
+    os.environ |= ours
+    try:
+        # numpy's BLAS is loaded before a command runs.
+        with dask.config.set(num_workers=threads), threadpool_limits(1, user_api="blas"):
+            yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value

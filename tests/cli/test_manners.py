@@ -2,11 +2,11 @@
 
 import io
 import json
+import os
 import sys
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
-import dask.config
 import numpy as np
 import pytest
 import typer
@@ -19,6 +19,7 @@ from osm4eo_xr.cogs.cog import write_cog
 from osm4eo_xr.country.run import run_country
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.geometry.grid import georeference, target_geobox
+from osm4eo_xr.process.threads import allowed_threads
 from tests.cases.commands import attempt, refused
 from tests.cases.country_case import MODEL, make_country, tiny_model
 
@@ -99,11 +100,11 @@ def test_a_log_that_cannot_be_written_is_one_line(class_map: Path, tmp_path: Pat
     assert "--log-file" in (result.exception.advice or "")
 
 
-def test_threads_are_those_of_dask_and_only_for_the_command() -> None:
-    before = dask.config.get("num_workers", None)
+def test_threads_are_those_of_this_process_and_only_for_the_command() -> None:
+    before = allowed_threads(), os.environ.get("NPROC")
     with Place(threads=3).opened():
-        assert dask.config.get("num_workers") == 3
-    assert dask.config.get("num_workers", None) == before
+        assert (allowed_threads(), os.environ["NPROC"]) == (3, "3")
+    assert (allowed_threads(), os.environ.get("NPROC")) == before
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import dask.config
 import numpy as np
 import pytest
 import rasterio
@@ -99,6 +100,21 @@ def test_a_file_that_came_out_as_no_cog_is_not_put_there(
     with pytest.raises(RuntimeError, match=r"a\.tif came out as a GeoTIFF that is no COG"):
         write(tmp_path / "a.tif")
     assert names(tmp_path) == []
+
+
+def test_gdal_compresses_with_the_threads_that_were_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy, asked = cog_file.rasterio.shutil.copy, []
+
+    def seen(source: Path, target: Path, **how: Any) -> None:
+        asked.append(how["num_threads"])
+        copy(source, target, **how)
+
+    monkeypatch.setattr(cog_file.rasterio.shutil, "copy", seen)
+    with dask.config.set(num_workers=3):
+        write(tmp_path / "a.tif")
+    assert asked == ["3"]
 
 
 def test_a_link_leads_on_to_the_file_that_is_written(tmp_path: Path) -> None:
