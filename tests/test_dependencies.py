@@ -123,7 +123,7 @@ def test_the_tests_install_every_extra() -> None:
 
 
 STEPS = {
-    "batch": "jobs._cluster_class(SlurmSite(cpu=JobWorkers()))",
+    "batch": "job_scripts.cluster_class(SlurmSite(cpu=JobWorkers()))",
     "forest": "oxr.random_forest_report(samples)",
     "keras": "oxr.import_keras(file)",
     "netcdf": "oxr.open_scene(f'{file}.nc')",
@@ -145,7 +145,7 @@ sys.modules.update(dict.fromkeys(blocked))  # as if they were not installed
 import xarray as xr
 import osm4eo_xr as oxr
 from osm4eo_xr.catalogs import search
-from osm4eo_xr.cluster import jobs
+from osm4eo_xr.cluster import job_scripts
 from osm4eo_xr.cluster.site import JobWorkers, SlurmSite
 from osm4eo_xr.imagery.clouds import detector
 from osm4eo_xr.inference import worker
