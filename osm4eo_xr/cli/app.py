@@ -38,6 +38,7 @@ from osm4eo_xr.cli.console import (
     show_warning,
 )
 from osm4eo_xr.cli.failures import report_failure
+from osm4eo_xr.cli.given import refuse_given_beside
 from osm4eo_xr.cli.logs import logged, show_debug
 from osm4eo_xr.cli.options import Json, Out, Seed  # noqa: TC001 - typer reads them
 from osm4eo_xr.cli.signals import ended_by_signals, on_signal_stays
@@ -193,6 +194,7 @@ def doctor(
 ) -> None:
     """Say whether a run would work here and on a cluster, and what mends it if not."""
     if keys:
+        refuse_given_beside(context, "--keys", "cluster", "wait", "dry_run", "as_json")
         from osm4eo_xr.cluster.site_file import site_keys
 
         OUT.out(site_keys(), highlight=False)
@@ -200,6 +202,7 @@ def doctor(
     place: Place = context.obj
     site = place.site(cluster or place.cluster or "local")
     if dry_run:
+        refuse_given_beside(context, "--dry-run", "wait", "as_json")
         _print_scripts(site)
         return
     from osm4eo_xr.cluster.doctor import examine

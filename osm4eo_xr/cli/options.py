@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from osm4eo_xr.cli.given import refuse_alone
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.progress import progress_bar
 
@@ -61,12 +62,6 @@ def write_raster(raster: xr.DataArray, path: Path, legend: Legend | None) -> Non
         write_cog(raster, path, legend=legend, progress=progress)
 
 
-def refuse_alone(option: str, other: str) -> NoReturn:
-    """Refuse an option that does nothing without another."""
-    name = option.partition(" ")[0]
-    raise InputError(f"{option} without {other}", advice=f"add {other}, or leave {name} out")
-
-
 def read_outline(
     boundary: Path | None, country: str | None, layer: str | None
 ) -> Path | GeoDataFrame | None:
@@ -84,6 +79,14 @@ def read_outline(
     return read_vector(boundary, "boundary", layer=layer or "")
 
 
+def check_level(
+    mask: Literal["scl", "threshold", "s2cloudless"] | None, level: Literal["1C", "2A"] | None
+) -> None:
+    """Refuse a level where no rule on reflectance asks for it."""
+    if level and mask != "threshold":
+        refuse_alone(f"--level {level}", "--mask-clouds threshold")
+
+
 def open_checked(
     scene: list[Path],
     scale: float | None,
@@ -99,8 +102,7 @@ def open_checked(
     from osm4eo_xr.imagery.scenes import open_scene
 
     numbers: Any = {"scale": scale, "offset": offset, "nodata": nodata}
-    if mask is None and level:
-        refuse_alone(f"--level {level}", "--mask-clouds")
+    check_level(mask, level)
     if mask is None:
         opened = open_scene(scene, **numbers)
     else:

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from osm4eo_xr.cli.given import is_given
 from osm4eo_xr.settings_text import PRESET, Presets, field_texts, presets_of
 
 _CONTEXT = "context"
@@ -38,7 +39,7 @@ def with_settings(settings: type) -> Callable[[Callable[..., None]], Callable[..
             chosen = {name: values.pop(name) for name in names}
             if presets:
                 context: typer.Context = values.pop(_CONTEXT)
-                given = {k: v for k, v in chosen.items() if _is_given(context, k)}
+                given = {k: v for k, v in chosen.items() if is_given(context, k)}
                 chosen = presets.changed(values.pop(PRESET), given)
             command(**values, settings=settings(**chosen))
 
@@ -60,12 +61,6 @@ def _context_and_preset(presets: Presets) -> list[inspect.Parameter]:
         inspect.Parameter(_CONTEXT, annotation=typer.Context, **how),
         inspect.Parameter(PRESET, default=presets.names[0], annotation=option, **how),
     ]
-
-
-def _is_given(context: typer.Context, name: str) -> bool:
-    """Whether an option stands on the command line."""
-    source = context.get_parameter_source(name)
-    return source is not None and source.name != "DEFAULT"
 
 
 def _options(settings: type) -> list[inspect.Parameter]:

@@ -57,10 +57,10 @@ def test_points_are_drawn_labeled_and_assessed(
 def test_what_needs_a_design_says_so(run: Run, tmp_path: Path, class_map: Path) -> None:
     out = tmp_path / "r.json"
     given = ("assess", class_map, "--points", "a.csv", "--points", "b.csv", "--out", out)
-    assert_refused(run(*given), "several --points needs --design")
+    assert_refused(run(*given), "several --points without --design")
     assert_refused(
         run("assess", class_map, "--points", "a.csv", "--out", out, "--page", tmp_path / "r.html"),
-        "--page needs --design",
+        "without --design",
     )
     assert not out.exists()
 

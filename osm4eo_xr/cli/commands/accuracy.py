@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from osm4eo_xr.cli.given import refuse_given_alone, refuse_given_beside
 from osm4eo_xr.cli.options import LegendFile, Out, Overwrite, Seed, read_legend, write_raster
 from osm4eo_xr.cli.outputs import DESIGN, PAGE, RASTER, REPORT, Asked, check_outputs, outputs
 from osm4eo_xr.errors import InputError
@@ -21,6 +22,7 @@ ClassMap = Annotated[Path, typer.Argument(help="Class map (GeoTIFF, COG or VRT).
 
 
 def design_points(
+    context: typer.Context,
     class_map: ClassMap,
     *,
     out: Out,
@@ -61,6 +63,11 @@ def design_points(
     from osm4eo_xr.accuracy.designs.points import design_points as draw
     from osm4eo_xr.rasters.open import open_raster
 
+    if scheme != "cluster":
+        refuse_given_alone(context, "--scheme cluster", "cluster_pixels", "per_cluster")
+    if scheme != "stratified":
+        of_strata = "min_per_stratum", "allocation", "expected"
+        refuse_given_beside(context, f"--scheme {scheme}", *of_strata)
     inputs = [class_map, strata, legend, *(scene or [])]
     check_outputs([(out, DESIGN)], inputs, overwrite=overwrite)
     how: Any = {
@@ -82,6 +89,7 @@ def design_points(
 
 
 def assess(
+    context: typer.Context,
     class_map: ClassMap,
     *,
     points: Annotated[
@@ -124,6 +132,11 @@ def assess(
     from osm4eo_xr.accuracy.assessment import assess as compare
     from osm4eo_xr.rasters.open import open_probabilities, open_raster
 
+    if design is None:
+        of_design = "provenance", "probabilities", "page", "labels", "intervals"
+        refuse_given_alone(context, "--design", *of_design)
+        if len(points) > 1:
+            raise InputError("several --points without --design", advice="add it, or give one")
     inputs = [class_map, *points, design, provenance, probabilities, legend]
     asked: Asked = [(out, REPORT), (page, PAGE)]
     how: Any = {"column": column, "layer": points_layer}
@@ -131,7 +144,6 @@ def assess(
         opened = open_raster(class_map)
         how["legend"] = read_legend(legend, opened)
         if design is None:
-            _refuse_without_design(points, provenance, probabilities, page)
             report: Any = compare(opened, points[0], **how)
         else:
             how |= {"design": design, "labels": labels, "intervals": intervals}
@@ -219,6 +231,7 @@ def compare(
 
 
 def change(
+    context: typer.Context,
     before: Annotated[Path, typer.Argument(help="Class map of the first year.")],
     after: Annotated[Path, typer.Argument(help="Class map of the second year, on the same grid.")],
     *,
@@ -238,7 +251,7 @@ def change(
     ] = 0.98,
     size: Annotated[int, typer.Option(min=1, help="Minimum mapping unit in pixels.")] = 1,
     connectivity: Annotated[
-        Literal["4", "8"], typer.Option(help="Neighbors that make pixels one region.")
+        Literal["4", "8"], typer.Option(help="With --size: neighbors that make one region.")
     ] = "8",
     report: Annotated[
         Path | None, typer.Option(help="Also write what changed into what, in km² (.json).")
@@ -257,6 +270,12 @@ def change(
     from osm4eo_xr.legend import change_legend
     from osm4eo_xr.rasters.open import open_probabilities, open_raster
 
+    if probabilities is None:
+        refuse_given_alone(context, "--probabilities", "stay")
+    if size == 1:
+        refuse_given_alone(context, "--size", "connectivity")
+    if design is None:
+        refuse_given_alone(context, "--design", "n", "seed")
     asked: Asked = [(out, RASTER), (report, REPORT), (design, DESIGN)]
     inputs = [before, after, legend, *(confidence or ()), *(probabilities or ())]
     how: Any = {"threshold": threshold, "stay": stay, "size": size}
@@ -275,17 +294,6 @@ def change(
             found.save(place(report))
         if design is not None:
             write_design(found.design_points(n, seed=seed), place(design))
-
-
-def _refuse_without_design(points: list[Path], *others: Path | None) -> None:
-    """Refuse what only a design gives."""
-    names = ("--provenance", "--probabilities", "--page")
-    given = [name for name, path in zip(names, others, strict=True) if path is not None]
-    given += ["several --points"] if len(points) > 1 else []
-    if given:
-        raise InputError(
-            f"{given[0]} needs --design with the folder of design-points", advice="give it"
-        )
 
 
 def _numbers(given: Iterable[str], option: str) -> dict[str, float]:

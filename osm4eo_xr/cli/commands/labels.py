@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from osm4eo_xr.cli.console import print_note
+from osm4eo_xr.cli.given import refuse_alone
 from osm4eo_xr.cli.options import (
     BoundaryLayer,
     LegendFile,
@@ -17,9 +18,9 @@ from osm4eo_xr.cli.options import (
     Out,
     Overwrite,
     Scale,
+    check_level,
     read_legend,
     read_outline,
-    refuse_alone,
     write_raster,
 )
 from osm4eo_xr.cli.outputs import AREAS, PICTURE, RASTER, REPORT, Asked, outputs
@@ -187,6 +188,7 @@ def composite(
         )
     if resolution is not None and not bbox:
         refuse_alone(f"--resolution {resolution:g}", "--bbox")
+    check_level(mask_clouds, level)
     with outputs([(out, RASTER)], [catalog, *(like or [])], overwrite=overwrite) as place:
         if bbox:
             edge = 10.0 if resolution is None else resolution

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from osm4eo_xr.cli.console import print_throughput
+from osm4eo_xr.cli.given import refuse_alone
 from osm4eo_xr.cli.options import (
     BoundaryLayer,
     LegendFile,
@@ -22,7 +23,6 @@ from osm4eo_xr.cli.options import (
     open_checked,
     read_legend,
     read_outline,
-    refuse_alone,
     write_raster,
 )
 from osm4eo_xr.cli.outputs import RASTER, VECTOR, Asked, outputs

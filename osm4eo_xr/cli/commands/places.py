@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 import typer
 
 from osm4eo_xr.cli.console import print_fetch, print_found, print_json, print_note
+from osm4eo_xr.cli.given import refuse_given_alone, refuse_given_beside
 from osm4eo_xr.cli.options import BoundaryLayer, Json, Out, Overwrite  # noqa: TC001 - typer reads them
 from osm4eo_xr.cli.outputs import REPORT, SETTINGS, VECTOR, Asked, outputs
 from osm4eo_xr.cli.signals import on_signal_stays
@@ -19,6 +20,7 @@ from osm4eo_xr.progress import OUT, progress_bar
 
 
 def tiles(
+    context: typer.Context,
     country: Annotated[str, typer.Argument(help="ISO code or name; original:CODE for its codes.")],
     *,
     grid: Annotated[
@@ -37,13 +39,18 @@ def tiles(
 ) -> None:
     """List the tiles that cover a country."""
     if grid == "original":
-        if out is not None or boundary is not None or cut:
+        if out is not None or boundary is not None or boundary_layer or cut:
             raise InputError(
                 "the original's tiles are numbers without ground",
-                advice="leave --out, --boundary and --cut out, or take --grid mgrs or laea",
+                advice="leave --out, --boundary, --boundary-layer and --cut out, or take --grid "
+                "mgrs or laea",
             )
         _print_original(country)
         return
+    if out is None:
+        refuse_given_alone(context, "--out", "cut")
+    if boundary is None:
+        refuse_given_alone(context, "--boundary", "boundary_layer")
     from osm4eo_xr.geometry.vectors import write_vector
     from osm4eo_xr.places.tilings import country_tiles
 
@@ -57,6 +64,7 @@ def tiles(
 
 
 def init(
+    context: typer.Context,
     country: Annotated[str, typer.Argument(help="ISO code or name.")],
     *,
     out: Out = Path("country.toml"),
@@ -77,6 +85,8 @@ def init(
     """Write a country file with every key explained, and a schema for editors beside it."""
     from osm4eo_xr.country.settings_file import SCHEMA_NAME, country_schema, country_template
 
+    if scenes:
+        refuse_given_beside(context, "--scenes", "search", "year")
     schema = out.with_name(SCHEMA_NAME)
     asked: Asked = [(out, SETTINGS), (schema, REPORT)]
     with outputs(asked, [], overwrite=overwrite) as place:

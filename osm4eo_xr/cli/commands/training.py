@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from osm4eo_xr.cli.console import print_json, print_note, sample_table, training_bar
+from osm4eo_xr.cli.given import refuse_alone, refuse_beside
 from osm4eo_xr.cli.options import (
     Json,
     LegendFile,
@@ -110,6 +111,8 @@ def train(
     from osm4eo_xr.samples.store import open_samples
     from osm4eo_xr.training.fit import train as fit
 
+    if polygons is not None and settings.noise == "none":
+        refuse_alone("--polygons", "--noise")
     folder = run or out.with_name(f"{out.name}.run")
     check_outputs([(out, MODEL)], [samples, init, polygons], overwrite=overwrite)
     check_outputs(
@@ -133,7 +136,9 @@ def crossvalidate(
     *,
     out: Out,
     settings: TrainSettings,
-    k: Annotated[int, typer.Option("--k", help="Folds of blocks, 2 to 25.")] = 5,
+    k: Annotated[
+        int | None, typer.Option("--k", help="Folds of blocks, 2 to 25; 5 if left out.")
+    ] = None,
     by: Annotated[str, typer.Option(help="Hold out blocks, or tile after tile: block, tile.")] = (
         "block"
     ),
@@ -166,10 +171,13 @@ def crossvalidate(
     from osm4eo_xr.rasters.open import open_raster
     from osm4eo_xr.samples.store import open_samples
 
+    if by == "tile" and k is not None:
+        refuse_beside(f"--k {k}", "--by tile")
     folder = run or out.with_suffix(".run")
     check_outputs([(out, REPORT), (distances, PICTURE)], [samples, class_map], overwrite=overwrite)
     on_signal_stays(f"trainings stay in {folder}; run the same command again to go on")
-    how: Any = {"k": k, "by": by, "validation": validation, "block": block, "forest": forest}
+    how: Any = {"by": by, "validation": validation, "block": block, "forest": forest}
+    how |= {} if k is None else {"k": k}
     how["applicability"] = applicable
     how["class_map"] = open_raster(class_map) if class_map else None
     with piece_bars() as watch:

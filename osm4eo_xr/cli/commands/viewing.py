@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from osm4eo_xr.cli.console import print_note
+from osm4eo_xr.cli.given import refuse_given_beside
 from osm4eo_xr.cli.options import LegendFile, Overwrite, read_legend
 from osm4eo_xr.cli.outputs import VIEWER, outputs
 from osm4eo_xr.errors import InputError
@@ -16,6 +17,7 @@ from osm4eo_xr.progress import OUT, progress_bar
 
 
 def view(
+    context: typer.Context,
     result: Annotated[
         Path, typer.Argument(help="Folder or country file of a finished run, or a class map.")
     ],
@@ -47,6 +49,8 @@ def view(
     The folder it writes holds all it needs, works from disk, on any web server and through
     Jupyter's proxy, and asks no other machine for anything.
     """
+    if static:
+        refuse_given_beside(context, "--static", "port")
     named = {"scene": scene, "labels": labels, "provenance": provenance, "confidence": confidence}
     if not result.exists():
         raise InputError(

@@ -112,7 +112,12 @@ def test_ground_is_cut_at_a_finer_boundary(folder: Path) -> None:
 
 
 def test_numbers_without_ground_have_no_file(folder: Path) -> None:
-    for option in (("--out", "t.gpkg"), ("--boundary", "b.gpkg"), ("--cut",)):
+    for option in (
+        ("--out", "t.gpkg"),
+        ("--boundary", "b.gpkg"),
+        ("--boundary-layer", "a"),
+        ("--cut",),
+    ):
         error = refused("tiles", "AT", "--grid", "original", *option)
         assert error.given == "the original's tiles are numbers without ground"
         assert "take --grid mgrs or laea" in error.advice
