@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from osm4eo_xr.errors import InputError
+from osm4eo_xr.feature_periods import days_of
 
 __all__ = [
     "PLAIN_SOURCE",
@@ -108,7 +109,7 @@ def parse_feature(text: str) -> Feature:
     Raises
     ------
     InputError
-        If it is none of these.
+        If it is none of these, or its period is a date that the calendar lacks.
 
     Examples
     --------
@@ -122,7 +123,7 @@ def parse_feature(text: str) -> Feature:
     found = _ID.fullmatch(text)
     if found is None:
         raise InputError(f"feature {text!r}", expected=_EXPECTED)
-    return Feature(found[1], found[2], found[3] or "")
+    return Feature(found[1], found[2], _period(found[3], f"feature {text!r}"))
 
 
 def parse_group(text: str) -> tuple[str, str]:
@@ -131,7 +132,8 @@ def parse_group(text: str) -> tuple[str, str]:
     Raises
     ------
     InputError
-        If it is no ``source@period`` or ``source``.
+        If it is no ``source@period`` or ``source``, or the period is a date that the calendar
+        lacks.
 
     Examples
     --------
@@ -144,7 +146,16 @@ def parse_group(text: str) -> tuple[str, str]:
         raise InputError(
             f"group {text!r}", expected="source@period such as s2@2024-04, or source such as dem"
         )
-    return found[1], found[3] or ""
+    return found[1], _period(found[3], f"group {text!r}")
+
+
+def _period(found: str | None, named: str) -> str:
+    """Return the period of a name, if it has one; refuse a date that the calendar lacks."""
+    try:
+        days_of(found or "")
+    except InputError as error:
+        raise error.within(named) from None
+    return found or ""
 
 
 def groups_of(features: Iterable[str | Feature]) -> tuple[Group, ...]:

@@ -17,6 +17,7 @@ from osm4eo_xr.feature_ids import (
     groups_of,
     missing_features,
     parse_feature,
+    parse_group,
 )
 from osm4eo_xr.feature_periods import days_of, middle_day
 
@@ -81,11 +82,21 @@ def test_periods_have_days(period: str, first: str, last: str, middle: str) -> N
 
 
 @pytest.mark.parametrize(
-    "period", ["", "wet", "2024-13", "2024-02-30", "0000", "0001-winter", "2024-w05"]
+    "period", ["", "wet", "2024-130", "2024-1", "0000", "0001-winter", "2024-w05"]
 )
 def test_words_of_ones_own_have_none(period: str) -> None:
     assert days_of(period) is None
     assert middle_day(period) is None
+
+
+@pytest.mark.parametrize("period", ["2024-13", "2024-00", "2024-02-31", "2023-02-29", "0000-01"])
+def test_dates_that_the_calendar_lacks_are_no_words(period: str) -> None:
+    with pytest.raises(InputError, match=f"^period '{period}'; expected a month or day that"):
+        days_of(period)
+    with pytest.raises(InputError, match=f"^feature 's2:nir@{period}': period '{period}'"):
+        parse_feature(f"s2:nir@{period}")
+    with pytest.raises(InputError, match=f"^group 's2@{period}': period '{period}'"):
+        parse_group(f"s2@{period}")
 
 
 @settings(max_examples=25, deadline=None)
