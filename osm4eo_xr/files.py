@@ -78,13 +78,18 @@ def workplace(path: str | Path) -> Iterator[Path]:
     ``sweep`` does. Raises as ``replaced``.
     """
     path = real_place(path)
+    check_folder(path)
+    sweep(path)
+    with _passing_folder(f".{path.name}{_PART}{_owner()}", path.parent) as folder:
+        yield folder
+
+
+def check_folder(path: Path) -> None:
+    """Refuse a path whose folder is not there."""
     if not path.parent.is_dir():
         raise InputError(
             f"no folder {path.parent} to write {path.name} into", advice="make it first"
         )
-    sweep(path)
-    with _passing_folder(f".{path.name}{_PART}{_owner()}", path.parent) as folder:
-        yield folder
 
 
 @contextmanager

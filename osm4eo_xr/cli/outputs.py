@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from osm4eo_xr.errors import InputError
-from osm4eo_xr.files import put, real_place, workplace
+from osm4eo_xr.files import check_folder, put, real_place, workplace
 from osm4eo_xr.geometry.vectors import VECTOR_SUFFIXES
 from osm4eo_xr.progress import OUT
 from osm4eo_xr.rasters.companions import read_with
@@ -26,26 +27,29 @@ class Kind:
         How a file of it ends; a folder may also have no suffix.
     marker : str
         The file that tells a folder of this kind; empty for files.
+    makes_folders : bool
+        Whether folders that are missing above it are made with it.
     """
 
     name: str
     suffixes: tuple[str, ...] = ()
     marker: str = ""
+    makes_folders: bool = False
 
 
 RASTER = Kind("a GeoTIFF", (".tif", ".tiff"))
 VECTOR = Kind("a vector file", VECTOR_SUFFIXES)
 GEOJSON = Kind("a GeoJSON file", (".geojson",))
-REPORT = Kind("a JSON report", (".json",))
+REPORT = Kind("a JSON report", (".json",), makes_folders=True)
 SETTINGS = Kind("a TOML file", (".toml",))
 PICTURE = Kind("a picture", (".png", ".jpg", ".pdf", ".svg"))
 PAGE = Kind("a web page", (".html",))
 DESIGN = Kind("a sampling design", marker="design.json")
 AREAS = Kind("a folder of land use", marker="_landuse.json")
-SAMPLES = Kind("a sample set", (".zarr",), marker="zarr.json")
-MODEL = Kind("a model folder", marker="model.json")
+SAMPLES = Kind("a sample set", (".zarr",), marker="zarr.json", makes_folders=True)
+MODEL = Kind("a model folder", marker="model.json", makes_folders=True)
 VIEWER = Kind("a viewer", marker="viewer.json")
-RUN = Kind("a training run", marker="run.json")
+RUN = Kind("a training run", marker="run.json", makes_folders=True)
 
 Asked = Sequence[tuple[Path | None, Kind]]
 
@@ -115,7 +119,8 @@ def check_outputs(asked: Asked, inputs: Iterable[Path | None], *, overwrite: boo
     InputError
         If an input is a pipe or a device.
         If a path has the suffix of another format, is a folder where a file is due or the other
-        way round, is an input or one of its side files (by inode or real path), or exists.
+        way round, is an input or one of its side files (by inode or real path), or exists. If
+        there is no folder to write it into.
     """
     wanted = [(path, kind) for path, kind in asked if path is not None]
     read = [path for path in inputs if path is not None]
@@ -130,6 +135,7 @@ def check_outputs(asked: Asked, inputs: Iterable[Path | None], *, overwrite: boo
             _check_no_input(path, there, read)
         if not overwrite:
             _check_free(path, kind, there)
+        _check_place(real_place(path), kind)
 
 
 def _check_readable(path: Path) -> None:
@@ -197,6 +203,18 @@ def _check_free(path: Path, kind: Kind, there: list[Path]) -> None:
             own = file.name == real_place(path).name
             taken = path if own else f"{file.name}, a side file of {path},"
             raise InputError(f"{taken} exists already", advice="give another name or --overwrite")
+
+
+def _check_place(path: Path, kind: Kind) -> None:
+    """Refuse a place that has no folder, or below which none can be made."""
+    if not kind.makes_folders:
+        check_folder(path)
+    above = next(place for place in path.absolute().parents if place.exists())
+    if not (above.is_dir() and os.access(above, os.W_OK | os.X_OK)):
+        raise InputError(
+            f"{path} cannot be written: {above} is no folder that may be written into",
+            advice="give another place",
+        )
 
 
 def _written(path: Path, kind: Kind) -> tuple[Path, ...]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from osm4eo_xr.errors import InputError
-from osm4eo_xr.files import replaced
+from osm4eo_xr.files import check_folder, replaced
 
 if TYPE_CHECKING:
     import geopandas as gpd
@@ -197,10 +197,7 @@ def check_vector_path(path: str | Path) -> Path:
     if path.suffix not in VECTOR_SUFFIXES:
         endings = ", ".join(VECTOR_SUFFIXES)
         raise InputError(f"cannot write vectors to {path.name}", expected=f"one of {endings}")
-    if not path.parent.is_dir():
-        raise InputError(
-            f"no folder {path.parent} to write {path.name} into", advice="make it first"
-        )
+    check_folder(path)
     return path
 
 

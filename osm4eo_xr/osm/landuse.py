@@ -19,7 +19,7 @@ import osmium.osm
 import shapely
 
 from osm4eo_xr.errors import InputError
-from osm4eo_xr.files import replaced, scratch_folder, workplace
+from osm4eo_xr.files import check_folder, replaced, scratch_folder, workplace
 from osm4eo_xr.legend import Legend, default_legend
 from osm4eo_xr.osm.areas import OSM_CRS, Areas, Bounds, Problems, join, to_areas
 from osm4eo_xr.osm.extract import nothing_in, readable, spool_landuse, warn_of_unmatched
@@ -230,10 +230,7 @@ def unclaimed_tags(
 def _check_target(folder: Path, cell: float) -> None:
     if not 0 < cell <= 90:  # noqa: PLR2004
         raise InputError(f"cell is {cell} degrees", advice="give more than 0 and at most 90")
-    if not folder.parent.is_dir():
-        raise InputError(
-            f"no folder {folder.parent} to write {folder.name} into", advice="make it first"
-        )
+    check_folder(folder)
     if folder.exists() and not (folder / INDEX).is_file():
         raise InputError(f"{folder} is there and has no {INDEX}", advice="give a new folder")
 

@@ -12,6 +12,7 @@ import rasterio
 import shapely
 
 from osm4eo_xr.cli.outputs import (
+    DESIGN,
     MODEL,
     PICTURE,
     RASTER,
@@ -98,6 +99,24 @@ def test_a_folder_that_holds_an_input_is_kept(tmp_path: Path) -> None:
         (model / name).touch()
     with pytest.raises(InputError, match="would replace"):
         check_outputs([(model, MODEL)], [model / "samples.tif"], overwrite=True)
+
+
+@pytest.mark.parametrize("kind", [PICTURE, RASTER, DESIGN])
+def test_a_folder_that_is_missing_is_told_before_the_work(tmp_path: Path, kind: Kind) -> None:
+    path = tmp_path / "charts" / f"a{(*kind.suffixes, '')[0]}"
+    with pytest.raises(InputError, match=r"no folder .*charts to write a.* into; make it first"):
+        check_outputs([(path, kind)], [], overwrite=True)
+
+
+@pytest.mark.parametrize(("kind", "name"), [(REPORT, "b/r.json"), (MODEL, "b/m"), (MODEL, "m")])
+def test_what_makes_its_folders_needs_one_to_make_them_in(
+    tmp_path: Path, kind: Kind, name: str
+) -> None:
+    check_outputs([(tmp_path / name, kind)], [], overwrite=True)
+    (tmp_path / "a").touch()
+    with pytest.raises(InputError, match="/a is no folder that may be written into"):
+        check_outputs([(tmp_path / "a" / name, kind)], [], overwrite=True)
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
 
 
 def test_only_overwrite_replaces_other_files(class_map: Path) -> None:

@@ -11,7 +11,7 @@ import geopandas as gpd
 import shapely
 
 from osm4eo_xr.errors import InputError
-from osm4eo_xr.files import replace_text
+from osm4eo_xr.files import check_folder, replace_text
 
 _SITE = "https://www.openstreetmap.org"
 _JOSM = "http://127.0.0.1:8111/load_and_zoom"
@@ -64,8 +64,7 @@ def write_tasks(
     path = Path(path)
     if path.suffix != ".geojson":
         raise InputError(f"cannot write tasks to {path.name}", expected="a name in .geojson")
-    if not path.parent.is_dir():
-        raise InputError(f"no folder {path.parent} for {path.name}", advice="make it first")
+    check_folder(path)
     features = [] if objects is None else _objects(objects, comment)
     features += [] if places is None else _places(places, comment)
     text = json.dumps({"type": "FeatureCollection", "features": features}, ensure_ascii=False)

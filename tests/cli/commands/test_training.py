@@ -107,6 +107,12 @@ def test_what_is_not_there_is_named_and_nothing_made(folder: Path, words: tuple[
     assert sorted(folder.iterdir()) == before
 
 
+@pytest.mark.usefixtures("folder")
+def test_a_picture_without_a_folder_is_refused_before_the_training() -> None:
+    words = ("crossvalidate", "none.zarr", "--out", "r.json", "--distances", "charts/cv.png")
+    assert refused(*words).given == "no folder charts to write cv.png into"
+
+
 def test_a_set_without_a_test_split_is_not_scored_and_that_is_said(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
