@@ -14,6 +14,8 @@ from datetime import date
 from typing import Any, Literal
 
 _FIELDS = re.compile(r"^(\w+(?:, \w+)*)(?: : .*)?\n((?:[ \t]+.*\n?)+)", re.MULTILINE)
+_BARE_KEY = re.compile(r"[\w-]+", re.ASCII)
+_DELETE = "\x7f"  # which JSON takes as it is, and TOML escaped alone
 _WIDTH = 96  # characters of a comment
 _JSON = {bool: "boolean", int: "integer", float: "number", str: "string"}
 
@@ -71,8 +73,14 @@ def toml_value(value: Any) -> str:
     if isinstance(value, tuple | list):
         return f"[{', '.join(map(toml_value, value))}]"
     if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{k} = {toml_value(v)}" for k, v in value.items()) + "}"
-    return json.dumps(str(value) if isinstance(value, date) else value, ensure_ascii=False)
+        return "{" + ", ".join(f"{_toml_key(k)} = {toml_value(v)}" for k, v in value.items()) + "}"
+    text = json.dumps(str(value) if isinstance(value, date) else value, ensure_ascii=False)
+    return text.replace(_DELETE, "\\u007f")
+
+
+def _toml_key(name: str) -> str:
+    """Return a key as TOML writes it, in quotes where it has to be."""
+    return name if _BARE_KEY.fullmatch(name) else toml_value(name)
 
 
 def template(settings: type, given: Mapping[str, Any], *, omit: frozenset[str]) -> str:

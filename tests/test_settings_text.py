@@ -163,6 +163,8 @@ def test_tables_are_told_from_values(hint: Any, expected: tuple[Any, bool]) -> N
         ("a", "b"),
         [[0.5, 1.5], ["x"]],
         {"a": 1, "b": "two"},
+        {"open pit mine": 1, "": 2, "für-alle": {'"': "x"}, "bare-key_1": 3, "a.b": 4, "\x7f": 5},
+        "deleted\x7f and \x01",
         [],
         1e-4,
     ],
