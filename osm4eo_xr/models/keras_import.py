@@ -196,11 +196,7 @@ def _convert(layers: Graph, weights: Weights) -> tuple[NetSettings, dict[str, An
     shape = walk.input_shape(stem.inputs[0])
     walk.check_all_seen()
     window = int(shape[1])
-    if list(pool.config["pool_size"]) != [window // STRIDE] * 2:
-        raise InputError(
-            f"layer {pool.name!r} pools {pool.config['pool_size']} pixels",
-            expected=f"{window // STRIDE} for windows of {window} pixels",
-        )
+    walk.check_pool(pool, window // STRIDE)
     walk.put(stated.head.path, {"kernel": weights[head.name]["kernel"][None, None]}, head)
     net = NetSettings(
         bands=int(shape[3]),
@@ -212,6 +208,11 @@ def _convert(layers: Graph, weights: Weights) -> tuple[NetSettings, dict[str, An
         kernel=int(stem.config["kernel_size"][0]),
     )
     return net, walk.variables
+
+
+def _usual(config: dict[str, Any]) -> dict[str, Any]:
+    """Return what a layer has to have of the settings that it states and old files do not."""
+    return {key: usual for key, usual in _USUAL.items() if config.get(key) is not None}
 
 
 class _Walk:
@@ -266,7 +267,7 @@ class _Walk:
             dilation_rate=[1, 1],
             activation="linear",
             use_bias=True,
-            **{key: usual for key, usual in _USUAL.items() if config.get(key) is not None},
+            **_usual(config),
         )
         if stated.kernel == 1 and layer.config["kernel_size"] != [1, 1]:
             raise InputError(
@@ -305,6 +306,11 @@ class _Walk:
         if shape[1] is None or shape[1] != shape[2]:
             raise InputError(f"layer {name!r} takes images of {shape[1:3]}, not square windows")
         return shape
+
+    def check_pool(self, pool: _Layer, side: int) -> None:
+        """Refuse an average pool that is not one mean over a map of ``side`` pixels."""
+        how: Any = {"pool_size": [side] * 2, "strides": [side] * 2, "padding": "valid"}
+        self.take(pool.name, pool.kind, **how, **_usual(pool.config))
 
     def check_all_seen(self) -> None:
         """Refuse a graph with layers beside those of the original's network."""
