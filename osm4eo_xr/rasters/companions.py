@@ -6,12 +6,14 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-# What GDAL, QGIS and shapefiles keep beside a file: behind its name, or instead of its suffix.
+# What GDAL, QGIS, SQLite and shapefiles keep beside a file: behind its name or instead of its
+# suffix. Edits of a GeoPackage that is open elsewhere are in -wal, edits to be undone in -journal.
 _AUXILIARY = ".aux.xml"
-_BEHIND = (_AUXILIARY, ".msk")
+_OF_SQLITE = ("-wal", "-journal")
+_BEHIND = (_AUXILIARY, ".msk", *_OF_SQLITE)
 _INSTEAD = (".tfw", ".j2w", ".wld", ".hdr", ".prj", ".shx", ".dbf", ".cpg")
 _TOLD = (".qml", ".stac.json")  # says how to show or find the file, and changes nothing in it
-_SMALLER = ".ovr"
+_BEHIND_TOLD = (_AUXILIARY, ".ovr", "-shm")  # -shm says where edits are in -wal; readers write it
 _OF_DATA = re.compile(
     r"<(?:SRS|GeoTransform|GCPList|NoDataValue|Description|Scale|Offset|Mask\w*)\b|NODATA_VALUES"
 )
@@ -23,7 +25,7 @@ _REFERENCE = re.compile(
 def read_with(path: Path) -> list[Path]:
     """Return an input, what lies beside it, and the files that it refers to."""
     told = [path.with_suffix(end) for end in _TOLD if path.name]
-    told += [path.with_name(path.name + end) for end in (_AUXILIARY, _SMALLER) if path.name]
+    told += [path.with_name(path.name + end) for end in _BEHIND_TOLD if path.name]
     return list(dict.fromkeys([*files_of_data(path), *(p for p in told if p.exists())]))
 
 
@@ -50,6 +52,8 @@ def _beside(path: Path) -> list[Path]:
 
 def _decides(place: Path) -> bool:
     """Whether what lies beside a file says more of it than how it looks."""
+    if place.name.endswith(_OF_SQLITE):
+        return place.stat().st_size > 0  # emptied ones stay as long as a file is open
     if not place.name.endswith(_AUXILIARY):
         return True
     return bool(_OF_DATA.search(place.read_text(encoding="utf-8", errors="replace")))

@@ -1,9 +1,11 @@
 """Which files are read with another, and which of them decide what is read."""
 
+import sqlite3
 from pathlib import Path
 
 import pytest
 
+from osm4eo_xr.country.ledger import Ledger
 from osm4eo_xr.rasters.companions import files_of_data, read_with
 
 
@@ -28,3 +30,20 @@ def test_statistics_beside_a_file_decide_nothing(
     assert {p.name for p in read_with(scene)} == {p.name for p in tmp_path.iterdir()} - {
         "other.tfw"
     }
+
+
+def test_an_edit_of_a_geopackage_that_is_still_in_its_log_decides(tmp_path: Path) -> None:
+    path = tmp_path / "areas.gpkg"
+    editor = sqlite3.connect(path)
+    editor.execute("PRAGMA journal_mode = WAL")
+    editor.execute("CREATE TABLE areas (id INTEGER)")
+    editor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    assert [p.name for p in files_of_data(path)] == ["areas.gpkg"]
+    ledger = Ledger(tmp_path)
+    before = ledger.fingerprint(path)
+    editor.execute("INSERT INTO areas VALUES (1)")
+    editor.commit()
+    assert [p.name for p in files_of_data(path)] == ["areas.gpkg", "areas.gpkg-wal"]
+    assert {p.name for p in read_with(path)} == {p.name for p in tmp_path.iterdir()}
+    assert ledger.fingerprint(path) != before
+    editor.close()
