@@ -16,7 +16,8 @@ from odc.geo.geobox import GeoBox
 from osm4eo_xr._version import __version__
 from osm4eo_xr.cogs.cog import write_cog
 from osm4eo_xr.country.ledger import Ledger, key_of
-from osm4eo_xr.country.scenes.tiles import Tile, files_of, find_tiles
+from osm4eo_xr.country.scenes.label_rasters import given_labels
+from osm4eo_xr.country.scenes.tiles import Tile, find_tiles
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.geometry.grid import crs_name, geobox_of, target_geobox
 from osm4eo_xr.legend import Legend, default_legend, load_legend
@@ -241,16 +242,12 @@ class CountryRun:
         """Return the class raster of each tile that is learned from."""
         labels = self.settings.labels
         if labels is not None and labels.rasters:
-            found = [p for r in labels.rasters for p in files_of(self.base, r)]
-            if len(found) != len(self.tiles):
-                raise InputError(
-                    f"{len(found)} label rasters for {len(self.tiles)} tiles",
-                    advice="give one per tile",
-                )
-            named = {path.stem: path for path in found}
-            called = [named[t.id] for t in self.tiles if t.id in named]
-            return called if len(called) == len(found) else found
+            return self._given_labels
         return [self.out / "labels" / f"{t.id}.tif" for t in self.tiles]
+
+    @cached_property
+    def _given_labels(self) -> list[Path]:
+        return given_labels(self, self.settings.labels.rasters if self.settings.labels else ())
 
     @property
     def landuse(self) -> Path:

@@ -24,7 +24,7 @@ class LabelFiles:
         Path of an .osm.pbf extract.
     rasters : tuple of str
         Class rasters that cover the tiles, one per tile: called as the tiles are, or in
-        the order of their ids.
+        the order of their ids, which is refused where another shows more of a tile.
     codes : {"id", "clc"}
         What the rasters hold: class ids or CORINE codes.
     edge : {"center", "ignore"}

@@ -6,17 +6,23 @@ import sys
 from pathlib import Path
 from shutil import copytree
 
+import numpy as np
 import pytest
+from affine import Affine
 from dask.callbacks import Callback
+from odc.geo.geobox import GeoBox
 
+from osm4eo_xr.cogs.cog import write_cog
 from osm4eo_xr.country.context import CountryRun
 from osm4eo_xr.country.findings.items import described_items
 from osm4eo_xr.country.learning import scene_hash
 from osm4eo_xr.country.ledger import Ledger
 from osm4eo_xr.country.run import _report, plan_country
+from osm4eo_xr.country.scenes.label_rasters import _check_order
 from osm4eo_xr.country.settings_file import read_country
 from osm4eo_xr.demo import demo_osm_path, demo_scene_paths
 from osm4eo_xr.errors import InputError
+from osm4eo_xr.geometry.grid import geobox_of, georeference, target_geobox
 from osm4eo_xr.imagery.scenes import open_scene
 from osm4eo_xr.labels.rasterize import rasterize_labels
 from osm4eo_xr.maps.layers import extract_layer
@@ -288,17 +294,67 @@ def test_a_file_may_begin_with_a_byte_order_mark(tmp_path: Path) -> None:
     assert read_country(path).name == "x"
 
 
-@pytest.mark.parametrize("named", [True, False])
-def test_label_rasters_go_with_tiles_by_name_or_in_the_order_of_ids(
-    tmp_path: Path, *, named: bool
-) -> None:
+@pytest.fixture
+def unlabeled(tmp_path: Path) -> Path:
+    """A country file of nine tiles, beside whose tiles lie label rasters L0 to L8, by their ids."""
     country = make_country(tmp_path / "here", edge=60, overlap=12, learn="")
-    ids = sorted(path.stem for path in (country.parent / "tiles").iterdir())
-    names = [f"{tile}.tif" for tile in ids[::-1]] if named else [f"L{k}.tif" for k in range(9)]
-    for name in names:
-        (country.parent / name).touch()
+    for k, path in enumerate(sorted((country.parent / "tiles").iterdir())):
+        box = geobox_of(open_scene(path))
+        write_cog(georeference(np.ones(box.shape, np.uint8), box), country.parent / f"L{k}.tif")
+    return country
+
+
+def listed(country: Path, names: list[str]) -> CountryRun:
+    """Return a run whose country file lists some label rasters."""
     table = f"[labels]\nrasters = {names}\n\n[boundary]".replace("'", '"')
     settings = read_country(changed(country, ("[boundary]", table)))
-    run = CountryRun(settings, country.parent, Ledger(tmp_path), tmp_path)
-    found = [path.name for path in run.label_paths()]
+    return CountryRun(settings, country.parent, Ledger(country.parent), country.parent)
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_label_rasters_go_with_tiles_by_name_or_in_the_order_of_ids(
+    unlabeled: Path, *, named: bool
+) -> None:
+    ids = sorted(path.stem for path in (unlabeled.parent / "tiles").iterdir())
+    names = [f"{tile}.tif" for tile in ids[::-1]] if named else [f"L{k}.tif" for k in range(9)]
+    for name in names if named else ():
+        (unlabeled.parent / name).touch()
+    found = [path.name for path in listed(unlabeled, names).label_paths()]
     assert found == (names[::-1] if named else names)
+
+
+def test_label_rasters_in_another_order_than_their_tiles_are_refused(unlabeled: Path) -> None:
+    names = [f"L{k}.tif" for k in (0, 2, 1, 3, 4, 5, 6, 7, 8)]  # L2 and tile T01 share a margin
+    with pytest.raises(InputError) as raised:
+        listed(unlabeled, names).label_paths()
+    assert (
+        raised.value.given
+        == "label raster L2.tif goes to tile T01 by order, of which L1.tif shows more"
+    )
+    assert raised.value.advice == "call label rasters as their tiles, such as T01.tif"
+
+
+@pytest.mark.parametrize(
+    ("crs", "east", "said"),
+    [
+        ("EPSG:3035", 1e5, "label raster L0.tif goes to tile T00 by order, of which L1.tif shows"),
+        ("EPSG:3035", 5, "label raster L0.tif and tile T00, to which it goes by order, are on"),
+        ("EPSG:32633", 0, "are on different grids (EPSG:32633 and EPSG:3035)"),
+    ],
+)
+def test_label_rasters_elsewhere_are_refused(
+    unlabeled: Path, crs: str, east: float, said: str
+) -> None:
+    box = geobox_of(open_scene(unlabeled.parent / "tiles" / "T00.tif"))
+    moved = GeoBox(box.shape, Affine.translation(east, 0) * box.affine, crs)
+    write_cog(georeference(np.ones(box.shape, np.uint8), moved), unlabeled.parent / "L0.tif")
+    with pytest.raises(InputError) as raised:
+        listed(unlabeled, [f"L{k}.tif" for k in range(9)]).label_paths()
+    assert said in raised.value.given
+
+
+def test_a_tile_that_no_label_raster_shows_is_named() -> None:
+    box = target_geobox((4_320_000, 3_210_000, 4_321_000, 3_211_000))
+    away = target_geobox((4_330_000, 3_210_000, 4_331_000, 3_211_000))
+    with pytest.raises(InputError, match="^no label raster shows ground of tile a; call"):
+        _check_order({"a": box}, {Path("L.tif"): away}, [Path("L.tif")])
