@@ -17,6 +17,7 @@ from osm4eo_xr._version import __version__
 from osm4eo_xr.cogs.cog import write_cog
 from osm4eo_xr.country.ledger import Ledger, key_of
 from osm4eo_xr.country.scenes.label_rasters import given_labels
+from osm4eo_xr.country.scenes.open_offsets import OpenOffsets
 from osm4eo_xr.country.scenes.tiles import Tile, find_tiles
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.geometry.grid import crs_name, geobox_of, target_geobox
@@ -122,6 +123,7 @@ class CountryRun:
         self.base = base
         self.out = out
         self._ledger = ledger
+        self._offsets = OpenOffsets()
         self.tiles = find_tiles(settings, base)
 
     @cached_property
@@ -133,7 +135,9 @@ class CountryRun:
     @cached_property
     def boxes(self) -> dict[str, GeoBox]:
         """Grid of each tile."""
-        return {t.id: self._box_of(t) for t in self.tiles}
+        boxes = {t.id: self._box_of(t) for t in self.tiles}
+        self._offsets.tell(len(boxes))
+        return boxes
 
     def _box_of(self, tile: Tile) -> GeoBox:
         if tile.source.stac:
@@ -143,6 +147,10 @@ class CountryRun:
 
     def open_scene(self, tile: Tile) -> xr.DataArray:
         """Open a tile's scene on the product grid; lazy."""
+        with self._offsets.gathered(tile.id):
+            return self._opened(tile)
+
+    def _opened(self, tile: Tile) -> xr.DataArray:
         from osm4eo_xr.imagery.clouds.opening import open_clear_scene
         from osm4eo_xr.imagery.scenes import open_scene
 

@@ -3,11 +3,13 @@
 import json
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 from shutil import copytree
 
 import numpy as np
 import pytest
+import rasterio
 from affine import Affine
 from dask.callbacks import Callback
 from odc.geo.geobox import GeoBox
@@ -21,7 +23,7 @@ from osm4eo_xr.country.run import _report, plan_country
 from osm4eo_xr.country.scenes.label_rasters import _check_order
 from osm4eo_xr.country.settings_file import read_country
 from osm4eo_xr.demo import demo_osm_path, demo_scene_paths
-from osm4eo_xr.errors import InputError
+from osm4eo_xr.errors import InputError, InputWarning
 from osm4eo_xr.geometry.grid import geobox_of, georeference, target_geobox
 from osm4eo_xr.imagery.scenes import open_scene
 from osm4eo_xr.labels.rasterize import rasterize_labels
@@ -358,3 +360,19 @@ def test_a_tile_that_no_label_raster_shows_is_named() -> None:
     away = target_geobox((4_330_000, 3_210_000, 4_331_000, 3_211_000))
     with pytest.raises(InputError, match="^no label raster shows ground of tile a; call"):
         _check_order({"a": box}, {Path("L.tif"): away}, [Path("L.tif")])
+
+
+@pytest.mark.parametrize("raised", [0, 1000])
+def test_tiles_that_leave_their_offset_open_are_warned_of_once(tmp_path: Path, raised: int) -> None:
+    country = make_country(tmp_path / "here", edge=60, overlap=12, learn=MODEL)
+    for path in (country.parent / "tiles").iterdir():
+        with rasterio.open(path, "r+") as file:
+            file.write(file.read() + np.uint16(raised))
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always", InputWarning)
+        plan_country(country)
+    said = [str(w.message) for w in told if issubclass(w.category, InputWarning)]
+    assert len(said) == 1
+    of = "the files of 9 of 9 tiles (first: T00) state" if raised else "T02.tif states"
+    assert f"{of} no offset" in said[0]
+    assert said[0].endswith("04.00, else offset=0")

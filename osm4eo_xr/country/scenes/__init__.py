@@ -5,6 +5,7 @@ What others may use:
 - ``settings``: ``SceneFiles``: where the imagery of a tile comes from
 - ``tiles``: ``Tile``, ``find_tiles``: the tiles of a run and their files
 - ``label_rasters``: ``given_labels``: the class raster of each tile, of those that are listed
+- ``open_offsets``: ``OpenOffsets``: tiles that leave their offset open, told once
 - ``searches``: ``search_scenes``, ``with_found_scenes``: the frozen items of each tile
 - ``composites``: ``copied_items``, ``tile_composite``: what a tile's composite reads and is
 - ``clear_looks``: how often a tile's pixels were seen clear, once fetched

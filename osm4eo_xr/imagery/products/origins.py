@@ -57,6 +57,10 @@ _DARK_FIRST = ("B10", "B12", "B11", "B05", "B04", "B01", "B02")  # over land, ci
 _BASELINE_KEYS = ("processing_baseline", "processing:version")
 
 
+class OpenOffset(InputWarning):
+    """Neither a file nor its pixels tell whether its numbers carry an offset."""
+
+
 @dataclass(frozen=True)
 class Origin:
     """What lies around a band file: its product's metadata, or what else is known."""
@@ -128,7 +132,7 @@ def _warn_if_open(band: Band | None, look: Look) -> None:
             advice="pass {offset=-0.1} if they carry that of processing baseline 04.00, else "
             "{offset=0}",
         )
-        warnings.warn(InputWarning(doubt), stacklevel=4)
+        warnings.warn(OpenOffset(doubt), stacklevel=4)
 
 
 def _settled(
