@@ -258,9 +258,9 @@ class CountryRun:
         return given_labels(self, self.settings.labels.rasters if self.settings.labels else ())
 
     @property
-    def landuse(self) -> Path:
-        """The folder of the areas that labels are made of."""
-        return self.out / "landuse"
+    def landuse(self) -> Path | None:
+        """The folder of the areas that labels are made of, if they are made of any."""
+        return landuse_in(self.out, self.settings)
 
     @property
     def provenance(self) -> Path:
@@ -337,6 +337,12 @@ def product_name(
     shown = "classified" if settings.known is None else "osmlanduse"
     name = "label" if kind == "labels" else f"{shown}_sieved" if sieved else shown
     return f"{stem}_{name}.tif"
+
+
+def landuse_in(folder: Path, settings: CountrySettings) -> Path | None:
+    """Return where a run keeps the areas that its labels are made of; None of label rasters."""
+    labels = settings.labels
+    return folder / "landuse" if labels is not None and labels.osm else None
 
 
 def instant(day: str) -> str:

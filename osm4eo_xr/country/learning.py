@@ -157,10 +157,10 @@ def _kind(tile: Tile) -> tuple[str, dict[str, Any]]:
 
 def _labels(run: CountryRun) -> list[Piece]:
     """Return the land use and a raster of it per tile, unless label rasters are given."""
-    settings = run.settings.labels
-    if settings is None or settings.rasters:
+    settings, areas = run.settings.labels, run.landuse
+    if settings is None or areas is None:
         return []
-    extract, areas = run.base / settings.osm, run.landuse
+    extract = run.base / settings.osm
     ground, size = run.key_of("land use", run.hash_of(extract)), extract.stat().st_size
     work = partial(_make_landuse, run, extract, areas)
     pieces = [Piece("land use", "", ground, (areas,), work, None, 0, size, size)]
@@ -261,8 +261,8 @@ def _make_model(
 
     settings = dataclasses.replace(run.settings.train, seed=run.settings.seed)
     drawn = open_samples(samples)
-    if settings.noise != "none" and (run.out / "landuse").is_dir():
-        drawn = name_objects(drawn, run.out / "landuse", legend=run.legend)
+    if settings.noise != "none" and run.landuse is not None:
+        drawn = name_objects(drawn, run.landuse, legend=run.legend)
     checkpoints = _checkpoints(run, key)
     model = train(drawn, settings, legend=run.legend, folder=checkpoints, progress=progress)
     if run.settings.classify.applicability:

@@ -157,10 +157,7 @@ def _overlays(run: CountryRun, report: Mapping[str, Any], scratch: Path) -> list
 
 def _objects(run: CountryRun) -> Objects | None:
     """Return the land use that labels were made of, if the run made them."""
-    labels = run.settings.labels
-    if labels is None or not labels.osm:
-        return None
-    return Objects(open_landuse(run.landuse), run.legend)
+    return None if run.landuse is None else Objects(open_landuse(run.landuse), run.legend)
 
 
 def _sureness(run: CountryRun) -> list[xr.DataArray]:

@@ -201,6 +201,25 @@ def test_tiles_that_are_none_of_the_run_by_now_are_not_reviewed(country: Path) -
     assert (out / "tasks.geojson").read_bytes() == tasks
 
 
+def test_land_use_of_earlier_settings_is_not_reviewed(country: Path) -> None:
+    """The folder stays where labels are rasters by now, and says nothing of these."""
+    out, run = country.parent / "result", open_run(country)
+    report = out / "report.json"
+    told = report.read_bytes()
+    tree = json.loads(told)
+    tree["settings"]["labels"] |= {"osm": "", "rasters": ["labels/*.tif"]}
+    report.write_text(json.dumps(tree))
+    try:
+        objects, places = review_result(out, run.settings.review)
+        assert open_run(out).landuse is None
+    finally:
+        report.write_bytes(told)
+    assert (out / "landuse").is_dir()
+    assert objects is None
+    assert places is not None
+    assert run.landuse == out / "landuse"
+
+
 def test_another_rule_classifies_nothing_again(country: Path) -> None:
     text, other = country.read_text(), country.with_name("other.toml")
     bayes, rows = text[text.index("rule") :].splitlines()[:2]

@@ -13,7 +13,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 
-from osm4eo_xr.country.context import PROBABILITIES, TASKS_FILE, CountryRun, Piece, product_name
+from osm4eo_xr.country.context import (
+    PROBABILITIES,
+    TASKS_FILE,
+    CountryRun,
+    Piece,
+    landuse_in,
+    product_name,
+)
 from osm4eo_xr.country.findings import page
 from osm4eo_xr.country.map_pieces import outputs_of
 from osm4eo_xr.errors import InputError
@@ -103,7 +110,7 @@ class _Made:
     confidence: dict[str, Path]
     labels: Path
     joined: Path
-    landuse: Path
+    landuse: Path | None
     has_probabilities: bool
 
 
@@ -120,7 +127,8 @@ def _left_in(folder: Path) -> _Made:
     found = sorted((folder / "classified").glob(f"*{_CONFIDENCE}"))
     places = {path.name.removesuffix(_CONFIDENCE): path for path in found}
     shares = all(_shares_of(path).is_file() for path in found)
-    return _Made(places, labels, joined, folder / "landuse", shares)
+    landuse = folder / "landuse"
+    return _Made(places, labels, joined, landuse if landuse.is_dir() else None, shares)
 
 
 def _made(
@@ -130,7 +138,8 @@ def _made(
     names = outputs_of(settings)
     kept = tiles if "confidence" in names else ()
     found = {tile: folder / "classified" / f"{tile}{_CONFIDENCE}" for tile in kept}
-    return _Made(found, labels, joined, folder / "landuse", "probabilities" in names)
+    landuse = landuse_in(folder, settings)
+    return _Made(found, labels, joined, landuse, "probabilities" in names)
 
 
 def _review(
@@ -142,7 +151,7 @@ def _review(
 
     classes, confidence, unsure, labels = _opened(made)
     objects = places = None
-    if settings.objects and made.landuse.is_dir():
+    if settings.objects and made.landuse is not None:
         how: Any = {"sure": settings.sure, "least_share": settings.share}
         how |= {"least_pixels": settings.pixels, "n": settings.objects}
         objects = review_objects(made.landuse, classes, confidence, **how, legend=legend)
