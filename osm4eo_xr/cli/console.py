@@ -156,6 +156,8 @@ def print_plan(plan: Plan) -> None:
         OUT.print(plan.preset_times, soft_wrap=True, highlight=False)
     if plan.features:
         OUT.print(f"model's input: {plan.features}", soft_wrap=True, highlight=False)
+    if plan.leftovers:
+        OUT.print(plan.leftovers, soft_wrap=True, highlight=False)
 
 
 def print_throughput(seen: Throughput) -> None:

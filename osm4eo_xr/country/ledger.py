@@ -6,7 +6,7 @@ import fcntl
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
@@ -176,6 +176,7 @@ class Ledger:
         left = self._left - set(outputs)
         self._pieces[piece] = {
             "key": key,
+            "outputs": [self._name_of(output) for output in outputs],
             "files": {
                 self._name_of(f): {
                     "stamp": stamp_of(f),
@@ -186,6 +187,29 @@ class Ledger:
         }
         self._begun.pop(piece, None)
         self.save()
+
+    def left_over(self, pieces: Container[str], needed: Container[Path]) -> tuple[str, ...]:
+        """Return what other pieces left in the folder, unless it is needed or an input.
+
+        Parameters
+        ----------
+        pieces : container of str
+            Names of all pieces that there are by now.
+        needed : container of Path
+            Products that these make or read.
+        """
+        names = sorted(
+            name
+            for piece, record in self._pieces.items()
+            if piece not in pieces
+            for name in record.get("outputs", record["files"])  # older ledgers have files alone
+        )
+        places = {name: self._folder / name for name in names}
+        return tuple(
+            name
+            for name, place in places.items()
+            if place.exists() and place not in needed and not self.reads(place)
+        )
 
     def save(self) -> None:
         """Write the ledger beside its place and rename it."""

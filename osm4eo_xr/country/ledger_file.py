@@ -61,8 +61,9 @@ def _is_ledger(tree: Any) -> bool:
 
 def _is_record(record: Any) -> bool:
     match record:
-        case {"key": str(), "files": dict(files)}:
-            return _are_products(list(files)) and all(map(_is_seen, files.values()))
+        case {"key": str(), "files": dict(files), **more}:
+            named = _are_products([*files]) and _are_products(more.get("outputs", []))
+            return named and all(map(_is_seen, files.values()))
     return False
 
 

@@ -13,7 +13,7 @@ import dask.array as da
 import xarray as xr
 from odc.geo.geobox import GeoBox
 
-from osm4eo_xr.country.context import PROBABILITIES
+from osm4eo_xr.country.context import PROBABILITIES, VIEWER
 from osm4eo_xr.country.learning import windows_per_class
 from osm4eo_xr.country.scenes.feature_cubes import FeatureLoad, feature_load, seen_ids
 from osm4eo_xr.feature_ids import canonical
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 _CHUNK = 1024  # pixels; edge of the blocks that tiles are classified in
 _MAP_CHUNK = 2048  # pixels; edge of the blocks that maps are opened in
-_SHOWN = 16  # pieces in a repr
+_SHOWN = 16  # pieces in a repr, products in a line
 _PER_BLOCK = 2  # tasks that shrink a block of a raster and write it
 
 # Edge of the blocks that a kind of piece is cut into, pixels, and its tasks per block. What is not
@@ -94,6 +94,9 @@ class Plan:
     presets : mapping of str to float
         Seconds that the training would take on this machine with each preset, if it is still to be
         done; estimated.
+    left_over : tuple of str
+        Products in the run's folder of pieces that it no longer has, such as those of a tile that
+        the country file named before. No map and no figure is made from them.
     """
 
     tiles: tuple[str, ...]
@@ -103,6 +106,7 @@ class Plan:
     training_hours: float = 0.0
     features: FeatureLoad | None = None
     presets: Mapping[str, float] = field(default_factory=dict)
+    left_over: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         """Sum up what is to do, and list the first pieces of it."""
@@ -146,6 +150,11 @@ class Plan:
         return f"on {device_name()} a training would take, by preset: {each}; {fits} fits"
 
     @property
+    def leftovers(self) -> str:
+        """What is left over in words; nothing if there is nothing."""
+        return left_over_text(self.left_over) if self.left_over else ""
+
+    @property
     def todo(self) -> tuple[PlannedPiece, ...]:
         """Pieces that are not whole yet."""
         return tuple(p for p in self.pieces if not p.done)
@@ -185,14 +194,39 @@ def plan_pieces(run: CountryRun, ledger: Ledger, pieces: list[Piece]) -> Plan:
         p.kind == "model" and not line.done for p, line in zip(pieces, lines, strict=True)
     )
     tiles, features = tuple(t.id for t in run.tiles), feature_load(run)
+    left = left_over(run, ledger, pieces)
     if not to_train:
-        return Plan(tiles, lines, hours, features=features)
+        return Plan(tiles, lines, hours, features=features, left_over=left)
     from osm4eo_xr.training.cost import FORTH_AND_BACK
 
     steps, pixels = _training(run, run.settings.train)
     learning = FORTH_AND_BACK * pixels / run.settings.classify.pixels_per_second / 3600
     ids = features.features if features else seen_ids(run)
-    return Plan(tiles, lines, hours, steps, learning, features, _preset_times(run, ids))
+    return Plan(tiles, lines, hours, steps, learning, features, _preset_times(run, ids), left)
+
+
+def left_over(run: CountryRun, ledger: Ledger, pieces: list[Piece]) -> tuple[str, ...]:
+    """Return the products in a run's folder of pieces that it no longer has, by their paths there.
+
+    Parameters
+    ----------
+    run : CountryRun
+        The run.
+    ledger : Ledger
+        Knows what its pieces left.
+    pieces : list of Piece
+        All that it has.
+    """
+    names = {*(piece.name for piece in pieces), "report", VIEWER}
+    needed = {*(output for piece in pieces for output in piece.outputs), run.model_path}
+    return ledger.left_over(names, needed)
+
+
+def left_over_text(names: Sequence[str]) -> str:
+    """Say in a line that products are of no piece, and name the first."""
+    more = len(names) - _SHOWN
+    shown = ", ".join(names[:_SHOWN]) + (f" and {more} more" if more > 0 else "")
+    return f"{counted(len(names), 'product')} of earlier settings, in none of the maps: {shown}"
 
 
 def try_maps(run: CountryRun, pieces: list[Piece], todo: list[Piece]) -> None:

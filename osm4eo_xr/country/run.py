@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -16,11 +17,11 @@ from osm4eo_xr.country.findings.trust import trust_pieces
 from osm4eo_xr.country.learning import check_scenes, learning_pieces, scene_pieces
 from osm4eo_xr.country.ledger import Ledger, only_run
 from osm4eo_xr.country.map_pieces import map_pieces
-from osm4eo_xr.country.plan import Plan, plan_pieces, try_maps
+from osm4eo_xr.country.plan import Plan, left_over, left_over_text, plan_pieces, try_maps
 from osm4eo_xr.country.scenes.searches import with_found_scenes
 from osm4eo_xr.country.scores import accuracy_pieces, noise_pieces
 from osm4eo_xr.country.settings_file import read_country
-from osm4eo_xr.errors import InputError
+from osm4eo_xr.errors import InputError, InputWarning
 from osm4eo_xr.process.background import do_ahead
 from osm4eo_xr.progress import Progress, Watch, with_bars
 from osm4eo_xr.training.settings import TrainSettings  # noqa: TC001 - read from the hints
@@ -182,6 +183,7 @@ def run_country(
         ledger.leave(described_items(run))
         rest = pieces.rest()  # also where all is still to come: two pieces of one file end here
         todo = pieces.todo(pieces.first) or pieces.todo(rest)
+        _tell_left_over(run, [*pieces.first, *rest], ledger)
         ledger.save()
         if todo:
             try_maps(run, [*pieces.first, *rest], pieces.todo(rest))
@@ -283,6 +285,14 @@ def _check_outputs(pieces: list[Piece], ledger: Ledger) -> None:
                     f"{piece.name!r} would write {output}, which the run reads",
                     advice="set out in the country file to another folder",
                 )
+
+
+def _tell_left_over(run: CountryRun, pieces: list[Piece], ledger: Ledger) -> None:
+    """Warn of products that no piece of the run makes any more; they may be somebody's."""
+    if names := left_over(run, ledger, pieces):
+        told = f"{run.out} holds {left_over_text(names)}"
+        advice = "remove what nobody needs"
+        warnings.warn(InputWarning(InputError(told, advice=advice)), stacklevel=3)
 
 
 def _make_all(todo: list[Piece], ledger: Ledger, watch: Watch | None) -> None:
