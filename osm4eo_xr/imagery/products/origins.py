@@ -17,6 +17,8 @@ import json
 import re
 import warnings
 from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -57,10 +59,6 @@ _DARK_FIRST = ("B10", "B12", "B11", "B05", "B04", "B01", "B02")  # over land, ci
 _BASELINE_KEYS = ("processing_baseline", "processing:version")
 
 
-class OpenOffset(InputWarning):
-    """Neither a file nor its pixels tell whether its numbers carry an offset."""
-
-
 @dataclass(frozen=True)
 class Origin:
     """What lies around a band file: its product's metadata, or what else is known."""
@@ -73,6 +71,23 @@ class Origin:
         """Whether it says anything about the offset."""
         known = self.known
         return bool(self.product or known.baseline or known.processed or known.stated is not None)
+
+
+_kept: ContextVar[list[InputError] | None] = ContextVar("open offsets", default=None)
+
+
+@contextmanager
+def kept_doubts() -> Iterator[list[InputError]]:
+    """Yield a list that takes, in place of warnings, which plain files leave their offset open.
+
+    Of this thread alone, unlike ``warnings.catch_warnings``: others may compile meanwhile.
+    """
+    found: list[InputError] = []
+    token = _kept.set(found)
+    try:
+        yield found
+    finally:
+        _kept.reset(token)
 
 
 def settle_numbers(
@@ -132,7 +147,10 @@ def _warn_if_open(band: Band | None, look: Look) -> None:
             advice="pass {offset=-0.1} if they carry that of processing baseline 04.00, else "
             "{offset=0}",
         )
-        warnings.warn(OpenOffset(doubt), stacklevel=4)
+        if (kept := _kept.get()) is not None:
+            kept.append(doubt)
+        else:
+            warnings.warn(InputWarning(doubt), stacklevel=4)
 
 
 def _settled(
