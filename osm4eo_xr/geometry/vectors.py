@@ -116,6 +116,7 @@ def _read(path: Path, what: str, layer: str, option: str) -> Any:
     import geopandas as gpd
     from pyarrow import parquet
 
+    check_layer(path, what, layer)
     if path.suffix.lower() in TABLE_SUFFIXES:
         return read_table(path, what)
     if path.suffix.lower() == ".parquet":
@@ -124,6 +125,14 @@ def _read(path: Path, what: str, layer: str, option: str) -> Any:
         except ValueError:  # a table without geometries
             return parquet.read_table(path).to_pandas()
     return gpd.read_file(path, layer=_layer(path, what, layer, option))
+
+
+def check_layer(path: Path, what: str, layer: str) -> None:
+    """Refuse the name of a layer of a file that has none."""
+    if layer and path.suffix.lower() in (*TABLE_SUFFIXES, ".parquet"):
+        raise InputError(
+            f"{what} {path} has no layers, and {layer!r} is named", advice="leave the name out"
+        )
 
 
 def _separator(path: Path) -> str:

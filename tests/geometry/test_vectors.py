@@ -63,6 +63,17 @@ def test_of_several_layers_one_is_named(tmp_path: Path) -> None:
         read_vector(path, "points", layer="third")
 
 
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_the_layer_of_a_file_without_layers_is_refused(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"p.{suffix}"
+    if suffix == "csv":
+        pd.DataFrame({"lon": [9.5], "lat": [47.1]}).to_csv(path)
+    else:
+        POINTS.to_parquet(path)
+    with pytest.raises(InputError, match=f"^points .*p.{suffix} has no layers, and 'a' is named"):
+        read_vector(path, "points", layer="a")
+
+
 def test_tables_beside_a_layer_are_not_asked_about(tmp_path: Path) -> None:
     path = tmp_path / "p.gpkg"
     POINTS.to_file(path, layer="places")

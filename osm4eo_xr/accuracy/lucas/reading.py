@@ -19,7 +19,7 @@ import numpy as np
 
 from osm4eo_xr.accuracy.lucas.crosswalk import class_of, read_rules
 from osm4eo_xr.errors import InputError
-from osm4eo_xr.geometry.vectors import TABLE_SUFFIXES, read_table, read_vector
+from osm4eo_xr.geometry.vectors import TABLE_SUFFIXES, check_layer, read_table, read_vector
 from osm4eo_xr.legend import Legend, default_legend
 
 if TYPE_CHECKING:
@@ -151,6 +151,7 @@ def _table(path: Path, name: str, layer: str) -> gpd.GeoDataFrame:
     import geopandas as gpd
 
     given: Any
+    check_layer(path, "LUCAS file", layer)
     if path.suffix.lower() in TABLE_SUFFIXES:
         given = read_table(path, "LUCAS table", as_text=True)  # codes may look like numbers
     else:
