@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from osm4eo_xr.cli.given import refuse_alone
-from osm4eo_xr.errors import InputError
 from osm4eo_xr.progress import progress_bar
 
 if TYPE_CHECKING:
