@@ -35,38 +35,35 @@ SENTINEL2_BANDS = {
 }
 """Common name (STAC eo extension) of each Sentinel-2 band."""
 
-_ALIASES = {
-    "b8": "nir",
-    "rede1": "rededge1",
-    "rede2": "rededge2",
-    "rede3": "rededge3",
-    "red_edge_1": "rededge1",
-    "red_edge_2": "rededge2",
-    "red_edge_3": "rededge3",
-    "swir1": "swir16",
-    "swir2": "swir22",
-    "nir2": "nir08",
-    "narrow_nir": "nir08",
-}
+_PHRASES = (
+    (r"red ?e(?:dge)? ?1", "rededge1"),
+    (r"red ?e(?:dge)? ?2", "rededge2"),
+    (r"red ?e(?:dge)? ?3", "rededge3"),
+    (r"red ?edge\w*", None),  # which of the three is not said
+    (r"narrow ?nir|nir ?narrow|nir2", "nir08"),
+    (r"swir ?1", "swir16"),
+    (r"swir ?2", "swir22"),
+    *((name, name) for name in SENTINEL2_BANDS.values()),
+)
+"""What bands are called, in lower-case words, and their common names; the first that fits."""
+
+_ANY_PHRASE = re.compile(rf"\b(?:{'|'.join(f'({phrase})' for phrase, _ in _PHRASES)})\b")
 _BAND_ID = re.compile(r"(?:^|[^0-9a-z])b(0?[1-9]|1[0-2]|8a)(?=$|[^0-9a-z])", re.IGNORECASE)
 
 
 def common_name(label: str) -> str | None:
     """Return the common band name that a description or file name states, or None.
 
-    Understands common names (``"red"``), band ids (``"B4"``, ``"b04"``, ``"B8A"``) and names that
-    contain one of them between separators (``"T33UUU_20170216T102101_B04.jp2"``).
+    Understands common names (``"red"``), band ids (``"B4"``, ``"b04"``, ``"B8A"``), what bands are
+    called (``"Red Edge 1"``, ``"narrow-nir"``) and names that contain one of them between
+    separators (``"T33UUU_20170216T102101_B04.jp2"``). Of several the last counts.
     """
-    text = label.strip().casefold()
-    stem = re.sub(r"\.[a-z0-9]{1,5}$", "", text)
-    known = set(SENTINEL2_BANDS.values())
-    for candidate in (text, stem):
-        if candidate in known:
-            return candidate
-        if candidate in _ALIASES:
-            return _ALIASES[candidate]
+    stem = re.sub(r"\.[a-z0-9]{1,5}$", "", label.strip().casefold())
     found = _BAND_ID.findall(stem)
     if found:
         return SENTINEL2_BANDS[f"B{found[-1].upper().zfill(2)}"]
-    words = [w for w in re.split(r"[^a-z0-9]+", stem) if w in known]
-    return words[-1] if words else None
+    words = " ".join(re.findall(r"[a-z0-9]+", stem))
+    spoken = _ANY_PHRASE.findall(words)
+    if not spoken:
+        return None
+    return next(name for (_, name), said in zip(_PHRASES, spoken[-1], strict=True) if said)
