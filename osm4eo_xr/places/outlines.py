@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from importlib.resources import as_file, files
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,7 +14,15 @@ from osm4eo_xr.places.countries import OUTLINES, find_country
 if TYPE_CHECKING:
     import geopandas as gpd
 
-_COUNTRY_COLUMNS = ("ISO", "ADM0_A3", "CNTR", "NAME", "ADMIN", "SOVEREIGNT")
+_OF_COUNTRIES = re.compile(
+    r"iso_?([23]|cc|code|[23]_code|a[23](_eh)?)?|iso3166-1(:alpha[23])?|adm0_a3|gid_0|name_0"
+    r"|cntr(_id|_code|_name)?|name_engl|country|admin|sovereignt",
+    re.IGNORECASE,
+)
+"""Columns of codes and names of countries: Natural Earth's, GISCO's, GADM's, OpenStreetMap's."""
+
+_OF_ANYTHING = re.compile(r"name([_:]en|_long)?", re.IGNORECASE)
+"""Columns that name countries in a file of countries, and regions in one of regions."""
 
 
 def country_boundary(
@@ -27,9 +36,10 @@ def country_boundary(
         A name or code as ``find_country`` takes; for a place that it does not know, a code or name
         as the file has it.
     boundaries : path, optional
-        Vector file with a column of ISO 3166-1 codes (two or three letters) or English names, as
-        GISCO's and Natural Earth's have. Without it Natural Earth's outlines at 1:50 million,
-        which are a kilometer off in places.
+        Vector file with a column of ISO 3166-1 codes (two or three letters) or English names of
+        countries, as GISCO's, GADM's and Natural Earth's have. Names of their regions do not
+        count. Without it Natural Earth's outlines at 1:50 million, which are a kilometer off in
+        places.
     layer : str
         Which of several layers of the file.
 
@@ -53,18 +63,20 @@ def country_boundary(
     if boundaries is None:
         return _shipped(country)
     frame = read_vector(boundaries, "boundary", layer=layer, option="boundary.layer")
+    columns = [c for c in frame.columns if _OF_COUNTRIES.fullmatch(str(c))]
+    unsure = [c for c in frame.columns if _OF_ANYTHING.fullmatch(str(c))]
     try:
         known = find_country(country)
         names, title = (known.iso3, known.iso, known.name), f"{known.name} ({known.iso3})"
+        columns = columns or unsure  # else Georgia could be the state
     except InputError:
         names, title = (country.strip(),), repr(country)
+        columns += unsure
     for name in filter(None, names):
-        for column in frame.columns.drop("geometry"):
-            # Others, such as GADM's or Eurostat's codes of regions, could mean something else.
-            if str(column).upper().startswith(_COUNTRY_COLUMNS):
-                rows = frame.loc[frame[column].astype(str).str.casefold() == name.casefold()]
-                if len(rows):
-                    return rows.set_geometry(frame.geometry.name)
+        for column in columns:
+            rows = frame.loc[frame[column].astype(str).str.casefold() == name.casefold()]
+            if len(rows):
+                return rows.set_geometry(frame.geometry.name)
     raise InputError(f"{boundaries} has no row for {title}", advice="give another name or file")
 
 

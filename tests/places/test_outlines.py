@@ -1,0 +1,65 @@
+"""Boundaries of countries: the country's own rows, never those of a place that shares its name."""
+
+from pathlib import Path
+
+import geopandas as gpd
+import pytest
+import shapely
+
+from osm4eo_xr.errors import InputError
+from osm4eo_xr.places.outlines import country_boundary
+
+
+def write_rows(path: Path, **columns: list[str]) -> Path:
+    """Write a file whose row number i lies at longitude i."""
+    count = len(next(iter(columns.values())))
+    boxes = [shapely.box(i, 49, i + 1, 50) for i in range(count)]
+    gpd.GeoDataFrame(columns, geometry=boxes, crs=4326).to_file(path)
+    return path
+
+
+def rows_of(country: str, path: Path) -> list[int]:
+    return [int(west) for west in country_boundary(country, path).bounds["minx"]]
+
+
+@pytest.fixture
+def gadm(tmp_path: Path) -> Path:
+    """As GADM 4.1 has regions: the first of them are called as other countries are."""
+    return write_rows(
+        tmp_path / "gadm.gpkg",
+        GID_0=["BEL", "USA", "LUX", "GEO"],
+        COUNTRY=["Belgium", "United States", "Luxembourg", "Georgia"],
+        NAME_1=["Luxembourg", "Georgia", "Diekirch", "Tbilisi"],
+    )
+
+
+@pytest.mark.parametrize(("country", "row"), [("Luxembourg", 2), ("LU", 2), ("Georgia", 3)])
+def test_a_region_of_that_name_is_not_the_country(country: str, row: int, gadm: Path) -> None:
+    assert rows_of(country, gadm) == [row]
+
+
+@pytest.mark.parametrize(
+    ("columns", "row"),
+    [
+        ({"COUNTRY": ["Belgium", "Luxembourg"]}, 1),
+        ({"GID_0": ["LUX", "BEL"]}, 0),
+        ({"NAME_0": ["Belgium", "Luxembourg"], "NAME_1": ["Luxembourg", ""]}, 1),
+        ({"name": ["Belgium", "Luxembourg"]}, 1),
+        ({"NAME": ["Luxembourg", "Diekirch"], "ADMIN": ["Belgium", "Luxembourg"]}, 1),
+        ({"CNTR_ID": ["LU", "BE"]}, 0),
+        ({"ISO3166-1:alpha2": ["BE", "LU"]}, 1),
+    ],
+)
+def test_columns_of_countries_are_known(columns: dict, row: int, tmp_path: Path) -> None:
+    assert rows_of("Luxembourg", write_rows(tmp_path / "b.gpkg", **columns)) == [row]
+
+
+def test_a_file_of_regions_of_other_countries_has_no_such_country(tmp_path: Path) -> None:
+    path = write_rows(tmp_path / "b.gpkg", name=["Georgia"], iso_a2=["US"], iso_3166_2=["US-GA"])
+    with pytest.raises(InputError, match=r"has no row for Georgia \(GEO\)"):
+        country_boundary("Georgia", path)
+
+
+def test_places_that_are_no_country_are_found_by_their_name(tmp_path: Path) -> None:
+    path = write_rows(tmp_path / "b.gpkg", NAME=["Wales", "England"], ADM0_A3=["GBR", "GBR"])
+    assert rows_of("England", path) == [1]
