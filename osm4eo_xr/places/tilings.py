@@ -10,6 +10,7 @@ import numpy as np
 import shapely
 
 from osm4eo_xr.errors import InputError, InputWarning
+from osm4eo_xr.geometry.antimeridian import split_at_antimeridian
 from osm4eo_xr.geometry.geodesy import segmentized
 from osm4eo_xr.geometry.grid import TARGET_CRS
 from osm4eo_xr.places.mgrs import SQUARE, squares
@@ -108,7 +109,7 @@ def _outline(frame: gpd.GeoDataFrame) -> BaseGeometry:
         )
     shapes = segmentized(frame.geometry.to_numpy(), frame.crs)
     placed = frame.set_geometry(shapes, crs=frame.crs).to_crs(4326).geometry
-    outline = shapely.union_all(shapely.make_valid(placed.to_numpy()))
+    outline = shapely.union_all(shapely.make_valid(split_at_antimeridian(placed.to_numpy())))
     if outline.is_empty or not outline.area:
         raise InputError("the boundary holds no polygon", expected="an area, not lines or points")
     return outline
@@ -173,19 +174,4 @@ def _in_degrees(boxes: list[tuple[int, ...]], epsg: int) -> np.ndarray:
     corners = shapely.box(*np.transpose(boxes))
     widest = max(right - left for left, _, right, _ in boxes)
     series = gpd.GeoSeries(shapely.segmentize(corners, widest / _POINTS), crs=epsg).to_crs(4326)
-    return np.array([_split(shape) for shape in series.to_numpy()])
-
-
-def _split(shape: BaseGeometry) -> BaseGeometry:
-    """Split what crosses the antimeridian, whose corners lie on both ends of the world."""
-    west, _, east, _ = shape.bounds
-    if east - west < 180:  # noqa: PLR2004 - degrees
-        return shape
-    whole = shapely.transform(shape, lambda c: np.where(c < 0, c + [360, 0], c))  # noqa: RUF005
-    halves = [
-        shapely.intersection(whole, shapely.box(0, -90, 180, 90)),
-        shapely.transform(
-            shapely.intersection(whole, shapely.box(180, -90, 360, 90)), lambda c: c - [360, 0]
-        ),
-    ]
-    return shapely.union_all(halves)
+    return split_at_antimeridian(series.to_numpy())

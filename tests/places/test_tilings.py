@@ -65,6 +65,31 @@ def test_a_place_at_the_antimeridian_gets_tiles_of_both_sides() -> None:
     assert (fiji.to_crs(6933).area < 1.3e10).all()
 
 
+@pytest.mark.parametrize(
+    "across",
+    [
+        place(177.0, -18.0, 182.0, -16.0),
+        place(-183.0, -18.0, -178.0, -16.0),
+        place(177.0, -18.0, 182.0, -16.0).to_crs(3832),
+    ],
+    ids=["degrees beyond 180", "degrees beyond -180", "meters"],
+)
+def test_polygons_across_the_antimeridian_get_the_tiles_of_their_halves(across) -> None:
+    halves = [shapely.box(177, -18, 180, -16), shapely.box(-180, -18, -178, -16)]
+    split = country_tiles(gpd.GeoDataFrame(geometry=halves, crs=4326))
+    tiles = country_tiles(across)
+    assert list(tiles["tile"]) == list(split["tile"])
+    np.testing.assert_allclose(tiles["share"], split["share"], atol=1e-6)
+
+
+def test_a_hole_across_the_antimeridian_stays_one() -> None:
+    ring = shapely.box(170, -20, 190, -5) - shapely.box(175, -15, 185, -10)
+    outline = gpd.GeoDataFrame(geometry=[ring], crs=4326).to_crs(3832)
+    cut = country_tiles(outline, cut=True).dissolve().to_crs(6933).area.sum()
+    elsewhere = gpd.GeoSeries([ring], crs=4326).translate(-30).to_crs(6933)
+    assert cut == pytest.approx(elsewhere.area.sum(), rel=1e-6)
+
+
 def test_names_of_the_tiles_around_a_point_agree_with_the_products() -> None:
     at = country_tiles(place(15.0, 46.6, 15.4, 46.8))
     assert "33TWM" in set(at["tile"])  # a scene of that tile has this ground

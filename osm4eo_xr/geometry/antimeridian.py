@@ -1,0 +1,52 @@
+"""Outlines across the antimeridian, split there, so that each part lies between -180° and 180°."""
+
+from __future__ import annotations
+
+import numpy as np
+import shapely
+from shapely.geometry.base import BaseGeometry
+
+_TURN = 360.0
+_HALF = 180.0
+
+
+def split_at_antimeridian(shapes: np.ndarray) -> np.ndarray:
+    """Return outlines in degrees, split where they cross the antimeridian.
+
+    Parameters
+    ----------
+    shapes : array of geometries
+        Their edges are short. Longitudes may run on beyond 180° or -180°, or jump from the one to
+        the other, as they do where outlines are projected from meters.
+    """
+    west, _, east, _ = shapely.bounds(shapes).T
+    beyond = (west < -_HALF) | (east > _HALF) | (east - west >= _HALF)
+    found = shapes.copy()
+    found[beyond] = [_split(shape) for shape in shapes[beyond]]
+    return found
+
+
+def _split(shape: BaseGeometry) -> BaseGeometry:
+    return shapely.union_all([p for part in shapely.get_parts(shape) for p in _parts_of(part)])
+
+
+def _parts_of(polygon: BaseGeometry) -> list[BaseGeometry]:
+    try:
+        whole = shapely.make_valid(shapely.transform(polygon, _unrolled))
+    except shapely.GEOSException:  # a ring around a pole, which no longer closes
+        return [polygon]
+    west, south, east, north = shapely.bounds(whole)
+    turns = np.arange(np.floor((west + _HALF) / _TURN), np.ceil((east + _HALF) / _TURN))
+    return [
+        shapely.transform(
+            shapely.intersection(whole, shapely.box(x - _HALF, south, x + _HALF, north)),
+            lambda c, x=x: c - [x, 0],
+        )
+        for x in _TURN * turns
+    ]
+
+
+def _unrolled(corners: np.ndarray) -> np.ndarray:
+    """Return the corners of a polygon's rings, one after the other, longitudes without jumps."""
+    jumps = np.round(np.diff(corners[:, 0], prepend=corners[0, 0]) / _TURN)
+    return corners - np.outer(_TURN * np.cumsum(jumps), (1, 0))
