@@ -19,7 +19,7 @@ from osm4eo_xr.models.exchange.published_accuracy import published_accuracy
 from osm4eo_xr.models.exchange.training_area import training_area
 from osm4eo_xr.models.model import Model
 from osm4eo_xr.models.model_folder import CARD_FILE, load_model, save_model
-from osm4eo_xr.rasters.remote.addresses import is_remote
+from osm4eo_xr.rasters.remote.addresses import is_remote, text_of
 
 if TYPE_CHECKING:
     from geopandas import GeoDataFrame
@@ -97,7 +97,7 @@ def push_model(
     ['MODEL_CARD.md', 'landuse-LI.json', 'model.json', 'weights.safetensors']
     """
     folder = Path(catalog)
-    tree = _read_catalog(folder, str(catalog))
+    tree = _read_catalog(folder, text_of(catalog))
     loaded = model if isinstance(model, Model) else load_model(model)
     if name is None:
         name = country_model(country) if country else _folder_name(loaded)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from urllib.parse import quote, urlsplit
 
 SCHEMES = ("http://", "https://", "s3://", "gs://", "az://")
@@ -10,12 +12,18 @@ SCHEMES = ("http://", "https://", "s3://", "gs://", "az://")
 _GDAL = {"s3://": "/vsis3/", "gs://": "/vsigs/", "az://": "/vsiaz/"}
 _VIRTUAL = ("/vsicurl/", *_GDAL.values())
 _KEPT = "%/:?#[]@!$&'()*+,;=~"  # what means something in an address, and escapes that are there
+_SQUEEZED = re.compile(rf"({'|'.join(s.removesuffix('//') for s in SCHEMES)})/(?!/)")
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 def is_remote(path: str) -> bool:
     """Whether a path is an address."""
     return path.startswith((*SCHEMES, *_VIRTUAL))
+
+
+def text_of(path: str | Path) -> str:
+    """Return a path as text: an address as it was before a ``Path`` made one slash of its two."""
+    return _SQUEEZED.sub(r"\1//", str(path), count=1) if _SQUEEZED.match(str(path)) else str(path)
 
 
 def plain_address(path: str) -> str:

@@ -362,6 +362,18 @@ def test_what_cannot_be_published_is_refused(given: Any, message: str, tmp_path:
         push_model(tiny_model(), tmp_path, name="a", license="MIT")
 
 
+@pytest.mark.parametrize("kind", [str, Path])
+@pytest.mark.parametrize("address", ["https://x.org/models", "http://x.org/m", "s3://bucket/m"])
+def test_models_are_not_put_at_addresses(
+    address: str, kind: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A ``Path``, which the command takes, holds one slash of an address's two."""
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match=f"^{address} is an address; expected a folder"):
+        push_model(tiny_model(), kind(address), name="a", license="MIT")
+    assert not list(tmp_path.iterdir())
+
+
 def test_the_training_area_is_the_records_or_as_given(tmp_path: Path) -> None:
     ring = [[10, 50], [11, 50], [11, 51], [10, 51], [10, 50]]
     area = {"type": "Polygon", "coordinates": [ring]}
