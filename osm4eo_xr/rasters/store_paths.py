@@ -6,6 +6,7 @@ group, ``P.zarr.zip/measurements/r10m/b02`` an array in a zip. Light on purpose:
 
 from __future__ import annotations
 
+import os
 import re
 import zipfile
 from collections.abc import Iterable
@@ -72,8 +73,11 @@ def split_store(path: str) -> StorePath | None:
             return StorePath(str(folder), here.relative_to(folder).as_posix().strip("."))
     if not is_group(here):
         return None
+    whole = os.path.abspath(path)  # noqa: PTH100 - a link stays part of the hierarchy it lies in
+    if whole != path:
+        return split_store(whole)
     root = here
-    while is_group(root.parent):
+    while root != root.parent and is_group(root.parent):
         root = root.parent
     return StorePath(str(root), here.relative_to(root).as_posix().strip("."))
 

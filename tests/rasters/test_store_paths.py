@@ -44,6 +44,23 @@ def test_a_folder_without_a_telling_name_is_the_outermost_group(store: Path) -> 
     assert split_store(str(store.parent)) is None
 
 
+@pytest.mark.parametrize(
+    ("here", "path", "inside"),
+    [
+        (".", "measurements/b02", "measurements/b02"),
+        (".", ".", ""),
+        ("measurements", "b02", "measurements/b02"),
+        ("measurements", "../measurements", "measurements"),
+        ("..", "product/measurements", "measurements"),
+    ],
+)
+def test_a_path_from_a_folder_in_the_store_is_split_as_the_whole_path(
+    here: str, path: str, inside: str, store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(store / here)
+    assert split_store(path) == StorePath(str(store), inside)
+
+
 def test_a_named_folder_is_the_store_whatever_lies_around_it(store: Path) -> None:
     named = store / "measurements" / "inner.zarr"
     (store / "measurements" / "b02").rename(named)
