@@ -102,15 +102,17 @@ def cells_over(geobox: GeoBox, *, keep: bool, zoom: int | None = None) -> Cells:
         exact = math.log2(2 * _HALF / (SIDE * _pixel_in_plane(geobox)))
         zoom = math.ceil(exact - _NEARLY) if keep else round(exact)
         zoom = min(max(zoom, 0), _DEEPEST)
-    box = geobox.boundingbox
-    left, bottom, right, top = project_bounds(tuple(box), str(box.crs), WEB_MERCATOR)
     side = SIDE * pixel_size(zoom)
     last = 2**zoom - 1
-    if left >= right:
+    west, _, east, _ = bounds_in_degrees(geobox)
+    pixel = 360 / (SIDE * 2**zoom)  # less than one beyond the edge is none
+    if west >= east or max(-west, east) > 180 + pixel:
         raise InputError(
             "the raster crosses the antimeridian, where web maps end",
             advice="cut it there and look at its halves one after the other",
         )
+    box = geobox.boundingbox
+    left, bottom, right, top = project_bounds(tuple(box), str(box.crs), WEB_MERCATOR)
     columns = [int(min(max((x + _HALF) // side, 0), last)) for x in (left, right)]
     rows = [int(min(max((_HALF - y) // side, 0), last)) for y in (top, bottom)]
     return Cells(zoom, range(columns[0], columns[1] + 1), range(rows[0], rows[1] + 1))
