@@ -7,7 +7,7 @@ from typing import Any
 
 from osm4eo_xr.country.settings import CountrySettings
 from osm4eo_xr.errors import InputError
-from osm4eo_xr.places.countries import ORIGINAL, find_country
+from osm4eo_xr.places.countries import find_country
 from osm4eo_xr.settings_io import build, read_toml
 from osm4eo_xr.settings_text import json_schema, template
 
@@ -66,7 +66,7 @@ def country_template(
         "scenes": [scenes],
         "labels": {"osm": osm},
         # The original's codes of Austria and Lithuania are ISO's of Australia and Liechtenstein.
-        "boundary": {"country": found.iso or f"{ORIGINAL}{found.code}"},
+        "boundary": {"country": found.iso or found.code},
         "layers": [{"classes": ("water",), "vector": "gpkg"}],
     }
     return (

@@ -31,7 +31,8 @@ class Country:
         Code of the original processing, for example ``"DE"`` or ``"ETO"``; outside its table the
         ISO code.
     iso, iso3 : str
-        ISO 3166-1 codes of two and three letters; empty where there is none.
+        ISO 3166-1 codes of two and three letters. Where there is none, ``iso`` is empty and
+        ``iso3`` Natural Earth's code.
     name : str
         English name.
     tiles : tuple of str
@@ -145,17 +146,15 @@ def _world() -> tuple[_Row, ...]:
         columns = [c for c in pq.read_schema(file).names if c != "geometry"]
         file.seek(0)
         rows = pq.read_table(file, columns=columns).to_pylist()
-    # Islands far from their country share its ISO code.
-    rows.sort(key=lambda row: row["code"] != row["iso3"])
-    return tuple(
-        _Row(
-            row["iso"],
-            row["iso3"] or row["code"],
-            row["english"],
-            frozenset(map(_plain, row.values())) - {""},
-        )
-        for row in rows
-    )
+    owners = {row["iso3"] for row in rows if row["code"] == row["iso3"]}
+    found = []
+    for row in sorted(rows, key=lambda row: row["code"] not in owners):
+        # Islands far from their country share its ISO codes, and have none of their own.
+        shares = row["iso3"] in owners and row["code"] != row["iso3"]
+        iso, iso3 = ("", row["code"]) if shares else (row["iso"], row["iso3"] or row["code"])
+        names = frozenset(map(_plain, row.values())) - {""}
+        found.append(_Row(iso, iso3, row["english"], names))
+    return tuple(found)
 
 
 def _plain(name: str) -> str:

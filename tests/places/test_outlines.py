@@ -7,6 +7,7 @@ import pytest
 import shapely
 
 from osm4eo_xr.errors import InputError
+from osm4eo_xr.places.countries import _world
 from osm4eo_xr.places.outlines import country_boundary
 
 
@@ -63,3 +64,26 @@ def test_a_file_of_regions_of_other_countries_has_no_such_country(tmp_path: Path
 def test_places_that_are_no_country_are_found_by_their_name(tmp_path: Path) -> None:
     path = write_rows(tmp_path / "b.gpkg", NAME=["Wales", "England"], ADM0_A3=["GBR", "GBR"])
     assert rows_of("England", path) == [1]
+
+
+@pytest.mark.parametrize(
+    ("country", "km2"),
+    [
+        ("Ashmore and Cartier Islands", 5),
+        ("Australian Indian Ocean Territories", 150),
+        ("Australia", 7.69e6),
+        ("Åland", 1500),
+        ("Palestine", 6000),
+    ],
+)
+def test_islands_that_share_a_countrys_iso_code_have_their_own_outline(
+    country: str, km2: float
+) -> None:
+    [row] = country_boundary(country).to_crs(6933).area
+    assert row / 1e6 == pytest.approx(km2, rel=0.5)
+
+
+def test_each_outline_answers_to_its_own_name() -> None:
+    for row in _world():
+        [found] = country_boundary(row.name)["english"]
+        assert found == row.name
