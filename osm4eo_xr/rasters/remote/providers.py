@@ -31,7 +31,16 @@ _CDSE_HOSTS = tuple(
 )
 _CDSE_S3 = "eodata.dataspace.copernicus.eu"
 _PAYING = ("sentinel-s2-l1c", "sentinel-s2-l2a", "usgs-landsat")
-_AWS_SOURCES = ("AWS_ACCESS_KEY_ID", "AWS_PROFILE", "AWS_WEB_IDENTITY_TOKEN_FILE")
+_AWS_SOURCES = (
+    "AWS_ACCESS_KEY_ID",
+    "AWS_PROFILE",
+    "AWS_WEB_IDENTITY_TOKEN_FILE",
+    "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+    "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+)
+_AWS_CONFIG = re.compile(
+    r"^\s*(aws_access_key_id|role_arn|credential_process|sso_\w+)\s*=", re.MULTILINE
+)
 
 
 def provider_of(address: str) -> Provider | None:
@@ -125,7 +134,8 @@ def _s3(address: str) -> Provider | None:
         return None
     if bucket in _PAYING:
         return Provider(f"s3 {bucket}", partial(_ask_payer, bucket))
-    return None if _has_aws_keys() else Provider("s3", _nobody)
+    settled = "AWS_NO_SIGN_REQUEST" in os.environ  # by whoever runs us; GDAL obeys it
+    return None if settled or _has_aws_keys() else Provider("s3", _nobody)
 
 
 def _nobody() -> Grant:
@@ -143,8 +153,19 @@ def _ask_payer(bucket: str) -> Grant:
 
 def _has_aws_keys() -> bool:
     """Whether GDAL will find keys of Amazon's."""
-    stated = os.environ.get("AWS_SHARED_CREDENTIALS_FILE", "~/.aws/credentials")
-    return any(map(os.environ.get, _AWS_SOURCES)) or Path(stated).expanduser().is_file()
+    keys, config = (
+        Path(os.environ.get(name, f"~/.aws/{file}")).expanduser()
+        for name, file in (
+            ("AWS_SHARED_CREDENTIALS_FILE", "credentials"),
+            ("AWS_CONFIG_FILE", "config"),
+        )
+    )
+    if any(map(os.environ.get, _AWS_SOURCES)) or keys.is_file():
+        return True
+    try:  # many name a region alone
+        return bool(_AWS_CONFIG.search(config.read_text(encoding="utf-8", errors="replace")))
+    except OSError:
+        return False
 
 
 def _bearer(address: str) -> Provider | None:

@@ -1,6 +1,7 @@
 """Rasters at addresses: signed where they are read, tried again, and never a secret told."""
 
 import logging
+import os
 import pickle
 import threading
 import time
@@ -39,8 +40,8 @@ def fresh(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(grants, "pause", 0.0)
     monkeypatch.setitem(access.OPTIONS, "GDAL_HTTP_MAX_RETRY", "0")
     monkeypatch.setenv("HOME", str(tmp_path))
-    for name in ("NETRC", "AWS_ACCESS_KEY_ID", "AWS_REQUEST_PAYER", "AWS_PROFILE"):
-        monkeypatch.delenv(name, raising=False)
+    for name in [n for n in os.environ if n == "NETRC" or n.startswith("AWS_")]:
+        monkeypatch.delenv(name)
 
 
 @pytest.fixture(scope="module")
@@ -224,6 +225,40 @@ def test_who_pays_has_to_agree_and_tokens_are_not_sent_in_the_open(monkeypatch) 
         access.access_to("http://example.org/a.tif")
     assert access.access_to("https://example.org/a.tif").grant.secrets == ("a-token",)
     assert not access.access_to("https://other.org/a.tif").grant.options
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("AWS_NO_SIGN_REQUEST", "NO"),
+        ("AWS_PROFILE", "mine"),
+        ("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "/v2/x"),
+        ("AWS_CONTAINER_CREDENTIALS_FULL_URI", "https://x.org/credentials"),
+        ("AWS_WEB_IDENTITY_TOKEN_FILE", "token"),
+    ],
+)
+def test_what_the_environment_says_of_amazons_keys_is_left_to_gdal(
+    variable: str, value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert providers.provider_of("s3://some/a.tif") is not None
+    monkeypatch.setenv(variable, value)
+    assert providers.provider_of("s3://some/a.tif") is None
+
+
+@pytest.mark.parametrize("variable", ["", "AWS_CONFIG_FILE"])
+@pytest.mark.parametrize(
+    ("line", "signed"),
+    [("aws_access_key_id = A", True), ("role_arn = x", True), ("region = eu-west-1", False)],
+)
+def test_a_configuration_file_counts_if_it_has_keys(
+    variable: str, line: str, signed: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / ("mine" if variable else ".aws/config")
+    file.parent.mkdir(exist_ok=True)
+    file.write_text(f"[default]\n{line}\n")
+    if variable:
+        monkeypatch.setenv(variable, str(file))
+    assert (providers.provider_of("s3://some/a.tif") is None) == signed
 
 
 def test_no_secret_is_pickled_logged_or_shown(
