@@ -54,7 +54,8 @@ def read_vector(
     Returns
     -------
     GeoDataFrame
-        A table's points are on EPSG:4326; rows without coordinates have no geometry.
+        Its geometries are called ``geometry``, whatever the file calls them. A table's points are
+        on EPSG:4326; rows without coordinates have no geometry.
 
     Raises
     ------
@@ -65,7 +66,9 @@ def read_vector(
     path = Path(path)
     with _readable(path, what):
         frame = _read(path, what, layer, option)
-    return frame if hasattr(frame, "geom_type") else _placed(frame, f"{what} {path}")
+    if not hasattr(frame, "geom_type"):
+        return _placed(frame, f"{what} {path}")
+    return frame if frame.geometry.name == "geometry" else frame.rename_geometry("geometry")
 
 
 def read_table(path: str | Path, what: str, *, as_text: bool = False) -> pd.DataFrame:

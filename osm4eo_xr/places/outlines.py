@@ -24,6 +24,9 @@ _OF_COUNTRIES = re.compile(
 _OF_ANYTHING = re.compile(r"name([_:]en|_long)?", re.IGNORECASE)
 """Columns that name countries in a file of countries, and regions in one of regions."""
 
+_EUROSTAT = {"GR": "EL", "GB": "UK"}
+"""Codes of the European Union, where they differ from ISO's."""
+
 
 def country_boundary(
     country: str, boundaries: str | Path | None = None, layer: str = ""
@@ -67,16 +70,17 @@ def country_boundary(
     unsure = [c for c in frame.columns if _OF_ANYTHING.fullmatch(str(c))]
     try:
         known = find_country(country)
-        names, title = (known.iso3, known.iso, known.name), f"{known.name} ({known.iso3})"
+        title = f"{known.name} ({known.iso3})"
+        names = [known.iso3, known.iso, _EUROSTAT.get(known.iso, ""), known.name]
         columns = columns or unsure  # else Georgia could be the state
     except InputError:
-        names, title = (country.strip(),), repr(country)
+        names, title = [], repr(country)
         columns += unsure
-    for name in filter(None, names):
+    for name in filter(None, [*names, country.strip()]):
         for column in columns:
             rows = frame.loc[frame[column].astype(str).str.casefold() == name.casefold()]
             if len(rows):
-                return rows.set_geometry(frame.geometry.name)
+                return rows.set_geometry("geometry")
     raise InputError(f"{boundaries} has no row for {title}", advice="give another name or file")
 
 

@@ -61,6 +61,26 @@ def test_a_file_of_regions_of_other_countries_has_no_such_country(tmp_path: Path
         country_boundary("Georgia", path)
 
 
+@pytest.mark.parametrize(
+    ("country", "row"), [("Greece", 0), ("EL", 0), ("GR", 0), ("United Kingdom", 1), ("GB", 1)]
+)
+def test_eurostats_codes_are_known(country: str, row: int, tmp_path: Path) -> None:
+    path = write_rows(tmp_path / "b.gpkg", CNTR_ID=["EL", "UK"], CNTR_NAME=["Ελλάδα", "Britain"])
+    assert rows_of(country, path) == [row]
+
+
+def test_what_was_typed_is_looked_for_as_it_is(tmp_path: Path) -> None:
+    path = write_rows(tmp_path / "b.gpkg", NAME=["Österreich", "Deutschland"])
+    assert rows_of("deutschland", path) == [1]
+
+
+def test_geometries_may_be_called_otherwise(tmp_path: Path) -> None:
+    path = tmp_path / "b.parquet"
+    frame = gpd.GeoDataFrame({"NAME": ["Luxembourg"]}, geometry=[shapely.box(6, 49, 7, 50)])
+    frame.set_crs(4326).rename_geometry("geom").to_parquet(path)
+    assert country_boundary("LU", path).geometry.name == "geometry"
+
+
 def test_places_that_are_no_country_are_found_by_their_name(tmp_path: Path) -> None:
     path = write_rows(tmp_path / "b.gpkg", NAME=["Wales", "England"], ADM0_A3=["GBR", "GBR"])
     assert rows_of("England", path) == [1]
