@@ -52,6 +52,8 @@ class Store:
     whole : tuple of str, optional
         Stems of the files that are served whole; of all others only what begins with their first
         byte, their header.
+    parts : bool
+        Whether it gives parts of files, or all of a file to whoever asks for a part.
     latency : float
         Seconds before an answer.
     requests : list of tuple
@@ -71,6 +73,7 @@ class Store:
     fail_every: int = 0
     answers: float = float("inf")
     whole: tuple[str, ...] | None = None
+    parts: bool = True
     latency: float = 0.0
     url: str = ""
     requests: list[tuple[str, str, str]] = field(default_factory=list)
@@ -169,7 +172,8 @@ class _Handler(BaseHTTPRequestHandler):
         self._json({"access_token": token, "expires_in": self.store.lifetime})
 
     def _file(self, path: Path, asked: str, *, cut: bool) -> None:
-        size, found = path.stat().st_size, _RANGE.match(asked)
+        size = path.stat().st_size
+        found = _RANGE.match(asked) if self.store.parts else None
         first = int(found[1]) if found else 0
         last = min(int(found[2]), size - 1) if found and found[2] else size - 1
         with path.open("rb") as file:

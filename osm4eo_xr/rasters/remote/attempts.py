@@ -13,11 +13,13 @@ from rasterio.errors import RasterioError, RasterioIOError
 
 from osm4eo_xr.rasters.remote.access import Access, access_to, give_up, hide
 from osm4eo_xr.rasters.remote.addresses import host_of, plain_address, without_query
-from osm4eo_xr.rasters.remote.failures import Failure, RemoteError, innermost, status_in
+from osm4eo_xr.rasters.remote.answers import gives_parts
+from osm4eo_xr.rasters.remote.failures import NO_PARTS, Failure, RemoteError, innermost, status_in
 
 T = TypeVar("T")
 
 _ATTEMPTS = 5
+_NO_PARTS_OF_GDAL = "Range downloading not supported"
 _PER_HOST = 8  # reads of this process at a time; each is several requests
 
 pause = 1.0
@@ -43,8 +45,8 @@ def attempted(path: str, work: Callable[[Access], T]) -> T:
     RasterioIOError
         If nothing is there (HTTP 404).
     RemoteError
-        If the server goes on failing, giving what is no raster, or refuses access. No message
-        holds a secret.
+        If the server goes on failing, giving what is no raster, gives no parts of files, or
+        refuses access. No message holds a secret.
     """
     shown = without_query(plain_address(path))
     failure = Failure("")
@@ -60,7 +62,7 @@ def attempted(path: str, work: Callable[[Access], T]) -> T:
         failure = done
         give_up(path, access)
         again = failure.is_refusal or failure.is_missing
-        if again and (refused or not access.scope):
+        if failure.is_whole or (again and (refused or not access.scope)):
             break  # a fresh grant has not helped, or none can
     if failure.is_missing:
         raise RasterioIOError(f"{shown}: nothing is there (HTTP {failure.status})")
@@ -74,7 +76,10 @@ def _once(access: Access, work: Callable[[Access], T]) -> tuple[T] | Failure:
             return (work(access),)
     except RasterioError as error:
         said = innermost(error)
-        return Failure(hide(said), status_in(said))
+    if _NO_PARTS_OF_GDAL in said and access.name.startswith("/vsicurl/"):
+        # GDAL also says so where a page stands in for a while.
+        said = NO_PARTS if gives_parts(access) is False else said
+    return Failure(hide(said), status_in(said))
 
 
 def _wait(attempt: int) -> None:
@@ -88,5 +93,7 @@ def _told(shown: str, failure: Failure) -> str:
             f"{shown}: access is refused (HTTP {failure.status}); give credentials for "
             f"{host_of(shown)}, see osm4eo_xr.rasters.remote, and run again"
         )
+    if failure.is_whole:
+        return f"{shown}: {NO_PARTS}; download the file, or use a server that gives them"
     reason = f"HTTP {failure.status}" if failure.status else failure.reason
     return f"{shown}: {_ATTEMPTS} attempts failed ({reason}); run again later"

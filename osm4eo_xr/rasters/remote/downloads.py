@@ -11,8 +11,9 @@ from rasterio.errors import RasterioIOError
 
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.rasters.remote.addresses import without_query
+from osm4eo_xr.rasters.remote.answers import PARTIAL, answer_to
 from osm4eo_xr.rasters.remote.attempts import attempted
-from osm4eo_xr.rasters.remote.objects import PARTIAL, answer_to, check_http
+from osm4eo_xr.rasters.remote.objects import check_http
 
 if TYPE_CHECKING:
     from osm4eo_xr.rasters.remote.access import Access

@@ -12,6 +12,9 @@ _STATUS = re.compile(
 REFUSED = (401, 403)
 MISSING = (404, 410)
 
+NO_PARTS = "the server gives no parts of files"
+"""What is said where a server answers a request for a part with all of the file."""
+
 
 class RemoteError(OSError):
     """An address that cannot be read now: the server fails, or it refuses us.
@@ -45,6 +48,11 @@ class Failure:
     def is_missing(self) -> bool:
         """Whether nothing is there, as far as the server says."""
         return self.status in MISSING
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the server gives whole files alone, which it will do again."""
+        return self.reason == NO_PARTS
 
 
 def innermost(error: BaseException) -> str:

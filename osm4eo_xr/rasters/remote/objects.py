@@ -10,28 +10,22 @@ import io
 import re
 import threading
 import zipfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
-from http.client import HTTPException, HTTPResponse
-from urllib.error import HTTPError, URLError
-from urllib.request import Request, urlopen
+from typing import TYPE_CHECKING
 
 from rasterio.errors import RasterioIOError
 
-from osm4eo_xr.files import full_disk
-from osm4eo_xr.rasters.remote.access import OPTIONS, Access
 from osm4eo_xr.rasters.remote.addresses import without_query
+from osm4eo_xr.rasters.remote.answers import PARTIAL, answer_to
 from osm4eo_xr.rasters.remote.attempts import attempted
-from osm4eo_xr.rasters.remote.failures import RemoteError
+from osm4eo_xr.rasters.remote.failures import NO_PARTS, RemoteError
+
+if TYPE_CHECKING:
+    from osm4eo_xr.rasters.remote.access import Access
 
 _TOTAL = re.compile(r"bytes \d+-\d+/(\d+)")
-PARTIAL = 206
-"""Status of an answer that holds the part that was asked for."""
-
 _BUFFER = 2**16  # bytes read at once of a zip's directory
-_PAGES = ("text/html", "application/xhtml+xml")
 _turn = threading.Lock()
 
 
@@ -90,44 +84,9 @@ def _once(access: Access, header: dict[str, str]) -> Answer:
     with answer_to(access, header) as response:
         body, stated = response.read(), response.headers
     if header and response.status != PARTIAL:
-        raise RasterioIOError("the server gives no parts of files")
+        raise RasterioIOError(NO_PARTS)
     total = _TOTAL.match(stated.get("Content-Range", ""))
     return Answer(body, int(total[1]) if total else len(body))
-
-
-@contextmanager
-def answer_to(access: Access, header: dict[str, str]) -> Iterator[HTTPResponse]:
-    """Yield what a server answers, its body unread.
-
-    What fails, in the block too, is raised in the words that ``attempted`` understands.
-    """
-    url = access.name.removeprefix("/vsicurl/").partition("#")[0]
-    request = Request(url, headers=header)  # noqa: S310 - HTTP alone, as callers see to
-    name, _, value = access.grant.options.get("GDAL_HTTP_HEADERS", "").partition(": ")
-    if name:
-        request.add_unredirected_header(name, value)  # no other host gets the token
-    try:
-        with urlopen(request, timeout=float(OPTIONS["GDAL_HTTP_LOW_SPEED_TIME"])) as response:  # noqa: S310
-            _refuse_page(response)
-            yield response
-    except HTTPError as error:
-        error.close()
-        raise RasterioIOError(f"HTTP response code: {error.code}") from None
-    except RasterioIOError:
-        raise
-    except (URLError, HTTPException, OSError) as error:
-        if full_disk(error):  # of the caller, who writes what is read
-            raise
-        raise RasterioIOError(
-            str(getattr(error, "reason", error)) or type(error).__name__
-        ) from None
-
-
-def _refuse_page(response: HTTPResponse) -> None:
-    """Refuse a page for people, which stands for no object."""
-    kind = response.headers.get_content_type()
-    if kind in _PAGES:
-        raise RasterioIOError(f"the answer is a page ({kind})")
 
 
 class _Ranges(io.RawIOBase):

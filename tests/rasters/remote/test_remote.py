@@ -25,6 +25,7 @@ from osm4eo_xr.rasters.open import open_raster
 from osm4eo_xr.rasters.remote import access, attempts, grants, providers
 from osm4eo_xr.rasters.remote.addresses import gdal_name, is_remote, plain_address
 from osm4eo_xr.rasters.remote.failures import RemoteError
+from osm4eo_xr.rasters.remote.objects import read_object
 from osm4eo_xr.rasters.remote.waiting import at_once
 from tests.cases.asset_server import PASSWORD, Store, serving_files
 
@@ -225,6 +226,21 @@ def test_who_pays_has_to_agree_and_tokens_are_not_sent_in_the_open(monkeypatch) 
         access.access_to("http://example.org/a.tif")
     assert access.access_to("https://example.org/a.tif").grant.secrets == ("a-token",)
     assert not access.access_to("https://other.org/a.tif").grant.options
+
+
+def test_a_server_that_gives_no_parts_of_files_is_not_asked_again(
+    store: Store, folder: Path
+) -> None:
+    (folder / "blobs" / "large.bin").write_bytes(bytes(2**20))  # GDAL takes small files whole
+    store.parts = False
+    words = "large.bin: the server gives no parts of files; download the file, or use a server"
+    where = f"{store.url}/blobs/large.bin"
+    with pytest.raises(RemoteError, match=words):
+        open_raster(where)
+    asked = store.reads
+    with pytest.raises(RemoteError, match=words):
+        read_object(where, 10, 5)
+    assert (asked <= 3, store.reads - asked) == (True, 1)
 
 
 @pytest.mark.parametrize(
