@@ -11,12 +11,15 @@ from rasterio.warp import transform
 
 import osm4eo_xr as oxr
 from osm4eo_xr.geometry.grid import georeference, target_geobox
+from osm4eo_xr.viewer.folder import write_viewer
+from osm4eo_xr.viewer.overlays import class_overlay, legend_entries
 from osm4eo_xr.viewer.serving import served
 from osm4eo_xr.viewer.shown import write_map_viewer
 from tests.cases.browser import Page, browser, needs_chromium
 
 pytestmark = needs_chromium
 
+LEGEND = oxr.default_legend()
 BOX = target_geobox((4_320_000, 3_210_000, 4_324_000, 3_213_000))  # 300 x 400 pixels
 READY = "window.osm4eoViewer && osm4eoViewer.map.loaded() && osm4eoViewer.map.areTilesLoaded()"
 PLACE = "((b) => [(b[0] + b[2]) / 2, (b[1] + b[3]) / 2])(osm4eoAbout.overlays[0].bounds)"
@@ -76,7 +79,7 @@ def colors(page: Page, file: Path, *points: tuple[float, float]) -> list[tuple[i
 
 
 def near(seen: tuple[int, ...], slug: str) -> bool:
-    wanted = oxr.default_legend().find(slug).color
+    wanted = LEGEND.find(slug).color
     return max(abs(a - b) for a, b in zip(seen, wanted, strict=True)) <= 2
 
 
@@ -94,6 +97,18 @@ def test_from_disk_a_click_says_what_lies_there(page: Page, folder: Path, tmp_pa
     assert near(water, "water")
     assert not page.problems
     assert all(r.startswith(("file:", "blob:", "data:")) for r in page.requests)
+
+
+@pytest.mark.parametrize("name", ["crops #1", "why?", "50%25", "a {z}"])
+def test_overlays_of_any_name_are_shown_and_found(page: Page, name: str, tmp_path: Path) -> None:
+    overlay = class_overlay(name, "Crops", [rasters()["class_map"]], legend_entries(LEGEND))
+    index = write_viewer(tmp_path / "viewer", [overlay], title="x")
+    page.open(index.as_uri(), READY)
+    assert answers(page, -40)["Crops"] == "Forests"
+    page.run("document.querySelectorAll('.maplibregl-popup').forEach((p) => p.remove())")
+    forest, water = colors(page, tmp_path / "map.png", (-40, 0), (40, 0))
+    assert near(forest, "forest")
+    assert near(water, "water")
 
 
 def test_classes_are_hidden_and_maps_swiped(page: Page, folder: Path, tmp_path: Path) -> None:

@@ -46,7 +46,7 @@
     entry.promise = new Promise((resolve, reject) => Object.assign(entry, { resolve, reject }));
     waiting.set(key, entry);
     const script = document.createElement("script");
-    script.src = `tiles/${key}.js`;
+    script.src = `tiles/${key.split("/").map(encodeURIComponent).join("/")}.js`;
     script.onload = () => script.remove();
     script.onerror = () => {
       script.remove();
@@ -100,7 +100,8 @@
   }
 
   maplibregl.addProtocol("osm4eo", async ({ url }) => {
-    const [name, z, x, y] = url.replace("osm4eo://", "").split("?")[0].split("/");
+    const parts = url.replace("osm4eo://", "").split("?")[0].split("/");
+    const [name, z, x, y] = parts.map(decodeURIComponent);
     const overlay = overlays.get(name);
     if (!has(overlay, Number(z), Number(x), Number(y))) return { data: await nothing() };
     const key = `${name}/${z}/${x}_${y}`;
@@ -132,7 +133,7 @@
   }
 
   function tilesOf(overlay) {
-    return `osm4eo://${overlay.name}/{z}/{x}/{y}?${overlay.version}`;
+    return `osm4eo://${encodeURIComponent(overlay.name)}/{z}/{x}/{y}?${overlay.version}`;
   }
 
   function layerOf(overlay, visible) {
