@@ -14,7 +14,7 @@ import rasterio
 from rasterio.errors import RasterioIOError
 
 from osm4eo_xr.errors import InputError
-from osm4eo_xr.rasters.remote.addresses import is_remote
+from osm4eo_xr.rasters.remote.addresses import is_remote, text_of
 from osm4eo_xr.rasters.remote.attempts import attempted
 from osm4eo_xr.rasters.store_paths import split_store
 
@@ -37,14 +37,14 @@ GDAL_OPTIONS: dict[str, Any] = {
 def list_files(path: PathLike | Sequence[PathLike]) -> list[str]:
     """Return the files that a path, a folder or several paths name."""
     if not isinstance(path, str | Path):
-        paths = [file for p in path for file in _images_in(Path(p)) or [str(p)]]
+        paths = [file for p in path for file in _images_in(Path(p)) or [text_of(p)]]
         if not paths:
             raise InputError(
                 "no file given", advice="give the path of a scene or of its band files"
             )
         return paths
     if not _is_folder(Path(path)):
-        return [str(path)]
+        return [text_of(path)]
     inside = _images_in(Path(path))
     if not inside:
         raise InputError(

@@ -12,6 +12,7 @@ from osm4eo_xr.errors import InputError
 from osm4eo_xr.geometry.grid import georeference
 from osm4eo_xr.legend import PROBABILITY_NO_DATA
 from osm4eo_xr.rasters.bands import RasterBand, describe_bands
+from osm4eo_xr.rasters.remote.addresses import text_of
 from osm4eo_xr.rasters.validity import in_words
 from osm4eo_xr.rasters.windows import RasterReader, lazy_array
 
@@ -53,7 +54,7 @@ def open_raster(path: PathLike, *, chunks: int = 2048) -> xr.DataArray:
     >>> oxr.open_raster(path).values.tolist()
     [[8, 12]]
     """
-    where = str(path)
+    where = text_of(path)
     bands = [band for band in describe_bands(where) if not band.alpha]
     if len(bands) != 1:
         raise InputError(
@@ -98,7 +99,7 @@ def open_probabilities(path: PathLike, *, chunks: int = 2048) -> xr.DataArray:
     >>> oxr.open_probabilities(path).sel({"class": "water"}).values.tolist()
     [[50]]
     """
-    where = str(path)
+    where = text_of(path)
     bands = [band for band in describe_bands(where) if not band.alpha]
     names = ["".join(band.labels[:1]) for band in bands]
     if not all(names):
@@ -127,7 +128,7 @@ def open_bands(path: PathLike, *, chunks: int = 2048) -> xr.DataArray:
 
     ``band`` holds the descriptions of the bands, or their numbers from 1. A single band is (y, x).
     """
-    where = str(path)
+    where = text_of(path)
     bands = [band for band in describe_bands(where) if not band.alpha]
     if len(bands) == 1:
         return open_raster(path, chunks=chunks)

@@ -32,7 +32,7 @@ def mask_clouds(
     marks: xr.DataArray | None = None,
     *,
     method: CloudMethod = "scl",
-    classes: Sequence[int] = CLOUD_CLASSES,
+    classes: Sequence[int] | np.ndarray = CLOUD_CLASSES,
     threshold: float = 0.4,
     dilation: int = 0,
     rule: CloudRule | None = None,
@@ -56,7 +56,7 @@ def mask_clouds(
         ``imagery.clouds.detector.BANDS`` (extra ``s2cloudless``; CC BY-SA 4.0).
         "threshold": a rule on blue, green, red and nir, and on swir16, cirrus and other dates
         where they are there; ``CloudRule`` states it and its sources.
-    classes : sequence of int
+    classes : sequence or array of int
         SCL classes to remove, 0 to 11.
     threshold : float
         Probability above which a pixel is clouded, 0 to 1.
@@ -167,18 +167,19 @@ def _level(cube: xr.DataArray, given: str | None) -> Level:
 
 
 def _by_classes(
-    scl: xr.DataArray, classes: Sequence[int], dilation: int
+    scl: xr.DataArray, classes: Sequence[int] | np.ndarray, dilation: int
 ) -> tuple[xr.DataArray, str]:
     """Return what a scene classification calls clouded, and that in words."""
-    if not classes or not all(0 <= c <= _LAST_CLASS for c in classes):
+    named = ", ".join(map(str, classes))
+    if not named or not all(0 <= c <= _LAST_CLASS for c in classes):
         raise InputError(
-            f"SCL classes {list(classes)} are not in 0 to {_LAST_CLASS}", advice="name some"
+            f"SCL classes {named or 'none'} are not in 0 to {_LAST_CLASS}", advice="name some"
         )
     flagged = scl.isin(list(classes))
     growing = [c for c in classes if c in _GROWING]
     if dilation and growing:
         flagged = flagged | _grown(scl.isin(growing), dilation)
-    return flagged, f"scene classification, classes {', '.join(map(str, classes))}"
+    return flagged, f"scene classification, classes {named}"
 
 
 def _by_rule(

@@ -33,6 +33,7 @@ from osm4eo_xr.imagery.products.safe import (
     read_product,
     safe_bands,
 )
+from osm4eo_xr.rasters.remote.addresses import text_of
 from osm4eo_xr.rasters.store_paths import split_store
 from osm4eo_xr.rasters.validity import Validity
 
@@ -54,7 +55,8 @@ PROBABILITY_NO_DATA = 255
 
 def is_product(path: PathLike) -> bool:
     """Whether a path is a product: a SAFE folder, zip or metadata file, or an EOPF store."""
-    return is_eopf(path) or is_safe(path)
+    given = text_of(path)
+    return is_eopf(given) or is_safe(given)
 
 
 def product_level(path: PathLike) -> str | None:
@@ -71,7 +73,7 @@ def open_product(
     tile: str | None = None,
     scale: float | None = None,
     offset: float | None = None,
-    mask: Sequence[int] = (),
+    mask: Sequence[int] | np.ndarray = (),
     dilation: int = 0,
     resampling: str = "cubic",
 ) -> xr.DataArray:
@@ -86,17 +88,17 @@ def open_product(
     Parameters
     ----------
     path : path
-        SAFE: the .SAFE folder, its zip, or the metadata file inside a folder: MTD_MSIL1C.xml,
-        MTD_MSIL2A.xml or, before December 2016, S2A_OPER_MTD_SAFL1C_….xml. EOPF: the Zarr store
-        (format 2 or 3), its .zarr.zip, or a group or array of its reflectances, as STAC assets
-        name it (``….zarr/measurements/reflectance/r10m``).
+        SAFE, on disk: the .SAFE folder, its zip, or the metadata file inside a folder:
+        MTD_MSIL1C.xml, MTD_MSIL2A.xml or, before December 2016, S2A_OPER_MTD_SAFL1C_….xml. EOPF:
+        the Zarr store (format 2 or 3), its .zarr.zip, or a group or array of its reflectances, as
+        STAC assets name it (``….zarr/measurements/reflectance/r10m``).
     bands, geobox, chunks, resampling
         As in ``open_scene``.
     tile : str, optional
         MGRS tile, for example "33UUU"; needed for products (before December 2016) with several.
     scale, offset : float, optional
         Reflectance per digital number and offset in reflectance in place of the metadata's.
-    mask : sequence of int
+    mask : sequence or array of int
         SCL classes to set to no data (level 2A), for example ``CLOUD_CLASSES`` of
         ``imagery.clouds.masks``.
     dilation : int
@@ -136,7 +138,7 @@ def open_product(
     eopf = isinstance(product, EopfProduct)
     sun = product.sun if eopf else product_sun(product, tile=tile)
     scene.attrs |= dict(zip(SUN_NAMES, sun or (), strict=False))
-    if mask:
+    if len(mask):
         classes = open_product_classes(path, geobox=geobox_of(scene), chunks=chunks, tile=tile)
         return mask_clouds(scene, classes, classes=mask, dilation=dilation)
     return scene
@@ -237,7 +239,8 @@ open_safe_classes = open_product_classes
 
 def _read(path: PathLike) -> SafeProduct | EopfProduct:
     """Read the metadata of a product of either format."""
-    return read_eopf(path) if split_store(str(path)) is not None else read_product(path)
+    given = text_of(path)
+    return read_eopf(given) if split_store(given) is not None else read_product(given)
 
 
 def _bands_of(

@@ -18,6 +18,7 @@ from osm4eo_xr.imagery.products.angles import safe_suns
 from osm4eo_xr.imagery.products.band_files import bands_of_file
 from osm4eo_xr.imagery.products.safe_files import METADATA, files_in, finest_images, read_file
 from osm4eo_xr.imagery.reflectance import Scaling
+from osm4eo_xr.rasters.remote.addresses import is_remote
 
 if TYPE_CHECKING:
     from osm4eo_xr.imagery.reader import Band
@@ -100,8 +101,14 @@ def read_product(path: PathLike) -> SafeProduct:
     Raises
     ------
     InputError
-        If there is no product there or its metadata lack what its numbers need.
+        If there is no product there, it is an address, or its metadata lack what its numbers
+        need.
     """
+    if is_remote(str(path)):
+        raise InputError(
+            f"{path} is an address, and SAFE products are read from disk",
+            advice="download it, or give the addresses of its band files or of an EOPF store",
+        )
     path = Path(path)
     root = path.parent if METADATA.search(path.name) and not path.is_dir() else path
     names, prefix = files_in(root)

@@ -18,6 +18,7 @@ from osm4eo_xr.imagery.products.opening import (
     open_safe,
     product_level,
 )
+from osm4eo_xr.imagery.scenes import open_scene
 from osm4eo_xr.rasters.store_paths import StorePath
 from tests.cases.eopf_case import REFLECTANCE, write_eopf
 from tests.cases.safe_case import classes_of, probabilities_of, write_safe
@@ -65,6 +66,20 @@ def test_layers_say_their_no_data_and_hold_the_files_numbers(
     assert chance.attrs["nodata"] == PROBABILITY_NO_DATA == 255
     np.testing.assert_array_equal(chance, probabilities_of())
     assert chance.chunks is not None
+
+
+@pytest.mark.parametrize("kind", [str, Path])
+@pytest.mark.parametrize("address", ["s3://eodata/S2A_X.SAFE", "https://x.org/S2A_X.SAFE.zip"])
+@pytest.mark.parametrize("opened", [open_scene, open_safe])
+def test_safe_products_at_addresses_are_refused(opened, address: str, kind: type) -> None:
+    with pytest.raises(InputError, match=f"^{address} is an address, .*; download it, or give"):
+        opened(kind(address))
+
+
+def test_classes_to_mask_may_be_an_array(safe: Path) -> None:
+    masked = open_safe(safe, mask=np.array([8, 9]))
+    assert masked.identical(open_safe(safe, mask=(8, 9)))
+    assert open_safe(safe, mask=np.array([], int)).identical(open_safe(safe))
 
 
 def test_a_scene_is_masked_by_its_probability_also_beyond_the_product(safe: Path) -> None:

@@ -21,6 +21,7 @@ from rasterio.transform import from_origin
 from osm4eo_xr.catalogs.stac import stack_items
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.rasters import windows
+from osm4eo_xr.rasters.files import list_files
 from osm4eo_xr.rasters.open import open_raster
 from osm4eo_xr.rasters.remote import access, attempts, grants, providers
 from osm4eo_xr.rasters.remote.addresses import gdal_name, is_remote, plain_address
@@ -226,6 +227,15 @@ def test_who_pays_has_to_agree_and_tokens_are_not_sent_in_the_open(monkeypatch) 
         access.access_to("http://example.org/a.tif")
     assert access.access_to("https://example.org/a.tif").grant.secrets == ("a-token",)
     assert not access.access_to("https://other.org/a.tif").grant.options
+
+
+def test_paths_of_addresses_are_the_addresses(
+    store: Store, numbers: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The command line takes paths, which hold one slash of an address's two."""
+    where = sign(store, "sas", monkeypatch)
+    assert list_files(Path(where)) == list_files([Path(where)]) == [where]
+    np.testing.assert_array_equal(open_raster(Path(where)), numbers)
 
 
 def test_a_server_that_gives_no_parts_of_files_is_not_asked_again(
