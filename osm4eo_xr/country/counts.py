@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import dask.array as da
 import numpy as np
 
-from osm4eo_xr.country.map_pieces import layer_path
-from osm4eo_xr.country.scores import share_outside
+from osm4eo_xr.country.pieces.layer_pieces import layer_path
+from osm4eo_xr.country.pieces.scores import share_outside
 from osm4eo_xr.geometry.geodesy import pixel_area
 from osm4eo_xr.geometry.grid import geobox_of
 from osm4eo_xr.legend import NO_DATA

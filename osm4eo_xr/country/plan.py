@@ -14,9 +14,9 @@ import xarray as xr
 from odc.geo.geobox import GeoBox
 
 from osm4eo_xr.country.context import PROBABILITIES, VIEWER
-from osm4eo_xr.country.learning import windows_per_class
+from osm4eo_xr.country.pieces.learning import windows_per_class
 from osm4eo_xr.country.scenes.feature_cubes import FeatureLoad, feature_load, seen_ids
-from osm4eo_xr.feature_ids import canonical
+from osm4eo_xr.feature_ids.ids import canonical
 from osm4eo_xr.geometry.geodesy import crs_text
 from osm4eo_xr.geometry.grid import TARGET_CRS, georeference, target_geobox
 from osm4eo_xr.geometry.views import VIEWS

@@ -24,7 +24,7 @@ from osm4eo_xr.country.findings.radiometry import find_harmony, harmony_parts
 from osm4eo_xr.country.findings.review import review_parts
 from osm4eo_xr.country.findings.seams import find_block_seam, find_seams, seam_parts
 from osm4eo_xr.country.findings.trust import find_trust, trust_parts
-from osm4eo_xr.country.scores import ACCURACY_FILE
+from osm4eo_xr.country.pieces.scores import ACCURACY_FILE
 from osm4eo_xr.files import replace_text
 from osm4eo_xr.geometry.grid import georeference
 from osm4eo_xr.names import counted

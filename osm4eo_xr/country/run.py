@@ -6,23 +6,30 @@ import os
 import warnings
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from osm4eo_xr.country.context import VIEWER, CountryRun, Piece
 from osm4eo_xr.country.findings.items import described_items
 from osm4eo_xr.country.findings.review import review_pieces
 from osm4eo_xr.country.findings.trust import trust_pieces
-from osm4eo_xr.country.learning import check_scenes, learning_pieces, scene_pieces
 from osm4eo_xr.country.ledger import Ledger, only_run
-from osm4eo_xr.country.map_pieces import map_pieces
+from osm4eo_xr.country.pieces.learning import check_scenes, learning_pieces, scene_pieces
+from osm4eo_xr.country.pieces.making import (
+    compile_ahead,
+    computes_here,
+    make_all,
+    make_piece,
+    make_tiles,
+    opened_cluster,
+    stated_cluster,
+)
+from osm4eo_xr.country.pieces.map_pieces import map_pieces
+from osm4eo_xr.country.pieces.scores import accuracy_pieces, noise_pieces
 from osm4eo_xr.country.plan import Plan, left_over, left_over_text, plan_pieces, try_maps
 from osm4eo_xr.country.scenes.searches import with_found_scenes
-from osm4eo_xr.country.scores import accuracy_pieces, noise_pieces
 from osm4eo_xr.country.settings_file import read_country
 from osm4eo_xr.errors import InputError, InputWarning
-from osm4eo_xr.process.background import do_ahead
 from osm4eo_xr.progress import Progress, Watch, with_bars
 from osm4eo_xr.training.settings import TrainSettings  # noqa: TC001 - read from the hints
 
@@ -30,9 +37,6 @@ if TYPE_CHECKING:
     from osm4eo_xr.cluster.site import Site
 
 __all__ = ["country_samples", "plan_country", "run_country"]
-
-
-_HERE = ("", "local")  # clusters whose workers find what this process compiles
 
 
 @dataclass(frozen=True)
@@ -133,7 +137,8 @@ def run_country(
     path : str or Path
         The country file; its paths are relative to it.
     cluster : str or Site, optional
-        Name or file of a cluster, or its settings, instead of the one in the country file.
+        Name or file of a cluster, or its settings, instead of the one in the country file. Where a
+        ``distributed`` client is open already, its cluster computes in place of the file's.
     watch : callable, optional
         Called as ``watch(piece, done, total)``.
     verify : bool
@@ -187,17 +192,17 @@ def run_country(
         ledger.save()
         if todo:
             try_maps(run, [*pieces.first, *rest], pieces.todo(rest))
-        where = cluster or _stated_cluster(run)
-        if (where if isinstance(where, str) else where.name) in _HERE:
-            _compile_ahead(run, pieces.todo(rest))
-        with _cluster(where) if todo else nullcontext():
-            _make_tiles(pieces.todo(pieces.scenes), ledger, watch)
+        where = cluster or stated_cluster(run)
+        if computes_here(where):
+            compile_ahead(run, pieces.todo(rest))
+        with opened_cluster(where) if todo else nullcontext():
+            make_tiles(pieces.todo(pieces.scenes), ledger, watch)
             if todo:
                 check_scenes(run)
             for piece in pieces.todo(pieces.first):
-                _make(piece, ledger, watch)
+                make_piece(piece, ledger, watch)
             rest = pieces.rest()
-            _make_all(pieces.todo(rest), ledger, watch)
+            make_all(pieces.todo(rest), ledger, watch)
         told = _report(run, [*pieces.first, *rest], ledger, watch)
         if run.settings.products.viewer:
             _show(run, told, ledger, watch)
@@ -246,12 +251,12 @@ def country_samples(
     with only_run(run.out):
         ledger.read()
         todo = pieces.todo(before)
-        with _cluster(_stated_cluster(run)) if todo else nullcontext():
-            _make_tiles(pieces.todo(pieces.scenes), ledger, watch)
+        with opened_cluster(stated_cluster(run)) if todo else nullcontext():
+            make_tiles(pieces.todo(pieces.scenes), ledger, watch)
             if todo:
                 check_scenes(run)
             for piece in pieces.todo(before):
-                _make(piece, ledger, watch)
+                make_piece(piece, ledger, watch)
     drawn = next(p for p in before if p.kind == "samples").outputs[0]
     return drawn, replace(run.settings.train, seed=run.settings.seed)
 
@@ -295,49 +300,6 @@ def _tell_left_over(run: CountryRun, pieces: list[Piece], ledger: Ledger) -> Non
         warnings.warn(InputWarning(InputError(told, advice=advice)), stacklevel=3)
 
 
-def _make_all(todo: list[Piece], ledger: Ledger, watch: Watch | None) -> None:
-    """Make pieces, tiles first."""
-    tiles = [p for p in todo if p.kind == "classified"]
-    _make_tiles(tiles, ledger, watch)
-    for piece in todo:
-        if piece not in tiles:
-            _make(piece, ledger, watch)
-
-
-def _make_tiles(tiles: list[Piece], ledger: Ledger, watch: Watch | None) -> None:
-    """Make a piece per tile; tiles that cannot be read do not hold up the other tiles."""
-    bad: dict[str, str] = {}
-    for piece in tiles:
-        try:
-            _make(piece, ledger, watch)
-        except OSError as error:
-            if error.errno is not None:  # of the disk, say full; GDAL's reading errors have none
-                raise
-            bad[piece.of] = " ".join(str(error).split())
-    if bad:
-        reasons = "; ".join(f"{tile} ({reason})" for tile, reason in bad.items())
-        raise InputError(
-            f"{len(bad)} of {len(tiles)} tiles cannot be read: {reasons}. The other tiles are "
-            "finished",
-            advice="mend what is told here and run again",
-        )
-
-
-def _make(piece: Piece, ledger: Ledger, watch: Watch | None) -> None:
-    """Make a piece and enter it; the ledger never names what is not whole."""
-    for output in piece.outputs:
-        output.parent.mkdir(parents=True, exist_ok=True)
-    ledger.begin(piece.name, piece.outputs)
-    if watch is None:
-        piece.make(None)
-    else:
-        watch(piece.name, 0, 1)
-        piece.make(lambda done, total: watch(piece.name, done, total))
-    ledger.record(piece.name, piece.key, piece.outputs)
-    if watch is not None:
-        watch(piece.name, 1, 1)
-
-
 def _report(run: CountryRun, pieces: list[Piece], ledger: Ledger, watch: Watch | None) -> str:
     """Write the report if it is not the one of these pieces; return its key."""
     from osm4eo_xr.country.report import write_report
@@ -350,7 +312,7 @@ def _report(run: CountryRun, pieces: list[Piece], ledger: Ledger, watch: Watch |
         write_report(run, pieces, ledger.inputs())
 
     if not ledger.is_whole("report", key, files):
-        _make(Piece("report", "", key, files, make), ledger, watch)
+        make_piece(Piece("report", "", key, files, make), ledger, watch)
     return key
 
 
@@ -364,41 +326,4 @@ def _show(run: CountryRun, told: str, ledger: Ledger, watch: Watch | None) -> No
         write_run_viewer(run, folder, progress=progress)
 
     if not ledger.is_whole("viewer", key, (folder,)):
-        _make(Piece("viewer", "", key, (folder,), make), ledger, watch)
-
-
-def _compile_ahead(run: CountryRun, maps: list[Piece]) -> None:
-    """Begin to compile what maps still to be made take, while the pieces before them are made."""
-    kinds, works = {p.kind for p in maps}, []
-    if "classified" in kinds:
-        from osm4eo_xr.inference.worker import compile_inference
-
-        works.append(partial(compile_inference, engine=run.settings.classify.engine))
-    if "sieved" in kinds:
-        from osm4eo_xr.sieving.lazy_sieve import compile_sieve
-
-        works.append(compile_sieve)
-    if works:
-        do_ahead(*works)
-
-
-def _stated_cluster(run: CountryRun) -> str:
-    """Return the cluster that the country file names; none where one is open, which computes."""
-    if not (stated := run.settings.cluster):
-        return ""
-    from distributed import default_client
-
-    try:
-        default_client()
-    except ValueError:
-        return stated
-    return ""
-
-
-def _cluster(named: str | Site) -> Any:
-    """Open a cluster, or nothing: then threads of this process compute."""
-    if not named:
-        return nullcontext()
-    from osm4eo_xr.cluster.clusters import open_cluster
-
-    return open_cluster(named)
+        make_piece(Piece("viewer", "", key, (folder,), make), ledger, watch)

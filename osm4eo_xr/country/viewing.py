@@ -12,7 +12,7 @@ from osm4eo_xr._version import __version__
 from osm4eo_xr.accuracy.design_report import figure_km2
 from osm4eo_xr.country.context import PROBABILITIES, CountryRun
 from osm4eo_xr.country.ledger import Ledger, key_of
-from osm4eo_xr.country.map_pieces import layer_path
+from osm4eo_xr.country.pieces.layer_pieces import layer_path
 from osm4eo_xr.country.scenes.searches import with_found_scenes
 from osm4eo_xr.country.settings import CountrySettings, LayerSettings
 from osm4eo_xr.country.settings_file import read_country

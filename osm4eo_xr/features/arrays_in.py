@@ -10,7 +10,7 @@ import numpy as np
 import xarray as xr
 
 from osm4eo_xr.errors import InputError
-from osm4eo_xr.feature_ids import Feature
+from osm4eo_xr.feature_ids.ids import Feature
 from osm4eo_xr.features.indices import INDICES, lazy_index
 from osm4eo_xr.features.kernels import (
     AEF_NODATA,

@@ -11,7 +11,7 @@ import xarray as xr
 from odc.geo.geobox import GeoBox
 
 from osm4eo_xr.errors import InputError
-from osm4eo_xr.feature_ids import Feature, parse_group
+from osm4eo_xr.feature_ids.ids import Feature, parse_group
 from osm4eo_xr.features.arrays_in import layers_of_array, needed_bands, optical_layer
 from osm4eo_xr.features.indices import INDICES
 from osm4eo_xr.features.kernels import Tessera

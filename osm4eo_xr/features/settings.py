@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from osm4eo_xr.errors import InputError
-from osm4eo_xr.feature_ids import parse_group
+from osm4eo_xr.feature_ids.ids import parse_group
 from osm4eo_xr.settings_io import check_value
 
 TILE = "{tile}"

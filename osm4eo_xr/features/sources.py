@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import xarray as xr
 
 from osm4eo_xr.errors import InputError
-from osm4eo_xr.feature_ids import Feature
+from osm4eo_xr.feature_ids.ids import Feature
 from osm4eo_xr.features.periods import PERIODS
 from osm4eo_xr.rasters.files import list_files
 

@@ -5,7 +5,7 @@ What others may use:
 - ``scenes``: ``open_scene``: files and products to lazy scenes
 - ``products``: a folder: ``open_product`` and what products and band files say of themselves
 - ``clouds``: a folder: ``mask_clouds`` takes clouds and their shadows out
-- ``stored_numbers``: ``stored_scene``: a scene's numbers as its files hold them
+- ``lazy_scene``: ``stored_scene``: a scene's numbers as its files hold them
 - ``compositing``: ``composite``: many observations to one
 - ``harmonization``: ``harmonize``: tiles of different days on one radiometry
 - ``plausibility``: ``check_scene``, ``places_of``: whether numbers can be reflectance

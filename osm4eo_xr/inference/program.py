@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from osm4eo_xr.feature_ids import Channels
+from osm4eo_xr.feature_ids.channels import Channels
 from osm4eo_xr.inference.applicability import Reference, measure_points
 from osm4eo_xr.inference.outputs import OF_POINTS, count_maps
 from osm4eo_xr.inference.views import average_on_device

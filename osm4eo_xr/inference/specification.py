@@ -11,8 +11,8 @@ import numpy as np
 import xarray as xr
 
 from osm4eo_xr.errors import InputError, InputWarning
-from osm4eo_xr.feature_ids import canonical, groups_of, missing_features
-from osm4eo_xr.imagery.stored_numbers import StoredScene, stored_scene
+from osm4eo_xr.feature_ids.ids import canonical, groups_of, missing_features
+from osm4eo_xr.imagery.lazy_scene import StoredScene, stored_scene
 from osm4eo_xr.inference.outputs import OF_POINTS, OF_SETS
 from osm4eo_xr.inference.program import ProgramSpec
 from osm4eo_xr.networks.settings import EngineName

@@ -16,7 +16,7 @@ import dask.array as da
 import numpy as np
 
 from osm4eo_xr.errors import InputError
-from osm4eo_xr.feature_ids import Channels
+from osm4eo_xr.feature_ids.channels import Channels
 from osm4eo_xr.geometry.grid import crs_name, first_pixel, same_grid
 from osm4eo_xr.imagery.reader import NO_NUMBER
 

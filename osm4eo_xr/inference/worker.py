@@ -15,9 +15,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from osm4eo_xr.errors import InputError, extra
+from osm4eo_xr.imagery.lazy_scene import reflectance_tables
 from osm4eo_xr.imagery.reader import NO_NUMBER
 from osm4eo_xr.imagery.reflectance import Scaling  # noqa: TC001 - checked at run time in the tests
-from osm4eo_xr.imagery.stored_numbers import reflectance_tables
 from osm4eo_xr.inference.applicability import Reference, reference_of
 from osm4eo_xr.inference.program import ProgramSpec, StoredBlock, predict
 from osm4eo_xr.inference.throughput import COUNTER

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 from safetensors.numpy import save
 
 from osm4eo_xr.errors import InputError
-from osm4eo_xr.feature_ids import Channels, channels_of, parse_feature
+from osm4eo_xr.feature_ids.channels import Channels, channels_of
+from osm4eo_xr.feature_ids.ids import parse_feature
 from osm4eo_xr.legend import Legend, default_legend
 from osm4eo_xr.models.record import Normalization, digest_of, to_json
 from osm4eo_xr.models.variables import as_numpy, flatten, flatten_any

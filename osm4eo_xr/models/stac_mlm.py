@@ -7,7 +7,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from osm4eo_xr.errors import InputError
-from osm4eo_xr.feature_ids import PLAIN_SOURCE, groups_of, parse_feature
+from osm4eo_xr.feature_ids.ids import PLAIN_SOURCE, groups_of, parse_feature
 from osm4eo_xr.imagery.bands import SENTINEL2_BANDS
 from osm4eo_xr.networks.settings import GROUPED
 

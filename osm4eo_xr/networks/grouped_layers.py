@@ -16,7 +16,7 @@ from osm4eo_xr.networks.layers import ConvLayer, Path, StageLayers, layers_of
 from osm4eo_xr.networks.settings import HEADS, KEYS, NetSettings
 
 if TYPE_CHECKING:
-    from osm4eo_xr.feature_ids import Group
+    from osm4eo_xr.feature_ids.ids import Group
 
 SPATIAL = "spatial"
 """Under which the plain network of a temporal one is."""

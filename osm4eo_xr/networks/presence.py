@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from osm4eo_xr.feature_ids import Group  # noqa: TC001 - checked at run time in the tests
+from osm4eo_xr.feature_ids.ids import Group  # noqa: TC001 - checked at run time in the tests
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from osm4eo_xr.errors import InputError
-from osm4eo_xr.feature_ids import Group  # noqa: TC001 - read from the hints
+from osm4eo_xr.feature_ids.ids import Group  # noqa: TC001 - read from the hints
 
 STRIDES = (1, 2, 2)
 """Stride of each stage relative to the one before."""

@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from osm4eo_xr.feature_periods import middle_day
+from osm4eo_xr.feature_ids.periods import middle_day
 from osm4eo_xr.networks.bottlenecks import SEEN, How, Norms, ResNet
 from osm4eo_xr.networks.grouped_layers import PeriodLayers, parts_of, period_layers
 from osm4eo_xr.networks.presence import filled, present, soft_weights
@@ -26,7 +26,7 @@ from osm4eo_xr.networks.settings import HEADS, KEYS, NetSettings
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Float32
 
-    from osm4eo_xr.feature_ids import Group
+    from osm4eo_xr.feature_ids.ids import Group
 
 _TAU = 1000.0  # days, as in L-TAE
 _APART = 30.0  # days between periods whose names are words

@@ -20,7 +20,8 @@ from dask.base import compute
 from dask.delayed import Delayed, delayed
 
 from osm4eo_xr.errors import InputError, check_number
-from osm4eo_xr.feature_ids import Channels, canonical, channels_of, parse_feature
+from osm4eo_xr.feature_ids.channels import Channels, channels_of
+from osm4eo_xr.feature_ids.ids import canonical, parse_feature
 from osm4eo_xr.geometry.geodesy import crs_text, meters_per_unit
 from osm4eo_xr.geometry.known_classes import legend_of, refuse_others
 from osm4eo_xr.samples.counts import count_drawn

@@ -12,7 +12,8 @@ import numpy as np
 import xarray as xr
 
 from osm4eo_xr.errors import InputError
-from osm4eo_xr.feature_ids import canonical, channels_of
+from osm4eo_xr.feature_ids.channels import channels_of
+from osm4eo_xr.feature_ids.ids import canonical
 from osm4eo_xr.geometry.known_classes import refuse_others
 from osm4eo_xr.samples.spatial_split import SPLITS
 from osm4eo_xr.samples.store import STORE_CHUNK

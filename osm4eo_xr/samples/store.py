@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 
 from osm4eo_xr.errors import InputError, check_number
-from osm4eo_xr.feature_ids import channels_of
+from osm4eo_xr.feature_ids.channels import channels_of
 from osm4eo_xr.files import replaced
 from osm4eo_xr.legend import legend_from_dict
 from osm4eo_xr.progress import Progress, with_bars

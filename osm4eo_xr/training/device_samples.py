@@ -10,7 +10,7 @@ import numpy as np
 from jax import Array
 
 from osm4eo_xr.training.batches import Windows, epoch_order
-from osm4eo_xr.training.data_parallel import device_count, place_state
+from osm4eo_xr.training.step.data_parallel import device_count, place_state
 
 _SHARE = 0.25  # of the device's memory that samples may take; the rest is for the network
 

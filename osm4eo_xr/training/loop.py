@@ -19,11 +19,11 @@ from osm4eo_xr.process.heap import kept_heap
 from osm4eo_xr.samples.ground import place_numbers
 from osm4eo_xr.training.batches import Prefetch, Windows, train_batches
 from osm4eo_xr.training.calibration import calibration_bins, expected_error, fit_temperature
-from osm4eo_xr.training.data_parallel import device_count, place_batch, place_state
 from osm4eo_xr.training.device_samples import DeviceSamples, fits_device
 from osm4eo_xr.training.scoring import index_of, labeled_logits
 from osm4eo_xr.training.selection import Look, surely_better
 from osm4eo_xr.training.status import Status, Totals, batch_origin
+from osm4eo_xr.training.step.data_parallel import device_count, place_batch, place_state
 from osm4eo_xr.training.step.train_step import State, fresh_state, learned_of, make_train_step
 
 if TYPE_CHECKING:

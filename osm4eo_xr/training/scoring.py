@@ -9,13 +9,14 @@ import numpy as np
 import xarray as xr
 
 from osm4eo_xr.errors import InputError
-from osm4eo_xr.feature_ids import Channels, canonical
+from osm4eo_xr.feature_ids.channels import Channels
+from osm4eo_xr.feature_ids.ids import canonical
 from osm4eo_xr.networks.fold_batch_norm import fold
 from osm4eo_xr.samples.draw import SPLITS
 from osm4eo_xr.samples.store import read_split
 from osm4eo_xr.training.batches import Windows, ordered_batches
-from osm4eo_xr.training.data_parallel import place_batch
 from osm4eo_xr.training.settings import TrainSettings
+from osm4eo_xr.training.step.data_parallel import place_batch
 from osm4eo_xr.training.step.eval_step import make_eval_step, make_feature_step
 from osm4eo_xr.training.step.task import Task
 

@@ -8,7 +8,7 @@ from dataclasses import Field, dataclass, fields
 from typing import Any, ClassVar, Literal
 
 from osm4eo_xr.errors import InputError
-from osm4eo_xr.feature_ids import aligned_groups
+from osm4eo_xr.feature_ids.ids import aligned_groups
 from osm4eo_xr.networks.settings import FUSIONS, NETWORKS, NetSettings, NetworkName
 from osm4eo_xr.settings_text import Presets
 from osm4eo_xr.tables import html_table

@@ -12,7 +12,8 @@ import numpy as np
 import xarray as xr
 
 from osm4eo_xr.errors import InputError
-from osm4eo_xr.feature_ids import Channels, canonical, channels_of, groups_of
+from osm4eo_xr.feature_ids.channels import Channels, channels_of
+from osm4eo_xr.feature_ids.ids import canonical, groups_of
 from osm4eo_xr.legend import Legend, legend_from_dict
 from osm4eo_xr.models.model import Model
 from osm4eo_xr.models.model_folder import load_model

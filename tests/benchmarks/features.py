@@ -19,7 +19,7 @@ import numpy as np
 import xarray as xr
 
 import osm4eo_xr as oxr
-from osm4eo_xr.feature_ids import groups_of
+from osm4eo_xr.feature_ids.ids import groups_of
 from tests.cases.many_sensors import (
     FEATURES,
     GROUPS,

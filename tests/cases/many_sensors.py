@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from osm4eo_xr.feature_ids import groups_of
+from osm4eo_xr.feature_ids.ids import groups_of
 from osm4eo_xr.geometry.grid import georeference
 from osm4eo_xr.legend import Legend, default_legend
 from osm4eo_xr.samples.draw import draw_samples

@@ -19,7 +19,7 @@ from scipy.ndimage import maximum_filter, minimum_filter, uniform_filter
 from scipy.special import softmax
 
 import osm4eo_xr as oxr
-from osm4eo_xr.feature_ids import Channels
+from osm4eo_xr.feature_ids.channels import Channels
 from osm4eo_xr.legend import legend_from_dict
 from osm4eo_xr.samples.ground import place_numbers
 from osm4eo_xr.training.calibration import fit_temperature

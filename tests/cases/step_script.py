@@ -11,10 +11,10 @@ from typing import Any
 import jax
 import numpy as np
 
-from osm4eo_xr.feature_ids import Channels
-from osm4eo_xr.training.data_parallel import place_batch, place_state
+from osm4eo_xr.feature_ids.channels import Channels
 from osm4eo_xr.training.scoring import windows_of
 from osm4eo_xr.training.single_fit import _task
+from osm4eo_xr.training.step.data_parallel import place_batch, place_state
 from osm4eo_xr.training.step.train_step import fresh_state, make_train_step
 from osm4eo_xr.training.transfer import starting_variables
 from tests.cases import train_script

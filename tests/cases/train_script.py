@@ -12,8 +12,8 @@ from pathlib import Path
 import jax
 
 from osm4eo_xr.models.model_folder import save_model
-from osm4eo_xr.training.data_parallel import place_batch
 from osm4eo_xr.training.fit import train
+from osm4eo_xr.training.step.data_parallel import place_batch
 from tests.cases.train_case import TINY, holed_samples
 
 KEPT = dataclasses.replace(TINY, checkpoint_every=7)

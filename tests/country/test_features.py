@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import rasterio
 
-from osm4eo_xr.country.learning import _make_samples
+from osm4eo_xr.country.pieces.learning import _make_samples
 from osm4eo_xr.country.run import plan_country, run_country
 from osm4eo_xr.country.scenes.composites import open_searched
 from osm4eo_xr.country.settings_file import read_country

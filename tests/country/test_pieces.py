@@ -17,8 +17,8 @@ from odc.geo.geobox import GeoBox
 from osm4eo_xr.cogs.cog import write_cog
 from osm4eo_xr.country.context import CountryRun
 from osm4eo_xr.country.findings.items import described_items
-from osm4eo_xr.country.learning import scene_hash
 from osm4eo_xr.country.ledger import Ledger
+from osm4eo_xr.country.pieces.learning import scene_hash
 from osm4eo_xr.country.run import _report, plan_country
 from osm4eo_xr.country.scenes.label_rasters import _check_order
 from osm4eo_xr.country.settings_file import read_country

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from rasterio.transform import from_origin
 
 from osm4eo_xr.geometry.grid import target_geobox
+from osm4eo_xr.imagery.lazy_scene import reflectance_tables, stored_scene
 from osm4eo_xr.imagery.reader import NO_NUMBER
 from osm4eo_xr.imagery.scenes import open_scene
-from osm4eo_xr.imagery.stored_numbers import reflectance_tables, stored_scene
 
 SIZE = 60
 BOX = (4_320_000, 3_200_000, 4_320_000 + 10 * SIZE, 3_200_000 + 10 * SIZE)

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from osm4eo_xr.feature_ids import groups_of
+from osm4eo_xr.feature_ids.ids import groups_of
 from osm4eo_xr.networks import resnet
 from osm4eo_xr.networks.bottlenecks import SEEN, ResNet
 from osm4eo_xr.networks.coupled import Coupled

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from osm4eo_xr.errors import InputError
-from osm4eo_xr.feature_ids import groups_of
+from osm4eo_xr.feature_ids.ids import groups_of
 from osm4eo_xr.networks import resnet
 from osm4eo_xr.networks.bottlenecks import Norms
 from osm4eo_xr.networks.fold_batch_norm import fold

@@ -13,7 +13,7 @@ import xarray as xr
 
 from osm4eo_xr.accuracy.held_out import evaluate
 from osm4eo_xr.errors import InputError
-from osm4eo_xr.feature_ids import groups_of
+from osm4eo_xr.feature_ids.ids import groups_of
 from osm4eo_xr.inference.prediction import classify
 from osm4eo_xr.models.model import Model
 from osm4eo_xr.models.model_folder import load_model, save_model

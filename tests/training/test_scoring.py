@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.models.record import Normalization
 from osm4eo_xr.networks import resnet
-from osm4eo_xr.training.data_parallel import device_count, place_batch, place_state
 from osm4eo_xr.training.scoring import index_of, labeled_logits, windows_of
 from osm4eo_xr.training.status import Totals, batch_origin
+from osm4eo_xr.training.step.data_parallel import device_count, place_batch, place_state
 from osm4eo_xr.training.step.inputs import normalized
 from osm4eo_xr.training.step.task import Task, numbers_of
 from osm4eo_xr.training.transfer import check_start, same_classes

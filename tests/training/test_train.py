@@ -13,7 +13,7 @@ from scipy.stats import entropy
 
 from osm4eo_xr.accuracy.held_out import evaluate
 from osm4eo_xr.errors import InputError
-from osm4eo_xr.feature_ids import channels_of
+from osm4eo_xr.feature_ids.channels import channels_of
 from osm4eo_xr.legend import Legend, default_legend
 from osm4eo_xr.models.model import Model
 from osm4eo_xr.models.model_folder import model_from_bytes, model_to_bytes

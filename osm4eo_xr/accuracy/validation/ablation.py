@@ -15,7 +15,7 @@ import numpy as np
 from osm4eo_xr.accuracy.held_out import evaluate
 from osm4eo_xr.accuracy.validation.intervals import FOLD_METHOD, fold_interval
 from osm4eo_xr.errors import InputError
-from osm4eo_xr.feature_ids import Group, groups_of
+from osm4eo_xr.feature_ids.ids import Group, groups_of
 from osm4eo_xr.files import replace_text
 from osm4eo_xr.samples.folds import Fold, block_folds
 from osm4eo_xr.training.fit import train

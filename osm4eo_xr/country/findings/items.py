@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from osm4eo_xr.cogs.sidecars import item_of
-from osm4eo_xr.country.map_pieces import layer_path
+from osm4eo_xr.country.pieces.layer_pieces import layer_path
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.files import replace_text
 from osm4eo_xr.names import OWN_WORDS

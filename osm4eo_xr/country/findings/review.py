@@ -22,7 +22,7 @@ from osm4eo_xr.country.context import (
     product_name,
 )
 from osm4eo_xr.country.findings import page
-from osm4eo_xr.country.map_pieces import outputs_of
+from osm4eo_xr.country.pieces.map_pieces import outputs_of
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.legend import (
     NO_DATA,

@@ -9,7 +9,7 @@ import dask
 import xarray as xr
 
 from osm4eo_xr.country.findings import page
-from osm4eo_xr.country.map_pieces import sees_around
+from osm4eo_xr.country.pieces.map_pieces import sees_around
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -10,8 +10,9 @@ import numpy as np
 from osm4eo_xr.country.context import CountryRun, Opener, Piece
 from osm4eo_xr.country.counts import count_pairs
 from osm4eo_xr.country.findings import page
-from osm4eo_xr.country.map_pieces import beside, clipping, write_map
-from osm4eo_xr.country.scores import TRUST_OUTPUTS
+from osm4eo_xr.country.pieces.map_files import write_map
+from osm4eo_xr.country.pieces.map_pieces import beside, clipping
+from osm4eo_xr.country.pieces.scores import TRUST_OUTPUTS
 from osm4eo_xr.legend import PROBABILITY_NO_DATA
 
 if TYPE_CHECKING:

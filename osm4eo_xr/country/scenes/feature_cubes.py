@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from osm4eo_xr.country.scenes.harmony import open_common
 from osm4eo_xr.country.scenes.tiles import Tile, files_of
-from osm4eo_xr.feature_ids import parse_feature
+from osm4eo_xr.feature_ids.ids import parse_feature
 from osm4eo_xr.features.settings import TILE, FeatureGroup
 
 if TYPE_CHECKING:

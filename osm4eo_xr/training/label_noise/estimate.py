@@ -15,12 +15,12 @@ from scipy.special import softmax
 from osm4eo_xr.osm.areas import split_keys
 from osm4eo_xr.samples.folds import block_folds
 from osm4eo_xr.training.batches import ordered_batches
-from osm4eo_xr.training.data_parallel import place_batch
 from osm4eo_xr.training.label_noise import confident
 from osm4eo_xr.training.label_noise.objects import OBJECT
 from osm4eo_xr.training.scoring import index_of, model_task, model_windows
 from osm4eo_xr.training.settings import TrainSettings
 from osm4eo_xr.training.single_fit import fit_network
+from osm4eo_xr.training.step.data_parallel import place_batch
 from osm4eo_xr.training.step.eval_step import make_eval_step
 
 if TYPE_CHECKING:

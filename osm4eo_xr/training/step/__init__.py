@@ -5,5 +5,6 @@ What others may use:
 - ``task``: ``Task``: what a network is trained for
 - ``train_step``: a batch to the next state
 - ``eval_step``: images to logits, or to what the last layer sees
+- ``data_parallel``: a step on several devices
 - ``losses``: losses per pixel, unreduced
 """

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from osm4eo_xr.feature_ids import Group  # noqa: TC001 - checked at run time in the tests
+from osm4eo_xr.feature_ids.ids import Group  # noqa: TC001 - checked at run time in the tests
 from osm4eo_xr.geometry.views import turned
 from osm4eo_xr.networks.presence import present
 

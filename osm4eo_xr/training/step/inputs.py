@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from osm4eo_xr.feature_ids import Channels
+from osm4eo_xr.feature_ids.channels import Channels
 from osm4eo_xr.training.step.augment import drop_bands, drop_groups, hide, jitter, mix, turn
 from osm4eo_xr.training.step.task import Numbers, Task  # noqa: TC001 - checked at run time in the tests
 

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from osm4eo_xr.feature_ids import Channels  # noqa: TC001 - checked at run time in the tests
+from osm4eo_xr.feature_ids.channels import Channels  # noqa: TC001 - checked at run time in the tests
 from osm4eo_xr.networks.settings import NetSettings  # noqa: TC001 - checked at run time in the tests
 from osm4eo_xr.training.settings import TrainSettings
 from osm4eo_xr.training.step.optimizer import rate_schedule

@@ -16,7 +16,7 @@ from osm4eo_xr.accuracy.validation.ablation import Ablation, ablate
 from osm4eo_xr.accuracy.validation.intervals import fold_interval
 from osm4eo_xr.country import run
 from osm4eo_xr.errors import InputError
-from osm4eo_xr.feature_ids import groups_of
+from osm4eo_xr.feature_ids.ids import groups_of
 from osm4eo_xr.samples import store
 from osm4eo_xr.training.settings import TrainSettings
 from tests.cases.commands import call

@@ -11,8 +11,8 @@ import pandas as pd
 
 import osm4eo_xr as oxr
 from osm4eo_xr.accuracy.design_report import figure_km2
+from osm4eo_xr.country.pieces.scores import _design_files, _make_noise, _of_points
 from osm4eo_xr.country.report import _areas, _areas_note, _score, with_estimates
-from osm4eo_xr.country.scores import _design_files, _make_noise, _of_points
 from osm4eo_xr.country.settings import Reference
 from osm4eo_xr.geometry.grid import georeference, target_geobox
 from osm4eo_xr.maps.known_rules import noise_table

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from osm4eo_xr.country.context import CountryRun, Piece, instant
+from osm4eo_xr.country.pieces.scores import training_medians
 from osm4eo_xr.country.scenes.composites import bands_of, copied_items, tile_composite
 from osm4eo_xr.country.scenes.feature_cubes import (
     features_hash,
@@ -21,7 +22,6 @@ from osm4eo_xr.country.scenes.feature_cubes import (
     optional_groups,
 )
 from osm4eo_xr.country.scenes.harmony import harmony_pieces
-from osm4eo_xr.country.scores import training_medians
 from osm4eo_xr.country.tile_checks import compare_tiles, compare_with_training, look_at_tile
 from osm4eo_xr.errors import InputWarning
 from osm4eo_xr.files import replace_text

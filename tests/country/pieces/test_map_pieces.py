@@ -8,7 +8,8 @@ import pytest
 
 from osm4eo_xr.country.context import CountryRun, Piece
 from osm4eo_xr.country.ledger import Ledger
-from osm4eo_xr.country.map_pieces import beside, layer_path, map_pieces, sees_around
+from osm4eo_xr.country.pieces.layer_pieces import layer_path
+from osm4eo_xr.country.pieces.map_pieces import beside, map_pieces, sees_around
 from osm4eo_xr.country.settings_file import read_country
 from osm4eo_xr.errors import InputError
 from tests.cases.country_case import MODEL, make_country

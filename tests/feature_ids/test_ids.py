@@ -10,16 +10,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from osm4eo_xr.errors import InputError
-from osm4eo_xr.feature_ids import (
+from osm4eo_xr.feature_ids.channels import channels_of
+from osm4eo_xr.feature_ids.ids import (
     Feature,
     Group,
-    channels_of,
     groups_of,
     missing_features,
     parse_feature,
     parse_group,
 )
-from osm4eo_xr.feature_periods import days_of, middle_day
+from osm4eo_xr.feature_ids.periods import days_of, middle_day
 
 SOURCES = st.from_regex(r"[a-z][a-z0-9_.\-]{0,8}", fullmatch=True)
 WORDS = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9_.\-]{0,8}", fullmatch=True)

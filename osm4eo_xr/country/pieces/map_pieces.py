@@ -1,4 +1,4 @@
-"""Pieces of a country run that are maps: classified tiles, mosaic, sieved map, layers."""
+"""Pieces of a country run that are maps: classified tiles, mosaic, sieved map, provenance."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from osm4eo_xr.country.context import PROBABILITIES, CountryRun, Opener, Piece
-from osm4eo_xr.country.learning import labels_key, neighbors_of, scene_hash
+from osm4eo_xr.country.context import CountryRun, Opener, Piece
+from osm4eo_xr.country.pieces.layer_pieces import fraction_piece, layer_pieces
+from osm4eo_xr.country.pieces.learning import labels_key, neighbors_of, scene_hash
+from osm4eo_xr.country.pieces.map_files import write_map
+from osm4eo_xr.country.pieces.scores import TRUST_OUTPUTS, points_key
 from osm4eo_xr.country.scenes.feature_cubes import open_seen
-from osm4eo_xr.country.scores import TRUST_OUTPUTS, points_key
 from osm4eo_xr.errors import InputError
-from osm4eo_xr.names import check_name
 from osm4eo_xr.places.countries import EDITION
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from osm4eo_xr.country.scenes.tiles import Tile
-    from osm4eo_xr.country.settings import CountrySettings, LayerSettings
+    from osm4eo_xr.country.settings import CountrySettings
     from osm4eo_xr.models.model import Model
     from osm4eo_xr.models.model_folder import SavedModel
     from osm4eo_xr.progress import Progress
@@ -66,8 +67,8 @@ def map_pieces(run: CountryRun, learned: str, before: list[Piece]) -> tuple[list
     if known:
         made.append(_provenance(run, final, known))
     for layer in run.settings.layers:
-        made += _layer(run, layer, final, made)
-    made += [_fraction(run, cell, final) for cell in run.settings.fractions]
+        made += layer_pieces(run, layer, final, made)
+    made += [fraction_piece(run, cell, final) for cell in run.settings.fractions]
     return made, final
 
 
@@ -293,89 +294,3 @@ def _trace_provenance(run: CountryRun, opened: Opener) -> xr.DataArray:
     from osm4eo_xr.maps.known_ground import provenance_of
 
     return provenance_of(opened(run.product("labels")), opened(run.final_map))
-
-
-def layer_path(run: CountryRun, layer: LayerSettings) -> Path:
-    """Return the place of a layer's raster, called after the layer or its classes."""
-    classes = sorted((run.legend.find(c) for c in layer.classes), key=lambda c: c.id)
-    name = check_name(layer.name or "-".join(c.slug for c in classes), "layer name")
-    return run.out / f"{name}.tif"
-
-
-def _layer(run: CountryRun, layer: LayerSettings, final: Piece, made: list[Piece]) -> list[Piece]:
-    """Return the layer's raster and, if asked for, its polygons."""
-    path, total = layer_path(run, layer), run.total()
-    name = path.stem
-    key = run.key_of("layer", final.key, dataclasses.asdict(layer))
-    lazy = partial(_extract, run, layer)
-    work = partial(write_map, run, lazy, path, run.settings.date)
-    pieces = [Piece("layer", name, key, (path,), work, lazy, total, total, total)]
-    if layer.vector:
-        # QGIS would take the raster's style, NAME.qml, for polygons called NAME.
-        shapes = run.out / f"{name}_polygons.{layer.vector}"
-        trace = partial(_make_vector, run, layer, path, shapes)
-        vector = run.key_of("vector", key, [p.key for p in made if p.kind == "provenance"])
-        pieces.append(Piece("vector", name, vector, (shapes,), trace, None, total, total))
-    return pieces
-
-
-def _extract(run: CountryRun, layer: LayerSettings, opened: Opener) -> xr.DataArray:
-    from osm4eo_xr.maps.layers import extract_layer
-
-    final, names = opened(run.final_map), layer.classes
-    how: Any = {"codes": layer.codes, "min_area": layer.min_area, "legend": run.legend}
-    return extract_layer(final, names, **how)
-
-
-def _make_vector(
-    run: CountryRun, layer: LayerSettings, raster: Path, path: Path, progress: Progress | None
-) -> None:
-    from osm4eo_xr.geometry.vectors import write_vector
-    from osm4eo_xr.maps.known_ground import KNOWN
-    from osm4eo_xr.maps.polygons import to_vector
-    from osm4eo_xr.rasters.open import open_raster
-
-    # The file has the pixels; what its values mean is known to the lazy layer it was made from.
-    opened = open_raster(raster).assign_attrs(_extract(run, layer, open_raster).attrs)
-    known = open_raster(run.provenance) == KNOWN if run.settings.known is not None else None
-    how: Any = {"simplify": layer.simplify, "known": known, "progress": progress}
-    traced = to_vector(opened, legend=run.legend, **how)
-    write_vector(traced, path)
-
-
-def _fraction(run: CountryRun, cell: float, final: Piece) -> Piece:
-    """Return the class shares on a coarser grid."""
-    path = run.out / f"fractions_{cell:g}m.tif"
-    key = run.key_of("fraction", final.key, cell)
-    lazy = partial(_share, run, cell)
-    work = partial(write_map, run, lazy, path, run.settings.date, classes=False)
-    total = run.total()
-    return Piece("fractions", f"{cell:g} m", key, (path,), work, lazy, total, total)
-
-
-def _share(run: CountryRun, cell: float, opened: Opener) -> xr.DataArray:
-    from osm4eo_xr.maps.layers import fraction
-
-    return fraction(opened(run.final_map), cell, legend=run.legend)
-
-
-def write_map(
-    run: CountryRun,
-    lazy: Any,
-    path: Path,
-    day: str,
-    progress: Progress | None,
-    *,
-    classes: bool = True,
-    learned: bool = True,
-) -> None:
-    """Write a map that is made of other maps."""
-    raster, digest = lazy(_open_map), run.model_digest() if learned else ""
-    run.write(raster, path, day, progress, digest=digest, classes=classes)
-
-
-def _open_map(path: Path) -> xr.DataArray:
-    """Open a map of the run; lazy."""
-    from osm4eo_xr.rasters.open import open_probabilities, open_raster
-
-    return open_probabilities(path) if path.name.endswith(PROBABILITIES) else open_raster(path)
