@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from itertools import repeat
 from typing import TYPE_CHECKING, NamedTuple, get_args
 
 import dask.array as da
@@ -52,7 +53,7 @@ def inputs_of(
     The bands are uint16 as files store them where all scenes have such of the same scalings; else
     float32, and there are no scalings.
     """
-    found = [bands_of(scene, model) for scene in scenes]
+    found = list(map(bands_of, scenes, repeat(model)))
     stored = [bands.stored for bands in found if bands.stored]
     alike = len({scene.scalings for scene in stored}) == 1 and len(stored) == len(found)
     if alike and model.normalization.kind == "fixed":
@@ -127,7 +128,7 @@ def _absent(present: Sequence[str], model: Model) -> frozenset[int]:
         )
     without = ", ".join(group.name for group in hit)
     message = f"scene lacks band {missing[0]!r}; the map is made without {without}"
-    warnings.warn(InputWarning(f"{message}, as the model was trained to"), stacklevel=4)
+    warnings.warn(InputWarning(f"{message}, as the model was trained to"), stacklevel=5)
     return absent
 
 

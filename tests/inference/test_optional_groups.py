@@ -96,8 +96,11 @@ def test_a_scene_that_lacks_a_group_is_refused_by_name_unless_the_model_does_wit
     pixels = cube()
     pixels[4] = np.nan
     short = scene_of(pixels[:4], BANDS[:4])
-    with pytest.warns(InputWarning, match="lacks band 'dem:slope'; the map is made without dem"):
+    said = "lacks band 'dem:slope'; the map is made without dem"
+    with pytest.warns(InputWarning, match=said) as told:
         found = shares(short, model)
+    lines = [each.filename for each in told if issubclass(each.category, InputWarning)]
+    assert lines == [__file__]  # the line that classifies is shown, not one of ours
     xr.testing.assert_equal(found, shares(scene_of(pixels), model))
     with pytest.raises(InputError, match="scene lacks band 'dem:slope'"):
         classify(short, replace(model, optional=("s1@2024-summer",)))
