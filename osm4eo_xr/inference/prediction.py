@@ -158,7 +158,7 @@ def classify(
     """
     names = check_outputs(outputs, model)
     geobox = geobox_of(scene)
-    (data, *others), scalings = inputs_of([scene, *(around or ())], model)
+    (data, *others), packing = inputs_of([scene, *(around or ())], model)
     middle = center_of(model, center)
     margin = model.footprint_at(middle).halo
     ahead = (0, 0) if around is None else rows_ahead(geobox, block_step(model, block))
@@ -166,17 +166,17 @@ def classify(
         check_flips(model, names)
     size = int(data.shape[1]), int(data.shape[2])
     grid = cut_blocks(size, model, margin, block, ahead, square=flips)
-    how: Any = {"flips": flips, "stored": bool(scalings)}
+    how: Any = {"flips": flips, "stored": bool(packing)}
     spec = specify(model, names, grid, margin, middle, dtype, engine, **how)
     scaling = _scaling(data, model)
     if around is None:
         blocks = read_blocks(data, grid, margin)
-        maps = _classify_blocks(blocks, model, grid, spec, scaling, scalings)
     else:
         places = [place_of(geobox_of(scene), geobox, ahead) for scene in around]
         placed = [Placed(each, *place) for each, place in zip(others, places, strict=True)]
         blocks = read_around([Placed(data, *ahead), *placed], grid, margin, model.channels)
-        maps = _classify_blocks(blocks, model, grid, spec, scaling, scalings)
+    maps = _classify_blocks(blocks, model, grid, spec, scaling, packing)
+    if around is not None:
         empty = empty_values(spec.outputs, spec.net.classes)
         maps = cut_to(maps, data, ahead, empty, model.channels)
     result = label_maps(maps, names, model, geobox)
@@ -192,7 +192,7 @@ def _classify_blocks(
     grid: BlockGrid,
     spec: ProgramSpec,
     scaling: Any,
-    scalings: tuple[Scaling, ...],
+    packing: tuple[Scaling, ...],
 ) -> da.Array:
     """Return the stacked maps (map, y, x) of all blocks, given with their margins; lazy."""
     with annotate(**device_annotations(1 / DEVICE_TASKS)):  # only what runs on the device
@@ -203,7 +203,7 @@ def _classify_blocks(
             spec,
             scaling,
             grid.shape,
-            scalings,
+            packing,
             dtype=np.uint8,
             chunks=((spec.maps,), *grid.chunks),
             meta=np.empty((0, 0, 0), np.uint8),

@@ -177,7 +177,7 @@ def classify_block(
     spec: ProgramSpec,
     scaling: tuple[np.ndarray, np.ndarray],
     inside: tuple[int, int],
-    scalings: tuple[Scaling, ...] = (),
+    packing: tuple[Scaling, ...] = (),
     *,
     block_id: tuple[int, int, int],
 ) -> np.ndarray:
@@ -198,7 +198,7 @@ def classify_block(
         Center and scale per band.
     inside : tuple of int
         Rows and columns of the whole scene, to count the pixels of edge blocks.
-    scalings : tuple of Scaling
+    packing : tuple of Scaling
         What makes the scene's unit of stored numbers, per band.
     block_id : tuple of int
         Position of the block.
@@ -216,7 +216,7 @@ def classify_block(
     engine = _engine(source, content, spec)
     block = np.ascontiguousarray(block, np.uint16 if spec.stored else np.float32)
     center, scale = (np.asarray(v, np.float32) for v in scaling)
-    given = StoredBlock(block, _tables_on_device(scalings)) if spec.stored else block
+    given = StoredBlock(block, _tables_on_device(packing)) if spec.stored else block
     staged = engine.stage(given, center, scale)
     with _computing[engine.at_once]:
         started = time.time()
@@ -230,9 +230,9 @@ def classify_block(
 
 
 @functools.lru_cache(maxsize=4)
-def _tables_on_device(scalings: tuple[Scaling, ...]) -> jax.Array:
+def _tables_on_device(packing: tuple[Scaling, ...]) -> jax.Array:
     """Return what stored numbers mean, where blocks are staged: the same for all of a scene."""
-    return jax.device_put(reflectance_tables(scalings))
+    return jax.device_put(reflectance_tables(packing))
 
 
 def _engine(source: ModelSource, content: bytes | None, spec: ProgramSpec) -> Engine:
