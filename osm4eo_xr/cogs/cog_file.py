@@ -16,6 +16,7 @@ from osm4eo_xr.files import put, real_place, workplace
 from osm4eo_xr.process.threads import allowed_threads
 
 _CACHE = 16_000_000  # bytes, 64 tiles of bytes; GDAL would take 5 % of the machine's memory
+_LEVEL = 6  # of either compression; zstd's 9, GDAL's default, takes 1.5 times as long for 3 % less
 _MAX_COLORS = 256
 
 
@@ -89,6 +90,7 @@ def _assemble(source: Path, target: Path, layout: Layout, compression: str) -> P
         driver="COG",
         blocksize=BLOCK,
         compress=compression.upper(),
+        level=str(_LEVEL),
         predictor="NO" if layout.classes else "YES",
         bigtiff="IF_SAFER",
         overviews="FORCE_USE_EXISTING" if layout.scales else "NONE",
