@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import dask.array as da
-
 from osm4eo_xr.errors import InputError
-from osm4eo_xr.inference.surroundings import no_data_of, rows_ahead
+from osm4eo_xr.inference.surroundings import Placed, gather, rows_ahead
 
 if TYPE_CHECKING:
+    import dask.array as da
     from odc.geo.geobox import GeoBox
 
+    from osm4eo_xr.feature_ids.channels import Channels
     from osm4eo_xr.models.model import Model
 
 DENSE_BLOCK = 1024
@@ -90,19 +91,22 @@ def read_blocks(data: da.Array, grid: BlockGrid, margin: int) -> da.Array:
 
     What lies outside the raster is no data. Every chunk of the result has the same shape.
     """
-    empty = no_data_of(data)
-    rows = math.ceil(grid.shape[0] / grid.rows) * grid.rows - grid.shape[0]
-    cols = math.ceil(grid.shape[1] / grid.cols) * grid.cols - grid.shape[1]
-    if rows or cols:
-        data = da.pad(data, ((0, 0), (0, rows), (0, cols)), constant_values=empty)
-    chunks = (data.shape[0], grid.rows, grid.cols)
-    data = data.rechunk(chunks)  # pyright: ignore[reportArgumentType] - typed as str
-    if margin == 0:
-        return data
-    outside = {0: "none", 1: empty, 2: empty}
-    return da.overlap.overlap(
-        data, depth={0: 0, 1: margin, 2: margin}, boundary=outside, allow_rechunk=False
+    return read_around([Placed(data, 0, 0)], grid, margin)
+
+
+def read_around(
+    sources: Sequence[Placed], grid: BlockGrid, margin: int, channels: Channels | None = None
+) -> da.Array:
+    """Return the pixels around and in blocks that begin at row and column 0; lazy.
+
+    Like those of ``read_blocks``, every chunk is a block with its margin, here with what the
+    first source that has it shows there; ``channels`` come from one source together.
+    """
+    rows, columns = (
+        [(k * edge - margin, (k + 1) * edge + margin) for k in range(count)]
+        for edge, count in zip((grid.rows, grid.cols), grid.count, strict=True)
     )
+    return gather(sources, rows, columns, channels)
 
 
 def block_edges(

@@ -20,7 +20,7 @@ from dask.base import annotate, tokenize
 
 from osm4eo_xr.cluster.device_tasks import DEVICE_TASKS, device_annotations
 from osm4eo_xr.geometry.grid import geobox_of
-from osm4eo_xr.inference.blocks import BlockGrid, block_step, cut_blocks, read_blocks
+from osm4eo_xr.inference.blocks import BlockGrid, block_step, cut_blocks, read_around, read_blocks
 from osm4eo_xr.inference.model_delivery import model_arguments
 from osm4eo_xr.inference.outputs import (
     check_outputs,
@@ -28,7 +28,7 @@ from osm4eo_xr.inference.outputs import (
     label_maps,
 )
 from osm4eo_xr.inference.specification import center_of, check_flips, inputs_of, specify
-from osm4eo_xr.inference.surroundings import Placed, cut_to, place_of, read_around, rows_ahead
+from osm4eo_xr.inference.surroundings import Placed, cut_to, place_of, rows_ahead
 from osm4eo_xr.inference.worker import classify_block
 
 if TYPE_CHECKING:

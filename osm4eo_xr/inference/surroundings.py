@@ -7,13 +7,16 @@ same place in the network's strides, and gets the same class.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Sequence
-from functools import partial, reduce
-from itertools import pairwise
+from dataclasses import dataclass
+from itertools import product
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import dask.array as da
 import numpy as np
+from dask.base import tokenize
+from dask.highlevelgraph import HighLevelGraph
 
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.feature_ids.channels import Channels
@@ -21,11 +24,10 @@ from osm4eo_xr.geometry.grid import crs_name, first_pixel, same_grid
 from osm4eo_xr.imagery.reader import NO_NUMBER
 
 if TYPE_CHECKING:
+    from jaxtyping import Bool, Num, Shaped
     from odc.geo.geobox import GeoBox
 
-    from osm4eo_xr.inference.blocks import BlockGrid
-
-_ONE: Any = -1  # a chunk for all
+_ALL_BANDS: Any = {0: -1}  # in one chunk
 
 
 def no_data_of(data: da.Array) -> np.float32 | np.uint16:
@@ -33,9 +35,9 @@ def no_data_of(data: da.Array) -> np.float32 | np.uint16:
     return np.uint16(NO_NUMBER) if data.dtype == np.uint16 else np.float32("nan")
 
 
-def has_data(data: da.Array) -> da.Array:
-    """Whether pixels of bands have data; lazy."""
-    return data != NO_NUMBER if data.dtype == np.uint16 else da.isfinite(data)
+def _has_data(data: Num[np.ndarray, "..."]) -> Bool[np.ndarray, "..."]:
+    """Whether bands of pixels have data."""
+    return data != NO_NUMBER if data.dtype == np.uint16 else np.isfinite(data)
 
 
 class Placed(NamedTuple):
@@ -45,96 +47,154 @@ class Placed(NamedTuple):
     top: int
     left: int
 
-    @property
-    def bottom(self) -> int:
-        """Row after the last."""
-        return self.top + int(self.data.shape[1])
 
-    @property
-    def right(self) -> int:
-        """Column after the last."""
-        return self.left + int(self.data.shape[2])
+Spans = Sequence[tuple[int, int]]
+"""Rows or columns of windows: the first, and the one after the last."""
 
 
-class Window(NamedTuple):
-    """Rows and columns, the ends excluded."""
+@dataclass(frozen=True)
+class _Piece:
+    """What a window shows of a chunk.
 
+    Attributes
+    ----------
+    source : int
+        Which source the chunk is of.
+    array : int
+        Which of the task's arrays holds it.
+    part : int or None
+        Which of the parts cut out of a chunk; None where the array is the chunk itself.
+    cut : tuple of slice
+        Rows and columns in the chunk.
+    top, left : int
+        Its first pixel in the window.
+    """
+
+    source: int
+    array: int
+    part: int | None
+    cut: tuple[slice, slice]
     top: int
     left: int
-    bottom: int
-    right: int
 
 
-def gather(sources: Sequence[Placed], window: Window, channels: Channels | None = None) -> da.Array:
-    """Return the pixels of a window from the first source that has them; lazy.
+@dataclass(frozen=True)
+class _Parts:
+    """Rectangles that are cut out of a chunk."""
+
+    cuts: list[tuple[slice, slice]]
+
+
+@dataclass(frozen=True)
+class _Window:
+    """How a window is put together."""
+
+    shape: tuple[int, int, int]
+    pieces: list[_Piece]
+    channels: Channels
+
+
+def gather(
+    sources: Sequence[Placed],
+    rows: Spans,
+    columns: Spans,
+    channels: Channels | None = None,
+    empty: np.generic | None = None,
+) -> da.Array:
+    """Return windows, each pixel from the first source that has it; lazy.
+
+    A window is one task, and one more per chunk cuts out what other windows see of it. Pads,
+    slices and joins of dask arrays would be 15 to 30 tasks per window, for which threads wait,
+    and with which one scheduler could not feed many GPUs.
 
     Parameters
     ----------
     sources : sequence of Placed
-        In order of preference; those that do not meet the window are not read.
-    window : Window
-        In the same rows and columns.
+        In order of preference; chunks that no window shows are not read.
+    rows, columns : sequence of (int, int)
+        Of the windows, in the same rows and columns as the sources; they may overlap.
     channels : Channels, optional
         Which bands come from one source together; by default all.
+    empty : NumPy scalar, optional
+        What stands where there is nothing; by default no data.
 
     Returns
     -------
     Array (band, y, x), of the sources' type
-        No data where no source has all bands of a group.
+        A chunk per window; nothing where no source has all bands of a group.
     """
-    rows = _cuts([(s.top, s.bottom) for s in sources], window.top, window.bottom)
-    columns = _cuts([(s.left, s.right) for s in sources], window.left, window.right)
-    cells = [
-        [
-            _cell(sources, Window(top, left, bottom, right), channels)
-            for left, right in pairwise(columns)
-        ]
-        for top, bottom in pairwise(rows)
+    arrays = [source.data.rechunk(_ALL_BANDS) for source in sources]
+    bands = int(arrays[0].shape[0])
+    nothing = no_data_of(arrays[0]) if empty is None else empty
+    token = tokenize([a.name for a in arrays], [s[1:] for s in sources], rows, columns, channels)
+    name, parts = f"gather-{token}", f"parts-{token}"
+    tasks: dict[Any, Any] = {}
+    cuts: dict[Any, list[tuple[slice, slice]]] = {}
+    shown = [
+        (_shown(a.chunks[1], s.top, rows), _shown(a.chunks[2], s.left, columns))
+        for a, s in zip(arrays, sources, strict=True)
     ]
-    return da.block(cells)
+    for i, j in np.ndindex(len(rows), len(columns)):
+        keys: dict[Any, int] = {}
+        pieces: list[_Piece] = []
+        for k, (down, across) in enumerate(shown):
+            for (r, y, top), (c, x, left) in product(down[i], across[j]):
+                size = arrays[k].chunks[1][r] * arrays[k].chunks[2][c]
+                key, part = (arrays[k].name, 0, r, c), None
+                if 2 * (y.stop - y.start) * (x.stop - x.start) < size:  # else the chunk itself goes
+                    key = (parts, k, r, c)
+                    part = len(cuts.setdefault(key, []))
+                    cuts[key].append((y, x))
+                at = keys.setdefault(key, len(keys))
+                pieces.append(_Piece(k, at, part, (y, x), top, left))
+        shape = bands, rows[i][1] - rows[i][0], columns[j][1] - columns[j][0]
+        how = _Window(shape, pieces, channels or Channels.joint(bands))
+        tasks[name, 0, i, j] = (_joined, list(keys), how, nothing)
+    for key, wanted in cuts.items():
+        _, k, r, c = key
+        tasks[key] = (_cut_out, (arrays[k].name, 0, r, c), _Parts(wanted))
+    graph = HighLevelGraph.from_collections(name, tasks, dependencies=arrays)
+    sizes = ((bands,), *(tuple(stop - start for start, stop in spans) for spans in (rows, columns)))
+    return da.Array(graph, name, sizes, dtype=arrays[0].dtype)  # pyright: ignore[reportCallIssue] - made in __new__
 
 
-def _cuts(spans: Sequence[tuple[int, int]], low: int, high: int) -> list[int]:
-    """Return where cells begin and end along an axis: at the edges of sources within it."""
-    inside = {edge for span in spans for edge in span if low < edge < high}
-    return [low, *sorted(inside), high]
+def _shown(sizes: tuple[int, ...], first: int, spans: Spans) -> list[list[tuple[int, slice, int]]]:
+    """Return, for each span, the chunks that meet it along an axis, what of them, and its place."""
+    ends = (first + np.cumsum(sizes)).tolist()
+    found = []
+    for start, stop in spans:
+        here = []
+        for k in range(bisect_right(ends, start), len(sizes)):
+            origin = ends[k] - sizes[k]
+            if origin >= stop:
+                break
+            low, high = max(start, origin), min(stop, ends[k])
+            here.append((k, slice(low - origin, high - origin), low - start))
+        found.append(here)
+    return found
 
 
-def _cell(sources: Sequence[Placed], cell: Window, channels: Channels | None) -> da.Array:
-    """Return a rectangle that each source covers as a whole or not at all."""
-    shape = (int(sources[0].data.shape[0]), cell.bottom - cell.top, cell.right - cell.left)
-    found = [
-        s.data[:, cell.top - s.top : cell.bottom - s.top, cell.left - s.left : cell.right - s.left]
-        for s in sources
-        if s.top <= cell.top < s.bottom and s.left <= cell.left < s.right
-    ]
-    if not found:
-        empty = no_data_of(sources[0].data)
-        return da.full(shape, empty, dtype=empty.dtype)
-    return reduce(partial(_filled, channels or Channels.joint(shape[0])), found)
+def _cut_out(
+    chunk: Shaped[np.ndarray, "band y x"], parts: _Parts
+) -> list[Shaped[np.ndarray, "band _ _"]]:
+    """Copy parts of a chunk, so that they do not keep the whole of it."""
+    return [chunk[:, rows, columns].copy() for rows, columns in parts.cuts]
 
 
-def _filled(channels: Channels, first: da.Array, second: da.Array) -> da.Array:
-    """Return the first where it has all bands of a group, else the second."""
-    there = channels.whole(has_data(first), axis=0)
-    return da.where(there, first, second).astype(first.dtype)
-
-
-def read_around(
-    sources: Sequence[Placed], grid: BlockGrid, margin: int, channels: Channels | None = None
-) -> da.Array:
-    """Return the pixels around and in blocks that begin at row and column 0; lazy.
-
-    Like ``inference.blocks.read_blocks``, every chunk is a block with its margin.
-    """
-    tops = [k * grid.rows for k in range(grid.count[0])]
-    lefts = [k * grid.cols for k in range(grid.count[1])]
-    height, width = grid.rows + 2 * margin, grid.cols + 2 * margin
-    end = tops[-1] + height - margin, lefts[-1] + width - margin
-    whole = gather(sources, Window(-margin, -margin, *end), channels)
-    return da.block(
-        [[whole[:, y : y + height, x : x + width].rechunk(_ONE) for x in lefts] for y in tops]
-    )
+def _joined(arrays: list[Any], how: _Window, empty: np.generic) -> Shaped[np.ndarray, "band y x"]:
+    """Put a window together."""
+    window = np.full(how.shape, empty, empty.dtype)
+    for piece in how.pieces:
+        found = arrays[piece.array]
+        shown = found[:, *piece.cut] if piece.part is None else found[piece.part]
+        _, height, width = shown.shape
+        place = window[:, piece.top : piece.top + height, piece.left : piece.left + width]
+        if piece.source == 0:
+            place[:] = shown
+        else:
+            there = how.channels.whole(_has_data(place), axis=0)
+            np.copyto(place, shown, where=~there)
+    return window
 
 
 def cut_to(
@@ -159,13 +219,24 @@ def cut_to(
     channels : Channels, optional
         Which bands a pixel has to have; by default all.
     """
-    chunks: Any = tuple(c[0] for c in maps.chunks)
-    maps = maps[:, ahead[0] :, ahead[1] :]
-    if any(ahead):
-        maps = maps.rechunk(chunks)
-    joint = channels or Channels.joint(int(data.shape[0]))
-    valid = joint.usable(has_data(data), axis=0).rechunk(maps.chunks[1:])
+    rows, columns = (
+        [(at, min(at + int(sizes[0]), int(stop))) for at in range(0, int(stop), int(sizes[0]))]
+        for sizes, stop in zip(maps.chunks[1:], data.shape[1:], strict=True)
+    )
+    maps = gather([Placed(maps, -ahead[0], -ahead[1])], rows, columns, empty=np.uint8(0))
+    usable = _usable_pixels(data, channels or Channels.joint(int(data.shape[0])))
+    valid = gather([Placed(usable, 0, 0)], rows, columns, empty=np.False_)
     return da.where(valid, maps, np.array(empty, np.uint8)[:, None, None])
+
+
+def _usable_pixels(data: da.Array, channels: Channels) -> da.Array:
+    """Return where pixels count, (1, y, x); one task per chunk."""
+    whole = data.rechunk(_ALL_BANDS)
+    return da.map_blocks(_usable, whole, channels, dtype=bool, chunks=((1,), *whole.chunks[1:]))
+
+
+def _usable(data: Num[np.ndarray, "band y x"], channels: Channels) -> Bool[np.ndarray, "1 y x"]:
+    return channels.usable(_has_data(data), axis=0)[None]
 
 
 def rows_ahead(geobox: GeoBox, step: int) -> tuple[int, int]:

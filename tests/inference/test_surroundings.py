@@ -1,7 +1,9 @@
 """Maps of tiles that were cut from one scene are the scene's own map, pixel for pixel."""
 
+import math
 from typing import Any
 
+import dask
 import dask.array as da
 import jax
 import numpy as np
@@ -11,11 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from osm4eo_xr.errors import InputError
+from osm4eo_xr.feature_ids.channels import Channels
 from osm4eo_xr.geometry.grid import georeference, target_geobox
 from osm4eo_xr.inference import prediction
-from osm4eo_xr.inference.blocks import BlockGrid, block_edges, read_blocks
+from osm4eo_xr.inference.blocks import BlockGrid, block_edges, read_around, read_blocks
 from osm4eo_xr.inference.prediction import classify
-from osm4eo_xr.inference.surroundings import Placed, Window, gather, read_around
+from osm4eo_xr.inference.surroundings import Placed, gather
 from osm4eo_xr.models.model import Model
 from osm4eo_xr.models.record import Normalization
 from osm4eo_xr.networks.resnet import init
@@ -156,5 +159,59 @@ def test_the_first_source_that_has_all_bands_is_taken() -> None:
     a, b = np.full((2, 1, 3), 1, np.float32), np.full((2, 1, 3), 2, np.float32)
     a[1, 0, 1] = NAN
     sources = [Placed(da.asarray(a), 0, 0), Placed(da.asarray(b), 0, 1)]
-    found = gather(sources, Window(0, -1, 1, 5)).compute(scheduler="sync")
+    found = gather(sources, [(0, 1)], [(-1, 5)]).compute(scheduler="sync")
     np.testing.assert_array_equal(found[0, 0], [NAN, 1, 2, 1, 2, NAN])
+
+
+@settings(max_examples=30)
+@given(data=st.data())
+def test_windows_are_those_of_sources_laid_over_each_other_in_any_chunks(
+    data: st.DataObject,
+) -> None:
+    """The reference fills a raster of the ground from the last source to the first."""
+    sizes = st.integers(1, 20)
+    groups = data.draw(st.sampled_from([((0, 1, 2),), ((0,), (1, 2))]))
+    channels = Channels(groups, (False,) * len(groups))
+    rng = np.random.default_rng(data.draw(st.integers(0, 99)))
+    ground = np.full((3, 60, 60), NAN, np.float32)  # row and column 0 are at 20
+    sources = []
+    for _ in range(data.draw(st.integers(1, 3))):
+        pixels = rng.random((3, data.draw(sizes), data.draw(sizes)), dtype=np.float32)
+        pixels[rng.random(pixels.shape) < 0.2] = NAN
+        chunks: Any = (data.draw(st.integers(1, 3)), data.draw(sizes), data.draw(sizes))
+        place = data.draw(st.integers(-10, 20)), data.draw(st.integers(-10, 20))
+        sources.append(Placed(da.from_array(pixels, chunks=chunks), *place))
+    for k, (lazy, top, left) in reversed(list(enumerate(sources))):
+        pixels = lazy.compute(scheduler="sync")
+        area = ground[:, 20 + top : 20 + top + lazy.shape[1], 20 + left : 20 + left + lazy.shape[2]]
+        for group in groups:
+            members = list(group)
+            there = np.isfinite(pixels[members]).all(axis=0)
+            last = k == len(sources) - 1  # where nobody has all bands, the last one's stand
+            area[members] = np.where(there | last, pixels[members], area[members])
+    starts = st.lists(st.tuples(st.integers(-15, 30), sizes), min_size=1, max_size=3)
+    rows, columns = ([(at, at + n) for at, n in data.draw(starts)] for _ in range(2))
+    found: Any = gather(sources, rows, columns, channels)
+    assert found.numblocks == (1, len(rows), len(columns))
+    for i, j in np.ndindex(len(rows), len(columns)):
+        (top, bottom), (left, right) = rows[i], columns[j]
+        padded = np.pad(ground, ((0, 0), (20, 20), (20, 20)), constant_values=NAN)
+        expected = padded[:, 40 + top : 40 + bottom, 40 + left : 40 + right]
+        block = found.blocks[0, i, j].compute(scheduler="sync")
+        for group in groups:
+            members = list(group)
+            whole = np.isfinite(expected[members]).all(axis=0)
+            np.testing.assert_array_equal(block[members][:, whole], expected[members][:, whole])
+            assert not np.isfinite(block[members][:, ~whole]).all(axis=0).any()
+
+
+def test_blocks_take_few_tasks() -> None:
+    """A scheduler gives out some thousand tasks per second, and a GPU a hundred blocks."""
+    lazy = scene().chunk(y=64, x=64)
+    beside = lazy.assign_coords(x=lazy["x"] + 320)
+    for around, most in ((None, 5), ([beside], 14)):
+        maps = classify(lazy, model(), block=64, around=around)
+        (planned,) = dask.optimize(maps.data)  # pyright: ignore[reportPrivateImportUsage] - documented there
+        blocks = math.prod(maps.data.numblocks)
+        assert blocks >= 4
+        assert len(planned.__dask_graph__()) <= most * blocks + 10
