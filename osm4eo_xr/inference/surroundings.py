@@ -7,7 +7,6 @@ same place in the network's strides, and gets the same class.
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
@@ -20,6 +19,7 @@ from dask.highlevelgraph import HighLevelGraph
 
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.feature_ids.channels import Channels
+from osm4eo_xr.geometry.chunks import Spans, even_spans, meetings
 from osm4eo_xr.geometry.grid import crs_name, first_pixel, same_grid
 from osm4eo_xr.imagery.reader import NO_NUMBER
 
@@ -46,10 +46,6 @@ class Placed(NamedTuple):
     data: da.Array
     top: int
     left: int
-
-
-Spans = Sequence[tuple[int, int]]
-"""Rows or columns of windows: the first, and the one after the last."""
 
 
 @dataclass(frozen=True)
@@ -131,22 +127,22 @@ def gather(
     tasks: dict[Any, Any] = {}
     cuts: dict[Any, list[tuple[slice, slice]]] = {}
     shown = [
-        (_shown(a.chunks[1], s.top, rows), _shown(a.chunks[2], s.left, columns))
+        (meetings(a.chunks[1], s.top, rows), meetings(a.chunks[2], s.left, columns))
         for a, s in zip(arrays, sources, strict=True)
     ]
     for i, j in np.ndindex(len(rows), len(columns)):
         keys: dict[Any, int] = {}
         pieces: list[_Piece] = []
         for k, (down, across) in enumerate(shown):
-            for (r, y, top), (c, x, left) in product(down[i], across[j]):
-                size = arrays[k].chunks[1][r] * arrays[k].chunks[2][c]
-                key, part = (arrays[k].name, 0, r, c), None
-                if 2 * (y.stop - y.start) * (x.stop - x.start) < size:  # else the chunk itself goes
-                    key = (parts, k, r, c)
+            for y, x in product(down[i], across[j]):
+                size = arrays[k].chunks[1][y.chunk] * arrays[k].chunks[2][x.chunk]
+                key, part = (arrays[k].name, 0, y.chunk, x.chunk), None
+                if 2 * y.pixels * x.pixels < size:  # else the chunk itself is what the task takes
+                    key = (parts, k, y.chunk, x.chunk)
                     part = len(cuts.setdefault(key, []))
-                    cuts[key].append((y, x))
+                    cuts[key].append((y.cut, x.cut))
                 at = keys.setdefault(key, len(keys))
-                pieces.append(_Piece(k, at, part, (y, x), top, left))
+                pieces.append(_Piece(k, at, part, (y.cut, x.cut), y.at, x.at))
         shape = bands, rows[i][1] - rows[i][0], columns[j][1] - columns[j][0]
         how = _Window(shape, pieces, channels or Channels.joint(bands))
         tasks[name, 0, i, j] = (_joined, list(keys), how, nothing)
@@ -156,22 +152,6 @@ def gather(
     graph = HighLevelGraph.from_collections(name, tasks, dependencies=arrays)
     sizes = ((bands,), *(tuple(stop - start for start, stop in spans) for spans in (rows, columns)))
     return da.Array(graph, name, sizes, dtype=arrays[0].dtype)  # pyright: ignore[reportCallIssue] - made in __new__
-
-
-def _shown(sizes: tuple[int, ...], first: int, spans: Spans) -> list[list[tuple[int, slice, int]]]:
-    """Return, for each span, the chunks that meet it along an axis, what of them, and its place."""
-    ends = (first + np.cumsum(sizes)).tolist()
-    found = []
-    for start, stop in spans:
-        here = []
-        for k in range(bisect_right(ends, start), len(sizes)):
-            origin = ends[k] - sizes[k]
-            if origin >= stop:
-                break
-            low, high = max(start, origin), min(stop, ends[k])
-            here.append((k, slice(low - origin, high - origin), low - start))
-        found.append(here)
-    return found
 
 
 def _cut_out(
@@ -220,8 +200,8 @@ def cut_to(
         Which bands a pixel has to have; by default all.
     """
     rows, columns = (
-        [(at, min(at + int(sizes[0]), int(stop))) for at in range(0, int(stop), int(sizes[0]))]
-        for sizes, stop in zip(maps.chunks[1:], data.shape[1:], strict=True)
+        even_spans(int(length), int(sizes[0]))
+        for length, sizes in zip(data.shape[1:], maps.chunks[1:], strict=True)
     )
     maps = gather([Placed(maps, -ahead[0], -ahead[1])], rows, columns, empty=np.uint8(0))
     usable = _usable_pixels(data, channels or Channels.joint(int(data.shape[0])))

@@ -17,6 +17,7 @@ from rasterio.features import geometry_mask
 from rasterio.transform import Affine
 from shapely.geometry.base import BaseGeometry
 
+from osm4eo_xr.geometry.chunks import Spans, even_spans, meetings
 from osm4eo_xr.legend import NO_DATA
 from osm4eo_xr.maps.overlaps import blend, edge_distance, resolve
 from osm4eo_xr.rasters.shares import steps_of
@@ -82,8 +83,9 @@ def assemble(
     ]
     whole = (0,) if how.rule == "blend" else ()  # all classes of a pixel are in one chunk
     windows = [window_in(target, b) for b in boxes]
-    pieces = _plan([a.chunks for a in arrays], windows, target, chunks)
-    sizes = _split(target.shape[0], chunks), _split(target.shape[1], chunks)
+    spans = [even_spans(length, chunks) for length in target.shape]
+    pieces = _plan([a.chunks for a in arrays], windows, *spans)
+    sizes = tuple(tuple(stop - start for start, stop in each) for each in spans)
     outlines = _outlines(clip, sizes)
     name = "mosaic-" + tokenize([a.name for a in arrays + layers], target, clip, how, chunks)
     graph: dict[Any, Any] = {}
@@ -108,44 +110,24 @@ def _lazy(raster: xr.DataArray) -> Any:
     return raster.data if raster.chunks is not None else raster.chunk().data
 
 
-def _split(length: int, chunk: int) -> tuple[int, ...]:
-    return (*(chunk for _ in range(length // chunk)), *([length % chunk] if length % chunk else []))
-
-
 def _plan(
     blocks: list[tuple[tuple[int, ...], tuple[int, ...]]],
     windows: list[tuple[tuple[int, int], tuple[int, int]]],
-    target: GeoBox,
-    chunk: int,
+    rows: Spans,
+    columns: Spans,
 ) -> dict[tuple[int, int], list[_Piece]]:
     """List for each output chunk the pieces of tiles in it, in order of the tiles."""
     plan: dict[tuple[int, int], list[_Piece]] = {}
-    for tile, (sizes, window) in enumerate(zip(blocks, windows, strict=True)):
-        axes = [
-            _overlaps(sizes[axis], window[axis][0], target.shape[axis], chunk) for axis in (0, 1)
-        ]
-        for (i, bi, sy, ty), (j, bj, sx, tx) in itertools.product(*axes):
-            first = i * chunk + ty.start - window[0][0], j * chunk + tx.start - window[1][0]
-            whole = window[0][1] - window[0][0], window[1][1] - window[1][0]
-            piece = _Piece(tile, (bi, bj), (sy, sx), (ty, tx), first, whole)
-            plan.setdefault((i, j), []).append(piece)
+    for tile, (sizes, (height, width)) in enumerate(zip(blocks, windows, strict=True)):
+        whole = height[1] - height[0], width[1] - width[0]
+        down, across = meetings(sizes[0], height[0], rows), meetings(sizes[1], width[0], columns)
+        for (i, here), (j, there) in itertools.product(enumerate(down), enumerate(across)):
+            for y, x in itertools.product(here, there):
+                first = rows[i][0] + y.at - height[0], columns[j][0] + x.at - width[0]
+                target = slice(y.at, y.at + y.pixels), slice(x.at, x.at + x.pixels)
+                piece = _Piece(tile, (y.chunk, x.chunk), (y.cut, x.cut), target, first, whole)
+                plan.setdefault((i, j), []).append(piece)
     return plan
-
-
-def _overlaps(
-    sizes: tuple[int, ...], start: int, length: int, chunk: int
-) -> list[tuple[int, int, slice, slice]]:
-    """Cut one axis of a tile: output chunk, tile block, slice of the block, slice of the chunk."""
-    found = []
-    for block, size in enumerate(sizes):
-        low, high = max(start, 0), min(start + size, length)
-        for k in range(low // chunk, -(-high // chunk)):
-            a, b = max(low, k * chunk), min(high, (k + 1) * chunk)
-            if a < b:
-                source, aim = slice(a - start, b - start), slice(a - k * chunk, b - k * chunk)
-                found.append((k, block, source, aim))
-        start += size
-    return found
 
 
 def _outlines(
