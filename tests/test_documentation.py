@@ -97,6 +97,13 @@ def test_commands_are_what_the_command_line_takes(block: str) -> None:
             _parse(dict(_generate().commands())["osm4eo-xr"], given[: ends[0]] if ends else given)
 
 
+@pytest.mark.parametrize("block", _blocks("sh"))
+def test_commands_fit_between_the_lists_of_a_page(block: str, request: Any) -> None:
+    """A browser breaks longer ones anywhere, and cuts --cross after its dashes."""
+    if not request.node.callspec.id.startswith("README.md"):  # its test command is read by .ci/run
+        assert [line for line in block.splitlines() if len(line) > 86] == []
+
+
 def _parse(command: Any, given: list[str]) -> None:
     """Parse arguments as the command line does, without running anything."""
     if {"-h", "--version", "--install-completion"} & {*given}:

@@ -23,6 +23,7 @@ _STEPS = (
     *(n / 3600 for n in (30, 20, 10, 5, 2, 1)),
 )
 _FEWEST = 2  # lines that a graticule has in each direction, if its steps allow
+_MARGIN = 0.07  # of the span of degrees: no line so near an edge, which would cut its degrees
 _LATTICE = 40  # places on a side at which longitude and latitude are worked out
 _BAR = 0.25  # of the width: the longest scale bar
 _HALO: list[AbstractPathEffect] = [withStroke(linewidth=1.5, foreground="white")]
@@ -60,8 +61,10 @@ def _draw_graticule(axis: Axes, geobox: GeoBox) -> None:
     """Draw lines of longitude and latitude, with their degrees."""
     x, y, lon, lat = _lattice(geobox)
     for values, (positive, negative) in ((lon, "EW"), (lat, "NS")):
-        step = _graticule_step(float(values.min()), float(values.max()))
-        levels = np.arange(math.ceil(values.min() / step), math.floor(values.max() / step) + 1)
+        margin = _MARGIN * float(np.ptp(values))
+        low, high = float(values.min()) + margin, float(values.max()) - margin
+        step = _graticule_step(low, high)
+        levels = np.arange(math.ceil(low / step), math.floor(high / step) + 1)
         if not len(levels):
             continue
         style: Any = {"colors": "0.15", "linewidths": 0.4, "alpha": 0.6, "negative_linestyles": "-"}

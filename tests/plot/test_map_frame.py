@@ -4,7 +4,9 @@ import re
 
 import numpy as np
 import pytest
+from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
 from matplotlib.text import Annotation
 from odc.geo.geobox import GeoBox
 from pyproj import Geod, Transformer
@@ -24,14 +26,17 @@ GRIDS = {
 def framed(name: str):
     box, crs = GRIDS[name]
     grid = GeoBox.from_bbox(box, crs=crs, shape=(60, 80))
-    figure = new_figure((5, 4))
+    return draw_frame(new_figure((5, 4)), grid), grid
+
+
+def draw_frame(figure: Figure, grid: GeoBox) -> Axes:
     axis = figure.add_subplot()
     left, bottom, right, top = grid.boundingbox
     axis.set_xlim(left, right)
     axis.set_ylim(bottom, top)
     frame_map(axis, grid)
     figure.canvas.draw()
-    return axis, grid
+    return axis
 
 
 @pytest.mark.parametrize("name", GRIDS)
@@ -89,6 +94,23 @@ def test_each_line_of_the_graticule_lies_where_its_label_says(name: str) -> None
         assert there == pytest.approx(value, abs=0.02 * span[which])
         found.add(match[4])
     assert found == (set("WS") if name == "south" else set("EN"))
+
+
+@pytest.mark.parametrize("shift", [0, 700, 1400])
+@pytest.mark.parametrize("size", [(8000, 5000), (21_000, 13_000)])
+def test_no_degrees_are_cut_at_an_edge(size: tuple[int, int], shift: int) -> None:
+    left, bottom = 4_492_700 + shift, 3_265_500 + shift
+    grid = GeoBox.from_bbox(
+        (left, bottom, left + size[0], bottom + size[1]), crs="EPSG:3035", resolution=100
+    )
+    figure = new_figure((4, 2.5))
+    axis = draw_frame(figure, grid)
+    within = axis.get_window_extent()
+    degrees = [t.get_window_extent() for t in axis.texts if "°" in t.get_text()]
+    assert len(degrees) >= 3
+    for found in degrees:
+        assert within.x0 <= found.x0 <= found.x1 <= within.x1
+        assert within.y0 <= found.y0 <= found.y1 <= within.y1
 
 
 def test_names_are_broken_and_every_class_has_its_color() -> None:
