@@ -5,6 +5,7 @@ them. What was loaded before is told as well.
 """
 
 import hashlib
+import logging
 import os
 import resource
 import sys
@@ -35,6 +36,9 @@ _STARVED = (
 )
 """What libraries say when they get no memory, other than by a ``MemoryError``."""
 
+_DRIVERS = ("/proc/driver/nvidia", "/dev/nvidiactl", "/dev/nvhost-gpu", "/dev/dxg")
+"""What NVIDIA's driver makes on a node: of PCIe cards, of Jetsons, and of Windows for Linux."""
+
 OWN_KERNELS = "osm4eo-xr-numba-"
 """How a folder of kernels begins that goes when its process ends."""
 
@@ -57,6 +61,7 @@ def prepare_environment() -> None:
     _keep_programs()
     _keep_kernels()
     _share_gpus()
+    _expect_no_driver()
 
 
 def user_cache() -> Path | None:
@@ -119,6 +124,20 @@ def _keep_programs() -> None:
 def _share_gpus() -> None:
     """Let jax take a GPU's memory as it needs it: workers of this machine may use the same GPU."""
     os.environ.setdefault(GPU_MEMORY_VARIABLE, "false")  # read when jax first meets a GPU
+
+
+def _expect_no_driver() -> None:
+    """Keep jax from a traceback where its wheels for CUDA are on a node without NVIDIA's driver.
+
+    An image has them on every node. Where the driver is, or CUDA is asked for, jax is heard.
+    """
+    asked = "cuda" in os.environ.get("JAX_PLATFORMS", "")
+    if not asked and not any(Path(place).exists() for place in _DRIVERS):
+        logging.getLogger("jax._src.xla_bridge").addFilter(_tells_more_than_no_driver)
+
+
+def _tells_more_than_no_driver(record: logging.LogRecord) -> bool:
+    return "xla_cuda" not in record.getMessage()
 
 
 def cpu_type() -> str:

@@ -1,5 +1,6 @@
 """What a process puts right on its node, and what it says a node lacks."""
 
+import logging
 import os
 import resource
 import stat
@@ -167,6 +168,25 @@ def test_a_platform_without_a_device_is_explained(
     line = node.explain(error) or ""
     assert line.startswith("jax finds no device of JAX_PLATFORMS=cuda here; set JAX_PLATFORMS=cpu")
     assert node.explain(ValueError()) is None
+
+
+@pytest.mark.parametrize("asked", ["", "cuda,cpu"])
+@pytest.mark.parametrize("driver", [False, True])
+def test_wheels_for_cuda_are_no_fault_on_a_node_without_a_driver(
+    driver: bool, asked: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    os.environ["JAX_PLATFORMS"] = asked
+    monkeypatch.setattr(node, "_DRIVERS", (tmp_path if driver else tmp_path / "nvidia",))
+    logger = logging.getLogger("jax._src.xla_bridge")
+    monkeypatch.setattr(logger, "filters", [])
+    node._expect_no_driver()
+
+    def heard(module: str) -> bool:
+        text = "Jax plugin configuration error: Exception when calling %s.initialize()"
+        return bool(logger.filter(logger.makeRecord("jax", 40, "", 1, text, (module,), None)))
+
+    assert heard("jax_plugins.xla_cuda12") == (driver or asked != "")
+    assert heard("jax_plugins.another")
 
 
 def test_kernels_of_others_are_not_trusted(tmp_path: Path) -> None:
