@@ -199,7 +199,8 @@ def _checked_weights(path: Path, record: Mapping[str, Any]) -> tuple[Path, bytes
     if found != record.get("sha256"):
         raise InputError(
             f"{weights} has SHA-256 {found[:12]}…, {JSON_FILE} says "
-            f"{str(record.get('sha256'))[:12]}…; the folder is damaged, save the model again"
+            f"{str(record.get('sha256'))[:12]}…",
+            advice="the folder is damaged, save the model again",
         )
     return weights, digest.digest()
 

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from osm4eo_xr.models.exchange.entries import ModelFile
 
 CATALOG_FILE = "catalog.json"
+DO_NOT_USE = "do not use it, and tell whoever publishes it"
+"""What to do with a model that is not the one that its item states, or no model."""
+
 _LARGEST = 2**23  # bytes of a document; a catalog of ten thousand models has two million
 
 
@@ -84,7 +87,7 @@ def bring(place: str, file: ModelFile, out: Path) -> None:
         raise InputError(
             f"{place} has SHA-256 {sha256[:12]}…",
             expected=f"{file.sha256[:12]}… as its item states",
-            advice="do not use it, and tell whoever publishes it",
+            advice=DO_NOT_USE,
         )
 
 

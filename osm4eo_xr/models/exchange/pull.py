@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.files import replaced
-from osm4eo_xr.models.exchange.documents import beside, bring
+from osm4eo_xr.models.exchange.documents import DO_NOT_USE, beside, bring
 from osm4eo_xr.models.exchange.listing import find_entry, only_entry
 from osm4eo_xr.models.model_folder import is_model_folder, load_model
 
@@ -120,10 +120,12 @@ def _fill(part: Path, entry: ModelEntry) -> None:
     try:
         model = load_model(part)
     except InputError as error:
-        said = str(error).replace(f"{part}/", "").replace(str(part), "the model")
-        raise InputError(f"{entry.place}: {said}") from None
+        said = error.given.replace(f"{part}/", "").replace(str(part), "the model")
+        raise InputError(
+            f"{entry.place}: {said}", expected=error.expected, advice=DO_NOT_USE
+        ) from None
     if model.digest != entry.digest:
         raise InputError(
             f"{entry.place} states digest {entry.digest[:12]}…, the model has {model.digest[:12]}…",
-            advice="do not use it, and tell whoever publishes it",
+            advice=DO_NOT_USE,
         )

@@ -237,6 +237,14 @@ def test_archives_and_pickles_in_the_place_of_weights_are_refused(
     assert sorted(p.name for p in tmp_path.iterdir()) == ["archive", "catalog"]
 
 
+def test_who_pulls_is_not_told_to_save_the_model_again(catalog: Path, tmp_path: Path) -> None:
+    """Only who publishes it can."""
+    restate(catalog, WEIGHTS_FILE, b"others", "weights")
+    with pytest.raises(InputError, match="do not use it, and tell whoever publishes it") as told:
+        pull_model(NAME, tmp_path / "m", catalog=catalog)
+    assert "save the model" not in str(told.value)
+
+
 @pytest.mark.parametrize(
     ("record", "message"),
     [
