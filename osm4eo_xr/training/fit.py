@@ -86,10 +86,12 @@ def train(
 
     Examples
     --------
-    ::
-
-        model = train(open_samples("DE.zarr"), TrainSettings(epochs=20), folder="DE.run")
-        save_model(model, "models/DE")
+    >>> import osm4eo_xr as oxr
+    >>> from osm4eo_xr.demo import example_samples
+    >>> tiny = oxr.TrainSettings(depth=11, width=4, kernel=3, epochs=1, batch=16)
+    >>> model = oxr.train(example_samples(), tiny, folder="DE.run")
+    >>> model.bands, model.training["best_epoch"]
+    (('red', 'nir'), 1)
     """
     settings = settings or TrainSettings()
     folder = None if folder is None else Path(folder).absolute()
