@@ -71,7 +71,7 @@ class Boundary:
 
 @dataclass(frozen=True)
 class Sampling:
-    """``[samples]``; what ``draw_samples`` takes.
+    """``[samples]``; which samples are drawn, as by the command ``samples``.
 
     Attributes
     ----------

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
 
+from osm4eo_xr.errors import check_number
 from osm4eo_xr.samples.spatial_split import SPLITS
 
 if TYPE_CHECKING:
@@ -49,6 +51,34 @@ def sample_counts(samples: xr.Dataset) -> pd.DataFrame:
     rows = json.loads(samples.attrs["counts"])
     columns = {name: ("row", [row[name] for row in rows]) for name in rows[0]}
     return xr.Dataset(columns).to_dataframe().rename_axis(None)
+
+
+def limit_by_cover(per_class: int, cover: float, *, pixels: float, patch: int, classes: int) -> int:
+    """Return how many windows of a class are drawn, so that all do not cover the ground too often.
+
+    Parameters
+    ----------
+    per_class : int
+        Windows of a class that are wanted.
+    cover : float
+        How often the windows of all classes may cover the ground; 0 sets no limit.
+    pixels : float
+        Pixels of the ground.
+    patch : int
+        Edge of a window in pixels.
+    classes : int
+        Classes of the legend.
+
+    Raises
+    ------
+    InputError
+        If ``cover`` is below 0 or not finite.
+    """
+    check_number("cover", cover)
+    if not cover:
+        return per_class
+    side_by_side = pixels / patch**2
+    return min(per_class, math.ceil(cover * side_by_side / classes))
 
 
 def count_drawn(

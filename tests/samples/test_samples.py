@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from scipy.spatial.distance import cdist
 
 from osm4eo_xr.errors import InputError
-from osm4eo_xr.samples.counts import sample_counts
+from osm4eo_xr.samples.counts import limit_by_cover, sample_counts
 from osm4eo_xr.samples.draw import draw_samples
 from osm4eo_xr.samples.patches import patch_samples
 from osm4eo_xr.samples.spatial_split import (
@@ -46,6 +46,27 @@ ROWS, COLS = 120, 150
 LABELS = ground(ROWS, COLS)
 SCENE = spectra(LABELS)
 DRAW: dict[str, Any] = {"per_class": 25, "patch": 6, "block": 200.0}
+
+
+@pytest.mark.parametrize(
+    ("cover", "expected"),
+    [
+        (8.0, 902),  # 1,352.1 windows side by side, eight times, for twelve classes
+        (0.0, 5000),
+        (100.0, 5000),
+    ],
+)
+def test_windows_of_all_classes_cover_the_ground_so_often_at_most(
+    cover: float, expected: int
+) -> None:
+    ground_of = {"pixels": 1586 * 873, "patch": 32, "classes": 12}
+    assert limit_by_cover(5000, cover, **ground_of) == expected
+
+
+@pytest.mark.parametrize("cover", [-1.0, np.nan, np.inf])
+def test_a_cover_that_is_no_number_is_refused(cover: float) -> None:
+    with pytest.raises(InputError, match=r"^cover is "):
+        limit_by_cover(5000, cover, pixels=1e6, patch=32, classes=12)
 
 
 @pytest.fixture(scope="module")

@@ -42,6 +42,14 @@ def samples(
     *,
     out: Out,
     per_class: Annotated[int, typer.Option(min=1, help="Samples per class.")] = 5000,
+    cover: Annotated[
+        float,
+        typer.Option(
+            min=0,
+            help="How often the windows of all classes may cover the scene: of a small scene fewer "
+            "than --per-class are drawn. 0 sets no limit.",
+        ),
+    ] = 8.0,
     patch: Annotated[int, typer.Option(min=1, help="Edge of a window in pixels.")] = 32,
     block: Annotated[float, typer.Option(help="Edge of a spatial block in meters.")] = 1600.0,
     gap: Annotated[
@@ -62,16 +70,30 @@ def samples(
 ) -> None:
     """Draw stratified training samples, spatially split, into a Zarr store."""
     from osm4eo_xr.labels.label_rasters import read_labels
-    from osm4eo_xr.samples.counts import sample_counts
+    from osm4eo_xr.legend import default_legend
+    from osm4eo_xr.samples.counts import limit_by_cover, sample_counts
     from osm4eo_xr.samples.draw import draw_samples
     from osm4eo_xr.samples.store import write_samples
 
     check_outputs([(out, SAMPLES)], [*scene, labels, legend], overwrite=overwrite)
     classes = read_legend(legend) if legend else None
+    opened = open_checked(scene, scale, offset, nodata, mask=mask_clouds, level=level)
+    limit = limit_by_cover(
+        per_class,
+        cover,
+        pixels=opened.sizes["y"] * opened.sizes["x"],
+        patch=patch,
+        classes=len((classes or default_legend()).ids),
+    )
+    if limit < per_class:
+        print_note(
+            f"{limit:,} samples per class, not {per_class:,}: more would show the same ground over "
+            f"{cover:g} times; --cover 0 draws them"
+        )
     drawn = draw_samples(
-        open_checked(scene, scale, offset, nodata, mask=mask_clouds, level=level),
+        opened,
         read_labels(labels, legend=classes),
-        per_class=per_class,
+        per_class=limit,
         patch=patch,
         block=block,
         gap=gap,

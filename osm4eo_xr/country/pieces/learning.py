@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import math
 import shutil
 import warnings
 from contextlib import nullcontext
@@ -26,6 +25,7 @@ from osm4eo_xr.country.tile_checks import compare_tiles, compare_with_training, 
 from osm4eo_xr.errors import InputWarning
 from osm4eo_xr.files import replace_text
 from osm4eo_xr.geometry.grid import geobox_of, same_grid
+from osm4eo_xr.samples.counts import limit_by_cover
 
 if TYPE_CHECKING:
     from odc.geo.geom import BoundingBox
@@ -203,10 +203,13 @@ def _make_labels(
 def windows_per_class(run: CountryRun) -> int:
     """Return the most windows of a class that are drawn per tile, by ``per_class`` and ground."""
     settings = run.settings.samples
-    if not settings.cover:
-        return settings.per_class
-    ground = run.total() / len(run.tiles) / settings.patch**2  # windows side by side
-    return min(settings.per_class, math.ceil(settings.cover * ground / len(run.legend.ids)))
+    return limit_by_cover(
+        settings.per_class,
+        settings.cover,
+        pixels=run.total() / len(run.tiles),
+        patch=settings.patch,
+        classes=len(run.legend.ids),
+    )
 
 
 def _samples(run: CountryRun, labels: list[Piece], radiometry: list[Piece]) -> Piece:

@@ -57,6 +57,15 @@ def test_labels_are_read_by_the_legend_that_is_given(folder: Path) -> None:
     assert "trees" in printed
 
 
+def test_of_a_small_scene_fewer_samples_are_drawn_and_a_note_says_so(
+    folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    # 400 windows of 4 x 4 pixels lie side by side: 0.02 times those of two classes are 4 each.
+    call(*DRAW, *FEW, "--legend", "two.toml", "--cover", 0.02)
+    assert "4 samples per class, not 6" in caplog.text
+    assert oxr.open_samples(folder / "s.zarr").sizes["sample"] == 8
+
+
 def test_labels_of_another_legend_are_refused_before_anything_is_written(folder: Path) -> None:
     error = refused(*DRAW, *FEW)
     assert "holds the value" in error.given
