@@ -88,7 +88,7 @@ def test_a_plan_lists_what_is_to_be_made() -> None:
     lines = repr(plan).splitlines()
     assert lines[0] == "<Plan: 2 tiles, 21 pieces, 20 to make; about 1.25 hours of one device>"
     told = {
-        1e-5: "about less than a second of one device",
+        1e-5: "less than a second of one device",
         0.01: "about 36 seconds of one device",
         0.5: "about 30 minutes of one device",
         1234: "about 1,234 hours of one device",

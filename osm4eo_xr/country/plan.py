@@ -145,7 +145,7 @@ class Plan:
             return ""
         from osm4eo_xr.training.cost import device_name, fitting_preset
 
-        each = ", ".join(f"{k} about {duration(v)}" for k, v in self.presets.items())
+        each = ", ".join(f"{k} {_about(v)}" for k, v in self.presets.items())
         fits = fitting_preset(self.presets)
         return f"on {device_name()} a training would take, by preset: {each}; {fits} fits"
 
@@ -162,7 +162,12 @@ class Plan:
 
 def _hours(hours: float) -> str:
     """Return the time of one device in words."""
-    return f"about {duration(3600 * hours)} of one device"
+    return f"{_about(3600 * hours)} of one device"
+
+
+def _about(seconds: float) -> str:
+    """Return an estimated time in words."""
+    return f"about {duration(seconds)}" if seconds >= 1 else duration(seconds)
 
 
 def _mega(size: int) -> float:

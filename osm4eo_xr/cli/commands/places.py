@@ -154,16 +154,23 @@ def fetch(
 
     if dry_run:
         plan = plan_fetch(country)
+        if not plan:
+            raise _nothing_to_fetch(country)
         (print_json if as_json else print_fetch)(plan)
         return
     on_signal_stays("what was fetched stays; run the same command again to go on")
     with progress_bar("fetch") as progress:
         folders = fetch_country(country, progress=progress)
     if not folders:
-        raise InputError(
-            f"no [[scenes]] of {country} has search or stac", advice="files need no fetching"
-        )
+        raise _nothing_to_fetch(country)
     if as_json:
         print_json(folders)
         return
     OUT.print(str(folders[0].parent), soft_wrap=True, highlight=False)
+
+
+def _nothing_to_fetch(country: Path) -> InputError:
+    """Return the error of a country file that names no imagery of the network."""
+    return InputError(
+        f"no [[scenes]] of {country} has search or stac", advice="files need no fetching"
+    )

@@ -75,16 +75,21 @@ LOCAL = 'name = "x"\nscenes = [{ files = "a.tif" }]\n[classify]\nmodel = "m"\n'
 @pytest.mark.parametrize(
     ("command", "given", "advice"),
     [
-        ("search", "no [[scenes]] of c.toml has search", "name a catalog there"),
-        ("fetch", "no [[scenes]] of c.toml has search or stac", "files need no fetching"),
+        (["search"], "no [[scenes]] of c.toml has search", "name a catalog there"),
+        (["fetch"], "no [[scenes]] of c.toml has search or stac", "files need no fetching"),
+        (
+            ["fetch", "--dry-run"],
+            "no [[scenes]] of c.toml has search or stac",
+            "files need no fetching",
+        ),
     ],
 )
 def test_scenes_that_are_files_have_nothing_to_find_or_fetch(
-    folder: Path, command: str, given: str, advice: str
+    folder: Path, command: list[str], given: str, advice: str
 ) -> None:
     (folder / "c.toml").write_text(LOCAL)
     (folder / "a.tif").write_bytes(b"")
-    error = refused(command, "c.toml")
+    error = refused(*command, "c.toml")
     assert (error.given, error.advice) == (given, advice)
     assert sorted(p.name for p in folder.iterdir()) == ["a.tif", "c.toml"]
 
