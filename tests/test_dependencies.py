@@ -167,6 +167,7 @@ for extra, step in steps.items():
     except oxr.InputError as error:
         print(extra, error)
 logging.basicConfig(stream=sys.stdout, format='tensorboard %(message)s')
+logging.getLogger('osm4eo_xr').setLevel(logging.INFO)  # as --verbose does
 run = RunFolder(Path(f'{file}.run'), {})
 for step in range(2):
     run.log(step, {'loss': 1.0})

@@ -126,12 +126,12 @@ class RunFolder:
 
 
 def _scalar_writer(path: Path, step: int) -> SummaryWriter | None:
-    """Return what writes scalars from a step on; None, and a hint, without the extra."""
+    """Return what writes scalars from a step on; None, told in the log, without the extra."""
     try:
         with extra("tensorboard", "writing scalars for TensorBoard"):
             from tensorboardX import SummaryWriter
     except MissingExtraError as error:
-        logger.warning("%s; history.csv has the same figures", error)
+        logger.info("%s; history.csv has the same figures", error)
         return None
     return SummaryWriter(str(path), purge_step=step)
 
