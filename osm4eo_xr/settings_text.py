@@ -123,7 +123,9 @@ def _template(
 def _key(name: str, default: Any, text: str, given: Mapping[str, Any]) -> Iterator[str]:
     """Yield a key's comment and, commented out unless it is given, its line."""
     plain = text.replace("``", "")
-    yield from textwrap.wrap(plain, _WIDTH, initial_indent="# ", subsequent_indent="# ")
+    yield from textwrap.wrap(
+        plain, _WIDTH, initial_indent="# ", subsequent_indent="# ", break_on_hyphens=False
+    )
     if name in given:
         yield f"{name} = {toml_value(given[name])}"
     elif default is None or default is dataclasses.MISSING:

@@ -56,6 +56,11 @@ def test_comments_show_the_defaults_and_name_every_key() -> None:
     assert {"clouds", "fractions", "depth", "engine", "min_area"} <= keys
 
 
+def test_a_command_in_a_comment_stays_on_one_line() -> None:
+    text = country_template("AT", osm="AT.osm.pbf", files=("tiles/*.tif",))
+    assert "osm4eo-xr applicability" in text.replace("\n# ", " ")
+
+
 def test_a_template_needs_scenes() -> None:
     with pytest.raises(InputError, match="no scenes"):
         country_template("AT", osm="AT.osm.pbf")

@@ -84,7 +84,8 @@ class TrainSettings:
     clip : float
         Largest norm of a gradient; 0 leaves it as it is.
     loss : {"cross_entropy", "generalized", "bootstrap"}
-        What is minimized over labeled pixels; the last two bear wrong labels (see ``_losses``).
+        What is minimized over labeled pixels; "generalized" and "bootstrap" bear wrong
+        labels.
     noise : {"none", "prune", "reweight", "forward"}
         What is done about wrong labels, which models find that have not seen them: nothing; labels
         of objects that are likely wrong are left out; each counts by the probability that it is
