@@ -133,7 +133,7 @@ are used.
         hints = typing.get_type_hints(settings)
         tables = {"gpu", "cpu"} if settings in (LocalSite, BatchSite) else set()
         rows = [
-            f"| `{f.name}` | a table, see below | — | {text} |"
+            f"| `{f.name}` | a table, see below | — | {_cell(text)} |"
             if f.name in tables
             else _row(f, hints[f.name], text)
             for f, text in keys

@@ -29,11 +29,11 @@ class LocalWorkers:
     Attributes
     ----------
     processes : int, optional
-        Worker processes; None = as many as fit (one per GPU, or one per 4 cores).
+        Worker processes; left out, as many as fit (one per GPU, or one per 4 cores).
     threads : int, optional
-        Task threads per process; None = the cores divided by the processes.
+        Task threads per process; left out, the cores divided by the processes.
     memory : int, optional
-        Bytes per process above which a worker is restarted; None = a fair share of this machine.
+        Bytes per process above which a worker is restarted; left out, a fair share of this machine.
     """
 
     processes: int | None = None
@@ -55,7 +55,7 @@ class JobWorkers:
     jobs : int
         Jobs kept running from the start, also when some die.
     maximum_jobs : int, optional
-        Jobs at most while many tasks wait; None = never more than ``jobs``.
+        Jobs at most while many tasks wait; left out, never more than ``jobs``.
     processes : int
         Worker processes per job; with GPUs it must equal ``gpus``.
     threads : int
@@ -72,7 +72,7 @@ class JobWorkers:
         Further directives, each as written after ``#SBATCH`` or ``#PBS``. One of Slurm's that asks
         for GPUs, such as ``--gres=gpu:A100:1`` or ``-G 1``, takes the place of ours.
     resources : str, optional
-        PBS and Moab: the whole resource line after ``-l``; None = made from the figures above.
+        PBS and Moab: the whole resource line after ``-l``; left out, made from the figures above.
     """
 
     ALSO: ClassVar[Mapping[str, str]] = {
@@ -158,8 +158,7 @@ class Site:
         Address of the dask dashboard, ``":8787"`` or ``":0"`` for any free port: on the loopback
         address, unless a host stands before the port.
     tls : bool
-        Whether the processes speak TLS, with a key made for this cluster. Without, every user who
-        reaches a port of the cluster can run code as its owner.
+        Whether processes speak TLS. Without, whoever reaches a port runs code as the owner.
     interface : str, optional
         Network interface between scheduler and workers, for example ``ib0``.
     allowed_failures : int
@@ -201,8 +200,10 @@ class LocalSite(Site):
 
     Attributes
     ----------
-    gpu, cpu : LocalWorkers, optional
-        Worker processes with a GPU each, if the machine has any; worker processes without.
+    gpu : LocalWorkers, optional
+        Worker processes with a GPU each, if the machine has any.
+    cpu : LocalWorkers, optional
+        Worker processes without a GPU.
     """
 
     kind = "local"
@@ -222,17 +223,18 @@ class BatchSite(Site):
 
     Attributes
     ----------
-    gpu, cpu : JobWorkers, optional
-        Jobs with GPUs that run the network; jobs without that read, sieve and write.
+    gpu : JobWorkers, optional
+        Jobs with GPUs; they run the network, and read, sieve and write too.
+    cpu : JobWorkers, optional
+        Jobs without GPUs; they read, sieve and write.
     account : str, optional
         Project that is charged.
     python : str, optional
-        Interpreter on the nodes; None = the present one.
+        Command that starts Python on the nodes; left out, the Python that you start from.
     prologue : tuple of str
         Shell lines before the worker starts (modules, virtual environment).
     logs : str
-        Folder of the jobs' logs, on a file system that nodes and login node share; may hold
-        variables and ``~``.
+        Folder of the jobs' logs, which all nodes see; may hold variables and ``~``.
     death_timeout : int
         Seconds a worker waits for a lost scheduler.
     lifetime_margin : int
@@ -243,8 +245,7 @@ class BatchSite(Site):
     lost_after : int
         Seconds after which a job whose workers have vanished is replaced.
     idle_after : int
-        Seconds without waiting tasks after which jobs beyond ``jobs`` are given back, once others
-        have their results.
+        Seconds without waiting tasks before jobs beyond ``jobs`` go and leave others their results.
     """
 
     ALSO: ClassVar[Mapping[str, str]] = {

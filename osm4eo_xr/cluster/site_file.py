@@ -58,7 +58,7 @@ def site_keys() -> str:
     parts = []
     for title, _, keys in site_tables():
         parts += [title, *(f"  {f.name}: {text}{_default(f)}" for f, text in keys), ""]
-    return "\n".join(parts[:-1])
+    return "\n".join(parts[:-1]).replace("``", "")
 
 
 def _is_table(key: Field[Any]) -> bool:

@@ -603,3 +603,8 @@ def test_the_keys_of_site_files_are_told() -> None:
         assert all(f"\n  {f.name}: " in told for f in dataclasses.fields(site) if f.name != "name")
     assert "\n  queue: Partition or queue." in told
     assert "walltime: Seconds a job may run. [default: 14400]" in told
+    # A YAML file has no None, and a terminal no Markdown; gpu and cpu are two things.
+    assert "None" not in told
+    assert "``" not in told
+    assert "\n  gpu: Jobs with GPUs;" in told
+    assert "\n  cpu: Jobs without GPUs;" in told
