@@ -159,7 +159,7 @@ def _forest(samples: xr.Dataset, seed: int) -> AccuracyReport | None:
     try:
         return random_forest_report(samples, seed=seed)
     except MissingExtraError as error:
-        ERR.print(str(error), soft_wrap=True, highlight=False, markup=False)
+        ERR.print(f"no comparison: {error}", soft_wrap=True, highlight=False, markup=False)
         return None
 
 
@@ -222,6 +222,9 @@ def _print(demo: _Demo, network: AccuracyReport, forest: AccuracyReport | None) 
     OUT.print(attribution(), highlight=False)
     for name in ("map.png", "report.json", "water.tif"):
         OUT.print(str(demo.out / name), soft_wrap=True, highlight=False)
+    maps = [demo.out / name for name in ("mosaic.tif", "scene.tif", "labels.tif")]
+    shown = "to look at the maps in a browser: osm4eo-xr view {} --scene {} --labels {}"
+    OUT.print(shown.format(*maps), soft_wrap=True, highlight=False)
 
 
 def _scores(network: AccuracyReport, forest: AccuracyReport | None) -> Table:
