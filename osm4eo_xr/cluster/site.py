@@ -80,10 +80,10 @@ class JobWorkers:
         **dict.fromkeys(("ntasks", "ntasks_per_node", "tasks"), "processes"),
         **dict.fromkeys(("cpus_per_task", "cpus", "ncpus", "ppn", "cores"), "threads"),
         **dict.fromkeys(("mem", "ram"), "memory"),
-        **dict.fromkeys(("gres", "ngpus", "gpus_per_node", "gpus_per_task"), "gpus"),
+        **dict.fromkeys(("ngpus", "gpus_per_node", "gpus_per_task"), "gpus"),
         **dict.fromkeys(("time", "timelimit"), "walltime"),
         "partition": "queue",
-        **dict.fromkeys(("qos", "constraint", "exclusive", "reservation"), "directives"),
+        **dict.fromkeys(("gres", "qos", "constraint", "exclusive", "reservation"), "directives"),
         "select": "resources",
     }
     """Keys by the words that batch systems have for them."""

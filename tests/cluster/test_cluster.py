@@ -109,6 +109,7 @@ def test_a_size_of_workers_is_refused_where_jobs_state_their_resources() -> None
         ({"kind": "condor"}, "kind is 'condor'; expected one of local, slurm, pbs, moab"),
         ({"kind": "local", "scrach": "here"}, "unknown key scrach; did you mean scratch?"),
         ({"kind": "slurm", "gpu": {"partition": "g"}}, "key gpu.partition; did you mean queue"),
+        ({"kind": "slurm", "gpu": {"gres": "gpu:A100:1"}}, "gpu.gres; did you mean directives?"),
         ({"kind": "pbs", "cpu": {"--cpus-per-task": 2}}, "per-task; did you mean threads?"),
         ({"kind": "slurm", "cpu": {}, "project": "a"}, "key project; did you mean account?"),
         ({"kind": "local", "cpu": {"thread": 2}}, "unknown key cpu.thread; did you mean threads"),
