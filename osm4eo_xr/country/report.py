@@ -54,7 +54,7 @@ code { font-size: .85em; overflow-wrap: anywhere; } footer { margin-top: 3rem; c
 
 _AREAS_NOTE = (
     "Counted from the map's pixels, so that they carry its errors; estimates with intervals "
-    "need labeled points of a design (accuracy.design)."
+    "need labeled points of a design ([accuracy] points and design in the country file)."
 )
 
 _KM2 = {

@@ -77,7 +77,8 @@ def draw_samples(
     labels : DataArray or sequence of DataArray
         Dims (y, x), uint8, 0 = unlabeled; one per scene, on its grid.
     per_class : int
-        Pixels to draw per class and tile, divided among the splits by ``shares``.
+        Pixels to draw per class and tile, divided among the splits by ``shares``. In a scene below
+        some 28 km the default's windows show the same ground again and again; give fewer there.
     seed : int
         Another seed gives other blocks and other pixels.
     patch : int
