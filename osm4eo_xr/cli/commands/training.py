@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -90,19 +91,22 @@ def samples(
             f"{limit:,} samples per class, not {per_class:,}: more would show the same ground over "
             f"{cover:g} times; --cover 0 draws them"
         )
-    drawn = draw_samples(
-        opened,
-        read_labels(labels, legend=classes),
-        per_class=limit,
-        patch=patch,
-        block=block,
-        gap=gap,
-        shares=shares,
-        seed=seed,
-        legend=classes,
-    )
-    with progress_bar(f"samples → {out}") as progress:
-        write_samples(drawn, out, progress=progress)
+    with piece_bars() as watch:
+        choosing = "choosing pixels"  # reads the whole scene, to know where it has data
+        watch(choosing, 0, 1)
+        drawn = draw_samples(
+            opened,
+            read_labels(labels, legend=classes),
+            per_class=limit,
+            patch=patch,
+            block=block,
+            gap=gap,
+            shares=shares,
+            seed=seed,
+            legend=classes,
+        )
+        watch(choosing, 1, 1)
+        write_samples(drawn, out, progress=partial(watch, f"samples → {out}"))
     OUT.print(sample_table(sample_counts(drawn)))
     OUT.print(
         f"{counted(drawn.sizes['sample'], 'sample')} in {out}", soft_wrap=True, highlight=False

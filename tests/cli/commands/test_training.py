@@ -9,7 +9,7 @@ import pytest
 import osm4eo_xr as oxr
 from osm4eo_xr.cli.commands.training import _score
 from osm4eo_xr.geometry.grid import georeference, target_geobox
-from tests.cases.commands import call, misused, refused
+from tests.cases.commands import attempt, call, misused, refused
 from tests.cases.train_case import small_samples
 
 LEGEND = """
@@ -55,6 +55,13 @@ def test_labels_are_read_by_the_legend_that_is_given(folder: Path) -> None:
     assert set(np.unique(samples["label"])) == {20, 40}
     assert f"{samples.sizes['sample']} samples in s.zarr" in printed
     assert "trees" in printed
+
+
+@pytest.mark.usefixtures("folder")
+def test_the_time_of_choosing_and_that_of_writing_are_told_apart() -> None:
+    told = attempt(*DRAW, *FEW, "--legend", "two.toml").stderr
+    assert "choosing pixels: 1 of 1" in told
+    assert "samples → s.zarr: 12 of 12" in told
 
 
 def test_of_a_small_scene_fewer_samples_are_drawn_and_a_note_says_so(
