@@ -88,7 +88,12 @@ REFUSED = [
     ("a least area without end", f"{EXTRACT} --min-area inf", None, "min_area is inf"),
     ("a tolerance without end", f"{EXTRACT} --simplify inf --vector w.gpkg", None, "simplify is"),
     ("a block beyond all maps", f"{SAMPLES} --block 99999999999999999999", None, "block is 1e+20"),
-    ("more samples than pixels", f"{SAMPLES} --per-class 9999999999999", None, "per_class is"),
+    (
+        "more samples than pixels",
+        f"{SAMPLES} --per-class 9999999999999 --cover 0",
+        None,
+        "per_class is",
+    ),
     ("shares of more than all", f"{SAMPLES} --shares 0.9 0.3 0.3", None, "1 in all"),
     ("an item without assets", COMPOSITE, text("i.json", '{"type": "Feature", "id": "a"}'), "None"),
     ("a number as items", COMPOSITE, text("i.json", "5"), "i.json is 'int'"),
