@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import logging
+import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -27,6 +28,9 @@ from rich.text import Text
 
 OUT = Console()
 """Results: tables and the paths of what was written."""
+
+if not (OUT.is_terminal or OUT.is_jupyter or "COLUMNS" in os.environ):
+    OUT.width = 120  # of a file or a pipe; rich takes 80, which break intervals in two
 
 ERR = Console(stderr=True)
 """Progress and errors, so that results can be piped."""

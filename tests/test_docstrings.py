@@ -23,3 +23,8 @@ def test_examples_give_what_they_say(
     monkeypatch.chdir(tmp_path)
     result = doctest.testmod(import_module(module))
     assert result.failed == 0
+
+
+def test_each_public_name_has_an_example_that_is_run() -> None:
+    named = set(osm4eo_xr.__all__) - {"__version__"}
+    assert {n for n in named if ">>> " not in (getattr(osm4eo_xr, n).__doc__ or "")} == set()

@@ -3,6 +3,7 @@
 from html.parser import HTMLParser
 
 import numpy as np
+import xarray as xr
 
 import osm4eo_xr as oxr
 from osm4eo_xr.accuracy.accuracy_report import AccuracyReport
@@ -101,3 +102,18 @@ def test_a_plan_lists_what_is_to_be_made() -> None:
     assert lines[-1] == "  and 4 more"
     rows = rows_of(plan._repr_html_())
     assert rows[1] == ["classified 0", "5,000", "7", "0.1", "0.0"]
+
+
+def test_pages_harmonies_and_wrong_labels_are_told_in_a_line() -> None:
+    """Their fields are a megabyte of HTML, tables of gains, and arrays with a number per object."""
+    assert repr(oxr.MapView("x" * 1_300_000)) == "<MapView: a page of 1.3 MB>"
+    names = {"tile": ["west", "east"], "band": ["nir"]}
+    gain = xr.DataArray([[0.5], [2.0]], names, ("tile", "band"))
+    harmony = oxr.Harmony(gain, gain, (("west", "east"),), (100,))
+    assert repr(harmony) == "<Harmony: west, east; 1 overlap; gains 0.5 to 2>"
+    legend = oxr.Legend("woods and water", oxr.default_legend().classes[7::4])
+    shares = np.array([[0.9, 0.1], [0.2, 0.8], [0.1, 0.9], [0.8, 0.2]])
+    given, ones = np.array([0, 1, 0, 0]), np.ones(4, np.int64)
+    found = oxr.LabelNoise(legend, (8, 12), -ones, given, 0 * ones, ones, shares, ("A",))
+    assert repr(found) == f"<LabelNoise: {found.wrong.sum()} of 4 labels are likely wrong>"
+    assert found.wrong.tolist() == [False, False, True, False]

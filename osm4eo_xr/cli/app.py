@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import shlex
 import sys
 import warnings
 from contextlib import nullcontext
@@ -45,7 +46,7 @@ from osm4eo_xr.cli.signals import ended_by_signals, on_signal_stays
 from osm4eo_xr.cli.spelling import Spelling
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.process.node import address_limit, raise_open_files
-from osm4eo_xr.progress import OUT, piece_bars, show_progress
+from osm4eo_xr.progress import ERR, OUT, piece_bars, show_progress
 
 if TYPE_CHECKING:
     from osm4eo_xr.cluster.site import Site
@@ -164,6 +165,8 @@ def run(
     on_signal_stays("finished pieces stay; run the same command again to go on")
     with piece_bars() as watch, nullcontext() if site else place.here():
         out = run_country(country, cluster=site, watch=watch, verify=verify)
+    shown = f"to look at the maps in a browser: osm4eo-xr view {shlex.quote(str(out))}"
+    ERR.print(shown, soft_wrap=True, highlight=False, markup=False)
     for line in (*_layers_of(out), str(out / "report.html"), str(out)):
         OUT.print(line, soft_wrap=True, highlight=False)
 

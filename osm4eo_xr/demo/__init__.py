@@ -87,10 +87,11 @@ def example_item(asset: str, value: int) -> dict[str, Any]:
     }
 
 
-def example_samples() -> xr.Dataset:
+def example_samples(fields: int = 12) -> xr.Dataset:
     """Return samples of fields of forest and water, told apart by nir; for examples in docstrings.
 
-    Bands red and nir, 8 x 8 pixels, in blocks of 300 m on EPSG:3035.
+    Bands red and nir, 8 x 8 pixels, in blocks of 300 m on EPSG:3035; so many ``fields`` of 100 m
+    each way.
     """
     import numpy as np
 
@@ -98,13 +99,14 @@ def example_samples() -> xr.Dataset:
     from osm4eo_xr.samples.draw import draw_samples
 
     rng = np.random.default_rng(0)
-    box = target_geobox((4320000, 3210000, 4321200, 3211200))
-    fields = rng.choice(np.array([8, 12], np.uint8), (12, 12)).repeat(10, axis=0).repeat(10, axis=1)
-    seen = np.stack([np.full(fields.shape, 0.05), np.where(fields == 8, 0.3, 0.03)])  # noqa: PLR2004
+    box = target_geobox((4320000, 3210000, 4320000 + 100 * fields, 3210000 + 100 * fields))
+    classes = rng.choice(np.array([8, 12], np.uint8), (fields, fields))
+    ground = classes.repeat(10, axis=0).repeat(10, axis=1)
+    seen = np.stack([np.full(ground.shape, 0.05), np.where(ground == 8, 0.3, 0.03)])  # noqa: PLR2004
     pixels = (seen + rng.normal(0, 0.01, seen.shape)).astype(np.float32)
     names: Any = {"band": ["red", "nir"]}
     scene = georeference(pixels, box, dims=("band", "y", "x"), coords=names)
-    labels = georeference(fields, box)
+    labels = georeference(ground, box)
     return draw_samples(scene, labels, per_class=30, patch=8, block=300.0, seed=0)
 
 

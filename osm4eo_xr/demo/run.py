@@ -34,6 +34,7 @@ from osm4eo_xr.models.model_folder import load_model, save_model
 from osm4eo_xr.osm.landuse import read_landuse
 from osm4eo_xr.plot.maps import quicklook
 from osm4eo_xr.process.background import do_ahead
+from osm4eo_xr.process.node import lacks_semaphores
 from osm4eo_xr.progress import ERR, OUT, progress_bar
 from osm4eo_xr.rasters.open import open_raster
 from osm4eo_xr.samples.draw import draw_samples
@@ -43,6 +44,8 @@ from osm4eo_xr.tables import Table
 from osm4eo_xr.training.fit import DEMO_SAMPLES, DEMO_SETTINGS, train
 
 if TYPE_CHECKING:
+    from distributed import Client
+
     from osm4eo_xr.accuracy.accuracy_report import AccuracyReport
     from osm4eo_xr.models.model import Model
     from osm4eo_xr.training.settings import TrainSettings
@@ -178,9 +181,20 @@ def _train(demo: _Demo, samples: xr.Dataset, settings: TrainSettings, legend: Le
     return load_model(save_model(model, demo.out / "model"))
 
 
+@contextmanager
+def _workers() -> Iterator[Client | None]:
+    """Open a local cluster; where no processes can start, tasks run in threads of this one."""
+    if (why := lacks_semaphores()) is None:
+        with open_cluster("local") as client:
+            yield client
+    else:
+        ERR.print(f"no worker processes, as there are no semaphores: {why}", markup=False)
+        yield None
+
+
 def _map(demo: _Demo, scene: xr.DataArray, model: Model) -> tuple[xr.DataArray, dict[str, Any]]:
     """Classify, sieve, join two overlapping tiles and extract water, on a local cluster."""
-    with open_cluster("local") as client:
+    with _workers() as client:
         classified = demo.write(classify(scene, model), "classified.tif")
         speed = asdict(read_throughput(client))
         sieved = demo.write(sieve(classified), "sieved.tif")

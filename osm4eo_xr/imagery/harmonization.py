@@ -19,6 +19,7 @@ import xarray as xr
 
 from osm4eo_xr.errors import InputError, InputWarning
 from osm4eo_xr.geometry.grid import crs_name, first_pixel, geobox_of, same_grid
+from osm4eo_xr.names import counted
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float64
@@ -60,6 +61,12 @@ class Harmony:
     offset: xr.DataArray
     pairs: tuple[tuple[str, str], ...]
     pixels: tuple[int, ...]
+
+    def __repr__(self) -> str:
+        """Name the tiles and the range of the gains."""
+        tiles = ", ".join(str(tile) for tile in self.gain["tile"].values)
+        gains = f"{float(self.gain.min()):.3g} to {float(self.gain.max()):.3g}"
+        return f"<Harmony: {tiles}; {counted(len(self.pairs), 'overlap')}; gains {gains}>"
 
     def apply(self, scene: xr.DataArray, tile: str) -> xr.DataArray:
         """Return a tile's scene (band, y, x), float32, on the common radiometry; lazy."""

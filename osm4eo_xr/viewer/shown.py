@@ -52,6 +52,10 @@ class MapView:
 
     page: str
 
+    def __repr__(self) -> str:
+        """Say how large the page is."""
+        return f"<MapView: a page of {len(self.page) / 1e6:.1f} MB>"
+
     def _repr_html_(self) -> str:
         """Show the page in a frame."""
         return (

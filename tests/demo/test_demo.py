@@ -13,6 +13,7 @@ from rio_cogeo.cogeo import cog_validate
 
 import osm4eo_xr as oxr
 from osm4eo_xr.demo import demo_scene_paths
+from osm4eo_xr.demo import run as demo_run
 from osm4eo_xr.demo.run import run_demo
 from osm4eo_xr.training.fit import DEMO_SAMPLES
 
@@ -120,3 +121,13 @@ def test_a_seed_repeats_the_model_and_its_samples(demo: Any) -> None:
     np.testing.assert_array_equal(
         model.variables["params"]["head"]["kernel"], same.variables["params"]["head"]["kernel"]
     )
+
+
+def test_the_map_is_made_in_threads_where_no_processes_can_start(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Containers without /dev/shm told so only after the training."""
+    monkeypatch.setattr(demo_run, "lacks_semaphores", lambda: "Function not implemented")
+    with demo_run._workers() as client:
+        assert client is None
+    assert "no worker processes" in capsys.readouterr().err

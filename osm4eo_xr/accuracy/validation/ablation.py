@@ -208,11 +208,14 @@ def ablate(
 
     Examples
     --------
-    ::
-
-        found = ablate(open_samples("DE.zarr"), TrainSettings(network="coupled"))
-        print(found)
-        found.save("DE-ablation.json")
+    >>> import osm4eo_xr as oxr
+    >>> from osm4eo_xr.demo import example_samples
+    >>> bands = ["s2:red@2023", "s2:nir@2024"]
+    >>> drawn = example_samples(fields=24).assign_coords(band=bands)
+    >>> tiny = oxr.TrainSettings(width=4, epochs=1, batch=16)
+    >>> found = oxr.ablate(drawn, tiny, k=2, validation=0.2, groups=["s2@2023"])
+    >>> list(found.without), len(found.folds)
+    (['s2@2023'], 2)
     """
     settings = settings or TrainSettings()
     known = groups_of([str(name) for name in samples["band"].values])

@@ -89,11 +89,14 @@ def crossvalidate(
 
     Examples
     --------
-    A set of many tiles, and a map of the ground between them::
-
-        found = crossvalidate(open_samples("DE.zarr"), settings, class_map=open_raster("DE.tif"))
-        print(found)
-        found.save("DE.json")
+    >>> import osm4eo_xr as oxr
+    >>> from osm4eo_xr.demo import example_samples
+    >>> tiny, drawn = oxr.TrainSettings(width=4, epochs=1, batch=16), example_samples(fields=24)
+    >>> found = oxr.crossvalidate(drawn, tiny, k=2, validation=0.2, forest=False)
+    >>> [fold.name for fold in found.folds]
+    ['fold 1 of 2', 'fold 2 of 2']
+    >>> found.save("folds.json").name
+    'folds.json'
     """
     settings = settings or TrainSettings()
     if forest:

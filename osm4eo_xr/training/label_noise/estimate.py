@@ -84,6 +84,11 @@ class LabelNoise:
     shares: np.ndarray
     tiles: tuple[str, ...]
 
+    def __repr__(self) -> str:
+        """Say how many labels are likely wrong."""
+        wrong = int(self.wrong.sum())
+        return f"<LabelNoise: {wrong:,} of {len(self.unit):,} labels are likely wrong>"
+
     def joint(self, region: str | None = None) -> xr.DataArray:
         """Return p(given, true) over pixels, of all tiles or one: (osm, class), float64, sum 1."""
         here = np.ones(len(self.unit), bool)
@@ -204,11 +209,14 @@ def find_label_noise(
 
     Examples
     --------
-    Objects that are likely wrong, with what the models take them for::
+    Labels that are likely wrong, with what the models take them for, the worst first:
 
-        samples = name_objects(open_samples("DE.zarr"), "landuse")
-        found = find_label_noise(samples, TrainSettings(epochs=10), k=3)
-        print(found.table().query("wrong").head(20))
+    >>> import osm4eo_xr as oxr
+    >>> from osm4eo_xr.demo import example_samples
+    >>> tiny = oxr.TrainSettings(depth=11, width=4, epochs=1, batch=16)
+    >>> found = oxr.find_label_noise(example_samples(fields=24), tiny, k=2)
+    >>> found.table().query("wrong")[["given", "suggested"]].columns.tolist()
+    ['given', 'suggested']
     """
     settings = settings or TrainSettings()
     settings = dataclasses.replace(settings, noise="none", epochs=settings.fold_epochs)
