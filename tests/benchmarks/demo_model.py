@@ -3,7 +3,9 @@
     python tests/benchmarks/demo_model.py CATALOG [--license MIT]
 
 The same seed and versions give the same weights, so the same digest. Add to the catalog with
-``--overwrite`` where it has the model already.
+``--overwrite`` where it has the model already. The catalog in the package was made by
+
+    python tests/benchmarks/demo_model.py osm4eo_xr/models/shipped --overwrite
 """
 
 from __future__ import annotations
@@ -13,12 +15,16 @@ import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from osm4eo_xr.demo import DEMO_TIME, attribution
+from osm4eo_xr.demo import DEMO_TIME
 from osm4eo_xr.demo.run import run_demo
 from osm4eo_xr.models.exchange.listing import find_entry
 from osm4eo_xr.models.exchange.push import push_model
 
 NAME = "demo-havelland"
+DESCRIPTION = (
+    f"Made by the demo from one Sentinel-2 scene of Havelland, Germany, {DEMO_TIME[:10]}, winter. "
+    "Contains modified Copernicus Sentinel data 2017; labels © OpenStreetMap contributors (ODbL)."
+)
 
 
 def main() -> None:
@@ -37,7 +43,7 @@ def main() -> None:
             name=NAME,
             license=given.license,
             accuracy=report["test"]["network"],
-            description=f"Made by the demo from one scene of {DEMO_TIME}, winter. {attribution()}",
+            description=DESCRIPTION,
             overwrite=given.overwrite,
         )
     entry = find_entry(NAME, str(given.catalog))

@@ -32,6 +32,7 @@ Catalog = Annotated[
         "--catalog",
         envvar="OSM4EO_XR_MODELS",
         help="Folder or address of the catalog that has the name.",
+        show_default="the package's own",
     ),
 ]
 
@@ -127,8 +128,13 @@ def import_keras(
 @app.command()
 def catalog(
     source: Annotated[
-        str, typer.Argument(envvar="OSM4EO_XR_MODELS", help="Folder or address of a catalog.")
-    ],
+        str | None,
+        typer.Argument(
+            envvar="OSM4EO_XR_MODELS",
+            help="Folder or address of a catalog.",
+            show_default="the package's own",
+        ),
+    ] = None,
     countries: Annotated[
         bool,
         typer.Option(

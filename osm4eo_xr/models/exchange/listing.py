@@ -12,16 +12,20 @@ from osm4eo_xr.models.exchange.documents import beside, document_place, read_doc
 from osm4eo_xr.models.exchange.entries import ModelEntry, read_entry
 from osm4eo_xr.models.exchange.model_names import check_model_name, names_of
 
+SHIPPED = Path(__file__).parents[1] / "shipped"
+"""The catalog in the package: the demo's model."""
+
 _ITEM = re.compile(r"\./([^/]+)/([^/]+)\.json")
 
 
-def read_model_catalog(source: str | Path) -> tuple[ModelEntry, ...]:
+def read_model_catalog(source: str | Path | None = None) -> tuple[ModelEntry, ...]:
     """Return the models of a catalog as their items describe them, in its order.
 
     Parameters
     ----------
-    source : str or Path
-        Folder or address of a catalog, or of its ``catalog.json``.
+    source : str or Path, optional
+        Folder or address of a catalog, or of its ``catalog.json``; by default the one in the
+        package, which has the demo's model.
 
     Raises
     ------
@@ -37,8 +41,10 @@ def read_model_catalog(source: str | Path) -> tuple[ModelEntry, ...]:
     >>> _ = oxr.push_model(example_model(), "catalog", name="untrained", license="MIT")
     >>> [(entry.name, entry.license) for entry in oxr.read_model_catalog("catalog")]
     [('untrained', 'MIT')]
+    >>> [entry.name for entry in oxr.read_model_catalog()]
+    ['demo-havelland']
     """
-    place = document_place(str(source))
+    place = document_place(str(SHIPPED if source is None else source))
     return tuple(_entry(beside(place, name, f"{name}.json"), name) for name in item_names(place))
 
 
@@ -67,10 +73,11 @@ def find_entry(wanted: str, catalog: str) -> ModelEntry:
         if name in known:
             return _entry(beside(place, name, f"{name}.json"), name)
     near = difflib.get_close_matches(wanted, known, n=1)
+    elsewhere = "name a catalog with {catalog}" if place == document_place(str(SHIPPED)) else ""
     raise InputError(
         f"{place} has no model {wanted!r}",
         expected=f"one of {', '.join(known)}" if known else "",
-        advice=f"did you mean {near[0]}?" if near else "",
+        advice=f"did you mean {near[0]}?" if near else elsewhere,
     )
 
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.files import replaced
-from osm4eo_xr.models.exchange.documents import DO_NOT_USE, beside, bring
-from osm4eo_xr.models.exchange.listing import find_entry, only_entry
+from osm4eo_xr.models.exchange.documents import DO_NOT_USE, beside, bring, is_document
+from osm4eo_xr.models.exchange.listing import SHIPPED, find_entry, only_entry
 from osm4eo_xr.models.model_folder import is_model_folder, load_model
 
 if TYPE_CHECKING:
@@ -36,12 +36,12 @@ def pull_model(
     Parameters
     ----------
     source : str or Path
-        Address or path of a model's item, or of a catalog with one model. With ``catalog``, a name
-        in it, or a country as ``find_country`` takes it: its model is ``country_model``'s.
+        Address or path of a model's item, or of a catalog with one model; or a name in ``catalog``,
+        or a country as ``find_country`` takes it: its model is ``country_model``'s.
     out : str or Path, optional
         Folder to make; by default ``models/NAME``.
     catalog : str or Path, optional
-        Folder or address of the catalog that has the name.
+        Folder or address of the catalog that has the name; by default the one in the package.
     digest : str, optional
         Beginning, 12 digits or more, of the ``Model.digest`` that it must have. The hashes of a
         catalog come from the server that gives the files; this one is yours.
@@ -71,8 +71,11 @@ def pull_model(
     >>> oxr.load_model(oxr.pull_model("ETO", catalog="catalog")).path.name  # the original's code
     'landuse-EE'
     """
-    named = catalog is not None
-    entry = find_entry(str(source), str(catalog)) if named else only_entry(str(source))
+    given = str(source)
+    if catalog is None and (is_document(given) or Path(given).exists()):
+        entry = only_entry(given)
+    else:
+        entry = find_entry(given, str(SHIPPED if catalog is None else catalog))
     place = Path("models") / entry.name if out is None else Path(out)
     _check_free(place, overwrite=overwrite)
     if entry.size > max_gigabytes * _GIGABYTE:

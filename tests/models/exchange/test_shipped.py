@@ -1,0 +1,41 @@
+"""The model that the package ships: whole, small, and as good as its card says."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import osm4eo_xr as oxr
+from osm4eo_xr.demo import demo_osm_path, demo_scene_paths
+from osm4eo_xr.models.exchange.listing import SHIPPED
+from osm4eo_xr.training.fit import DEMO_SETTINGS
+
+NAME = "demo-havelland"
+
+
+@pytest.fixture
+def pulled(tmp_path: Path) -> oxr.Model:
+    return oxr.load_model(oxr.pull_model(NAME, tmp_path / "model"))
+
+
+def test_it_was_made_by_the_demo_of_today(pulled: oxr.Model) -> None:
+    (entry,) = oxr.read_model_catalog()
+    assert (entry.name, entry.digest) == (NAME, pulled.digest)
+    assert pulled.net == DEMO_SETTINGS.net(bands=10, classes=12)
+    assert oxr.TrainSettings(**pulled.training["settings"]) == DEMO_SETTINGS
+    assert sum(file.stat().st_size for file in SHIPPED.rglob("*") if file.is_file()) < 2_000_000
+
+
+def test_it_agrees_with_openstreetmap_where_it_learned(pulled: oxr.Model) -> None:
+    scene = oxr.open_scene(demo_scene_paths(), chunks=512)[:, 200:600, 400:900]
+    labels = oxr.rasterize_labels(oxr.read_landuse(demo_osm_path()), scene)
+    given, found = labels.values, oxr.classify(scene, pulled).values
+    known = (given > 0) & (found > 0)
+    assert known.sum() > 20_000
+    assert np.mean(given[known] == found[known]) > 0.7
+
+
+def test_a_name_that_is_not_shipped_wants_a_catalog(tmp_path: Path) -> None:
+    with pytest.raises(oxr.InputError, match=r"no model 'landuse-DE'.*catalog"):
+        oxr.pull_model("landuse-DE", tmp_path / "model")
+    assert list(tmp_path.iterdir()) == []
