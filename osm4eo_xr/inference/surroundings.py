@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
+from operator import getitem
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import dask.array as da
@@ -19,7 +20,7 @@ from dask.highlevelgraph import HighLevelGraph
 
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.feature_ids.channels import Channels
-from osm4eo_xr.geometry.chunks import Spans, even_spans, meetings
+from osm4eo_xr.geometry.chunks import Meeting, Spans, even_spans, meetings
 from osm4eo_xr.geometry.grid import crs_name, first_pixel, same_grid
 from osm4eo_xr.imagery.reader import NO_NUMBER
 
@@ -122,36 +123,64 @@ def gather(
     arrays = [source.data.rechunk(_ALL_BANDS) for source in sources]
     bands = int(arrays[0].shape[0])
     nothing = no_data_of(arrays[0]) if empty is None else empty
-    token = tokenize([a.name for a in arrays], [s[1:] for s in sources], rows, columns, channels)
-    name, parts = f"gather-{token}", f"parts-{token}"
-    tasks: dict[Any, Any] = {}
-    cuts: dict[Any, list[tuple[slice, slice]]] = {}
+    places = [source[1:] for source in sources]
+    token = tokenize([a.name for a in arrays], places, rows, columns, channels, nothing)
+    name, cutting = f"gather-{token}", _Cutting(token)
     shown = [
         (meetings(a.chunks[1], s.top, rows), meetings(a.chunks[2], s.left, columns))
         for a, s in zip(arrays, sources, strict=True)
     ]
+    tasks: dict[Any, Any] = {}
     for i, j in np.ndindex(len(rows), len(columns)):
+        shape = bands, rows[i][1] - rows[i][0], columns[j][1] - columns[j][0]
         keys: dict[Any, int] = {}
         pieces: list[_Piece] = []
         for k, (down, across) in enumerate(shown):
             for y, x in product(down[i], across[j]):
-                size = arrays[k].chunks[1][y.chunk] * arrays[k].chunks[2][x.chunk]
-                key, part = (arrays[k].name, 0, y.chunk, x.chunk), None
-                if 2 * y.pixels * x.pixels < size:  # else the chunk itself is what the task takes
-                    key = (parts, k, y.chunk, x.chunk)
-                    part = len(cuts.setdefault(key, []))
-                    cuts[key].append((y.cut, x.cut))
+                key, part, cut = cutting.take(arrays[k], y, x, window=shape[1] * shape[2])
                 at = keys.setdefault(key, len(keys))
-                pieces.append(_Piece(k, at, part, (y.cut, x.cut), y.at, x.at))
-        shape = bands, rows[i][1] - rows[i][0], columns[j][1] - columns[j][0]
+                pieces.append(_Piece(k, at, part, cut, y.at, x.at))
         how = _Window(shape, pieces, channels or Channels.joint(bands))
         tasks[name, 0, i, j] = (_joined, list(keys), how, nothing)
-    for key, wanted in cuts.items():
-        _, k, r, c = key
-        tasks[key] = (_cut_out, (arrays[k].name, 0, r, c), _Parts(wanted))
-    graph = HighLevelGraph.from_collections(name, tasks, dependencies=arrays)
+    graph = HighLevelGraph.from_collections(name, tasks | cutting.tasks(), dependencies=arrays)
     sizes = ((bands,), *(tuple(stop - start for start, stop in spans) for spans in (rows, columns)))
     return da.Array(graph, name, sizes, dtype=arrays[0].dtype)  # pyright: ignore[reportCallIssue] - made in __new__
+
+
+class _Cutting:
+    """What is cut out of chunks before windows take it: little is sent, by few tasks."""
+
+    def __init__(self, token: str) -> None:
+        self._token = token
+        self._slices: dict[Any, Any] = {}
+        self._parts: dict[Any, list[tuple[slice, slice]]] = {}
+
+    def take(
+        self, array: da.Array, y: Meeting, x: Meeting, *, window: int
+    ) -> tuple[Any, int | None, tuple[slice, slice]]:
+        """Return the key of what a window of so many pixels takes, which part, and what of it.
+
+        That is the chunk if the window shows most of it. If not, but the piece is most of the
+        window, as in a scene of one chunk, it is a slice of its own. Margins, and other small
+        pieces, are parts of one object per chunk.
+        """
+        pixels, cut = y.pixels * x.pixels, (y.cut, x.cut)
+        chunk = (array.name, 0, y.chunk, x.chunk)
+        if 2 * pixels >= array.chunks[1][y.chunk] * array.chunks[2][x.chunk]:
+            return chunk, None, cut
+        if 2 * pixels >= window:
+            key = (f"slice-{self._token}", len(self._slices))
+            self._slices[key] = (getitem, chunk, (slice(None), *cut))
+            return key, None, (slice(None), slice(None))
+        key = (f"parts-{self._token}", *chunk)
+        parts = self._parts.setdefault(key, [])
+        parts.append(cut)
+        return key, len(parts) - 1, cut
+
+    def tasks(self) -> dict[Any, Any]:
+        """Return the tasks that cut."""
+        parts = {key: (_cut_out, key[1:], _Parts(cuts)) for key, cuts in self._parts.items()}
+        return self._slices | parts
 
 
 def _cut_out(

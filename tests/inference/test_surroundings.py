@@ -215,3 +215,13 @@ def test_blocks_take_few_tasks() -> None:
         blocks = math.prod(maps.data.numblocks)
         assert blocks >= 4
         assert len(planned.__dask_graph__()) <= most * blocks + 10
+
+
+def test_a_chunk_of_a_whole_scene_is_not_copied_for_its_windows() -> None:
+    """One object with all windows in it would be twice the scene, and go to each worker."""
+    grid = BlockGrid((96, 96), 32, 32)
+    lazy = read_blocks(da.zeros((2, 96, 96), chunks=-1, dtype="float32"), grid, 4)
+    kinds = {str(key[0]).split("-")[0] for key in lazy.__dask_graph__() if isinstance(key, tuple)}
+    assert "slice" in kinds
+    assert "parts" not in kinds
+    np.testing.assert_array_equal(np.isfinite(lazy.compute(scheduler="sync")).sum(), 2 * 112 * 112)
