@@ -236,8 +236,8 @@ def _print(demo: _Demo, network: AccuracyReport, forest: AccuracyReport | None) 
     OUT.print(attribution(), highlight=False)
     for name in ("map.png", "report.json", "water.tif"):
         OUT.print(str(demo.out / name), soft_wrap=True, highlight=False)
-    maps = [demo.out / name for name in ("mosaic.tif", "scene.tif", "labels.tif")]
-    shown = "to look at the maps in a browser: osm4eo-xr view {} --scene {} --labels {}"
+    maps = [demo.out / name for name in ("scene.tif", "labels.tif", "mosaic.tif")]
+    shown = "to look at the maps in a browser: osm4eo-xr view --scene {} --labels {} {}"
     OUT.print(shown.format(*maps), soft_wrap=True, highlight=False)
 
 
