@@ -86,11 +86,6 @@ def samples(
         patch=patch,
         classes=len((classes or default_legend()).ids),
     )
-    if limit < per_class:
-        print_note(
-            f"{limit:,} samples per class, not {per_class:,}: more would show the same ground over "
-            f"{cover:g} times; --cover 0 draws them"
-        )
     with piece_bars() as watch:
         choosing = "choosing pixels"  # reads the whole scene, to know where it has data
         watch(choosing, 0, 1)
@@ -106,6 +101,11 @@ def samples(
             legend=classes,
         )
         watch(choosing, 1, 1)
+        if limit < per_class:
+            print_note(
+                f"{limit:,} samples per class, not {per_class:,}: more would show the same ground "
+                f"over {cover:g} times; --cover 0 draws them"
+            )
         write_samples(drawn, out, progress=partial(watch, f"samples → {out}"))
     OUT.print(sample_table(sample_counts(drawn)))
     OUT.print(
