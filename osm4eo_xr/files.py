@@ -161,8 +161,10 @@ def _swap(part: Path, path: Path) -> None:
         path.rename(old)
         part.rename(path)
     finally:  # also where a signal comes between the renames
-        if old.exists() and not path.exists():
-            old.rename(path)
+        # A part that has gone has been at its place, whoever has moved it aside since.
+        if part.exists() and old.exists() and not path.exists():
+            with suppress(OSError):  # another writer was there first
+                old.rename(path)
         _unfinished[old] = os.getpid()
         _remove(old)
         _unfinished.pop(old, None)

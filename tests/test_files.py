@@ -19,6 +19,7 @@ from osm4eo_xr.cli.failures import report_failure
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.files import (
     full_disk,
+    put,
     remove_unfinished,
     replace_text,
     replaced,
@@ -137,6 +138,25 @@ def test_of_writers_at_once_one_wins_and_none_fails(tmp_path):
         list(pool.map(write, range(3)))
     assert _names(tmp_path) == ["a.zarr"]
     assert len(_names(path)) == 1
+
+
+def test_a_folder_that_the_next_writer_has_moved_aside_already_counts_as_put(tmp_path, monkeypatch):
+    path, part, aside = tmp_path / "a.zarr", tmp_path / "part", tmp_path / "aside"
+    for folder in (path, part):
+        folder.mkdir()
+        (folder / folder.name).write_text("")
+    rename = Path.rename
+
+    def with_another_writer(entry: Path, target: Path) -> Path:
+        found = rename(entry, target)
+        if entry == part:
+            rename(path, aside)
+        return found
+
+    monkeypatch.setattr(Path, "rename", with_another_writer)
+    put(part, path)
+    assert _names(tmp_path) == ["aside"]
+    assert _names(aside) == ["part"]
 
 
 def test_all_in_the_making_is_removed_while_threads_write(tmp_path):
