@@ -39,6 +39,11 @@ def even_spans(length: int, edge: int) -> list[tuple[int, int]]:
     return [(at, min(at + edge, length)) for at in range(0, length, edge)]
 
 
+def lengths(spans: Spans) -> tuple[int, ...]:
+    """Return the pixels of each span, as dask states the chunks of an axis."""
+    return tuple(stop - start for start, stop in spans)
+
+
 def meetings(sizes: Sequence[int], first: int, spans: Spans) -> list[list[Meeting]]:
     """Return, for each span, what it shows of chunks that begin at ``first``.
 

@@ -20,7 +20,7 @@ from dask.highlevelgraph import HighLevelGraph
 
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.feature_ids.channels import Channels
-from osm4eo_xr.geometry.chunks import Meeting, Spans, even_spans, meetings
+from osm4eo_xr.geometry.chunks import Meeting, Spans, even_spans, lengths, meetings
 from osm4eo_xr.geometry.grid import crs_name, first_pixel, same_grid
 from osm4eo_xr.imagery.reader import NO_NUMBER
 
@@ -143,7 +143,7 @@ def gather(
         how = _Window(shape, pieces, channels or Channels.joint(bands))
         tasks[name, 0, i, j] = (_joined, list(keys), how, nothing)
     graph = HighLevelGraph.from_collections(name, tasks | cutting.tasks(), dependencies=arrays)
-    sizes = ((bands,), *(tuple(stop - start for start, stop in spans) for spans in (rows, columns)))
+    sizes = (bands,), lengths(rows), lengths(columns)
     return da.Array(graph, name, sizes, dtype=arrays[0].dtype)  # pyright: ignore[reportCallIssue] - made in __new__
 
 

@@ -17,7 +17,7 @@ from rasterio.features import geometry_mask
 from rasterio.transform import Affine
 from shapely.geometry.base import BaseGeometry
 
-from osm4eo_xr.geometry.chunks import Spans, even_spans, meetings
+from osm4eo_xr.geometry.chunks import Spans, even_spans, lengths, meetings
 from osm4eo_xr.legend import NO_DATA
 from osm4eo_xr.maps.overlaps import blend, edge_distance, resolve
 from osm4eo_xr.rasters.shares import steps_of
@@ -85,7 +85,7 @@ def assemble(
     windows = [window_in(target, b) for b in boxes]
     spans = [even_spans(length, chunks) for length in target.shape]
     pieces = _plan([a.chunks for a in arrays], windows, *spans)
-    sizes = tuple(tuple(stop - start for start, stop in each) for each in spans)
+    sizes = tuple(map(lengths, spans))
     outlines = _outlines(clip, sizes)
     name = "mosaic-" + tokenize([a.name for a in arrays + layers], target, clip, how, chunks)
     graph: dict[Any, Any] = {}
