@@ -201,6 +201,17 @@ def sweep(path: Path) -> None:
             _remove(entry)
 
 
+def sweep_below(folder: Path) -> None:
+    """Remove what others had in the making anywhere below a folder that this process alone holds.
+
+    Also beside what became whole: a process may die between putting a product to its place and
+    removing the folder it was made in, and nobody writes that product again.
+    """
+    for entry in list(folder.rglob(f".*{_PART}*")):
+        if _OWNER.fullmatch(entry.name.rpartition(_PART)[2]):
+            remove_part(entry)
+
+
 def _is_orphan(owner: str) -> bool:
     """Whether HOST-PID-RANDOM names a process of this host that is no more."""
     host, _, rest = owner.rpartition("-")[0].rpartition("-")

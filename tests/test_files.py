@@ -25,6 +25,7 @@ from osm4eo_xr.files import (
     replaced,
     sha256_of,
     stamp_of,
+    sweep_below,
     workplace,
 )
 from tests.cases.commands import attempt
@@ -182,6 +183,18 @@ def test_all_in_the_making_is_removed_while_threads_write(tmp_path):
         finally:
             stop.set()
             thread.join()
+
+
+def test_what_dead_processes_left_is_removed_at_any_depth_and_beside_whole_products(tmp_path):
+    below = tmp_path / "tile" / "item"
+    (below / ".map.tif.part-node7-12-a1b2~").mkdir(parents=True)
+    (below / ".map.tif.part-node7-12-a1b2~" / "map.tif").write_text("")
+    (below / "..zattrs.part-vm-1-c3d4").mkdir()
+    (tmp_path / ".a.part-b").mkdir()  # somebody else's
+    (below / "map.tif").write_text("")
+    sweep_below(tmp_path)
+    assert _names(below) == ["map.tif"]
+    assert _names(tmp_path) == [".a.part-b", "tile"]
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,9 @@ An exception that a signal handler raises gets lost when foreign code happens to
 callback of GDAL; and no handler runs while compiled code holds the main thread. So a thread of its
 own learns of the signal too, through a pipe, gives the main thread time to close what it has open,
 and ends the process.
+
+What this process leaves behind in the system, the tracker of ``multiprocessing`` removes when its
+processes have ended; its warning of that would come after the last line.
 """
 
 from __future__ import annotations
@@ -18,6 +21,7 @@ from typing import Any, NoReturn
 
 from osm4eo_xr.files import remove_unfinished
 from osm4eo_xr.process.endings import close_all
+from osm4eo_xr.process.environment import with_variables
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
@@ -56,7 +60,8 @@ def ended_by_signals() -> Iterator[None]:
     hook, sys.unraisablehook = sys.unraisablehook, _silent_on_ended(sys.unraisablehook)
     threading.Thread(target=_watch, args=(read, asked.over), daemon=True, name="signals").start()
     try:
-        yield
+        with with_variables(_silent_tracker()):
+            yield
     except BaseException as error:
         done = isinstance(error, SystemExit) and not error.code
         if asked.number and not done:
@@ -82,6 +87,12 @@ class _Asked:
         if not self.number:
             self.number = number
             raise Ended(number)
+
+
+def _silent_tracker() -> dict[str, str]:
+    """Return what keeps the tracker from warning; it reads this when it is started."""
+    others = [part for part in os.environ.get("PYTHONWARNINGS", "").split(",") if part]
+    return {"PYTHONWARNINGS": ",".join([*others, "ignore:resource_tracker:UserWarning"])}
 
 
 def _silent_on_ended(hook: Callable[[Any], object]) -> Callable[[Any], object]:

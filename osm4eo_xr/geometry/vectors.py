@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +11,7 @@ import numpy as np
 
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.files import check_folder, replaced
+from osm4eo_xr.process.environment import with_variables
 
 if TYPE_CHECKING:
     import geopandas as gpd
@@ -243,20 +243,7 @@ def write_vector(rows: gpd.GeoDataFrame, path: str | Path) -> Path:
         elif path.suffix == ".geojson":
             rows.to_file(part, driver="GeoJSON", RFC7946="YES")
         else:
-            # GDAL would stamp the hour of writing into the file.
-            with _option("OGR_CURRENT_DATE", "1970-01-01T00:00:00.000Z"):
+            # GDAL would stamp the hour of writing into the file; it reads the environment.
+            with with_variables({"OGR_CURRENT_DATE": "1970-01-01T00:00:00.000Z"}):
                 rows.to_file(part, driver="GPKG", layer=path.stem)
     return path
-
-
-@contextmanager
-def _option(name: str, value: str) -> Iterator[None]:
-    """Set an option of the GDAL that writes vectors, for a while: GDAL reads the environment."""
-    before = os.environ.get(name)
-    os.environ[name] = value
-    try:
-        yield
-    finally:
-        os.environ.pop(name)
-        if before is not None:
-            os.environ[name] = before

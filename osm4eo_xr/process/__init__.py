@@ -2,6 +2,7 @@
 
 - ``background``: work done ahead, in a thread of its own
 - ``endings``: what is closed when a signal ends the process
+- ``environment``: ``with_variables``: environment variables that stand for a while
 - ``heap``: ``kept_heap``: memory that is freed and wanted again at each step
 - ``node``: limits and caches of the machine, and what its errors mean
 - ``threads``: ``allowed_threads``: how many a step may compute with; ``at_most_threads`` sets it

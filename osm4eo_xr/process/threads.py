@@ -6,6 +6,8 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from osm4eo_xr.process.environment import with_variables
+
 
 def allowed_threads() -> int:
     """Return dask's ``num_workers``, which ``--threads`` sets, else the cores of this process."""
@@ -44,16 +46,10 @@ def at_most_threads(threads: int) -> Iterator[None]:
     import dask.config
     from threadpoolctl import threadpool_limits
 
-    ours = thread_variables(threads)
-    before = {name: os.environ.get(name) for name in ours}
-    os.environ |= ours
-    try:
-        # numpy's BLAS is loaded before a command runs.
-        with dask.config.set(num_workers=threads), threadpool_limits(1, user_api="blas"):
-            yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
+    # numpy's BLAS is loaded before a command runs, so a variable comes too late for it.
+    with (
+        with_variables(thread_variables(threads)),
+        dask.config.set(num_workers=threads),
+        threadpool_limits(1, user_api="blas"),
+    ):
+        yield

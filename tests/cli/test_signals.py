@@ -89,6 +89,29 @@ def test_a_run_can_go_on(number: signal.Signals, where: tuple[str, ...], tmp_pat
     assert not list((tmp_path / "here").rglob(".*.part-*"))
 
 
+LEAVES_A_SEMAPHORE = """
+import multiprocessing, os, signal, time
+from osm4eo_xr.cli.signals import ended_by_signals
+with ended_by_signals():
+    kept = multiprocessing.get_context("spawn").Semaphore()
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(60)
+"""
+
+
+def test_what_is_left_to_the_system_is_removed_without_a_word() -> None:
+    command = [sys.executable, "-c", LEAVES_A_SEMAPHORE]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.stderr == "error: ended by SIGTERM; outputs are as they were before\n"
+
+
+def test_other_filters_of_warnings_stay(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONWARNINGS", "error")
+    with signals.ended_by_signals():
+        assert os.environ["PYTHONWARNINGS"] == "error,ignore:resource_tracker:UserWarning"
+    assert os.environ["PYTHONWARNINGS"] == "error"
+
+
 @pytest.fixture
 def ended(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Note the signals that would end this process."""

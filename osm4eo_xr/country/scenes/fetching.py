@@ -18,6 +18,7 @@ from osm4eo_xr.country.ledger import only_run
 from osm4eo_xr.country.scenes.clear_looks import count_clear_looks
 from osm4eo_xr.country.scenes.composites import fetched_folder, open_searched, wanted_of
 from osm4eo_xr.errors import InputError
+from osm4eo_xr.files import sweep_below
 
 if TYPE_CHECKING:
     from osm4eo_xr.catalogs.staging import Wanted
@@ -99,6 +100,7 @@ def fetch_country(path: str | Path, *, progress: Progress | None = None) -> list
             progress(next(steps), len(jobs) + len(tiles))
 
     with only_run(folders[0].parent), ThreadPoolExecutor(_THREADS) as pool:
+        sweep_below(folders[0].parent)
         bad: dict[str, list[str]] = defaultdict(list)
         for job, failure in zip(jobs, pool.map(_fetch, jobs), strict=True):
             bad[job.tile] += [failure] if failure else []
