@@ -210,23 +210,39 @@ def _local_client(site: LocalSite) -> Iterator[Client]:
         workers = {p.name: _process_spec(site, p, scratch, turns, secure) for p in plans}
         try:
             quiet: Any = logging.WARNING  # a level, though dask's signature says bool
-            cluster = stack.enter_context(
-                SpecCluster(
+            with _unheard("tornado.application", "SpecCluster"):  # it is raised as well
+                cluster = SpecCluster(
                     workers=workers, scheduler=scheduler, security=security, silence_logs=quiet
                 )
-            )
-        except RuntimeError as error:
+            stack.enter_context(cluster)
+        except (RuntimeError, OSError) as error:
             if _mark(scratch).exists():
                 raise unguarded_error() from None
+            # dask then closes what has started, which may fail too, with another error
+            first = error.__context__ if isinstance(error.__context__, RuntimeError) else error
             raise InputError(
                 f"cluster {site.name!r}: a worker process did not start: "
-                f"{' '.join(str(error).split())}",
+                f"{' '.join(str(first).split())}",
                 advice="run osm4eo-xr doctor",
             ) from None
         stack.enter_context(last_duty(cluster.close))
         client = stack.enter_context(Client(cluster))
         client.wait_for_workers(len(plans), timeout=site.start_timeout)
         yield client
+
+
+@contextmanager
+def _unheard(logger: str, word: str) -> Iterator[None]:
+    """Within the block, drop what a logger says with a word in it."""
+
+    def kept(record: logging.LogRecord) -> bool:
+        return word not in record.getMessage()
+
+    logging.getLogger(logger).addFilter(kept)
+    try:
+        yield
+    finally:
+        logging.getLogger(logger).removeFilter(kept)
 
 
 @contextmanager

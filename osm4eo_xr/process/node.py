@@ -39,6 +39,9 @@ _STARVED = (
 _DRIVERS = ("/proc/driver/nvidia", "/dev/nvidiactl", "/dev/nvhost-gpu", "/dev/dxg")
 """What NVIDIA's driver makes on a node: of PCIe cards, of Jetsons, and of Windows for Linux."""
 
+_CUDA = (12, 13)
+"""Versions of CUDA that jax has wheels for."""
+
 OWN_KERNELS = "osm4eo-xr-numba-"
 """How a folder of kernels begins that goes when its process ends."""
 
@@ -129,11 +132,14 @@ def _share_gpus() -> None:
 def _expect_no_driver() -> None:
     """Keep jax from a traceback where its wheels for CUDA are on a node without NVIDIA's driver.
 
-    An image has them on every node. Where the driver is, or CUDA is asked for, jax is heard.
+    An image has them on every node. Where CUDA is asked for, what jax raises says it too.
     """
-    asked = "cuda" in os.environ.get("JAX_PLATFORMS", "")
-    if not asked and not any(Path(place).exists() for place in _DRIVERS):
+    if not _has_driver():
         logging.getLogger("jax._src.xla_bridge").addFilter(_tells_more_than_no_driver)
+
+
+def _has_driver() -> bool:
+    return any(Path(place).exists() for place in _DRIVERS)
 
 
 def _tells_more_than_no_driver(record: logging.LogRecord) -> bool:
@@ -211,8 +217,7 @@ def explain(error: BaseException) -> str | None:
     if isinstance(error, RuntimeError | AssertionError) and _has_no_device():
         return (
             f"jax finds no device of JAX_PLATFORMS={os.environ.get('JAX_PLATFORMS')} here; set "
-            f'JAX_PLATFORMS=cpu, or pip install "osm4eo-xr[cuda]" on a node with a GPU; '
-            f"osm4eo-xr doctor says more"
+            f"JAX_PLATFORMS=cpu, or {_way_to_a_gpu()}; osm4eo-xr doctor says more"
         )
     if isinstance(error, UnicodeEncodeError) and error.reason.startswith("surrogates"):
         return (  # a name that Python itself could not decode
@@ -254,6 +259,14 @@ def lacks_semaphores() -> str | None:
 
 SHARED_MEMORY_ADVICE = "mount /dev/shm (containers: --shm-size 1g, or --ipc host)"
 """What mends what ``lacks_semaphores`` says."""
+
+
+def _way_to_a_gpu() -> str:
+    if not any(find_spec(f"jax_cuda{version}_plugin") for version in _CUDA):
+        return 'pip install "osm4eo-xr[cuda]" on a node with a GPU'
+    if _has_driver():
+        return "look why CUDA does not start"
+    return "take a node with a GPU: this one has no driver of NVIDIA's (containers: lend it, --nv)"
 
 
 def _has_no_device() -> bool:

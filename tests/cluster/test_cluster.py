@@ -1,6 +1,7 @@
 """Clusters on this machine: settings, environment, processes."""
 
 import dataclasses
+import logging
 import os
 import re
 import socket
@@ -18,9 +19,10 @@ import pytest
 import xarray as xr
 from dask.base import annotate
 from distributed import Status, Worker
+from distributed.comm import CommClosedError
 
 from osm4eo_xr import InputError, open_cluster
-from osm4eo_xr.cluster import allocation, gpus
+from osm4eo_xr.cluster import allocation, clusters, gpus
 from osm4eo_xr.cluster.clusters import plan_processes
 from osm4eo_xr.cluster.device_tasks import DEVICE_EXECUTOR, DEVICE_TASKS, device_annotations
 from osm4eo_xr.cluster.gpus import visible_gpus
@@ -433,8 +435,8 @@ def test_device_tasks_go_to_gpu_workers_only(tmp_path: Path) -> None:
         patch.setenv("CUDA_VISIBLE_DEVICES", "0")
         with open_cluster(
             "local",
-            gpu={"threads": 2, "memory": "1 GB"},
-            cpu={"processes": 1, "threads": 1, "memory": "1 GB"},
+            gpu={"threads": 2, "memory": "2 GB"},  # jax with CUDA's wheels takes near 1
+            cpu={"processes": 1, "threads": 1, "memory": "2 GB"},
             environment=environment,
         ) as client:
             with annotate(**device_annotations()):
@@ -526,6 +528,30 @@ def test_a_scratch_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
         open_cluster("local", scratch=str(wrong)),
     ):
         pass
+
+
+def test_why_a_worker_did_not_start_is_said_where_closing_fails_as_well(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def close() -> None:
+        logging.getLogger("tornado.application").error("in callback of SpecCluster")
+        raise CommClosedError("in <TLS>")
+
+    def make(**_options: Any) -> None:
+        try:
+            raise RuntimeError("Nanny failed to start.")
+        finally:
+            close()
+
+    monkeypatch.setattr(clusters, "SpecCluster", make)
+    with (
+        pytest.raises(InputError, match=r"a worker process did not start: Nanny failed to start\."),
+        open_cluster("local", cpu={"processes": 1, "threads": 1}),
+    ):
+        pass
+    assert not caplog.records
+    logging.getLogger("tornado.application").error("in callback of SpecCluster")
+    assert len(caplog.records) == 1  # of others', later
 
 
 def test_cpu_workers_of_a_gpu_site_leave_the_gpu_alone() -> None:

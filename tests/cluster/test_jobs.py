@@ -52,7 +52,7 @@ def _made(number: int, folder: Path) -> tuple[int, str]:
 def test_jobs_are_given_back_as_long_as_others_take_their_results(
     jobs: Path, tmp_path: Path
 ) -> None:
-    group = {"jobs": 0, "maximum_jobs": 2, "threads": 1, "processes": 1, "memory": "1 GB"}
+    group = {"jobs": 0, "maximum_jobs": 2, "threads": 1, "processes": 1, "memory": "2 GB"}
     settings: dict[str, Any] = {
         "gpu": None,
         "cpu": {**group, "queue": None, "walltime": "00:30:00"},

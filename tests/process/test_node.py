@@ -170,6 +170,24 @@ def test_a_platform_without_a_device_is_explained(
     assert node.explain(ValueError()) is None
 
 
+@pytest.mark.parametrize(
+    ("wheels", "driver", "way"),
+    [
+        (False, False, 'pip install "osm4eo-xr[cuda]" on a node with a GPU'),
+        (False, True, 'pip install "osm4eo-xr[cuda]" on a node with a GPU'),
+        (True, False, "take a node with a GPU: this one has no driver of NVIDIA's"),
+        (True, True, "look why CUDA does not start"),
+    ],
+)
+def test_what_is_missing_for_a_gpu_is_said(
+    wheels: bool, driver: bool, way: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(node, "_has_no_device", lambda: True)
+    monkeypatch.setattr(node, "_has_driver", lambda: driver)
+    monkeypatch.setattr(node, "find_spec", lambda name: wheels and name == "jax_cuda12_plugin")
+    assert f"set JAX_PLATFORMS=cpu, or {way}" in (node.explain(RuntimeError()) or "")
+
+
 @pytest.mark.parametrize("asked", ["", "cuda,cpu"])
 @pytest.mark.parametrize("driver", [False, True])
 def test_wheels_for_cuda_are_no_fault_on_a_node_without_a_driver(
@@ -185,7 +203,7 @@ def test_wheels_for_cuda_are_no_fault_on_a_node_without_a_driver(
         text = "Jax plugin configuration error: Exception when calling %s.initialize()"
         return bool(logger.filter(logger.makeRecord("jax", 40, "", 1, text, (module,), None)))
 
-    assert heard("jax_plugins.xla_cuda12") == (driver or asked != "")
+    assert heard("jax_plugins.xla_cuda12") == driver
     assert heard("jax_plugins.another")
 
 
