@@ -212,7 +212,7 @@ def ablate(
     >>> from osm4eo_xr.demo import example_samples
     >>> bands = ["s2:red@2023", "s2:nir@2024"]
     >>> drawn = example_samples(fields=24).assign_coords(band=bands)
-    >>> tiny = oxr.TrainSettings(width=4, epochs=1, batch=16)
+    >>> tiny = oxr.TrainSettings(width=4, epochs=1, batch=8)
     >>> found = oxr.ablate(drawn, tiny, k=2, validation=0.2, groups=["s2@2023"])
     >>> list(found.without), len(found.folds)
     (['s2@2023'], 2)

@@ -91,7 +91,7 @@ def crossvalidate(
     --------
     >>> import osm4eo_xr as oxr
     >>> from osm4eo_xr.demo import example_samples
-    >>> tiny, drawn = oxr.TrainSettings(width=4, epochs=1, batch=16), example_samples(fields=24)
+    >>> tiny, drawn = oxr.TrainSettings(width=4, epochs=1, batch=8), example_samples(fields=24)
     >>> found = oxr.crossvalidate(drawn, tiny, k=2, validation=0.2, forest=False)
     >>> [fold.name for fold in found.folds]
     ['fold 1 of 2', 'fold 2 of 2']

@@ -35,6 +35,9 @@ _NUMBERS = (
 """Settings that no program depends on."""
 
 
+_LEAST_RATES = 64  # so many are handed to a program; short trainings share one
+
+
 @dataclass(frozen=True)
 class Task:
     """What a network is trained for.
@@ -126,7 +129,7 @@ class Numbers(NamedTuple):
 
 def numbers_of(task: Task) -> Numbers:
     """Return the numbers of a task; rates go on to a power of two, so that lengths share a form."""
-    steps = 1 << (max(task.steps, 1) - 1).bit_length()
+    steps = max(_LEAST_RATES, 1 << (max(task.steps, 1) - 1).bit_length())
     with jax.numpy_dtype_promotion("standard"):  # optax counts on it
         rates: Any = jax.vmap(rate_schedule(task.settings, task.steps))(jnp.arange(steps))
     shares = np.array(task.shares or (1.0,) * len(task.class_ids))
