@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 from distributed import Security
 
 from osm4eo_xr.errors import InputError
+from osm4eo_xr.process.openssl import keep_connections_apart
 from osm4eo_xr.progress import ERR
 
 if TYPE_CHECKING:
@@ -59,6 +60,7 @@ def temporary_security(site: Site) -> Security | None:
             f"as you; set tls: true unless the machine is yours alone"
         )
         return None
+    keep_connections_apart()
     return Security.temporary()
 
 
@@ -110,6 +112,7 @@ def security_of(folder: Path) -> Security:
             f"(owner {state.st_uid}, mode {state.st_mode & 0o777:o})",
             advice="go to a file system that keeps owner and permissions, or set tls: false",
         )
+    keep_connections_apart()
     certificate, key = str(folder / _CERTIFICATE), str(folder / _KEY)
     roles = ("client", "scheduler", "worker")
     return Security(

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from osm4eo_xr.cluster.device_tasks import DEVICE_EXECUTOR, DEVICE_TASKS
 from osm4eo_xr.cluster.gpus import visible_gpus
 from osm4eo_xr.process.node import GPU_MEMORY_VARIABLE, raise_open_files
+from osm4eo_xr.process.openssl import keep_connections_apart
 from osm4eo_xr.process.threads import thread_variables
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ WORKER_SETUP = "osm4eo_xr.cluster.worker"
 
 def dask_setup(worker: Worker) -> None:
     """Leave Ctrl-C to the parent; give the process its files, its GPU and threads for it."""
+    keep_connections_apart()
     if multiprocessing.parent_process() is not None:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
     raise_open_files()

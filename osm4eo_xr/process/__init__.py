@@ -5,5 +5,6 @@
 - ``environment``: ``with_variables``: environment variables that stand for a while
 - ``heap``: ``kept_heap``: memory that is freed and wanted again at each step
 - ``node``: limits and caches of the machine, and what its errors mean
+- ``openssl``: ``keep_connections_apart``: a broken TLS connection leaves its thread's others alone
 - ``threads``: ``allowed_threads``: how many a step may compute with; ``at_most_threads`` sets it
 """

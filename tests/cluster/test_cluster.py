@@ -19,7 +19,7 @@ import pytest
 import xarray as xr
 from dask.base import annotate
 from distributed import Status, Worker
-from distributed.comm import CommClosedError
+from distributed.comm.core import CommClosedError
 
 from osm4eo_xr import InputError, open_cluster
 from osm4eo_xr.cluster import allocation, clusters, gpus
