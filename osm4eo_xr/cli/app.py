@@ -91,11 +91,7 @@ def demo(context: typer.Context, out: Out = Path("osm4eo-demo"), seed: Seed = 0)
     from osm4eo_xr.demo.run import run_demo
 
     place: Place = context.obj
-    if place.cluster is not None:
-        raise InputError(
-            f"--cluster {place.cluster} before demo, which computes on cluster local",
-            advice="leave --cluster out",
-        )
+    place.refuse_cluster("demo, which computes on cluster local")
     on_signal_stays(f"finished pieces stay in {out}; run the same command again to go on")
     with place.here():
         run_demo(out, seed=seed)

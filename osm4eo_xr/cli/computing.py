@@ -74,6 +74,13 @@ class Place:
         with open_cluster(self.site(self.cluster)):
             yield
 
+    def refuse_cluster(self, command: str) -> None:
+        """Refuse a cluster before a command, with the reason in the command's words."""
+        if self.cluster is not None:
+            raise InputError(
+                f"--cluster {self.cluster} before {command}", advice="leave --cluster out"
+            )
+
     def _bytes(self) -> int | None:
         if self.memory is None:
             return None
@@ -95,5 +102,15 @@ class ComputingCommand(TyperCommand):
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command."""
+        with ctx.obj.opened():
+            return super().invoke(ctx)
+
+
+class LocalCommand(TyperCommand):
+    """A command that computes in this process alone, and refuses a cluster."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command."""
+        ctx.obj.refuse_cluster(f"{ctx.parent.info_name} {ctx.info_name}, which computes here")
         with ctx.obj.opened():
             return super().invoke(ctx)

@@ -266,7 +266,7 @@ def _way_to_a_gpu() -> str:
         return 'pip install "osm4eo-xr[cuda]" on a node with a GPU'
     if _has_driver():
         return "look why CUDA does not start"
-    return "take a node with a GPU: this one has no driver of NVIDIA's (containers: lend it, --nv)"
+    return "take a node with a GPU: this one has no driver of NVIDIA's, or lends none"
 
 
 def _has_no_device() -> bool:

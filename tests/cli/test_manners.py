@@ -174,6 +174,8 @@ def test_doctor_looks_at_the_cluster_that_is_named_before_it(opened: list[object
 
 def test_the_demo_takes_no_cluster(opened: list[object]) -> None:
     assert "leave --cluster out" in str(refused("--cluster", "slurm-cpu", "demo"))
+    said = "--cluster slurm-cpu before models catalog, which computes here; leave --cluster out"
+    assert said in str(refused("--cluster", "slurm-cpu", "models", "catalog"))
     assert opened == []
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from osm4eo_xr.cli.computing import LocalCommand
 from osm4eo_xr.cli.console import print_error, print_json
 from osm4eo_xr.cli.options import Json, Out, Overwrite  # noqa: TC001 - typer reads them
 from osm4eo_xr.cli.outputs import MODEL, check_outputs
@@ -37,7 +38,7 @@ Catalog = Annotated[
 ]
 
 
-@app.command("list")
+@app.command("list", cls=LocalCommand)
 def list_models(
     folder: Annotated[Path, typer.Argument(help="Where to look, subfolders included.")] = Path(
         "models"
@@ -67,7 +68,7 @@ def list_models(
         OUT.print(table)
 
 
-@app.command()
+@app.command(cls=LocalCommand)
 def show(
     model: ModelPath,
     stac: Annotated[
@@ -94,7 +95,7 @@ def show(
     OUT.print(table)
 
 
-@app.command()
+@app.command(cls=LocalCommand)
 def verify(model: ModelPath) -> None:
     """Check a model: record, hashes, receptive field, and one forward pass."""
     from osm4eo_xr.models.catalog import verify_model
@@ -103,7 +104,7 @@ def verify(model: ModelPath) -> None:
         OUT.print(f"[green]ok[/] {check}", soft_wrap=True, highlight=False)
 
 
-@app.command("import-keras")
+@app.command("import-keras", cls=LocalCommand)
 def import_keras(
     file: Annotated[Path, typer.Argument(help="Network of the original, saved by Keras (.h5).")],
     out: Out,
@@ -125,7 +126,7 @@ def import_keras(
     OUT.print(f"model in {save_model(model, out)}", soft_wrap=True, highlight=False)
 
 
-@app.command()
+@app.command(cls=LocalCommand)
 def catalog(
     source: Annotated[
         str | None,
@@ -155,7 +156,7 @@ def catalog(
         OUT.print(_catalog_table(entries))
 
 
-@app.command()
+@app.command(cls=LocalCommand)
 def pull(
     source: Annotated[
         str,
@@ -191,7 +192,7 @@ def pull(
     OUT.print(f"model in {found}", soft_wrap=True, highlight=False, markup=False)
 
 
-@app.command()
+@app.command(cls=LocalCommand)
 def push(
     model: ModelPath,
     catalog: Annotated[
