@@ -4,6 +4,7 @@ import atexit
 import builtins
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -51,6 +52,14 @@ settings.load_profile("default")
 
 def _refuse(*_args: object, **_kwargs: object) -> NoReturn:
     pytest.fail("something was computed where only a graph should be built")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _forget_programs() -> Iterator[None]:
+    """Let go of what jax compiled for a file's tests; a process held gigabytes at the end."""
+    yield
+    if "jax" in sys.modules:
+        sys.modules["jax"].clear_caches()
 
 
 @pytest.fixture
