@@ -25,7 +25,7 @@ def read_model_catalog(source: str | Path | None = None) -> tuple[ModelEntry, ..
     ----------
     source : str or Path, optional
         Folder or address of a catalog, or of its ``catalog.json``; by default the one in the
-        package, which has the demo's model.
+        package, which has the demo's model and EuroSAT's.
 
     Raises
     ------
@@ -42,7 +42,7 @@ def read_model_catalog(source: str | Path | None = None) -> tuple[ModelEntry, ..
     >>> [(entry.name, entry.license) for entry in oxr.read_model_catalog("catalog")]
     [('untrained', 'MIT')]
     >>> [entry.name for entry in oxr.read_model_catalog()]
-    ['demo-havelland']
+    ['demo-havelland', 'eurosat-rgb']
     """
     place = document_place(str(SHIPPED if source is None else source))
     return tuple(_entry(beside(place, name, f"{name}.json"), name) for name in item_names(place))

@@ -1,16 +1,19 @@
-"""The model that the package ships: whole, small, and as good as its card says."""
+"""The models that the package ships: whole, small, and as good as their cards say."""
 
+import io
+import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import osm4eo_xr as oxr
 from osm4eo_xr.demo import demo_osm_path, demo_scene_paths
 from osm4eo_xr.models.exchange.listing import SHIPPED
 from osm4eo_xr.training.fit import DEMO_SETTINGS
 
-NAME = "demo-havelland"
+NAME, EUROSAT = "demo-havelland", "eurosat-rgb"
 
 
 @pytest.fixture
@@ -18,12 +21,13 @@ def pulled(tmp_path: Path) -> oxr.Model:
     return oxr.load_model(oxr.pull_model(NAME, tmp_path / "model"))
 
 
-def test_it_was_made_by_the_demo_of_today(pulled: oxr.Model) -> None:
-    (entry,) = oxr.read_model_catalog()
-    assert (entry.name, entry.digest) == (NAME, pulled.digest)
+def test_the_demos_was_made_by_the_demo_of_today(pulled: oxr.Model) -> None:
+    digests = {entry.name: entry.digest for entry in oxr.read_model_catalog()}
+    assert digests.keys() == {NAME, EUROSAT}
+    assert digests[NAME] == pulled.digest
     assert pulled.net == DEMO_SETTINGS.net(bands=10, classes=12)
     assert oxr.TrainSettings(**pulled.training["settings"]) == DEMO_SETTINGS
-    assert sum(file.stat().st_size for file in SHIPPED.rglob("*") if file.is_file()) < 2_000_000
+    assert sum(file.stat().st_size for file in SHIPPED.rglob("*") if file.is_file()) < 3_000_000
 
 
 def test_it_agrees_with_openstreetmap_where_it_learned(pulled: oxr.Model) -> None:
@@ -33,6 +37,32 @@ def test_it_agrees_with_openstreetmap_where_it_learned(pulled: oxr.Model) -> Non
     known = (given > 0) & (found > 0)
     assert known.sum() > 20_000
     assert np.mean(given[known] == found[known]) > 0.7
+
+
+def test_eurosats_knows_the_patches_that_were_kept_from_it(data_dir: Path, tmp_path: Path) -> None:
+    model = oxr.load_model(oxr.pull_model(EUROSAT, tmp_path / "model"))
+    accuracy = {entry.name: entry.accuracy for entry in oxr.read_model_catalog()}[EUROSAT]
+    assert accuracy is not None
+    images, ids = _kept_patches(data_dir / "eurosat" / "val.zip", 300, model)
+    split = np.full(len(ids), 2, np.uint8)
+    samples = oxr.patch_samples(
+        images, ids, split, bands=model.bands, legend=model.legend, units="digital number"
+    )
+    found = oxr.evaluate(model, samples, "test").overall_accuracy
+    assert found == pytest.approx(accuracy.value, abs=0.04)  # three standard errors
+
+
+def _kept_patches(path: Path, count: int, model: oxr.Model) -> tuple[np.ndarray, np.ndarray]:
+    """Return some of the patches, drawn by chance, as large as the model wants them."""
+    known = {c.name: c.id for c in model.legend.classes}
+    size, images, ids = model.net.window, [], []
+    with zipfile.ZipFile(path) as archive:
+        names = sorted(n for n in archive.namelist() if n.endswith(".jpg"))
+        for name in np.random.default_rng(0).permutation(names)[:count]:
+            image = Image.open(io.BytesIO(archive.read(str(name)))).convert("RGB")
+            images.append(np.asarray(image.resize((size, size), Image.Resampling.BOX), np.float32))
+            ids.append(known[str(name).split("/")[-2]])
+    return np.stack(images), np.array(ids, np.uint8)
 
 
 def test_a_name_that_is_not_shipped_wants_a_catalog(tmp_path: Path) -> None:
