@@ -106,11 +106,10 @@ class ComputingCommand(TyperCommand):
             return super().invoke(ctx)
 
 
-class LocalCommand(TyperCommand):
+class LocalCommand(ComputingCommand):
     """A command that computes in this process alone, and refuses a cluster."""
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command."""
         ctx.obj.refuse_cluster(f"{ctx.parent.info_name} {ctx.info_name}, which computes here")
-        with ctx.obj.opened():
-            return super().invoke(ctx)
+        return super().invoke(ctx)

@@ -9,36 +9,51 @@ one worker that went would take others with it.
 from __future__ import annotations
 
 import ssl
+from collections.abc import Callable
 from contextlib import suppress
+from functools import wraps
 from typing import Any
+
+_UNDISTURBED = (ssl.SSLWantReadError, ssl.SSLWantWriteError)
+"""Raised each time that a connection has nothing to read; nothing is left then."""
+
+
+def _tidied(call: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a call that empties its thread's queue when it fails."""
+
+    @wraps(call)
+    def tidied(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return call(*args, **kwargs)
+        except _UNDISTURBED:
+            raise
+        except OSError:
+            forget_errors()
+            raise
+
+    return tidied
 
 
 class TidySocket(ssl.SSLSocket):
-    """A connection that leaves no error in its thread's queue."""
+    """A connection that leaves no error in its thread's queue.
 
+    ``recv`` and ``recv_into`` call ``read``.
+    """
+
+    @_tidied
     def do_handshake(self, *args: Any, **kwargs: Any) -> None:
         """As ``SSLSocket.do_handshake``."""
-        try:
-            super().do_handshake(*args, **kwargs)
-        except OSError:
-            forget_errors()
-            raise
+        super().do_handshake(*args, **kwargs)
 
+    @_tidied
     def read(self, *args: Any, **kwargs: Any) -> Any:
-        """As ``SSLSocket.read``, which ``recv`` and ``recv_into`` call."""
-        try:
-            return super().read(*args, **kwargs)
-        except OSError:
-            forget_errors()
-            raise
+        """As ``SSLSocket.read``."""
+        return super().read(*args, **kwargs)
 
+    @_tidied
     def send(self, *args: Any, **kwargs: Any) -> int:
         """As ``SSLSocket.send``."""
-        try:
-            return super().send(*args, **kwargs)
-        except OSError:
-            forget_errors()
-            raise
+        return super().send(*args, **kwargs)
 
 
 def keep_connections_apart() -> None:

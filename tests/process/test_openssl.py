@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from distributed import Security
 
+from osm4eo_xr.process import openssl
 from osm4eo_xr.process.openssl import TidySocket, forget_errors, keep_connections_apart
 
 Pair = tuple[ssl.SSLSocket, ssl.SSLSocket]
@@ -86,6 +87,22 @@ def test_a_call_that_fails_leaves_nothing(
     with pytest.raises(BrokenPipeError):
         getattr(end, name)(*arguments)
     assert queue.ERR_peek_error() == 0
+
+
+def test_a_connection_that_has_nothing_to_read_costs_no_more(
+    connect: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    emptied: list[None] = []
+    monkeypatch.setattr(openssl, "forget_errors", lambda: emptied.append(None))
+    end, other = connect()
+    end.setblocking(False)
+    with pytest.raises(ssl.SSLWantReadError):
+        end.recv(9)
+    assert emptied == []
+    other.close()
+    with suppress(OSError):
+        end.send(b"word")
+    assert emptied == [None]
 
 
 @pytest.mark.parametrize("side", [0, 1])
