@@ -65,7 +65,8 @@ def train(
         weights as one that was not; one that has ended is read.
     start : Model or path, optional
         Model to start from instead of random weights, with its bands and normalization. Its head
-        is made afresh where the classes differ.
+        is made afresh where the classes differ. In window mode it may have learned on smaller
+        windows, which is faster.
     progress : callable, optional
         Called as ``progress(steps done, steps in all)``.
     on_status : callable, optional

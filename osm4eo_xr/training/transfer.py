@@ -44,15 +44,18 @@ def same_classes(start: Model, legend: Legend) -> bool:
 def check_start(start: Model, net: NetSettings, units: str) -> None:
     """Refuse a model of another shape or unit.
 
+    Windows may differ: no weight hangs on their edge, so a network can learn on small ones first.
+
     Raises
     ------
     InputError
-        If a setting of the network differs (the number of classes may), or the unit does.
+        If a setting of the network differs (the number of classes and the window may), or the
+        unit does.
     """
+    free = {"classes", "momentum", "window"} | ({"decoder"} if net.mode == "window" else set())
     for field in dataclasses.fields(net):
         own, wanted = getattr(start.net, field.name), getattr(net, field.name)
-        unused = field.name == ("decoder" if net.mode == "window" else "window")
-        if field.name not in ("classes", "momentum") and not unused and own != wanted:
+        if field.name not in free and own != wanted:
             raise InputError(
                 f"the model to start from has {field.name} {own!r}, the settings say {wanted!r}",
                 advice=f"give {field.name} {own!r}",

@@ -135,6 +135,7 @@ def main() -> None:
     parser.add_argument("--limit", type=int, help="training patches at most")
     parser.add_argument("--smoothing", type=float, default=0.1)
     parser.add_argument("--average", type=float, default=0.998)
+    parser.add_argument("--start", help="folder of a model to start from, of any window")
     parser.add_argument("--folder", help="keep the run here; a stopped one is continued")
     parser.add_argument("--catalog", type=Path, help="put the model into this one")
     parser.add_argument("--license", default="MIT")
@@ -159,7 +160,9 @@ def main() -> None:
     print(settings)
     start = time.perf_counter()
     with training_bar() as tell:
-        model = oxr.train(samples, settings, folder=options.folder, on_status=tell)
+        model = oxr.train(
+            samples, settings, folder=options.folder, start=options.start, on_status=tell
+        )
     seconds = time.perf_counter() - start
     print("epoch  loss   train %  val %  samples/s  waiting %")
     for row in model.training["history"]:

@@ -196,6 +196,18 @@ def test_another_countrys_model_is_a_head_start(learned: Any, samples: xr.Datase
     assert warm.normalization == learned[0].normalization
 
 
+def test_small_windows_are_a_head_start_for_larger_ones(samples: xr.Dataset) -> None:
+    small = dataclasses.replace(TINY, mode="window", window=4, epochs=8)
+    large = dataclasses.replace(small, window=8, epochs=1)
+    learned = train(samples, small)
+    off_center = dataclasses.replace(learned, center=1)
+    warm, cold = (train(samples, large, start=start) for start in (off_center, None))
+    assert (warm.net.window, warm.center) == (8, 4)
+    assert warm.normalization == learned.normalization
+    first = [model.training["history"][0]["validation_accuracy"] for model in (warm, cold)]
+    assert first[0] > max(0.8, first[1])
+
+
 def test_the_head_is_fresh_where_the_classes_differ(learned: Any) -> None:
     legend, (model, *_) = small_legend(), learned
     fewer = Legend("two", legend.classes[:2])
