@@ -13,7 +13,13 @@ from osm4eo_xr.accuracy.confusion import confusion_counts
 from osm4eo_xr.accuracy.validation.intervals import BlockCounts
 from osm4eo_xr.progress import Progress, with_bars
 from osm4eo_xr.training.calibration import BINS, calibration_bins, expected_error
-from osm4eo_xr.training.scoring import index_of, labeled_logits, model_task, model_windows
+from osm4eo_xr.training.scoring import (
+    check_classes,
+    index_of,
+    labeled_logits,
+    model_task,
+    model_windows,
+)
 
 if TYPE_CHECKING:
     from osm4eo_xr.models.model import Model
@@ -51,14 +57,15 @@ def evaluate(
     Returns
     -------
     AccuracyReport
-        Counts of pixels; in validation and test each pixel of the ground counts once.
+        Counts of pixels; in validation and test each pixel of a tile counts once.
         ``calibration`` holds the expected calibration error ``ece``, ``class_calibration`` that
         of each class, and ``blocks`` what gives accuracies their intervals.
 
     Raises
     ------
     InputError
-        If the split is empty or unknown, or the samples lack a band of the model.
+        If the split is empty or unknown, or the samples lack a band of the model, are in another
+        unit or of other classes; if the model scales by each scene's range.
 
     Examples
     --------
@@ -68,6 +75,7 @@ def evaluate(
     >>> report.name, report.total > 300, 0 <= report.overall_accuracy <= 1
     ('test', True, True)
     """
+    check_classes(model, samples)
     windows = model_windows(model, samples, split)
     task = model_task(model)
     counts, missing, done = np.zeros((len(model.legend.ids),) * 2, np.int64), 0, 0
@@ -142,7 +150,8 @@ def estimate_label_noise(
     Raises
     ------
     InputError
-        If the split is empty or unknown, or the samples lack a band of the model.
+        If the split is empty or unknown, or the samples lack a band of the model, are in another
+        unit or of other classes; if the model scales by each scene's range.
 
     Source
     ------
@@ -157,6 +166,7 @@ def estimate_label_noise(
     >>> noise.dims, noise.sum("osm").round(6).values[:3].tolist()
     (('class', 'osm'), [1.0, 1.0, 1.0])
     """
+    check_classes(model, samples)
     ids, windows = list(model.legend.ids), model_windows(model, samples, split)
     place = {class_id: k for k, class_id in enumerate(ids)}
     columns = [place.get(int(i), -1) for i in model.class_ids]

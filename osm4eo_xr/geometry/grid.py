@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Hashable, Mapping
 
     import xarray as xr
+    from jaxtyping import Int
+    from numpy.typing import ArrayLike
 
 __all__ = [
     "TARGET_CRS",
@@ -44,6 +46,7 @@ _MOST_PIXELS = 2**24
 """On a side: four times around the Earth in pixels of 10 m; coordinates are held in memory."""
 
 _PIXEL_TOLERANCE = 1e-3  # of a pixel; file headers round their transforms
+_HEADROOM = 3 * _PIXEL_TOLERANCE  # so that no rounded header takes a whole number below itself
 
 
 def target_geobox(
@@ -256,9 +259,18 @@ def spatial_coords(geobox: GeoBox) -> dict[str, xr.DataArray]:
 
 
 def first_pixel(geobox: GeoBox) -> tuple[int, int]:
-    """Return row and column of a grid's first pixel, counted from where the CRS is 0, 0."""
+    """Return row and column of a grid's first pixel, counted from where the CRS is 0, 0.
+
+    Edges may lie between the multiples of a pixel, half a pixel off as Landsat's do.
+    """
     affine = geobox.affine
-    return round(affine.f / affine.e), round(affine.c / affine.a)
+    row, col = (whole_pixels(edge + 0.5) for edge in (affine.f / affine.e, affine.c / affine.a))
+    return int(row), int(col)
+
+
+def whole_pixels(places: ArrayLike) -> Int[np.ndarray, "..."]:
+    """Return the whole numbers at or below places in pixels, whose last digits may be off."""
+    return np.floor(np.asarray(places) + _HEADROOM).astype(np.int64)
 
 
 def grid_text(geobox: GeoBox) -> str:

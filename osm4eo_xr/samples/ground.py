@@ -8,6 +8,7 @@ import numpy as np
 
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.geometry.geodesy import geojson_of, meters_per_unit
+from osm4eo_xr.geometry.grid import whole_pixels
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -34,9 +35,10 @@ def check_places(samples: xr.Dataset) -> None:
 def ground_pixels(samples: xr.Dataset) -> tuple[Int[np.ndarray, " n"], Int[np.ndarray, " n"]]:
     """Return row and column of each drawn pixel, counted from the origin of the CRS."""
     step = float(samples.attrs["resolution"]) / meters_per_unit(samples.attrs["crs"])
-    row = np.floor(-samples["northing"].values / step).astype(np.int64)
-    col = np.floor(samples["easting"].values / step).astype(np.int64)
-    return row, col
+    return (
+        whole_pixels(-samples["northing"].values / step),
+        whole_pixels(samples["easting"].values / step),
+    )
 
 
 def block_side(samples: xr.Dataset, block: float | None = None) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,8 @@ import xarray as xr
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.feature_ids.channels import Channels
 from osm4eo_xr.feature_ids.ids import canonical
+from osm4eo_xr.legend import legend_from_dict
+from osm4eo_xr.models.record import UNITS
 from osm4eo_xr.networks.fold_batch_norm import fold
 from osm4eo_xr.samples.draw import SPLITS
 from osm4eo_xr.samples.store import read_split
@@ -60,10 +63,52 @@ def windows_of(
 
 
 def model_windows(model: Model, samples: xr.Dataset, split: str) -> Windows:
-    """Return the windows of a split as a model takes them."""
+    """Return the windows of a split as a model takes them.
+
+    Raises
+    ------
+    InputError
+        As ``windows_of``; and if the model scales by each scene's range or takes another unit.
+    """
+    if model.normalization.kind != "fixed":
+        raise InputError(
+            f"model {model.name!r} scales by each scene's range, which samples do not know",
+            advice="classify a scene and compare the map",
+        )
+    if (units := units_of(samples)) != model.units:
+        raise InputError(
+            f"model {model.name!r} takes {model.units}, the samples hold {units}",
+            advice=f"draw the samples from scenes in {model.units}",
+        )
     centered = model.net.mode == "window"
     window, center = (model.net.window, model.center) if centered else (None, None)
     return windows_of(samples, split, bands=model.bands, window=window, center=center)
+
+
+def units_of(samples: xr.Dataset) -> str:
+    """Return the unit of the samples in a model's words."""
+    units = samples.attrs.get("units", "1")
+    if units in UNITS:
+        return units
+    return "reflectance" if units == "1" else "digital number"
+
+
+def check_classes(model: Model, samples: xr.Dataset) -> None:
+    """Refuse samples whose labels mean other classes than the model's.
+
+    Raises
+    ------
+    InputError
+        With the first class that both number alike and name apart.
+    """
+    named = legend_from_dict(json.loads(samples.attrs["legend"]), source="samples").by_id
+    for class_id, known in model.legend.by_id.items():
+        if class_id in named and named[class_id].slug != known.slug:
+            raise InputError(
+                f"class {class_id} of the samples is {named[class_id].slug!r}, that of model "
+                f"{model.name!r} is {known.slug!r}",
+                advice="give samples of the model's legend",
+            )
 
 
 def model_task(model: Model) -> Task:

@@ -17,14 +17,14 @@ from osm4eo_xr.feature_ids.ids import canonical, groups_of
 from osm4eo_xr.legend import Legend, legend_from_dict
 from osm4eo_xr.models.model import Model
 from osm4eo_xr.models.model_folder import load_model
-from osm4eo_xr.models.record import UNITS, Normalization
+from osm4eo_xr.models.record import Normalization
 from osm4eo_xr.samples.ground import ground_outline
 from osm4eo_xr.samples.label_weights import WEIGHT
 from osm4eo_xr.samples.spatial_split import SPLITS
 from osm4eo_xr.training.checkpoints import RunFolder, digest_arrays
 from osm4eo_xr.training.cost import warn_if_long
 from osm4eo_xr.training.loop import Fit, batch_of
-from osm4eo_xr.training.scoring import windows_of
+from osm4eo_xr.training.scoring import units_of, windows_of
 from osm4eo_xr.training.step.task import Noise, Task
 from osm4eo_xr.training.transfer import check_start, starting_variables
 
@@ -69,7 +69,7 @@ def fit_network(
     counts = labels["training"].counts[list(legend.ids)]
     task = _task(settings, learn, counts, bands, legend, start, noise, channels_of(bands, optional))
     if start:
-        check_start(start, task.net, _units(samples))
+        check_start(start, task.net, units_of(samples))
     side = samples.sizes["y"] if settings.mode == "dense" else settings.window
     warn_if_long(task.net, task.steps * task.batch * side**2)
     facts = _facts(task, samples, labels, bands, start, optional)
@@ -209,14 +209,6 @@ def _class_weights(settings: TrainSettings, counts: np.ndarray) -> tuple[float, 
     return tuple(map(float, np.where(occurs, weights, 1.0)))
 
 
-def _units(samples: xr.Dataset) -> str:
-    """Return the unit of the samples in a model's words."""
-    units = samples.attrs.get("units", "1")
-    if units in UNITS:
-        return units
-    return "reflectance" if units == "1" else "digital number"
-
-
 def _model(
     fit: Fit,
     samples: xr.Dataset,
@@ -235,7 +227,7 @@ def _model(
         normalization=Normalization(center=task.center, scale=task.scale),
         legend=legend,
         class_ids=task.class_ids,
-        units=_units(samples),
+        units=units_of(samples),
         center=fit.learn.center,
         training={
             "settings": dataclasses.asdict(task.settings),

@@ -1,3 +1,5 @@
+import itertools
+
 import numpy as np
 import pyproj
 import pytest
@@ -9,6 +11,7 @@ from rasterio.crs import CRS
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.geometry.grid import (
     check_grid,
+    first_pixel,
     geobox_of,
     georeference,
     grid_text,
@@ -61,6 +64,23 @@ def test_same_grid_ignores_extent_but_not_position() -> None:
     shifted = GeoBox(geobox.shape, Affine.translation(3, 0) @ geobox.affine, geobox.crs)
     assert not same_grid(geobox, shifted)
     assert not same_grid(geobox, target_geobox((0, 0, 1000, 1000), resolution=20))
+
+
+@pytest.mark.parametrize(
+    ("west", "north", "size"),
+    [(339_885.0, 4_265_115.0, 30.0), (-75.0, -45.0, 30.0), (13.0, 48.0, 0.1), (0.15, -0.15, 0.1)],
+)
+def test_pixels_are_counted_alike_by_all_parts_of_a_grid(
+    west: float, north: float, size: float
+) -> None:
+    """Landsat's edges lie half a pixel off the multiples of it, which no rounding may pair."""
+    whole = GeoBox((40, 40), Affine(size, 0, west, 0, -size, north), "EPSG:32633")
+    top, left = first_pixel(whole)
+    for k, noise in itertools.product(range(6), (-5e-4, 0.0, 5e-4)):
+        shift = Affine.translation(size * (k + noise), -size * (2 * k - noise))
+        part = GeoBox((5, 5), shift @ whole.affine, whole.crs)
+        assert same_grid(whole, part)
+        assert first_pixel(part) == (top + 2 * k, left + k)
 
 
 @pytest.mark.parametrize(

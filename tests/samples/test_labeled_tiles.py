@@ -5,6 +5,8 @@ from typing import Any
 import numpy as np
 import pytest
 import xarray as xr
+from affine import Affine
+from odc.geo.geobox import GeoBox
 
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.geometry.grid import georeference, target_geobox
@@ -37,6 +39,20 @@ def test_both_are_cut_to_one_ground() -> None:
     np.testing.assert_array_equal(tile.scene[1], tile.labels)
     assert tile.geobox == tile.labels.odc.geobox == tile.scene.odc.geobox
     assert (tile.left, -tile.top) == ((WEST + 50) // 10, SOUTH // 10)
+
+
+@pytest.mark.parametrize("ahead", range(4))
+def test_edges_half_a_pixel_off_pair_alike(ahead: int) -> None:
+    whole = GeoBox((12, 12), Affine(30, 0, 339_885, 0, -30, 4_265_115), "EPSG:32633")
+    place = np.arange(144, dtype=np.uint8).reshape(12, 12)
+    names: Any = {"band": ["nir"]}
+    scene = georeference(
+        place[None].astype(np.float32), whole, dims=("band", "y", "x"), coords=names
+    )
+    labels = georeference(place[ahead:, ahead:].copy(), whole[ahead:, ahead:])
+    (tile,) = labeled_tiles(scene, labels, None)
+    np.testing.assert_array_equal(tile.scene[0], place[ahead:, ahead:])
+    np.testing.assert_array_equal(tile.labels, place[ahead:, ahead:])
 
 
 @pytest.mark.parametrize("patch", [1, 2, 5, 6])

@@ -12,8 +12,14 @@ import xarray as xr
 
 from osm4eo_xr.legend import NO_DATA
 from osm4eo_xr.samples.label_weights import WEIGHT
+from osm4eo_xr.samples.spatial_split import SPLITS
 from osm4eo_xr.training.checkpoints import FOLDS
-from osm4eo_xr.training.label_noise.estimate import LabelNoise, find_label_noise, weights_of
+from osm4eo_xr.training.label_noise.estimate import (
+    LabelNoise,
+    find_label_noise,
+    numbered_samples,
+    weights_of,
+)
 from osm4eo_xr.training.single_fit import fit_network
 
 if TYPE_CHECKING:
@@ -35,7 +41,7 @@ def corrected(
     progress: Progress | None,
     on_status: Callable[[Status], None] | None,
 ) -> Model:
-    """Find wrong labels, then train with what the settings say is done about them.
+    """Find wrong labels of training and validation, then train with what is done about them.
 
     The parameters are those of ``train``. Progress counts all trainings as of one length.
     """
@@ -50,8 +56,13 @@ def corrected(
         tell(done, total)
         ended += done == total
 
+    learned = np.flatnonzero(samples["split"].to_numpy() != SPLITS.index("test"))
     noise = find_label_noise(
-        samples, settings, legend=legend, folder=folder and folder / FOLDS, watch=tell_fold
+        numbered_samples(samples).isel(sample=learned),  # what is kept for the test says nothing
+        settings,
+        legend=legend,
+        folder=folder and folder / FOLDS,
+        watch=tell_fold,
     )
     ended = settings.noise_folds
     made, table = applied(samples, settings.noise, noise)

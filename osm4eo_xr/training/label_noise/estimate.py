@@ -12,6 +12,7 @@ import numpy as np
 import xarray as xr
 from scipy.special import softmax
 
+from osm4eo_xr.errors import InputError
 from osm4eo_xr.osm.areas import split_keys
 from osm4eo_xr.samples.folds import block_folds
 from osm4eo_xr.training.batches import ordered_batches
@@ -90,9 +91,19 @@ class LabelNoise:
         return f"<LabelNoise: {wrong:,} of {len(self.unit):,} labels are likely wrong>"
 
     def joint(self, region: str | None = None) -> xr.DataArray:
-        """Return p(given, true) over pixels, of all tiles or one: (osm, class), float64, sum 1."""
+        """Return p(given, true) over pixels, of all tiles or one: (osm, class), float64, sum 1.
+
+        Of a tile without units, the sum is 0.
+
+        Raises
+        ------
+        InputError
+            If the tile is unknown.
+        """
         here = np.ones(len(self.unit), bool)
         if region is not None:
+            if region not in self.tiles:
+                raise InputError(f"tile {region!r} is unknown", expected=", ".join(self.tiles))
             here = self.region == self.tiles.index(region)
         how = (self.shares[here], self.given[here], self.pixels[here].astype(np.float64))
         table = confident.joint(*how, self.thresholds)
@@ -220,7 +231,7 @@ def find_label_noise(
     """
     settings = settings or TrainSettings()
     settings = dataclasses.replace(settings, noise="none", epochs=settings.fold_epochs)
-    numbered = samples.assign({_NUMBER: ("sample", np.arange(samples.sizes["sample"]))})
+    numbered = numbered_samples(samples)
     parts, model = [], None
     folds = block_folds(
         numbered, k or settings.noise_folds, validation=_VALIDATION, seed=settings.seed
@@ -304,16 +315,24 @@ def _summed(model: Model, parts: list[_Rows], tiles: tuple[str, ...]) -> LabelNo
     return LabelNoise(model.legend, model.class_ids, *how)
 
 
+def numbered_samples(samples: xr.Dataset) -> xr.Dataset:
+    """Return samples with their numbers: those of the set that they were taken from, if it had."""
+    if _NUMBER in samples:
+        return samples
+    return samples.assign({_NUMBER: ("sample", np.arange(samples.sizes["sample"]))})
+
+
 def keys_of(samples: xr.Dataset) -> Int64[np.ndarray, "sample y x"]:
     """Return the unit of each label of a whole set."""
-    number = np.arange(samples.sizes["sample"])
-    return unit_keys(samples.assign({_NUMBER: ("sample", number)}))
+    return unit_keys(numbered_samples(samples))
 
 
 def weights_of(
     noise: LabelNoise, samples: xr.Dataset, values: np.ndarray, other: np.ndarray
 ) -> UInt8[np.ndarray, "sample y x"]:
     """Return a weight (0-255) per label: that of its unit, or of its class where none was seen.
+
+    An object that lies in several tiles is a unit in each.
 
     Parameters
     ----------
@@ -328,11 +347,15 @@ def weights_of(
     """
     keys, index = keys_of(samples), index_of(samples["label"].to_numpy(), noise.class_ids)
     by_class = np.append(other, 1.0)[index]  # -1 is no label
-    # A unit has one label, but for an object whose pixels were given several.
-    pairs = noise.unit * len(noise.class_ids) + noise.given
-    order = np.argsort(pairs, kind="stable")
-    wanted = keys * len(noise.class_ids) + np.maximum(index, 0)
-    at = np.minimum(np.searchsorted(pairs[order], wanted), len(order) - 1)
-    seen = (pairs[order][at] == wanted) & (index >= 0)
+    tile = samples["tile"].to_numpy()[:, None, None]
+
+    def row(unit: np.ndarray, given: np.ndarray, region: np.ndarray) -> np.ndarray:
+        # A unit has one label in a tile, but for an object whose pixels were given several.
+        return (unit * len(noise.class_ids) + given) * len(noise.tiles) + region
+
+    rows = row(noise.unit, noise.given, noise.region.astype(np.int64))
+    order, wanted = np.argsort(rows), row(keys, np.maximum(index, 0), tile.astype(np.int64))
+    at = np.minimum(np.searchsorted(rows[order], wanted), len(order) - 1)
+    seen = (rows[order][at] == wanted) & (index >= 0)
     found = np.where(seen, values[order][at], by_class)
     return np.rint(found * 255).astype(np.uint8)
