@@ -18,8 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Hashable, Mapping
 
     import xarray as xr
-    from jaxtyping import Int
-    from numpy.typing import ArrayLike
+    from jaxtyping import Float64, Int64
 
 __all__ = [
     "TARGET_CRS",
@@ -264,13 +263,14 @@ def first_pixel(geobox: GeoBox) -> tuple[int, int]:
     Edges may lie between the multiples of a pixel, half a pixel off as Landsat's do.
     """
     affine = geobox.affine
-    row, col = (whole_pixels(edge + 0.5) for edge in (affine.f / affine.e, affine.c / affine.a))
-    return int(row), int(col)
+    edges = np.array([affine.f / affine.e, affine.c / affine.a])
+    row, col = whole_pixels(edges + 0.5).tolist()
+    return row, col
 
 
-def whole_pixels(places: ArrayLike) -> Int[np.ndarray, "..."]:
+def whole_pixels(places: Float64[np.ndarray, " n"]) -> Int64[np.ndarray, " n"]:
     """Return the whole numbers at or below places in pixels, whose last digits may be off."""
-    return np.floor(np.asarray(places) + _HEADROOM).astype(np.int64)
+    return np.floor(places + _HEADROOM).astype(np.int64)
 
 
 def grid_text(geobox: GeoBox) -> str:
