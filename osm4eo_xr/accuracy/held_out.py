@@ -14,7 +14,7 @@ from osm4eo_xr.accuracy.validation.intervals import BlockCounts
 from osm4eo_xr.progress import Progress, with_bars
 from osm4eo_xr.training.calibration import BINS, calibration_bins, expected_error
 from osm4eo_xr.training.scoring import (
-    check_classes,
+    check_scored,
     index_of,
     labeled_logits,
     model_task,
@@ -75,7 +75,7 @@ def evaluate(
     >>> report.name, report.total > 300, 0 <= report.overall_accuracy <= 1
     ('test', True, True)
     """
-    check_classes(model, samples)
+    check_scored(model, samples)
     windows = model_windows(model, samples, split)
     task = model_task(model)
     counts, missing, done = np.zeros((len(model.legend.ids),) * 2, np.int64), 0, 0
@@ -166,7 +166,7 @@ def estimate_label_noise(
     >>> noise.dims, noise.sum("osm").round(6).values[:3].tolist()
     (('class', 'osm'), [1.0, 1.0, 1.0])
     """
-    check_classes(model, samples)
+    check_scored(model, samples)
     ids, windows = list(model.legend.ids), model_windows(model, samples, split)
     place = {class_id: k for k, class_id in enumerate(ids)}
     columns = [place.get(int(i), -1) for i in model.class_ids]

@@ -167,6 +167,10 @@ def _check_form(path: Path, kind: Kind) -> None:
                 advice="give another name",
             )
         return
+    if path.name in ("", ".."):  # a folder is made beside its place and takes it
+        raise InputError(
+            f"{path} is to be {kind.name}, which needs a name", advice="give the name of a folder"
+        )
     if suffix in _FORMATS - set(kind.suffixes) or path.is_file():
         raise InputError(f"{path} is to be {kind.name}", advice="give the name of a folder")
     if path.is_dir() and any(path.iterdir()) and not (path / kind.marker).is_file():

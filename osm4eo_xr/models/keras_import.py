@@ -180,7 +180,7 @@ def _weights(group: Any) -> Weights:
 def _convert(layers: Graph, weights: Weights) -> tuple[NetSettings, dict[str, Any]]:
     """Walk the graph from its end to its beginning; return the network and its variables."""
     walk = _Walk(layers, weights)
-    head = walk.take(walk.end(), "Dense")
+    head = walk.take(walk.end(), "Dense", activation="softmax")
     pool = walk.take(walk.take(head.inputs[0], "Flatten").inputs[0], "AveragePooling2D")
     count = sum(layer.kind == "Add" for layer in layers.values())
     blocks, rest = divmod(count, len(STRIDES))
@@ -251,6 +251,9 @@ class _Walk:
             return name
         below = self.take(name, "Activation", activation="relu").inputs[0]
         layer = self.take(below, "BatchNormalization", epsilon=EPSILON, center=True, scale=True)
+        axis = np.ravel(layer.config.get("axis", -1)).tolist()
+        if axis not in ([3], [-1]):
+            raise InputError(f"layer {below!r} has axis {axis[0]}", expected="3, the channels")
         arrays = {_NORM[key]: value for key, value in self.weights[below].items()}
         self._place("params", path, {key: arrays[key] for key in ("scale", "bias")})
         self._place("batch_stats", path, {key: arrays[key] for key in ("mean", "var")})

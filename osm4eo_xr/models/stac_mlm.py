@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
@@ -146,7 +147,8 @@ def _input_name(model: Model) -> str:
 
 def _input_text(model: Model) -> str:
     """Say what the numbers are, and what becomes of those that are missing."""
-    text = f"Unit: {model.units}. Pixels without data enter as 0 after scaling."
+    empty = "NaN" if math.isnan(model.net.empty) else "0"
+    text = f"Unit: {model.units}. Pixels without data enter as {empty} after scaling."
     if not model.optional:
         return text
     return f"{text} A pixel or a scene may lack {', '.join(model.optional)}."

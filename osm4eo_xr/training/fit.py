@@ -45,7 +45,9 @@ def train(
     progress: Progress | None = None,
     on_status: Callable[[Status], None] | None = None,
 ) -> Model:
-    """Train a network and keep the weights that were best on the validation samples.
+    """Train a network and keep its last weights, or earlier ones that were surely better.
+
+    What is better, the validation samples say (``validate_every`` of the settings).
 
     Where this process sees no GPU and the open cluster has GPU workers, one of them trains. It has
     to see the samples, which may not be persisted on the cluster, and the folder. If it is lost,

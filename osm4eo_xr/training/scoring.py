@@ -63,23 +63,7 @@ def windows_of(
 
 
 def model_windows(model: Model, samples: xr.Dataset, split: str) -> Windows:
-    """Return the windows of a split as a model takes them.
-
-    Raises
-    ------
-    InputError
-        As ``windows_of``; and if the model scales by each scene's range or takes another unit.
-    """
-    if model.normalization.kind != "fixed":
-        raise InputError(
-            f"model {model.name!r} scales by each scene's range, which samples do not know",
-            advice="classify a scene and compare the map",
-        )
-    if (units := units_of(samples)) != model.units:
-        raise InputError(
-            f"model {model.name!r} takes {model.units}, the samples hold {units}",
-            advice=f"draw the samples from scenes in {model.units}",
-        )
+    """Return the windows of a split as a model takes them."""
     centered = model.net.mode == "window"
     window, center = (model.net.window, model.center) if centered else (None, None)
     return windows_of(samples, split, bands=model.bands, window=window, center=center)
@@ -93,14 +77,25 @@ def units_of(samples: xr.Dataset) -> str:
     return "reflectance" if units == "1" else "digital number"
 
 
-def check_classes(model: Model, samples: xr.Dataset) -> None:
-    """Refuse samples whose labels mean other classes than the model's.
+def check_scored(model: Model, samples: xr.Dataset) -> None:
+    """Refuse samples that a model cannot be compared with.
 
     Raises
     ------
     InputError
-        With the first class that both number alike and name apart.
+        If the model scales by each scene's range; if the samples are in another unit, or number a
+        class as the model does and name it otherwise.
     """
+    if model.normalization.kind != "fixed":
+        raise InputError(
+            f"model {model.name!r} scales by each scene's range, which samples do not know",
+            advice="classify a scene and compare the map",
+        )
+    if (units := units_of(samples)) != model.units:
+        raise InputError(
+            f"model {model.name!r} takes {model.units}, the samples hold {units}",
+            advice=f"draw the samples from scenes in {model.units}",
+        )
     named = legend_from_dict(json.loads(samples.attrs["legend"]), source="samples").by_id
     for class_id, known in model.legend.by_id.items():
         if class_id in named and named[class_id].slug != known.slug:

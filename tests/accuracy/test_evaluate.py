@@ -1,5 +1,7 @@
 """A model's scores on held-out samples beside scikit-learn's."""
 
+import json
+from dataclasses import replace
 from typing import Any
 
 import jax
@@ -13,7 +15,9 @@ from sklearn import metrics
 from osm4eo_xr.accuracy.accuracy_report import AccuracyReport
 from osm4eo_xr.accuracy.held_out import estimate_label_noise, evaluate
 from osm4eo_xr.accuracy.random_forest import random_forest_report
+from osm4eo_xr.accuracy.validation.training_points import fit_applicability
 from osm4eo_xr.errors import InputError
+from osm4eo_xr.legend import Legend
 from osm4eo_xr.models.model import Model
 from osm4eo_xr.models.record import Normalization
 from osm4eo_xr.networks.resnet import apply_eval, init
@@ -99,6 +103,24 @@ def test_what_cannot_be_scored_is_refused(samples: xr.Dataset) -> None:
         evaluate(model(), samples.sel(band=["blue", "green", "red"]), "test")
     with pytest.raises(InputError, match="do not hold windows of 4"):
         evaluate(model("window"), samples.isel(y=slice(2), x=slice(2)), "test")
+
+
+def test_samples_that_a_model_cannot_read_are_refused(samples: xr.Dataset) -> None:
+    """Otherwise all would be scored, and come out wrong without a word."""
+    legend = small_legend()
+    first, second, *others = legend.classes
+    swapped = (replace(first, slug=second.slug), replace(second, slug=first.slug), *others)
+    by_range = replace(model("window"), normalization=Normalization(kind="scene range"))
+    named = {"legend": json.dumps(Legend("swapped", swapped).to_dict())}
+    counted = samples.assign_attrs(units="digital number")
+    asked: Any = (evaluate, estimate_label_noise, fit_applicability)
+    for ask in asked:
+        with pytest.raises(InputError, match="takes reflectance, the samples hold digital number"):
+            ask(model(), counted)
+        with pytest.raises(InputError, match=f"class {first.id} of the samples is {second.slug!r}"):
+            ask(model(), samples.assign_attrs(named))
+        with pytest.raises(InputError, match="scales by each scene's range, which samples do not"):
+            ask(by_range, samples)
 
 
 def forest(samples: xr.Dataset, **options: Any) -> AccuracyReport:

@@ -154,7 +154,8 @@ def test_a_symlink_stays_a_symlink(class_map: Path, tmp_path: Path) -> None:
         ("a.tif", REPORT, "end it in .json"),
         ("a.gif", PICTURE, "end it in .png"),
         ("m.tif", MODEL, "give the name of a folder"),
-        (".", MODEL, "is not a model folder"),
+        (".", MODEL, "is to be a model folder, which needs a name"),
+        ("../.", DESIGN, "is to be a sampling design, which needs a name"),
         ("/dev/null.tif/..", RASTER, "end it in .tif"),
     ],
 )

@@ -91,6 +91,8 @@ def edit(tmp_path: Path) -> Callable[[str, str, Any], Path]:
         ("flatten", "class_name", "GlobalMaxPooling2D", "'flatten' is GlobalMaxPooling2D"),
         ("add_2", "class_name", "Concatenate", "2 additions are not the same number"),
         ("dense", "inbound_nodes", [], "the graph has 2 outputs"),
+        ("dense", "activation", "sigmoid", "'dense' has activation sigmoid; expected softmax"),
+        ("batch_normalization_1", "axis", [1], "'batch_normalization_1' has axis 1; expected 3"),
     ],
 )
 def test_what_is_not_the_originals_network_is_named(

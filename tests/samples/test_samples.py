@@ -384,6 +384,9 @@ def test_rasters_that_do_not_fit_are_refused() -> None:
         draw_samples(scene, raster(LABELS, far), **DRAW)
     with pytest.raises(InputError, match="1 scenes and 2 label rasters"):
         draw_samples([scene], [labels, labels], **DRAW)
+    counted = (scene * 10_000).assign_attrs(units="digital number")
+    with pytest.raises(InputError, match="tile B is in units 'digital number', A in '1'"):
+        draw_samples([scene, counted], [labels, labels], names=["A", "B"], **DRAW)
     unknown = LABELS.copy()
     unknown[unknown == 5] = 77
     with pytest.raises(InputError, match="class 77"):

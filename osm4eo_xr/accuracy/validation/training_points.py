@@ -27,7 +27,7 @@ from osm4eo_xr.models.applicability import Applicability
 from osm4eo_xr.samples.ground import ground_blocks, has_places
 from osm4eo_xr.samples.spatial_split import SPLITS
 from osm4eo_xr.training.scoring import (
-    check_classes,
+    check_scored,
     index_of,
     labeled_features,
     model_task,
@@ -241,7 +241,7 @@ def _check(coverage: float, points: int, prototypes: int, folds: int) -> None:
 
 def _points(model: Model, samples: xr.Dataset, split: str, most: int, seed: int) -> Points:
     """Return at most ``most`` labeled pixels of a split, as many of each window."""
-    check_classes(model, samples)
+    check_scored(model, samples)
     windows = model_windows(model, samples, split)
     share = -(-most // len(windows))
     rng, parts = np.random.default_rng(seed), []

@@ -139,8 +139,8 @@ def train(
 
     if polygons is not None and settings.noise == "none":
         refuse_alone("--polygons", "--noise")
-    folder = run or out.with_name(f"{out.name}.run")
     check_outputs([(out, MODEL)], [samples, init, polygons], overwrite=overwrite)
+    folder = run or out.with_name(f"{out.name}.run")
     check_outputs(
         [(out, MODEL), (folder, RUN)], [samples, init, polygons], overwrite=True
     )  # goes on there
@@ -199,8 +199,8 @@ def crossvalidate(
 
     if by == "tile" and k is not None:
         refuse_beside(f"--k {k}", "--by tile")
-    folder = run or out.with_suffix(".run")
     check_outputs([(out, REPORT), (distances, PICTURE)], [samples, class_map], overwrite=overwrite)
+    folder = run or out.with_suffix(".run")
     on_signal_stays(f"trainings stay in {folder}; run the same command again to go on")
     how: Any = {"by": by, "validation": validation, "block": block, "forest": forest}
     how |= {} if k is None else {"k": k}

@@ -111,8 +111,8 @@ def _check_digest(entry: ModelEntry, digest: str) -> None:
             advice="give more of it",
         )
     if not entry.digest.startswith(digest):
-        found = f"{entry.place} is of digest {entry.digest[:_DIGITS]}…"
-        raise InputError(found, expected=f"{digest[:_DIGITS]}…")
+        found = f"{entry.place} is of digest {entry.digest[: len(digest)]}…"
+        raise InputError(found, expected=f"{digest}…")
 
 
 def _fill(part: Path, entry: ModelEntry) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -102,7 +101,7 @@ def push_model(
     if name is None:
         name = country_model(country) if country else _folder_name(loaded)
     said = Published(
-        check_model_name(name),
+        _check_free(check_model_name(name)),
         check_license(license),
         " ".join(description.split()),
         training_area(loaded, area, country),
@@ -118,6 +117,16 @@ def push_model(
         _write(loaded, said, part)
     _write_catalog(folder, tree)
     return place / f"{said.name}.json"
+
+
+def _check_free(name: str) -> str:
+    """Refuse a name whose item would take the place of one of the model's own files."""
+    if f"{name}.json" in FILES.values():
+        raise InputError(
+            f"model name {name!r} is that of a file of each model, {name}.json",
+            advice="give {name}",
+        )
+    return name
 
 
 def _folder_name(model: Model) -> str:
@@ -146,15 +155,8 @@ def _read_catalog(folder: Path, shown: str) -> dict[str, Any]:
 
 def _write(model: Model, said: Published, part: Path) -> None:
     """Write a model's files, its card and its item."""
-    if model.path is None:
-        save_model(model, part)
-        model = load_model(part)
-    else:
-        part.mkdir()
-        for name in FILES.values():
-            if name != CARD_FILE and (model.path / name).is_file():
-                shutil.copyfile(model.path / name, part / name)
-        load_model(part)  # what was copied is whole, even if the folder changed meanwhile
+    save_model(model, part)  # not a copy of its folder, which may hold another by now
+    model = load_model(part)
     found = {key: file_of(part / f) for key, f in FILES.items() if (part / f).is_file()}
     item = catalog_item(model, said, found)
     (part / CARD_FILE).write_text(card_of(item), encoding="utf-8")

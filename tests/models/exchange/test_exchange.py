@@ -1,5 +1,6 @@
 """Models put into a catalog and taken out of it, from a folder and from a web server."""
 
+import dataclasses
 import hashlib
 import json
 import pickle
@@ -331,6 +332,19 @@ def test_a_digest_of_the_callers_own_settles_which_model_it_is(
         pull_model(NAME, tmp_path / "n", catalog=catalog, digest=digest[:8])
     with pytest.raises(InputError, match="is of digest"):
         pull_model(NAME, tmp_path / "n", catalog=catalog, digest="0" * 64)
+    other = digest[:12] + ("0" if digest[12] != "0" else "1")
+    with pytest.raises(InputError, match=f"digest {digest[:13]}…; expected {other}…"):
+        pull_model(NAME, tmp_path / "n", catalog=catalog, digest=other)
+
+
+def test_a_model_that_was_changed_since_it_was_read_is_published_as_it_is(tmp_path: Path) -> None:
+    read = load_model(save_model(tiny_model(), tmp_path / "m"))
+    scale = dataclasses.replace(read.normalization, scale=(0.3,) * len(read.bands))
+    changed = dataclasses.replace(read, name="Estonia 2025", normalization=scale)
+    push_model(changed, tmp_path / "catalog", name="ee", license="MIT")
+    pulled = load_model(pull_model("ee", tmp_path / "ee", catalog=tmp_path / "catalog"))
+    assert (pulled.digest, pulled.name) == (changed.digest, "Estonia 2025")
+    assert pulled.digest != read.digest
 
 
 def test_nothing_is_replaced_without_a_word(catalog: Path, tmp_path: Path) -> None:
@@ -355,6 +369,8 @@ def test_nothing_is_replaced_without_a_word(catalog: Path, tmp_path: Path) -> No
         ({"name": "../a"}, "model name '../a' is a path"),
         ({"name": "a b"}, "expected letters, digits"),
         ({}, "in memory only and has no name"),
+        ({"name": "model"}, "is that of a file of each model, model.json"),
+        ({"name": "applicability"}, "is that of a file of each model, applicability.json"),
         ({"name": "a", "license": "whatever you like!"}, "expected an SPDX expression"),
         ({"name": "a", "accuracy": {"total": 3}}, "accuracy holds 0 reports"),
         ({"name": "a", "accuracy": {"overall_accuracy": 0.5}}, "is no whole report"),

@@ -23,7 +23,12 @@ from osm4eo_xr.training.batches import Windows
 from osm4eo_xr.training.fit import train
 from osm4eo_xr.training.label_noise import correction, estimate
 from osm4eo_xr.training.label_noise.correction import applied
-from osm4eo_xr.training.label_noise.estimate import LabelNoise, find_label_noise, keys_of
+from osm4eo_xr.training.label_noise.estimate import (
+    LabelNoise,
+    find_label_noise,
+    keys_of,
+    weights_of,
+)
 from osm4eo_xr.training.label_noise.objects import name_objects
 from osm4eo_xr.training.step.losses import forward_cross_entropy
 from osm4eo_xr.training.step.task import Task, numbers_of
@@ -165,6 +170,57 @@ def test_labels_are_pruned_and_weighed_object_by_object(
     same, table = applied(samples, "forward", noise)
     assert same is samples
     np.testing.assert_allclose(table, noise.noise())
+
+
+def test_an_object_of_two_tiles_is_judged_in_each(
+    found: tuple[xr.Dataset, LabelNoise, np.ndarray],
+) -> None:
+    """Imagery of one tile may show what another does not: the order of tiles decides nothing."""
+    samples, noise, _ = found
+    two = samples.isel(sample=[0, 0]).assign(tile=("sample", np.array([0, 1], np.int16)))
+    unit = np.unique(keys_of(two)[0][two["label"].to_numpy()[0] > 0])[:1].repeat(2)
+    mine = keys_of(two)[0] == unit[0]
+    given = np.flatnonzero(np.array(noise.class_ids) == two["label"].to_numpy()[0][mine][0])
+    values, ones = np.array([1.0, 0.2]), np.ones(len(noise.class_ids))
+    for tiles in (np.array([0, 1]), np.array([1, 0])):
+        shares = np.tile(noise.shares[:1], (2, 1))
+        how: Any = {"given": given.repeat(2), "pixels": np.ones(2, np.int64), "shares": shares}
+        judged = dataclasses.replace(noise, unit=unit, region=tiles, tiles=("A", "B"), **how)
+        weight = weights_of(judged, two, values, ones)[:, mine]
+        expected = 255 * values[np.argsort(tiles)]
+        np.testing.assert_array_equal(weight, np.broadcast_to(expected[:, None], weight.shape))
+
+
+def test_labels_of_an_unknown_tile_are_named(
+    found: tuple[xr.Dataset, LabelNoise, np.ndarray],
+) -> None:
+    with pytest.raises(InputError, match="tile 'nowhere' is unknown; expected tile0"):
+        found[1].joint("nowhere")
+
+
+def test_what_is_kept_for_the_test_says_nothing_of_wrong_labels(
+    found: tuple[xr.Dataset, LabelNoise, np.ndarray], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    samples, noise, _ = found
+    split = np.resize(np.array([0, 0, 1, 2], np.uint8), samples.sizes["sample"])
+    samples = samples.assign(split=("sample", split))
+    asked, made = [], []
+
+    def find(seen: xr.Dataset, *_: object, **__: object) -> LabelNoise:
+        asked.append(seen)
+        return noise
+
+    def fit(seen: xr.Dataset, *_: object, **__: object) -> Trained:
+        made.append(seen)
+        return Trained({})
+
+    monkeypatch.setattr(correction, "find_label_noise", find)
+    monkeypatch.setattr(correction, "fit_network", fit)
+    train(samples, dataclasses.replace(TINY, noise="reweight"))
+    assert set(np.unique(asked[0]["split"])) == {0, 1}
+    np.testing.assert_array_equal(keys_of(asked[0]), keys_of(samples)[split != 2])
+    whole = applied(samples, "reweight", noise)[0]
+    np.testing.assert_array_equal(made[0]["weight"], whole["weight"])
 
 
 def test_samples_without_objects_are_judged_window_by_window(
