@@ -59,8 +59,8 @@ def fit_network(
     optional = _optional(samples, bands, start, settings)
     cut: dict[str, Any] = {"bands": bands}
     if settings.mode == "window":
-        same = start is not None and start.net.window == settings.window
-        cut |= {"window": settings.window, "center": start.center if same else None}
+        same = start if start and start.net.window == settings.window else None
+        cut |= {"window": settings.window, "center": same.center if same else None}
     learn = dataclasses.replace(windows_of(samples, "train", **cut), weighted=WEIGHT in samples)
     check = windows_of(samples, "validation", **cut)
     labels = {"training": learn.labels(), "validation": check.labels()}

@@ -19,7 +19,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -71,6 +71,7 @@ class Waiting(Idle):
     """An engine that takes its time without the host's processors, as a device does."""
 
     milliseconds: tuple[float, float, float] = (4.0, 5.0, 1.0)
+    _device = threading.Lock()  # it computes one block at a time
 
     def _wait(self, step: int) -> None:
         pixels = float(np.prod(self._maps.shape[1:]))
@@ -81,7 +82,8 @@ class Waiting(Idle):
         return block
 
     def compute(self, staged: Any) -> Any:
-        self._wait(1)
+        with self._device:
+            self._wait(1)
         return staged
 
     def fetch(self, computed: Any) -> Any:
@@ -102,7 +104,7 @@ class Profile:
     seen: dict[str, list[tuple[float, str]]] = field(default_factory=dict)
     seconds: float = 0.0
     device_seconds: float = 0.0
-    processor: Counter[str] = field(default_factory=Counter)
+    processor: dict[str, float] = field(default_factory=lambda: defaultdict(float))
 
     def look_until(self, over: threading.Event) -> None:
         """Note what threads do, until told to end."""
@@ -153,7 +155,7 @@ def classified(
         threads_per_worker=threads,
         processes=False,
         resources={"GPU": 1},
-        dashboard_address=None,
+        dashboard_address=":0",
     )
     try:
         with dask.config.set(device_settings(has_gpu=True)), cluster, Client(cluster) as client:
@@ -213,6 +215,7 @@ def print_profile(title: str, found: Profile, megapixels: float) -> None:
 def draw(profiles: dict[str, Profile], path: Path) -> None:
     """Draw a second in the middle of each run, a row per thread, a color per step."""
     import matplotlib.pyplot as plt
+    from matplotlib.patches import Patch
 
     colors = {step: f"C{k}" for k, step in enumerate(STEPS)}
     figure, axes = plt.subplots(len(profiles), 1, figsize=(11, 2.6 * len(profiles)), squeeze=False)
@@ -225,8 +228,8 @@ def draw(profiles: dict[str, Profile], path: Path) -> None:
                 spans = [(x, 1.5 * _LOOK) for x in at if abs(x) < 0.5]
                 ax.broken_barh(spans, (row - 0.4, 0.8), color=color, label=step if row == 0 else "")
         ax.set_yticks(range(len(rows)), [kind_of(thread) for thread in rows])
-        ax.set(xlim=(-0.5, 0.5), title=title, xlabel="seconds")
-    handles = [plt.Rectangle((0, 0), 1, 1, color=color) for color in colors.values()]
+        ax.set(xlim=(-0.5, 0.5), ylim=(-0.5, len(rows) - 0.5), title=title, xlabel="seconds")
+    handles = [Patch(color=color) for color in colors.values()]
     figure.legend(handles, colors, loc="outside upper center", ncols=len(colors))
     figure.tight_layout(rect=(0, 0, 1, 0.93))
     figure.savefig(path, dpi=110)
