@@ -143,10 +143,13 @@ def found_by_odc(items: list[dict[str, Any]], names: list[str]) -> list[dict[str
         import pystac
 
     given = {a["href"].href: a["href"] for i in items for a in i["assets"].values()}
-    plain = [pystac.Item.from_dict(_with_plain_hrefs(i)) for i in items]
-    parsed: Any = odc.stac.parse_items(plain)
-    found = [item.resolve_bands(names) for item in parsed]
-    return [{n: given[s.uri] for n, s in row.items() if s is not None} for row in found]
+    found: list[dict[str, Asset]] = []
+    for item in items:  # one by one, as odc-stac expects of all what the first one has
+        own = [name for name in names if name in item["assets"]]
+        parsed: Any = odc.stac.parse_items([pystac.Item.from_dict(_with_plain_hrefs(item))])
+        rows = [each.resolve_bands(own) for each in parsed] if own else [{}]
+        found += [{n: given[s.uri] for n, s in row.items() if s is not None} for row in rows]
+    return found
 
 
 def _with_plain_hrefs(item: dict[str, Any]) -> dict[str, Any]:

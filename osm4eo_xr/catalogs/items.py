@@ -21,7 +21,7 @@ from osm4eo_xr.errors import InputError
 from osm4eo_xr.imagery.bands import SENTINEL2_BANDS, common_name
 from osm4eo_xr.imagery.lossy_nodata import WITNESSES
 from osm4eo_xr.names import check_name
-from osm4eo_xr.rasters.remote.addresses import SCHEMES, without_query
+from osm4eo_xr.rasters.remote.addresses import SCHEMES, is_remote, text_of, without_query
 
 if TYPE_CHECKING:
     import pystac
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 Item: TypeAlias = "pystac.Item | Mapping[str, Any]"
 Items: TypeAlias = "str | Path | Item | pystac.ItemCollection | Iterable[Item]"
 
+_LANDSAT = re.compile(r"landsat|HLS[._]?L30|^L[COTEM]0\d_", re.IGNORECASE)
+_NUMBERED = re.compile(r"B\d+", re.IGNORECASE)
 _METERS = re.compile(r"(?<![0-9])(\d{2})m(?![a-z])", re.IGNORECASE)
 _LEVEL = re.compile(r"(?:MSI|_|-)L(1C|2A)(?=_|-|$)", re.IGNORECASE)
 _REMOTE = (*SCHEMES, "/vsi")
@@ -63,6 +65,12 @@ def levels_of(items: Iterable[Mapping[str, Any]]) -> set[str]:
 def _each(items: Any) -> Iterable[Item]:
     """Return the single items of anything that holds items."""
     if isinstance(items, str | Path):
+        if is_remote(text_of(items)):
+            raise InputError(
+                f"{text_of(items)} is an address",
+                expected="the path of a STAC file, or items",
+                advice="search the catalog, or read it with pystac and give its items",
+            )
         return _items_of_file(Path(items).absolute(), set())
     if isinstance(items, Mapping):
         whole = items.get("type") == "FeatureCollection"
@@ -198,7 +206,13 @@ def witness_keys(item: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _found_keys(item: Mapping[str, Any], names: Iterable[str]) -> dict[str, str]:
-    """Return the asset key of each band that an item has."""
+    """Return the asset key of each band that an item has.
+
+    Raises
+    ------
+    InputError
+        If the item is Landsat's and its assets have numbers in place of names.
+    """
     keys: dict[str, str] = {}
     assets = item["assets"]
     rank = {k: (k.endswith("-jp2"), pixel_size(k, assets[k]), len(k)) for k in assets}
@@ -206,7 +220,21 @@ def _found_keys(item: Mapping[str, Any], names: Iterable[str]) -> dict[str, str]
         name = common_name(key.removesuffix("-jp2"))
         if name is not None and name in names and _is_data(item["assets"][key]):
             keys.setdefault(name, key)
+    _refuse_landsat(item, keys)
     return keys
+
+
+def _refuse_landsat(item: Mapping[str, Any], keys: Mapping[str, str]) -> None:
+    """Refuse Landsat's assets that are called by numbers, which mean other bands there."""
+    told = (item["id"], item.get("collection"), item.get("properties", {}).get("platform"))
+    numbered = [key for key in keys.values() if _NUMBERED.fullmatch(key)]
+    if numbered and any(_LANDSAT.search(str(text)) for text in told):
+        raise InputError(
+            f"item {item['id']} is Landsat's, whose bands are numbered otherwise "
+            f"({', '.join(sorted(numbered))})",
+            expected="Sentinel-2",
+            advice="open its files with open_scene and {names}",
+        )
 
 
 def _refuse_shared(item: Mapping[str, Any], keys: Mapping[str, str]) -> None:

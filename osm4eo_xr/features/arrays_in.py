@@ -30,10 +30,11 @@ from osm4eo_xr.features.rasters_in import (
     pixel_of,
     plain,
     radar_unit,
+    refuse_bare,
 )
 from osm4eo_xr.features.regridding import regrid
 from osm4eo_xr.features.sources import FeatureSource, Kind, Layer, chosen
-from osm4eo_xr.geometry.grid import geobox_of
+from osm4eo_xr.geometry.grid import geobox_of, nodata_of
 from osm4eo_xr.imagery.reflectance import Scaling, to_reflectance
 
 if TYPE_CHECKING:
@@ -64,10 +65,9 @@ def layers_of_array(
         )
     raster = _values(source, kind, given, _named(source, kind, given, raster))
     if "time" not in raster.dims:
-        if given.by:
-            raise InputError(
-                f"{source} has one date", expected=f"a series, to divide by {given.by}"
-            )
+        if given.by or tuple(given.statistics) != FeatureSource.statistics:
+            wanted = f"divide by {given.by}" if given.by else f"take {given.statistics[0]} of"
+            raise InputError(f"{source} has one date", expected=f"a series, to {wanted}")
         yield _layer(source, period, kind, given, raster, target, chunks)
         return
     if given.by and period:
@@ -89,9 +89,27 @@ def _named(source: str, kind: Kind, given: FeatureSource, raster: xr.DataArray) 
     if given.names is not None:
         (names,) = given_names([raster.sizes["band"]], list(given.names))
         raster = raster.assign_coords(band=names)
+    elif kind == "alphaearth" and raster.dtype == np.int8 and "time" not in raster.dims:
+        raster = raster.assign_coords(band=_axes(source, raster))
     if "band" not in raster.coords:
         raise InputError(f"{source} has bands without names", advice="pass {names}")
     return raster
+
+
+def _axes(source: str, raster: xr.DataArray) -> list[str]:
+    """Return AlphaEarth's axes: by name or, of 64 bands that have none or numbers, by order."""
+    named = (
+        raster["band"].to_numpy() if "band" in raster.coords else np.arange(raster.sizes["band"])
+    )
+    if {*map(str, named)} <= {*AXES}:
+        return [str(name) for name in named]
+    if len(named) == len(AXES) and named.dtype.kind in "iu":
+        return list(AXES)
+    raise InputError(
+        f"{source} has bands {', '.join(map(str, named[:4]))} …",
+        expected="AlphaEarth's A00 to A63",
+        advice="pass {names}",
+    )
 
 
 def _single(kind: Kind, raster: xr.DataArray) -> list[str]:
@@ -115,21 +133,33 @@ def _values(source: str, kind: Kind, given: FeatureSource, raster: xr.DataArray)
                 expected="those of one date, or values, as float32",
             )
         return raster
-    stated = raster.attrs.get("nodata", raster.attrs.get("_FillValue"))
+    stated = nodata_of(raster)
     values = _floats(raster, stated if given.nodata is None else given.nodata)
-    scaling = _scaling(given)
+    scaling = _scaling(source, given, raster)
     if scaling != Scaling(1.0, 0.0):
         meta = np.empty((0,) * values.ndim, np.float32)
         values = values.map_blocks(_scaled, scaling, dtype=np.float32, meta=meta)
     return raster.copy(data=values)
 
 
-def _scaling(given: FeatureSource) -> Scaling:
-    """Return how numbers become values; those of open rasters are values unless somebody says."""
-    return Scaling(
-        1.0 if given.scale is None else given.scale,
-        0.0 if given.offset is None else given.offset,
-    )
+def _scaling(source: str, given: FeatureSource, raster: xr.DataArray) -> Scaling:
+    """Return how numbers become values: as the caller says, or as the raster does.
+
+    rioxarray states a file's scale and offset in attrs, and leaves its numbers as they are.
+    """
+    found = []
+    for said, one, each, usual in (
+        (given.scale, "scale_factor", "scales", 1.0),
+        (given.offset, "add_offset", "offsets", 0.0),
+    ):
+        if said is None and each in raster.attrs:
+            raise InputError(
+                f"the bands of {source} have {each} of their own",
+                expected="one for all",
+                advice="open it with mask_and_scale=True, or give the file",
+            )
+        found.append(float(raster.attrs.get(one, usual) if said is None else said))
+    return Scaling(*found)
 
 
 def _scaled(numbers: np.ndarray, scaling: Scaling) -> np.ndarray:
@@ -166,7 +196,8 @@ def _layer(
     values = _floats(picked, AEF_NODATA if picked.dtype == np.int8 else None)
     method, grid = method_of(kind, given), geobox_of(raster)
     data = _computed(values, kernel, grid, target, method, chunks, what)
-    units, scaling = meaning(kind, bands, kernel, given, [_scaling(given)] * len(bands))
+    stated = [_scaling(source, given, raster)] * len(bands)
+    units, scaling = meaning(kind, bands, kernel, given, stated)
     if not given.unit and raster.attrs.get("units") and isinstance(kernel, Plain):
         units = (str(raster.attrs["units"]),) * len(bands)
     return Layer(source, period, bands, data, units, scaling, ("NaN",) * len(bands))
@@ -216,14 +247,10 @@ def _kernel(
         return Terrain(bands, pixel_of(target))
     if kind == "radar":
         return Backscatter(radar_unit(given, ()) == "dB")
-    if picked.dtype == np.int8 and kind == "alphaearth" and {*bands} <= {*AXES}:
+    if picked.dtype == np.int8 and kind == "alphaearth":
         return AlphaEarth()
-    if picked.dtype == np.int8 and kind == "tessera":
-        raise InputError(
-            "TESSERA's 8-bit numbers without their scales",
-            expected="values, as float32",
-            advice="give the tile's .npy, whose scales lie beside it, or the zone of a store",
-        )
+    if picked.dtype == np.int8:
+        refuse_bare(kind)
     return Plain()
 
 

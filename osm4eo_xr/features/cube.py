@@ -128,8 +128,9 @@ def _layers(
     kind = kind_of(source)
     if isinstance(given.data, xr.DataArray):
         return list(layers_of_array(source, period, kind, given, target, chunks))
-    if given.by:
-        raise InputError("files are of one period", expected="a series of scenes to divide")
+    if given.by or tuple(given.statistics) != FeatureSource.statistics:
+        what = "divide" if given.by else f"take {given.statistics[0]} of"
+        raise InputError("files are of one period", expected=f"a series of scenes to {what}")
     if kind == "optical":
         return [_optical_files(source, period, given, target, chunks)]
     if kind == "tessera" and all(is_tessera(file) for file in given.files):
@@ -144,7 +145,7 @@ def _optical_files(
     wanted = None if given.bands is None else needed_bands(given.bands)
     numbers: Any = {"scale": given.scale, "offset": given.offset, "nodata": given.nodata}
     scene = open_scene(
-        given.files,
+        given.data,
         bands=wanted,
         names=given.names,
         geobox=target,

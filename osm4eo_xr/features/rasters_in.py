@@ -253,7 +253,25 @@ def _kernel_of(
         return Backscatter(radar_unit(given, first) == "dB")
     if kind == "alphaearth" and all(band.dtype == "int8" for band in first):
         return AlphaEarth()
+    if any(band.dtype == "int8" and band.scaling == Scaling(1.0) for band in first):
+        refuse_bare(kind)
     return Plain()
+
+
+def refuse_bare(kind: Kind) -> None:
+    """Refuse TESSERA's numbers of 8 bits, which nothing beside them scales.
+
+    Raises
+    ------
+    InputError
+        If the source is TESSERA's.
+    """
+    if kind == "tessera":
+        raise InputError(
+            "TESSERA's 8-bit numbers without their scales",
+            expected="values, as float32",
+            advice="give the tile's .npy, whose scales lie beside it, or the zone of a store",
+        )
 
 
 def pixel_of(target: GeoBox) -> tuple[float, float]:

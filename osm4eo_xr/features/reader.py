@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
+from affine import Affine
 from odc.geo.geobox import GeoBox
 
 from osm4eo_xr.features.kernels import Kernel  # noqa: TC001 - field types are read at run time
+from osm4eo_xr.geometry.grid import same_grid
 from osm4eo_xr.imagery.reader import Band, read_bands
 from osm4eo_xr.imagery.reflectance import to_reflectance
 from osm4eo_xr.rasters.warp import Warp, plan_warp
@@ -51,6 +54,83 @@ class RasterInput:
         for layer, band in zip(numbers, self.bands, strict=True):
             to_reflectance(layer, band.scaling)
         return numbers
+
+
+@dataclass(frozen=True)
+class JoinedInput:
+    """Inputs of the same channels whose pixels are of one grid, as adjoining tiles of heights are.
+
+    They are resampled together, so that nothing shows where one ends and the next begins.
+    """
+
+    parts: tuple[Input, ...]
+    geobox: GeoBox
+
+    @classmethod
+    def of(cls, parts: Sequence[Input]) -> JoinedInput:
+        """Join inputs on the grid around all of them."""
+        first = parts[0].geobox
+        corners = [_pixels_between(first, part.geobox) for part in parts]
+        ends = [
+            (row + part.geobox.shape[0], col + part.geobox.shape[1])
+            for part, (row, col) in zip(parts, corners, strict=True)
+        ]
+        top, left = np.min(corners, axis=0).tolist()
+        bottom, right = np.max(ends, axis=0).tolist()
+        place = first.affine * Affine.translation(left, top)
+        return cls(tuple(parts), GeoBox((bottom - top, right - left), place, first.crs))
+
+    @property
+    def places(self) -> tuple[int, ...]:
+        """Which of a source's channels each is."""
+        return self.parts[0].places
+
+    def read(self, rows: slice, cols: slice) -> np.ndarray:
+        """Return (channel, rows, cols) float32; a pixel is of the first that knows it."""
+        shape = (len(self.places), rows.stop - rows.start, cols.stop - cols.start)
+        found = np.full(shape, np.nan, np.float32)
+        for part in self.parts:
+            top, left = _pixels_between(self.geobox, part.geobox)
+            height, width = part.geobox.shape
+            own = [
+                slice(max(asked.start - first, 0), min(asked.stop - first, size))
+                for asked, first, size in ((rows, top, height), (cols, left, width))
+            ]
+            if any(side.start >= side.stop for side in own):
+                continue
+            down, across = (
+                slice(side.start + first - asked.start, side.stop + first - asked.start)
+                for side, first, asked in zip(own, (top, left), (rows, cols), strict=True)
+            )
+            there = found[:, down, across]
+            if np.isnan(there).any():
+                _fill(there, part.read(*own))
+        return found
+
+
+def _pixels_between(a: GeoBox, b: GeoBox) -> tuple[int, int]:
+    """Return rows and columns from the first pixel of a grid to that of another part of it."""
+    col, row = ~a.affine * (b.affine.c, b.affine.f)
+    return round(row), round(col)
+
+
+def _fill(found: np.ndarray, values: np.ndarray) -> None:
+    """Give pixels the values of an input: those that miss all, or something that it has whole."""
+    missing, whole = np.isnan(found), np.isfinite(values).all(axis=0)
+    taken = missing.all(axis=0) | (missing.any(axis=0) & whole)
+    found[:, taken] = values[:, taken]
+
+
+def joined(inputs: Sequence[Input]) -> tuple[Input, ...]:
+    """Return inputs, those joined that follow each other on one grid with the same channels."""
+    groups: list[list[Input]] = []
+    for part in inputs:
+        last = groups[-1][0] if groups else None
+        if last and last.places == part.places and same_grid(last.geobox, part.geobox):
+            groups[-1].append(part)
+        else:
+            groups.append([part])
+    return tuple(JoinedInput.of(own) if len(own) > 1 else own[0] for own in groups)
 
 
 @dataclass(frozen=True)
@@ -109,10 +189,9 @@ class FeatureReader:
             if window is None:
                 continue
             values = warp.apply(self.kernel.before(part.read(*window)), window, rows, cols)
-            whole = np.isfinite(values).all(axis=0)  # channels of a pixel are of one input
-            taken = missing.all(axis=0) | (missing.any(axis=0) & whole)
-            for place, layer in zip(part.places, values, strict=True):
-                found[place][taken] = layer[taken]
+            own = found[list(part.places)]
+            _fill(own, values)
+            found[list(part.places)] = own
         return self.kernel.after(found)
 
 
@@ -126,6 +205,7 @@ def plan_reader(
     resampling: str,
 ) -> FeatureReader:
     """Plan how inputs come onto a grid."""
+    inputs = joined(inputs)
     target = geobox.pad(kernel.margin) if kernel.margin else geobox
     warps = tuple(plan_warp(part.geobox, target, resampling) for part in inputs)
     return FeatureReader(inputs, warps, kernel, channels, features, geobox)

@@ -77,9 +77,15 @@ class FeatureSource:
     def __post_init__(self) -> None:
         if self.by and self.by not in PERIODS:
             raise InputError(f"by {self.by!r}", expected=f"one of {', '.join(PERIODS)}")
-        if self.bands is not None and (isinstance(self.bands, str) or not self.bands):
+        for name in ("bands", "names"):
+            found = getattr(self, name)
+            if found is not None and (isinstance(found, str) or not len(found)):
+                raise InputError(
+                    f"{name} {found!r}", expected="a list of names, or nothing for all"
+                )
+        if isinstance(self.statistics, str) or not len(self.statistics):
             raise InputError(
-                f"bands {self.bands!r}", expected="a list of names, or nothing for all"
+                f"statistics {self.statistics!r}", expected="a list such as ['p10', 'p90']"
             )
 
     @property

@@ -88,7 +88,7 @@ def factor(coarse: GeoBox, fine: GeoBox) -> int:
         or tuple(fine.shape) != (coarse.shape[0] * ratio, coarse.shape[1] * ratio)
     ):
         return 0
-    near = np.allclose((b.a * ratio, b.e * ratio), (a.a, a.e), rtol=1e-9)
+    near = np.allclose((b.a * ratio, b.e * ratio), (a.a, a.e), rtol=1e-9, atol=0)
     origin = np.abs(((b.c - a.c) / b.a, (b.f - a.f) / b.e)).max() < _NESTING
     return ratio if near and origin else 0
 

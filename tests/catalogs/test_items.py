@@ -166,6 +166,31 @@ def test_bands_that_lead_to_one_file_are_refused(tmp_path: Path) -> None:
     assert oxr.stack_items(both, GRID, ["nir"], offset=0.0).sizes["band"] == 1
 
 
+@pytest.mark.parametrize("backend", ["stackstac", "odc"])
+def test_what_the_first_item_lacks_others_may_have(tmp_path: Path, backend: Any) -> None:
+    """odc-stac takes the bands of all items from the first one."""
+    red, nir = ({"href": written(tmp_path, n, f"{n}.tif")} for n in (3000, 2000))
+    dates = ({"datetime": f"2023-08-{day}T10:00:00Z"} for day in (15, 16))
+    first, second = (
+        item(name, assets=assets, properties=date)
+        for name, assets, date in zip(
+            ("a", "b"), ({"red": red}, {"red": red, "nir": nir}), dates, strict=True
+        )
+    )
+    how: Any = {"offset": 0.0, "allow_missing": True, "backend": backend}
+    found = oxr.stack_items([first, second], GRID, ["red", "nir"], **how)
+    middle = found[:, :, GRID.shape[0] // 2, GRID.shape[1] // 2].compute()
+    np.testing.assert_allclose(middle, [[0.3, np.nan], [0.3, 0.2]], atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", [str, Path])
+def test_catalogs_are_not_read_from_addresses(kind: Any) -> None:
+    with pytest.raises(
+        InputError, match=r"^https://a\.org/c\.json is an address; expected the path"
+    ):
+        read_items(kind("https://a.org/c.json"))
+
+
 def test_file_addresses_are_paths(tmp_path: Path) -> None:
     path = written(tmp_path / "a b", 3000)
     address = Path(path).as_uri()
@@ -210,6 +235,26 @@ def twice(**second: Any) -> list[dict[str, Any]]:
     """Return an item and another processing of it."""
     told = {"grid:code": "MGRS-33UVR", "s2:processing_baseline": "02.09"}
     return [item("old", properties=told), item("new", properties=told | second)]
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        {"id": "HLS.L30.T32UMA.2024183T101559.v2.0"},
+        {"id": "a", "collection": "HLSL30_2.0"},
+        {"id": "a", "properties": {"platform": "LANDSAT_8"}},
+        {"id": "LC08_L2SP_194024_20240701_02_T1"},
+    ],
+)
+def test_landsats_assets_are_not_taken_by_sentinels_numbers(told: dict[str, Any]) -> None:
+    numbered, named = ({key: {"href": f"{key}.tif"}} for key in ("B05", "nir08"))
+    with pytest.raises(InputError, match="is Landsat's, whose bands are numbered otherwise"):
+        asset_keys({"assets": numbered, **told}, ["rededge1"], allow_missing=True)
+    assert asset_keys({"assets": named, **told}, ["nir08"], allow_missing=True) == {
+        "nir08": "nir08"
+    }
+    sentinel = {"id": "HLS.S30.T32UMA.2024183T101559.v2.0", "assets": numbered}
+    assert asset_keys(sentinel, ["rededge1"], allow_missing=True) == {"rededge1": "B05"}
 
 
 def test_one_acquisition_in_two_baselines_counts_once() -> None:

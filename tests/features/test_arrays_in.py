@@ -79,6 +79,11 @@ def test_numbers_of_any_kind_are_scaled_as_the_caller_says() -> None:
     assert found.scaling == ("number * 0.01 + -1",)
     np.testing.assert_allclose(values(found)[0], nir, atol=1e-6)
     assert (raster == numbers).all()  # what is the caller's is left as it was
+    stated = scene(numbers, "red", "nir", scale_factor=0.01, add_offset=-1.0)  # as rioxarray does
+    for how in ({}, {"scale": 0.01}, {"offset": -1.0}):
+        (found,) = layers("raster", stated, bands=["nir"], **how)
+        np.testing.assert_allclose(values(found)[0], nir, atol=1e-6)
+        assert found.scaling == ("number * 0.01 + -1",)
     centimeters = np.round(heights(GRID)[0] * 100).astype(np.int32)
     (found,) = layers("terrain", georeference(centimeters, GRID), bands=["height"], scale=0.01)
     np.testing.assert_allclose(values(found), heights(GRID), atol=0.006)
@@ -130,6 +135,11 @@ def test_8_bit_embeddings_are_dequantized_and_have_a_number_for_no_data() -> Non
     exact = quantized / 127.5 * np.abs(quantized / 127.5)
     exact[:, 4, 5] = np.nan
     np.testing.assert_allclose(values(found), exact, rtol=3e-7)
+    whole = RNG.integers(-127, 128, (64, ROWS, COLS)).astype(np.int8)
+    for names in ({}, {"band": np.arange(1, 65)}):  # as files without descriptions open
+        (found,) = layers("alphaearth", scene(whole).assign_coords(names), bands=["A63"])
+        exact = whole[63] / 127.5 * np.abs(whole[63] / 127.5)
+        np.testing.assert_allclose(values(found)[0], exact, rtol=3e-7)
     floats = uniform(2)
     (found,) = layers("alphaearth", scene(floats, "A07", "A60"), bands=["A60"])
     np.testing.assert_array_equal(values(found), floats[1:])
@@ -217,6 +227,24 @@ REFUSED: dict[str, tuple[Kind, Any, dict[str, Any], str]] = {
         "8-bit numbers without their scales; expected values, as float32; give the tile's .npy",
     ),
     "dates of embeddings": ("alphaearth", dated("int8"), {}, "8-bit embeddings of several dates"),
+    "numbers of no axes": (
+        "alphaearth",
+        scene(np.ones((2, ROWS, COLS), np.int8)).assign_coords(band=[1, 2]),
+        {},
+        "x has bands 1, 2 …; expected AlphaEarth's A00 to A63; pass names=",
+    ),
+    "statistics of one date": (
+        "raster",
+        scene(uniform(), "k"),
+        {"statistics": ["p90"]},
+        "x has one date; expected a series, to take p90 of",
+    ),
+    "several scales": (
+        "raster",
+        scene(uniform(), "k", scales=(0.1, 0.2)),
+        {},
+        "the bands of x have scales of their own; expected one for all; open it with mask_and",
+    ),
     "negative scale": ("raster", scene(uniform(), "k"), {"scale": -1.0}, "not a positive number"),
     "no unit": ("radar", scene(uniform(), "vv"), {}, "unit of radar is not stated; .*'dB'"),
 }

@@ -17,12 +17,14 @@ from hypothesis import strategies as st
 from odc.geo.geobox import GeoBox
 from rasterio.transform import from_origin
 
+import osm4eo_xr as oxr
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.features.cube import open_features
 from osm4eo_xr.features.indices import index_of
 from osm4eo_xr.features.kernels import terrain
 from osm4eo_xr.features.sources import FeatureSource
 from osm4eo_xr.geometry.grid import georeference
+from tests.cases.safe_case import write_safe
 from tests.cases.slovenia_case import features_of, files_of, heights_of
 from tests.cases.train_case import box
 
@@ -337,3 +339,12 @@ def test_five_dates_and_heights_of_slovenia_are_one_cube(data_dir: Path) -> None
     assert np.isnan(slope[0]).all()
     times = json.loads((data_dir / "slovenia" / "TestEOPatch" / "timestamps.json").read_text())
     assert set(days) <= {time[:10] for time in times}
+
+
+def test_products_are_scenes_of_features_too(tmp_path: Path) -> None:
+    """A SAFE folder holds images in folders of its own, where no plain folder has them."""
+    safe = write_safe(tmp_path, "2A", "05.09", offsets={2: -1000}, bands=("B03", "B04"))
+    scene = oxr.open_safe(safe, bands=["red"], geobox="native")
+    target = scene.odc.geobox
+    found = oxr.open_features({"s2@2024": oxr.FeatureSource(safe, bands=["red"])}, geobox=target)
+    np.testing.assert_array_equal(found[0], scene[0])

@@ -209,6 +209,12 @@ REFUSED: dict[str, tuple[Kind, Callable[[Path], Any], dict[str, Any], str]] = {
         {},
         "has bands A00, unnamed …; expected AlphaEarth's A00 to A63; pass names=",
     ),
+    "bare embeddings": (
+        "tessera",
+        lambda p: write(p / "x.tif", numbers_of("int8", 2), names=("T000", "T001")),
+        {},
+        "8-bit numbers without their scales; expected values, as float32; give the tile's .npy",
+    ),
     "orbits mixed": (
         "radar",
         lambda p: [write(p / f"{k}_vv.tif", numbers_of()) for k in range(2)],

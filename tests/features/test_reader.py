@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from affine import Affine
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from odc.geo.geobox import GeoBox
@@ -109,6 +110,44 @@ def test_each_file_has_a_scale_of_its_own(tmp_path: Path) -> None:
     found = plain(west, east, channels=1)[0]
     np.testing.assert_allclose(found[:, :8], numbers[0, :, :8] * 0.1 - 5, rtol=1e-5, atol=1e-5)
     np.testing.assert_array_equal(found[:, 8:], numbers[0, :, 8:])
+
+
+@pytest.mark.parametrize("resampling", ["cubic", "bilinear", "average", "nearest"])
+@pytest.mark.parametrize("pixel", [7.0, 10.0, 30.0])
+def test_tiles_of_one_grid_show_no_seam(tmp_path: Path, pixel: float, resampling: str) -> None:
+    """However the same heights are cut into files, slopes go on across their edges."""
+    rows, cols = ROWS * 10 // int(pixel) + 8, COLS * 10 // int(pixel) + 8
+    west, _, _, north = GRID.pad(3).boundingbox
+    whole = GeoBox((rows, cols), Affine(pixel, 0, west + 4, 0, -pixel, north - 3), GRID.crs)
+    pixels = RNG.normal(300, 40, (1, rows, cols)).astype(np.float32)
+    down, over = rows // 2, cols // 2
+    quarters = [np.s_[:down, over:], np.s_[down:, :over], np.s_[:down, :over], np.s_[down:, over:]]
+
+    def features(cuts: list[Any]) -> np.ndarray:
+        parts = tuple(
+            source(tmp_path / f"{len(cuts)}-{k}.tif", pixels[0][cut][None], (0,), grid=whole[cut])
+            for k, cut in enumerate(cuts)
+        )
+        kernel = Terrain(("slope", "height", "aspect_cos"), (10.0, 10.0))
+        size: Any = {"channels": 1, "features": 3, "resampling": resampling}
+        return plan_reader(parts, kernel, GRID, **size)[:]
+
+    one, four = features([np.s_[:, :]]), features(quarters)
+    assert np.isfinite(one).all()
+    np.testing.assert_array_equal(four, one)
+
+
+def test_tiles_that_lack_one_between_them_leave_a_gap(tmp_path: Path) -> None:
+    pixels = RNG.normal(size=(1, ROWS, COLS)).astype(np.float32)
+    cuts = [np.s_[: ROWS // 3, :], np.s_[2 * ROWS // 3 :, :]]
+    parts = [
+        source(tmp_path / f"{k}.tif", pixels[0][cut][None], (0,), grid=GRID[cut])
+        for k, cut in enumerate(cuts)
+    ]
+    found = plain(*parts, channels=1)[0]
+    for cut in cuts:
+        np.testing.assert_array_equal(found[cut], pixels[0][cut])
+    assert np.isnan(found[ROWS // 3 : 2 * ROWS // 3]).all()
 
 
 def test_channels_may_lie_in_files_of_their_own(tmp_path: Path) -> None:

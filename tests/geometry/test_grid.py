@@ -66,6 +66,18 @@ def test_same_grid_ignores_extent_but_not_position() -> None:
     assert not same_grid(geobox, target_geobox((0, 0, 1000, 1000), resolution=20))
 
 
+def test_pixels_that_drift_apart_are_no_grid() -> None:
+    """A size in degrees, written with few digits, looks like another and is not."""
+    size, other = 8.98315e-05, 8.9825e-05
+    whole, coarser = (
+        GeoBox((9, 20_000), Affine(s, 0, 13, 0, -s, 52), "EPSG:4326") for s in (size, other)
+    )
+    assert not same_grid(whole, coarser)
+    assert not same_grid(whole, coarser[:, :300])
+    rounded = GeoBox((9, 300), Affine(size * (1 + 1e-9), 0, 13, 0, -size, 52), "EPSG:4326")
+    assert same_grid(whole, rounded)
+
+
 @pytest.mark.parametrize(
     ("west", "north", "size"),
     [(339_885.0, 4_265_115.0, 30.0), (-75.0, -45.0, 30.0), (13.0, 48.0, 0.1), (0.15, -0.15, 0.1)],

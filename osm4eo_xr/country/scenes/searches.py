@@ -15,7 +15,7 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from osm4eo_xr.catalogs.acquisitions import when
+from osm4eo_xr.catalogs.acquisitions import newest, when
 from osm4eo_xr.catalogs.items import read_items
 from osm4eo_xr.catalogs.search import Query, cloud_cover, search_items
 from osm4eo_xr.errors import InputError
@@ -108,7 +108,7 @@ def search_scenes(
         path = folder / f"{row['tile']}.json"
         ground = row["geometry"]
         if refresh or not _is_of(path, source, ground):
-            items = search_items(_query(source), ground)[: source.limit]
+            items = newest(search_items(_query(source), ground))[: source.limit]
             folder.mkdir(exist_ok=True)
             asked_for = _asked(source, ground)
             tree = {"type": "FeatureCollection", "features": items, _ASKED: asked_for}

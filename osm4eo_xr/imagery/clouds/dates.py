@@ -15,6 +15,7 @@ _SHARE = 0.25  # of the observations that are darker than the one that shows the
 _ENOUGH = 3  # observations, that what is no bluer than the ground is ground
 _RED = 1.5  # most that red rises where a cloud comes, per blue
 _MONTH = 30.0  # days in which the allowance for change doubles
+_SEASON = 90.0  # days after which it grows no more: ground does not change by what a cloud adds
 
 
 def compare_dates(
@@ -43,7 +44,7 @@ def compare_dates(
     ground = np.take_along_axis(order, lower.astype(np.int64)[np.newaxis], axis=0)
     more = blue - np.take_along_axis(blue, ground, axis=0)
     redder = red - np.take_along_axis(red, ground, axis=0)
-    apart = np.abs(days[:, np.newaxis, np.newaxis] - days[ground])
+    apart = np.minimum(np.abs(days[:, np.newaxis, np.newaxis] - days[ground]), _SEASON)
     with np.errstate(invalid="ignore"):  # NaN is no cloud
         rose = more > rise * (1 + apart / _MONTH)
         cloud = (codes & CLOUD > 0) & (rose | (seen < _ENOUGH))

@@ -44,9 +44,9 @@ class CloudRule:
     what air without aerosol scatters, which grows as the sun sinks.
 
     With several dates, each pixel's date at the lower quartile of blue shows the ground. What is
-    less than ``rise * (1 + days / 30)`` bluer is ground, where three or more dates were seen; what
-    is bluer by that much, while red rose by no more than 1.5 times as much, is a cloud even if it
-    misses ``haze`` by up to 0.01.
+    less than ``rise * (1 + days / 30)`` bluer is ground, where three or more dates were seen, and
+    more than 90 days count as 90; what is bluer by that much, while red rose by no more than 1.5
+    times as much, is a cloud even if it misses ``haze`` by up to 0.01.
 
     A *shadow* is a pixel darker than ``dark`` in nir, not water, from which the sun stands behind
     a cloud at one of ``heights``.

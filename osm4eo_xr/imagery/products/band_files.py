@@ -18,7 +18,9 @@ from osm4eo_xr.rasters.bands import describe_bands
 from osm4eo_xr.rasters.remote.waiting import at_once
 from osm4eo_xr.rasters.validity import scene_validity
 
-_LANDSAT = re.compile(r"(?:^|_)L[COTEM]0[4-9]_|_(?:SR|ST|TOA)_B\d", re.IGNORECASE)
+_LANDSAT = re.compile(
+    r"(?:^|_)L[COTEM]0[4-9]_|_(?:SR|ST|TOA)_B\d|(?:^|\.)HLS\.L30\.", re.IGNORECASE
+)
 
 _ACQUISITION = re.compile(r"(T\d\d[A-Z]{3}_\d{8}T\d{6})_B\d[\dA](?:_\d0m)?\.\w+$", re.IGNORECASE)
 """Tile and moment in the name of a band file of ESA's."""

@@ -15,7 +15,7 @@ from osm4eo_xr.cli.app import main
 from osm4eo_xr.country.run import plan_country, run_country
 from osm4eo_xr.country.scenes.searches import search_scenes, with_found_scenes
 from osm4eo_xr.country.settings_file import read_country
-from osm4eo_xr.errors import InputError
+from osm4eo_xr.errors import InputError, InputWarning
 from tests.cases.search_case import PLACE, SETTINGS, searching_country
 from tests.cases.stac_server import Api, serving
 
@@ -82,6 +82,19 @@ def test_other_ground_of_a_tile_is_another_search(api: Api, country: Path) -> No
     asked = len(api.asked)
     search_scenes(settings, country)  # rounding is no other ground
     assert len(api.asked) == asked
+
+
+def test_the_limit_counts_acquisitions_and_not_their_processings(api: Api, country: Path) -> None:
+    settings = read_country(country)
+    (whole,) = search_scenes(settings, country)
+    older = json.loads(json.dumps(api.items))
+    for item in older:
+        item["id"] += "_older"
+        item["properties"] |= {"s2:processing_baseline": "02.00", "processing:version": "02.00"}
+    api.items += older
+    with pytest.warns(InputWarning, match="are older processings of an acquisition"):
+        (found,) = search_scenes(settings, country, refresh=True)
+    assert found.days == whole.days
 
 
 def test_found_items_are_named_from_the_country_file(country: Path) -> None:

@@ -68,6 +68,19 @@ def test_what_is_as_blue_as_on_other_dates_is_ground() -> None:
     assert (two[:, 0, 0] & CLOUD).all()  # two dates are too few to call it ground
 
 
+def test_years_between_dates_acquit_no_cloud() -> None:
+    """What is allowed for change grows with the days between; it must not grow to hold a cloud."""
+    cloud, roof = np.array([0.5, 0.5, 0.5, 0.04]), np.full(4, 0.3)
+    blue = np.stack([cloud, roof], axis=-1).astype(np.float32)[:, np.newaxis]
+    codes = np.full(blue.shape, CLOUD + FAINT, np.uint8)
+    codes[3, 0, 0] = 0
+    for years in (0, 1, 2, 20):
+        days = np.array([0.0, 10, 30, 20 + 365.0 * years])
+        made = compare_dates(codes, blue, blue, days, 0.03) & CLOUD
+        np.testing.assert_array_equal(made[:, 0, 0], [CLOUD] * 3 + [0])
+        assert not made[:, 0, 1].any()
+
+
 def test_the_sun_stands_where_the_almanac_and_the_products_say(data_dir: Path) -> None:
     # Worked example of NREL's solar position algorithm (Reda & Andreas 2008), less its refraction.
     sun = sun_position(np.datetime64("2003-10-17T19:30:30"), -105.1786, 39.742476)

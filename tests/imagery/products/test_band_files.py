@@ -103,7 +103,13 @@ def test_the_callers_names_win_and_may_be_of_any_kind(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["LC08_L2SP_193023_20200101_SR_B4.tif", "LE07_B3.tif", "x_SR_B5.TIF", "scene_lt05_B1.tif"],
+    [
+        "LC08_L2SP_193023_20200101_SR_B4.tif",
+        "LE07_B3.tif",
+        "x_SR_B5.TIF",
+        "scene_lt05_B1.tif",
+        "HLS.L30.T32UMA.2024183T101559.v2.0.B05.tif",
+    ],
 )
 def test_landsats_numbers_are_not_sentinels(tmp_path: Path, name: str) -> None:
     path = write(tmp_path / name)
