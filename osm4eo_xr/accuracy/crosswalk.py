@@ -59,6 +59,12 @@ class Crosswalk:
     nodata: tuple[int, ...] = (NO_DATA,)
     undecided: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def unused(self) -> int:
+        """A code that means nothing, which any integers hold: for pixels that a file masks."""
+        used = {code for group in self.groups for code in group.codes}.union(self.nodata)
+        return next((code for code in range(127, 0, -1) if code not in used), _CODES - 1)
+
 
 def read_crosswalk(given: str | Path | None, legend: Legend) -> Crosswalk:
     """Return a crosswalk to a legend.
