@@ -24,10 +24,9 @@ from osm4eo_xr.geometry.grid import (
     same_pixels,
     zero_nodata,
 )
-from osm4eo_xr.geometry.known_classes import with_known_classes
+from osm4eo_xr.geometry.known_classes import class_ids_of, with_known_classes
 from osm4eo_xr.legend import NO_DATA, PROBABILITY_NO_DATA, Legend, default_legend
 from osm4eo_xr.maps.boundary import read_boundary
-from osm4eo_xr.maps.known_rules import class_ids_of
 from osm4eo_xr.maps.mosaic_blocks import Merging, assemble, window_in
 from osm4eo_xr.places.outlines import country_boundary
 

@@ -12,10 +12,9 @@ import xarray as xr
 
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.geometry.grid import crs_name, geobox_of, same_pixels, zero_nodata
-from osm4eo_xr.geometry.known_classes import with_known_classes
+from osm4eo_xr.geometry.known_classes import class_ids_of, with_known_classes
 from osm4eo_xr.legend import NO_DATA, Legend, default_legend
 from osm4eo_xr.maps.known_rules import (
-    class_ids_of,
     likelier_wins,
     look_up,
     model_wins,

@@ -315,6 +315,30 @@ def test_blended_tiles_are_the_weighed_average_for_any_chunks(chunks: int, own: 
     np.testing.assert_array_equal(found, mosaic(tiles, rule="blend", probabilities=floats))
 
 
+@pytest.mark.parametrize("first", [0, 2])
+def test_a_networks_class_of_unlabeled_ground_wins_no_blend(first: int) -> None:
+    """Wherever it is among the classes, and however likely."""
+    maps = {k: tile(0, 0, np.full((1, 2), v, np.uint8)) for k, v in (("a", 8), ("b", 12))}
+    steps = {"a": {0: 110, 8: 130, 12: 10}, "b": {0: 110, 8: 10, 12: 130}}
+    ids = [8, 12]
+    ids.insert(first, 0)
+    shares = {
+        k: georeference(
+            np.array([[[steps[k][i]] * 2] for i in ids], np.uint8),
+            geobox_of(m),
+            dims=("class", "y", "x"),
+            coords={"class": ids},
+        )
+        for k, m in maps.items()
+    }
+    shares["b"][:, 0, 1] = [240 if i == 0 else 5 for i in ids]
+    found = mosaic(maps, probabilities=shares, rule="blend")
+    np.testing.assert_array_equal(found, [[8, 8]])
+    for s in shares.values():  # of no class is anything known
+        s[:] = np.where(s["class"] == 0, 250, 0)[:, None, None]
+    np.testing.assert_array_equal(mosaic(maps, probabilities=shares, rule="blend"), [[8, 8]])
+
+
 def test_what_cannot_be_blended_is_refused() -> None:
     tiles = three()
     shares = shares_of(tiles)
