@@ -164,6 +164,21 @@ def test_codes_mean_classes_or_say_why_not(cover: str, use: str, expected: str) 
     assert bool(why) == (class_id == 0)
 
 
+def test_a_vector_file_without_a_code_is_a_table_without_it(tmp_path: Path) -> None:
+    names = ["POINT_ID", "TH_LAT", "TH_LONG", "OBS_TYPE", "LC1", "LU1"]
+    rows = [[1, 50.86, 3.81, 1, None, "U140"], [2, 50.86, 3.82, 1, "A11", None]]
+    rows += [[3, 50.86, 3.83, 1, "", "U140"], [4, 50.86, 3.84, 1, "A11", "U370"]]
+    given = pd.DataFrame(rows, columns=pd.Index(names))
+    given.to_csv(tmp_path / "l.csv", index=False)
+    places = gpd.points_from_xy(given["TH_LONG"], given["TH_LAT"])
+    gpd.GeoDataFrame(given, geometry=places, crs=4326).to_file(tmp_path / "l.gpkg")
+    expected, found = (read_lucas(tmp_path / name) for name in ("l.csv", "l.gpkg"))
+    assert found["id"].tolist() == [2, 4]
+    assert found["lu1"].tolist() == ["", "U370"]
+    assert found.attrs["left_out"]["without land cover"] == 2
+    pd.testing.assert_frame_equal(found.drop(columns="geometry"), expected.drop(columns="geometry"))
+
+
 def test_weights_are_those_of_the_survey(tmp_path: Path) -> None:
     path = tmp_path / "2022.csv"
     table(2022, weights=True).to_csv(path, index=False)
