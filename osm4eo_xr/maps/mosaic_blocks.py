@@ -83,7 +83,8 @@ def assemble(
     pieces = _plan([a.chunks for a in arrays], windows, *spans)
     sizes = tuple(map(lengths, spans))
     clips = outlines(clip, sizes)
-    name = "mosaic-" + tokenize([a.name for a in arrays + layers], target, clip, how, chunks)
+    of_tiles = [a.name for a in arrays], [a.name for a in layers], windows
+    name = "mosaic-" + tokenize(of_tiles, target, clip, how, chunks)
     graph: dict[Any, Any] = {}
     for i, j in itertools.product(range(len(sizes[0])), range(len(sizes[1]))):
         shape, cut = (sizes[0][i], sizes[1][j]), clips[i, j]

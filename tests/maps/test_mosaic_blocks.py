@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import dask
 import dask.array as da
 import numpy as np
 import pytest
@@ -203,3 +204,15 @@ def test_building_is_lazy_and_two_of_the_same_are_one() -> None:
     assert first.name == second.name
     other = assemble(lazy, None, boxes(lazy), BOX, None, Merging("majority", 0), 16)
     assert other.name != first.name
+    moved = [box.pad(0).translate_pix(1, 0) for box in boxes(lazy)]
+    assert assemble(lazy, None, moved, BOX, None, FIRST, 16).name != first.name
+
+
+def test_the_same_arrays_at_other_places_are_another_map() -> None:
+    """Also where both are computed at once, as dask merges tasks of one name."""
+    one = da.from_array(np.full((8, 8), 3, np.uint8), name="one")
+    places = [target_geobox((LEFT + x, TOP - 80, LEFT + x + 80, TOP)) for x in (0, 80)]
+    maps = [georeference(one, place) for place in places]
+    west, east = (assemble([m], None, boxes([m]), BOX, None, FIRST, 16) for m in maps)
+    found = dask.compute(west, east)
+    assert [int(np.nonzero(f)[1].min()) for f in found] == [0, 8]
