@@ -23,6 +23,7 @@ from osm4eo_xr.accuracy.crosswalk import read_crosswalk
 from osm4eo_xr.accuracy.map_comparison import NOTE
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.geometry.grid import geobox_of, georeference, target_geobox
+from osm4eo_xr.legend import BUILT_IN
 from tests.cases.commands import attempt
 
 LEGEND = oxr.default_legend()
@@ -112,14 +113,32 @@ def test_other_grids_are_taken_by_the_nearest_pixel_as_gdal_does(ours: xr.DataAr
     assert found.km2[10, 8] == pytest.approx(((ours == 8) & (expected == 10)).sum().item() * 1e-4)
 
 
+@pytest.mark.parametrize("legend", BUILT_IN)
 @pytest.mark.parametrize("name", PRODUCTS)
-def test_products_say_for_each_class_what_it_is_compared_with_or_why_not(name: str) -> None:
-    walk = read_crosswalk(name, LEGEND)
+def test_products_say_for_each_class_what_it_is_compared_with_or_why_not(
+    name: str, legend: str
+) -> None:
+    walk = read_crosswalk(name, oxr.load_legend(legend))
     grouped = {class_id for group in walk.groups for class_id in group.classes}
-    for c in LEGEND.classes:
+    for c in oxr.load_legend(legend).classes:
         assert (c.id in grouped) != (c.slug in walk.undecided)
     codes = {code for group in walk.groups for code in group.codes}
     assert not codes & {int(code) for code in walk.undecided if code.isdigit()}
+    slugs = {c.slug for c in oxr.load_legend(legend).classes}
+    assert {said for said in walk.undecided if not said.isdigit()} <= slugs
+
+
+def test_coastal_wetlands_of_corine_count_where_the_legend_has_them() -> None:
+    box = target_geobox((4_400_000, 2_700_000, 4_400_040, 2_700_010))
+    classes = georeference(np.array([[13, 13, 8, 8]], np.uint8), box)
+    corine = georeference(np.array([[37, 39, 23, 37]], np.uint8), box)
+    thirteen = oxr.load_legend("osmlanduse-13")
+    found = oxr.compare(classes, corine, crosswalk="clc", legend=thirteen).to_dict()
+    assert (found["agreement"], found["compared_km2"]) == (0.75, 0.0004)
+    forest = classes.copy(data=np.full((1, 4), 8, np.uint8))
+    found = oxr.compare(forest, corine, crosswalk="clc").to_dict()
+    assert (found["agreement"], found["compared_km2"]) == (1, 0.0001)
+    assert found["undecided"]["37"] == "CLC 42, coastal wetlands, is not in the legend"
 
 
 def test_agreement_stays_lazy(ours: xr.DataArray) -> None:
