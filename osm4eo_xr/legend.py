@@ -132,12 +132,22 @@ class Legend:
         InputError
             If no class answers to it.
         """
+        found = self._named(layer)
+        if found is None:
+            known = ", ".join(f"{c.id} {c.slug}" for c in self.classes)
+            raise InputError(f"no class {layer!r} in legend {self.name!r}; it has {known}")
+        return found
+
+    def has(self, layer: str | int) -> bool:
+        """Whether ``find`` finds a class."""
+        return self._named(layer) is not None
+
+    def _named(self, layer: str | int) -> LandUseClass | None:
         wanted = str(layer).strip().casefold()
         for c in self.classes:
             if wanted in {c.slug.casefold(), c.name.casefold(), str(c.id), f"clc:{c.clc}"}:
                 return c
-        known = ", ".join(f"{c.id} {c.slug}" for c in self.classes)
-        raise InputError(f"no class {layer!r} in legend {self.name!r}; it has {known}")
+        return None
 
     def attrs(self) -> dict[str, Any]:
         """CF attributes of a class raster: ``flag_values``, ``flag_meanings``, ``flag_colors``."""

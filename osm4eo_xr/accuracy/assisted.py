@@ -12,6 +12,7 @@ from osm4eo_xr.accuracy.estimators import Intervals, power_tuned
 from osm4eo_xr.accuracy.figures import Figure, Figures, figures_with_intervals
 from osm4eo_xr.accuracy.reference_pairs import values_at
 from osm4eo_xr.errors import InputError
+from osm4eo_xr.geometry.known_classes import of_classes
 from osm4eo_xr.legend import NO_DATA, Legend
 from osm4eo_xr.rasters.shares import as_shares
 
@@ -71,7 +72,8 @@ def assisted_areas(
     ``sampling.power_tuned``.
     """
     check_aligned(probabilities, class_map, "raster of probabilities")
-    layers = [legend.find(str(name)) for name in np.atleast_1d(probabilities["class"].to_numpy())]
+    ids, probabilities = of_classes(probabilities, legend)
+    layers = [legend.by_id[class_id] for class_id in ids]
     predicted, mean = _predictions(class_map, probabilities, places)
     inside = (values_at(class_map, places) > 0)[points.used, None].astype(float)
     y = (label[points.used, None] == np.array([c.id for c in layers])) * inside

@@ -59,6 +59,12 @@ class Crosswalk:
     nodata: tuple[int, ...] = (NO_DATA,)
     undecided: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def unused(self) -> int:
+        """A code that means nothing, which any integers hold: for pixels that a file masks."""
+        used = {code for group in self.groups for code in group.codes}.union(self.nodata)
+        return next((code for code in range(127, 0, -1) if code not in used), _CODES - 1)
+
 
 def read_crosswalk(given: str | Path | None, legend: Legend) -> Crosswalk:
     """Return a crosswalk to a legend.
@@ -74,7 +80,8 @@ def read_crosswalk(given: str | Path | None, legend: Legend) -> Crosswalk:
     Raises
     ------
     InputError
-        If the file is missing or wrong, names a class that the legend lacks, or a code twice.
+        If the file is missing or wrong, names a code twice, or in a group without ``why`` a class
+        that the legend lacks.
     """
     if given is None:
         groups = tuple(Group(c.slug, (c.id,), (c.id,)) for c in legend.classes)
@@ -92,13 +99,17 @@ def read_crosswalk(given: str | Path | None, legend: Legend) -> Crosswalk:
 def _build(table: Mapping[str, Any], legend: Legend, source: str) -> Crosswalk:
     """Turn a table into a crosswalk."""
     try:
-        groups = tuple(
-            Group(g["name"], tuple(legend.find(c).id for c in g["classes"]), tuple(g["codes"]))
-            for g in table["groups"]
-        )
         undecided = table.get("undecided", {})
-        reasons = {**undecided.get("codes", {}), **undecided.get("classes", {})}
-        found = Crosswalk(str(table["title"]), groups, tuple(table["nodata"]), reasons)
+        reasons = dict(undecided.get("codes", {}))
+        groups = []
+        for g in table["groups"]:
+            if "why" in g and not all(legend.has(c) for c in g["classes"]):
+                reasons |= {str(code): g["why"] for code in g["codes"]}
+                continue
+            ids = tuple(legend.find(c).id for c in g["classes"])
+            groups.append(Group(g["name"], ids, tuple(g["codes"])))
+        reasons |= {c: why for c, why in undecided.get("classes", {}).items() if legend.has(c)}
+        found = Crosswalk(str(table["title"]), tuple(groups), tuple(table["nodata"]), reasons)
     except InputError as error:
         raise error.within(f"crosswalk {source}") from None
     except (KeyError, TypeError, AttributeError) as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -38,6 +39,7 @@ NOTE = (
 _MEANINGS = ("equal", "different", "undecided")
 _COLORS = ("#1a9850", "#d73027", "#bdbdbd")
 _CODES = 256
+_HIDES = re.compile(r"\b(mask|alpha band)\b")  # in what open_raster says of a file
 
 
 @dataclass(frozen=True, eq=False)
@@ -175,7 +177,8 @@ def compare(
         0, or what it states, = no data; lazy maps are read chunk by chunk.
     other : DataArray (y, x), integer
         Codes from 0 to 255 on any grid; each pixel of the map is compared with the other's nearest
-        pixel. No data is what it states, any number but 0, and what the crosswalk lists.
+        pixel. No data is what it states, any number but 0, and what the crosswalk lists. Where 0
+        is a code, open a file with a mask or an alpha band with a ``fill`` that is none.
     crosswalk : str or path, optional
         What is compared with what, see ``read_crosswalk``; by default both have the legend.
     legend : Legend, optional
@@ -189,7 +192,8 @@ def compare(
     Raises
     ------
     InputError
-        If the maps do not touch, are of other types, or hold classes that the legend lacks.
+        If the maps do not touch, are of other types, or hold classes that the legend lacks, or
+        the other's file hid pixels, which hold 0, and 0 is a code.
 
     Examples
     --------
@@ -207,7 +211,7 @@ def compare(
     if other.ndim != 2 or not np.issubdtype(other.dtype, np.integer):  # noqa: PLR2004 - y and x
         raise InputError(f"the other map is {other.dtype} {other.dims}", expected="integers (y, x)")
     lazy = zero_nodata(class_map if class_map.chunks else class_map.chunk())
-    placed = _on_grid(other, lazy, (*walk.nodata, *_stated(other)))
+    placed = _on_grid(other, lazy, (*walk.nodata, *_stated(other, walk)))
     pairs = compute(*_by_block(_count, lazy.data, placed))
     counts = np.sum(pairs, axis=0)
     counts[:, NO_DATA] = 0
@@ -219,10 +223,19 @@ def compare(
     return MapComparison(km2, walk, legend, _agreement(lazy, placed, walk))
 
 
-def _stated(other: xr.DataArray) -> tuple[int, ...]:
+def _stated(other: xr.DataArray, walk: Crosswalk) -> tuple[int, ...]:
     """Return the other map's no-data value; 0, which files without one get, may be a class."""
     stated = nodata_of(other, NO_DATA)
-    return (int(stated),) if np.isfinite(stated) and stated != NO_DATA else ()
+    if np.isfinite(stated) and stated != NO_DATA:
+        return (int(stated),)
+    said = str(other.attrs.get("validity", ""))
+    if any(NO_DATA in group.codes for group in walk.groups) and _HIDES.search(said):
+        raise InputError(
+            f"pixels of the other map that its file hides ({said}) hold 0, a code of {walk.title}",
+            expected="a number there that is no code",
+            advice=f"open the file with {{fill={walk.unused}}}",
+        )
+    return ()
 
 
 def _on_grid(other: xr.DataArray, like: xr.DataArray, nodata: tuple[int, ...]) -> da.Array:

@@ -29,6 +29,7 @@ __all__ = [
     "grid_text",
     "nodata_of",
     "same_grid",
+    "same_pixels",
     "spatial_coords",
     "target_geobox",
     "zero_nodata",
@@ -290,3 +291,9 @@ def same_grid(a: GeoBox, b: GeoBox) -> bool:
     col = (b.affine.c - a.affine.c) / a.affine.a
     row = (b.affine.f - a.affine.f) / a.affine.e
     return abs(col - round(col)) < _PIXEL_TOLERANCE and abs(row - round(row)) < _PIXEL_TOLERANCE
+
+
+def same_pixels(a: GeoBox, b: GeoBox) -> bool:
+    """Whether two grids have the same pixels, so that one raster can be laid over the other."""
+    corners = np.allclose(a.boundingbox.bbox, b.boundingbox.bbox, rtol=1e-9)
+    return same_grid(a, b) and tuple(a.shape) == tuple(b.shape) and bool(corners)

@@ -10,7 +10,7 @@ are checked as they are computed, so that nothing is written of it.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
@@ -58,6 +58,39 @@ def legend_of(*rasters: xr.DataArray, given: Legend | None = None, name: str = "
     for raster in rasters:
         refuse_other_legend(raster, legend, name)
     return legend
+
+
+def class_ids_of(probabilities: xr.DataArray, legend: Legend) -> list[int]:
+    """Return the class id of each layer of probabilities (class, y, x).
+
+    Their names may be ids, slugs or names; 0 is a network's class of unlabeled ground, which no
+    legend has and no pixel gets.
+
+    Raises
+    ------
+    InputError
+        If they name no classes, or one that the legend lacks.
+    """
+    names: Any = probabilities["class"].to_numpy() if "class" in probabilities.coords else ()
+    if probabilities.dims != ("class", "y", "x") or not len(names):
+        raise InputError(
+            f"probabilities have dims {probabilities.dims}",
+            expected="(class, y, x) with class ids, slugs or names as coordinate",
+        )
+    return [legend.find(str(n)).id if str(n) != str(NO_DATA) else NO_DATA for n in names]
+
+
+def of_classes(probabilities: xr.DataArray, legend: Legend) -> tuple[list[int], xr.DataArray]:
+    """Return class ids and their probabilities, without a network's class of unlabeled ground.
+
+    Raises
+    ------
+    InputError
+        As ``class_ids_of``.
+    """
+    ids = class_ids_of(probabilities, legend)
+    kept = [k for k, class_id in enumerate(ids) if class_id != NO_DATA]
+    return [ids[k] for k in kept], probabilities.isel({"class": kept})
 
 
 def refuse_other_legend(raster: xr.DataArray, legend: Legend, name: str = "") -> None:

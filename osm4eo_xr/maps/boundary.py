@@ -53,7 +53,7 @@ def read_boundary(
         raise InputError(
             "the boundary and the tiles do not overlap", advice="check its place and CRS"
         )
-    return shapely.make_valid(pixels)
+    return polygons_of(shapely.make_valid(pixels))
 
 
 def _short_edges(shapes: np.ndarray, crs: Any) -> np.ndarray:

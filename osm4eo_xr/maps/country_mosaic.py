@@ -18,14 +18,15 @@ from osm4eo_xr.geometry.grid import (
     crs_name,
     geobox_of,
     georeference,
+    held_number,
     nodata_of,
     same_grid,
+    same_pixels,
     zero_nodata,
 )
-from osm4eo_xr.geometry.known_classes import with_known_classes
-from osm4eo_xr.legend import NO_DATA, Legend, default_legend
+from osm4eo_xr.geometry.known_classes import class_ids_of, with_known_classes
+from osm4eo_xr.legend import NO_DATA, PROBABILITY_NO_DATA, Legend, default_legend
 from osm4eo_xr.maps.boundary import read_boundary
-from osm4eo_xr.maps.known_rules import class_ids_of
 from osm4eo_xr.maps.mosaic_blocks import Merging, assemble, window_in
 from osm4eo_xr.places.outlines import country_boundary
 
@@ -70,10 +71,11 @@ def mosaic(
         A name or code as ``find_country`` takes: only this country's rows of the vector file that
         ``boundary`` names, or without one Natural Earth's outline at 1:50 million.
     confidence : sequence or mapping of DataArray, dims (y, x), optional
-        In the same order or with the same keys; higher is surer, NaN counts as none.
+        In the same order or with the same keys, each on its map's grid; higher is surer. NaN, what
+        each states as no data and, in uint8, 255 count as none.
     probabilities : sequence or mapping of DataArray, dims (class, y, x), optional
-        For ``"blend"``: uint8 (0-250, 255 = no data) or float (0-1, NaN = no data); ``class`` holds
-        ids, slugs or names, the same in all tiles.
+        For ``"blend"``, each on its map's grid: uint8 (0-250, 255 = no data) or float (0-1, NaN =
+        no data); ``class`` holds ids, slugs or names, the same in all tiles.
     rule : {"majority", "confidence", "blend", "first"}, optional
         By default ``"confidence"`` where confidence is given, else ``"majority"``.
     chunks : int
@@ -93,8 +95,9 @@ def mosaic(
     ------
     InputError
         If no tile is given, tiles do not share a grid or fill less than a thousandth of a wide one,
-        two tiles have one id, or the boundary holds no polygon or no such country, or does not
-        meet the grid; when pixels are computed, if a tile holds a class that ``legend`` lacks.
+        confidence or probabilities are not on their map's grid, two tiles have one id, or the
+        boundary holds no polygon or no such country, or does not meet the grid; when pixels are
+        computed, if a tile holds a class that ``legend`` lacks.
 
     Examples
     --------
@@ -125,6 +128,10 @@ def mosaic(
     if rule in ("confidence", "blend") and weighed is None:
         raise InputError(f"rule {rule!r} needs {name} of each tile", advice=f"give {{{name}}}")
     weighed = weighed if rule in ("confidence", "blend") else None
+    for m, w in zip(maps, weighed or [], strict=False):
+        _check_weight(w, m, name)
+    if rule == "confidence":
+        weighed = [_sureness(w) for w in weighed or []]
     boxes = [geobox_of(m) for m in maps]
     maps, nodata = _one_nodata([with_known_classes(m, legend) for m in maps])
     target = _target(boxes, geobox)
@@ -134,6 +141,30 @@ def mosaic(
     attrs = {**maps[0].attrs, "nodata": nodata}
     attrs.pop("tile", None)
     return georeference(data, target, attrs=attrs, name="class_map")
+
+
+def _check_weight(weight: xr.DataArray, class_map: xr.DataArray, name: str) -> None:
+    """Refuse what a tile is weighed by if it is not on the tile's grid."""
+    dims = ("class", "y", "x") if name == "probabilities" else ("y", "x")
+    if weight.dims != dims:
+        raise InputError(f"{name} with dims {weight.dims}", expected=f"({', '.join(dims)})")
+    a, b = geobox_of(class_map), geobox_of(weight)
+    if not same_pixels(a, b):
+        raise InputError(
+            f"the {name} {tuple(b.boundingbox)} of {crs_name(b.crs)}, {tuple(b.shape)} pixels, is "
+            f"not on the grid of its tile {tuple(a.boundingbox)} of {crs_name(a.crs)}, "
+            f"{tuple(a.shape)} pixels",
+            advice="cut it as the tile was cut",
+        )
+
+
+def _sureness(confidence: xr.DataArray) -> xr.DataArray:
+    """Return confidence as floats, NaN where there is none; lazy as its input."""
+    none = {held_number(nodata_of(confidence), confidence.dtype)}
+    if confidence.dtype == np.uint8:
+        none.add(PROBABILITY_NO_DATA)  # as ``classify`` writes it
+    values = [v for v in none if v is not None]
+    return confidence.astype(np.float32).where(~confidence.isin(values)) if values else confidence
 
 
 def _class_ids(shares: list[xr.DataArray] | None, legend: Legend | None) -> tuple[int, ...]:

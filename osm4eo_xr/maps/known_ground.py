@@ -11,11 +11,10 @@ import numpy as np
 import xarray as xr
 
 from osm4eo_xr.errors import InputError
-from osm4eo_xr.geometry.grid import crs_name, geobox_of, same_grid, zero_nodata
-from osm4eo_xr.geometry.known_classes import with_known_classes
+from osm4eo_xr.geometry.grid import crs_name, geobox_of, same_pixels, zero_nodata
+from osm4eo_xr.geometry.known_classes import class_ids_of, with_known_classes
 from osm4eo_xr.legend import NO_DATA, Legend, default_legend
 from osm4eo_xr.maps.known_rules import (
-    class_ids_of,
     likelier_wins,
     look_up,
     model_wins,
@@ -295,8 +294,7 @@ def _known_pair(
 
 def _check_grids(one: xr.DataArray, name: str, other: xr.DataArray, other_name: str) -> None:
     a, b = geobox_of(one), geobox_of(other)
-    aligned = same_grid(a, b) and a.shape == b.shape
-    if not aligned or not np.allclose(a.boundingbox.bbox, b.boundingbox.bbox, rtol=1e-9):
+    if not same_pixels(a, b):
         raise InputError(
             f"{name} ({a.shape}, {crs_name(a.crs)}) and {other_name} ({b.shape}, "
             f"{crs_name(b.crs)}) are not on one grid",

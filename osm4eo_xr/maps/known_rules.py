@@ -8,7 +8,7 @@ is of class c with p(c | osm) = p(osm | c) / sum over c of p(osm | c).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import xarray as xr
@@ -133,18 +133,9 @@ def likelier_wins(
     out = osm_wins(known, predicted)
     both = (known != NO_DATA) & (predicted != NO_DATA)
     for layer, class_id, row in zip(probabilities, ids, noise, strict=True):
-        score = np.maximum(as_shares(layer), _LEAST) * row[known]
+        shares = as_shares(layer)
+        shares = np.maximum(shares, _LEAST) if layer.dtype == np.uint8 else shares
+        score = shares * row[known]
         better = both & (score > best)
         out[better], best[better] = class_id, score[better]
     return out
-
-
-def class_ids_of(probabilities: xr.DataArray, legend: Legend) -> list[int]:
-    """Return the class id of each layer of probabilities (class, y, x); its names may be slugs."""
-    names: Any = probabilities["class"].to_numpy() if "class" in probabilities.coords else ()
-    if probabilities.dims != ("class", "y", "x") or not len(names):
-        raise InputError(
-            f"probabilities have dims {probabilities.dims}",
-            expected="(class, y, x) with class ids, slugs or names as coordinate",
-        )
-    return [legend.find(str(n)).id if str(n) != str(NO_DATA) else NO_DATA for n in names]

@@ -10,10 +10,11 @@ import dask.array as da
 import numpy as np
 import xarray as xr
 from odc.geo.geobox import GeoBox
+from rasterio.transform import Affine
 
 from osm4eo_xr.errors import InputError, check_number
 from osm4eo_xr.geometry.geodesy import meters_per_unit, pixel_area
-from osm4eo_xr.geometry.grid import geobox_of, georeference, zero_nodata
+from osm4eo_xr.geometry.grid import first_pixel, geobox_of, georeference, zero_nodata
 from osm4eo_xr.geometry.known_classes import legend_of, with_known_classes
 from osm4eo_xr.legend import NO_DATA, Legend
 from osm4eo_xr.maps.probability_layers import OTHER, likeliest
@@ -30,6 +31,7 @@ MASK_NO_DATA = 255
 
 _VALUES = 256
 _EPS = 1e-9
+_SQUARE = 1e-6  # by which a pixel's sides may differ: coordinates are rounded
 _FRACTION_CHUNK = 2048  # pixels
 
 
@@ -203,7 +205,7 @@ def fraction(
         Class ids; no data as it states, by default 0.
     resolution : float
         Cell size in meters, a whole multiple of the pixel size. Cell edges lie
-        on whole multiples of it.
+        on whole multiples of it, the first row of cells in the north.
     legend : Legend, optional
         By default the twelve classes of OSMlanduse.
 
@@ -216,9 +218,9 @@ def fraction(
     Raises
     ------
     InputError
-        If the resolution is not a whole multiple of the pixel size, the CRS counts in degrees, or
-        its pixels differ by more than 1 % on the ground; when pixels are computed, if the map
-        holds a class that the legend lacks.
+        If the resolution is not a whole multiple of the pixel size, pixels are not square, the CRS
+        counts in degrees, or its pixels differ by more than 1 % on the ground; when pixels are
+        computed, if the map holds a class that the legend lacks.
 
     Examples
     --------
@@ -232,22 +234,12 @@ def fraction(
     """
     legend, fine = legend_of(class_map, given=legend), geobox_of(class_map)
     class_map = with_known_classes(zero_nodata(class_map), legend)
-    unit = meters_per_unit(fine.crs)
-    size = fine.resolution.x * unit
-    factor = round(resolution / size)
-    if factor < 1 or abs(factor * size - resolution) > _EPS * resolution:
-        raise InputError(
-            f"{resolution} is not a whole multiple of the pixel size {size}", advice="choose one"
-        )
+    factor = _pixels_of(resolution, fine)
     pixel_area(fine)  # a share of pixels is a share of land if they are of one size
-    coarse = GeoBox.from_bbox(fine.boundingbox, resolution=resolution / unit, anchor="edge")
-    left, top = ~fine.affine @ (coarse.affine.c, coarse.affine.f)
-    before = -round(top), -round(left)
-    total = [n * factor for n in coarse.shape]
-    after = [t - n - b for t, n, b in zip(total, fine.shape, before, strict=True)]
-    padded = da.pad(da.asarray(class_map.data), list(zip(before, after, strict=True)))
-    size = max(1, _FRACTION_CHUNK // factor) * factor
-    padded = padded.rechunk(size)
+    pixels, north_up = _north_up(da.asarray(class_map.data), fine)
+    around, coarse = _cells_around(north_up, factor, resolution)
+    padded = da.pad(pixels, around)
+    padded = padded.rechunk(max(1, _FRACTION_CHUNK // factor) * factor)
     chunks: Any = padded.chunks
     cells = tuple(tuple(c // factor for c in axis) for axis in chunks)
     ids = np.array(legend.ids, np.uint8)
@@ -264,6 +256,54 @@ def fraction(
     attrs = {"nodata": np.nan, "units": "1", "long_name": "share of land"}
     dims = ("class", "y", "x")
     return georeference(shares, coarse, dims=dims, coords={"class": slugs}, attrs=attrs)
+
+
+def _pixels_of(resolution: float, fine: GeoBox) -> int:
+    """Return how many pixels a side of a cell is long."""
+    unit = meters_per_unit(fine.crs)
+    width, height = (abs(side) * unit for side in fine.resolution.xy)
+    if not math.isclose(width, height, rel_tol=_SQUARE):
+        raise InputError(
+            f"pixels of {width:g} x {height:g} m",
+            expected="square ones",
+            advice="warp the map to pixels of one width and height",
+        )
+    check_number("resolution", resolution)
+    factor = round(resolution / width)
+    if factor < 1 or abs(factor * width - resolution) > _EPS * resolution:
+        raise InputError(
+            f"{resolution} is not a whole multiple of the pixel size {width}", advice="choose one"
+        )
+    return factor
+
+
+def _north_up(pixels: Any, grid: GeoBox) -> tuple[Any, GeoBox]:
+    """Return pixels and grid with the first row in the north and the first column in the west."""
+    if grid.resolution.y > 0:
+        pixels, grid = pixels[::-1], grid.flipy()
+    if grid.resolution.x < 0:
+        pixels, grid = pixels[:, ::-1], grid.flipx()
+    return pixels, grid
+
+
+def _cells_around(
+    fine: GeoBox, factor: int, resolution: float
+) -> tuple[list[tuple[int, int]], GeoBox]:
+    """Return the grid of all cells that hold a pixel, and its pixels around the map's by axis.
+
+    Cells are counted in whole numbers, from where the CRS is 0, 0: a cell counts that a map
+    overhangs by one pixel of thousands.
+    """
+    before, after, cells = [], [], []
+    for first, pixels in zip(first_pixel(fine), fine.shape, strict=True):
+        start, stop = first // factor, -(-(first + pixels) // factor)
+        before.append(first - start * factor)
+        after.append(stop * factor - first - pixels)
+        cells.append((start, stop - start))
+    (top, rows), (left, columns) = cells
+    side = resolution / meters_per_unit(fine.crs)
+    affine = Affine(side, 0, left * side, 0, -side, -top * side)
+    return list(zip(before, after, strict=True)), GeoBox((rows, columns), affine, fine.crs)
 
 
 def _shares(

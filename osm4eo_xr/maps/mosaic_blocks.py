@@ -8,21 +8,17 @@ from typing import Any
 
 import dask.array as da
 import numpy as np
-import shapely
 import xarray as xr
 from dask.base import tokenize
 from dask.highlevelgraph import HighLevelGraph
 from odc.geo.geobox import GeoBox
-from rasterio.features import geometry_mask
-from rasterio.transform import Affine
 from shapely.geometry.base import BaseGeometry
 
 from osm4eo_xr.geometry.chunks import Spans, even_spans, lengths, meetings
 from osm4eo_xr.legend import NO_DATA
+from osm4eo_xr.maps.clipping import Outline, inside, outlines
 from osm4eo_xr.maps.overlaps import blend, edge_distance, resolve
 from osm4eo_xr.rasters.shares import steps_of
-
-_PIXELS = Affine.identity()
 
 
 @dataclass(frozen=True)
@@ -86,12 +82,13 @@ def assemble(
     spans = [even_spans(length, chunks) for length in target.shape]
     pieces = _plan([a.chunks for a in arrays], windows, *spans)
     sizes = tuple(map(lengths, spans))
-    outlines = _outlines(clip, sizes)
-    name = "mosaic-" + tokenize([a.name for a in arrays + layers], target, clip, how, chunks)
+    clips = outlines(clip, sizes)
+    of_tiles = [a.name for a in arrays], [a.name for a in layers], windows
+    name = "mosaic-" + tokenize(of_tiles, target, clip, how, chunks)
     graph: dict[Any, Any] = {}
     for i, j in itertools.product(range(len(sizes[0])), range(len(sizes[1]))):
-        shape, inside = (sizes[0][i], sizes[1][j]), outlines[i, j]
-        here = [] if inside is False else pieces.get((i, j), [])
+        shape, cut = (sizes[0][i], sizes[1][j]), clips[i, j]
+        here = [] if cut is False else pieces.get((i, j), [])
         if not here:
             graph[name, i, j] = (np.full, shape, how.nodata, np.uint8)
             continue
@@ -99,8 +96,8 @@ def assemble(
         several = len({p.tile for p in here}) > 1  # one tile alone is not weighed
         wanted = layers and several
         weights = [(layers[p.tile].name, *whole, *p.block) for p in here] if wanted else None
-        polygon = inside if isinstance(inside, BaseGeometry) else None
-        graph[name, i, j] = (_resolve_block, values, weights, _Cut(here, shape, polygon, how))
+        outline = cut if isinstance(cut, Outline) else None
+        graph[name, i, j] = (_resolve_block, values, weights, _Cut(here, shape, outline, how))
     dependencies = [*arrays, *layers]
     lazy = HighLevelGraph.from_collections(name, graph, dependencies=dependencies)
     return da.Array(lazy, name, chunks=sizes, meta=np.empty((0, 0), np.uint8))  # pyright: ignore[reportCallIssue] - made in __new__
@@ -130,38 +127,13 @@ def _plan(
     return plan
 
 
-def _outlines(
-    clip: BaseGeometry | None, sizes: tuple[tuple[int, ...], ...]
-) -> dict[tuple[int, int], BaseGeometry | bool]:
-    """Return for each chunk True (inside), False (outside) or the part of the boundary in it."""
-    cells = itertools.product(range(len(sizes[0])), range(len(sizes[1])))
-    if clip is None:
-        return dict.fromkeys(cells, True)
-    shapely.prepare(clip)
-    tops, lefts = (np.cumsum((0, *s)).tolist() for s in sizes)
-    return {(i, j): _outline(clip, tops[i], lefts[j], tops[i + 1], lefts[j + 1]) for i, j in cells}
-
-
-def _outline(
-    clip: BaseGeometry, top: int, left: int, bottom: int, right: int
-) -> BaseGeometry | bool:
-    """Cut the boundary to a chunk and a pixel around it, in pixels from the chunk's corner."""
-    box = shapely.box(left, top, right, bottom)
-    if not clip.intersects(box):
-        return False
-    if clip.contains(box):
-        return True
-    part = shapely.intersection(clip, shapely.box(left - 1, top - 1, right + 1, bottom + 1))
-    return shapely.transform(part, lambda xy: xy - (left, top))
-
-
 @dataclass(frozen=True)
 class _Cut:
     """How the pieces of one output chunk are put together."""
 
     pieces: list[_Piece]
     shape: tuple[int, int]
-    outline: BaseGeometry | None
+    outline: Outline | None
     how: Merging
 
 
@@ -184,8 +156,7 @@ def _resolve_block(
             sure[layer[piece.tile], *piece.target] = block[piece.source]
         out = resolve(stack, sure, cut.how.rule)
     if cut.outline is not None:
-        outside = geometry_mask([cut.outline], out_shape=cut.shape, transform=_PIXELS)
-        out[outside] = NO_DATA
+        out[~inside(cut.outline, cut.shape)] = NO_DATA
     return _swapped(out, nodata)
 
 

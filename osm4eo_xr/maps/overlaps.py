@@ -75,6 +75,8 @@ def blend(
 ) -> UInt8[np.ndarray, "y x"]:
     """Average probabilities, each weighed by distance and by the greatest; 0 = no data.
 
+    A network's class of unlabeled ground, 0, wins nowhere.
+
     Parameters
     ----------
     stack : ndarray (tile, y, x)
@@ -94,6 +96,7 @@ def blend(
             out[y, x], same = _common(stack[:, y, x])
             if not same:
                 _add_up(stack[:, y, x], steps[:, :, y, x], distance[:, y, x], total)
+                total[class_ids == 0] = 0.0
                 if total.max() > 0:
                     out[y, x] = class_ids[total.argmax()]
     return out

@@ -11,8 +11,8 @@ import xarray as xr
 
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.geometry.grid import geobox_of, georeference
+from osm4eo_xr.geometry.known_classes import class_ids_of
 from osm4eo_xr.legend import NO_DATA, Legend
-from osm4eo_xr.maps.known_rules import class_ids_of
 from osm4eo_xr.rasters.shares import as_shares
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 
 from osm4eo_xr.errors import InputError
-from osm4eo_xr.geometry.grid import georeference
+from osm4eo_xr.geometry.grid import georeference, held_number
 from osm4eo_xr.legend import PROBABILITY_NO_DATA
 from osm4eo_xr.rasters.bands import RasterBand, describe_bands
 from osm4eo_xr.rasters.remote.addresses import text_of
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from osm4eo_xr.rasters.files import PathLike
 
 
-def open_raster(path: PathLike, *, chunks: int = 2048) -> xr.DataArray:
+def open_raster(path: PathLike, *, chunks: int = 2048, fill: int = 0) -> xr.DataArray:
     """Open a single-band raster, for example a class map, lazily on its own grid and in its type.
 
     Parameters
@@ -31,24 +31,28 @@ def open_raster(path: PathLike, *, chunks: int = 2048) -> xr.DataArray:
         Any raster that GDAL reads.
     chunks : int
         Rows and columns per chunk.
+    fill : int
+        What pixels hold that a mask or an alpha band hides, in integers of a file that states no
+        no-data value: a number that is no class where 0 is one.
 
     Returns
     -------
     DataArray
         (y, x) in the file's dtype. Pixels that the rule of ``rasters.validity`` calls no data hold
         ``attrs["nodata"]``: NaN in floats, in integers the file's no-data value or, if it states
-        none, 0. ``attrs["validity"]`` says in words what told which pixels hold data;
+        none, ``fill``. ``attrs["validity"]`` says in words what told which pixels hold data;
         ``attrs["legend"]`` names the legend of its classes, where the file does.
 
     Raises
     ------
     InputError
-        If the file cannot be read, has no CRS or more than one band.
+        If the file cannot be read, has no CRS or more than one band, or its integers cannot hold
+        ``fill``.
 
     Examples
     --------
     >>> import numpy as np, osm4eo_xr as oxr
-    >>> from osm4eo_xr.geometry.grid import georeference
+    >>> from osm4eo_xr.geometry.grid import georeference, held_number
     >>> box = oxr.target_geobox((4321000, 3210000, 4321020, 3210010))
     >>> path = oxr.write_cog(georeference(np.array([[8, 12]], dtype="uint8"), box), "map.tif")
     >>> oxr.open_raster(path).values.tolist()
@@ -60,7 +64,11 @@ def open_raster(path: PathLike, *, chunks: int = 2048) -> xr.DataArray:
         raise InputError(
             f"{where} has {len(bands)} bands, expected 1", advice="open it with open_scene"
         )
-    nodata = _nodata_of(bands, 0)
+    nodata = _nodata_of(bands, fill if bands[0].validity.hides else 0)
+    if nodata and held_number(nodata, np.dtype(bands[0].dtype)) is None:
+        raise InputError(
+            f"{where} holds {bands[0].dtype}, which has no {nodata}", advice="give another {fill}"
+        )
     data = _lazy(bands, nodata, chunks)[0]
     return georeference(data, bands[0].geobox, attrs=_attrs(bands, nodata), name=Path(where).stem)
 
@@ -90,7 +98,7 @@ def open_probabilities(path: PathLike, *, chunks: int = 2048) -> xr.DataArray:
     Examples
     --------
     >>> import numpy as np, osm4eo_xr as oxr
-    >>> from osm4eo_xr.geometry.grid import georeference
+    >>> from osm4eo_xr.geometry.grid import georeference, held_number
     >>> box = oxr.target_geobox((4321000, 3210000, 4321010, 3210010))
     >>> values = np.array([[[200]], [[50]]], dtype="uint8")
     >>> coords = {"class": ["forest", "water"]}

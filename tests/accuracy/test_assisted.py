@@ -169,6 +169,12 @@ def test_where_the_map_has_no_class_none_is_asked_for() -> None:
     assert found[FOREST][0].value == pytest.approx(expected, rel=2e-3)
 
 
+def test_a_networks_class_of_unlabeled_ground_is_left_out() -> None:
+    ground = np.concatenate([np.full((1, EDGE, EDGE), 0.1, np.float32), guess()])
+    found = estimate(probabilities(ground, [0, FOREST, WATER]))
+    assert found == estimate(probabilities(guess()))
+
+
 def test_rasters_of_another_place_or_class_are_refused() -> None:
     away = georeference(
         guess(),

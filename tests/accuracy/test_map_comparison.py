@@ -1,6 +1,7 @@
 """A map beside another product: areas, agreement, and the two kinds of difference."""
 
 import io
+import json
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from odc.geo.geobox import GeoBox
+from rasterio.enums import ColorInterp
 from rasterio.warp import reproject
 from rich.console import Console
 from sklearn.metrics import accuracy_score, confusion_matrix
@@ -21,6 +23,8 @@ from osm4eo_xr.accuracy.crosswalk import read_crosswalk
 from osm4eo_xr.accuracy.map_comparison import NOTE
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.geometry.grid import geobox_of, georeference, target_geobox
+from osm4eo_xr.legend import BUILT_IN
+from tests.cases.commands import attempt
 
 LEGEND = oxr.default_legend()
 ROWS, COLS = 60, 50
@@ -109,14 +113,32 @@ def test_other_grids_are_taken_by_the_nearest_pixel_as_gdal_does(ours: xr.DataAr
     assert found.km2[10, 8] == pytest.approx(((ours == 8) & (expected == 10)).sum().item() * 1e-4)
 
 
+@pytest.mark.parametrize("legend", BUILT_IN)
 @pytest.mark.parametrize("name", PRODUCTS)
-def test_products_say_for_each_class_what_it_is_compared_with_or_why_not(name: str) -> None:
-    walk = read_crosswalk(name, LEGEND)
+def test_products_say_for_each_class_what_it_is_compared_with_or_why_not(
+    name: str, legend: str
+) -> None:
+    walk = read_crosswalk(name, oxr.load_legend(legend))
     grouped = {class_id for group in walk.groups for class_id in group.classes}
-    for c in LEGEND.classes:
+    for c in oxr.load_legend(legend).classes:
         assert (c.id in grouped) != (c.slug in walk.undecided)
     codes = {code for group in walk.groups for code in group.codes}
     assert not codes & {int(code) for code in walk.undecided if code.isdigit()}
+    slugs = {c.slug for c in oxr.load_legend(legend).classes}
+    assert {said for said in walk.undecided if not said.isdigit()} <= slugs
+
+
+def test_coastal_wetlands_of_corine_count_where_the_legend_has_them() -> None:
+    box = target_geobox((4_400_000, 2_700_000, 4_400_040, 2_700_010))
+    classes = georeference(np.array([[13, 13, 8, 8]], np.uint8), box)
+    corine = georeference(np.array([[37, 39, 23, 37]], np.uint8), box)
+    thirteen = oxr.load_legend("osmlanduse-13")
+    found = oxr.compare(classes, corine, crosswalk="clc", legend=thirteen).to_dict()
+    assert (found["agreement"], found["compared_km2"]) == (0.75, 0.0004)
+    forest = classes.copy(data=np.full((1, 4), 8, np.uint8))
+    found = oxr.compare(forest, corine, crosswalk="clc").to_dict()
+    assert (found["agreement"], found["compared_km2"]) == (1, 0.0001)
+    assert found["undecided"]["37"] == "CLC 42, coastal wetlands, is not in the legend"
 
 
 def test_agreement_stays_lazy(ours: xr.DataArray) -> None:
@@ -196,6 +218,36 @@ def test_a_zero_that_is_a_class_is_one_whatever_the_file_states(ours: xr.DataArr
     found = oxr.compare(ours, other, crosswalk="dynamic-world").to_dict()
     [water] = [g for g in found["groups"] if g["both_km2"]]
     assert water["both_km2"] == pytest.approx(int((ours == 12).sum()) * 1e-4)
+
+
+@pytest.mark.parametrize("alpha", [False, True])
+def test_pixels_that_a_file_masks_are_no_code_0(tmp_path: Path, *, alpha: bool) -> None:
+    codes, seen = np.array([[0, 0, 1, 1], [7, 7, 0, 7]], np.uint8), np.array([[255] * 4, [0] * 4])
+    how: dict[str, Any] = {"count": 2} if alpha else {"count": 1}
+    how |= {"dtype": "uint8", "crs": "EPSG:3035", "transform": BOX.affine}
+    path, ours = tmp_path / "dw.tif", tmp_path / "ours.tif"
+    with (
+        rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True),
+        rasterio.open(path, "w", driver="GTiff", width=4, height=2, **how) as sink,
+    ):
+        sink.write(codes, 1)
+        if alpha:
+            sink.write(seen.astype(np.uint8), 2)
+            sink.colorinterp = (ColorInterp.gray, ColorInterp.alpha)
+        else:
+            sink.write_mask(seen.astype(np.uint8))
+    classes = np.array([[12, 12, 8, 8], [8, 8, 8, 8]], np.uint8)
+    oxr.write_cog(georeference(classes, BOX[:2, :4]), ours)
+    named = "alpha band 2" if alpha else "mask"
+    with pytest.raises(InputError, match=rf"hides \({named}\) hold 0, a code of .*fill=127"):
+        oxr.compare(oxr.open_raster(ours), oxr.open_raster(path), crosswalk="dynamic-world")
+    other = oxr.open_raster(path, fill=127)
+    found = oxr.compare(oxr.open_raster(ours), other, crosswalk="dynamic-world").to_dict()
+    assert (found["agreement"], found["compared_km2"]) == (1, 0.0004)
+    out = tmp_path / "found.json"
+    asked = ("--crosswalk", "dynamic-world", "--out", str(out))
+    assert attempt("compare", str(ours), str(path), *asked).exit_code == 0
+    assert json.loads(out.read_text())["agreement"] == 1
 
 
 def test_the_table_of_codes_and_classes_is_pandas_crosstab(ours: xr.DataArray) -> None:

@@ -125,6 +125,18 @@ def test_a_likely_error_loses_and_a_plausible_label_wins() -> None:
     assert merged["provenance"].to_numpy().tolist() == [[3, 1]]
 
 
+@pytest.mark.parametrize(("steps", "wins"), [(False, 12), (True, 8)])
+def test_only_an_8_bit_probability_counts_as_half_a_step(*, steps: bool, wins: int) -> None:
+    """A float is what it is: 0.9 x 0.0001 is below 0.001 x 0.9999; of 8 bits 0.9 x 0.002 above."""
+    noise = noise_table({"water": {"forest": 0.001, "water": 0.999}}, default_legend())
+    noise.loc[{"class": 8, "osm": 8}], noise.loc[{"class": 8, "osm": 12}] = 0.9, 0.1
+    shares = np.array([0.0001, 0.9999], np.float32).reshape(2, 1, 1)
+    given_ = np.rint(shares * 250).astype(np.uint8) if steps else shares
+    pair = (raster(np.full((1, 1), i, np.uint8)) for i in (8, 12))
+    merged = merge_known(*pair, rule="bayes", probabilities=layers(given_, [8, 12]), noise=noise)
+    assert merged["classes"].item() == wins
+
+
 def test_what_a_rule_lacks_is_named() -> None:
     given_ = case(0)
     pair = raster(given_["known"]), raster(given_["predicted"])

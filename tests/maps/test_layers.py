@@ -7,10 +7,12 @@ import pandas as pd
 import pytest
 import shapely
 import xarray as xr
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from odc.geo.geobox import GeoBox
 from rasterio.features import shapes
 from rasterio.features import sieve as gdal_sieve
+from rasterio.transform import Affine
 from scipy.ndimage import uniform_filter
 from shapely.geometry import shape
 
@@ -244,3 +246,49 @@ def test_fraction_and_min_area_are_lazy() -> None:
 def test_crooked_resolution_is_refused() -> None:
     with pytest.raises(InputError, match="whole multiple"):
         fraction(class_map(), 15)
+    with pytest.raises(InputError, match="resolution is nan"):
+        fraction(class_map(), float("nan"))
+
+
+@settings(max_examples=30)
+@given(
+    rows=st.integers(1, 420),
+    columns=st.integers(1, 420),
+    top=st.integers(-450, 450),
+    left=st.integers(-450, 450),
+    chunk=st.integers(50, 500),
+)
+@example(rows=201, columns=200, top=-200, left=200, chunk=500)  # 0.5 % of a cell hangs over
+@example(rows=200, columns=201, top=199, left=199, chunk=77)
+def test_cells_that_a_map_overhangs_by_a_pixel_count(
+    rows: int, columns: int, top: int, left: int, chunk: int
+) -> None:
+    pixels = np.random.default_rng(rows).integers(0, 13, (rows, columns)).astype(np.uint8)
+    grid = GeoBox((rows, columns), Affine(10, 0, 10 * left, 0, -10, -10 * top), "EPSG:3035")
+    found = fraction(georeference(pixels, grid).chunk(chunk), 2000)
+    cell, at = (np.arange(n) + first for n, first in ((rows, top), (columns, left)))
+    down, across = np.unique(cell // 200), np.unique(at // 200)
+    assert geobox_of(found).affine[:6] == (2000, 0, across[0] * 2000, 0, -2000, -down[0] * 2000)
+    expected = np.full((12, down.size, across.size), np.nan, np.float32)
+    for i, j in np.ndindex(down.size, across.size):
+        part = pixels[cell // 200 == down[i]][:, at // 200 == across[j]]
+        if part.any():
+            counts = np.bincount(part.ravel(), minlength=13)[1:]
+            expected[:, i, j] = counts.astype(np.float32) / counts.sum()
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+
+
+def test_fractions_of_a_map_from_south_to_north_are_the_same() -> None:
+    expected = fraction(class_map(), 70)
+    for axes in ("y", "x", "yx"):
+        turned = class_map().isel({axis: slice(None, None, -1) for axis in axes})
+        assert geobox_of(turned).resolution.y == (10 if "y" in axes else -10)
+        found = fraction(turned, 70)
+        np.testing.assert_array_equal(found, expected)
+        assert geobox_of(found) == geobox_of(expected)
+
+
+def test_pixels_that_are_not_square_have_no_fractions() -> None:
+    grid = GeoBox((4, 4), Affine(10, 0, 4_321_000, 0, -20, 3_210_080), "EPSG:3035")
+    with pytest.raises(InputError, match=r"pixels of 10 x 20 m; expected square ones"):
+        fraction(georeference(np.ones((4, 4), np.uint8), grid), 20)

@@ -106,6 +106,38 @@ def test_confidence_decides_and_nan_loses() -> None:
     np.testing.assert_array_equal(joined, [[3, 5, 3], [5, 3, 3]])
 
 
+@pytest.mark.parametrize("chunks", [None, 2])
+@pytest.mark.parametrize("stated", [{"nodata": 255}, {"_FillValue": 255}, {}])
+def test_a_confidence_of_no_data_loses(stated: dict[str, int], chunks: int | None) -> None:
+    maps = {k: tile(0, 0, np.full((1, 3), v, np.uint8)) for k, v in (("a", 3), ("b", 5))}
+    numbers = {"a": [[255, 0, 250]], "b": [[1, 255, 240]]}
+    sure = {
+        k: georeference(np.array(numbers[k], np.uint8), geobox_of(m), attrs=stated)
+        for k, m in maps.items()
+    }
+    if chunks:
+        sure = {k: s.chunk(chunks) for k, s in sure.items()}
+    np.testing.assert_array_equal(mosaic(maps, confidence=sure), [[5, 3, 3]])
+    shorts = {k: s.astype(np.int16).assign_attrs(nodata=250) for k, s in sure.items()}
+    np.testing.assert_array_equal(mosaic(maps, confidence=shorts), [[3, 5, 5]])
+
+
+@pytest.mark.parametrize("chunks", [None, 2])
+def test_what_tiles_are_weighed_by_lies_on_their_grid(chunks: int | None) -> None:
+    wide = {k: tile(0, 0, np.full((3, 6), v, np.uint8)) for k, v in (("a", 3), ("b", 5))}
+    wide = {k: m.compute() if chunks is None else m.chunk(chunks) for k, m in wide.items()}
+    maps = {k: m[:, 2:] for k, m in wide.items()}
+    for cut in (np.s_[:], np.s_[:, :4], np.s_[:, 3:], np.s_[1:, 2:]):
+        sure = {k: m[cut].astype(np.float32) for k, m in wide.items()}
+        with pytest.raises(InputError, match=r"confidence .* is not on the grid of its tile"):
+            mosaic(maps, confidence=sure)
+        shares = {k: s.expand_dims({"class": [3, 5]}) / 10 for k, s in sure.items()}
+        with pytest.raises(InputError, match=r"probabilities .* is not on the grid of its tile"):
+            mosaic(maps, probabilities=shares, rule="blend")
+    with pytest.raises(InputError, match=r"confidence with dims .*; expected \(y, x\)"):
+        mosaic(maps, confidence={k: m.expand_dims({"class": [3]}) for k, m in maps.items()})
+
+
 def test_no_data_of_one_tile_is_filled_by_another() -> None:
     holes = np.array([[0, 3], [3, 0]], np.uint8)
     joined = mosaic({"a": tile(0, 0, holes), "b": tile(0, 0, np.full((2, 2), 7, np.uint8))})
@@ -281,6 +313,30 @@ def test_blended_tiles_are_the_weighed_average_for_any_chunks(chunks: int, own: 
     np.testing.assert_array_equal(found, backwards)
     floats = [s.where(s != 255) / np.float32(250) for s in shares]
     np.testing.assert_array_equal(found, mosaic(tiles, rule="blend", probabilities=floats))
+
+
+@pytest.mark.parametrize("first", [0, 2])
+def test_a_networks_class_of_unlabeled_ground_wins_no_blend(first: int) -> None:
+    """Wherever it is among the classes, and however likely."""
+    maps = {k: tile(0, 0, np.full((1, 2), v, np.uint8)) for k, v in (("a", 8), ("b", 12))}
+    steps = {"a": {0: 110, 8: 130, 12: 10}, "b": {0: 110, 8: 10, 12: 130}}
+    ids = [8, 12]
+    ids.insert(first, 0)
+    shares = {
+        k: georeference(
+            np.array([[[steps[k][i]] * 2] for i in ids], np.uint8),
+            geobox_of(m),
+            dims=("class", "y", "x"),
+            coords={"class": ids},
+        )
+        for k, m in maps.items()
+    }
+    shares["b"][:, 0, 1] = [240 if i == 0 else 5 for i in ids]
+    found = mosaic(maps, probabilities=shares, rule="blend")
+    np.testing.assert_array_equal(found, [[8, 8]])
+    for s in shares.values():  # of no class is anything known
+        s[:] = np.where(s["class"] == 0, 250, 0)[:, None, None]
+    np.testing.assert_array_equal(mosaic(maps, probabilities=shares, rule="blend"), [[8, 8]])
 
 
 def test_what_cannot_be_blended_is_refused() -> None:

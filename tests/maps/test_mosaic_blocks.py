@@ -2,12 +2,13 @@
 
 from typing import Any
 
+import dask
 import dask.array as da
 import numpy as np
 import pytest
 import shapely
 import xarray as xr
-from hypothesis import given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from odc.geo.geobox import GeoBox
 from rasterio.features import geometry_mask
@@ -99,6 +100,30 @@ def test_an_outline_cuts_at_pixel_centers_as_gdal_does_with_the_whole(
     np.testing.assert_array_equal(joined(TILES, chunks=chunks, clip=clip), expected)
 
 
+@settings(max_examples=60)
+@given(
+    corners=st.lists(st.tuples(st.integers(-8, 68), st.integers(-8, 48)), min_size=3, max_size=7),
+    unit=st.sampled_from([(1, 0), (1, 0.5), (0.5, 0), (10, 0), (0.1, 0), (1 / 3, 0.5)]),
+    chunks=st.integers(5, 33),
+)
+@example(corners=[(2, 2), (2, 30), (50, 30), (50, 2)], unit=(1, 0.5), chunks=16)
+def test_pixels_whose_center_lies_on_an_edge_fall_alike_for_any_chunks(
+    corners: list[tuple[int, int]], unit: tuple[float, float], chunks: int
+) -> None:
+    """Corners at pixel edges and centers, and edges that run through centers."""
+    step, first = unit
+    shape = shapely.make_valid(shapely.Polygon(np.array(corners) * step + first))
+    clip = shapely.MultiPolygon(
+        [p for p in shapely.get_parts(shapely.get_parts(shape)) if p.geom_type == "Polygon"]
+    )
+    assume(not clip.is_empty)
+    for turned in (clip, shapely.reverse(clip)):
+        mask = geometry_mask([turned], (ROWS, COLS), Affine.identity(), invert=True)
+        whole = [tile(0, 0, ROWS, COLS, holes=0)]
+        found = joined(whole, chunks=chunks, clip=turned)
+        np.testing.assert_array_equal(found > 0, mask)
+
+
 def test_an_outline_elsewhere_leaves_nothing_and_asks_no_tile() -> None:
     def never(block: np.ndarray) -> np.ndarray:
         raise AssertionError(block.shape)
@@ -179,3 +204,15 @@ def test_building_is_lazy_and_two_of_the_same_are_one() -> None:
     assert first.name == second.name
     other = assemble(lazy, None, boxes(lazy), BOX, None, Merging("majority", 0), 16)
     assert other.name != first.name
+    moved = [box.pad(0).translate_pix(1, 0) for box in boxes(lazy)]
+    assert assemble(lazy, None, moved, BOX, None, FIRST, 16).name != first.name
+
+
+def test_the_same_arrays_at_other_places_are_another_map() -> None:
+    """Also where both are computed at once, as dask merges tasks of one name."""
+    one = da.from_array(np.full((8, 8), 3, np.uint8), name="one")
+    places = [target_geobox((LEFT + x, TOP - 80, LEFT + x + 80, TOP)) for x in (0, 80)]
+    maps = [georeference(one, place) for place in places]
+    west, east = (assemble([m], None, boxes([m]), BOX, None, FIRST, 16) for m in maps)
+    found = dask.compute(west, east)
+    assert [int(np.nonzero(f)[1].min()) for f in found] == [0, 8]

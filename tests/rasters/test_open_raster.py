@@ -79,6 +79,18 @@ def test_what_is_hidden_becomes_no_data(
         np.testing.assert_array_equal(opened.where(seen), theirs[0])
 
 
+def test_what_a_mask_hides_holds_another_number_on_request(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.tif", classes(), mask=HIDDEN)
+    opened = oxr.open_raster(path, fill=77)
+    np.testing.assert_array_equal(opened, np.where(HIDDEN, 77, classes()[0]))
+    assert opened.attrs["nodata"] == 77
+    for how in ({}, {"nodata": 3}):  # nothing is hidden; the file says what is no data
+        other = oxr.open_raster(write(tmp_path / "b.tif", classes(), **how), fill=77)
+        assert other.attrs["nodata"] == how.get("nodata", 0)
+    with pytest.raises(InputError, match=r"holds uint8, which has no -1; give another fill"):
+        oxr.open_raster(path, fill=-1)
+
+
 def test_an_alpha_band_is_no_band(tmp_path: Path) -> None:
     path = write(tmp_path / "a.tif", np.concatenate([classes(), OPAQUE]), alpha=True)
     opened = oxr.open_raster(path)

@@ -19,7 +19,7 @@ from osm4eo_xr.accuracy.change.decisions import (
 from osm4eo_xr.accuracy.designs.population import check_aligned, check_map
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.geometry.grid import geobox_of, georeference, zero_nodata
-from osm4eo_xr.geometry.known_classes import legend_of, with_known_classes
+from osm4eo_xr.geometry.known_classes import legend_of, of_classes, with_known_classes
 from osm4eo_xr.legend import Legend, change_legend
 from osm4eo_xr.rasters.shares import as_shares
 from osm4eo_xr.sieving.lazy_sieve import sieve
@@ -174,14 +174,15 @@ def _by_filter(
     threshold: float,
     legend: Legend,
 ) -> da.Array:
-    names = [[str(v) for v in p["class"].values] for p in probabilities]
+    years = [of_classes(p, legend) for p in probabilities]
+    names = [[legend.by_id[i].slug for i in ids] for ids, _ in years]
     if names[0] != names[1] or len(names[0]) < 2:  # noqa: PLR2004 - a change takes two
         raise InputError(
             f"the years have probabilities of {', '.join(names[0])} and of {', '.join(names[1])}",
             expected="two or more classes, the same in the same order",
         )
-    ids = np.array([legend.find(name).id for name in names[0]], np.uint8)
-    a, b = (_lazy(p, before) for p in probabilities)
+    ids = np.array(years[0][0], np.uint8)
+    a, b = (_lazy(p, before) for _, p in years)
 
     def judge(one: np.ndarray, other: np.ndarray, p: np.ndarray, q: np.ndarray) -> np.ndarray:
         known = ((one > 0) & (other > 0)).astype(np.uint8)

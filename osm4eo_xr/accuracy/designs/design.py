@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from osm4eo_xr.errors import InputError
+from osm4eo_xr.errors import InputError, check_number
 from osm4eo_xr.files import replaced
 from osm4eo_xr.tables import html_table
 
@@ -170,7 +170,7 @@ def write_design(
     Raises
     ------
     InputError
-        If the parent folder is missing, or the scene has no true color.
+        If the parent folder is missing, or the scene has no true color or counts in degrees.
 
     Examples
     --------
@@ -185,13 +185,14 @@ def write_design(
         raise InputError(
             f"interpreters {interpreters} is no number of people", advice="give 1 or more"
         )
+    half = 0 if scene is None else _half_chip(scene, extent)
     with replaced(folder) as part:
         part.mkdir()
         (part / DESIGN_FILE).write_text(json.dumps(design.to_dict(), indent=1) + "\n", "utf-8")
         design.points.to_file(part / POINTS_FILE, layer="points")
         _write_tables(design, part, interpreters)
         if scene is not None:
-            _write_chips(design, scene, part / "chips", extent)
+            _write_chips(design, scene, part / "chips", half)
     return Path(folder)
 
 
@@ -252,7 +253,21 @@ def _write_tables(design: SamplingDesign, folder: Path, interpreters: int) -> No
     online.to_csv(folder / "collect_earth.csv", index=False)
 
 
-def _write_chips(design: SamplingDesign, scene: xr.DataArray, folder: Path, extent: float) -> None:
+def _half_chip(scene: xr.DataArray, extent: float) -> int:
+    """Return how many pixels of a scene a chip has on each side of its point's pixel."""
+    from osm4eo_xr.geometry.geodesy import meters_per_unit
+    from osm4eo_xr.geometry.grid import geobox_of
+
+    check_number("extent", extent)
+    geobox = geobox_of(scene)
+    try:
+        pixel = abs(geobox.resolution.x) * meters_per_unit(geobox.crs)
+    except InputError as error:
+        raise error.within("the scene") from None
+    return max(1, round(extent / pixel / 2))
+
+
+def _write_chips(design: SamplingDesign, scene: xr.DataArray, folder: Path, half: int) -> None:
     """Write a picture of each point's surroundings, some at a time."""
     from dask.base import compute
     from matplotlib.image import imsave
@@ -264,7 +279,6 @@ def _write_chips(design: SamplingDesign, scene: xr.DataArray, folder: Path, exte
     geobox = geobox_of(scene)
     places = design.points.geometry.to_crs(str(geobox.crs))
     col, row = np.floor(~geobox.affine * np.stack([places.x, places.y])).astype(np.int64)
-    half = max(1, round(extent / abs(geobox.resolution.x) / 2))
     for first in range(0, len(places), _CHIPS_AT_ONCE):
         part = slice(first, first + _CHIPS_AT_ONCE)
         windows = [_window(scene, r, c, half) for r, c in zip(row[part], col[part], strict=True)]

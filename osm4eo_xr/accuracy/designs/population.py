@@ -13,7 +13,7 @@ from dask.delayed import delayed
 
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.geometry.geodesy import pixel_area
-from osm4eo_xr.geometry.grid import crs_name, geobox_of, same_grid, zero_nodata
+from osm4eo_xr.geometry.grid import crs_name, geobox_of, same_pixels, zero_nodata
 from osm4eo_xr.geometry.known_classes import refuse_others
 from osm4eo_xr.legend import NO_DATA, Legend
 
@@ -157,8 +157,7 @@ def check_aligned(raster: xr.DataArray, class_map: xr.DataArray, what: str) -> N
         If CRS, pixels or extent differ.
     """
     a, b = geobox_of(class_map), geobox_of(raster)
-    corners = np.allclose(a.boundingbox.bbox, b.boundingbox.bbox, rtol=1e-9)
-    if not (same_grid(a, b) and a.shape == b.shape and corners):
+    if not same_pixels(a, b):
         raise InputError(
             f"the {what} ({tuple(b.shape)}, {crs_name(b.crs)}) is not on the grid of the "
             f"class map ({tuple(a.shape)}, {crs_name(a.crs)})",

@@ -49,7 +49,7 @@ def read_rules(given: str | Path | None, legend: Legend) -> tuple[LucasRule, ...
     Raises
     ------
     InputError
-        If the file is missing or wrong, or names a class that the legend lacks.
+        If the file is missing or wrong, or names a class that the legend lacks and no reason.
     """
     if given is None:
         text = files("osm4eo_xr.accuracy.lucas").joinpath("classes.toml").read_text("utf-8")
@@ -65,19 +65,21 @@ def read_rules(given: str | Path | None, legend: Legend) -> tuple[LucasRule, ...
 
 def _rule(given: Any, legend: Legend, source: str) -> LucasRule:
     """Build a rule."""
-    if not isinstance(given, dict) or set(given) - _KEYS or ("class" in given) == ("why" in given):
+    if not isinstance(given, dict) or set(given) - _KEYS or not {"class", "why"} & set(given):
         raise InputError(
-            f"{source}: {given!r}", expected="cover and use as lists, and either class or why"
+            f"{source}: {given!r}", expected="cover and use as lists, and class or why"
         )
     lists = [given.get("cover", []), given.get("use", [])]
     if not all(isinstance(v, list) and all(isinstance(c, str) for c in v) for v in lists):
         raise InputError(f"{source}: {lists}", expected="cover and use as lists of codes in quotes")
+    why = str(given.get("why", ""))
+    decides = "class" in given and (not why or legend.has(given["class"]))
     try:
-        class_id = legend.find(given["class"]).id if "class" in given else NO_DATA
+        class_id = legend.find(given["class"]).id if decides else NO_DATA
     except InputError as error:
         raise error.within(source) from None
     cover, use = (tuple(c.upper() for c in codes) for codes in lists)
-    return LucasRule(cover, use, class_id, str(given.get("why", "")))
+    return LucasRule(cover, use, class_id, "" if decides else why)
 
 
 def class_of(rules: Sequence[LucasRule], cover: str, use: str) -> tuple[int, str]:

@@ -172,7 +172,8 @@ def _table(path: Path, name: str, layer: str) -> gpd.GeoDataFrame:
         )
     table: Any = gpd.GeoDataFrame({key: given[column] for key, column in columns.items()})
     for key in ("cover", "use"):
-        table[key] = [str(v).strip().upper() for v in table[key]]
+        told = table[key].where(table[key].notna(), "")  # vector files hold NULL, which is no code
+        table[key] = [str(v).strip().upper() for v in told]
     table["id"] = [int(v) for v in _numbers(table["id"], name, "POINT_ID")]
     geometry = _points(table, given)
     return gpd.GeoDataFrame(table, geometry=geometry).to_crs(_LAEA)

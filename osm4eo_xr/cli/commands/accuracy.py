@@ -216,14 +216,18 @@ def compare(
     overwrite: Overwrite = False,
 ) -> None:
     """Compare a class map with another map: areas in km², quantity and allocation difference."""
+    from osm4eo_xr.accuracy.crosswalk import read_crosswalk
     from osm4eo_xr.accuracy.map_comparison import compare as compare_maps
     from osm4eo_xr.rasters.open import open_raster
 
     asked: Asked = [(out, REPORT), (agreement, RASTER)]
     inputs = [class_map, other, legend, Path(crosswalk) if crosswalk else None]
     with outputs(asked, inputs, overwrite=overwrite) as place:
-        maps = open_raster(class_map), open_raster(other)
-        found = compare_maps(*maps, crosswalk=crosswalk, legend=read_legend(legend, maps[0]))
+        ours = open_raster(class_map)
+        classes = read_legend(legend, ours)
+        unused = read_crosswalk(crosswalk, classes).unused
+        theirs = open_raster(other, fill=unused)  # 0 may be a code
+        found = compare_maps(ours, theirs, crosswalk=crosswalk, legend=classes)
         OUT.print(found)
         found.save(place(out))
         if agreement is not None:

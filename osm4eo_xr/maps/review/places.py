@@ -16,6 +16,7 @@ import shapely
 import xarray as xr
 
 from osm4eo_xr.errors import InputError
+from osm4eo_xr.geometry.geodesy import meters_per_unit
 from osm4eo_xr.geometry.grid import geobox_of, zero_nodata
 from osm4eo_xr.geometry.known_classes import legend_of
 from osm4eo_xr.legend import NO_DATA, PROBABILITY_NO_DATA, PROBABILITY_SCALE, Legend
@@ -98,9 +99,9 @@ def review_places(
     n : int
         Most cells to list.
     cell : float
-        Edge of a cell, in units of the grid's CRS (m).
+        Edge of a cell, in meters.
     apart : float
-        Least distance of the centers of two cells, in the same units.
+        Least distance of the centers of two cells, in meters.
     legend : Legend, optional
         OSMlanduse's by default.
 
@@ -113,7 +114,8 @@ def review_places(
     Raises
     ------
     InputError
-        If rasters are not on one grid or of another type, or a number is out of range.
+        If rasters are not on one grid or of another type, the grid counts in degrees, or a number
+        is out of range.
 
     Source
     ------
@@ -133,11 +135,13 @@ def review_places(
     [[1.0, 0.5, 1.0, 0.5]]
     """
     legend, box = legend_of(class_map, given=legend), geobox_of(class_map)
-    edge = round(cell / abs(box.resolution.x))
+    unit = meters_per_unit(box.crs)
+    pixel = abs(box.resolution.x) * unit
+    edge = round(cell / pixel)
     if n < 1 or edge < 1 or apart < 0:
         raise InputError(
             f"n = {n}, cell = {cell:g}, apart = {apart:g}",
-            expected=f"n of 1 or more, a cell of a pixel ({abs(box.resolution.x):g}) or more",
+            expected=f"n of 1 or more, a cell of a pixel ({pixel:g}) or more",
         )
     check_grids(class_map=class_map, labels=labels, unsure=unsure)
     columns = -(-box.shape[1] // edge)
@@ -145,7 +149,7 @@ def review_places(
     counts = tally(kernel, zero_nodata(class_map), zero_nodata(labels), unsure)
     table = _scored(counts, legend)
     centers = _centers(table["cell"].to_numpy(), edge, columns, box)
-    kept = _spread(centers, apart, n)
+    kept = _spread(centers, apart / unit, n)
     chosen = table.iloc[kept].drop(columns="cell")
     half = edge / 2 * abs(box.resolution.x)
     shapes = [shapely.box(x - half, y - half, x + half, y + half) for x, y in centers[kept]]

@@ -11,7 +11,7 @@ import xarray as xr
 from dask.delayed import delayed
 
 from osm4eo_xr.errors import InputError
-from osm4eo_xr.geometry.grid import crs_name, geobox_of, same_grid
+from osm4eo_xr.geometry.grid import crs_name, geobox_of, same_pixels
 
 if TYPE_CHECKING:
     from jaxtyping import Int64
@@ -75,8 +75,7 @@ def check_grids(**rasters: xr.DataArray) -> None:
     a = geobox_of(first)
     for other, raster in others:
         b = geobox_of(raster)
-        near = same_grid(a, b) and np.allclose(a.boundingbox.bbox, b.boundingbox.bbox, rtol=1e-9)
-        if a.shape != b.shape or not near:
+        if not same_pixels(a, b):
             raise InputError(
                 f"{name} ({a.shape}, {crs_name(a.crs)}) and {other} ({b.shape}, "
                 f"{crs_name(b.crs)}) are not on one grid",

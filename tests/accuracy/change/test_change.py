@@ -159,6 +159,23 @@ def test_the_filter_reads_lazy_probabilities_by_name() -> None:
     assert change.happened[2, 2] == 0
 
 
+def test_the_filter_leaves_a_networks_class_of_unlabeled_ground_out() -> None:
+    years = np.random.default_rng(3).dirichlet([0.3] * 3, (2, *SHAPE)).transpose(0, 3, 1, 2)
+    names = [0, *IDS.tolist()]
+    classes = [on_grid(IDS[year.argmax(axis=0)]) for year in years]
+    ground = np.full((1, *SHAPE), 0.9)
+    without, within = (
+        [
+            xr.concat([on_grid(v) for v in layers], "class").assign_coords({"class": named})
+            for layers in stacks
+        ]
+        for stacks, named in ((years, names[1:]), ([[*ground, *year] for year in years], names))
+    )
+    expected, found = (detect_change(*classes, probabilities=(p, q)) for p, q in (without, within))
+    for name in ("happened", "before", "after"):
+        np.testing.assert_array_equal(getattr(found, name), getattr(expected, name))
+
+
 def test_points_of_a_design_give_the_area_of_change_an_interval() -> None:
     change = found(maps(3), 20, size=6)
     design = change.design_points(400, min_per_stratum=60, seed=1)

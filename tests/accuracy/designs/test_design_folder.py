@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 import xarray as xr
 from matplotlib.image import imread
+from odc.geo.geobox import GeoBox
 
 from osm4eo_xr.accuracy.designs.design import open_design, write_design
 from osm4eo_xr.accuracy.designs.points import design_points
@@ -15,6 +16,7 @@ from osm4eo_xr.errors import InputError
 from osm4eo_xr.geometry.grid import georeference, target_geobox
 
 BOX = target_geobox((4_400_000, 2_699_000, 4_400_800, 2_700_000))
+IN_FEET = "+proj=laea +lat_0=52 +lon_0=10 +x_0=4321000 +y_0=3210000 +ellps=GRS80 +units=ft"
 
 
 @pytest.fixture
@@ -52,6 +54,30 @@ def test_sheets_hide_strata_and_map_and_differ_in_order(
     assert {"stratum", "inclusion_probability", "lon", "lat", "map_class"} <= set(table.columns)
     online = pd.read_csv(tmp_path / "d/collect_earth.csv")
     assert list(online.columns) == ["LON", "LAT", "PLOTID"]
+
+
+def scene_on(box: GeoBox) -> xr.DataArray:
+    gray = np.full((3, *box.shape), 0.1, np.float32)
+    return georeference(
+        gray, box, dims=("band", "y", "x"), coords={"band": ["red", "green", "blue"]}
+    )
+
+
+def test_chips_are_so_many_meters_across_and_refuse_degrees(
+    tmp_path: Path, classes: xr.DataArray
+) -> None:
+    design = design_points(classes, n=6, min_per_stratum=2)
+    west, south, east, north = design.points.to_crs(4326).total_bounds
+    bounds = (west - 0.01, south - 0.01, east + 0.01, north + 0.01)
+    degrees = target_geobox(bounds, bounds_crs="EPSG:4326", crs="EPSG:4326", resolution=0.0001)
+    with pytest.raises(InputError, match=r"the scene: EPSG:4326 counts in degrees"):
+        write_design(design, tmp_path / "d", scene=scene_on(degrees))
+    assert not list(tmp_path.iterdir())
+    feet = target_geobox(bounds, bounds_crs="EPSG:4326", crs=IN_FEET, resolution=30)
+    write_design(design, tmp_path / "d", scene=scene_on(feet), extent=600)
+    chip = imread(next(iter((tmp_path / "d/chips").glob("*.png"))))[..., :3]
+    rows, _ = np.nonzero(((chip * 255).round() == (255, 230, 0)).all(axis=-1))
+    assert np.ptp(rows) + 1 == pytest.approx(512 / (600 / 9.144) + 4, abs=1.5)  # a pixel, framed
 
 
 def test_chips_show_the_point_in_a_frame(tmp_path: Path, classes: xr.DataArray) -> None:

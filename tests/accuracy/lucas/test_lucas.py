@@ -17,7 +17,7 @@ from osm4eo_xr.accuracy.lucas.grid_design import LABELS_FILE, lucas_design, writ
 from osm4eo_xr.accuracy.lucas.reading import read_lucas
 from osm4eo_xr.cogs.cog import write_cog
 from osm4eo_xr.errors import InputError
-from osm4eo_xr.legend import default_legend
+from osm4eo_xr.legend import default_legend, load_legend
 from tests.cases.commands import call
 from tests.cases.train_case import LEFT, TOP, box, raster
 
@@ -164,6 +164,32 @@ def test_codes_mean_classes_or_say_why_not(cover: str, use: str, expected: str) 
     assert bool(why) == (class_id == 0)
 
 
+def test_coastal_wetlands_have_their_class_where_the_legend_has_it(tmp_path: Path) -> None:
+    thirteen = load_legend("osmlanduse-13")
+    class_id, why = class_of(read_rules(None, thirteen), "H21", "U420")
+    assert (thirteen.by_id[class_id].slug, why) == ("coastal-wetland", "")
+    class_id, why = class_of(read_rules(None, default_legend()), "H21", "U420")
+    assert (class_id, why) == (0, "coastal wetlands (CLC 42) are not in the legend")
+    rules = tmp_path / "rules.toml"
+    rules.write_text('rules = [{ cover = ["A"], class = "moon", why = "far" }]')
+    assert class_of(read_rules(rules, thirteen), "A11", "U370") == (0, "far")
+
+
+def test_a_vector_file_without_a_code_is_a_table_without_it(tmp_path: Path) -> None:
+    names = ["POINT_ID", "TH_LAT", "TH_LONG", "OBS_TYPE", "LC1", "LU1"]
+    rows = [[1, 50.86, 3.81, 1, None, "U140"], [2, 50.86, 3.82, 1, "A11", None]]
+    rows += [[3, 50.86, 3.83, 1, "", "U140"], [4, 50.86, 3.84, 1, "A11", "U370"]]
+    given = pd.DataFrame(rows, columns=pd.Index(names))
+    given.to_csv(tmp_path / "l.csv", index=False)
+    places = gpd.points_from_xy(given["TH_LONG"], given["TH_LAT"])
+    gpd.GeoDataFrame(given, geometry=places, crs=4326).to_file(tmp_path / "l.gpkg")
+    expected, found = (read_lucas(tmp_path / name) for name in ("l.csv", "l.gpkg"))
+    assert found["id"].tolist() == [2, 4]
+    assert found["lu1"].tolist() == ["", "U370"]
+    assert found.attrs["left_out"]["without land cover"] == 2
+    pd.testing.assert_frame_equal(found.drop(columns="geometry"), expected.drop(columns="geometry"))
+
+
 def test_weights_are_those_of_the_survey(tmp_path: Path) -> None:
     path = tmp_path / "2022.csv"
     table(2022, weights=True).to_csv(path, index=False)
@@ -245,7 +271,7 @@ def test_what_is_no_lucas_is_refused(file: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="rule 1"):
         read_lucas(file, crosswalk=rules)
     rules.write_text('rules = [{ cover = ["A"] }]')
-    with pytest.raises(InputError, match="either class or why"):
+    with pytest.raises(InputError, match="class or why"):
         read_lucas(file, crosswalk=rules)
 
 

@@ -13,6 +13,8 @@ import xarray as xr
 from geopandas.testing import assert_geodataframe_equal
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from odc.geo.geobox import GeoBox
+from rasterio.transform import Affine
 
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.geometry.grid import geobox_of, georeference, target_geobox
@@ -198,6 +200,23 @@ def test_places_keep_their_distance() -> None:
     gaps = np.hypot(*(points[:, None] - points[None]).transpose(2, 0, 1))
     assert 4 <= len(found) < 20
     assert gaps[np.triu_indices(len(found), 1)].min() > 349
+
+
+def test_places_are_measured_in_meters_and_degrees_refused() -> None:
+    classes, unsure = maps()
+    empty = georeference(np.zeros(BOX.shape, np.uint8), BOX)
+    expected = review_places(empty, classes, unsure, cell=100, apart=350)
+    affine = Affine(10 / 0.3048, 0, BOX.affine.c / 0.3048, 0, -10 / 0.3048, BOX.affine.f / 0.3048)
+    crs = "+proj=laea +lat_0=52 +lon_0=10 +x_0=4321000 +y_0=3210000 +ellps=GRS80 +units=ft"
+    feet = GeoBox(BOX.shape, affine, crs)
+    moved = [georeference(r.to_numpy(), feet, attrs=r.attrs) for r in (empty, classes, unsure)]
+    found = review_places(*moved, cell=100, apart=350)
+    assert found["score"].tolist() == expected["score"].tolist()
+    assert found.geometry.geom_equals_exact(expected.geometry, 1e-6).all()
+    degrees = GeoBox(BOX.shape, Affine(1e-4, 0, 10, 0, -1e-4, 50), "EPSG:4326")
+    moved = [georeference(r.to_numpy(), degrees) for r in (empty, classes, unsure)]
+    with pytest.raises(InputError, match="counts in degrees"):
+        review_places(*moved)
 
 
 def test_tasks_are_features_with_links(tmp_path: Path) -> None:
