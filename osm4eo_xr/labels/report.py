@@ -18,7 +18,7 @@ from osm4eo_xr.files import replace_text
 from osm4eo_xr.geometry.geodesy import pixel_area
 from osm4eo_xr.geometry.grid import geobox_of
 from osm4eo_xr.geometry.vectors import read_vector
-from osm4eo_xr.labels.rasterize import rasterize_labels
+from osm4eo_xr.labels.rasterize import check_columns, check_legend, rasterize_labels
 from osm4eo_xr.legend import NO_DATA, Legend, default_legend
 from osm4eo_xr.osm.areas import Problems, Tally
 from osm4eo_xr.osm.partitions import Landuse
@@ -69,7 +69,8 @@ def label_report(
     Raises
     ------
     InputError
-        If labels and claims differ in shape, or the boundary holds no pixel.
+        If labels and claims differ in shape, the boundary holds no pixel, or the polygons were read
+        with another legend or have no tag, class_id or area.
 
     Examples
     --------
@@ -83,6 +84,8 @@ def label_report(
     (4.0, 0.51)
     """
     legend = legend or default_legend()
+    check_legend(polygons, legend)
+    tags, problems = _contents(polygons)
     counts = _count(labels, claims, boundary)
     total = int(counts.sum())
     if not total:
@@ -91,7 +94,6 @@ def label_report(
         )
     known = counts.sum(axis=0)
     pixel = pixel_area(geobox_of(labels)) / 1e6
-    tags, problems = _contents(polygons)
     report: dict[str, Any] = {
         "area_km2": total * pixel,
         "labeled": float(1 - known[NO_DATA] / total),
@@ -152,6 +154,7 @@ def _contents(polygons: Landuse | gpd.GeoDataFrame) -> tuple[dict[str, Tally], P
     """Return the tallies and problems of what the labels were made from."""
     if isinstance(polygons, Landuse):
         return polygons.tags, polygons.problems
+    check_columns(polygons, "tag", "class_id", "area")
     lists = (polygons.attrs.get(n, []) for n in ("broken", "repaired", "duplicates"))
     tags: dict[str, Tally] = {}
     for tag, rows in polygons.groupby("tag"):

@@ -72,7 +72,7 @@ def read_landuse(
         that the legend gives them. ``attrs`` has the lists ``broken`` (objects with a tag of the
         legend and no area), ``repaired`` (areas mended, such as rings that crossed themselves) and
         ``duplicates`` (closed ways left out because a relation with the same tag has them as its
-        outer ring), each of dicts with osm_kind, osm_id and reason.
+        outer ring), each of dicts with osm_kind, osm_id and reason; and the name of the legend.
 
     Raises
     ------
@@ -97,7 +97,7 @@ def read_landuse(
     if not sum(map(len, parts)):
         raise nothing_in(path, legend, bbox)
     scan.progress.finish()
-    frame = _frame(join(parts), scan.problems)
+    frame = _frame(join(parts), scan.problems, legend.name)
     warn_of_unmatched(path, legend, set(frame["tag"]), bbox)
     return frame
 
@@ -244,12 +244,12 @@ def _frame_of_folder(landuse: Landuse, bbox: Bounds | None) -> gpd.GeoDataFrame:
             f"{landuse.folder} has no area within the bbox {bbox}",
             advice="give another bbox or folder",
         )
-    return _frame(join(parts), landuse.problems)
+    return _frame(join(parts), landuse.problems, landuse.legend)
 
 
-def _frame(areas: Areas, problems: Problems) -> gpd.GeoDataFrame:
+def _frame(areas: Areas, problems: Problems, legend: str) -> gpd.GeoDataFrame:
     import geopandas as gpd
 
     frame = gpd.GeoDataFrame(areas.in_order().columns(), geometry="geometry", crs=OSM_CRS)
-    frame.attrs.update(asdict(problems))
+    frame.attrs.update(asdict(problems), legend=legend)
     return frame
