@@ -1,3 +1,4 @@
+from functools import partial
 from pathlib import Path
 
 import geopandas as gpd
@@ -251,6 +252,34 @@ def test_bbox_keeps_what_meets_it(tmp_path: Path) -> None:
     assert read_landuse(path, bbox=(9.4, 47.0, 9.5005, 47.1005))["osm_id"].tolist() == [near]
     with pytest.raises(InputError, match="within the bbox"):
         read_landuse(path, bbox=(8, 46, 8.1, 46.1))
+
+
+def test_a_bbox_across_the_antimeridian_is_what_lies_between_its_sides(tmp_path: Path) -> None:
+    osm = OsmFile()
+    west, east, *far = (
+        osm.way(square((lon - 9.5) * 1e4, (-16.8 - 47.1) * 1e4, 500), {"landuse": "forest"})
+        for lon in (179.6, -179.9, 170.0, 0.0)
+    )
+    path = osm.write(tmp_path / "fiji.osm")
+    box = (179.5, -17.0, -179.5, -16.5)
+    assert read_landuse(path, bbox=box)["osm_id"].tolist() == [west, east]
+    folder = write_landuse(path, tmp_path / "all").folder
+    assert read_landuse(folder, bbox=box)["osm_id"].tolist() == [west, east]
+    written = write_landuse(path, tmp_path / "near", bbox=box)
+    assert read_landuse(written.folder)["osm_id"].tolist() == [west, east]
+    assert read_landuse(path, bbox=(-180, -17, 179.5, -16))["osm_id"].tolist() == [east, *far]
+
+
+def test_a_bbox_that_is_none_is_refused_before_anything_is_read(tmp_path: Path) -> None:
+    folder = write_landuse(demo_osm_path(), tmp_path / "areas").folder
+    told = r"^bbox \(12.2, 52.6, 12.9, 52.2\) is none; expected west, south, east, north in degrees"
+    for call in (read_landuse, partial(write_landuse, folder=tmp_path / "new")):
+        for path in (demo_osm_path(), tmp_path / "none.osm", folder):
+            with pytest.raises(InputError, match=told):
+                call(path, bbox=(12.2, 52.6, 12.9, 52.2))
+    with pytest.raises(InputError, match=r"^bbox \(nan, 52, 12.9, 53\)"):
+        read_landuse(folder, bbox=(float("nan"), 52.0, 12.9, 53.0))
+    assert not (tmp_path / "new").exists()
 
 
 def test_a_legend_of_ones_own_decides(tmp_path: Path) -> None:
