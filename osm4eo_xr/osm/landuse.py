@@ -98,7 +98,7 @@ def read_landuse(
         scan = Scan(file, legend, progress)
         parts = [to_areas(rows, bbox) for rows in scan.batches()]
     if not sum(map(len, parts)):
-        raise nothing_in(path, legend, bbox)
+        raise nothing_in(path, legend, bbox, () if parts else scan.problems.broken)
     scan.progress.finish()
     frame = _frame(join(parts), scan.problems, legend.name)
     warn_of_unmatched(path, legend, set(frame["tag"]), bbox)

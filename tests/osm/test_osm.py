@@ -212,6 +212,39 @@ def test_missing_nodes_are_told(tmp_path: Path) -> None:
     assert frame.attrs["repaired"][0]["osm_id"] == river
 
 
+OUT_GEOM = """<osm version="0.6" generator="Overpass API"><way id="10">
+<nd ref="1" lat="50.00" lon="10.00"/><nd ref="2" lat="50.00" lon="10.02"/>
+<nd ref="3" lat="50.02" lon="10.02"/><nd ref="1" lat="50.00" lon="10.00"/>
+<tag k="landuse" v="forest"/></way></osm>"""
+
+
+def test_land_that_is_all_broken_is_told_with_the_first_reason(tmp_path: Path) -> None:
+    path = tmp_path / "geom.osm"
+    path.write_text(OUT_GEOM)  # Overpass's out geom, places in the ways and no nodes
+    flat = OsmFile()
+    flat.way([(0, 0), (10, 0), (0, 0), (0, 0)], FOREST)
+    flat.way([(0, 5), (10, 5), (0, 5), (0, 5)], FOREST)
+    lacking = "give an extract with its ways and nodes; ask Overpass for (._;>;); out body;"
+    whole = flat.write(tmp_path / "flat.osm")
+    for file, objects, reason, advice in (
+        (path, "1 object", "way 10: 4 of its 4 nodes are not in the file", lacking),
+        (whole, "2 objects", "way 100: it encloses no area", "mend it, or give another extract"),
+    ):
+        for call in (read_landuse, partial(write_landuse, folder=tmp_path / "areas")):
+            for bbox in (None, (9.0, 47.0, 11.0, 51.0)):
+                with pytest.raises(InputError) as refused:
+                    call(file, bbox=bbox)
+                told = f"names, only {objects} with its tags that cannot be made one ({reason})"
+                assert refused.value.given.endswith(told)
+                assert refused.value.advice == advice
+    assert not (tmp_path / "areas").exists()
+    osm = OsmFile()
+    osm.way([(0, 0), (10, 0), (0, 0), (0, 0)], FOREST)
+    osm.way(square(50, 50, 10), FOREST)
+    with pytest.raises(InputError, match="within the bbox; give an extract with land use"):
+        read_landuse(osm.write(tmp_path / "far.osm"), bbox=(0, 0, 1, 1))
+
+
 def test_a_way_that_is_said_to_be_no_area_is_none(tmp_path: Path) -> None:
     osm = OsmFile()
     osm.way(square(0, 0, 10), FOREST)
