@@ -69,6 +69,17 @@ def test_a_folder_of_polygons_serves_again(folder: Path) -> None:
     assert (folder / "again.tif").read_bytes() == (folder / "l.tif").read_bytes()
 
 
+def test_a_folder_of_polygons_is_not_kept_again(folder: Path) -> None:
+    call(*LABELS, "--polygons", "areas")
+    error = refused(
+        *("labels", "areas", "--like", "like.tif", "--out", "again.tif", "--polygons", "keep")
+    )
+    assert error.given == "--polygons keep of areas, a folder"
+    assert error.advice == "leave --polygons out; areas keeps the polygons already"
+    assert not (folder / "again.tif").exists()
+    assert not (folder / "keep").exists()
+
+
 def test_polygons_west_of_greenwich_and_south_of_the_equator_are_kept(folder: Path) -> None:
     west, south = -70.6, -33.4
     osm = OsmFile()
