@@ -205,11 +205,8 @@ def _carried(polygons: gpd.GeoDataFrame, legend: Legend, geobox: GeoBox, min_are
     check_columns(polygons, "class_id")
     check_legend(polygons, legend)
     _check_classes(set(polygons["class_id"]), legend)
-    shapes = polygons.geometry.to_numpy()
-    if polygons.crs != str(geobox.crs):
-        shapes = segmentized(shapes, polygons.crs)
-    projected = polygons.set_geometry(shapes, crs=polygons.crs).to_crs(str(geobox.crs))
-    check_overlap(projected.total_bounds, projected.intersects(window_of(geobox)).any(), geobox)
+    projected = on_grid(polygons, geobox)
+    check_overlap(projected.total_bounds, meet_grid(projected, geobox), geobox)
     if min_area > 0:
         area = polygons["area"] if "area" in polygons else polygons.to_crs(TARGET_CRS).area
         projected = projected.loc[area >= min_area]
@@ -229,6 +226,19 @@ def _carried(polygons: gpd.GeoDataFrame, legend: Legend, geobox: GeoBox, min_are
         return Carried(shapely.to_wkb(near.geometry), near.class_id, near.rank, near.key)
 
     return source_of
+
+
+def on_grid(polygons: gpd.GeoDataFrame, geobox: GeoBox) -> gpd.GeoDataFrame:
+    """Return polygons on a grid's CRS, where their long edges bend."""
+    shapes = polygons.geometry.to_numpy()
+    if polygons.crs != str(geobox.crs):
+        shapes = segmentized(shapes, polygons.crs)
+    return polygons.set_geometry(shapes, crs=polygons.crs).to_crs(str(geobox.crs))
+
+
+def meet_grid(projected: gpd.GeoDataFrame, geobox: GeoBox) -> bool:
+    """Whether polygons on a grid's CRS have ground in common with it."""
+    return bool(projected.intersects(window_of(geobox)).any())
 
 
 def _stored(landuse: Landuse, legend: Legend, geobox: GeoBox, min_area: float) -> Block:

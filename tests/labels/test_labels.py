@@ -222,6 +222,26 @@ def test_land_use_of_another_legend_is_refused_by_all_readers(
     assert sorted(p.name for p in tmp_path.iterdir()) == ["areas"]
 
 
+def test_a_boundary_elsewhere_is_said_to_be_wrong(polygons: gpd.GeoDataFrame) -> None:
+    like = grid()
+    labels, claims = rasterize_labels(polygons, like), count_claims(polygons, like)
+    west, south, *_ = DEMO_BOUNDS
+    between = shapely.box(west + 0.1, south + 0.1, west + 0.2, south + 0.2)  # of pixel centers
+    for outline, crs in ((shapely.box(2, 48, 3, 49), 4326), (between, 3035)):
+        boundary = gpd.GeoDataFrame(geometry=[outline], crs=crs)
+        with pytest.raises(InputError) as caught:
+            label_report(labels, claims, polygons, boundary=boundary)
+        assert str(caught.value) == (
+            "the boundary holds no pixel of the labels; give that of the same place"
+        )
+    with pytest.raises(InputError, match="^the boundary has no CRS; assign one with boundary.set"):
+        label_report(labels, claims, polygons, boundary=gpd.GeoDataFrame(geometry=[between]))
+    half = shapely.box(west, south, west + 1000, south + 10_000)
+    known = gpd.GeoDataFrame(geometry=[half], crs=3035).to_crs(4326)
+    found = label_report(labels, claims, polygons, boundary=known)
+    assert found["area_km2"] == pytest.approx(1.0 * 1.7, rel=0.01)
+
+
 def test_columns_that_polygons_lack_are_named(
     polygons: gpd.GeoDataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
