@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
@@ -15,16 +16,18 @@ from rasterio.errors import RasterioIOError
 from osm4eo_xr.catalogs.assets import asset_of
 from osm4eo_xr.catalogs.footprints import touching
 from osm4eo_xr.catalogs.items import Items, asked_band, asset_keys, class_key, read_items
-from osm4eo_xr.catalogs.product_assets import asset_scaling
+from osm4eo_xr.catalogs.product_assets import asset_numbers
 from osm4eo_xr.errors import InputError, InputWarning
 from osm4eo_xr.imagery.band_looks import darkest, middle_numbers
 from osm4eo_xr.imagery.plausibility import judge_band, report
 from osm4eo_xr.imagery.reader import read_bands
+from osm4eo_xr.imagery.reflectance import UNTAGGED
 from osm4eo_xr.names import OWN_WORDS
 
 if TYPE_CHECKING:
-    from osm4eo_xr.imagery.offsets import Look
+    from osm4eo_xr.imagery.offsets import AssetNumbers, Look
     from osm4eo_xr.imagery.reader import Band
+    from osm4eo_xr.imagery.reflectance import Scaling
 
 UNREADABLE = f"{OWN_WORDS}unreadable"
 """The member of an item that says why it could not be read when it was fetched."""
@@ -38,6 +41,50 @@ def look_at_assets(item: Mapping[str, Any], keys: Mapping[str, str]) -> Look:
     return cache(
         lambda: darkest(band for name, key in keys.items() for band in _bands(item, name, key))
     )
+
+
+def settled_numbers(
+    item: Mapping[str, Any],
+    keys: Mapping[str, str],
+    *,
+    scale: float | None = None,
+    offset: float | None = None,
+) -> dict[str, AssetNumbers]:
+    """Return what is known of the numbers of an item's assets, by band.
+
+    Nothing is opened, but where the item leaves the offset open: there the header is read, and
+    pixels if that says nothing either.
+
+    Parameters
+    ----------
+    item : mapping
+        Plain JSON.
+    keys : mapping of str to str
+        Its assets' keys by band name.
+    scale, offset : float, optional
+        As in ``stack_items``.
+
+    Raises
+    ------
+    InputError
+        If nothing tells an offset or a scale.
+    """
+    look = look_at_assets(item, keys)
+    found = {}
+    for name, key in keys.items():
+        numbers = asset_numbers(item, key, name, scale=scale, offset=offset)
+        if numbers.is_open:
+            own = _scaling(numbers, next(iter(_bands(item, name, key)), None), look)
+            numbers = replace(numbers, scale=own.scale, offset=own.offset)
+        found[name] = numbers
+    return found
+
+
+def _scaling(numbers: AssetNumbers, band: Band | None, look: Look) -> Scaling:
+    """Settle an asset's numbers by its band, which one that cannot be read has not."""
+    if band is None:
+        return numbers.of_file("uint16", UNTAGGED, look)
+    return numbers.of_file(band.dtype, (band.scaling.scale, band.scaling.offset), look)
 
 
 def check_items(
@@ -128,8 +175,8 @@ def _finding(asked: tuple[Any, ...]) -> tuple[str, Any] | None:
     """Judge one asset; return its name and what is wrong with it."""
     item, keys, name, scale, offset = asked
     for band in _bands(item, name, keys[name]):
-        look = look_at_assets(item, keys)
-        scaling = asset_scaling(item, keys[name], name, scale=scale, offset=offset, look=look)
+        numbers = asset_numbers(item, keys[name], name, scale=scale, offset=offset)
+        scaling = _scaling(numbers, band, look_at_assets(item, keys))
         values = middle_numbers(band) * scaling.scale + scaling.offset
         found = judge_band(values, integer=np.dtype(band.dtype).kind in "iu")
         if found is not None:

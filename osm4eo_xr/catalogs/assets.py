@@ -15,7 +15,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from odc.geo.geobox import GeoBox
@@ -26,11 +26,13 @@ from osm4eo_xr.errors import InputError
 from osm4eo_xr.imagery.lossy_nodata import WITNESSES, with_witnesses
 from osm4eo_xr.imagery.products.band_files import bands_of_file
 from osm4eo_xr.imagery.reader import Band, SceneReader
-from osm4eo_xr.imagery.reflectance import Scaling
 from osm4eo_xr.rasters.remote.waiting import at_once
 from osm4eo_xr.rasters.validity import SATURATED, Validity, in_words
 from osm4eo_xr.rasters.warp import plan_warp
 from osm4eo_xr.rasters.windows import pick, positions, span
+
+if TYPE_CHECKING:
+    from osm4eo_xr.imagery.offsets import AssetNumbers
 
 _SENTINEL2 = re.compile(r"^S2[A-D]_|^sentinel-?2", re.IGNORECASE)
 _KINDS = ("platform", "constellation", "s2:product_uri", "sentinel:product_id", "s2:product_id")
@@ -58,7 +60,7 @@ class Asset:
     witnesses: tuple[Asset, ...] = ()
 
     def band(self, resampling: str, headers: dict[Asset, Band] | None = None) -> Band:
-        """Describe the file's band of digital numbers; headers are read, or known already."""
+        """Describe the file's band, its scaling as tagged; headers are read, or known already."""
         headers = {} if headers is None else headers
         read_headers([self], resampling, headers)
         band = headers[self.alone]
@@ -100,7 +102,7 @@ def _by_itself(asset: Asset, resampling: str) -> Band:
     if is_product(asset.href):
         return digital_band(asset.href, asset.name, resampling)
     found = bands_of_file(asset.href, resampling=resampling, nodata=None, stated=asset.nodata)
-    return replace(found[0], name=asset.name, scaling=Scaling(1.0))
+    return replace(found[0], name=asset.name)
 
 
 def asset_of(item: Mapping[str, Any], key: str, name: str, others: Mapping[str, str]) -> Asset:
@@ -175,8 +177,8 @@ class CubeReader:
     ----------
     assets : sequence of sequences of Asset or None
         By time and band; None is no data.
-    scalings : sequence of sequences of Scaling
-        Digital numbers to reflectance, alike.
+    numbers : sequence of sequences of AssetNumbers
+        What is known of their digital numbers, alike; headers say the rest.
     geobox : GeoBox
         Target grid.
     resampling : str
@@ -191,13 +193,13 @@ class CubeReader:
     def __init__(
         self,
         assets: Sequence[Sequence[Asset | None]],
-        scalings: Sequence[Sequence[Scaling]],
+        numbers: Sequence[Sequence[AssetNumbers]],
         geobox: GeoBox,
         resampling: str,
         *,
         tolerant: bool = False,
     ) -> None:
-        self._given = (assets, scalings, geobox, resampling, tolerant)
+        self._given = (assets, numbers, geobox, resampling, tolerant)
         self.shape = (len(assets), len(assets[0]), *tuple(geobox.shape))
         self._headers: dict[Asset, Band] = {}
         self._turns: defaultdict[int, threading.Lock] = defaultdict(threading.Lock)
@@ -224,6 +226,8 @@ class CubeReader:
         try:
             scene = self._scene(time, [layers[k] for k in there])
             out[there] = scene.read([*range(len(there))], rows, cols)
+        except _UnscaledError as error:
+            raise error.told from None
         except (RasterioIOError, InputError) as error:
             if not tolerant:
                 raise _with_way_out(error) from None
@@ -232,12 +236,12 @@ class CubeReader:
 
     def _scene(self, time: int, layers: list[int]) -> SceneReader:
         """Return the reader of an item's bands."""
-        assets, scalings, geobox, resampling, _ = self._given
+        assets, numbers, geobox, resampling, _ = self._given
         chosen = [asset for layer in layers if (asset := assets[time][layer]) is not None]
         with self._turns[time]:
             read_headers(chosen, resampling, self._headers)
         bands = tuple(
-            replace(asset.band(resampling, self._headers), scaling=scalings[time][layer])
+            _scaled(asset.band(resampling, self._headers), numbers[time][layer])
             for asset, layer in zip(chosen, layers, strict=True)
         )
         plans = {b.geobox: plan_warp(b.geobox, geobox, resampling) for b in bands}
@@ -249,6 +253,23 @@ class CubeReader:
     def __setstate__(self, given: Any) -> None:
         *four, tolerant = given
         CubeReader.__init__(self, *four, tolerant=tolerant)
+
+
+class _UnscaledError(Exception):
+    """What a file's numbers mean is told by nothing; not as if it could not be read."""
+
+    def __init__(self, told: InputError) -> None:
+        super().__init__(told)
+        self.told = told
+
+
+def _scaled(band: Band, numbers: AssetNumbers) -> Band:
+    """Return a band, its scaling as tagged, with the scaling that its numbers have."""
+    try:
+        tags = (band.scaling.scale, band.scaling.offset)
+        return replace(band, scaling=numbers.of_file(band.dtype, tags))
+    except InputError as error:
+        raise _UnscaledError(error) from None
 
 
 def _with_way_out(error: RasterioIOError | InputError) -> InputError:

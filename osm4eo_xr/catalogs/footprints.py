@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import shapely
 from odc.geo.geobox import GeoBox
-from shapely.geometry import box, shape
+from shapely.geometry import shape
 from shapely.geometry.base import BaseGeometry
 
 from osm4eo_xr.errors import InputError, InputWarning
+from osm4eo_xr.geometry.antimeridian import box_in_degrees
 from osm4eo_xr.geometry.geodesy import project_bounds
 
 _DEGREES = "EPSG:4326"
@@ -30,7 +31,7 @@ def touching(items: list[dict[str, Any]], geobox: GeoBox) -> list[dict[str, Any]
     """
     if geobox.crs is None:
         raise InputError("the target grid has no CRS", advice="build it with target_geobox")
-    ground = _box(project_bounds(geobox.boundingbox.bbox, geobox.crs, _DEGREES))
+    ground = box_in_degrees(project_bounds(geobox.boundingbox.bbox, geobox.crs, _DEGREES))
     places = [footprint(item) for item in items]
     _warn_of_placeless([i["id"] for i, p in zip(items, places, strict=True) if p is None])
     near = [i for i, p in zip(items, places, strict=True) if p is not None and p.intersects(ground)]
@@ -53,7 +54,8 @@ def footprint(item: Mapping[str, Any]) -> BaseGeometry | None:
     bounds = item.get("bbox")
     if bounds:
         half = len(bounds) // 2  # boxes may have a height
-        return _box((*bounds[:2], *bounds[half : half + 2]))
+        flat = (*bounds[:2], *bounds[half : half + 2])
+        return box_in_degrees(flat, f"item {item.get('id')}: bbox")
     if item.get("geometry"):
         return _shape(item["geometry"], item["id"])
     properties = item.get("properties", {})
@@ -84,15 +86,7 @@ def _projected(fields: Mapping[str, Any]) -> BaseGeometry | None:
         a, _, left, _, e, top = fields["proj:transform"][:6]
         rows, cols = fields["proj:shape"]
         bounds = [left, top + e * rows, left + a * cols, top]
-    return _box(project_bounds(bounds, crs, _DEGREES)) if bounds else None
-
-
-def _box(bounds: Sequence[float]) -> BaseGeometry:
-    """Return a box; one whose west exceeds its east lies on both sides of the antimeridian."""
-    west, south, east, north = bounds
-    if west <= east:
-        return box(west, south, east, north)
-    return shapely.union_all([box(west, south, 180, north), box(-180, south, east, north)])
+    return box_in_degrees(project_bounds(bounds, crs, _DEGREES)) if bounds else None
 
 
 def _warn_of_placeless(ids: list[str]) -> None:

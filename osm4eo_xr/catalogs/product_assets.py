@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.imagery.bands import common_name
-from osm4eo_xr.imagery.offsets import Look, item_scaling
+from osm4eo_xr.imagery.offsets import AssetNumbers, item_numbers
 from osm4eo_xr.imagery.products.eopf import array_paths, eopf_bands, is_eopf, read_eopf
 from osm4eo_xr.imagery.reflectance import Scaling
 from osm4eo_xr.names import OWN_WORDS
@@ -76,20 +76,20 @@ def product_band(href: str, name: str, resampling: str, **numbers: float | None)
     raise InputError(f"{href} is no array of {name}")
 
 
-def asset_scaling(
+def asset_numbers(
     item: Mapping[str, Any],
     key: str,
     name: str,
     *,
     scale: float | None = None,
     offset: float | None = None,
-    look: Look | None = None,
-) -> Scaling:
-    """Return how an asset's numbers become reflectance: by its store, else ``item_scaling``."""
+) -> AssetNumbers:
+    """Return what is known of an asset's numbers: all by its store, else ``item_numbers``."""
     place = place_of(item["assets"][key])
     if is_product(place):
-        return product_band(place, name, "nearest", scale=scale, offset=offset).scaling
-    return item_scaling(item, key, scale=scale, offset=offset, look=look)
+        own = product_band(place, name, "nearest", scale=scale, offset=offset).scaling
+        return AssetNumbers(own.scale, own.offset)
+    return item_numbers(item, key, scale=scale, offset=offset)
 
 
 def digital_band(href: str, name: str, resampling: str) -> Band:

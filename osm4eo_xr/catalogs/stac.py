@@ -10,7 +10,7 @@ import xarray as xr
 from odc.geo.geobox import GeoBox
 
 from osm4eo_xr.catalogs.acquisitions import sun_of, when
-from osm4eo_xr.catalogs.asset_looks import leave_out_unreadable, look_at_assets
+from osm4eo_xr.catalogs.asset_looks import leave_out_unreadable, settled_numbers
 from osm4eo_xr.catalogs.assets import Asset, CubeReader, asset_of, validity_in_words
 from osm4eo_xr.catalogs.engines import found_by_odc, stacked_by_stackstac
 from osm4eo_xr.catalogs.footprints import touching
@@ -24,20 +24,21 @@ from osm4eo_xr.catalogs.items import (
     slim,
     witness_keys,
 )
-from osm4eo_xr.catalogs.product_assets import asset_scaling
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.geometry.grid import georeference
 from osm4eo_xr.imagery.clouds.masks import mask_clouds
 from osm4eo_xr.imagery.clouds.opening import OpenedMethod, bands_needed
 from osm4eo_xr.imagery.clouds.sun import SUN_NAMES
 from osm4eo_xr.imagery.compositing import block_side, composite
-from osm4eo_xr.imagery.reflectance import Scaling
+from osm4eo_xr.imagery.offsets import AssetNumbers
 from osm4eo_xr.rasters.windows import lazy_array
 
 if TYPE_CHECKING:
     from osm4eo_xr.imagery.clouds.rule import Level
 
 Backend = Literal["stackstac", "odc"]
+
+_AS_STORED = AssetNumbers(1.0, 0.0)
 
 
 def stack_items(
@@ -73,7 +74,9 @@ def stack_items(
         GDAL's name: cubic, bilinear, nearest or average.
     scale, offset : float, optional
         Reflectance is ``DN * scale + offset``. By default decided per asset by the table of
-        ``osm4eo_xr.imagery.offsets``; blocks are read only where an item leaves it open.
+        ``osm4eo_xr.imagery.offsets``: by the item, else by the file's tags and type, which are
+        read with its pixels; a header, and blocks if it says nothing, are read before only where
+        an item leaves the offset open.
     allow_missing : bool
         Read assets that an item lacks, or files that cannot be opened, as no data instead of
         refusing them.
@@ -106,19 +109,15 @@ def stack_items(
     chosen = touching(read_items(items), geobox)
     keys = [asset_keys(item, names, allow_missing=allow_missing) for item in chosen]
     assets = [_assets_of(item, key) for item, key in zip(chosen, keys, strict=True)]
-    scalings = [[Scaling(1.0)] * len(names) for _ in chosen]
-    for t, (item, key) in enumerate(zip(chosen, keys, strict=True)):
-        look = look_at_assets(item, key)
-        for b, name in enumerate(names):
-            if name in key:
-                scalings[t][b] = asset_scaling(
-                    item, key[name], name, scale=scale, offset=offset, look=look
-                )
+    told = [
+        settled_numbers(item, key, scale=scale, offset=offset)
+        for item, key in zip(chosen, keys, strict=True)
+    ]
     cube = _load(
         [slim(item, found) for item, found in zip(chosen, assets, strict=True)],
         names,
         geobox,
-        scalings,
+        [[known.get(name, _AS_STORED) for name in names] for known in told],
         backend=backend,
         chunks=chunks or block_side(len(chosen), len(names)),
         resampling=resampling,
@@ -175,7 +174,7 @@ def stack_classes(
         [slim(item, _assets_of(item, key)) for item, key in zip(chosen, keys, strict=True)],
         ["classes"],
         geobox,
-        [[Scaling(1.0)]] * len(chosen),
+        [[_AS_STORED]] * len(chosen),
         backend=backend,
         chunks=chunks or block_side(len(chosen), 4),
         resampling="nearest",
@@ -273,7 +272,7 @@ def _load(
     items: list[dict[str, Any]],
     names: list[str],
     geobox: GeoBox,
-    scalings: Sequence[Sequence[Scaling]],
+    numbers: Sequence[Sequence[AssetNumbers]],
     *,
     backend: str,
     chunks: int,
@@ -295,10 +294,10 @@ def _load(
     how: Any = {"geobox": geobox, "resampling": resampling, "tolerant": allow_missing}
     if backend == "odc":
         rows = [[row.get(n) for n in names] for row in found_by_odc(items, present)]
-        data = lazy_array(CubeReader(rows, scalings, **how), (1, len(names), *sides))
+        data = lazy_array(CubeReader(rows, numbers, **how), (1, len(names), *sides))
     else:
         rows = [[i["assets"].get(n, {}).get("href") for n in names] for i in items]
-        readers = [CubeReader([r], [s], **how) for r, s in zip(rows, scalings, strict=True)]
+        readers = [CubeReader([r], [n], **how) for r, n in zip(rows, numbers, strict=True)]
         data = stacked_by_stackstac(items, names, geobox, readers, sides)
     return georeference(
         data,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -94,13 +95,22 @@ def open_checked(
     *,
     mask: Literal["scl", "threshold", "s2cloudless"] | None = None,
     level: Literal["1C", "2A"] | None = None,
+    seen: Sequence[str] = (),
 ) -> xr.DataArray:
-    """Open scene files, without clouds if asked to, and look at their numbers before work."""
+    """Open scene files, without clouds if asked to, and look at their numbers before work.
+
+    Of a scene are opened the usual bands, or those that a model sees if it sees others.
+    """
+    from osm4eo_xr.feature_ids.ids import is_plain
+    from osm4eo_xr.imagery.bands import METHOD_BANDS
     from osm4eo_xr.imagery.clouds.opening import open_clear_scene
     from osm4eo_xr.imagery.plausibility import check_scene
     from osm4eo_xr.imagery.scenes import open_scene
 
-    numbers: Any = {"scale": scale, "offset": offset, "nodata": nodata}
+    # Features of other sources are in no scene, and what lacks them says so.
+    others = set(seen) - set(METHOD_BANDS) and all(is_plain(name) for name in seen)
+    bands = list(seen) if others else None
+    numbers: Any = {"scale": scale, "offset": offset, "nodata": nodata, "bands": bands}
     check_level(mask, level)
     if mask is None:
         opened = open_scene(scene, **numbers)

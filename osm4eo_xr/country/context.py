@@ -156,7 +156,7 @@ class CountryRun:
 
         files, source = [str(f) for f in tile.files], tile.source
         if source.stac:  # a composite of our own: reflectance
-            return open_scene(files)
+            return open_scene(files, bands=source.bands or None)
         numbers: Any = {"scale": source.scale, "offset": source.offset, "nodata": source.nodata}
         bands, method = source.bands or None, source.mask_clouds
         if not method or source.clouds < 0:

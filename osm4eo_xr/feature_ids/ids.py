@@ -16,6 +16,7 @@ __all__ = [
     "aligned_groups",
     "canonical",
     "groups_of",
+    "is_plain",
     "missing_features",
     "parse_feature",
     "parse_group",
@@ -186,6 +187,17 @@ def canonical(text: str) -> str:
         return str(parse_feature(text))
     except InputError:
         return text
+
+
+def is_plain(text: str) -> bool:
+    """Whether an id is a name alone, of a band of a scene.
+
+    Examples
+    --------
+    >>> is_plain("coastal"), is_plain("s2:nir"), is_plain("s2:nir@2024")
+    (True, True, False)
+    """
+    return ":" not in canonical(text)
 
 
 def missing_features(wanted: Sequence[str], present: Sequence[str]) -> tuple[str, ...]:

@@ -24,6 +24,7 @@ from osm4eo_xr.features.reader import RasterInput, plan_reader
 from osm4eo_xr.features.sources import FeatureSource, Kind, Layer, chosen
 from osm4eo_xr.geometry.geodesy import meters_per_unit
 from osm4eo_xr.imagery.band_looks import middle_numbers
+from osm4eo_xr.imagery.offsets import tagged_offset
 from osm4eo_xr.imagery.reader import Band
 from osm4eo_xr.imagery.reflectance import Scaling, to_reflectance
 from osm4eo_xr.rasters.bands import RasterBand, describe_bands
@@ -127,10 +128,10 @@ def _band(band: RasterBand, kind: Kind, given: FeatureSource) -> Band:
 def _scaling(band: RasterBand, kind: Kind, given: FeatureSource) -> Scaling:
     if kind == "alphaearth" and band.dtype == "int8":  # what these numbers mean is known
         return Scaling(1.0, 0.0)
-    return Scaling(
-        band.scale if given.scale is None else given.scale,
-        band.offset if given.offset is None else given.offset,
-    )
+    scale, offset = band.scale if given.scale is None else given.scale, given.offset
+    if offset is None:
+        offset = tagged_offset(scale, (band.scale, band.offset), band.path)
+    return Scaling(scale, offset)
 
 
 def _names(

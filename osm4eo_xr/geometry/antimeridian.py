@@ -1,13 +1,47 @@
-"""Outlines across the antimeridian, split there, so that each part lies between -180° and 180°."""
+"""Outlines and boxes across the antimeridian, split there: each part is between -180° and 180°."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 import shapely
 from shapely.geometry.base import BaseGeometry
 
+from osm4eo_xr.errors import InputError
+
 _TURN = 360.0
 _HALF = 180.0
+
+
+def box_in_degrees(bounds: Sequence[float], what: str = "bbox") -> BaseGeometry:
+    """Return a box in degrees; one whose west exceeds its east lies across the antimeridian.
+
+    Parameters
+    ----------
+    bounds : sequence of float
+        West, south, east, north.
+    what : str
+        What a message calls it.
+
+    Raises
+    ------
+    InputError
+        If its south lies above its north, or a side is no number.
+
+    Examples
+    --------
+    >>> [part.bounds for part in box_in_degrees((179, -17, -179, -16)).geoms]
+    [(179.0, -17.0, 180.0, -16.0), (-180.0, -17.0, -179.0, -16.0)]
+    """
+    west, south, east, north = bounds
+    if not (south <= north and np.isfinite(bounds).all()):
+        told = ", ".join(f"{side:g}" for side in bounds)
+        raise InputError(f"{what} ({told}) is none", expected="west, south, east, north in degrees")
+    if west <= east:
+        return shapely.box(west, south, east, north)
+    parts = [shapely.box(west, south, _HALF, north), shapely.box(-_HALF, south, east, north)]
+    return shapely.MultiPolygon(parts)
 
 
 def split_at_antimeridian(shapes: np.ndarray) -> np.ndarray:

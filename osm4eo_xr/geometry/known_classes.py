@@ -101,14 +101,31 @@ def refuse_other_legend(raster: xr.DataArray, legend: Legend, name: str = "") ->
     InputError
         Names both.
     """
-    stated = _stated(raster)
-    if stated in ("", legend.name):
-        return
-    raise InputError(
-        f"{name or raster.name or 'the class map'} was made with legend {stated!r}, this is "
-        f"{legend.name!r}",
-        advice="give the legend it was made with, {legend}",
-    )
+    refuse_other_name(_stated(raster), legend, f"{name or raster.name or 'the class map'} was")
+
+
+def refuse_other_name(stated: str, legend: Legend, what: str) -> None:
+    """Refuse what states the name of another legend than this; no name states nothing.
+
+    Parameters
+    ----------
+    stated : str
+        The name.
+    legend : Legend
+        What is known.
+    what : str
+        What states it and its verb, for the message ("the class map was").
+
+    Raises
+    ------
+    InputError
+        Names both.
+    """
+    if stated not in ("", legend.name):
+        raise InputError(
+            f"{what} made with legend {stated!r}, this is {legend.name!r}",
+            advice="give the legend it was made with, {legend}",
+        )
 
 
 def _stated(raster: xr.DataArray) -> str:

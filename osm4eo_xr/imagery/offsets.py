@@ -28,19 +28,24 @@ row   what is known                                                           of
 The day of acquisition tells nothing: ESA's archive of 2015 to 2021 was processed again in
 baselines 05.00 and later. Row 2 stands before row 3 because Earth Search's v1 ``sentinel-2-l2a``
 items state -0.1 in ``raster:bands`` for pixels from which it was removed already; using it makes
-everything darker by 0.1 (https://github.com/gjoseph92/stackstac/issues/241). The scale is the
-caller's, or what is stated, or 1e-4.
+everything darker by 0.1 (https://github.com/gjoseph92/stackstac/issues/241). What an item states
+comes before its file's tags. Scale 1 and offset 0 of integers, which GDAL says where neither is
+stated and catalogs copy, state nothing. The scale is the caller's, or what is stated, or 1e-4 of
+integers and 1 of floats, which are reflectance.
 """
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
+
 from osm4eo_xr.errors import InputError
-from osm4eo_xr.imagery.reflectance import DN_SCALE, Scaling
+from osm4eo_xr.imagery.reflectance import UNTAGGED, Scaling, default_scaling
 
 OFFSET = -0.1
 """BOA_ADD_OFFSET and RADIO_ADD_OFFSET of -1000 digital numbers, in reflectance."""
@@ -51,6 +56,7 @@ DARK = 800.0
 Look = Callable[[], float | None]
 """Looks at pixels: the least 5 % quantile of valid numbers of the bands, None without any."""
 
+_ALIKE = 1e-6  # relative; scales in float32 and float64 are
 _FIRST_BASELINE = (4, 0)
 _FIRST_DAY = "2022-01-25"
 _PLACEHOLDERS = ((99, 99), (0, 0))
@@ -102,14 +108,9 @@ def settle_offset(known: Evidence, look: Look | None = None) -> float:
     InputError
         If nothing tells whether the pixels carry the offset.
     """
-    if known.removed:
-        return 0.0
-    if known.stated is not None:
-        return known.stated
-    if known.baseline is not None:
-        return OFFSET if known.baseline >= _FIRST_BASELINE else 0.0
-    if known.processed and known.processed[:10] < _FIRST_DAY:
-        return 0.0
+    told = _by_metadata(known)
+    if told is not None:
+        return told
     dark = look() if look is not None else None
     if dark is not None and dark < DARK:
         return 0.0
@@ -120,6 +121,17 @@ def settle_offset(known: Evidence, look: Look | None = None) -> float:
         expected="a boa_offset_applied, raster:bands offset, processing baseline or metadata file",
         advice=ADVICE,
     )
+
+
+def _by_metadata(known: Evidence) -> float | None:
+    """Return the offset by rows 2 to 5 of the table, or None if they leave it open."""
+    if known.removed:
+        return 0.0
+    if known.stated is not None:
+        return known.stated
+    if known.baseline is not None:
+        return OFFSET if known.baseline >= _FIRST_BASELINE else 0.0
+    return 0.0 if known.processed and known.processed[:10] < _FIRST_DAY else None
 
 
 ADVICE = "pass {offset=-0.1}, or {offset=0} if it was removed; the SAFE folder states it itself"
@@ -148,39 +160,99 @@ def processed_in(texts: Iterable[str]) -> str:
     return next(("-".join(match.groups()) for match in found if match), "")
 
 
-def item_scaling(
-    item: Mapping[str, Any],
-    key: str,
-    *,
-    scale: float | None = None,
-    offset: float | None = None,
-    look: Look | None = None,
-) -> Scaling:
-    """Return how an asset's digital numbers become reflectance.
+@dataclass(frozen=True)
+class AssetNumbers:
+    """What the caller and an item say of an asset's numbers; its file says the rest.
 
-    Parameters
+    So nothing is opened to learn it: ``of_file`` takes what the header says, once that is read.
+
+    Attributes
     ----------
-    item : mapping
-        A STAC item as plain JSON.
-    key : str
-        Which of its assets.
-    scale, offset : float, optional
-        The caller's words, before anything that the item says (unit: reflectance per digital
-        number, reflectance).
-    look : callable, optional
-        Reads pixels where the item leaves the offset open (row 6).
+    scale, offset : float or None
+        The caller's words, before anything else (reflectance per digital number, reflectance).
+    said_scale, said_offset : float or None
+        What the item states.
+    known : Evidence
+        What else the item says, for the table.
+    """
+
+    scale: float | None = None
+    offset: float | None = None
+    said_scale: float | None = None
+    said_offset: float | None = None
+    known: Evidence = Evidence("the asset")
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the item leaves the offset to the file's header or its pixels."""
+        said = self.said_offset is not None and not self._are_defaults
+        return self.offset is None and not said and _by_metadata(self.known) is None
+
+    def of_file(self, dtype: str, tags: tuple[float, float], look: Look | None = None) -> Scaling:
+        """Return how the numbers become reflectance.
+
+        Parameters
+        ----------
+        dtype : str
+            Type of the file's numbers.
+        tags : tuple of float
+            Its scale and offset; (1, 0) where it states none.
+        look : callable, optional
+            Reads pixels where all of these leave the offset open (row 6).
+
+        Raises
+        ------
+        InputError
+            If nothing tells whether the pixels carry the offset, or what scale they have.
+        """
+        integer = np.issubdtype(np.dtype(dtype), np.integer)
+        none_said = integer and self._are_defaults
+        said_scale, said_offset = (None, None) if none_said else (self.said_scale, self.said_offset)
+        scale = said_scale if self.scale is None else self.scale
+        if scale is None:
+            scale = default_scaling(np.dtype(dtype), tags, where=self.known.where)[0]
+        if self.offset is not None:
+            return Scaling(scale, self.offset)
+        known = replace(self.known, stated=said_offset)
+        if not known.removed and said_offset is None and tags[1] != 0:
+            known = replace(known, stated=tagged_offset(scale, tags, known.where))
+        if not integer and scale == 1.0:  # reflectance, which no baseline is about
+            return Scaling(scale, known.stated or 0.0)
+        if tags != UNTAGGED and _by_metadata(known) is None:
+            return Scaling(scale, 0.0)  # as their scale alone is tagged
+        return Scaling(scale, settle_offset(known, look))
+
+    @property
+    def _are_defaults(self) -> bool:
+        """Whether the item copies what GDAL says of numbers that state neither."""
+        return self.said_scale == 1.0 and not self.said_offset
+
+
+def item_numbers(
+    item: Mapping[str, Any], key: str, *, scale: float | None = None, offset: float | None = None
+) -> AssetNumbers:
+    """Return what the caller and a STAC item, plain JSON, say of the numbers of one asset."""
+    stated = _stated(item["assets"][key])
+    return AssetNumbers(
+        scale, offset, stated.get("scale") or None, stated.get("offset"), _item_evidence(item, key)
+    )
+
+
+def tagged_offset(scale: float, tags: tuple[float, float], where: str) -> float:
+    """Return the offset that a file's tags state, which counts beside their scale alone.
 
     Raises
     ------
     InputError
-        If nothing tells whether the pixels carry the offset.
+        If numbers are to be read with another scale than the file's.
     """
-    stated = _stated(item["assets"][key])
-    if scale is None:
-        scale = float(stated.get("scale") or DN_SCALE)
-    if offset is None:
-        offset = settle_offset(_item_evidence(item, key, stated), look)
-    return Scaling(scale, offset)
+    if tags[1] != 0 and not math.isclose(scale, tags[0], rel_tol=_ALIKE):
+        raise InputError(
+            f"{where} is tagged with scale {tags[0]:g} and offset {tags[1]:g}, and is to be read "
+            f"with scale {scale:g}",
+            advice="pass {offset} too, or leave {scale} out",
+        )
+    return tags[1]
 
 
 def item_baseline(item: Mapping[str, Any]) -> tuple[int, int] | None:
@@ -190,15 +262,13 @@ def item_baseline(item: Mapping[str, Any]) -> tuple[int, int] | None:
     return next((found for found in own if found), None) or baseline_in(_names(item))
 
 
-def _item_evidence(item: Mapping[str, Any], key: str, stated: Mapping[str, Any]) -> Evidence:
+def _item_evidence(item: Mapping[str, Any], key: str) -> Evidence:
     properties = item.get("properties", {})
     applied = any(properties.get(name) is True for name in _APPLIED)
-    offset = stated.get("offset")
     said = next((str(properties[n]) for n in _PROCESSED if properties.get(n)), "")
     return Evidence(
         where=f"item {item.get('id')}, asset {key}",
         removed=applied and not key.endswith("-jp2"),
-        stated=None if offset is None else float(offset),
         baseline=item_baseline(item),
         processed=said or processed_in(_names(item)),
     )
@@ -210,12 +280,12 @@ def _names(item: Mapping[str, Any]) -> list[str]:
     return [*(str(properties.get(name, "")) for name in _PRODUCT), str(item.get("id", ""))]
 
 
-def _stated(asset: Mapping[str, Any]) -> dict[str, Any]:
+def _stated(asset: Mapping[str, Any]) -> dict[str, float]:
     """Return scale and offset of an asset's first band, from any version of STAC."""
-    out: dict[str, Any] = {}
+    out: dict[str, float] = {}
     for place in (*asset.get("raster:bands", [])[:1], *asset.get("bands", [])[:1], asset):
         for name in ("scale", "offset"):
             value = place.get(f"raster:{name}", place.get(name))
             if value is not None:
-                out.setdefault(name, value)
+                out.setdefault(name, float(value))
     return out

@@ -16,6 +16,9 @@ from osm4eo_xr.errors import InputError
 DN_SCALE = 1e-4
 """Reflectance per digital number of Sentinel-2 products."""
 
+UNTAGGED = (1.0, 0.0)
+"""Scale and offset that GDAL says of a band that states neither."""
+
 
 @dataclass(frozen=True)
 class Scaling:
@@ -63,7 +66,7 @@ def default_scaling(
     InputError
         For 8-bit files without a scale tag.
     """
-    if tagged != (1.0, 0.0):
+    if tagged != UNTAGGED:
         return tagged
     if dtype.itemsize == 1:
         raise InputError(
@@ -71,4 +74,4 @@ def default_scaling(
             expected="reflectance as uint16 digital numbers or floats",
             advice="open the original, or pass {scale} and {offset}",
         )
-    return (DN_SCALE, 0.0) if np.issubdtype(dtype, np.integer) else (1.0, 0.0)
+    return (DN_SCALE, 0.0) if np.issubdtype(dtype, np.integer) else UNTAGGED

@@ -57,10 +57,11 @@ def open_scene(
     chunks : int
         Rows and columns per chunk, rounded up to whole blocks of a file that is on the grid.
     scale, offset : float, optional
-        Reflectance is ``DN * scale + offset``. By default the files' scale and offset tags; without
-        tags integers are scaled by 1e-4 and floats are reflectance already. Band files that are
-        named as ESA's have the offset of their product's metadata, which is looked up in the
-        folders around them (``imagery.products.origins``), else the offset that the table of
+        Reflectance is ``DN * scale + offset``. By default the files' scale and offset tags (a
+        tagged offset counts with the tagged scale alone; with another give both); without tags
+        integers are scaled by 1e-4 and floats are reflectance already. Band files that are named
+        as ESA's have the offset of their product's metadata, which is looked up in the folders
+        around them (``imagery.products.origins``), else the offset that the table of
         ``imagery.offsets`` gives. Other files without tags have 0, with a warning where their
         pixels leave open whether they carry Sentinel-2's.
     nodata : float, optional

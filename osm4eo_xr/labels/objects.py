@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING
 import geopandas as gpd
 import numpy as np
 
-from osm4eo_xr.errors import InputError
 from osm4eo_xr.geometry.grid import geobox_of, georeference
 from osm4eo_xr.labels.burn import Edge, burn_objects, check_edge
-from osm4eo_xr.labels.rasterize import Polygons, map_grid
+from osm4eo_xr.labels.rasterize import Polygons, check_columns, map_grid
 from osm4eo_xr.legend import Legend, default_legend
 
 if TYPE_CHECKING:
@@ -67,8 +66,4 @@ def check_named(polygons: gpd.GeoDataFrame) -> None:
     InputError
         Which names the first column that is missing.
     """
-    missing = [name for name in _COLUMNS if name not in polygons]
-    if missing:
-        raise InputError(
-            f"the polygons have no column {missing[0]}", advice="give those of read_landuse"
-        )
+    check_columns(polygons, *_COLUMNS)

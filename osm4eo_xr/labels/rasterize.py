@@ -19,6 +19,7 @@ from odc.geo.geobox import GeoBox
 from osm4eo_xr.errors import InputError, check_number
 from osm4eo_xr.geometry.geodesy import project_bounds, segmentized
 from osm4eo_xr.geometry.grid import TARGET_CRS, geobox_of, georeference
+from osm4eo_xr.geometry.known_classes import refuse_other_name
 from osm4eo_xr.labels.burn import (
     CHUNK,
     Edge,
@@ -31,7 +32,7 @@ from osm4eo_xr.labels.burn import (
     window_of,
 )
 from osm4eo_xr.labels.sources import Carried, Source, Stored
-from osm4eo_xr.legend import NO_DATA, Legend, default_legend
+from osm4eo_xr.legend import BUILT_IN, NO_DATA, Legend, default_legend
 from osm4eo_xr.osm.areas import OSM_CRS, Bounds, object_keys
 from osm4eo_xr.osm.partitions import Landuse, open_landuse
 
@@ -64,7 +65,9 @@ def rasterize_labels(
     like : DataArray or GeoBox
         Dims (…, y, x); its grid and chunks are those of the labels. A bare grid is chunked.
     legend : Legend, optional
-        Classes and priorities; OSMlanduse's by default.
+        Classes and priorities; OSMlanduse's by default. The one that the polygons were read with,
+        if they state it (``attrs["legend"]`` of a frame); "osmlanduse-13" takes those of
+        "osmlanduse-12" too.
     edge : {"center", "ignore"}
         "ignore" leaves pixels unlabeled that the outline of their class, or of one that wins over
         it, goes through: their light is mixed. Areas of a rule with a priority of its own count as
@@ -80,8 +83,9 @@ def rasterize_labels(
     Raises
     ------
     InputError
-        If the grid or the polygons have no CRS, a class is not in the legend, no polygon meets
-        the grid, or an option is none of the above.
+        If the grid or the polygons have no CRS, the polygons have no class_id or were read with
+        another legend, a class is not in the legend, no polygon meets the grid, or an option is
+        none of the above.
 
     Examples
     --------
@@ -198,12 +202,11 @@ def _carried(polygons: gpd.GeoDataFrame, legend: Legend, geobox: GeoBox, min_are
     """Return what gives each block those polygons of a frame that meet it."""
     if polygons.crs is None:
         raise InputError("the polygons have no CRS", advice="assign one with polygons.set_crs")
+    check_columns(polygons, "class_id")
+    check_legend(polygons, legend)
     _check_classes(set(polygons["class_id"]), legend)
-    shapes = polygons.geometry.to_numpy()
-    if polygons.crs != str(geobox.crs):
-        shapes = segmentized(shapes, polygons.crs)
-    projected = polygons.set_geometry(shapes, crs=polygons.crs).to_crs(str(geobox.crs))
-    check_overlap(projected.total_bounds, projected.intersects(window_of(geobox)).any(), geobox)
+    projected = on_grid(polygons, geobox)
+    check_overlap(projected.total_bounds, meet_grid(projected, geobox), geobox)
     if min_area > 0:
         area = polygons["area"] if "area" in polygons else polygons.to_crs(TARGET_CRS).area
         projected = projected.loc[area >= min_area]
@@ -225,8 +228,22 @@ def _carried(polygons: gpd.GeoDataFrame, legend: Legend, geobox: GeoBox, min_are
     return source_of
 
 
+def on_grid(polygons: gpd.GeoDataFrame, geobox: GeoBox) -> gpd.GeoDataFrame:
+    """Return polygons on a grid's CRS, where their long edges bend."""
+    shapes = polygons.geometry.to_numpy()
+    if polygons.crs != str(geobox.crs):
+        shapes = segmentized(shapes, polygons.crs)
+    return polygons.set_geometry(shapes, crs=polygons.crs).to_crs(str(geobox.crs))
+
+
+def meet_grid(projected: gpd.GeoDataFrame, geobox: GeoBox) -> bool:
+    """Whether polygons on a grid's CRS have ground in common with it."""
+    return bool(projected.intersects(window_of(geobox)).any())
+
+
 def _stored(landuse: Landuse, legend: Legend, geobox: GeoBox, min_area: float) -> Block:
     """Return what gives each block the files of the partitions that may meet it."""
+    check_legend(landuse, legend)
     _check_classes(set(landuse.class_ids), legend)
     check_overlap(landuse.bounds, meets(landuse, geobox), geobox)
     priority = tuple((c.id, c.priority) for c in legend.classes)
@@ -252,6 +269,34 @@ def _degrees(box: GeoBox) -> Bounds:
     around = box.boundingbox.buffered(margin, margin).bbox
     west, south, east, north = project_bounds(around, box.crs, OSM_CRS)
     return west, south, east, north
+
+
+def check_columns(polygons: gpd.GeoDataFrame, *names: str) -> None:
+    """Refuse polygons that lack a column.
+
+    Raises
+    ------
+    InputError
+        Which names the first column that is missing.
+    """
+    missing = [name for name in names if name not in polygons]
+    if missing:
+        raise InputError(
+            f"the polygons have no column {missing[0]}", advice="give those of read_landuse"
+        )
+
+
+def check_legend(polygons: gpd.GeoDataFrame | Landuse, legend: Legend) -> None:
+    """Refuse land use that states another legend, whose ids have other names.
+
+    Raises
+    ------
+    InputError
+        Names both legends.
+    """
+    stated = polygons.legend if isinstance(polygons, Landuse) else polygons.attrs.get("legend", "")
+    if (stated, legend.name) != BUILT_IN:  # the second has the first's classes and one more
+        refuse_other_name(str(stated), legend, "the polygons were")
 
 
 def _check_classes(class_ids: set[int], legend: Legend) -> None:

@@ -18,7 +18,13 @@ from osm4eo_xr.files import replace_text
 from osm4eo_xr.geometry.geodesy import pixel_area
 from osm4eo_xr.geometry.grid import geobox_of
 from osm4eo_xr.geometry.vectors import read_vector
-from osm4eo_xr.labels.rasterize import rasterize_labels
+from osm4eo_xr.labels.rasterize import (
+    check_columns,
+    check_legend,
+    meet_grid,
+    on_grid,
+    rasterize_labels,
+)
 from osm4eo_xr.legend import NO_DATA, Legend, default_legend
 from osm4eo_xr.osm.areas import Problems, Tally
 from osm4eo_xr.osm.partitions import Landuse
@@ -69,7 +75,8 @@ def label_report(
     Raises
     ------
     InputError
-        If labels and claims differ in shape, or the boundary holds no pixel.
+        If labels and claims differ in shape, the boundary holds no pixel, or the polygons were read
+        with another legend or have no tag, class_id or area.
 
     Examples
     --------
@@ -83,15 +90,14 @@ def label_report(
     (4.0, 0.51)
     """
     legend = legend or default_legend()
+    check_legend(polygons, legend)
+    tags, problems = _contents(polygons)
     counts = _count(labels, claims, boundary)
     total = int(counts.sum())
     if not total:
-        raise InputError(
-            "the boundary holds no pixel of the labels", advice="give that of the same place"
-        )
+        raise _elsewhere()
     known = counts.sum(axis=0)
     pixel = pixel_area(geobox_of(labels)) / 1e6
-    tags, problems = _contents(polygons)
     report: dict[str, Any] = {
         "area_km2": total * pixel,
         "labeled": float(1 - known[NO_DATA] / total),
@@ -130,12 +136,24 @@ def _count(
     if boundary is not None:
         if not isinstance(boundary, gpd.GeoDataFrame):
             boundary = read_vector(boundary, "boundary", option="boundary.layer")
+        if boundary.crs is None:
+            raise InputError("the boundary has no CRS", advice="assign one with boundary.set_crs")
         ones = {"class_id": np.ones(len(boundary), np.uint8)}
         place = gpd.GeoDataFrame(ones, geometry=boundary.geometry.to_numpy(), crs=boundary.crs)
+        grid = geobox_of(labels)
+        place = on_grid(place, grid)
+        if not meet_grid(place, grid):
+            raise _elsewhere()
         parts.append(da.asarray(rasterize_labels(place, labels.copy(data=first)).data) > 0)
     blocks = zip(*(part.to_delayed().ravel() for part in parts), strict=True)
     work = delayed(_count_block, pure=True)
     return np.sum(dask.base.compute(*[work(*block) for block in blocks]), axis=0)
+
+
+def _elsewhere() -> InputError:
+    return InputError(
+        "the boundary holds no pixel of the labels", advice="give that of the same place"
+    )
 
 
 def _count_block(
@@ -152,6 +170,7 @@ def _contents(polygons: Landuse | gpd.GeoDataFrame) -> tuple[dict[str, Tally], P
     """Return the tallies and problems of what the labels were made from."""
     if isinstance(polygons, Landuse):
         return polygons.tags, polygons.problems
+    check_columns(polygons, "tag", "class_id", "area")
     lists = (polygons.attrs.get(n, []) for n in ("broken", "repaired", "duplicates"))
     tags: dict[str, Tally] = {}
     for tag, rows in polygons.groupby("tag"):

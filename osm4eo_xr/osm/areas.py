@@ -11,6 +11,7 @@ import numpy as np
 import shapely
 from odc.geo.crs import CRS
 
+from osm4eo_xr.geometry.antimeridian import box_in_degrees
 from osm4eo_xr.geometry.geodesy import segmentized
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ KINDS = ("node", "relation", "way")
 _KEY_BITS = 10  # of a key below the id: 2 of the kind, 8 of the class
 
 Bounds = tuple[float, float, float, float]
-"""West, south, east, north."""
+"""West, south, east, north; west of east, but across the antimeridian."""
 
 
 @dataclass(frozen=True)
@@ -192,7 +193,12 @@ def to_areas(rows: Rows, bbox: Bounds | None = None, crs: str = OSM_CRS) -> Area
         area=shapely.area(metric),
         geometry=geometry,
     )
-    return areas if bbox is None else areas.take(shapely.intersects(degrees, shapely.box(*bbox)))
+    return areas if bbox is None else areas.take(within(degrees, bbox))
+
+
+def within(degrees: np.ndarray, bbox: Bounds) -> np.ndarray:
+    """Whether geometries in degrees meet a box, which may lie across the antimeridian."""
+    return shapely.intersects(degrees, box_in_degrees(bbox))
 
 
 def _widened(metric: np.ndarray, width: np.ndarray) -> np.ndarray:

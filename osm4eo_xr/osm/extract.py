@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import osmium
 
 from osm4eo_xr.errors import InputError, InputWarning
 from osm4eo_xr.legend import default_legend
+from osm4eo_xr.names import counted
 from osm4eo_xr.osm.areas import OSM_CRS, Bounds, Problems, to_areas
 from osm4eo_xr.osm.edits import as_libosmium_reads
 from osm4eo_xr.osm.scan import Scan
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 
 _NAMED = 12  # tags in a warning
+_LACKING = "not in the file"  # in the reason of what is broken, as repair puts it
 
 
 def spool_landuse(
@@ -47,10 +49,12 @@ def spool_landuse(
             raise nothing_in(path, legend, bbox)
         spool = closing.enter_context(Spool(scratch, cell))
         scan = Scan(file, legend, progress, scratch)
+        read = 0
         for rows in scan.batches():
+            read += len(rows)
             spool.add(to_areas(rows, bbox, crs))
         if not len(spool):
-            raise nothing_in(path, legend, bbox)
+            raise nothing_in(path, legend, bbox, () if read else scan.problems.broken)
         closing.pop_all()  # the spool is the caller's now
     scan.progress.finish()
     warn_of_unmatched(path, legend, spool.tags, bbox)
@@ -107,8 +111,21 @@ _ADVICE = {
 }
 
 
-def nothing_in(path: Path, legend: Legend, bbox: Bounds | None) -> InputError:
-    """Return the error of an extract without land use."""
+def nothing_in(
+    path: Path, legend: Legend, bbox: Bounds | None, broken: Sequence[Mapping[str, Any]] = ()
+) -> InputError:
+    """Return the error of an extract without land use, or whose every area is broken."""
+    if broken:
+        first = broken[0]
+        advice = "mend it, or give another extract"
+        if _LACKING in first["reason"]:
+            advice = "give an extract with its ways and nodes; ask Overpass for (._;>;); out body;"
+        return InputError(
+            f"{path} has no area that legend {legend.name!r} names, only "
+            f"{counted(len(broken), 'object')} with its tags that cannot be made one "
+            f"({first['osm_kind']} {first['osm_id']}: {first['reason']})",
+            advice=advice,
+        )
     return InputError(
         f"{path} has no area that legend {legend.name!r} names{' within the bbox' * bool(bbox)}",
         advice="give an extract with land use, or a legend with rules for its tags",

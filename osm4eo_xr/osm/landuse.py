@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING
 import osmium
 import osmium.filter
 import osmium.osm
-import shapely
 
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.files import check_folder, replaced, scratch_folder, workplace
+from osm4eo_xr.geometry.antimeridian import box_in_degrees
 from osm4eo_xr.legend import Legend, default_legend
-from osm4eo_xr.osm.areas import OSM_CRS, Areas, Bounds, Problems, join, to_areas
+from osm4eo_xr.osm.areas import OSM_CRS, Areas, Bounds, Problems, join, to_areas, within
 from osm4eo_xr.osm.extract import nothing_in, readable, spool_landuse, warn_of_unmatched
 from osm4eo_xr.osm.partition_writer import write_partitions
 from osm4eo_xr.osm.partitions import INDEX, Landuse, open_landuse, read_areas, write_index
@@ -58,7 +58,8 @@ def read_landuse(
         Its rules say which tags lead to which class; OSMlanduse's by default. A folder keeps the
         classes it was written with.
     bbox : tuple of float, optional
-        West, south, east, north in degrees; areas that meet it are kept whole.
+        West, south, east, north in degrees; areas that meet it are kept whole. West exceeds east
+        where it lies across the antimeridian.
     progress : callable, optional
         Called as ``progress(done, total)`` with bytes read; the file is read several
         times.
@@ -72,13 +73,14 @@ def read_landuse(
         that the legend gives them. ``attrs`` has the lists ``broken`` (objects with a tag of the
         legend and no area), ``repaired`` (areas mended, such as rings that crossed themselves) and
         ``duplicates`` (closed ways left out because a relation with the same tag has them as its
-        outer ring), each of dicts with osm_kind, osm_id and reason.
+        outer ring), each of dicts with osm_kind, osm_id and reason; and the name of the legend.
 
     Raises
     ------
     InputError
         If the file is missing, cannot be read, holds changes or a history, says that it is not
-        whole (Overpass), is out of order, or holds no area that the legend names.
+        whole (Overpass), is out of order, or holds no area that the legend names, or the box is
+        none.
 
     Examples
     --------
@@ -89,15 +91,16 @@ def read_landuse(
     (604, 'landuse=meadow')
     """
     path, legend = Path(path), legend or default_legend()
+    _check_box(bbox)
     if path.is_dir():
         return _frame_of_folder(open_landuse(path), bbox)
     with readable(path) as file:
         scan = Scan(file, legend, progress)
         parts = [to_areas(rows, bbox) for rows in scan.batches()]
     if not sum(map(len, parts)):
-        raise nothing_in(path, legend, bbox)
+        raise nothing_in(path, legend, bbox, () if parts else scan.problems.broken)
     scan.progress.finish()
-    frame = _frame(join(parts), scan.problems)
+    frame = _frame(join(parts), scan.problems, legend.name)
     warn_of_unmatched(path, legend, set(frame["tag"]), bbox)
     return frame
 
@@ -153,6 +156,7 @@ def write_landuse(
     """
     path, folder, legend = Path(path), Path(folder), legend or default_legend()
     _check_target(folder, cell)
+    _check_box(bbox)
     with workplace(folder) as scratch, replaced(folder) as whole:
         whole.mkdir()
         spool, problems = spool_landuse(
@@ -227,6 +231,12 @@ def unclaimed_tags(
     return {tag: count for tag, count in counts.most_common() if count >= at_least}
 
 
+def _check_box(bbox: Bounds | None) -> None:
+    """Refuse a box that is none before an extract is read."""
+    if bbox is not None:
+        box_in_degrees(bbox)
+
+
 def _check_target(folder: Path, cell: float) -> None:
     if not 0 < cell <= 90:  # noqa: PLR2004
         raise InputError(f"cell is {cell} degrees", advice="give more than 0 and at most 90")
@@ -238,18 +248,18 @@ def _check_target(folder: Path, cell: float) -> None:
 def _frame_of_folder(landuse: Landuse, bbox: Bounds | None) -> gpd.GeoDataFrame:
     parts = read_areas(landuse.meeting(bbox or landuse.bounds))
     if bbox is not None:
-        parts = [p.take(shapely.intersects(p.geometry, shapely.box(*bbox))) for p in parts]
+        parts = [p.take(within(p.geometry, bbox)) for p in parts]
     if not sum(map(len, parts)):
         raise InputError(
             f"{landuse.folder} has no area within the bbox {bbox}",
             advice="give another bbox or folder",
         )
-    return _frame(join(parts), landuse.problems)
+    return _frame(join(parts), landuse.problems, landuse.legend)
 
 
-def _frame(areas: Areas, problems: Problems) -> gpd.GeoDataFrame:
+def _frame(areas: Areas, problems: Problems, legend: str) -> gpd.GeoDataFrame:
     import geopandas as gpd
 
     frame = gpd.GeoDataFrame(areas.in_order().columns(), geometry="geometry", crs=OSM_CRS)
-    frame.attrs.update(asdict(problems))
+    frame.attrs.update(asdict(problems), legend=legend)
     return frame

@@ -142,7 +142,9 @@ def _landuse_of(folder: Path, tree: dict[str, Any]) -> Landuse:
     parts = []
     for entry in tree["partitions"]:
         west, south, east, north = map(float, entry["bounds"])
-        name = check_name(entry["file"], "partition file")
+        name = entry["file"]
+        # Its file is called after a cell's west edge, and west of Greenwich that begins with -.
+        check_name(name.removeprefix("-"), "partition file")
         parts.append(Partition(name, index(entry["areas"]), (west, south, east, north)))
     tags = {
         tag: Tally(index(t["class_id"]), index(t["count"]), float(t["area"]))

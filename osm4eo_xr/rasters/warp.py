@@ -27,6 +27,7 @@ _RADIUS = {"nearest": 1, "bilinear": 1, "cubic": 2, "average": 1, "mode": 1}  # 
 _MARGIN = 3  # source pixels around a window, against rounding and curved edges
 _LATTICE = 21  # points along a window's side
 _NEAR_ONE = 0.05
+_DIGITS = 8  # of a step; those beyond are noise of where it was taken
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,8 @@ class Warp:
     resampling : str
         nearest, bilinear, cubic, average or mode.
     step : tuple of float
-        Source pixels (x, y) per target pixel at the middle of their common ground.
+        Source pixels (x, y) per target pixel at the source's middle, or where the target comes
+        nearest to it.
     """
 
     source: GeoBox
@@ -157,12 +159,25 @@ def plan_warp(source: GeoBox, target: GeoBox, resampling: str) -> Warp:
         raise InputError(
             f"resampling {resampling!r} is unknown", advice=f"use one of {', '.join(_RADIUS)}"
         )
-    height, width = target.shape
-    x, y = width / 2, height / 2
+    x, y = _common_middle(source, target)
     xs, ys = _pixel_transform(target, source, np.array([x, x + 1.0, x]), np.array([y, y, y + 1.0]))
     across = math.hypot(xs[1] - xs[0], xs[2] - xs[0])
     down = math.hypot(ys[1] - ys[0], ys[2] - ys[0])
     return Warp(source, target, resampling, (_near_one(across), _near_one(down)))
+
+
+def _common_middle(source: GeoBox, target: GeoBox) -> tuple[float, float]:
+    """Return the pixel coordinates (x, y) on the target that lie nearest to the source's middle.
+
+    So a target that reaches far beyond the source, to where pixels have another size on the
+    ground, is filled as one that ends with it; and a source of the whole Earth as is right there.
+    """
+    (height, width), (rows, cols) = target.shape, source.shape
+    xs, ys = _pixel_transform(source, target, np.array([cols / 2]), np.array([rows / 2]))
+    x, y = float(xs[0]), float(ys[0])
+    if not (math.isfinite(x) and math.isfinite(y)):  # the target's CRS has no place for it
+        return width / 2, height / 2
+    return min(max(x, 0.0), float(width)), min(max(y, 0.0), float(height))
 
 
 def refuse_apart(warps: Sequence[Warp], where: str) -> None:
@@ -203,7 +218,7 @@ def _near_one(step: float) -> float:
     """Return 1 for pixels of nearly equal size; no resampling filter is wanted for those."""
     if not math.isfinite(step) or step <= 0 or abs(step - 1) < _NEAR_ONE:
         return 1.0
-    return step
+    return float(f"{step:.{_DIGITS}g}")
 
 
 def _pixel_transform(

@@ -12,12 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import shapely
 from rasterio.features import rasterize
 
 from osm4eo_xr.geometry.geodesy import project_bounds
 from osm4eo_xr.labels.burn import ranks
-from osm4eo_xr.osm.areas import Areas, join, project
+from osm4eo_xr.osm.areas import Areas, join, project, within
 from osm4eo_xr.osm.partitions import Landuse, read_areas
 from osm4eo_xr.viewer.web_mercator import SIDE, WEB_MERCATOR, Cells, Place
 
@@ -81,7 +80,7 @@ class Objects:
     def _meeting(self, bounds: tuple[float, float, float, float]) -> Areas | None:
         """Return the areas that meet a box in degrees, in the order in which they are burnt."""
         parts = [_read(path, path.stat().st_mtime_ns) for path in self.landuse.meeting(bounds)]
-        near = [p.take(shapely.intersects(p.geometry, shapely.box(*bounds))) for p in parts]
+        near = [p.take(within(p.geometry, bounds)) for p in parts]
         if not sum(map(len, near)):
             return None
         areas = join(near).in_order()

@@ -96,6 +96,8 @@ def test_boxes_across_the_antimeridian_lie_on_both_sides_of_it() -> None:
     far = item(bbox=[179.5, 45, -179.5, 46])
     with pytest.raises(InputError, match=r"no item touches the grid: .*the grid \(14.0"):
         touching([far], GRID)
+    with pytest.raises(InputError, match=r"^item a: bbox \(13, 46, 15, 45\) is none; exp"):
+        touching([item(bbox=[13, 46, 15, 45])], GRID)
     there = target_geobox((179.6, 45.2, -179.9, 45.4), bounds_crs="EPSG:4326", crs="EPSG:32601")
     assert touching([far, item("b")], there) == [far]
     high = item(bbox=[13.9, 49.9, 0, 14.1, 50.1, 3000])

@@ -10,7 +10,7 @@ import pytest
 import osm4eo_xr as oxr
 from osm4eo_xr.catalogs.product_assets import (
     STAGED,
-    asset_scaling,
+    asset_numbers,
     digital_band,
     is_product,
     place_of,
@@ -124,9 +124,9 @@ def test_local_stores_are_looked_into(safe: Path, tmp_path: Path) -> None:
 def test_scale_and_offset_are_the_stores_or_the_callers(safe: Path, tmp_path: Path) -> None:
     store = write_eopf(safe, tmp_path)
     item = item_of(store, b02=f"{REFLECTANCE}/r10m/b02")  # which states 1e-3, 0 for itself
-    own = asset_scaling(item, "b02", "blue")
+    own = asset_numbers(item, "b02", "blue")
     assert (own.scale, own.offset) == pytest.approx((1e-4, -0.1))
-    given = asset_scaling(item, "b02", "blue", scale=5e-5, offset=0.0)
+    given = asset_numbers(item, "b02", "blue", scale=5e-5, offset=0.0)
     assert (given.scale, given.offset) == (5e-5, 0.0)
     digital = digital_band(item["assets"]["b02"]["href"], "blue", "nearest")
     assert (digital.scaling.scale, digital.scaling.offset) == (1.0, 0.0)

@@ -18,13 +18,20 @@ from rasterio.transform import from_origin
 from rasterio.warp import reproject
 
 import osm4eo_xr as oxr
+from osm4eo_xr.catalogs import assets
 from osm4eo_xr.catalogs.assets import CubeReader
 from osm4eo_xr.catalogs.items import read_items
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.geometry.grid import target_geobox
-from osm4eo_xr.imagery.offsets import item_scaling
+from osm4eo_xr.imagery.offsets import item_numbers
+from osm4eo_xr.imagery.reflectance import Scaling
 
 BANDS = ("blue", "green", "red", "nir")
+
+
+def item_scaling(item: dict[str, Any], key: str, **given: float) -> Scaling:
+    """Return the scaling of digital numbers in a file without tags."""
+    return item_numbers(item, key, **given).of_file("uint16", (1.0, 0.0))
 
 
 @pytest.fixture(scope="module")
@@ -123,6 +130,115 @@ def test_unknown_offset_is_refused() -> None:
     with pytest.raises(InputError, match="pass offset=-0.1, or offset=0"):
         item_scaling(item, "red")
     assert item_scaling(item, "red", offset=0.0).offset == 0.0
+
+
+GDALS_DEFAULTS = [{"data_type": "uint16", "scale": 1.0, "offset": 0.0}]  # which catalogs copy
+DN, REFLECTANCE = np.uint16(3596), np.float32(0.3596)
+KNOWN = {"s2:processing_baseline": "05.10"}
+REMOVED = {"earthsearch:boa_offset_applied": True}
+
+
+@pytest.mark.parametrize(
+    ("number", "tags", "properties", "stated", "given", "right"),
+    [
+        (DN, (1.0, 0.0), KNOWN, [], {}, 0.2596),
+        (DN, (1.0, 0.0), KNOWN, GDALS_DEFAULTS, {}, 0.2596),
+        (DN, (1.0, 0.0), KNOWN, GDALS_DEFAULTS, {"scale": 1e-4}, 0.2596),
+        (DN, (1.0, 0.0), {}, GDALS_DEFAULTS, {"offset": -0.1}, 0.2596),
+        (DN, (1.0, 0.0), KNOWN, [{"scale": 1e-4, "offset": 0}], {}, 0.3596),
+        (DN, (1e-4, -0.1), {}, [], {}, 0.2596),
+        (DN, (1e-4, -0.1), {}, GDALS_DEFAULTS, {}, 0.2596),
+        (DN, (1e-4, -0.1), {}, [], {"scale": 1e-4}, 0.2596),
+        (DN, (1e-4, -0.1), {}, [{"scale": 1e-4, "offset": 0}], {}, 0.3596),
+        (DN, (1e-4, -0.1), REMOVED, [], {}, 0.3596),
+        (DN, (1e-5, -0.01), {}, [], {}, 0.02596),
+        (DN, (1e-4, 0.0), {}, [], {}, 0.3596),
+        (DN, (1e-4, 0.0), KNOWN, [], {}, 0.2596),
+        (REFLECTANCE, (1.0, 0.0), {}, [], {}, 0.3596),
+        (REFLECTANCE, (1.0, 0.0), KNOWN, [{"scale": 1.0, "offset": 0.0}], {}, 0.3596),
+        (np.float32(3596), (1.0, 0.0), KNOWN, [{"scale": 1e-4}], {}, 0.2596),
+        (np.float32(3596), (1e-4, -0.1), {}, [], {}, 0.2596),
+        (np.uint8(36), (0.01, 0.0), {}, [], {}, 0.36),
+    ],
+)
+@pytest.mark.parametrize("backend", ["stackstac", "odc"])
+def test_what_an_item_leaves_open_its_file_says(
+    tmp_path: Path,
+    backend: Literal["stackstac", "odc"],
+    number: np.generic,
+    tags: tuple[float, float],
+    properties: dict[str, Any],
+    stated: list[dict[str, Any]],
+    given: dict[str, Any],
+    right: float,
+) -> None:
+    item, box = tagged_item(tmp_path, number, tags, properties, stated)
+    cube = oxr.stack_items([item], box, ["nir"], backend=backend, **given)
+    np.testing.assert_allclose(cube, right, rtol=1e-5)
+    if not properties and not stated:
+        path = item["assets"]["nir"]["href"]
+        scene = oxr.open_scene(path, names=["nir"], **given)
+        np.testing.assert_array_equal(cube[0], scene)
+
+
+def tagged_item(
+    folder: Path,
+    number: np.generic,
+    tags: tuple[float, float],
+    properties: dict[str, Any],
+    stated: list[dict[str, Any]],
+) -> tuple[dict[str, Any], GeoBox]:
+    """Write a number into a file with these tags; return its item and grid."""
+    box = target_geobox((4_500_000, 3_260_000, 4_500_300, 3_260_300))
+    path = folder / "tagged.tif"
+    how: Any = {"count": 1, "height": 30, "width": 30, "crs": "EPSG:3035", "dtype": number.dtype}
+    with rasterio.open(path, "w", driver="GTiff", transform=box.affine, **how) as file:
+        file.write(np.full((1, 30, 30), number))
+        file.scales, file.offsets = (tags[0],), (tags[1],)
+    item = {
+        "type": "Feature",
+        "stac_version": "1.0.0",
+        "id": "one",
+        "bbox": list(box.extent.to_crs("EPSG:4326").boundingbox),
+        "geometry": None,
+        "properties": {"datetime": "2024-06-01T10:00:00Z", **properties},
+        "links": [],
+        "assets": {"nir": {"href": str(path), "roles": ["data"], "raster:bands": stated}},
+    }
+    return item, box
+
+
+def test_numbers_that_nothing_tells_are_refused(tmp_path: Path) -> None:
+    """Not taken for ten thousandths, nor for what cannot be read."""
+    dull, box = tagged_item(tmp_path, np.uint8(36), (1.0, 0.0), KNOWN, [])
+    for how in ({}, {"allow_missing": True}):
+        with pytest.raises(InputError, match="item one, asset nir holds uint8 values, which is a"):
+            oxr.stack_items([dull], box, ["nir"], **how).compute()
+    dull["properties"].pop("s2:processing_baseline")
+    with pytest.raises(InputError, match="which is a display image"):
+        oxr.stack_items([dull], box, ["nir"])
+    tagged, _ = tagged_item(tmp_path, DN, (1e-4, -0.1), {}, [])
+    with pytest.raises(InputError, match="scale 0.0001 and offset -0.1, and is to be read with"):
+        oxr.stack_items([tagged], box, ["nir"], scale=1e-3)
+    plain, _ = tagged_item(tmp_path, DN, (1.0, 0.0), {}, GDALS_DEFAULTS)
+    with pytest.raises(InputError, match="nothing tells whether digital numbers carry the offset"):
+        oxr.stack_items([plain], box, ["nir"])
+
+
+def test_headers_wait_for_pixels_where_the_item_tells_the_offset(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    headers, read = [], assets._by_itself
+    monkeypatch.setattr(
+        assets, "_by_itself", lambda asset, **how: headers.append(asset) or read(asset, **how)
+    )
+    for properties, stated in ((KNOWN, GDALS_DEFAULTS), ({}, [{"scale": 1e-4, "offset": -0.1}])):
+        item, box = tagged_item(tmp_path, DN, (1.0, 0.0), properties, stated)
+        headers.clear()
+        cube = oxr.stack_items([item], box, ["nir"])
+        assert not headers
+        assert float(cube[0, 0, 0, 0]) == pytest.approx(0.2596)
+        assert len(headers) == 1
 
 
 @pytest.mark.usefixtures("no_compute")

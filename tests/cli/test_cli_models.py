@@ -19,7 +19,7 @@ from osm4eo_xr.models.model_folder import JSON_FILE, load_model, save_model
 from osm4eo_xr.samples.store import write_samples
 from tests.accuracy.test_evaluate import model
 from tests.cases import keras_case
-from tests.cases.commands import call
+from tests.cases.commands import call, refused
 from tests.cases.train_case import box, ground, raster, small_samples, spectra
 from tests.inference.test_classify import WINDOW, make_model, make_scene
 
@@ -45,6 +45,24 @@ def test_classify_writes_all_maps_from_one_pass(scene_file: Path, tmp_path: Path
     for name, path in {"classes": out, **files}.items():
         with rasterio.open(path) as file:
             np.testing.assert_array_equal(file.read().squeeze(), expected[name].values)
+
+
+def test_classify_opens_the_bands_that_its_model_sees(tmp_path: Path) -> None:
+    """Also those that a scene is opened without where nobody names them."""
+    names = ["coastal", "haze", "cirrus", "nir"]
+    scene = make_scene((60, 70)).assign_coords(band=names)
+    files = [write_cog(scene, tmp_path / "scene.tif"), tmp_path / "other.tif"]
+    write_cog(scene.assign_coords(band=["coastal", "red", "cirrus", "nir"]), files[1])
+    seen = names[::-1]
+    folder, out = save_model(make_model(bands=seen), tmp_path / "model"), tmp_path / "classes.tif"
+    call("classify", files[0], "--model", folder, "--out", out)
+    expected = classify(open_scene(files[0], bands=seen), load_model(folder)).values
+    with rasterio.open(out) as file:
+        np.testing.assert_array_equal(file.read(1), expected)
+    again = tmp_path / "again.tif"
+    error = refused("classify", files[1], "--model", folder, "--out", again)
+    assert error.given.endswith("has no band haze; it has coastal, red, cirrus, nir")
+    assert not again.exists()
 
 
 def test_classify_averages_flips(scene_file: Path, tmp_path: Path) -> None:

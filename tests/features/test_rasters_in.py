@@ -77,6 +77,8 @@ def test_files_of_one_band_may_state_different_scales(tmp_path: Path) -> None:
     ]
     wanted = np.concatenate([west * 0.5, east * 2.0 - 7.0], axis=2)
     np.testing.assert_array_equal(values(layer("raster", files)), wanted)
+    with pytest.raises(InputError, match=r"e\.tif is tagged with scale 2 and offset -7, and is to"):
+        layer("raster", files, scale=3.0)
     given = layer("raster", files, scale=3.0, offset=1.0)
     assert given.scaling == ("number * 3 + 1",)
     np.testing.assert_array_equal(values(given), np.concatenate([west, east], axis=2) * 3.0 + 1)

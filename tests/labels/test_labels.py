@@ -1,6 +1,9 @@
+from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import geopandas as gpd
 import numpy as np
@@ -12,13 +15,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rasterio.features import rasterize
 
+import osm4eo_xr as oxr
 from osm4eo_xr.demo import demo_osm_path
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.geometry.grid import geobox_of, georeference, target_geobox
 from osm4eo_xr.labels.label_rasters import read_labels
+from osm4eo_xr.labels.objects import rasterize_objects
 from osm4eo_xr.labels.rasterize import count_claims, rasterize_labels
-from osm4eo_xr.legend import default_legend
+from osm4eo_xr.labels.report import label_report
+from osm4eo_xr.labels.write import write_labels
+from osm4eo_xr.legend import Legend, default_legend
 from osm4eo_xr.osm.landuse import read_landuse, write_landuse
+from osm4eo_xr.osm.partitions import open_landuse
 
 DEMO_BOUNDS = (4_492_000.0, 3_265_000.0, 4_494_300.0, 3_266_700.0)
 PRIORITY = {c.id: c.priority for c in default_legend().classes}
@@ -182,6 +190,80 @@ def test_wrong_polygons_are_refused() -> None:
         rasterize_labels(frame((8, box)), like, edge="blur")  # pyright: ignore[reportArgumentType]
     with pytest.raises(InputError, match="no CRS"):
         rasterize_labels(gpd.GeoDataFrame({"class_id": [8]}, geometry=[box]), like)
+
+
+OWN = Legend("woods first", [replace(c, id=c.id % 12 + 1) for c in default_legend().classes])
+READERS: dict[str, Callable[[Any, Any, Legend], object]] = {
+    "rasterize_labels": lambda p, like, own: rasterize_labels(p, like, legend=own),
+    "count_claims": lambda p, like, own: count_claims(p, like, legend=own),
+    "rasterize_objects": lambda p, like, own: rasterize_objects(p, like, legend=own),
+    "write_labels": lambda p, like, own: write_labels(p, "labels.tif", like, legend=own),
+    "label_report": lambda p, like, own: label_report(
+        like, like, p if isinstance(p, gpd.GeoDataFrame) else open_landuse(p), legend=own
+    ),
+    "review_objects": lambda p, like, own: oxr.review_objects(p, like, like, legend=own),
+}
+
+
+@pytest.mark.parametrize("reader", READERS)
+def test_land_use_of_another_legend_is_refused_by_all_readers(
+    reader: str, polygons: gpd.GeoDataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its ids are of other classes there: forests would become urban fabric."""
+    monkeypatch.chdir(tmp_path)
+    like = grid()
+    folder = write_landuse(demo_osm_path(), tmp_path / "areas").folder
+    for source in (folder, polygons):
+        with pytest.raises(InputError) as caught:
+            READERS[reader](source, like, OWN)
+        assert caught.value.given == (
+            "the polygons were made with legend 'osmlanduse-12', this is 'woods first'"
+        )
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["areas"]
+
+
+def test_a_boundary_elsewhere_is_said_to_be_wrong(polygons: gpd.GeoDataFrame) -> None:
+    like = grid()
+    labels, claims = rasterize_labels(polygons, like), count_claims(polygons, like)
+    west, south, *_ = DEMO_BOUNDS
+    between = shapely.box(west + 0.1, south + 0.1, west + 0.2, south + 0.2)  # of pixel centers
+    for outline, crs in ((shapely.box(2, 48, 3, 49), 4326), (between, 3035)):
+        boundary = gpd.GeoDataFrame(geometry=[outline], crs=crs)
+        with pytest.raises(InputError) as caught:
+            label_report(labels, claims, polygons, boundary=boundary)
+        assert str(caught.value) == (
+            "the boundary holds no pixel of the labels; give that of the same place"
+        )
+    with pytest.raises(InputError, match="^the boundary has no CRS; assign one with boundary.set"):
+        label_report(labels, claims, polygons, boundary=gpd.GeoDataFrame(geometry=[between]))
+    half = shapely.box(west, south, west + 1000, south + 10_000)
+    known = gpd.GeoDataFrame(geometry=[half], crs=3035).to_crs(4326)
+    found = label_report(labels, claims, polygons, boundary=known)
+    assert found["area_km2"] == pytest.approx(1.0 * 1.7, rel=0.01)
+
+
+def test_columns_that_polygons_lack_are_named(
+    polygons: gpd.GeoDataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    lacking = {**dict.fromkeys(READERS, "class_id"), "label_report": "tag", "review_objects": "tag"}
+    for reader, column in lacking.items():
+        with pytest.raises(InputError, match=f"^the polygons have no column {column}; give those"):
+            READERS[reader](polygons.drop(columns=column), grid(), default_legend())
+    assert not any(tmp_path.iterdir())
+
+
+def test_land_use_of_twelve_classes_serves_the_legend_that_has_one_more(
+    polygons: gpd.GeoDataFrame, tmp_path: Path
+) -> None:
+    like, coastal = grid(), default_legend(coastal=True)
+    right = rasterize_labels(polygons, like)
+    folder = write_landuse(demo_osm_path(), tmp_path / "areas").folder
+    for source in (folder, polygons):
+        labels = rasterize_labels(source, like, legend=coastal)
+        np.testing.assert_array_equal(labels, right)
+    with pytest.raises(InputError, match="'osmlanduse-13', this is 'osmlanduse-12'"):
+        rasterize_labels(read_landuse(demo_osm_path(), coastal), like)
 
 
 def write(path: Path, values: np.ndarray, nodata: int | None = None) -> Path:

@@ -108,7 +108,8 @@ def test_new_objects_of_an_editor_are_read_right(tmp_path: Path, kinds: tuple[st
     assert dict(zip(frame["osm_id"], frame["area"], strict=True)) == dict(
         zip(sign * wanted["osm_id"], wanted["area"], strict=True)
     )
-    assert frame.attrs == {"broken": [], "repaired": [], "duplicates": []}
+    problems: dict[str, list] = {"broken": [], "repaired": [], "duplicates": []}
+    assert frame.attrs == {**problems, "legend": "osmlanduse-12"}
 
 
 @pytest.mark.parametrize("kinds", [ALL, NODES])

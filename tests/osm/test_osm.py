@@ -1,3 +1,4 @@
+from functools import partial
 from pathlib import Path
 
 import geopandas as gpd
@@ -211,6 +212,39 @@ def test_missing_nodes_are_told(tmp_path: Path) -> None:
     assert frame.attrs["repaired"][0]["osm_id"] == river
 
 
+OUT_GEOM = """<osm version="0.6" generator="Overpass API"><way id="10">
+<nd ref="1" lat="50.00" lon="10.00"/><nd ref="2" lat="50.00" lon="10.02"/>
+<nd ref="3" lat="50.02" lon="10.02"/><nd ref="1" lat="50.00" lon="10.00"/>
+<tag k="landuse" v="forest"/></way></osm>"""
+
+
+def test_land_that_is_all_broken_is_told_with_the_first_reason(tmp_path: Path) -> None:
+    path = tmp_path / "geom.osm"
+    path.write_text(OUT_GEOM)  # Overpass's out geom, places in the ways and no nodes
+    flat = OsmFile()
+    flat.way([(0, 0), (10, 0), (0, 0), (0, 0)], FOREST)
+    flat.way([(0, 5), (10, 5), (0, 5), (0, 5)], FOREST)
+    lacking = "give an extract with its ways and nodes; ask Overpass for (._;>;); out body;"
+    whole = flat.write(tmp_path / "flat.osm")
+    for file, objects, reason, advice in (
+        (path, "1 object", "way 10: 4 of its 4 nodes are not in the file", lacking),
+        (whole, "2 objects", "way 100: it encloses no area", "mend it, or give another extract"),
+    ):
+        for call in (read_landuse, partial(write_landuse, folder=tmp_path / "areas")):
+            for bbox in (None, (9.0, 47.0, 11.0, 51.0)):
+                with pytest.raises(InputError) as refused:
+                    call(file, bbox=bbox)
+                told = f"names, only {objects} with its tags that cannot be made one ({reason})"
+                assert refused.value.given.endswith(told)
+                assert refused.value.advice == advice
+    assert not (tmp_path / "areas").exists()
+    osm = OsmFile()
+    osm.way([(0, 0), (10, 0), (0, 0), (0, 0)], FOREST)
+    osm.way(square(50, 50, 10), FOREST)
+    with pytest.raises(InputError, match="within the bbox; give an extract with land use"):
+        read_landuse(osm.write(tmp_path / "far.osm"), bbox=(0, 0, 1, 1))
+
+
 def test_a_way_that_is_said_to_be_no_area_is_none(tmp_path: Path) -> None:
     osm = OsmFile()
     osm.way(square(0, 0, 10), FOREST)
@@ -251,6 +285,34 @@ def test_bbox_keeps_what_meets_it(tmp_path: Path) -> None:
     assert read_landuse(path, bbox=(9.4, 47.0, 9.5005, 47.1005))["osm_id"].tolist() == [near]
     with pytest.raises(InputError, match="within the bbox"):
         read_landuse(path, bbox=(8, 46, 8.1, 46.1))
+
+
+def test_a_bbox_across_the_antimeridian_is_what_lies_between_its_sides(tmp_path: Path) -> None:
+    osm = OsmFile()
+    west, east, *far = (
+        osm.way(square((lon - 9.5) * 1e4, (-16.8 - 47.1) * 1e4, 500), {"landuse": "forest"})
+        for lon in (179.6, -179.9, 170.0, 0.0)
+    )
+    path = osm.write(tmp_path / "fiji.osm")
+    box = (179.5, -17.0, -179.5, -16.5)
+    assert read_landuse(path, bbox=box)["osm_id"].tolist() == [west, east]
+    folder = write_landuse(path, tmp_path / "all").folder
+    assert read_landuse(folder, bbox=box)["osm_id"].tolist() == [west, east]
+    written = write_landuse(path, tmp_path / "near", bbox=box)
+    assert read_landuse(written.folder)["osm_id"].tolist() == [west, east]
+    assert read_landuse(path, bbox=(-180, -17, 179.5, -16))["osm_id"].tolist() == [east, *far]
+
+
+def test_a_bbox_that_is_none_is_refused_before_anything_is_read(tmp_path: Path) -> None:
+    folder = write_landuse(demo_osm_path(), tmp_path / "areas").folder
+    told = r"^bbox \(12.2, 52.6, 12.9, 52.2\) is none; expected west, south, east, north in degrees"
+    for call in (read_landuse, partial(write_landuse, folder=tmp_path / "new")):
+        for path in (demo_osm_path(), tmp_path / "none.osm", folder):
+            with pytest.raises(InputError, match=told):
+                call(path, bbox=(12.2, 52.6, 12.9, 52.2))
+    with pytest.raises(InputError, match=r"^bbox \(nan, 52, 12.9, 53\)"):
+        read_landuse(folder, bbox=(float("nan"), 52.0, 12.9, 53.0))
+    assert not (tmp_path / "new").exists()
 
 
 def test_a_legend_of_ones_own_decides(tmp_path: Path) -> None:

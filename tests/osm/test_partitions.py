@@ -8,6 +8,7 @@ import geopandas as gpd
 import numpy as np
 import pytest
 import shapely
+import xarray as xr
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -15,6 +16,7 @@ import osm4eo_xr as oxr
 from osm4eo_xr.demo import demo_osm_path
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.osm.partitions import INDEX, Landuse, open_landuse, read_areas, write_index
+from tests.cases.osm_file import OsmFile, square
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +57,26 @@ def test_only_partitions_that_a_box_may_meet_are_named(landuse: Landuse) -> None
         assert landuse.folder / part.file in landuse.meeting((x, y, x, y))
 
 
+@pytest.mark.parametrize("corner", [(-8.6, 41.1), (-70.6, -33.4), (31.0, -17.8)])
+def test_land_use_of_any_hemisphere_is_written_and_burnt(
+    tmp_path: Path, corner: tuple[float, float]
+) -> None:
+    """Files are called after their cell's corner, which may be negative."""
+    west, south = corner
+    osm = OsmFile()
+    at = ((west - 9.5) * 1e4, (south - 47.1) * 1e4)
+    way = osm.way(square(*at, 100), {"landuse": "forest"})
+    path = osm.write(tmp_path / "a.osm")
+    written = oxr.write_landuse(path, tmp_path / "areas")
+    assert open_landuse(tmp_path / "areas") == written
+    assert oxr.read_landuse(tmp_path / "areas")["osm_id"].tolist() == [way]
+    around = (west - 0.002, south - 0.002, west + 0.012, south + 0.012)
+    box = oxr.target_geobox(around, bounds_crs="EPSG:4326", crs="EPSG:6933", resolution=50)
+    burnt = oxr.rasterize_labels(tmp_path / "areas", box)
+    xr.testing.assert_identical(burnt, oxr.rasterize_labels(oxr.read_landuse(path), box))
+    assert int((burnt == 8).sum()) * 2500 == pytest.approx(written.tags["landuse=forest"].area, 0.1)
+
+
 def damaged(landuse: Landuse, folder: Path, change: Any) -> Path:
     tree = json.loads((landuse.folder / INDEX).read_text())
     change(tree)
@@ -69,6 +91,10 @@ def damaged(landuse: Landuse, folder: Path, change: Any) -> Path:
         lambda t: t["partitions"][0].update(bounds=[1, 2, 3]),
         lambda t: t["partitions"][0].update(areas=1.5),
         lambda t: t["partitions"][0].update(file="../../etc/passwd"),
+        lambda t: t["partitions"][0].update(file="-/../../etc/passwd"),
+        lambda t: t["partitions"][0].update(file="--help"),
+        lambda t: t["partitions"][0].update(file="-"),
+        lambda t: t["partitions"][0].update(file=12),
         lambda t: t.pop("tags"),
         lambda t: t.update(tags={"landuse=forest": {}}),
         lambda t: t.update(problems={"furlongs": []}),

@@ -148,6 +148,31 @@ def test_steps_are_source_pixels_per_target_pixel(
     assert plan_warp(SOURCE, oblong, "cubic").step == pytest.approx((4, 2))
 
 
+@pytest.mark.parametrize("more", [(0, 0, 0, 0), (9000, 0, 0, 0), (52_000, 30_000, 200, 9000)])
+@pytest.mark.parametrize("how", ["cubic", "average"])
+def test_pixels_are_those_of_a_grid_that_ends_with_the_source(
+    how: str, more: tuple[int, int, int, int]
+) -> None:
+    """Degrees are narrower farther north: the middle of a large grid says nothing of this place."""
+    x, y = 0.0004, 0.0004
+    own = GeoBox((20, 30), from_origin(16.3846, 49.6432, x, y), "EPSG:4326")
+    north, south, west, east = more
+    place = from_origin(16.3846 - west * x, 49.6432 + north * y, x, y)
+    large = GeoBox((20 + north + south, 30 + west + east), place, "EPSG:4326")
+    given = numbers(5, holes=0)
+    expected = warped(own, how, *whole(own), given)
+    assert np.isfinite(expected).sum() > 500
+    found = warped(large, how, slice(north, north + 20), slice(west, west + 30), given)
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+    assert plan_warp(SOURCE, large, how).step == plan_warp(SOURCE, own, how).step
+
+
+def test_a_source_of_the_whole_earth_has_the_step_of_the_targets_place() -> None:
+    earth = GeoBox((1800, 3600), from_origin(-180, 90, 0.1, 0.1), "EPSG:4326")
+    x, y = plan_warp(earth, SOURCE, "cubic").step
+    assert (x, y) == pytest.approx((1 / 720, 1 / 1111), rel=0.05)
+
+
 @pytest.mark.parametrize(
     ("step", "expected"), [(1.04, 1.0), (0.96, 1.0), (1.06, 1.06), (0.0, 1.0), (float("nan"), 1.0)]
 )

@@ -81,6 +81,12 @@ def labels(
     ]
     if (boundary or country) and not (report or picture):
         refuse_alone("--boundary" if boundary else f"--country {country}", "--report")
+    if polygons and osm.is_dir():
+        raise InputError(
+            f"--polygons {polygons} of {osm}, a folder",
+            expected="an extract",
+            advice=f"leave --polygons out; {osm} keeps the polygons already",
+        )
     with outputs(asked, [osm, *like, legend, boundary], overwrite=overwrite) as place:
         classes, outline = read_legend(legend), read_outline(boundary, country, boundary_layer)
         grid = read_grid(like)

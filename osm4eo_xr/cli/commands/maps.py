@@ -121,7 +121,8 @@ def classify(
         paths = {name: place(path) for name, path in asked.items() if path}
         trained = load_model(model)
         do_ahead(partial(compile_inference, trained.net, how["engine"]))
-        opened = open_checked(scene, scale, offset, nodata, mask=mask_clouds, level=level)
+        how_clear: Any = {"mask": mask_clouds, "level": level}
+        opened = open_checked(scene, scale, offset, nodata, seen=trained.bands, **how_clear)
         maps = predict(opened, trained, outputs=list(paths), **how)
         with piece_bars() as watch:
             write_maps(maps, paths, legend=trained.legend, watch=watch)

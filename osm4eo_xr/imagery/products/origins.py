@@ -37,6 +37,7 @@ from osm4eo_xr.imagery.offsets import (
     baseline_of,
     processed_in,
     settle_offset,
+    tagged_offset,
 )
 from osm4eo_xr.imagery.products.band_files import bands_of_file
 from osm4eo_xr.imagery.products.safe import SafeProduct, metadata_in, product_evidence, read_product
@@ -167,9 +168,10 @@ def _settled(
             stated = default_scaling(
                 np.dtype(band.dtype), tags, where=f"{band.path} ({band.name})"
             )[0]
+    scale = stated if scale is None else scale
     if offset is None:
-        offset = settle_offset(known, look) if esa else (tags[1] if scale is None else 0.0)
-    return replace(band, scaling=Scaling(stated if scale is None else scale, offset))
+        offset = settle_offset(known, look) if esa else tagged_offset(scale, tags, band.path)
+    return replace(band, scaling=Scaling(scale, offset))
 
 
 def _by_product(band: Band, product: SafeProduct) -> Band:

@@ -15,6 +15,7 @@ from osm4eo_xr.errors import InputError
 from osm4eo_xr.geometry.grid import zero_nodata
 from osm4eo_xr.geometry.known_classes import legend_of
 from osm4eo_xr.labels.objects import rasterize_objects
+from osm4eo_xr.labels.rasterize import check_columns
 from osm4eo_xr.legend import (
     NO_DATA,
     PROBABILITY_NO_DATA,
@@ -102,6 +103,8 @@ def review_objects(
     _check_rasters(class_map, confidence)
     if isinstance(polygons, str | Path):
         polygons = open_landuse(polygons)
+    if isinstance(polygons, gpd.GeoDataFrame):
+        check_columns(polygons, "tag", "area")
     shown = zero_nodata(class_map).chunk()
     keys = rasterize_objects(polygons, shown, legend=legend)
     least = int(np.ceil(sure * PROBABILITY_SCALE - 1e-9))

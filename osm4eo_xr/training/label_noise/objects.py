@@ -15,6 +15,7 @@ from rasterio.transform import Affine
 from osm4eo_xr.geometry.geodesy import meters_per_unit, project_bounds
 from osm4eo_xr.labels.burn import Shapes, burn_objects, ranks, window_of
 from osm4eo_xr.labels.objects import check_named
+from osm4eo_xr.labels.rasterize import check_legend
 from osm4eo_xr.legend import Legend, legend_from_dict
 from osm4eo_xr.osm.areas import OSM_CRS, object_keys, split_keys
 from osm4eo_xr.osm.landuse import read_landuse
@@ -52,7 +53,7 @@ def name_objects(
     Raises
     ------
     InputError
-        If the samples have no places, or the polygons no ids.
+        If the samples have no places, or the polygons no ids or another legend.
 
     Examples
     --------
@@ -67,6 +68,7 @@ def name_objects(
     (('sample', 'y', 'x'), 1)
     """
     check_places(samples)
+    legend = legend or legend_from_dict(json.loads(samples.attrs["legend"]), source="samples")
     crs, edge = str(samples.attrs["crs"]), samples.sizes["y"]
     step = float(samples.attrs["resolution"]) / meters_per_unit(crs)
     x, y = samples["easting"].to_numpy(), samples["northing"].to_numpy()
@@ -74,8 +76,7 @@ def name_objects(
     around = (x.min() - reach, y.min() - reach, x.max() + reach, y.max() + reach)
     if isinstance(polygons, str | Path):
         west, south, east, north = project_bounds(around, crs, OSM_CRS)
-        polygons = read_landuse(polygons, bbox=(west, south, east, north))
-    legend = legend or legend_from_dict(json.loads(samples.attrs["legend"]), source="samples")
+        polygons = read_landuse(polygons, legend, bbox=(west, south, east, north))
     shapes, burnt = _shapes(polygons, crs, legend), []
     for east, north in zip(x.tolist(), y.tolist(), strict=True):
         left, top = east - (edge // 2 + 0.5) * step, north + (edge // 2 + 0.5) * step
@@ -89,6 +90,7 @@ def name_objects(
 
 def _shapes(polygons: gpd.GeoDataFrame, crs: str, legend: Legend) -> Shapes:
     check_named(polygons)
+    check_legend(polygons, legend)
     placed = polygons.to_crs(crs)
     class_id = placed["class_id"].to_numpy(np.uint8)
     own = placed["priority"].to_numpy() if "priority" in placed else np.zeros(len(placed))

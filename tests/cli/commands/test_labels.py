@@ -69,6 +69,34 @@ def test_a_folder_of_polygons_serves_again(folder: Path) -> None:
     assert (folder / "again.tif").read_bytes() == (folder / "l.tif").read_bytes()
 
 
+def test_a_folder_of_polygons_is_not_kept_again(folder: Path) -> None:
+    call(*LABELS, "--polygons", "areas")
+    error = refused(
+        *("labels", "areas", "--like", "like.tif", "--out", "again.tif", "--polygons", "keep")
+    )
+    assert error.given == "--polygons keep of areas, a folder"
+    assert error.advice == "leave --polygons out; areas keeps the polygons already"
+    assert not (folder / "again.tif").exists()
+    assert not (folder / "keep").exists()
+
+
+def test_polygons_west_of_greenwich_and_south_of_the_equator_are_kept(folder: Path) -> None:
+    west, south = -70.6, -33.4
+    osm = OsmFile()
+    osm.way(square((west - EAST) * 1e4, (south - NORTH) * 1e4, 30), {"landuse": "forest"})
+    osm.write(folder / "west.osm")
+    around = (west, south, west + 0.006, south + 0.003)
+    box = target_geobox(around, bounds_crs="EPSG:4326", crs="EPSG:32719")
+    oxr.write_cog(georeference(np.ones(box.shape, np.uint8), box), folder / "west.tif")
+    grid = ("--like", "west.tif", "--out")
+    call("labels", "west.osm", *grid, "w.tif", "--polygons", "kept")
+    call("labels", "west.osm", *grid, "plain.tif")
+    call("labels", "kept", *grid, "again.tif")
+    assert (read("w.tif") == 8).any()
+    for other in ("plain.tif", "again.tif"):
+        assert (folder / other).read_bytes() == (folder / "w.tif").read_bytes()
+
+
 @pytest.mark.parametrize(
     ("words", "given"),
     [

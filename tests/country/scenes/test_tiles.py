@@ -2,14 +2,19 @@
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 
+import osm4eo_xr as oxr
+from osm4eo_xr.country.context import CountryRun
 from osm4eo_xr.country.scenes.settings import SceneFiles
-from osm4eo_xr.country.scenes.tiles import files_of, find_tiles
+from osm4eo_xr.country.scenes.tiles import Tile, files_of, find_tiles
 from osm4eo_xr.country.settings_file import read_country
 from osm4eo_xr.errors import InputError
+from osm4eo_xr.geometry.grid import georeference, target_geobox
 from tests.cases.country_case import MODEL, make_country
 
 
@@ -69,3 +74,16 @@ def test_folders_are_searched_at_any_depth(tmp_path: Path) -> None:
     assert files_of(tmp_path, "**/*.tif") == sorted(places)
     with pytest.raises(InputError, match=r"no file .*none\*.tif; check the path or glob"):
         files_of(tmp_path, "none*.tif")
+
+
+def test_a_composite_of_ones_own_bands_is_opened_with_all_of_them(tmp_path: Path) -> None:
+    names = ["coastal", "nir", "observations"]
+    box = target_geobox((4_321_000, 3_210_000, 4_321_400, 3_210_400))
+    values = np.full((3, *box.shape), 0.3, np.float32)
+    cube = georeference(values, box, dims=("band", "y", "x"), coords={"band": names})
+    path = oxr.write_cog(cube, tmp_path / "A.tif")
+    run: Any = SimpleNamespace()
+    for bands, found in ((("B01", "nir"), ["coastal", "nir"]), ((), ["nir"])):
+        source = SceneFiles(stac="a.json", tile="A", bounds=(9.0, 47.0, 9.1, 47.1), bands=bands)
+        scene = CountryRun._opened(run, Tile("A", (path,), "2024-06-01", source))
+        assert scene["band"].to_numpy().tolist() == found

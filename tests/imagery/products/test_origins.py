@@ -178,6 +178,21 @@ def test_numbers_that_state_their_scale_and_floats_need_no_offset(tmp_path: Path
         assert first(folder / name) == pytest.approx(0.3, abs=1e-6)
 
 
+def test_a_tagged_offset_counts_beside_the_scale_that_it_is_tagged_with(tmp_path: Path) -> None:
+    path = tmp_path / "tagged.tif"
+    place: Any = {"crs": "EPSG:3035", "transform": from_origin(4_321_000, 3_210_000, 10, 10)}
+    shape: Any = {"height": 40, "width": 40, "count": 1, "dtype": "uint16"}
+    with rasterio.open(path, "w", driver="GTiff", **place, **shape) as sink:
+        sink.write(np.full((40, 40), 3596, np.uint16), 1)
+        sink.scales, sink.offsets, sink.descriptions = [1e-4], [-0.1], ["blue"]
+    for given in ({}, {"scale": 1e-4}, {"scale": float(np.float32(1e-4))}):
+        assert first(path, **given) == pytest.approx(0.2596, abs=1e-6)
+    assert first(path, scale=5e-5, offset=0.0) == pytest.approx(0.1798, abs=1e-6)
+    said = refusal(path, scale=5e-5, **NATIVE)
+    assert "is tagged with scale 0.0001 and offset -0.1, and is to be read with scale 5e-05" in said
+    assert said.endswith("; pass offset= too, or leave scale= out")
+
+
 def test_each_row_of_the_table_and_its_order() -> None:
     rows: list[tuple[dict[str, Any], float]] = [
         ({"removed": True, "stated": -0.1, "baseline": (5, 9)}, 0.0),

@@ -112,6 +112,9 @@ def test_objects_are_named_as_labels_are(
     areas, scene, _ = fields()
     with pytest.raises(InputError, match="no column osm_id"):
         name_objects(samples, gpd.GeoDataFrame(areas.drop(columns="osm_id")))
+    areas.attrs["legend"] = "woods first"
+    with pytest.raises(InputError, match="made with legend 'woods first', this is 'osmlanduse-12'"):
+        name_objects(samples, areas)
     assert geobox_of(scene).shape == (120, 150)
 
 
