@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 import warnings
+from importlib.resources import files
 from pathlib import Path
 from shutil import copytree
 
@@ -18,7 +19,7 @@ from osm4eo_xr.cogs.cog import write_cog
 from osm4eo_xr.country.context import CountryRun
 from osm4eo_xr.country.findings.items import described_items
 from osm4eo_xr.country.ledger import Ledger
-from osm4eo_xr.country.pieces.learning import scene_hash
+from osm4eo_xr.country.pieces.learning import learning_pieces, scene_hash
 from osm4eo_xr.country.run import _report, plan_country
 from osm4eo_xr.country.scenes.label_rasters import _check_order
 from osm4eo_xr.country.settings_file import read_country
@@ -27,6 +28,7 @@ from osm4eo_xr.errors import InputError, InputWarning
 from osm4eo_xr.geometry.grid import geobox_of, georeference, target_geobox
 from osm4eo_xr.imagery.scenes import open_scene
 from osm4eo_xr.labels.rasterize import rasterize_labels
+from osm4eo_xr.legend import default_legend
 from osm4eo_xr.maps.layers import extract_layer
 from osm4eo_xr.maps.polygons import to_vector
 from osm4eo_xr.osm.landuse import read_landuse
@@ -65,6 +67,28 @@ def test_a_tile_with_a_space_in_its_name_has_its_own_grid(
     plan = plan_country(changed(country, (MANY, NAMED), BEFORE))
     chunks = {p.name: p.chunks for p in plan.pieces}
     assert chunks["sieved A west"] == chunks["sieved T20"] == 4  # 60 pixels in blocks of 32
+
+
+def test_another_tag_rule_is_another_land_use(tmp_path: Path) -> None:
+    country = make_country(tmp_path / "here", edge=60, overlap=12, learn=LEARN)
+    own = country.with_name("legend.toml")
+    path = changed(country, ("date =", 'legend = "legend.toml"\ndate ='))
+    text = files("osm4eo_xr").joinpath("legend.toml").read_text()
+    keys = []
+    for rules in (text, text + "# no word of a rule", text.replace('"landuse=forest"', '"a=b"')):
+        own.write_text(rules)
+        ledger = Ledger(tmp_path / "out")
+        run = CountryRun(read_country(path), path.parent, ledger, tmp_path / "out")
+        keys.append({piece.name: piece.key for piece in learning_pieces(run)})
+        assert "../here/legend.toml" in ledger.inputs()
+    assert keys[0] == keys[1]
+    for name in ("land use", "labels T00", "samples", "model"):
+        assert keys[2][name] != keys[0][name]
+
+
+def test_a_legend_of_the_package_is_named_without_a_file(country: Path) -> None:
+    run = opened(changed(country, ("date =", 'legend = "osmlanduse-13"\ndate =')))
+    assert run.legend == default_legend(coastal=True)
 
 
 def test_layers_of_one_class_have_files_of_their_own_or_are_refused(country: Path) -> None:

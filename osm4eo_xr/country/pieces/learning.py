@@ -161,7 +161,9 @@ def _labels(run: CountryRun) -> list[Piece]:
     if settings is None or areas is None:
         return []
     extract = run.base / settings.osm
-    ground, size = run.key_of("land use", run.hash_of(extract)), extract.stat().st_size
+    # Every key has the legend's classes; its rules decide which objects become land of which.
+    rules = [dataclasses.asdict(rule) for rule in run.legend.rules]
+    ground, size = run.key_of("land use", run.hash_of(extract), rules), extract.stat().st_size
     work = partial(_make_landuse, run, extract, areas)
     pieces = [Piece("land use", "", ground, (areas,), work, None, 0, size, size)]
     for tile, path in zip(run.tiles, run.label_paths(), strict=True):
