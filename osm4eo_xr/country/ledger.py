@@ -15,11 +15,11 @@ from typing import Any
 from odc.geo.geobox import GeoBox
 
 from osm4eo_xr.cogs.sidecars import sidecars_of
+from osm4eo_xr.country.input_files import files_in, files_of_input
 from osm4eo_xr.country.ledger_file import LEDGER_FILE, read_tree, set_aside, write_tree
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.files import is_part, remove_part, sha256_of, stamp_of
 from osm4eo_xr.geometry.grid import grid_text
-from osm4eo_xr.rasters.companions import files_of_data, referred
 
 _LEFT = "changed later"  # in place of the hash of a file that another piece changes
 
@@ -70,8 +70,8 @@ class Ledger:
     def fingerprint(self, path: Path) -> str:
         """Return the SHA-256 of an input file; read again only if its size or time changed.
 
-        A folder, and a file that others are read with (a Shapefile's, a VRT's sources), have a hash
-        over the names and hashes of all of them.
+        A folder, and a file that others are read with (``files_of_input``), have a hash over the
+        names and hashes of all of them.
 
         Without ``hashing`` a file that no run has read yet is not read here either: nothing can
         have been made from it, so a plan needs no hash of a country's worth of scenes.
@@ -81,14 +81,10 @@ class Ledger:
         InputError
             If there is no such file.
         """
-        if path.is_dir():
-            inside = _files_in(path)
-            files = dict.fromkeys([*inside, *(r for file in inside for r in referred(file))])
-            return self._joint_hash(files, path)
-        if not path.is_file():
+        if not path.exists():
             raise InputError(f"no file {path}", advice="correct its path in the country file")
-        files = files_of_data(path)
-        return self._joint_hash(files, path.parent) if len(files) > 1 else self._hash_of(path)
+        files, folder = files_of_input(path)
+        return self._hash_of(path) if files == [path] else self._joint_hash(files, folder)
 
     def _joint_hash(self, files: Iterable[Path], folder: Path) -> str:
         """Return one hash over files, named from a folder."""
@@ -171,7 +167,7 @@ class Ledger:
     def record(self, piece: str, key: str, outputs: Sequence[Path]) -> None:
         """Enter a finished piece with the hashes of its files."""
         files = [
-            f for out in outputs for f in (_files_in(out) if out.is_dir() else _with_sidecars(out))
+            f for out in outputs for f in (files_in(out) if out.is_dir() else _with_sidecars(out))
         ]
         left = self._left - set(outputs)
         self._pieces[piece] = {
@@ -262,10 +258,6 @@ def _remove_remains(output: Path, folder: Path) -> None:
     for entry in list(parent.iterdir()):
         if is_part(entry, output):
             remove_part(entry)
-
-
-def _files_in(folder: Path) -> list[Path]:
-    return sorted(p for p in folder.rglob("*") if p.is_file())
 
 
 def _with_sidecars(path: Path) -> list[Path]:

@@ -126,6 +126,30 @@ def test_a_folder_counts_with_what_its_files_refer_to(tmp_path: Path) -> None:
     assert ledger.fingerprint(folder) != before
 
 
+def test_a_product_counts_whole_by_whichever_of_its_parts_it_is_named(tmp_path: Path) -> None:
+    safe, store = tmp_path / "S2A_MSIL2A_20220601.SAFE", tmp_path / "year.zarr"
+    eopf = tmp_path / "S02MSIL2A.zarr"
+    image = safe / "GRANULE" / "L2A" / "IMG_DATA" / "B02.jp2"
+    bands = eopf / "measurements" / "reflectance" / "r10m"
+    metadata = safe / "MTD_MSIL2A.xml"
+    for place in (image, bands / "b02" / "c", store / "utm33" / "c", store / "utm34" / "c"):
+        place.parent.mkdir(parents=True)
+        place.write_text("pixels")
+    metadata.write_text("<offsets/>")
+    for group in (eopf, bands.parents[1], bands.parent, bands, store, store / "utm33"):
+        (group / ".zgroup").write_text('{"zarr_format": 2}')
+    for path, other, counts in (
+        (metadata, image, True),
+        (bands, eopf / ".zattrs", True),
+        (bands.parent, eopf / "conditions", True),
+        (store / "utm33", store / ".zattrs", True),
+        (store / "utm33", store / "utm34" / "c", False),
+    ):
+        before = Ledger(tmp_path / "out").fingerprint(path)
+        other.write_text("other")
+        assert (Ledger(tmp_path / "out").fingerprint(path) != before) is counts
+
+
 def test_only_left_overs_of_what_was_begun_are_swept(written: Path) -> None:
     part = "part-some-node-123-a_b1"  # also of another host: nobody else works in the folder
     ours = [written / f".other.tif.{part}", written / f".other.tif.{part}~"]
