@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -125,6 +125,7 @@ class CountryRun:
         self.out = out
         self._ledger = ledger
         self._offsets = OpenOffsets()
+        self._told: dict[Path, list[Any]] = {}
         self.tiles = find_tiles(settings, base)
 
     @cached_property
@@ -200,6 +201,15 @@ class CountryRun:
     def hash_of(self, *paths: str | Path) -> str:
         """Return one hash over input files."""
         return key_of([self._ledger.fingerprint(self.base / p) for p in paths])
+
+    def told_of(self, paths: Sequence[Path]) -> list[Any]:
+        """Return what names and metadata around scenes say of them (``told_around``)."""
+        from osm4eo_xr.imagery.products.origins import told_around
+
+        for path in paths:
+            if path not in self._told:
+                self._told[path] = told_around(path)
+        return [self._told[path] for path in paths]
 
     def model_digest(self) -> str:
         """Return the hash of the model that classifies.

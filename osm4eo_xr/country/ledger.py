@@ -32,7 +32,7 @@ class Ledger:
     folder : Path
         The folder of the results.
     hashing : bool
-        Read input files that no run has read yet.
+        Read input files that no run has read yet, whatever their size.
     verify : bool
         Trust no file's size and time: read each input and product once and compare its hash.
     """
@@ -66,6 +66,7 @@ class Ledger:
         self._pieces = tree.get("pieces", {})
         self._begun = tree.get("begun", {})
         self._inputs = tree.get("inputs", {}) | {k: self._inputs[k] for k in self._used}
+        self._sizes = {known["stamp"][0] for known in self._inputs.values()}
 
     def fingerprint(self, path: Path) -> str:
         """Return the SHA-256 of an input file; read again only if its size or time changed.
@@ -73,8 +74,9 @@ class Ledger:
         A folder, and a file that others are read with (``files_of_input``), have a hash over the
         names and hashes of all of them.
 
-        Without ``hashing`` a file that no run has read yet is not read here either: nothing can
-        have been made from it, so a plan needs no hash of a country's worth of scenes.
+        Without ``hashing`` a file that no run has read yet is not read here either, unless a run
+        read another of its size, which it may be under a new name: from any other nothing can have
+        been made, so a plan needs no hash of a country's worth of scenes.
 
         Raises
         ------
@@ -96,7 +98,7 @@ class Ledger:
         stamp, name = stamp_of(path), os.path.relpath(path, self._folder)
         known = self._inputs.get(name)
         self._read.add(path.resolve())
-        if known is None and not self._hashing:
+        if known is None and not self._hashing and stamp[0] not in self._sizes:
             return "not read yet"
         if known is None or not self._trusts(known, stamp):
             known = {"stamp": stamp, "sha256": self._hash(path, stamp)}

@@ -126,6 +126,21 @@ def test_a_folder_counts_with_what_its_files_refer_to(tmp_path: Path) -> None:
     assert ledger.fingerprint(folder) != before
 
 
+def test_a_plan_reads_what_may_have_been_read_under_another_name(tmp_path: Path) -> None:
+    scene, other = tmp_path / "scene.tif", tmp_path / "other.tif"
+    scene.write_text("pixels")
+    other.write_text("more pixels")
+    ledger = Ledger(tmp_path / "out")
+    seen = ledger.fingerprint(scene)
+    (tmp_path / "out").mkdir()
+    ledger.save()
+    moved = scene.rename(tmp_path / "moved.tif")
+    plan = Ledger(tmp_path / "out", hashing=False)
+    assert plan.fingerprint(moved) == seen
+    assert plan.fingerprint(other) == "not read yet"
+    assert Ledger(tmp_path / "no run", hashing=False).fingerprint(moved) == "not read yet"
+
+
 def test_a_product_counts_whole_by_whichever_of_its_parts_it_is_named(tmp_path: Path) -> None:
     safe, store = tmp_path / "S2A_MSIL2A_20220601.SAFE", tmp_path / "year.zarr"
     eopf = tmp_path / "S02MSIL2A.zarr"

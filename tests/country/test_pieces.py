@@ -6,7 +6,7 @@ import sys
 import warnings
 from importlib.resources import files
 from pathlib import Path
-from shutil import copytree
+from shutil import copyfile, copytree
 
 import numpy as np
 import pytest
@@ -21,6 +21,7 @@ from osm4eo_xr.country.findings.items import described_items
 from osm4eo_xr.country.ledger import Ledger
 from osm4eo_xr.country.pieces.learning import learning_pieces, scene_hash
 from osm4eo_xr.country.run import _report, plan_country
+from osm4eo_xr.country.scenes.feature_cubes import features_hash
 from osm4eo_xr.country.scenes.label_rasters import _check_order
 from osm4eo_xr.country.settings_file import read_country
 from osm4eo_xr.demo import demo_osm_path, demo_scene_paths
@@ -34,6 +35,7 @@ from osm4eo_xr.maps.polygons import to_vector
 from osm4eo_xr.osm.landuse import read_landuse
 from osm4eo_xr.training.fit import DEMO_SAMPLES, DEMO_SETTINGS
 from tests.cases.country_case import LEARN, MODEL, make_country
+from tests.cases.safe_case import write_safe
 
 
 @pytest.fixture(scope="module")
@@ -202,6 +204,57 @@ def test_scenes_are_masked_as_their_table_says(country: Path) -> None:
         country, (MANY, 'files = "tiles/*.tif", mask_clouds = "threshold", clouds = -1 }')
     )
     assert "clouds" not in opened(off).open_scene(opened(off).tiles[0]).attrs
+
+
+def test_a_tile_is_of_what_names_and_metadata_around_its_files_say(tmp_path: Path) -> None:
+    def key() -> str:
+        run = opened(folder / "country.toml")
+        return scene_hash(run, run.tiles[0])
+
+    def rename(old: str, new: str) -> None:
+        place = next(folder.rglob(old))
+        place.rename(place.with_name(new))
+        text = (folder / "country.toml").read_text()
+        (folder / "country.toml").write_text(text.replace(old, new))
+
+    folder = tmp_path / "here"
+    safe = write_safe(folder, "2A", "05.09", offsets={1: -1000}, bands=("B02",))
+    image = next(safe.rglob("*B02_10m.jp2")).relative_to(folder)
+    scene = f'name = "x"\nscenes = [{{ tile = "A", files = "{image}" }}]\nlayers = []\n'
+    (folder / "country.toml").write_text(scene + MODEL)
+    keys, metadata = [key()], safe / "MTD_MSIL2A.xml"
+    metadata.write_text(metadata.read_text().replace("-1000", "-500"))
+    keys.append(key())
+    metadata.unlink()
+    keys.append(key())  # by the name of its folder
+    rename(safe.name, "plain")
+    keys.append(key())
+    told = next((folder / "plain").rglob(image.name)).with_name("tileInfo.json")
+    told.write_text(json.dumps({"productName": safe.name}))
+    keys.append(key())
+    told.unlink()
+    rename(image.name, image.name.replace("B02", "B03"))
+    keys.append(key())
+    rename(image.name.replace("B02", "B03"), "any_B03.jp2")
+    keys.append(key())
+    rename("any_B03.jp2", "any_B04.jp2")
+    keys.append(key())
+    assert len({*keys}) == len(keys)
+    rename("plain", "another")
+    folder = folder.rename(tmp_path / "moved")
+    assert key() == keys[-1]
+
+
+def test_other_features_are_of_the_names_of_their_files(country: Path) -> None:
+    keys = []
+    for name in ("a_vv.tif", "a_vh.tif", "moved/a_vh.tif"):
+        (country.parent / name).parent.mkdir(exist_ok=True)
+        copyfile(country.parent / "tiles" / "T00.tif", country.parent / name)
+        group = f'[[features]]\ngroup = "s1"\nfiles = "{name}"\n[[features]]\ngroup = "s2"\n\n'
+        run = opened(changed(country, ("[boundary]", group + "[boundary]")))
+        (told, *_) = features_hash(run, run.tiles[0])
+        keys.append(told[1])
+    assert keys[0] != keys[1] == keys[2]
 
 
 def test_a_local_store_of_an_item_is_an_input_as_a_whole(country: Path) -> None:

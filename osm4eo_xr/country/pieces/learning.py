@@ -128,7 +128,7 @@ def _own_hash(run: CountryRun, tile: Tile) -> str:
     told = [source[name] for name in ("bands", "scale", "offset", "nodata")]
     if tile.source.mask_clouds:
         told += [source[name] for name in ("mask_clouds", "clouds", "level")]
-    return run.key_of("files", run.hash_of(*tile.files), told)
+    return run.key_of("files", run.hash_of(*tile.files), told, run.told_of(tile.files))
 
 
 def neighbors_of(run: CountryRun, tile: Tile, margin: int) -> list[Tile]:
