@@ -154,7 +154,8 @@ def run_country(
     ------
     InputError
         If the country file or one of its inputs cannot be used, or another run holds the folder.
-        Tiles that cannot be read are named when all others are finished.
+        Tiles that cannot be read, or whose neighbors cannot, are named when all others are
+        finished.
 
     Examples
     --------
