@@ -59,6 +59,9 @@ NOISE_FILE = "noise.json"
 HARMONY_FILE = "harmony.json"
 """Where a run keeps what brings its tiles to one radiometry, in its folder."""
 
+REPORTS = ("report.json", "report.html")
+"""The report of a run, in its folder."""
+
 VIEWER = "viewer"
 """The folder of the page that shows a run's maps, in the run's folder."""
 

@@ -171,10 +171,13 @@ class Ledger:
         files = [
             f for out in outputs for f in (files_in(out) if out.is_dir() else _with_sidecars(out))
         ]
-        left = self._left - set(outputs)
+        left, before = self._left - set(outputs), self._pieces.get(piece, {})
+        names = [self._name_of(output) for output in outputs]
+        earlier = dict.fromkeys([*before.get("earlier", []), *before.get("outputs", [])])
         self._pieces[piece] = {
             "key": key,
-            "outputs": [self._name_of(output) for output in outputs],
+            "outputs": names,
+            "earlier": [n for n in earlier if n not in names and (self._folder / n).exists()],
             "files": {
                 self._name_of(f): {
                     "stamp": stamp_of(f),
@@ -187,7 +190,9 @@ class Ledger:
         self.save()
 
     def left_over(self, pieces: Container[str], needed: Container[Path]) -> tuple[str, ...]:
-        """Return what other pieces left in the folder, unless it is needed or an input.
+        """Return what pieces left in the folder that none makes by now, unless it is an input.
+
+        What lies beside a raster comes and goes with it and is not named.
 
         Parameters
         ----------
@@ -196,17 +201,20 @@ class Ledger:
         needed : container of Path
             Products that these make or read.
         """
-        names = sorted(
+        names = {
             name
             for piece, record in self._pieces.items()
-            if piece not in pieces
-            for name in record.get("outputs", record["files"])  # older ledgers have files alone
-        )
-        places = {name: self._folder / name for name in names}
+            for name in _left_by(record, current=piece in pieces)
+        }
+        places = {name: self._folder / name for name in sorted(names)}
+        beside = {file for place in places.values() for file in sidecars_of(place)}
         return tuple(
             name
             for name, place in places.items()
-            if place.exists() and place not in needed and not self.reads(place)
+            if place.exists()
+            and place not in needed
+            and place not in beside
+            and not self.reads(place)
         )
 
     def save(self) -> None:
@@ -260,6 +268,12 @@ def _remove_remains(output: Path, folder: Path) -> None:
     for entry in list(parent.iterdir()):
         if is_part(entry, output):
             remove_part(entry)
+
+
+def _left_by(record: dict[str, Any], *, current: bool) -> Iterator[str]:
+    """Yield the products that a record names; older ledgers have nothing but their files."""
+    yield from record.get("earlier", [])
+    yield from record.get("outputs", [] if current else record["files"])
 
 
 def _with_sidecars(path: Path) -> list[Path]:
