@@ -20,8 +20,10 @@ from osm4eo_xr.country.ledger_file import LEDGER_FILE, read_tree, set_aside, wri
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.files import is_part, remove_part, sha256_of, stamp_of
 from osm4eo_xr.geometry.grid import grid_text
+from osm4eo_xr.names import OWN_WORDS
 
-_LEFT = "changed later"  # in place of the hash of a file that another piece changes
+_LEFT = "but for figures "  # before the hash of an item that another piece puts figures into
+_LEFT_BEFORE = "changed later"  # of older ledgers, which hold no hash of it
 
 
 class Ledger:
@@ -128,8 +130,10 @@ class Ledger:
         path = self._folder / name
         if not path.is_file():
             return False
-        if seen["sha256"] == _LEFT:
+        if seen["sha256"] == _LEFT_BEFORE:
             return True
+        if seen["sha256"].startswith(_LEFT):
+            return seen["sha256"] == _hash_but_for_figures(path)
         stamp = stamp_of(path)
         return self._trusts(seen, stamp) or self._hash(path, stamp) == seen["sha256"]
 
@@ -144,9 +148,9 @@ class Ledger:
         return known[1]
 
     def leave(self, files: Iterable[Path]) -> None:
-        """Hold pieces to it that these files beside their products are there, not to what they say.
+        """Hold pieces to what these items beside their products say but for the package's figures.
 
-        The piece that changes them names them as outputs and is held to their content.
+        The piece that puts figures into them names them as outputs and is held to their content.
         """
         self._left = set(files)
 
@@ -181,7 +185,7 @@ class Ledger:
             "files": {
                 self._name_of(f): {
                     "stamp": stamp_of(f),
-                    "sha256": _LEFT if f in left else sha256_of(f),
+                    "sha256": _hash_but_for_figures(f) if f in left else sha256_of(f),
                 }
                 for f in files
             },
@@ -268,6 +272,18 @@ def _remove_remains(output: Path, folder: Path) -> None:
     for entry in list(parent.iterdir()):
         if is_part(entry, output):
             remove_part(entry)
+
+
+def _hash_but_for_figures(item: Path) -> str:
+    """Return the hash of a STAC item without the package's own properties, named as that."""
+    text = item.read_bytes()
+    try:
+        tree = json.loads(text)
+        said = {k: v for k, v in tree["properties"].items() if not k.startswith(OWN_WORDS)}
+        text = json.dumps(tree | {"properties": said}, sort_keys=True).encode()
+    except (ValueError, LookupError, TypeError, AttributeError):
+        pass  # what is no item has its own hash
+    return _LEFT + hashlib.sha256(text).hexdigest()
 
 
 def _left_by(record: dict[str, Any], *, current: bool) -> Iterator[str]:

@@ -217,22 +217,32 @@ def test_a_product_that_is_called_otherwise_by_now_is_still_to_come(written: Pat
     assert not ledger.is_whole("samples", "key", [written / "samples"])
 
 
-def test_a_file_that_another_piece_changes_has_to_be_there(tmp_path: Path) -> None:
-    raster, item = tmp_path / "map.tif", tmp_path / "map.stac.json"
+def test_an_item_that_another_piece_puts_figures_into_is_held_to_the_rest(tmp_path: Path) -> None:
+    raster, path = tmp_path / "map.tif", tmp_path / "map.stac.json"
     raster.write_bytes(b"pixels")
-    item.write_text("plain")
+    item = {"id": "map", "bbox": [0, 0, 1, 1], "properties": {"datetime": "2021-06-01"}}
+    path.write_text(json.dumps(item))
     ledger = Ledger(tmp_path)
-    ledger.leave([item])
+    ledger.leave([path])
     ledger.record("map", "key", [raster])
-    item.write_text("with figures")
-    ledger.record("report", "key", [item])
+    described = item | {"properties": {"datetime": "2021-06-01", "osm4eo_xr:areas": [1]}}
+    path.write_text(json.dumps(described, indent=1))
+    ledger.record("report", "key", [path])
     for again in (Ledger(tmp_path), Ledger(tmp_path, verify=True)):
         assert again.is_whole("map", "key", [raster])
-        assert again.is_whole("report", "key", [item])
-    item.write_text("plain again")
+        assert again.is_whole("report", "key", [path])
+    path.write_text(json.dumps(item))
     assert Ledger(tmp_path).is_whole("map", "key", [raster])
-    assert not Ledger(tmp_path).is_whole("report", "key", [item])
-    item.unlink()
+    assert not Ledger(tmp_path).is_whole("report", "key", [path])
+    for changed in (
+        json.dumps(item | {"bbox": [0, 0, 2, 2]}),
+        json.dumps(item | {"properties": {"datetime": "1999-01-01"}}),
+        '{"properties": 3}',
+        "{",
+    ):
+        path.write_text(changed)
+        assert not Ledger(tmp_path).is_whole("map", "key", [raster])
+    path.unlink()
     assert not Ledger(tmp_path).is_whole("map", "key", [raster])
 
 
