@@ -19,7 +19,7 @@ from osm4eo_xr.cogs.cog import write_cog
 from osm4eo_xr.country.context import CountryRun
 from osm4eo_xr.country.findings.items import described_items
 from osm4eo_xr.country.ledger import Ledger
-from osm4eo_xr.country.pieces.learning import learning_pieces, scene_hash
+from osm4eo_xr.country.pieces.learning import learning_pieces, scene_hash, scene_pieces
 from osm4eo_xr.country.run import _report, plan_country
 from osm4eo_xr.country.scenes.feature_cubes import features_hash
 from osm4eo_xr.country.scenes.label_rasters import _check_order
@@ -280,6 +280,21 @@ def test_a_local_store_of_an_item_is_an_input_as_a_whole(country: Path) -> None:
     run = opened(path)
     keys.add(scene_hash(run, run.tiles[0]))
     assert len(keys) == 4
+
+
+def test_a_composite_of_another_day_is_made_anew(country: Path) -> None:
+    day, assets = {"datetime": "2017-02-16T00:00:00Z"}, {"red": {"href": "https://a.org/a.tif"}}
+    item = {"type": "Feature", "id": "A", "properties": day, "assets": assets}
+    (country.parent / "items.json").write_text(json.dumps(item))
+    scene = 'stac = "items.json", tile = "A", bounds = [12.5, 52.5, 12.6, 52.6] }'
+    keys, hashes = [], []
+    for changes in ((), (("date = 2017-02-16", "date = 2017-02-17"),)):
+        run = opened(changed(country, (MANY, scene), *changes))
+        (piece,) = scene_pieces(run)
+        keys.append(piece.key)
+        hashes.append(scene_hash(run, run.tiles[0]))
+    assert keys[0] != keys[1]  # its file states the day
+    assert hashes[0] == hashes[1]  # its pixels do not
 
 
 def test_the_report_is_of_the_settings_that_it_shows(

@@ -43,7 +43,8 @@ def scene_pieces(run: CountryRun) -> list[Piece]:
     pieces = []
     for tile in run.tiles:
         if tile.source.stac:
-            key = run.key_of("scene", _items_hash(run, tile), dataclasses.asdict(tile.source))
+            how = (dataclasses.asdict(tile.source), tile.date)  # its own day or the country's
+            key = run.key_of("scene", _items_hash(run, tile), how)
             pixels, work = run.pixels_of(tile), partial(_make_scene, run, tile)
             files, size = (*tile.files, *run.skipped_of(tile)), 16 * pixels
             pieces.append(Piece("scene", tile.id, key, files, work, None, pixels, size, size))
