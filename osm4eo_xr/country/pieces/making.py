@@ -6,6 +6,7 @@ from contextlib import nullcontext
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from osm4eo_xr.country.settings_file import cluster_of
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.process.background import do_ahead
 
@@ -101,7 +102,7 @@ def computes_here(named: str | Site) -> bool:
 
 def stated_cluster(run: CountryRun) -> str:
     """Return the cluster that the country file names; none where one is open, which computes."""
-    if not (stated := run.settings.cluster):
+    if not (stated := cluster_of(run.settings, run.base)):
         return ""
     from distributed import default_client
 
