@@ -210,6 +210,11 @@ def load_legend(path: str | Path) -> Legend:
     return legend_from_dict(read_toml(path, "legend"), source=str(path))
 
 
+def is_built_in(name: str) -> bool:
+    """Whether a legend of the package has this name, so that it is no file's."""
+    return name in (*BUILT_IN, CHANGE)
+
+
 @cache
 def change_legend() -> Legend:
     """Return the four classes of a map of change: stable, change, unsure, small."""

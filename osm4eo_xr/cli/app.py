@@ -143,12 +143,14 @@ def run(
 ) -> None:
     """Make all maps of a country file; what is whole already is kept."""
     from osm4eo_xr.country.run import plan_country, run_country
-    from osm4eo_xr.country.settings_file import read_country
+    from osm4eo_xr.country.settings_file import cluster_of, read_country
 
     if as_json and not dry_run:
         raise InputError("--json without --dry-run", expected="a plan to print")
     place: Place = context.obj
-    named = cluster or place.cluster or read_country(country).cluster
+    named = cluster or place.cluster
+    if named is None:
+        named = cluster_of(read_country(country), country.resolve().parent)  # a link as a run does
     site = place.site(named) if named else None
     if dry_run:
         planned = plan_country(country, verify=verify)

@@ -170,10 +170,15 @@ def with_worker_size(site: Site, threads: int | None, memory: int | None) -> Sit
     return replace(site, **groups)
 
 
+def is_site_path(text: str) -> bool:
+    """Whether a cluster is named by the path of its file, not by a name in ``cluster/``."""
+    return text.endswith((".yaml", ".yml")) or os.sep in text
+
+
 def _site_path(name_or_yaml: str | Path) -> Path:
     """Find the file a name or path stands for."""
     text = str(name_or_yaml)
-    if text.endswith((".yaml", ".yml")) or os.sep in text:
+    if is_site_path(text):
         return Path(text)
     return site_folder() / f"{_SHORT_NAMES.get(text, text)}.yaml"
 

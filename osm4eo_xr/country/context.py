@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -16,12 +16,13 @@ from odc.geo.geobox import GeoBox
 from osm4eo_xr._version import __version__
 from osm4eo_xr.cogs.cog import write_cog
 from osm4eo_xr.country.ledger import Ledger, key_of
+from osm4eo_xr.country.product_names import landuse_in, original_stem, product_name
 from osm4eo_xr.country.scenes.label_rasters import given_labels
 from osm4eo_xr.country.scenes.open_offsets import OpenOffsets
 from osm4eo_xr.country.scenes.tiles import Tile, find_tiles
 from osm4eo_xr.errors import InputError
-from osm4eo_xr.geometry.grid import crs_name, geobox_of, target_geobox
-from osm4eo_xr.legend import Legend, default_legend, load_legend
+from osm4eo_xr.geometry.grid import geobox_of, target_geobox
+from osm4eo_xr.legend import Legend, default_legend, is_built_in, load_legend
 
 if TYPE_CHECKING:
     from osm4eo_xr.country.settings import CountrySettings
@@ -57,6 +58,9 @@ NOISE_FILE = "noise.json"
 
 HARMONY_FILE = "harmony.json"
 """Where a run keeps what brings its tiles to one radiometry, in its folder."""
+
+REPORTS = ("report.json", "report.html")
+"""The report of a run, in its folder."""
 
 VIEWER = "viewer"
 """The folder of the page that shows a run's maps, in the run's folder."""
@@ -124,13 +128,18 @@ class CountryRun:
         self.out = out
         self._ledger = ledger
         self._offsets = OpenOffsets()
+        self._told: dict[Path, list[Any]] = {}
         self.tiles = find_tiles(settings, base)
 
     @cached_property
     def legend(self) -> Legend:
-        """The run's legend."""
-        path = self.settings.legend
-        return load_legend(self.base / path) if path else default_legend()
+        """The run's legend; its file, if it has one, is an input."""
+        named = self.settings.legend
+        if not named or is_built_in(named):
+            return load_legend(named) if named else default_legend()
+        legend = load_legend(self.base / named)
+        self._ledger.fingerprint(self.base / named)
+        return legend
 
     @cached_property
     def boxes(self) -> dict[str, GeoBox]:
@@ -174,23 +183,8 @@ class CountryRun:
     def product(self, kind: Literal["mosaic", "sieved", "labels"]) -> Path:
         """Return the place of one of the country's maps, as ``[products]`` names them."""
         plain = self.settings.products.names == "plain"
-        return self.out / product_name(self.settings, kind, "" if plain else self._original_stem)
-
-    @cached_property
-    def _original_stem(self) -> str:
-        """Country, pixel size and CRS, as the original names its maps by: ``DE_10m_3035``."""
-        from osm4eo_xr.places.countries import find_country
-
-        box = next(iter(self.boxes.values()))
-        code = None if box.crs is None else box.crs.to_epsg()
-        if box.crs is None or box.crs.geographic or not code:
-            raise InputError(
-                f"products.names = 'original' for tiles in {crs_name(box.crs)}",
-                expected="tiles in a CRS that has an EPSG code and counts in meters",
-                advice="use names = 'plain'",
-            )
-        country = find_country(self.settings.boundary.country).code
-        return f"{country}_{abs(box.resolution.x):g}m_{code}"
+        stem = "" if plain else original_stem(self.settings, next(iter(self.boxes.values())))
+        return self.out / product_name(self.settings, kind, stem)
 
     @property
     def final_map(self) -> Path:
@@ -210,6 +204,15 @@ class CountryRun:
     def hash_of(self, *paths: str | Path) -> str:
         """Return one hash over input files."""
         return key_of([self._ledger.fingerprint(self.base / p) for p in paths])
+
+    def told_of(self, paths: Sequence[Path]) -> list[Any]:
+        """Return what names and metadata around scenes say of them (``told_around``)."""
+        from osm4eo_xr.imagery.products.origins import told_around
+
+        for path in paths:
+            if path not in self._told:
+                self._told[path] = told_around(path)
+        return [self._told[path] for path in paths]
 
     def model_digest(self) -> str:
         """Return the hash of the model that classifies.
@@ -325,24 +328,6 @@ class CountryRun:
             compression=self.settings.compression,
             progress=progress,
         )
-
-
-def product_name(
-    settings: CountrySettings, kind: Literal["mosaic", "sieved", "labels"], stem: str
-) -> str:
-    """Return what the file of a country's map is called; original names begin with ``stem``."""
-    if settings.products.names == "plain":
-        return f"{kind}.tif"
-    sieved = kind == "sieved" or settings.sieve.when == "before"
-    shown = "classified" if settings.known is None else "osmlanduse"
-    name = "label" if kind == "labels" else f"{shown}_sieved" if sieved else shown
-    return f"{stem}_{name}.tif"
-
-
-def landuse_in(folder: Path, settings: CountrySettings) -> Path | None:
-    """Return where a run keeps the areas that its labels are made of; None of label rasters."""
-    labels = settings.labels
-    return folder / "landuse" if labels is not None and labels.osm else None
 
 
 def instant(day: str) -> str:

@@ -15,13 +15,15 @@ from typing import Any
 from odc.geo.geobox import GeoBox
 
 from osm4eo_xr.cogs.sidecars import sidecars_of
+from osm4eo_xr.country.input_files import files_in, files_of_input
 from osm4eo_xr.country.ledger_file import LEDGER_FILE, read_tree, set_aside, write_tree
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.files import is_part, remove_part, sha256_of, stamp_of
 from osm4eo_xr.geometry.grid import grid_text
-from osm4eo_xr.rasters.companions import files_of_data, referred
+from osm4eo_xr.names import OWN_WORDS
 
-_LEFT = "changed later"  # in place of the hash of a file that another piece changes
+_LEFT = "but for figures "  # before the hash of an item that another piece puts figures into
+_LEFT_BEFORE = "changed later"  # of older ledgers, which hold no hash of it
 
 
 class Ledger:
@@ -32,7 +34,7 @@ class Ledger:
     folder : Path
         The folder of the results.
     hashing : bool
-        Read input files that no run has read yet.
+        Read input files that no run has read yet, whatever their size.
     verify : bool
         Trust no file's size and time: read each input and product once and compare its hash.
     """
@@ -66,29 +68,27 @@ class Ledger:
         self._pieces = tree.get("pieces", {})
         self._begun = tree.get("begun", {})
         self._inputs = tree.get("inputs", {}) | {k: self._inputs[k] for k in self._used}
+        self._sizes = {known["stamp"][0] for known in self._inputs.values()}
 
     def fingerprint(self, path: Path) -> str:
         """Return the SHA-256 of an input file; read again only if its size or time changed.
 
-        A folder, and a file that others are read with (a Shapefile's, a VRT's sources), have a hash
-        over the names and hashes of all of them.
+        A folder, and a file that others are read with (``files_of_input``), have a hash over the
+        names and hashes of all of them.
 
-        Without ``hashing`` a file that no run has read yet is not read here either: nothing can
-        have been made from it, so a plan needs no hash of a country's worth of scenes.
+        Without ``hashing`` a file that no run has read yet is not read here either, unless a run
+        read another of its size, which it may be under a new name: from any other nothing can have
+        been made, so a plan needs no hash of a country's worth of scenes.
 
         Raises
         ------
         InputError
             If there is no such file.
         """
-        if path.is_dir():
-            inside = _files_in(path)
-            files = dict.fromkeys([*inside, *(r for file in inside for r in referred(file))])
-            return self._joint_hash(files, path)
-        if not path.is_file():
+        if not path.exists():
             raise InputError(f"no file {path}", advice="correct its path in the country file")
-        files = files_of_data(path)
-        return self._joint_hash(files, path.parent) if len(files) > 1 else self._hash_of(path)
+        files, folder = files_of_input(path)
+        return self._hash_of(path) if files == [path] else self._joint_hash(files, folder)
 
     def _joint_hash(self, files: Iterable[Path], folder: Path) -> str:
         """Return one hash over files, named from a folder."""
@@ -100,7 +100,7 @@ class Ledger:
         stamp, name = stamp_of(path), os.path.relpath(path, self._folder)
         known = self._inputs.get(name)
         self._read.add(path.resolve())
-        if known is None and not self._hashing:
+        if known is None and not self._hashing and stamp[0] not in self._sizes:
             return "not read yet"
         if known is None or not self._trusts(known, stamp):
             known = {"stamp": stamp, "sha256": self._hash(path, stamp)}
@@ -130,8 +130,10 @@ class Ledger:
         path = self._folder / name
         if not path.is_file():
             return False
-        if seen["sha256"] == _LEFT:
+        if seen["sha256"] == _LEFT_BEFORE:
             return True
+        if seen["sha256"].startswith(_LEFT):
+            return seen["sha256"] == _hash_but_for_figures(path)
         stamp = stamp_of(path)
         return self._trusts(seen, stamp) or self._hash(path, stamp) == seen["sha256"]
 
@@ -146,9 +148,9 @@ class Ledger:
         return known[1]
 
     def leave(self, files: Iterable[Path]) -> None:
-        """Hold pieces to it that these files beside their products are there, not to what they say.
+        """Hold pieces to what these items beside their products say but for the package's figures.
 
-        The piece that changes them names them as outputs and is held to their content.
+        The piece that puts figures into them names them as outputs and is held to their content.
         """
         self._left = set(files)
 
@@ -171,16 +173,19 @@ class Ledger:
     def record(self, piece: str, key: str, outputs: Sequence[Path]) -> None:
         """Enter a finished piece with the hashes of its files."""
         files = [
-            f for out in outputs for f in (_files_in(out) if out.is_dir() else _with_sidecars(out))
+            f for out in outputs for f in (files_in(out) if out.is_dir() else _with_sidecars(out))
         ]
-        left = self._left - set(outputs)
+        left, before = self._left - set(outputs), self._pieces.get(piece, {})
+        names = [self._name_of(output) for output in outputs]
+        earlier = dict.fromkeys([*before.get("earlier", []), *before.get("outputs", [])])
         self._pieces[piece] = {
             "key": key,
-            "outputs": [self._name_of(output) for output in outputs],
+            "outputs": names,
+            "earlier": [n for n in earlier if n not in names and (self._folder / n).exists()],
             "files": {
                 self._name_of(f): {
                     "stamp": stamp_of(f),
-                    "sha256": _LEFT if f in left else sha256_of(f),
+                    "sha256": _hash_but_for_figures(f) if f in left else sha256_of(f),
                 }
                 for f in files
             },
@@ -189,7 +194,9 @@ class Ledger:
         self.save()
 
     def left_over(self, pieces: Container[str], needed: Container[Path]) -> tuple[str, ...]:
-        """Return what other pieces left in the folder, unless it is needed or an input.
+        """Return what pieces left in the folder that none makes by now, unless it is an input.
+
+        What lies beside a raster comes and goes with it and is not named.
 
         Parameters
         ----------
@@ -198,17 +205,20 @@ class Ledger:
         needed : container of Path
             Products that these make or read.
         """
-        names = sorted(
+        names = {
             name
             for piece, record in self._pieces.items()
-            if piece not in pieces
-            for name in record.get("outputs", record["files"])  # older ledgers have files alone
-        )
-        places = {name: self._folder / name for name in names}
+            for name in _left_by(record, current=piece in pieces)
+        }
+        places = {name: self._folder / name for name in sorted(names)}
+        beside = {file for place in places.values() for file in sidecars_of(place)}
         return tuple(
             name
             for name, place in places.items()
-            if place.exists() and place not in needed and not self.reads(place)
+            if place.exists()
+            and place not in needed
+            and place not in beside
+            and not self.reads(place)
         )
 
     def save(self) -> None:
@@ -264,8 +274,22 @@ def _remove_remains(output: Path, folder: Path) -> None:
             remove_part(entry)
 
 
-def _files_in(folder: Path) -> list[Path]:
-    return sorted(p for p in folder.rglob("*") if p.is_file())
+def _hash_but_for_figures(item: Path) -> str:
+    """Return the hash of a STAC item without the package's own properties, named as that."""
+    text = item.read_bytes()
+    try:
+        tree = json.loads(text)
+        said = {k: v for k, v in tree["properties"].items() if not k.startswith(OWN_WORDS)}
+        text = json.dumps(tree | {"properties": said}, sort_keys=True).encode()
+    except (ValueError, LookupError, TypeError, AttributeError):
+        pass  # what is no item has its own hash
+    return _LEFT + hashlib.sha256(text).hexdigest()
+
+
+def _left_by(record: dict[str, Any], *, current: bool) -> Iterator[str]:
+    """Yield the products that a record names; older ledgers have nothing but their files."""
+    yield from record.get("earlier", [])
+    yield from record.get("outputs", [] if current else record["files"])
 
 
 def _with_sidecars(path: Path) -> list[Path]:

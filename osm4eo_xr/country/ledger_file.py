@@ -62,8 +62,8 @@ def _is_ledger(tree: Any) -> bool:
 def _is_record(record: Any) -> bool:
     match record:
         case {"key": str(), "files": dict(files), **more}:
-            named = _are_products([*files]) and _are_products(more.get("outputs", []))
-            return named and all(map(_is_seen, files.values()))
+            named = ([*files], more.get("outputs", []), more.get("earlier", []))
+            return all(map(_are_products, named)) and all(map(_is_seen, files.values()))
     return False
 
 

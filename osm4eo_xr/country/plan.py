@@ -13,7 +13,7 @@ import dask.array as da
 import xarray as xr
 from odc.geo.geobox import GeoBox
 
-from osm4eo_xr.country.context import PROBABILITIES, VIEWER
+from osm4eo_xr.country.context import PROBABILITIES, REPORTS, VIEWER
 from osm4eo_xr.country.pieces.learning import windows_per_class
 from osm4eo_xr.country.scenes.feature_cubes import FeatureLoad, feature_load, seen_ids
 from osm4eo_xr.feature_ids.ids import canonical
@@ -95,8 +95,9 @@ class Plan:
         Seconds that the training would take on this machine with each preset, if it is still to be
         done; estimated.
     left_over : tuple of str
-        Products in the run's folder of pieces that it no longer has, such as those of a tile that
-        the country file named before. No map and no figure is made from them.
+        Products in the run's folder that none of its pieces makes, such as those of a tile that
+        the country file named before, or confidences that it asked for. No map and no figure is
+        made from them.
     """
 
     tiles: tuple[str, ...]
@@ -211,7 +212,7 @@ def plan_pieces(run: CountryRun, ledger: Ledger, pieces: list[Piece]) -> Plan:
 
 
 def left_over(run: CountryRun, ledger: Ledger, pieces: list[Piece]) -> tuple[str, ...]:
-    """Return the products in a run's folder of pieces that it no longer has, by their paths there.
+    """Return the products in a run's folder that none of its pieces makes, by their paths there.
 
     Parameters
     ----------
@@ -223,7 +224,8 @@ def left_over(run: CountryRun, ledger: Ledger, pieces: list[Piece]) -> tuple[str
         All that it has.
     """
     names = {*(piece.name for piece in pieces), "report", VIEWER}
-    needed = {*(output for piece in pieces for output in piece.outputs), run.model_path}
+    told = (run.out / name for name in (*REPORTS, VIEWER))
+    needed = {*(output for piece in pieces for output in piece.outputs), run.model_path, *told}
     return ledger.left_over(names, needed)
 
 

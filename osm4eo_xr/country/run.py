@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from osm4eo_xr.country.context import VIEWER, CountryRun, Piece
+from osm4eo_xr.country.context import REPORTS, VIEWER, CountryRun, Piece
 from osm4eo_xr.country.findings.items import described_items
 from osm4eo_xr.country.findings.review import review_pieces
 from osm4eo_xr.country.findings.trust import trust_pieces
@@ -154,7 +154,8 @@ def run_country(
     ------
     InputError
         If the country file or one of its inputs cannot be used, or another run holds the folder.
-        Tiles that cannot be read are named when all others are finished.
+        Tiles that cannot be read, or whose neighbors cannot, are named when all others are
+        finished.
 
     Examples
     --------
@@ -306,7 +307,7 @@ def _report(run: CountryRun, pieces: list[Piece], ledger: Ledger, watch: Watch |
 
     settings = asdict(run.settings)
     key = run.key_of("report", [p.key for p in pieces], settings, ledger.inputs())
-    files = (run.out / "report.json", run.out / "report.html", *described_items(run))
+    files = (*(run.out / name for name in REPORTS), *described_items(run))
 
     def make(_progress: object) -> None:
         write_report(run, pieces, ledger.inputs())

@@ -212,9 +212,11 @@ class CountrySettings:
     seed : int
         Of every random choice.
     legend : str
-        Legend file; left out, the twelve classes of OSMlanduse.
+        Legend file, or the name of a legend of the package as ``load_legend`` takes it
+        ("osmlanduse-13"); left out, the twelve classes of OSMlanduse.
     cluster : str
-        Name or file of a cluster; left out, threads of this machine.
+        Name of a cluster, or its YAML file, relative to the country file; left out, threads of
+        this machine.
     compression : {"zstd", "deflate"}
         Of all rasters.
     fractions : tuple of float

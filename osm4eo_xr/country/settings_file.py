@@ -28,6 +28,27 @@ def read_country(path: str | Path) -> CountrySettings:
     return build(CountrySettings, read_toml(path, "country"), path.name)
 
 
+def cluster_of(settings: CountrySettings, base: Path) -> str:
+    """Return the cluster that a country file states: a name, or a path from its folder.
+
+    Parameters
+    ----------
+    settings : CountrySettings
+        The file's.
+    base : Path
+        The folder that it lies in.
+
+    Returns
+    -------
+    str
+        Nothing if it states none.
+    """
+    from osm4eo_xr.cluster.site_file import is_site_path
+
+    stated = settings.cluster
+    return str(base / stated) if is_site_path(stated) else stated
+
+
 def country_template(
     country: str, *, osm: str, files: tuple[str, ...] = (), search: str = "", year: int = 0
 ) -> str:

@@ -13,6 +13,7 @@ from osm4eo_xr.accuracy.design_report import figure_km2
 from osm4eo_xr.country.context import PROBABILITIES, CountryRun
 from osm4eo_xr.country.ledger import Ledger, key_of
 from osm4eo_xr.country.pieces.layer_pieces import layer_path
+from osm4eo_xr.country.pieces.map_pieces import beside, outputs_of
 from osm4eo_xr.country.scenes.searches import with_found_scenes
 from osm4eo_xr.country.settings import CountrySettings, LayerSettings
 from osm4eo_xr.country.settings_file import read_country
@@ -34,8 +35,6 @@ from osm4eo_xr.viewer.overlays import (
 from osm4eo_xr.viewer.shown import provenance_overlay
 
 if TYPE_CHECKING:
-    import xarray as xr
-
     from osm4eo_xr.progress import Progress
 
 REPORT = "report.json"
@@ -126,22 +125,20 @@ def _base_of(folder: Path, out: str) -> Path:
 
 def _stamps(run: CountryRun) -> dict[str, tuple[int, int]]:
     """Return size and time of the files that are shown."""
-    tiles = [run.out / "classified" / f"{t.id}{end}" for t in run.tiles for end in _SURENESS]
     layers = [layer_path(run, layer) for layer in run.settings.layers]
     inputs = [file for t in run.tiles for file in t.files]
     maps = [run.final_map, run.product("labels"), run.provenance, run.out / REPORT]
-    seen = [p for p in (*maps, *layers, *tiles, *inputs) if p.exists()]
+    seen = [p for p in (*maps, *layers, *_sureness(run), *inputs) if p.exists()]
     return {str(p): (p.stat().st_size, p.stat().st_mtime_ns) for p in seen}
-
-
-_SURENESS = ("_confidence.tif", PROBABILITIES)
 
 
 def _overlays(run: CountryRun, report: Mapping[str, Any], scratch: Path) -> list[Overlay]:
     """Return what a run has to show, from the top to the bottom."""
     found: list[Overlay] = []
     if sure := _sureness(run):
-        found.append(confidence_overlay("confidence", "Confidence", sure))
+        opener = open_probabilities if sure[0].name.endswith(PROBABILITIES) else open_raster
+        shown = [opener(path) for path in sure]
+        found.append(confidence_overlay("confidence", "Confidence", shown))
     if run.settings.known is not None:
         found.append(provenance_overlay([open_raster(run.provenance)]))
     found += [_layer(run, layer) for layer in run.settings.layers]
@@ -160,14 +157,14 @@ def _objects(run: CountryRun) -> Objects | None:
     return None if run.landuse is None else Objects(open_landuse(run.landuse), run.legend)
 
 
-def _sureness(run: CountryRun) -> list[xr.DataArray]:
-    """Return the tiles' confidences, or else their probabilities."""
-    stem = run.out / "classified"
-    for end, opener in zip(_SURENESS, (open_raster, open_probabilities), strict=True):
-        paths = [stem / f"{tile.id}{end}" for tile in run.tiles]
-        if all(path.is_file() for path in paths):
-            return [opener(path) for path in paths]
-    return []
+def _sureness(run: CountryRun) -> list[Path]:
+    """Return the files of the tiles' confidences, or else of their probabilities.
+
+    A folder may hold those of an earlier model too, which this run no longer makes.
+    """
+    made = outputs_of(run.settings)
+    name = next((n for n in ("confidence", "probabilities") if n in made), "")
+    return [beside(run, tile, name) for tile in run.tiles] if name else []
 
 
 def _layer(run: CountryRun, layer: LayerSettings) -> Overlay:

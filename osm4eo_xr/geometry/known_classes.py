@@ -17,7 +17,7 @@ import xarray as xr
 
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.geometry.grid import nodata_of
-from osm4eo_xr.legend import BUILT_IN, CHANGE, NO_DATA, Legend, default_legend, load_legend
+from osm4eo_xr.legend import NO_DATA, Legend, default_legend, is_built_in, load_legend
 
 if TYPE_CHECKING:
     from jaxtyping import Integer
@@ -53,7 +53,7 @@ def legend_of(*rasters: xr.DataArray, given: Legend | None = None, name: str = "
     legend = given
     if legend is None:
         stated = [text for text in map(_stated, rasters) if text]
-        known = stated and stated[0] in (*BUILT_IN, CHANGE)
+        known = stated and is_built_in(stated[0])
         legend = load_legend(stated[0]) if known else default_legend()
     for raster in rasters:
         refuse_other_legend(raster, legend, name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ _AUXILIARY = ".aux.xml"
 _OF_SQLITE = ("-wal", "-journal")
 _BEHIND = (_AUXILIARY, ".msk", *_OF_SQLITE)
 _INSTEAD = (".tfw", ".j2w", ".wld", ".hdr", ".prj", ".shx", ".dbf", ".cpg")
+_OF_ARRAY = ("_scales.npy", ".tiff", ".tif")  # of TESSERA's tiles: their scales, and their place
 _TOLD = (".qml", ".stac.json")  # says how to show or find the file, and changes nothing in it
 _BEHIND_TOLD = (_AUXILIARY, ".ovr", "-shm")  # -shm says where edits are in -wal; readers write it
 _OF_DATA = re.compile(
@@ -20,6 +22,9 @@ _OF_DATA = re.compile(
 _REFERENCE = re.compile(
     r'"href"\s*:\s*"([^"]+)"|>([^<>]+)</(?:Source(?:Filename|Dataset)|SrcDataSource)>'
 )
+# What stands around a file's name where GDAL reads inside it or is told by which driver to read it:
+# /vsizip/{a.zip}/b.tif, NETCDF:"a.nc":red, vrt://a.tif?bands=1.
+_AROUND = re.compile(r"/vsi\w+/|[{}\":?]")
 
 
 def read_with(path: Path) -> list[Path]:
@@ -47,6 +52,8 @@ def referred(path: Path) -> Iterator[Path]:
 def _beside(path: Path) -> list[Path]:
     places = [path.with_name(path.name + end) for end in _BEHIND if path.name]
     places += [path.with_suffix(end) for end in _INSTEAD if path.name]
+    if path.suffix == ".npy":
+        places += [path.with_name(path.stem + end) for end in _OF_ARRAY]
     return [place for place in places if place.is_file() and _decides(place)]
 
 
@@ -68,7 +75,19 @@ def _referred(path: Path, seen: set[Path]) -> Iterator[Path]:
     except (OSError, UnicodeDecodeError):
         return  # the step that needs it says what is wrong with it
     for name in _REFERENCE.findall(text):
-        target = path.parent / "".join(name).removeprefix("file://")
-        if target.is_file():
+        target = _file_of("".join(name), path.parent)
+        if target is not None:
             yield target
             yield from _referred(target, seen)
+
+
+def _file_of(name: str, folder: Path) -> Path | None:
+    """Return the file that a reference names, or the archive that it names something in."""
+    plain = html.unescape(name)
+    for part in (plain.removeprefix("file://"), *_AROUND.split(plain)):
+        # As far as there is a file, what follows lies inside it.
+        place = folder / part
+        for target in (place, *place.parents) if part else ():
+            if target.is_file():
+                return target
+    return None

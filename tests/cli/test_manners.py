@@ -6,6 +6,7 @@ import os
 import sys
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
+from shutil import copyfile
 
 import numpy as np
 import pytest
@@ -153,6 +154,24 @@ def test_a_run_opens_one_cluster_wherever_it_is_named(opened: list[object], tmp_
     assert opened == [load_site("local", gpu=table, cpu=table)]
     assert call("--cluster", "local", "run", country)[0] == 0  # nothing is left to do
     assert len(opened) == 1
+
+
+def test_a_cluster_file_lies_where_its_country_file_says(
+    opened: list[object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    country = make_country(tmp_path / "land", edge=64, overlap=8, learn=MODEL)
+    country.write_text('cluster = "sites/own.yaml"\n' + country.read_text(encoding="utf-8"))
+    own, link = country.parent / "sites" / "own.yaml", tmp_path / "link.toml"
+    own.parent.mkdir()
+    copyfile(Path(__file__).parents[2] / "cluster" / "slurm-cpu.yaml", own)
+    link.symlink_to(country)
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    for path in (country, link, "../land/country.toml"):
+        code, shown = call("run", path, "--dry-run")
+        assert (code, "#SBATCH" in shown) == (0, True)
+    run_country(link)
+    assert opened == [str(own)]
 
 
 def test_the_files_cluster_is_not_opened_beside_one_that_is_open(

@@ -1,6 +1,7 @@
 """The jobs of a cluster, with commands in the place of a batch system's that start them here."""
 
 import os
+import subprocess
 import time
 from pathlib import Path
 from typing import Any, cast
@@ -78,3 +79,23 @@ def test_jobs_are_given_back_as_long_as_others_take_their_results(
     assert {worker for _, worker in results} == {"cpu-0", "cpu-1"}
     made = {path.name: path.read_text() for path in notes.iterdir() if path.name != "begin"}
     assert made == {str(number): "made\n" for number in range(40)}
+
+
+@pytest.mark.parametrize("cluster", ["", "my site.yaml"])
+@pytest.mark.parametrize("script", ["run_country.sbatch", "run_country.msub"])
+def test_a_batch_script_names_a_cluster_if_one_is_given(
+    script: str, cluster: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = tmp_path / "osm4eo-xr"
+    program.write_text('#!/usr/bin/env bash\nprintf "%s\\n" "$@"\n')
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    for name, value in (("COUNTRY", "a land.toml"), ("CLUSTER", cluster)):
+        monkeypatch.setenv(name, value)
+    given = ["a land.toml", cluster] if cluster else ["a land.toml"]
+    arguments = given if script.endswith("sbatch") else []
+    path = Path(__file__).parents[2] / "cluster" / script
+    command = ["bash", str(path), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    told = ["--cluster", cluster] if cluster else []
+    assert done.stdout.splitlines() == ["run", "a land.toml", *told], done.stderr

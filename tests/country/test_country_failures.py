@@ -1,15 +1,19 @@
 """A country run that meets a bad tile: what is finished, what is said, how it goes on."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import rasterio
 from affine import Affine
 
 from osm4eo_xr.cli.app import main
-from osm4eo_xr.country.run import run_country
+from osm4eo_xr.country.context import CountryRun
+from osm4eo_xr.country.pieces import map_pieces
+from osm4eo_xr.country.run import plan_country, run_country
+from osm4eo_xr.country.scenes.tiles import Tile
 from osm4eo_xr.errors import InputError, InputWarning
-from tests.cases.country_case import MODEL, make_country
+from tests.cases.country_case import MODEL, make_country, products
 
 
 @pytest.mark.parametrize("last", [2, 9])
@@ -44,6 +48,33 @@ def test_a_corrupt_tile_is_named_when_the_others_are_finished(
     again = [p.split()[1] for p in dict.fromkeys(made) if p.startswith("classified")]
     assert again == ["T00", "T01", "T02", "T10", "T11", "T12"]  # it and those that see it
     assert (out / "water.tif").exists()
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_a_neighbor_that_could_not_be_read_for_a_while_leaves_no_trace(
+    times: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def write(run: CountryRun, tile: Tile, path: Path, around: list[Tile], *how: Any) -> None:
+        if tile.id == "T11" and around and failed:
+            raise OSError(failed.pop())
+        writes(run, tile, path, around, *how)
+
+    whole = make_country(tmp_path / "whole", edge=60, overlap=12, learn=MODEL)
+    country = make_country(tmp_path / "land", edge=60, overlap=12, learn=MODEL)
+    expected = products(run_country(whole))
+    failed, writes = ["T01.tif: read failed"] * times, map_pieces._write_classified
+    monkeypatch.setattr(map_pieces, "_write_classified", write)
+    out, tile = country.parent / "result", "classified/T11.tif"
+    if times > 1:
+        told = r"1 of 9 tiles are classified without .*: T11 \(T01.tif: read failed\)"
+        with pytest.raises(InputError, match=told):
+            run_country(country)
+        assert (out / tile).read_bytes() != expected[tile]
+        assert not (out / "mosaic.tif").exists()
+        assert "classified T11" in [piece.name for piece in plan_country(country).todo]
+    run_country(country)
+    assert not failed
+    assert products(out) == expected
 
 
 def test_a_tile_of_which_the_extract_says_nothing_is_classified_all_the_same(

@@ -126,6 +126,45 @@ def test_a_folder_counts_with_what_its_files_refer_to(tmp_path: Path) -> None:
     assert ledger.fingerprint(folder) != before
 
 
+def test_a_plan_reads_what_may_have_been_read_under_another_name(tmp_path: Path) -> None:
+    scene, other = tmp_path / "scene.tif", tmp_path / "other.tif"
+    scene.write_text("pixels")
+    other.write_text("more pixels")
+    ledger = Ledger(tmp_path / "out")
+    seen = ledger.fingerprint(scene)
+    (tmp_path / "out").mkdir()
+    ledger.save()
+    moved = scene.rename(tmp_path / "moved.tif")
+    plan = Ledger(tmp_path / "out", hashing=False)
+    assert plan.fingerprint(moved) == seen
+    assert plan.fingerprint(other) == "not read yet"
+    assert Ledger(tmp_path / "no run", hashing=False).fingerprint(moved) == "not read yet"
+
+
+def test_a_product_counts_whole_by_whichever_of_its_parts_it_is_named(tmp_path: Path) -> None:
+    safe, store = tmp_path / "S2A_MSIL2A_20220601.SAFE", tmp_path / "year.zarr"
+    eopf = tmp_path / "S02MSIL2A.zarr"
+    image = safe / "GRANULE" / "L2A" / "IMG_DATA" / "B02.jp2"
+    bands = eopf / "measurements" / "reflectance" / "r10m"
+    metadata = safe / "MTD_MSIL2A.xml"
+    for place in (image, bands / "b02" / "c", store / "utm33" / "c", store / "utm34" / "c"):
+        place.parent.mkdir(parents=True)
+        place.write_text("pixels")
+    metadata.write_text("<offsets/>")
+    for group in (eopf, bands.parents[1], bands.parent, bands, store, store / "utm33"):
+        (group / ".zgroup").write_text('{"zarr_format": 2}')
+    for path, other, counts in (
+        (metadata, image, True),
+        (bands, eopf / ".zattrs", True),
+        (bands.parent, eopf / "conditions", True),
+        (store / "utm33", store / ".zattrs", True),
+        (store / "utm33", store / "utm34" / "c", False),
+    ):
+        before = Ledger(tmp_path / "out").fingerprint(path)
+        other.write_text("other")
+        assert (Ledger(tmp_path / "out").fingerprint(path) != before) is counts
+
+
 def test_only_left_overs_of_what_was_begun_are_swept(written: Path) -> None:
     part = "part-some-node-123-a_b1"  # also of another host: nobody else works in the folder
     ours = [written / f".other.tif.{part}", written / f".other.tif.{part}~"]
@@ -178,22 +217,32 @@ def test_a_product_that_is_called_otherwise_by_now_is_still_to_come(written: Pat
     assert not ledger.is_whole("samples", "key", [written / "samples"])
 
 
-def test_a_file_that_another_piece_changes_has_to_be_there(tmp_path: Path) -> None:
-    raster, item = tmp_path / "map.tif", tmp_path / "map.stac.json"
+def test_an_item_that_another_piece_puts_figures_into_is_held_to_the_rest(tmp_path: Path) -> None:
+    raster, path = tmp_path / "map.tif", tmp_path / "map.stac.json"
     raster.write_bytes(b"pixels")
-    item.write_text("plain")
+    item = {"id": "map", "bbox": [0, 0, 1, 1], "properties": {"datetime": "2021-06-01"}}
+    path.write_text(json.dumps(item))
     ledger = Ledger(tmp_path)
-    ledger.leave([item])
+    ledger.leave([path])
     ledger.record("map", "key", [raster])
-    item.write_text("with figures")
-    ledger.record("report", "key", [item])
+    described = item | {"properties": {"datetime": "2021-06-01", "osm4eo_xr:areas": [1]}}
+    path.write_text(json.dumps(described, indent=1))
+    ledger.record("report", "key", [path])
     for again in (Ledger(tmp_path), Ledger(tmp_path, verify=True)):
         assert again.is_whole("map", "key", [raster])
-        assert again.is_whole("report", "key", [item])
-    item.write_text("plain again")
+        assert again.is_whole("report", "key", [path])
+    path.write_text(json.dumps(item))
     assert Ledger(tmp_path).is_whole("map", "key", [raster])
-    assert not Ledger(tmp_path).is_whole("report", "key", [item])
-    item.unlink()
+    assert not Ledger(tmp_path).is_whole("report", "key", [path])
+    for changed in (
+        json.dumps(item | {"bbox": [0, 0, 2, 2]}),
+        json.dumps(item | {"properties": {"datetime": "1999-01-01"}}),
+        '{"properties": 3}',
+        "{",
+    ):
+        path.write_text(changed)
+        assert not Ledger(tmp_path).is_whole("map", "key", [raster])
+    path.unlink()
     assert not Ledger(tmp_path).is_whole("map", "key", [raster])
 
 

@@ -47,6 +47,7 @@ def wrong(change: Any) -> bytes:
         wrong(lambda t: t["pieces"].update(x={"key": 5, "files": {}})),
         wrong(lambda t: t["pieces"]["mosaic"]["files"].update({"../away.tif": SEEN})),
         wrong(lambda t: t["pieces"]["mosaic"]["files"].update({"/etc/passwd": SEEN})),
+        wrong(lambda t: t["pieces"]["mosaic"].update(earlier=["../away.tif"])),
         wrong(lambda t: t["begun"].update(sieved=[""])),
         wrong(lambda t: t["begun"].update(sieved="sieved.tif")),
         wrong(lambda t: t["inputs"].update(x={"stamp": [1.5, 2], "sha256": "a"})),

@@ -26,7 +26,27 @@ def test_what_other_pieces_left_is_told_unless_it_is_needed(tmp_path: Path) -> N
     ledger.record("folder", "key", [tmp_path / "folder"])
     (tmp_path / "removed.tif").unlink()
     ledger.fingerprint(tmp_path / "input.tif")
-    assert ledger.left_over({"here"}, {tmp_path / "needed.tif"}) == ("folder", "gone.tif")
+    needed = {tmp_path / "here.tif", tmp_path / "needed.tif"}
+    assert ledger.left_over({"here"}, needed) == ("folder", "gone.tif")
+
+
+def test_what_a_piece_left_before_is_told_as_long_as_it_is_there(tmp_path: Path) -> None:
+    ledger, before = Ledger(tmp_path), tmp_path / "sure.tif"
+    tile, later = tmp_path / "tile.tif", tmp_path / "later.tif"
+    for path in (tile, before, later, before.with_suffix(".qml")):
+        path.touch()
+    ledger.record("tile", "key", [tile, before])
+    assert ledger.left_over({"tile"}, {tile, before}) == ()
+    assert ledger.left_over({"tile"}, {tile}) == ("sure.tif",)  # before it is made again
+    for outputs in ([tile], [tile, later], [tile]):
+        ledger.record("tile", "another", outputs)
+    ledger = Ledger(tmp_path)
+    assert ledger.left_over({"tile"}, {tile}) == ("later.tif", "sure.tif")
+    assert ledger.left_over((), ()) == ("later.tif", "sure.tif", "tile.tif")
+    before.unlink()
+    assert ledger.left_over({"tile"}, {tile}) == ("later.tif",)
+    ledger.record("tile", "key", [tile, later])
+    assert ledger.left_over({"tile"}, {tile, later}) == ()
 
 
 @pytest.mark.filterwarnings("ignore:.* states no offset")

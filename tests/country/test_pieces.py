@@ -4,8 +4,9 @@ import json
 import subprocess
 import sys
 import warnings
+from importlib.resources import files
 from pathlib import Path
-from shutil import copytree
+from shutil import copyfile, copytree
 
 import numpy as np
 import pytest
@@ -18,8 +19,9 @@ from osm4eo_xr.cogs.cog import write_cog
 from osm4eo_xr.country.context import CountryRun
 from osm4eo_xr.country.findings.items import described_items
 from osm4eo_xr.country.ledger import Ledger
-from osm4eo_xr.country.pieces.learning import scene_hash
+from osm4eo_xr.country.pieces.learning import learning_pieces, scene_hash, scene_pieces
 from osm4eo_xr.country.run import _report, plan_country
+from osm4eo_xr.country.scenes.feature_cubes import features_hash
 from osm4eo_xr.country.scenes.label_rasters import _check_order
 from osm4eo_xr.country.settings_file import read_country
 from osm4eo_xr.demo import demo_osm_path, demo_scene_paths
@@ -27,11 +29,13 @@ from osm4eo_xr.errors import InputError, InputWarning
 from osm4eo_xr.geometry.grid import geobox_of, georeference, target_geobox
 from osm4eo_xr.imagery.scenes import open_scene
 from osm4eo_xr.labels.rasterize import rasterize_labels
+from osm4eo_xr.legend import default_legend
 from osm4eo_xr.maps.layers import extract_layer
 from osm4eo_xr.maps.polygons import to_vector
 from osm4eo_xr.osm.landuse import read_landuse
 from osm4eo_xr.training.fit import DEMO_SAMPLES, DEMO_SETTINGS
 from tests.cases.country_case import LEARN, MODEL, make_country
+from tests.cases.safe_case import write_safe
 
 
 @pytest.fixture(scope="module")
@@ -65,6 +69,28 @@ def test_a_tile_with_a_space_in_its_name_has_its_own_grid(
     plan = plan_country(changed(country, (MANY, NAMED), BEFORE))
     chunks = {p.name: p.chunks for p in plan.pieces}
     assert chunks["sieved A west"] == chunks["sieved T20"] == 4  # 60 pixels in blocks of 32
+
+
+def test_another_tag_rule_is_another_land_use(tmp_path: Path) -> None:
+    country = make_country(tmp_path / "here", edge=60, overlap=12, learn=LEARN)
+    own = country.with_name("legend.toml")
+    path = changed(country, ("date =", 'legend = "legend.toml"\ndate ='))
+    text = files("osm4eo_xr").joinpath("legend.toml").read_text()
+    keys = []
+    for rules in (text, text + "# no word of a rule", text.replace('"landuse=forest"', '"a=b"')):
+        own.write_text(rules)
+        ledger = Ledger(tmp_path / "out")
+        run = CountryRun(read_country(path), path.parent, ledger, tmp_path / "out")
+        keys.append({piece.name: piece.key for piece in learning_pieces(run)})
+        assert "../here/legend.toml" in ledger.inputs()
+    assert keys[0] == keys[1]
+    for name in ("land use", "labels T00", "samples", "model"):
+        assert keys[2][name] != keys[0][name]
+
+
+def test_a_legend_of_the_package_is_named_without_a_file(country: Path) -> None:
+    run = opened(changed(country, ("date =", 'legend = "osmlanduse-13"\ndate =')))
+    assert run.legend == default_legend(coastal=True)
 
 
 def test_layers_of_one_class_have_files_of_their_own_or_are_refused(country: Path) -> None:
@@ -180,6 +206,57 @@ def test_scenes_are_masked_as_their_table_says(country: Path) -> None:
     assert "clouds" not in opened(off).open_scene(opened(off).tiles[0]).attrs
 
 
+def test_a_tile_is_of_what_names_and_metadata_around_its_files_say(tmp_path: Path) -> None:
+    def key() -> str:
+        run = opened(folder / "country.toml")
+        return scene_hash(run, run.tiles[0])
+
+    def rename(old: str, new: str) -> None:
+        place = next(folder.rglob(old))
+        place.rename(place.with_name(new))
+        text = (folder / "country.toml").read_text()
+        (folder / "country.toml").write_text(text.replace(old, new))
+
+    folder = tmp_path / "here"
+    safe = write_safe(folder, "2A", "05.09", offsets={1: -1000}, bands=("B02",))
+    image = next(safe.rglob("*B02_10m.jp2")).relative_to(folder)
+    scene = f'name = "x"\nscenes = [{{ tile = "A", files = "{image}" }}]\nlayers = []\n'
+    (folder / "country.toml").write_text(scene + MODEL)
+    keys, metadata = [key()], safe / "MTD_MSIL2A.xml"
+    metadata.write_text(metadata.read_text().replace("-1000", "-500"))
+    keys.append(key())
+    metadata.unlink()
+    keys.append(key())  # by the name of its folder
+    rename(safe.name, "plain")
+    keys.append(key())
+    told = next((folder / "plain").rglob(image.name)).with_name("tileInfo.json")
+    told.write_text(json.dumps({"productName": safe.name}))
+    keys.append(key())
+    told.unlink()
+    rename(image.name, image.name.replace("B02", "B03"))
+    keys.append(key())
+    rename(image.name.replace("B02", "B03"), "any_B03.jp2")
+    keys.append(key())
+    rename("any_B03.jp2", "any_B04.jp2")
+    keys.append(key())
+    assert len({*keys}) == len(keys)
+    rename("plain", "another")
+    folder = folder.rename(tmp_path / "moved")
+    assert key() == keys[-1]
+
+
+def test_other_features_are_of_the_names_of_their_files(country: Path) -> None:
+    keys = []
+    for name in ("a_vv.tif", "a_vh.tif", "moved/a_vh.tif"):
+        (country.parent / name).parent.mkdir(exist_ok=True)
+        copyfile(country.parent / "tiles" / "T00.tif", country.parent / name)
+        group = f'[[features]]\ngroup = "s1"\nfiles = "{name}"\n[[features]]\ngroup = "s2"\n\n'
+        run = opened(changed(country, ("[boundary]", group + "[boundary]")))
+        (told, *_) = features_hash(run, run.tiles[0])
+        keys.append(told[1])
+    assert keys[0] != keys[1] == keys[2]
+
+
 def test_a_local_store_of_an_item_is_an_input_as_a_whole(country: Path) -> None:
     store = country.parent / "year.zarr"
     (store / "red" / "c").mkdir(parents=True)
@@ -203,6 +280,21 @@ def test_a_local_store_of_an_item_is_an_input_as_a_whole(country: Path) -> None:
     run = opened(path)
     keys.add(scene_hash(run, run.tiles[0]))
     assert len(keys) == 4
+
+
+def test_a_composite_of_another_day_is_made_anew(country: Path) -> None:
+    day, assets = {"datetime": "2017-02-16T00:00:00Z"}, {"red": {"href": "https://a.org/a.tif"}}
+    item = {"type": "Feature", "id": "A", "properties": day, "assets": assets}
+    (country.parent / "items.json").write_text(json.dumps(item))
+    scene = 'stac = "items.json", tile = "A", bounds = [12.5, 52.5, 12.6, 52.6] }'
+    keys, hashes = [], []
+    for changes in ((), (("date = 2017-02-16", "date = 2017-02-17"),)):
+        run = opened(changed(country, (MANY, scene), *changes))
+        (piece,) = scene_pieces(run)
+        keys.append(piece.key)
+        hashes.append(scene_hash(run, run.tiles[0]))
+    assert keys[0] != keys[1]  # its file states the day
+    assert hashes[0] == hashes[1]  # its pixels do not
 
 
 def test_the_report_is_of_the_settings_that_it_shows(

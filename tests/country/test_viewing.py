@@ -1,4 +1,4 @@
-"""Where a run's inputs lie, told from the folder of its results."""
+"""Where a run's inputs lie, told from the folder of its results, and what its viewer shows."""
 
 import dataclasses
 import json
@@ -6,8 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from osm4eo_xr.country.context import CountryRun
+from osm4eo_xr.country.ledger import Ledger
+from osm4eo_xr.country.pieces.map_pieces import beside
 from osm4eo_xr.country.settings_file import read_country
-from osm4eo_xr.country.viewing import _base_of, open_run
+from osm4eo_xr.country.viewing import _base_of, _stamps, _sureness, open_run
 from tests.cases.country_case import MODEL, make_country
 
 
@@ -21,6 +24,25 @@ def test_a_link_to_a_country_file_opens_the_run_where_the_file_lies(tmp_path: Pa
     run = open_run(link)
     assert (run.base, run.out) == (path.parent, out)
     assert len(run.tiles) == 9
+
+
+def test_confidences_are_shown_where_the_run_makes_them(tmp_path: Path) -> None:
+    path = make_country(tmp_path / "here", edge=60, overlap=12, learn=MODEL)
+    text, out = path.read_text(), path.parent / "result"
+    for more, end in (
+        ("", None),
+        ('[mosaic]\nrule = "confidence"\n', "confidence"),
+        ('[mosaic]\nrule = "blend"\n', "probabilities"),
+    ):
+        path.write_text(text.replace("[sieve]", f"{more}[sieve]"))
+        run = CountryRun(read_country(path), path.parent, Ledger(out), out)
+        for tile in run.tiles:  # also of earlier settings
+            for name in ("confidence", "probabilities"):
+                beside(run, tile, name).parent.mkdir(parents=True, exist_ok=True)
+                beside(run, tile, name).touch()
+        wanted = [beside(run, tile, end) for tile in run.tiles] if end else []
+        assert _sureness(run) == wanted
+        assert {p for p in _stamps(run) if "classified" in p} == set(map(str, wanted))
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,14 @@
 """Which files are read with another, and which of them decide what is read."""
 
 import sqlite3
+from html import escape
 from pathlib import Path
 
+import numpy as np
 import pytest
+import rasterio
+from affine import Affine
+from rasterio.shutil import copy
 
 from osm4eo_xr.country.ledger import Ledger
 from osm4eo_xr.rasters.companions import files_of_data, read_with
@@ -47,3 +52,42 @@ def test_an_edit_of_a_geopackage_that_is_still_in_its_log_decides(tmp_path: Path
     assert {p.name for p in read_with(path)} == {p.name for p in tmp_path.iterdir()}
     assert ledger.fingerprint(path) != before
     editor.close()
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        "{}/a & b.zip/in.tif",
+        "/vsizip/{}/a & b.zip/in.tif",
+        "/vsizip/{{{}/a & b.zip}}/in.tif",
+        "/vsitar/{}/a & b.zip/below/in.tif",
+        "/vsigzip/{}/a & b.zip",
+        'NETCDF:"{}/a & b.zip":red',
+        "SENTINEL2_L2A:/vsizip/{}/a & b.zip/MTD_MSIL2A.xml:10m:EPSG_32633",
+        "vrt://{}/a & b.zip?bands=1",
+        "a & b.zip",
+    ],
+)
+def test_what_a_vrt_names_in_gdals_ways_is_found(form: str, tmp_path: Path) -> None:
+    path, source = tmp_path / "scene.vrt", tmp_path / "a & b.zip"
+    source.touch()
+    name = escape(form.format(tmp_path), quote=True)
+    path.write_text(f"<VRTDataset><SourceFilename>{name}</SourceFilename></VRTDataset>")
+    assert files_of_data(path) == [path, source]
+
+
+def test_a_vrt_of_gdals_own_names_its_source_as_xml_does(tmp_path: Path) -> None:
+    source, path = tmp_path / "a & b.tif", tmp_path / "scene.vrt"
+    place = {"crs": "EPSG:3035", "transform": Affine(10, 0, 4_320_000, 0, -10, 3_210_000)}
+    shape = {"width": 2, "height": 2, "count": 1, "dtype": "uint8"}
+    with rasterio.open(source, "w", driver="GTiff", **shape, **place) as file:
+        file.write(np.ones((1, 2, 2), np.uint8))
+    copy(source, path, driver="VRT")
+    assert files_of_data(path) == [path, source]
+
+
+def test_a_tile_of_tessera_is_read_with_its_scales_and_its_place(tmp_path: Path) -> None:
+    names = ("grid_9_52.npy", "grid_9_52_scales.npy", "grid_9_52.tiff")
+    for name in (*names, "grid_9_53_scales.npy", "grid_9_52.txt"):
+        (tmp_path / name).touch()
+    assert [path.name for path in files_of_data(tmp_path / names[0])] == [*names]

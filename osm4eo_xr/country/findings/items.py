@@ -43,10 +43,11 @@ def describe_maps(run: CountryRun, report: dict[str, Any]) -> None:
     InputError
         If an item is no JSON any more.
     """
+    layers = _layers(run, report)
     for path, slugs in described_items(run).items():
         try:
             item = json.loads(path.read_text(encoding="utf-8"))
-            item["properties"] |= _properties(report, slugs)
+            item["properties"] |= _properties(report, slugs) | layers.get(path, {})
         except (ValueError, LookupError, TypeError):
             raise InputError(f"{path} is damaged", advice="remove it and run again") from None
         replace_text(path, json.dumps(item, indent=1))
@@ -54,12 +55,32 @@ def describe_maps(run: CountryRun, report: dict[str, Any]) -> None:
 
 def _properties(report: dict[str, Any], slugs: list[str]) -> dict[str, Any]:
     areas = [a for a in report["areas"] if a["class"] in slugs]
-    method = areas[0].get("estimated_by", COUNTED) if areas else COUNTED
     return {
         f"{OWN_WORDS}areas": [_area(a) for a in areas],
-        f"{OWN_WORDS}areas_method": method,
+        f"{OWN_WORDS}areas_method": _method(areas),
         f"{OWN_WORDS}accuracy": [_accuracy(n, s, slugs) for n, s in report["accuracy"].items()],
     }
+
+
+def _method(areas: list[dict[str, Any]]) -> str:
+    return areas[0].get("estimated_by", COUNTED) if areas else COUNTED
+
+
+def _layers(run: CountryRun, report: dict[str, Any]) -> dict[Path, dict[str, Any]]:
+    """Return what items of layers say besides: the layer's own area, which its patches change."""
+    counted = {told["file"]: told["km2"] for told in report["layers"]}
+    found = {}
+    for layer in run.settings.layers:
+        path = layer_path(run, layer)
+        found[item_of(path)] = {f"{OWN_WORDS}layer_km2": counted[str(path.relative_to(run.out))]}
+        if layer.min_area > 0:
+            said = (
+                f"{_method(report['areas'])}; areas and accuracy of the classes are those of the "
+                f"map, before min_area = {layer.min_area:g} m² took small patches out of the "
+                "layer and filled small holes in it"
+            )
+            found[item_of(path)][f"{OWN_WORDS}areas_method"] = said
+    return found
 
 
 def _area(area: dict[str, Any]) -> dict[str, Any]:

@@ -13,16 +13,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 
-from osm4eo_xr.country.context import (
-    PROBABILITIES,
-    TASKS_FILE,
-    CountryRun,
-    Piece,
-    landuse_in,
-    product_name,
-)
+from osm4eo_xr.country.context import PROBABILITIES, TASKS_FILE, CountryRun, Piece
 from osm4eo_xr.country.findings import page
 from osm4eo_xr.country.pieces.map_pieces import outputs_of
+from osm4eo_xr.country.product_names import landuse_in, product_name
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.legend import (
     NO_DATA,

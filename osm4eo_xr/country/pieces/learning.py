@@ -43,7 +43,8 @@ def scene_pieces(run: CountryRun) -> list[Piece]:
     pieces = []
     for tile in run.tiles:
         if tile.source.stac:
-            key = run.key_of("scene", _items_hash(run, tile), dataclasses.asdict(tile.source))
+            how = (dataclasses.asdict(tile.source), tile.date)  # its own day or the country's
+            key = run.key_of("scene", _items_hash(run, tile), how)
             pixels, work = run.pixels_of(tile), partial(_make_scene, run, tile)
             files, size = (*tile.files, *run.skipped_of(tile)), 16 * pixels
             pieces.append(Piece("scene", tile.id, key, files, work, None, pixels, size, size))
@@ -128,7 +129,7 @@ def _own_hash(run: CountryRun, tile: Tile) -> str:
     told = [source[name] for name in ("bands", "scale", "offset", "nodata")]
     if tile.source.mask_clouds:
         told += [source[name] for name in ("mask_clouds", "clouds", "level")]
-    return run.key_of("files", run.hash_of(*tile.files), told)
+    return run.key_of("files", run.hash_of(*tile.files), told, run.told_of(tile.files))
 
 
 def neighbors_of(run: CountryRun, tile: Tile, margin: int) -> list[Tile]:
@@ -161,7 +162,9 @@ def _labels(run: CountryRun) -> list[Piece]:
     if settings is None or areas is None:
         return []
     extract = run.base / settings.osm
-    ground, size = run.key_of("land use", run.hash_of(extract)), extract.stat().st_size
+    # Every key has the legend's classes; its rules decide which objects become land of which.
+    rules = [dataclasses.asdict(rule) for rule in run.legend.rules]
+    ground, size = run.key_of("land use", run.hash_of(extract), rules), extract.stat().st_size
     work = partial(_make_landuse, run, extract, areas)
     pieces = [Piece("land use", "", ground, (areas,), work, None, 0, size, size)]
     for tile, path in zip(run.tiles, run.label_paths(), strict=True):

@@ -6,6 +6,7 @@ from contextlib import nullcontext
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from osm4eo_xr.country.settings_file import cluster_of
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.process.background import do_ahead
 
@@ -14,6 +15,13 @@ if TYPE_CHECKING:
     from osm4eo_xr.country.context import CountryRun, Piece
     from osm4eo_xr.country.ledger import Ledger
     from osm4eo_xr.progress import Watch
+
+
+class SeenAloneError(OSError):
+    """A tile was written without what its neighbors show, so it is not what its key says.
+
+    It is not entered, nor is a map made of it: the next run makes it again.
+    """
 
 
 def make_all(todo: list[Piece], ledger: Ledger, watch: Watch | None) -> None:
@@ -26,22 +34,35 @@ def make_all(todo: list[Piece], ledger: Ledger, watch: Watch | None) -> None:
 
 
 def make_tiles(tiles: list[Piece], ledger: Ledger, watch: Watch | None) -> None:
-    """Make a piece per tile; tiles that cannot be read do not hold up the other tiles."""
+    """Make a piece per tile; tiles that cannot be read do not hold up the other tiles.
+
+    Raises
+    ------
+    InputError
+        When all others are finished, if some cannot be read or saw no neighbors.
+    """
     bad: dict[str, str] = {}
+    alone: dict[str, str] = {}
     for piece in tiles:
         try:
             make_piece(piece, ledger, watch)
         except OSError as error:
             if error.errno is not None:  # of the disk, say full; GDAL's reading errors have none
                 raise
-            bad[piece.of] = " ".join(str(error).split())
-    if bad:
-        reasons = "; ".join(f"{tile} ({reason})" for tile, reason in bad.items())
-        raise InputError(
-            f"{len(bad)} of {len(tiles)} tiles cannot be read: {reasons}. The other tiles are "
-            "finished",
-            advice="mend what is told here and run again",
-        )
+            kept = alone if isinstance(error, SeenAloneError) else bad
+            kept[piece.of] = " ".join(str(error).split())
+    if bad or alone:
+        told = [_told(bad, len(tiles), "cannot be read")] if bad else []
+        if alone:
+            unseen = "are classified without their neighbors, which cannot be read"
+            told.append(_told(alone, len(tiles), f"{unseen}, and will be made again"))
+        told.append("The other tiles are finished")
+        raise InputError(". ".join(told), advice="mend what is told here and run again")
+
+
+def _told(tiles: dict[str, str], of: int, what: str) -> str:
+    reasons = "; ".join(f"{tile} ({reason})" for tile, reason in tiles.items())
+    return f"{len(tiles)} of {of} tiles {what}: {reasons}"
 
 
 def make_piece(piece: Piece, ledger: Ledger, watch: Watch | None) -> None:
@@ -81,7 +102,7 @@ def computes_here(named: str | Site) -> bool:
 
 def stated_cluster(run: CountryRun) -> str:
     """Return the cluster that the country file names; none where one is open, which computes."""
-    if not (stated := run.settings.cluster):
+    if not (stated := cluster_of(run.settings, run.base)):
         return ""
     from distributed import default_client
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from osm4eo_xr.country.context import CountryRun, Opener, Piece
 from osm4eo_xr.country.pieces.layer_pieces import fraction_piece, layer_pieces
 from osm4eo_xr.country.pieces.learning import labels_key, neighbors_of, scene_hash
+from osm4eo_xr.country.pieces.making import SeenAloneError
 from osm4eo_xr.country.pieces.map_files import write_map
 from osm4eo_xr.country.pieces.scores import TRUST_OUTPUTS, points_key
 from osm4eo_xr.country.scenes.feature_cubes import open_seen
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from osm4eo_xr.progress import Progress
 
     Lazy = Callable[[Opener], xr.DataArray]
+
+_TRIES = 2  # to read neighbors: an error of a network's disk may pass
 
 
 def map_pieces(run: CountryRun, learned: str, before: list[Piece]) -> tuple[list[Piece], Piece]:
@@ -173,15 +176,26 @@ def _classified(
 def _make_classified(
     run: CountryRun, tile: Tile, path: Path, around: list[Tile] | None, progress: Progress | None
 ) -> None:
-    """Classify a tile, with what its neighbors show around it."""
-    try:
-        _write_classified(run, tile, path, around, progress)
-    except OSError as error:
-        if error.errno is not None or not around:  # of the disk, or of the tile itself
-            raise
-        # A neighbor that cannot be read is told by its own piece. Once it is replaced, this tile's
-        # key is another.
-        _write_classified(run, tile, path, [], progress)
+    """Classify a tile, with what its neighbors show around it.
+
+    Raises
+    ------
+    SeenAloneError
+        If a neighbor cannot be read, twice: then the tile is written without any.
+    """
+    write = partial(_write_classified, run, tile, path)
+    failed = ""
+    for _ in range(_TRIES):
+        try:
+            write(around, progress)
+        except OSError as error:
+            if error.errno is not None or not around:  # of the disk, or of the tile itself
+                raise
+            failed = str(error)
+        else:
+            return
+    write([], progress)  # which raises where the tile's own pixels cannot be read
+    raise SeenAloneError(failed)
 
 
 def _write_classified(

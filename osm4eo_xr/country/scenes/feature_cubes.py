@@ -99,9 +99,16 @@ def group_files(run: CountryRun, tile: Tile, group: FeatureGroup) -> list[Path]:
 
 def features_hash(run: CountryRun, tile: Tile) -> Any:
     """Return what a tile's features come from beside its scene; nothing if it has none."""
-    groups = run.settings.features
-    files = [run.hash_of(*group_files(run, tile, group)) for group in groups]
-    return [(dataclasses.asdict(g), file) for g, file in zip(groups, files, strict=True)]
+    return [
+        (dataclasses.asdict(group), _files_hash(run, group_files(run, tile, group)))
+        for group in run.settings.features
+    ]
+
+
+def _files_hash(run: CountryRun, files: list[Path]) -> Any:
+    """Return what files say, with their names: these tell polarizations, directions, years."""
+    told = run.told_of(files), [file.name for file in files]
+    return [run.hash_of(*files), *told] if files else run.hash_of()
 
 
 def optional_groups(run: CountryRun) -> list[str]:

@@ -8,5 +8,5 @@ What others may use:
 - ``eopf``: ``is_eopf``, ``read_eopf``, ``eopf_bands``, ``array_paths``: EOPF stores, zips and parts
 - ``eopf_numbers``, ``angles``: what EOPF's numbers mean, where the sun stood
 - ``band_files``: ``read_bands_of``, ``bands_of_file``, ``choose_bands``: files to described bands
-- ``origins``: ``settle_numbers``, ``level_of``: what lies around loose band files
+- ``origins``: ``settle_numbers``, ``level_of``, ``told_around``: what lies around loose band files
 """

@@ -22,13 +22,13 @@ from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from osm4eo_xr.errors import InputError, InputWarning
 from osm4eo_xr.imagery.band_looks import darkest
-from osm4eo_xr.imagery.bands import SENTINEL2_BANDS
+from osm4eo_xr.imagery.bands import SENTINEL2_BANDS, common_name
 from osm4eo_xr.imagery.offsets import (
     DARK,
     Evidence,
@@ -40,13 +40,22 @@ from osm4eo_xr.imagery.offsets import (
     tagged_offset,
 )
 from osm4eo_xr.imagery.products.band_files import bands_of_file
-from osm4eo_xr.imagery.products.safe import SafeProduct, metadata_in, product_evidence, read_product
+from osm4eo_xr.imagery.products.safe import (
+    SafeProduct,
+    is_safe,
+    metadata_in,
+    product_evidence,
+    read_product,
+)
 from osm4eo_xr.imagery.reflectance import DN_SCALE, Scaling, default_scaling
-from osm4eo_xr.rasters.files import is_store
+from osm4eo_xr.rasters.files import is_store, list_files
+from osm4eo_xr.rasters.remote.addresses import text_of
+from osm4eo_xr.rasters.store_paths import split_store
 from osm4eo_xr.rasters.stores import store_attributes
 
 if TYPE_CHECKING:
     from osm4eo_xr.imagery.reader import Band
+    from osm4eo_xr.rasters.files import PathLike
 
 _ABOVE = 5  # folders: R10m, IMG_DATA, the granule's, GRANULE, the product's
 _INFO_ABOVE = 3
@@ -242,6 +251,38 @@ def level_of(path: str) -> str:
         if match:
             return match[1] or match[2]
     return ""
+
+
+def told_around(path: PathLike) -> list[Any]:
+    """Return what names and metadata around a scene's files say of them, as plain JSON types.
+
+    That is all that decides, beside the bytes of the files, which bands they are and what their
+    numbers mean. It is the same wherever the files lie, as long as that is; no pixel is read.
+
+    Parameters
+    ----------
+    path : path
+        As ``open_scene`` takes one.
+
+    Raises
+    ------
+    InputError
+        If the metadata of the files' product are damaged.
+    """
+    given = text_of(path)
+    if split_store(given) is None and is_safe(given):
+        return []  # its own metadata say all, and are among its bytes
+    told = []
+    for file in list_files(given):
+        origin = origin_of(file)
+        product, known = origin.product, origin.known
+        names = (common_name(Path(file).name), level_of(file), is_original(file))
+        stated: tuple[object, ...] = ()
+        if product is not None:
+            stated = (product.quantification, product.offsets, product.invalid)
+            stated += (product.baseline, product.processed)
+        told.append([*names, known.baseline, known.processed, *stated])
+    return told
 
 
 def _text_of(path: Path) -> str:
