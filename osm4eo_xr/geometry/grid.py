@@ -60,7 +60,8 @@ def target_geobox(
 
     Pixel edges lie on whole multiples of ``resolution``, so any two grids of one CRS and
     resolution share their pixels and tiles fit together without resampling. Edges of the bounds
-    are projected point by point: all ground between them is inside.
+    are projected point by point: all ground between them is inside, but for what overhangs a pixel
+    by less than a hundredth of it, as rounded bounds do.
 
     Parameters
     ----------

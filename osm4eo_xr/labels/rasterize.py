@@ -55,7 +55,8 @@ def rasterize_labels(
     A pixel takes the class of the polygon that holds its center; where several do, the class with
     the lowest priority number of the legend wins (or of the rule, where it has one of its own).
     Equal, for any chunks and partitions, to one call of GDAL's rasterizer over the whole grid with
-    the polygons in that order.
+    the polygons in that order; on grids whose edges are no short decimals, as in degrees, but for
+    centers that lie on an outline to the last digit.
 
     Parameters
     ----------

@@ -2,12 +2,12 @@
 
 from typing import Any
 
-import dask
 import dask.array as da
 import numpy as np
 import pytest
 import shapely
 import xarray as xr
+from dask.base import compute
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from odc.geo.geobox import GeoBox
@@ -214,5 +214,5 @@ def test_the_same_arrays_at_other_places_are_another_map() -> None:
     places = [target_geobox((LEFT + x, TOP - 80, LEFT + x + 80, TOP)) for x in (0, 80)]
     maps = [georeference(one, place) for place in places]
     west, east = (assemble([m], None, boxes([m]), BOX, None, FIRST, 16) for m in maps)
-    found = dask.compute(west, east)
+    found = compute(west, east)
     assert [int(np.nonzero(f)[1].min()) for f in found] == [0, 8]

@@ -84,7 +84,8 @@ def test_what_a_mask_hides_holds_another_number_on_request(tmp_path: Path) -> No
     opened = oxr.open_raster(path, fill=77)
     np.testing.assert_array_equal(opened, np.where(HIDDEN, 77, classes()[0]))
     assert opened.attrs["nodata"] == 77
-    for how in ({}, {"nodata": 3}):  # nothing is hidden; the file says what is no data
+    stated: tuple[dict[str, Any], ...] = ({}, {"nodata": 3})
+    for how in stated:  # nothing is hidden; the file says what is no data
         other = oxr.open_raster(write(tmp_path / "b.tif", classes(), **how), fill=77)
         assert other.attrs["nodata"] == how.get("nodata", 0)
     with pytest.raises(InputError, match=r"holds uint8, which has no -1; give another fill"):
