@@ -217,7 +217,7 @@ class AssetNumbers:
         if not known.removed and said_offset is None and tags[1] != 0:
             known = replace(known, stated=tagged_offset(scale, tags, known.where))
         if not integer and scale == 1.0:  # reflectance, which no baseline is about
-            return Scaling(scale, known.stated or 0.0)
+            return Scaling(scale, 0.0 if known.removed else known.stated or 0.0)
         if tags != UNTAGGED and _by_metadata(known) is None:
             return Scaling(scale, 0.0)  # as their scale alone is tagged
         return Scaling(scale, settle_offset(known, look))

@@ -192,7 +192,7 @@ def test_wrong_polygons_are_refused() -> None:
         rasterize_labels(gpd.GeoDataFrame({"class_id": [8]}, geometry=[box]), like)
 
 
-OWN = Legend("woods first", [replace(c, id=c.id % 12 + 1) for c in default_legend().classes])
+OWN = Legend("woods first", tuple(replace(c, id=c.id % 12 + 1) for c in default_legend().classes))
 READERS: dict[str, Callable[[Any, Any, Legend], object]] = {
     "rasterize_labels": lambda p, like, own: rasterize_labels(p, like, legend=own),
     "count_claims": lambda p, like, own: count_claims(p, like, legend=own),

@@ -30,6 +30,7 @@ from osm4eo_xr.training.label_noise.estimate import (
     weights_of,
 )
 from osm4eo_xr.training.label_noise.objects import name_objects
+from osm4eo_xr.training.scoring import units_of
 from osm4eo_xr.training.step.losses import forward_cross_entropy
 from osm4eo_xr.training.step.task import Task, numbers_of
 from osm4eo_xr.training.step.train_step import _pixel_loss
@@ -71,8 +72,9 @@ def nearest_mean(samples: xr.Dataset, *_: object, progress: Any = None, **__: ob
     means = np.stack([np.nanmean(image[label == c], axis=0) for c in CLASSES])
     if progress:
         progress(1, 1)
-    net = SimpleNamespace(mode="dense")
+    net, fixed = SimpleNamespace(mode="dense"), SimpleNamespace(kind="fixed")
     about = {"class_ids": CLASSES, "bands": BANDS, "legend": small_legend(), "center": None}
+    about |= {"normalization": fixed, "units": units_of(samples)}
     return SimpleNamespace(variables={"means": means}, net=net, training={}, **about)
 
 
@@ -113,7 +115,7 @@ def test_objects_are_named_as_labels_are(
     with pytest.raises(InputError, match="no column osm_id"):
         name_objects(samples, gpd.GeoDataFrame(areas.drop(columns="osm_id")))
     areas.attrs["legend"] = "woods first"
-    with pytest.raises(InputError, match="made with legend 'woods first', this is 'osmlanduse-12'"):
+    with pytest.raises(InputError, match="made with legend 'woods first', this is 'three'"):
         name_objects(samples, areas)
     assert geobox_of(scene).shape == (120, 150)
 
