@@ -62,8 +62,9 @@ class _Pieces:
         return [p for p in pieces if not self.ledger.is_whole(p.name, p.key, p.outputs)]
 
     def rest(self) -> list[Piece]:
-        """Return maps and accuracy; before the model is made, with keys that nothing has."""
-        learned = self.run.model_digest() if self.is_learned else "a model that is still to come"
+        """Return maps and accuracy; before a model is made or given, with keys that nothing has."""
+        known = bool(self.run.settings.classify.model) or self.is_learned
+        learned = self.run.model_digest() if known else "a model that is still to come"
         samples = next((p for p in self.first if p.kind == "samples"), None)
         noise = noise_pieces(self.run, samples, learned)
         maps, final = map_pieces(self.run, learned, [*self.first, *noise])

@@ -20,7 +20,7 @@ from osm4eo_xr.country.context import CountryRun
 from osm4eo_xr.country.findings.items import described_items
 from osm4eo_xr.country.ledger import Ledger
 from osm4eo_xr.country.pieces.learning import learning_pieces, scene_hash, scene_pieces
-from osm4eo_xr.country.run import _report, plan_country
+from osm4eo_xr.country.run import _open, _report, plan_country
 from osm4eo_xr.country.scenes.feature_cubes import features_hash
 from osm4eo_xr.country.scenes.label_rasters import _check_order
 from osm4eo_xr.country.settings_file import read_country
@@ -86,6 +86,16 @@ def test_another_tag_rule_is_another_land_use(tmp_path: Path) -> None:
     assert keys[0] == keys[1]
     for name in ("land use", "labels T00", "samples", "model"):
         assert keys[2][name] != keys[0][name]
+
+
+def test_tiles_wait_for_no_labels_where_a_model_is_given(country: Path) -> None:
+    copyfile(demo_osm_path(), country.with_name("landuse.osm.pbf"))
+    labeled = ("[classify]", '[labels]\nosm = "landuse.osm.pbf"\n\n[classify]')
+    keys = [
+        {p.name: p.key for p in _open(changed(country, *changes)).rest() if p.kind == "classified"}
+        for changes in ((), (labeled,))
+    ]
+    assert keys[0] == keys[1]
 
 
 def test_a_legend_of_the_package_is_named_without_a_file(country: Path) -> None:
