@@ -144,8 +144,9 @@ def _optical_files(
     """Return bands and indices of a scene's files."""
     wanted = None if given.bands is None else needed_bands(given.bands)
     numbers: Any = {"scale": given.scale, "offset": given.offset, "nodata": given.nodata}
+    files: Any = given.data  # and no DataArray
     scene = open_scene(
-        given.data,
+        files,
         bands=wanted,
         names=given.names,
         geobox=target,

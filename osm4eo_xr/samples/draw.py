@@ -25,7 +25,7 @@ from osm4eo_xr.feature_ids.ids import canonical, parse_feature
 from osm4eo_xr.geometry.geodesy import crs_text, meters_per_unit
 from osm4eo_xr.geometry.known_classes import legend_of, refuse_others
 from osm4eo_xr.samples.counts import count_drawn
-from osm4eo_xr.samples.labeled_tiles import LabeledTile, holds_window, labeled_tiles
+from osm4eo_xr.samples.labeled_tiles import LabeledTile, holds_window, labeled_tiles, tile_units
 from osm4eo_xr.samples.spatial_split import (
     CELL,
     SPLITS,
@@ -198,24 +198,6 @@ def _settings(
     )
 
 
-def _units_of(tiles: Sequence[LabeledTile]) -> str:
-    """Return the unit of the scenes, which all tiles have.
-
-    Raises
-    ------
-    InputError
-        If a tile has another.
-    """
-    found = [str(tile.scene.attrs.get("units", "1")) for tile in tiles]
-    for tile, units in zip(tiles, found, strict=True):
-        if units != found[0]:
-            raise InputError(
-                f"tile {tile.name} is in units {units!r}, {tiles[0].name} in {found[0]!r}",
-                advice="give scenes of one unit",
-            )
-    return found[0]
-
-
 def _bands_of(tiles: Sequence[LabeledTile]) -> list[str]:
     """Return the ids of the features, which all tiles have.
 
@@ -351,7 +333,7 @@ def _attrs(
         "resolution": resolution,
         "crs": crs_text(tiles[0].geobox.crs),
         "tiles": [tile.name for tile in tiles],
-        "units": _units_of(tiles),
+        "units": tile_units(tiles),
         "splits": list(SPLITS),
         "legend": json.dumps(legend.to_dict()),
         "counts": json.dumps(count_drawn(tiles, drawn, settings, legend)),

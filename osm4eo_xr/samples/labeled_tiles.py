@@ -114,3 +114,21 @@ def holds_window(tile: LabeledTile, patch: int) -> xr.DataArray:
         inside.append((index >= patch // 2) & (index + patch - patch // 2 <= size))
     rows, cols = (xr.DataArray(mask, dims=dim) for mask, dim in zip(inside, "yx", strict=True))
     return rows & cols
+
+
+def tile_units(tiles: Sequence[LabeledTile]) -> str:
+    """Return the unit of the scenes, which all tiles have.
+
+    Raises
+    ------
+    InputError
+        If a tile has another.
+    """
+    found = [str(tile.scene.attrs.get("units", "1")) for tile in tiles]
+    for tile, units in zip(tiles, found, strict=True):
+        if units != found[0]:
+            raise InputError(
+                f"tile {tile.name} is in units {units!r}, {tiles[0].name} in {found[0]!r}",
+                advice="give scenes of one unit",
+            )
+    return found[0]

@@ -26,7 +26,7 @@ from osm4eo_xr.training.step.eval_step import make_eval_step
 
 if TYPE_CHECKING:
     import pandas as pd
-    from jaxtyping import Bool, Float64, Int64, UInt8
+    from jaxtyping import Bool, Float64, Int64
 
     from osm4eo_xr.legend import Legend
     from osm4eo_xr.models.model import Model
@@ -325,37 +325,3 @@ def numbered_samples(samples: xr.Dataset) -> xr.Dataset:
 def keys_of(samples: xr.Dataset) -> Int64[np.ndarray, "sample y x"]:
     """Return the unit of each label of a whole set."""
     return unit_keys(numbered_samples(samples))
-
-
-def weights_of(
-    noise: LabelNoise, samples: xr.Dataset, values: np.ndarray, other: np.ndarray
-) -> UInt8[np.ndarray, "sample y x"]:
-    """Return a weight (0-255) per label: that of its unit, or of its class where none was seen.
-
-    An object that lies in several tiles is a unit in each.
-
-    Parameters
-    ----------
-    noise : LabelNoise
-        Of these samples.
-    samples : Dataset
-        The whole set.
-    values : ndarray (n,)
-        0-1, by unit.
-    other : ndarray (class,)
-        0-1, by given class.
-    """
-    keys, index = keys_of(samples), index_of(samples["label"].to_numpy(), noise.class_ids)
-    by_class = np.append(other, 1.0)[index]  # -1 is no label
-    tile = samples["tile"].to_numpy()[:, None, None]
-
-    def row(unit: np.ndarray, given: np.ndarray, region: np.ndarray) -> np.ndarray:
-        # A unit has one label in a tile, but for an object whose pixels were given several.
-        return (unit * len(noise.class_ids) + given) * len(noise.tiles) + region
-
-    rows = row(noise.unit, noise.given, noise.region.astype(np.int64))
-    order, wanted = np.argsort(rows), row(keys, np.maximum(index, 0), tile.astype(np.int64))
-    at = np.minimum(np.searchsorted(rows[order], wanted), len(order) - 1)
-    seen = (rows[order][at] == wanted) & (index >= 0)
-    found = np.where(seen, values[order][at], by_class)
-    return np.rint(found * 255).astype(np.uint8)

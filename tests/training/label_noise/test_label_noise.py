@@ -22,12 +22,11 @@ from osm4eo_xr.samples.label_weights import class_of, unpack
 from osm4eo_xr.training.batches import Windows
 from osm4eo_xr.training.fit import train
 from osm4eo_xr.training.label_noise import correction, estimate
-from osm4eo_xr.training.label_noise.correction import applied
+from osm4eo_xr.training.label_noise.correction import applied, weights_of
 from osm4eo_xr.training.label_noise.estimate import (
     LabelNoise,
     find_label_noise,
     keys_of,
-    weights_of,
 )
 from osm4eo_xr.training.label_noise.objects import name_objects
 from osm4eo_xr.training.scoring import units_of
