@@ -116,5 +116,5 @@ def test_a_boundary_limits_the_report() -> None:
     half = gpd.GeoDataFrame(geometry=[shapely.box(0, 0, 80, 100)], crs=3035)
     assert label_report(labels, claims, square, boundary=half)["labeled"] == 50 / 80
     far = gpd.GeoDataFrame(geometry=[shapely.box(900, 0, 980, 100)], crs=3035)
-    with pytest.raises(InputError, match="do not overlap"):
+    with pytest.raises(InputError, match="the boundary holds no pixel of the labels"):
         label_report(labels, claims, square, boundary=far)

@@ -103,10 +103,10 @@ def review_objects(
     _check_rasters(class_map, confidence)
     if isinstance(polygons, str | Path):
         polygons = open_landuse(polygons)
-    if isinstance(polygons, gpd.GeoDataFrame):
-        check_columns(polygons, "tag", "area")
     shown = zero_nodata(class_map).chunk()
     keys = rasterize_objects(polygons, shown, legend=legend)
+    if isinstance(polygons, gpd.GeoDataFrame):
+        check_columns(polygons, "tag", "area")
     least = int(np.ceil(sure * PROBABILITY_SCALE - 1e-9))
     counts = tally(partial(_count, least=least), keys, shown, confidence)
     rows = _ranked(counts, legend, least_share, least_pixels).head(n)
