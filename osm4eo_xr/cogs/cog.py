@@ -26,6 +26,7 @@ from osm4eo_xr.progress import Progress, with_bars
 MOST_TASKS = 100_000
 """Tasks of one graph that a dask scheduler is given at most."""
 
+_WHOLE = 2.0**53  # from here on, floats are whole for want of digits
 _DEFAULT_CHUNK = 2048  # pixels, for rasters that are in memory
 
 
@@ -175,9 +176,12 @@ def _band_names(raster: xr.DataArray) -> list[str]:
 
 
 def _plain(value: Any) -> float:
-    """Return a whole number as int, so that it is written without a point."""
+    """Return a whole number as int, so that it is written without a point.
+
+    Those that floats state at the end of their range stay floats; no integer type holds them.
+    """
     number = float(value)
-    return int(number) if number.is_integer() else number
+    return int(number) if number.is_integer() and abs(number) < _WHOLE else number
 
 
 def _tags(raster: xr.DataArray, legend: Legend | None) -> dict[str, str]:

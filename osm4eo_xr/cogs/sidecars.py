@@ -13,6 +13,7 @@ import shapely
 from rasterio.warp import transform_geom
 
 from osm4eo_xr._version import __version__
+from osm4eo_xr.geometry.geodesy import meters_per_unit, project_bounds
 
 if TYPE_CHECKING:
     from osm4eo_xr.legend import Legend
@@ -146,7 +147,10 @@ def write_item(
         ring = transform_geom(file.crs, "EPSG:4326", _outline(file), precision=7)
         properties = {"datetime": datetime, **_stac_properties(file)}
         bands = [_stac_band(file, k, categories) for k in range(file.count)]
-        size = file.transform.a
+        bounds = shapely.geometry.shape(ring).bounds
+        if ring["type"] != "Polygon":  # torn at the antimeridian, across which boxes go on
+            bounds = project_bounds(tuple(file.bounds), file.crs, "EPSG:4326")
+        size = _pixel_size(file)
     if digest:
         properties["processing:lineage"] = f"land use classified by the model with SHA-256 {digest}"
     used = [u for name, u in _STAC_EXTENSIONS.items() if categories or name != "classification"]
@@ -156,7 +160,7 @@ def write_item(
         "stac_extensions": sorted(used),
         "id": raster.stem,
         "geometry": ring,
-        "bbox": list(shapely.geometry.shape(ring).bounds),
+        "bbox": list(bounds),
         "properties": properties,
         "links": [],
         "assets": {
@@ -164,7 +168,7 @@ def write_item(
                 "href": f"./{raster.name}",
                 "type": "image/tiff; application=geotiff; profile=cloud-optimized",
                 "roles": ["data"],
-                "raster:spatial_resolution": abs(size),
+                **({"raster:spatial_resolution": size} if size else {}),
                 "bands": bands,
             }
         },
@@ -184,6 +188,13 @@ def _stac_properties(file: Any) -> dict[str, Any]:
         "processing:software": {"osm4eo_xr": __version__},
     }
     return stated if epsg else {**stated, "proj:wkt2": file.crs.to_wkt(version="WKT2_2019")}
+
+
+def _pixel_size(file: Any) -> float | None:
+    """Return the width of a pixel in meters; of degrees it changes from row to row."""
+    if not file.crs.is_projected:
+        return None
+    return abs(file.transform.a) * meters_per_unit(file.crs)
 
 
 def _outline(file: Any) -> dict[str, Any]:

@@ -209,10 +209,12 @@ def georeference(
 def nodata_of(raster: xr.DataArray, default: Any = None) -> Any:
     """Return a raster's no-data value: ours is called nodata, rioxarray's results' _FillValue.
 
-    One that the raster's type cannot hold states nothing.
+    It is rounded to the raster's type, as its pixels are; one that the type cannot hold states
+    nothing.
     """
     stated = raster.attrs.get("nodata", raster.attrs.get("_FillValue"))
-    return default if held_number(stated, raster.dtype) is None else stated
+    held = held_number(stated, raster.dtype)
+    return default if held is None else held
 
 
 def held_number(value: Any, dtype: np.dtype[Any]) -> float | None:

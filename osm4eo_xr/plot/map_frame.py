@@ -13,6 +13,8 @@ from odc.geo.crs import CRS
 from odc.geo.geobox import GeoBox
 from rasterio.warp import transform
 
+from osm4eo_xr.geometry.geodesy import meters_per_unit
+
 _DEGREES = "EPSG:4326"
 _GEOD: Any = CRS(_DEGREES).proj.get_geod()
 
@@ -40,16 +42,30 @@ def frame_map(axis: Axes, geobox: GeoBox) -> None:
 def _number_axes(axis: Axes, geobox: GeoBox) -> None:
     """Label both axes with as many digits as tell their ticks apart."""
     geographic = geobox.crs is not None and geobox.crs.geographic
+    known = geobox.crs is not None and geobox.crs.projected
     unit, size = ("°", 1.0) if geographic else ("km", 1000.0)
+    if known:
+        size /= meters_per_unit(geobox.crs)
     names = ("longitude", "latitude") if geographic else ("easting", "northing")
     for part, name, count in zip((axis.xaxis, axis.yaxis), names, (3, 5), strict=True):
-        locator = MaxNLocator(count, steps=[1, 2, 5, 10])
-        part.set_major_locator(locator)
+        part.set_major_locator(_Multiples(count, size))
         ticks = np.asarray(part.get_majorticklocs())
         digits = _digits((ticks[1] - ticks[0]) / size) if len(ticks) > 1 else 0
         part.set_major_formatter(FuncFormatter(lambda v, _, d=digits: f"{v / size:.{d}f}"))
         part.set_label_text(f"{name} / {unit}", fontsize=7)
     axis.tick_params(labelsize=7)
+
+
+class _Multiples(MaxNLocator):
+    """Ticks at round numbers of a unit that an axis does not count in."""
+
+    def __init__(self, count: int, unit: float) -> None:
+        super().__init__(count, steps=[1, 2, 5, 10])
+        self._unit = unit
+
+    def tick_values(self, vmin: float, vmax: float) -> np.ndarray:
+        """Return the places of the ticks between two others."""
+        return np.asarray(super().tick_values(vmin / self._unit, vmax / self._unit)) * self._unit
 
 
 def _digits(step: float) -> int:
@@ -69,10 +85,7 @@ def _draw_graticule(axis: Axes, geobox: GeoBox) -> None:
             continue
         style: Any = {"colors": "0.15", "linewidths": 0.4, "alpha": 0.6, "negative_linestyles": "-"}
         lines = axis.contour(x, y, values, levels=levels * step, **style)
-        named = {
-            level: _in_degrees(level, positive if level >= 0 else negative)
-            for level in lines.levels
-        }
+        named = {level: _in_degrees(level, positive, negative) for level in lines.levels}
         for text in axis.clabel(lines, fmt=named, fontsize=6, colors="0.1"):
             text.set_path_effects(_HALO)
 
@@ -84,7 +97,9 @@ def _lattice(geobox: GeoBox) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.nda
     ys = np.linspace(box.bottom, box.top, _LATTICE)
     x, y = np.meshgrid(xs, ys)
     lon, lat = transform(str(geobox.crs), _DEGREES, x.ravel().tolist(), y.ravel().tolist())[:2]
-    longitudes = np.unwrap(np.asarray(lon).reshape(x.shape), period=360, axis=1)
+    longitudes = np.asarray(lon).reshape(x.shape)
+    for axis in (1, 0):  # within rows, then from row to row
+        longitudes = np.unwrap(longitudes, period=360, axis=axis)
     return x, y, longitudes, np.asarray(lat).reshape(x.shape)
 
 
@@ -96,8 +111,10 @@ def _graticule_step(low: float, high: float) -> float:
     return _STEPS[-1]
 
 
-def _in_degrees(value: float, side: str) -> str:
-    """Write an angle as degrees, minutes and seconds, as far as it has them."""
+def _in_degrees(value: float, positive: str, negative: str) -> str:
+    """Write an angle as degrees, minutes and seconds, as far as it has them, and its side."""
+    value = (value + 180) % 360 - 180 if abs(value) > 180 else value  # noqa: PLR2004 - all around
+    side = positive if value >= 0 else negative
     seconds = round(abs(value) * 3600)
     degrees, minutes, rest = seconds // 3600, seconds // 60 % 60, seconds % 60
     parts = [f"{degrees}°", f"{minutes:02d}'" if minutes or rest else ""]

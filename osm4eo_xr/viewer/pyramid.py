@@ -65,9 +65,12 @@ class Pyramid:
 
     @cached_property
     def zooms(self) -> tuple[Cells, ...]:
-        """The tiles of each zoom, from the finest to the first that one tile covers."""
+        """The tiles of each zoom, from the finest to the whole world's.
+
+        MapLibre draws nothing of a raster below its first zoom, however small it looks there.
+        """
         levels = [self.overlay.cells]
-        while levels[-1].count > 1 and levels[-1].zoom > 0:
+        while levels[-1].zoom > 0:
             levels.append(levels[-1].parents())
         return tuple(levels)
 

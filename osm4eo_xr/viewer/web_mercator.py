@@ -99,7 +99,10 @@ def cells_over(geobox: GeoBox, *, keep: bool, zoom: int | None = None) -> Cells:
         ends.
     """
     if zoom is None:
-        exact = math.log2(2 * _HALF / (SIDE * _pixel_in_plane(geobox)))
+        pixel = _pixel_in_plane(geobox)
+        if keep:  # the plane stretches the ground, so pixels differ in it from place to place
+            pixel = min(pixel, *_pixels_at_corners(geobox))
+        exact = math.log2(2 * _HALF / (SIDE * pixel))
         zoom = math.ceil(exact - _NEARLY) if keep else round(exact)
         zoom = min(max(zoom, 0), _DEEPEST)
     side = SIDE * pixel_size(zoom)
@@ -127,13 +130,27 @@ def bounds_in_degrees(geobox: GeoBox) -> tuple[float, float, float, float]:
 def _pixel_in_plane(geobox: GeoBox) -> float:
     """Return the shorter side of the pixel in the middle of a raster, meters of the plane."""
     rows, cols = (n // 2 for n in tuple(geobox.shape))
-    corners = [geobox.affine * (cols + i, rows + j) for i, j in ((0, 0), (1, 0), (0, 1))]
+    found = _side_in_plane(geobox, rows, cols)
+    if not found:
+        raise InputError(
+            f"the raster's middle is at {geobox.affine * (cols, rows)}, {geobox.crs}",
+            expected="a place between 85 degrees south and north, where web maps end",
+        )
+    return found
+
+
+def _pixels_at_corners(geobox: GeoBox) -> list[float]:
+    """Return the shorter sides of a raster's outermost pixels, of those that the plane holds."""
+    height, width = (n - 1 for n in tuple(geobox.shape))
+    corners = [(0, 0), (0, width), (height, 0), (height, width)]
+    return [side for place in corners if (side := _side_in_plane(geobox, *place))]
+
+
+def _side_in_plane(geobox: GeoBox, row: int, col: int) -> float:
+    """Return the shorter side of a pixel, meters of the plane; 0 beyond it."""
+    corners = [geobox.affine * (col + i, row + j) for i, j in ((0, 0), (1, 0), (0, 1))]
     xs, ys = (list(c) for c in zip(*corners, strict=True))
     x, y = (np.array(v) for v in transform(str(geobox.crs), WEB_MERCATOR, xs, ys)[:2])
     sides = np.hypot(x[1:] - x[0], y[1:] - y[0])
-    if not (np.isfinite(sides).all() and sides.min() > 0 and abs(y[0]) < _HALF):
-        raise InputError(
-            f"the raster's middle is at {corners[0]}, {geobox.crs}",
-            expected="a place between 85 degrees south and north, where web maps end",
-        )
-    return float(sides.min())
+    inside = np.isfinite(sides).all() and abs(y[0]) < _HALF
+    return float(sides.min()) if inside else 0.0

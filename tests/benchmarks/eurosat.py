@@ -12,9 +12,11 @@ in the cache; it ends in a quarter of an hour:
 
     python tests/benchmarks/eurosat.py
 
-The model in the package was made so, in half an hour:
+The model in the package was made so, small patches first: half an hour, and two hours of one core:
 
-    python tests/benchmarks/eurosat.py --epochs 30 --catalog osm4eo_xr/models/shipped
+    python tests/benchmarks/eurosat.py --epochs 30 --catalog CATALOG
+    python tests/benchmarks/eurosat.py --size 64 --epochs 18 --start CATALOG/eurosat-rgb \
+        --catalog osm4eo_xr/models/shipped --overwrite
 
 The seed settles the validation set, the order of patches and the first weights; a GPU may still add
 in another order. The item has no training area: sample sets of patches have no places.

@@ -179,6 +179,20 @@ def test_mean_equals_that_of_gdal_and_skips_no_data(tmp_path: Path) -> None:
         np.testing.assert_allclose(shrink(pixels[None], 2, classes=False), file.read(), rtol=1e-5)
 
 
+@pytest.mark.parametrize("nodata", [-3.4e38, 9.969209968386869e36, 1e20, -9999.0, -99.9])
+def test_no_data_of_any_float_enters_no_mean(tmp_path: Path, nodata: float) -> None:
+    """Also those that float32 rounds, and that no integer type holds."""
+    pixels = np.full((1024, 1024), 5.0, np.float32)
+    pixels[::2, ::2] = nodata
+    raster = georeference(da.from_array(pixels), grid(1024, 1024), attrs={"nodata": nodata})
+    path = write_cog(raster, tmp_path / "a.tif")
+    with rasterio.open(path) as file:
+        assert file.nodata == np.float32(nodata)
+        assert file.read(1, masked=True).mask.sum() == 512 * 512
+    with rasterio.open(path, overview_level=0) as file:
+        assert np.all(file.read(1) == 5)
+
+
 def test_probabilities_keep_bands_names_and_average_overviews(tmp_path: Path) -> None:
     pixels = np.random.default_rng(1).integers(0, 251, (3, 600, 520)).astype(np.uint8)
     pixels[:, :300, :300] = 255

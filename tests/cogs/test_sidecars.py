@@ -179,6 +179,17 @@ def test_no_data_is_what_stac_has_for_it(
     assert item["assets"]["data"]["raster:spatial_resolution"] == 20
 
 
+def test_boxes_go_on_across_the_antimeridian_and_pixels_are_measured_in_meters(
+    tmp_path: Path,
+) -> None:
+    edge = 770_055  # of zone 60, at the latitude where item_of_raster has its pixels
+    west, _, east, _ = item_of_raster(tmp_path / "a.tif", "EPSG:32760", left=edge - 40)["bbox"]
+    assert 179 < west < 180
+    assert -180 < east < -179
+    feet = item_of_raster(tmp_path / "b.tif", "EPSG:2263", left=980_000)["assets"]["data"]
+    assert feet["raster:spatial_resolution"] == pytest.approx(20 * 0.3048006)
+
+
 def test_the_outline_bends_as_the_grid_does_on_the_globe(tmp_path: Path) -> None:
     """Straight edges of a projected raster are curves in degrees; corners alone would cut it."""
     path = tmp_path / "a.tif"

@@ -4,6 +4,7 @@ import re
 
 import numpy as np
 import pytest
+from affine import Affine
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
@@ -19,6 +20,8 @@ GRIDS = {
     "germany": ((4_200_000, 3_000_000, 4_400_000, 3_150_000), "EPSG:3035"),
     "village": ((4_320_000, 3_210_000, 4_320_700, 3_210_500), "EPSG:3035"),
     "degrees": ((10.0, 50.0, 12.0, 51.0), "EPSG:4326"),
+    "fiji": ((800_000, 8_090_000, 840_000, 8_120_000), "EPSG:32760"),
+    "new york": ((980_000, 190_000, 1_012_800, 212_000), "EPSG:2263"),
     "south": ((300_000, 6_200_000, 340_000, 6_230_000), "EPSG:32719"),
 }
 
@@ -82,6 +85,7 @@ def test_each_line_of_the_graticule_lies_where_its_label_says(name: str) -> None
     axis, grid = framed(name)
     box = grid.boundingbox
     span = np.abs(np.subtract(to_degrees(grid, box.left, box.bottom), to_degrees(grid, *box[2:])))
+    span[0] = min(span[0], 360 - span[0])
     found = set()
     for text in axis.texts:
         match = re.fullmatch(r"(\d+)°(?:(\d\d)')?(?:(\d\d)\")?([EWNS])", text.get_text())
@@ -91,9 +95,32 @@ def test_each_line_of_the_graticule_lies_where_its_label_says(name: str) -> None
         value = (degrees + minutes / 60 + seconds / 3600) * (-1 if match[4] in "WS" else 1)
         which = 0 if match[4] in "EW" else 1
         there = to_degrees(grid, *text.get_position())[which]
-        assert there == pytest.approx(value, abs=0.02 * span[which])
+        assert abs((there - value + 180) % 360 - 180) < 0.02 * span[which]
+        assert value <= 180
         found.add(match[4])
-    assert found == (set("WS") if name == "south" else set("EN"))
+    sides = {"south": "WS", "fiji": "EWS", "new york": "WN"}
+    assert found == set(sides.get(name, "EN"))
+
+
+def test_meridians_are_told_apart_where_an_edge_lies_on_the_antimeridian() -> None:
+    """Rows on either side of 180° differ by a turn: eleven meridians went through one row."""
+    edge = to_places(GeoBox((1, 1), Affine.identity(), "EPSG:32760"), 180.0, -17.0)[0]
+    box = (edge, 8_090_000, edge + 40_000, 8_120_000)
+    axis = draw_frame(new_figure((5, 4)), GeoBox.from_bbox(box, crs="EPSG:32760", shape=(60, 80)))
+    named = [t.get_text() for t in axis.texts if t.get_text().endswith(("E", "W"))]
+    assert 1 <= len(named) <= 4
+    assert all(text.startswith(("179°", "180°")) for text in named)
+
+
+def test_axes_count_kilometers_also_on_grids_in_feet() -> None:
+    axis, _ = framed("new york")
+    texts = [label.get_text() for label in axis.get_xticklabels()]
+    ticks = np.array([float(text) for text in texts if text])
+    places = axis.get_xticks()
+    np.testing.assert_allclose(ticks, places * 0.3048006 / 1000, rtol=1e-6)
+    assert axis.get_xlabel() == "easting / km"
+    assert 2 <= len(places) <= 6
+    np.testing.assert_array_equal(ticks % 5, 0)
 
 
 @pytest.mark.parametrize("shift", [0, 700, 1400])

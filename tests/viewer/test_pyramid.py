@@ -87,6 +87,14 @@ def test_pixels_of_classes_are_kept_and_those_of_scenes_nearly() -> None:
     assert 2**-0.51 < pixel_size(near.zoom) / (10 * stretch) < 2**0.51
 
 
+def test_tiles_reach_up_to_the_whole_world() -> None:
+    """Below its first zoom MapLibre draws nothing of a raster, so small maps in scenes vanished."""
+    overlay = class_overlay("map", "Map", [some_map()], ENTRIES)
+    tiles = cut(overlay)
+    assert {zoom for zoom, *_ in tiles} == set(range(overlay.cells.zoom + 1))
+    assert (tiles[0, 0, 0] > 0).any()
+
+
 def test_coarse_tiles_are_the_mode_of_their_children() -> None:
     overlay = class_overlay("map", "Map", [some_map()], ENTRIES)
     tiles, zoom = cut(overlay), overlay.cells.zoom

@@ -1,11 +1,16 @@
 """The web tiles over a raster: those of its ground, or a refusal where web maps end."""
 
+from typing import Any
+
+import numpy as np
+import pyproj
 import pytest
 from odc.geo.geobox import GeoBox
 from rasterio import Affine
 
 from osm4eo_xr.errors import InputError
-from osm4eo_xr.viewer.web_mercator import cells_over
+from osm4eo_xr.geometry.grid import target_geobox
+from osm4eo_xr.viewer.web_mercator import WEB_MERCATOR, cells_over, pixel_size
 
 
 def degrees(west: float, east: float, pixel: float = 0.1) -> GeoBox:
@@ -40,3 +45,19 @@ def test_rasters_that_end_at_the_antimeridian_are_taken() -> None:
     assert cells.columns.stop == 2**cells.zoom
     cells = cells_over(degrees(-180, -170), keep=True)
     assert cells.columns.start == 0
+
+
+@pytest.mark.parametrize(
+    "box",
+    [(4_400_000, 3_600_000, 5_100_000, 5_400_000), (4_300_000, 2_700_000, 4_600_000, 3_500_000)],
+)
+def test_no_pixel_of_a_class_map_is_lost_in_the_south_of_a_tall_country(box: Any) -> None:
+    """The plane stretches the north more than the south, whose pixels are smaller in it."""
+    grid = target_geobox(box)
+    finest = pixel_size(cells_over(grid, keep=True).zoom)
+    to_plane = pyproj.Transformer.from_crs("EPSG:3035", WEB_MERCATOR, always_xy=True)
+    left, bottom, right, top = grid.boundingbox
+    for x, y in ((left, bottom), (right, bottom), (left, top), (right, top)):
+        east = np.hypot(*np.subtract(to_plane.transform(x + 10, y), to_plane.transform(x, y)))
+        north = np.hypot(*np.subtract(to_plane.transform(x, y + 10), to_plane.transform(x, y)))
+        assert finest <= 1.01 * min(east, north)
