@@ -63,9 +63,10 @@ class _Multiples(MaxNLocator):
         super().__init__(count, steps=[1, 2, 5, 10])
         self._unit = unit
 
-    def tick_values(self, vmin: float, vmax: float) -> np.ndarray:
+    def tick_values(self, vmin: float, vmax: float) -> Any:  # an array, as the class above gives
         """Return the places of the ticks between two others."""
-        return np.asarray(super().tick_values(vmin / self._unit, vmax / self._unit)) * self._unit
+        found = super().tick_values(vmin / self._unit, vmax / self._unit)
+        return np.asarray(found) * self._unit
 
 
 def _digits(step: float) -> int:
