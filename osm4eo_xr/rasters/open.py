@@ -52,7 +52,7 @@ def open_raster(path: PathLike, *, chunks: int = 2048, fill: int = 0) -> xr.Data
     Examples
     --------
     >>> import numpy as np, osm4eo_xr as oxr
-    >>> from osm4eo_xr.geometry.grid import georeference, held_number
+    >>> from osm4eo_xr.geometry.grid import georeference
     >>> box = oxr.target_geobox((4321000, 3210000, 4321020, 3210010))
     >>> path = oxr.write_cog(georeference(np.array([[8, 12]], dtype="uint8"), box), "map.tif")
     >>> oxr.open_raster(path).values.tolist()
@@ -98,7 +98,7 @@ def open_probabilities(path: PathLike, *, chunks: int = 2048) -> xr.DataArray:
     Examples
     --------
     >>> import numpy as np, osm4eo_xr as oxr
-    >>> from osm4eo_xr.geometry.grid import georeference, held_number
+    >>> from osm4eo_xr.geometry.grid import georeference
     >>> box = oxr.target_geobox((4321000, 3210000, 4321010, 3210010))
     >>> values = np.array([[[200]], [[50]]], dtype="uint8")
     >>> coords = {"class": ["forest", "water"]}
