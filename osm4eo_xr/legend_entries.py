@@ -101,12 +101,14 @@ class _ClassTable(LandUseClass):
 
 def _split_tag(tag: str) -> tuple[str, str]:
     key, _, value = tag.partition("=")
-    if not key or not value:
+    if not key or not value or "*" in value:
         raise ValueError
     return key, value
 
 
-_Tag = Annotated[tuple[str, str], Reads(_split_tag, "a tag, written key=value")]
+_Tag = Annotated[
+    tuple[str, str], Reads(_split_tag, "a tag, written key=value; one rule per value, none is *")
+]
 
 
 @dataclass(frozen=True)

@@ -107,6 +107,7 @@ def test_rules_cover_all_classes_and_name_their_source() -> None:
         ([{"class": "a", "tags": ["x=1", "x=1"]}], "tag x=1 is claimed twice, by a and by a"),
         ([{"class": "lava", "tags": ["x=1"]}], "class is 'lava'.*expected one of a"),
         ([{"class": "a", "tags": ["x"]}], "a tag, written key=value"),
+        ([{"class": "a", "tags": ["building=*"]}], "one rule per value, none is"),
         (
             [{"class": "a", "tags": ["x=1"], "width": -1}],
             "width -1; expected a width of more",

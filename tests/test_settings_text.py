@@ -4,6 +4,7 @@ import dataclasses
 import json
 import re
 import tomllib
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
@@ -18,6 +19,7 @@ from osm4eo_xr.country.settings_file import country_schema, country_template, re
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.features.settings import FeatureGroup
 from osm4eo_xr.maps.settings import Known, Review
+from osm4eo_xr.places.countries import find_country
 from osm4eo_xr.settings_io import build
 from osm4eo_xr.settings_text import field_texts, json_schema, table_of, template, toml_value
 from osm4eo_xr.training.settings import TrainSettings
@@ -40,6 +42,17 @@ def test_a_template_states_what_is_given_and_nothing_else() -> None:
         boundary = { country = "DE" }
     """
     assert settings == read(plain)
+
+
+@pytest.mark.parametrize(
+    ("named", "written"), [("Liechtenstein", "LIE"), ("Australia", "AUS"), ("Lithuania", "LT")]
+)
+def test_a_countrys_code_is_no_others_in_the_original(named: str, written: str) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        settings = read(country_template(named, **GIVEN))
+        assert settings.boundary.country == written
+        assert find_country(written).name == named
 
 
 def test_comments_show_the_defaults_and_name_every_key() -> None:

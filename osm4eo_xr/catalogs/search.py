@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlparse
 
 from osm4eo_xr.catalogs.acquisitions import when
 from osm4eo_xr.errors import InputError, extra
@@ -14,6 +16,9 @@ from osm4eo_xr.errors import InputError, extra
 if TYPE_CHECKING:
     from shapely.geometry.base import BaseGeometry
 
+_NO_NETWORK = re.compile(
+    r"NameResolutionError|getaddrinfo|Name or service not known", re.IGNORECASE
+)
 _ATTEMPTS = 3  # of a whole search, beside the retries of each request
 _RETRIES = 5
 _PAUSE = 1.0  # seconds before a second attempt; doubled before each further one
@@ -190,6 +195,12 @@ def _attempted(
             failure = error
             if _is_final(error):
                 break
+    if _NO_NETWORK.search(str(failure)):
+        raise InputError(
+            f"the search at {url} failed: this machine cannot find {urlparse(url).netloc}",
+            advice="search and fetch where there is a network; a run without one takes what they "
+            "left, or files that are named",
+        )
     raise InputError(
         f"the search at {url} failed: {_said(failure)}",
         advice="check the address and the collection, or try later; what was found before stays",

@@ -7,7 +7,7 @@ from typing import Any
 
 from osm4eo_xr.country.settings import CountrySettings
 from osm4eo_xr.errors import InputError
-from osm4eo_xr.places.countries import find_country
+from osm4eo_xr.places.countries import Country, countries, find_country
 from osm4eo_xr.settings_io import build, read_toml
 from osm4eo_xr.settings_text import json_schema, template
 
@@ -86,8 +86,7 @@ def country_template(
         "name": found.name,
         "scenes": [scenes],
         "labels": {"osm": osm},
-        # The original's codes of Austria and Lithuania are ISO's of Australia and Liechtenstein.
-        "boundary": {"country": found.iso or found.code},
+        "boundary": {"country": _plain_code(found)},
         "layers": [{"classes": ("water",), "vector": "gpkg"}],
     }
     return (
@@ -102,3 +101,12 @@ def country_schema() -> dict[str, Any]:
     """Return the JSON schema of country files, for editors."""
     draft = "https://json-schema.org/draft/2020-12/schema"
     return {"$schema": draft, "title": "Country file"} | json_schema(CountrySettings)
+
+
+def _plain_code(country: Country) -> str:
+    """Return a country's ISO code, of three letters where the original gives the two to another.
+
+    Those of Australia and Liechtenstein are its codes of Austria and Lithuania.
+    """
+    others = {other.code for other in countries() if other.name != country.name}
+    return country.iso3 if country.iso in others else country.iso or country.code

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
-from affine import Affine
 from odc.geo.geobox import GeoBox
+from rasterio.transform import Affine
 
 from osm4eo_xr.features.kernels import Kernel  # noqa: TC001 - field types are read at run time
 from osm4eo_xr.geometry.grid import same_grid

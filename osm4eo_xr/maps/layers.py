@@ -59,8 +59,9 @@ def extract_layer(
         What chosen pixels hold: class id, CORINE code (uint16 where one is above 255) or 1.
     min_area : float
         In m². Patches of the layer that are smaller vanish, and so do
-        smaller holes in it: an exact sieve of the layer before it is recoded. Pixels belong to a
-        patch by their edges, as in the polygons of ``to_vector``.
+        smaller holes in it: an exact sieve of the layer before it is recoded, which leaves those
+        whose neighbors are no data or smaller still. Pixels belong to a patch by their edges, as
+        in the polygons of ``to_vector``.
     threshold : float, optional
         Above 0 to 1: a pixel belongs to the layer where the probabilities of its classes sum up
         to this or more, and to the likeliest of them.

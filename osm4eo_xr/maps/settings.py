@@ -101,7 +101,7 @@ class LayerSettings:
     vector : {"", "gpkg", "parquet"}
         Also write polygons, in this format.
     min_area : float
-        Smallest patch, m².
+        Smallest patch and hole, m²; those stay whose neighbors are no data or smaller still.
     simplify : float
         Tolerance of the polygons' outlines, m.
     name : str

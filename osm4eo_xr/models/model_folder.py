@@ -237,7 +237,11 @@ def read_record(path: str | Path) -> dict[str, Any]:
     try:
         record = json.loads(file.read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError):
-        raise InputError(f"no model in {path}: it has no {JSON_FILE}") from None
+        raise InputError(
+            f"no model in {path}: it has no {JSON_FILE}",
+            advice="give a model's folder; pull_model and `osm4eo-xr models pull` bring those of a "
+            "catalog",
+        ) from None
     except (ValueError, RecursionError) as error:
         raise InputError(f"{file} is not JSON: {error}") from None
     if not isinstance(record, dict):

@@ -77,6 +77,14 @@ def test_a_server_that_fails_for_a_while_is_asked_again(api: Api, failures: list
     assert not api.failures
 
 
+def test_a_machine_without_a_network_is_told_where_to_search() -> None:
+    wanted = Query("https://stac.invalid/v1", date(2023, 8, 1), date(2023, 8, 2), "sentinel-2-l2a")
+    with pytest.raises(InputError) as caught:
+        search_items(wanted, PLACE, pause=0)
+    assert "this machine cannot find stac.invalid" in str(caught.value)
+    assert "search and fetch where there is a network" in caught.value.advice
+
+
 def test_a_server_that_goes_on_failing_is_one_line(api: Api) -> None:
     api.failures = deque(["html"] * 50)
     with pytest.raises(InputError) as caught:

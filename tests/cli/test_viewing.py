@@ -57,7 +57,10 @@ def test_what_it_cannot_show_is_refused(class_map: Path, tmp_path: Path) -> None
             call(*arguments)
 
 
-def test_it_serves_the_loopback_address_until_a_signal(class_map: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("ending", "code"), [(signal.SIGINT, 0), (signal.SIGTERM, 143)])
+def test_it_serves_the_loopback_address_until_a_signal(
+    class_map: Path, tmp_path: Path, ending: int, code: int
+) -> None:
     command = [sys.executable, "-m", "osm4eo_xr", "--quiet", "view", str(class_map)]
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, text=True, env={"TMPDIR": str(tmp_path)}
@@ -67,6 +70,6 @@ def test_it_serves_the_loopback_address_until_a_signal(class_map: Path, tmp_path
         assert re.fullmatch(r"http://127\.0\.0\.1:\d+/", address)
         with urlopen(address) as answer:  # noqa: S310 - the address that was just checked
             assert b"<title>lake</title>" in answer.read()
-        process.send_signal(signal.SIGINT)
-        assert process.wait(20) == 130
+        process.send_signal(ending)
+        assert process.wait(20) == code
     assert not any(tmp_path.glob("osm4eo-viewer-*"))

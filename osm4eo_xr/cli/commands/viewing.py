@@ -12,6 +12,7 @@ from osm4eo_xr.cli.console import print_note
 from osm4eo_xr.cli.given import refuse_given_beside
 from osm4eo_xr.cli.options import LegendFile, Overwrite, read_legend
 from osm4eo_xr.cli.outputs import VIEWER, outputs
+from osm4eo_xr.cli.signals import Ended
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.progress import OUT, progress_bar
 
@@ -121,4 +122,8 @@ def _offer(folder: Path, port: int, *, static: bool) -> None:
             "open this address in a browser; behind Jupyter's proxy it is proxy/"
             f"{address.rsplit(':', 1)[1]} after the server's own. Ctrl-C ends"
         )
-        signal.pause()
+        try:
+            signal.pause()
+        except Ended as ended:  # Ctrl-C is how a server is meant to end
+            if ended.number != signal.SIGINT:
+                raise
