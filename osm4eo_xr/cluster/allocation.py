@@ -15,7 +15,7 @@ import dask.config
 from distributed import Client, Security, rpc
 from distributed.utils import json_load_robust
 
-from osm4eo_xr.cluster.device_tasks import DEVICE_TASKS, device_settings
+from osm4eo_xr.cluster.device_tasks import device_settings
 from osm4eo_xr.cluster.gpus import visible_gpus
 from osm4eo_xr.cluster.security import (
     PROTOCOL,
@@ -143,7 +143,7 @@ def _worker_options(site: LocalSite) -> dict[str, Any]:
     has_gpu = site.gpu is not None and bool(visible_gpus())
     group = site.gpu if has_gpu else site.cpu
     cores = int(os.environ.get("SLURM_CPUS_PER_TASK", "1"))
-    threads = (group.threads if group else None) or cores + DEVICE_TASKS * has_gpu
+    threads = (group.threads if group else None) or cores
     os.environ |= environment_here(site, threads, gpu=has_gpu)
     return {
         "nthreads": threads,

@@ -16,7 +16,7 @@ from distributed import Client, Scheduler, SpecCluster
 from distributed.system import MEMORY_LIMIT
 
 from osm4eo_xr.cluster.checks import check_interface
-from osm4eo_xr.cluster.device_tasks import DEVICE_TASKS, device_settings
+from osm4eo_xr.cluster.device_tasks import device_settings
 from osm4eo_xr.cluster.gpus import visible_gpus
 from osm4eo_xr.cluster.jobs import JobPool
 from osm4eo_xr.cluster.local_processes import (
@@ -273,7 +273,7 @@ def _process_spec(
         "options": {
             "before_spawn": environment,
             "turns": turns,
-            "nthreads": process.threads + (DEVICE_TASKS if process.gpu is not None else 0),
+            "nthreads": process.threads,
             "memory_limit": process.memory,
             "local_directory": scratch,
             "resources": {"GPU": 1} if process.gpu is not None else {},

@@ -38,6 +38,9 @@ def dask_setup(worker: Worker) -> None:
         os.environ["CUDA_VISIBLE_DEVICES"] = own
     threads = ThreadPoolExecutor(DEVICE_TASKS, thread_name_prefix="device")
     worker.executors[DEVICE_EXECUTOR] = threads
+    # Dask runs as many tasks as a worker has threads, on whichever executor: without more of them
+    # those on the device would keep others from reading the next blocks.
+    worker.state.nthreads += DEVICE_TASKS
 
 
 def own_device(devices: Sequence[str], worker_name: str) -> str:

@@ -31,7 +31,8 @@ import psutil
 from distributed import Client, LocalCluster, Worker
 
 import osm4eo_xr as oxr
-from osm4eo_xr.cluster.device_tasks import DEVICE_EXECUTOR, DEVICE_TASKS, device_settings
+from osm4eo_xr.cluster.device_tasks import DEVICE_EXECUTOR, device_settings
+from osm4eo_xr.cluster.worker import WORKER_SETUP
 from osm4eo_xr.inference import worker
 from osm4eo_xr.inference.throughput import COUNTER
 from osm4eo_xr.models.model_folder import load_model
@@ -144,7 +145,11 @@ def kind_of(thread: str) -> str:
 def classified(
     scene: Path, out: Path, model: Any, engine: Any, tasks: int, threads: int
 ) -> Profile:
-    """Return the profile of one map; ``engine`` None takes the package's own."""
+    """Return the profile of one map.
+
+    ``engine`` None takes the package's own; ``tasks`` are the device's threads, 0 for those that
+    the package gives a GPU worker.
+    """
     found, over = Profile(), threading.Event()
     build = worker._build
     if engine is not None:
@@ -156,10 +161,12 @@ def classified(
         processes=False,
         resources={"GPU": 1},
         dashboard_address=":0",
+        preload=[] if tasks else [WORKER_SETUP],
     )
     try:
         with dask.config.set(device_settings(has_gpu=True)), cluster, Client(cluster) as client:
-            client.run(_give_device_threads, tasks)
+            if tasks:
+                client.run(_give_device_threads, tasks)
             opened = oxr.open_scene(scene)
             oxr.write_cog(oxr.classify(opened[:, :1024, :1024], model), out)  # compiles
             before, started = _processor_seconds(), COUNTER.read()
@@ -248,7 +255,7 @@ def main() -> None:
     model = load_model(options.real) if options.real else any_model()
     ways: dict[str, tuple[Any, int]] = {
         "before": (None if options.real else OneByOne, 1),
-        "now": (None if options.real else Waiting, DEVICE_TASKS),
+        "now": (None if options.real else Waiting, 0),
     }
     profiles: dict[str, Profile] = {}
     with tempfile.TemporaryDirectory() as folder:

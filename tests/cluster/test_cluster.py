@@ -361,11 +361,12 @@ def test_a_worker_takes_its_gpu_where_the_job_names_none(
     monkeypatch.setattr(
         gpus.subprocess, "run", lambda *_, **__: SimpleNamespace(stdout=listed, returncode=0)
     )
-    state = SimpleNamespace(total_resources={"GPU": 1})
+    state = SimpleNamespace(total_resources={"GPU": 1}, nthreads=8)
     worker: Any = SimpleNamespace(state=state, name="gpu-3-1", executors={})
     dask_setup(worker)
     assert os.environ.get("CUDA_VISIBLE_DEVICES") == own
     assert list(worker.executors) == [DEVICE_EXECUTOR]
+    assert state.nthreads == 8 + DEVICE_TASKS
 
 
 def _own_environment() -> dict[str, str]:
@@ -455,6 +456,8 @@ def test_device_tasks_go_to_gpu_workers_only(tmp_path: Path) -> None:
             classes = classify(_small_scene(), model, block=64)
             write_cog(classes, tmp_path / "map.tif")
             inference = cast("dict[str, tuple[str, str]]", client.run(_inference_here))
+            told = client.scheduler_info(n_workers=-1)["workers"].values()
+            others = cast("dict[str, int]", client.run(_other_threads))
     for name, thread, *_ in (*one_by_one, *at_once):
         assert name == "gpu-0"
         assert thread.startswith("device")
@@ -463,6 +466,9 @@ def test_device_tasks_go_to_gpu_workers_only(tmp_path: Path) -> None:
     assert names == {"gpu-0", "cpu-0"}
     assert dict(inference.values())["gpu-0"].startswith("6 by device_0")
     assert dict(inference.values())["cpu-0"] == "0 by "
+    # Dask counts tasks on the device as it counts others, whose threads they must not take.
+    assert {w["name"]: w["nthreads"] for w in told} == {"gpu-0": 2 + DEVICE_TASKS, "cpu-0": 1}
+    assert sorted(others.values()) == [1, 2]
 
 
 def test_a_share_of_a_device_is_one() -> None:
@@ -487,6 +493,12 @@ def _inference_here(dask_worker: Worker) -> tuple[str, str]:
 
     threads = sorted(t.name for t in threading.enumerate() if t.name.startswith("device"))
     return str(dask_worker.name), f"{COUNTER.read().blocks} by {' '.join(threads)}"
+
+
+def _other_threads(dask_worker: Worker) -> int:
+    """Run in a worker: how many threads tasks have that are not for the device."""
+    executor: Any = dask_worker.executors["default"]
+    return executor._max_workers
 
 
 def _held(_number: int) -> tuple[str, str, float, float]:
