@@ -69,8 +69,8 @@ def label_report(
         Plain JSON types. ``area_km2``, ``labeled`` (share, beside the EU's ``labeled_eu``),
         ``left_out`` (share that is claimed and unlabeled, by ``edge="ignore"``), ``conflicts``
         (share that more than one class claims), ``classes`` (id, slug, km2, share each), ``tags``
-        (class, areas, km2 by tag), ``broken``, ``repaired`` and ``duplicates`` (count and objects)
-        and ``unclaimed``.
+        (class, areas, km2 by tag), ``unmatched`` (tags of the legend by which no object is land),
+        ``broken``, ``repaired`` and ``duplicates`` (count and objects) and ``unclaimed``.
 
     Raises
     ------
@@ -109,6 +109,7 @@ def label_report(
             for c in legend.classes
         ],
         "tags": _by_size(tags, legend),
+        "unmatched": [t for t in dict.fromkeys(rule.tag for rule in legend.rules) if t not in tags],
     }
     for name in ("broken", "repaired", "duplicates"):
         objects = getattr(problems, name)

@@ -69,7 +69,8 @@ def warn_of_unmatched(
         return  # rules that are right, many of which a small extract has no object for
     missing = list(dict.fromkeys(rule.tag for rule in legend.rules if rule.tag not in seen))
     if missing:
-        more = f" and {len(missing) - _NAMED} more" * (len(missing) > _NAMED)
+        rest = f" and {len(missing) - _NAMED} more (a label report lists all)"
+        more = rest * (len(missing) > _NAMED)
         where = f"{path.name}{' within the bbox' * bool(bbox)}"
         text = f"no object of {where} is land by {', '.join(missing[:_NAMED])}{more}; the tags are "
         text += f"those of legend {legend.name!r}"

@@ -49,6 +49,10 @@ def test_labels_lie_on_the_rasters_grid_and_claims_count_both(folder: Path) -> N
     report = json.loads((folder / "r.json").read_text())
     assert report["conflicts"] == pytest.approx((claims > 1).mean(), abs=1e-4)
     assert report["labeled"] == pytest.approx((labels > 0).mean(), abs=1e-4)
+    known = {rule.tag for rule in oxr.default_legend().rules}
+    assert set(report["unmatched"]) == known - set(report["tags"])
+    assert "landuse=vineyard" in report["unmatched"]
+    assert len(report["unmatched"]) == len(set(report["unmatched"]))
 
 
 def test_small_polygons_and_mixed_pixels_are_left_out_where_asked(folder: Path) -> None:
