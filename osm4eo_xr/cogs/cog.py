@@ -20,6 +20,7 @@ from osm4eo_xr.cogs.levels import BLOCK, GDAL_TYPES, Layout, LevelFiles, shrink_
 from osm4eo_xr.cogs.sidecars import Category
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.geometry.grid import geobox_of, nodata_of
+from osm4eo_xr.geometry.known_classes import coded
 from osm4eo_xr.legend import Legend, default_legend
 from osm4eo_xr.progress import Progress, with_bars
 
@@ -120,7 +121,7 @@ def _categories(raster: xr.DataArray, legend: Legend | None) -> tuple[Category, 
     attrs = raster.attrs
     if legend is None and "flag_values" not in attrs:
         return ()
-    if legend is None and attrs.get("legend") == default_legend().name:
+    if legend is None and coded(raster)[0].attrs.get("legend") == default_legend().name:
         legend = default_legend()
     values = attrs.get("flag_values", legend.ids if legend else ())
     slugs = str(attrs.get("flag_meanings", "")).split()

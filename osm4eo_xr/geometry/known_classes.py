@@ -22,6 +22,9 @@ from osm4eo_xr.legend import NO_DATA, Legend, default_legend, is_built_in, load_
 if TYPE_CHECKING:
     from jaxtyping import Integer
 
+OF_CORINE, OF_A_MASK = ", CORINE codes", ", mask"
+"""Behind the name of a legend in what a layer states whose values are no ids of it."""
+
 _NAMED = 5  # classes in a message
 _OFTEN_NONE = 255  # no class of any legend, and often no data that a map does not state
 
@@ -93,6 +96,16 @@ def of_classes(probabilities: xr.DataArray, legend: Legend) -> tuple[list[int], 
     return [ids[k] for k in kept], probabilities.isel({"class": kept})
 
 
+def coded(raster: xr.DataArray) -> tuple[xr.DataArray, str]:
+    """Return a raster that states its legend alone, and how its values are said to be coded.
+
+    That is ``OF_CORINE`` or ``OF_A_MASK`` of a layer whose values are no ids, else nothing.
+    """
+    stated = _stated(raster)
+    how = next((kind for kind in (OF_CORINE, OF_A_MASK) if stated.endswith(kind)), "")
+    return raster.assign_attrs(legend=stated.removesuffix(how)) if how else raster, how
+
+
 def refuse_other_legend(raster: xr.DataArray, legend: Legend, name: str = "") -> None:
     """Refuse a raster that states another legend than this.
 
@@ -121,6 +134,13 @@ def refuse_other_name(stated: str, legend: Legend, what: str) -> None:
     InputError
         Names both.
     """
+    if stated.endswith((OF_CORINE, OF_A_MASK)):
+        name, _, kind = stated.rpartition(", ")
+        raise InputError(
+            f"{what} made as {kind} of legend {name!r}",
+            expected="class ids",
+            advice="give the class map, or a layer of ids",
+        )
     if stated not in ("", legend.name):
         raise InputError(
             f"{what} made with legend {stated!r}, this is {legend.name!r}",

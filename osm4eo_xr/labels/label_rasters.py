@@ -10,7 +10,7 @@ import xarray as xr
 
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.geometry.grid import nodata_of
-from osm4eo_xr.geometry.known_classes import legend_of
+from osm4eo_xr.geometry.known_classes import OF_CORINE, coded, legend_of
 from osm4eo_xr.labels.burn import CHUNK
 from osm4eo_xr.legend import NO_DATA, Legend
 from osm4eo_xr.rasters.open import open_raster
@@ -63,7 +63,8 @@ def read_labels(
     [[8, 12, 0]]
     """
     raster = open_raster(path, chunks=chunks)
-    legend = legend_of(raster, given=legend)
+    plain, how = coded(raster)
+    legend = legend_of(plain if codes == "clc" and how == OF_CORINE else raster, given=legend)
     if raster.dtype.kind not in "iu":
         raise InputError(f"{path} holds {raster.dtype}", expected="integers")
     known = {i: i for i in legend.ids} if codes == "id" else legend.clc_to_id

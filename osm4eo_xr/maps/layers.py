@@ -15,7 +15,12 @@ from rasterio.transform import Affine
 from osm4eo_xr.errors import InputError, check_number
 from osm4eo_xr.geometry.geodesy import meters_per_unit, pixel_area
 from osm4eo_xr.geometry.grid import first_pixel, geobox_of, georeference, zero_nodata
-from osm4eo_xr.geometry.known_classes import legend_of, with_known_classes
+from osm4eo_xr.geometry.known_classes import (
+    OF_A_MASK,
+    OF_CORINE,
+    legend_of,
+    with_known_classes,
+)
 from osm4eo_xr.legend import NO_DATA, Legend
 from osm4eo_xr.maps.probability_layers import OTHER, likeliest
 
@@ -183,14 +188,13 @@ def _attrs(
             "flag_meanings": f"other {slug}",
             "flag_colors": f"#ffffff {color}",
         }
-        kept.pop("legend", None)
-        return {**kept, **flags, "nodata": MASK_NO_DATA}
+        return {**kept, **flags, "legend": legend.name + OF_A_MASK, "nodata": MASK_NO_DATA}
     return {
         **kept,
         "flag_values": [c.id if codes == "id" else c.clc for c in classes],
         "flag_meanings": " ".join(c.slug for c in classes),
         "flag_colors": " ".join(c.hex_color for c in classes),
-        "legend": legend.name,
+        "legend": legend.name + (OF_CORINE if codes == "clc" else ""),
         "nodata": NO_DATA,
     }
 

@@ -13,7 +13,7 @@ from rasterio.transform import Affine
 from osm4eo_xr.errors import InputError, check_number
 from osm4eo_xr.geometry.geodesy import crs_text, meters_per_unit, polygon_areas
 from osm4eo_xr.geometry.grid import geobox_of, nodata_of
-from osm4eo_xr.geometry.known_classes import legend_of
+from osm4eo_xr.geometry.known_classes import OF_A_MASK, coded, legend_of
 from osm4eo_xr.legend import NO_DATA, Legend
 from osm4eo_xr.maps.layers import MASK_NO_DATA
 from osm4eo_xr.maps.polygon_tracing import count_flags, join, trace
@@ -81,7 +81,7 @@ def to_vector(
     if simplify > 0 and len(outlines):
         tolerance = simplify / meters_per_unit(geobox.crs)
         outlines = shapely.make_valid(shapely.coverage_simplify(outlines, tolerance))
-    slugs = _slugs(layer, legend_of(layer, given=legend))
+    slugs = _slugs(layer, legend)
     columns = {
         "value": values.astype(np.int32),
         "slug": [slugs.get(int(v), str(v)) for v in values],
@@ -121,10 +121,14 @@ def _to_crs(polygons: np.ndarray, affine: Affine) -> np.ndarray:
     return shapely.transform(polygons, lambda xy: xy @ linear.T + (affine.c, affine.f))
 
 
-def _slugs(layer: xr.DataArray, legend: Legend) -> dict[int, str]:
+def _slugs(layer: xr.DataArray, legend: Legend | None) -> dict[int, str]:
     """Return the short name of each value, from the attrs if they have them."""
+    plain, how = coded(layer)
+    known = legend_of(plain, given=legend)
     values = np.atleast_1d(layer.attrs.get("flag_values", []))
     names = str(layer.attrs.get("flag_meanings", "")).split()
     if len(values) and len(values) == len(names):
         return {int(v): n for v, n in zip(values, names, strict=True)}
-    return {c.id: c.slug for c in legend.classes}
+    if how == OF_A_MASK:
+        return {1: str(layer.name or "1")}
+    return {c.clc if how else c.id: c.slug for c in known.classes}

@@ -20,9 +20,11 @@ from osm4eo_xr.cogs.cog import write_cog
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.geometry.grid import geobox_of, georeference, target_geobox
 from osm4eo_xr.geometry.vectors import write_vector
+from osm4eo_xr.labels.label_rasters import read_labels
 from osm4eo_xr.legend import default_legend
 from osm4eo_xr.maps.layers import extract_layer, fraction
 from osm4eo_xr.maps.polygons import to_vector
+from osm4eo_xr.plot.maps import plot_classes
 from osm4eo_xr.rasters.open import open_probabilities, open_raster
 from tests.cases.commands import attempt
 
@@ -52,6 +54,26 @@ def test_several_classes_as_clc_codes() -> None:
     np.testing.assert_array_equal(both, np.where(pixels == 8, 31, np.where(pixels == 12, 5, 0)))
     assert both.attrs["flag_values"] == [31, 5]
     assert both.name == "forest-water"
+
+
+@pytest.mark.parametrize(("codes", "said"), [("clc", "CORINE codes"), ("mask", "mask")])
+def test_values_that_are_no_ids_are_not_taken_for_them(
+    codes: Any, said: str, tmp_path: Path
+) -> None:
+    """CORINE's 5 is water, and a mask's 1; the legend's ids of these are arable land and urban."""
+    layer = extract_layer(class_map(), "water", codes=codes)
+    again = open_raster(write_cog(layer, tmp_path / "layer.tif"))
+    for raster in (layer, again):
+        with pytest.raises(InputError, match=f"made as {said} of legend 'osmlanduse-12'; expected"):
+            extract_layer(raster, "arable")
+        with pytest.raises(InputError, match="give the class map, or a layer of ids"):
+            plot_classes(raster)
+    # What knows how they are coded takes them.
+    assert set(to_vector(layer)["slug"]) == {"water"}
+    assert set(to_vector(again)["slug"]) == ({"water"} if codes == "clc" else {"layer"})
+    if codes == "clc":
+        ids = read_labels(tmp_path / "layer.tif", codes="clc").to_numpy()
+        np.testing.assert_array_equal(ids, extract_layer(class_map(), "water"))
 
 
 def test_mask_tells_other_land_from_no_data() -> None:
