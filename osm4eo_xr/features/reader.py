@@ -77,7 +77,7 @@ class JoinedInput:
         ]
         top, left = np.min(corners, axis=0).tolist()
         bottom, right = np.max(ends, axis=0).tolist()
-        place = first.affine * Affine.translation(left, top)
+        place = first.affine @ Affine.translation(left, top)
         return cls(tuple(parts), GeoBox((bottom - top, right - left), place, first.crs))
 
     @property
@@ -110,7 +110,7 @@ class JoinedInput:
 
 def _pixels_between(a: GeoBox, b: GeoBox) -> tuple[int, int]:
     """Return rows and columns from the first pixel of a grid to that of another part of it."""
-    col, row = ~a.affine * (b.affine.c, b.affine.f)
+    col, row = ~a.affine @ (b.affine.c, b.affine.f)
     return round(row), round(col)
 
 
