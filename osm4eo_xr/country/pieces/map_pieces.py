@@ -270,8 +270,7 @@ def _join(run: CountryRun, shown: dict[str, Lazy], opened: Opener) -> xr.DataArr
     rule = run.settings.mosaic.rule
     how: dict[str, Any] = {"rule": rule, "legend": run.legend}
     if rule == "confidence":
-        sure = {t.id: opened(beside(run, t, "confidence")) for t in run.tiles}
-        how["confidence"] = {k: v.where(v != v.attrs["nodata"]) for k, v in sure.items()}
+        how["confidence"] = {t.id: opened(beside(run, t, "confidence")) for t in run.tiles}
     if rule == "blend":
         how["probabilities"] = {t.id: opened(beside(run, t, "probabilities")) for t in run.tiles}
     tiles = {tile: classes(opened) for tile, classes in shown.items()}
