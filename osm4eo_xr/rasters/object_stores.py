@@ -64,9 +64,12 @@ class ObjectStore(Store):
         return False
 
     def __eq__(self, other: object) -> bool:
-        return type(other) is type(self) and vars(other) == vars(self)
+        return type(other) is type(self) and other.root == self.root
 
     __hash__ = None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.root,)
 
     def __str__(self) -> str:
         return self.root
@@ -141,8 +144,32 @@ class StagedStore(ObjectStore):
         super().__init__(root)
         tag = json.loads((Path(root) / STORE_TAG).read_text(encoding="utf-8"))
         self._of, self._whole = str(tag["of"]), bool(tag["whole"])
+        self._change = threading.Condition()
+        self._reads, self._closed = 0, False
+
+    def close(self) -> None:
+        """Return once nothing is read any more, so that nobody writes into the copy either.
+
+        Of objects that Zarr asks for at a time, one may fail: it does not wait for the others.
+        """
+        super().close()
+        with self._change:
+            self._closed = True
+            self._change.wait_for(lambda: not self._reads)
 
     def _get(self, key: str, first: int = 0, count: int | None = None) -> bytes | None:
+        with self._change:
+            if self._closed:
+                raise ValueError(f"{self.root} is closed")
+            self._reads += 1
+        try:
+            return self._read(key, first, count)
+        finally:
+            with self._change:
+                self._reads -= 1
+                self._change.notify_all()
+
+    def _read(self, key: str, first: int, count: int | None) -> bytes | None:
         path = Path(self.root) / key
         if path.is_file():
             return _part(path.read_bytes(), first, count)

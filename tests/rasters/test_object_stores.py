@@ -1,6 +1,9 @@
 """Stores read object by object: part reads, what is not there, staged copies that refuse."""
 
 import asyncio
+import pickle
+import threading
+import time
 from collections import OrderedDict
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -16,10 +19,13 @@ from zarr.core.buffer import default_buffer_prototype
 
 from osm4eo_xr.catalogs.store_copies import _steps, copy_of
 from osm4eo_xr.errors import InputError
+from osm4eo_xr.rasters import object_stores
+from osm4eo_xr.rasters.hierarchies import read_group
 from osm4eo_xr.rasters.object_stores import Recent, RemoteStore, StagedStore
 from osm4eo_xr.rasters.remote import attempts
 from osm4eo_xr.rasters.remote.failures import RemoteError
 from osm4eo_xr.rasters.remote.objects import read_object
+from osm4eo_xr.rasters.store_paths import StorePath
 from tests.cases.asset_server import Store, serving_files
 from tests.cases.eopf_case import pack
 
@@ -100,6 +106,35 @@ def test_a_staged_store_keeps_what_was_read_and_refuses_the_rest(store: Store) -
     with pytest.raises(InputError, match="a/c/0/1 was not fetched; fetch again, or remove the"):
         got(whole, "a/c/0/1")
     assert len(store.requests) == asked
+
+
+def test_a_read_that_fails_leaves_no_other_one_writing(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    staged = copy_of(f"{store.url}/s.zarr", store.folder / "copies")
+    staged.begin()
+    read, both = object_stores._object, threading.Barrier(2)
+
+    def slow(root: str, key: str, first: int, count: int | None) -> bytes | None:
+        if key in (".zattrs", "zarr.json"):
+            both.wait(10)  # asked for at a time
+            if key == ".zattrs":
+                raise RemoteError("the server is down")
+            time.sleep(0.3)
+        return read(root, key, first, count)
+
+    monkeypatch.setattr(object_stores, "_object", slow)
+    with pytest.raises(RemoteError, match="the server is down"):
+        read_group(StorePath(str(staged.root)))
+    there = staged.files()
+    assert staged.root / "zarr.json" in there
+    time.sleep(0.5)
+    assert staged.files() == there
+    closed = StagedStore(str(staged.root))
+    closed.close()
+    with pytest.raises(ValueError, match="is closed"):
+        got(closed, "zarr.json")
+    assert pickle.loads(pickle.dumps(closed)) == closed  # noqa: S301 - our own
 
 
 def test_servers_that_fail_or_refuse_are_told(store: Store) -> None:
