@@ -48,10 +48,7 @@ class Figure:
         """Return plain JSON types; what is undefined is None."""
         names = ("value", "standard_error", "low", "high")
         values = (self.value, self.error, self.low, self.high)
-        return {
-            name: round(float(v), digits) if np.isfinite(v) else None
-            for name, v in zip(names, values, strict=True)
-        }
+        return {name: _plain(v, digits) for name, v in zip(names, values, strict=True)}
 
     def percent(self) -> str:
         """Write it for people as a share."""
@@ -83,12 +80,13 @@ class Figures:
     counted : ndarray (k), float64
         Per class: area of the map's pixels, km².
     confusion : ndarray (reference, map), float64
-        Shares of the area; their sum is 1.
+        Shares of the area; their sum is 1. NaN where no point lies in what is described.
     points : ndarray (reference, map), int64
         Points.
     assisted : mapping of int to tuple
         By class id: the area that the difference estimator gives with the map's probabilities
-        (Figure, km²), its λ, and how many times as many points the areas above would take.
+        (Figure, km²), its λ, and how many times as many points the areas above would take (NaN
+        where the sample has no spread).
     """
 
     overall: Figure
@@ -110,7 +108,7 @@ class Figures:
                 "rows": "reference",
                 "columns": "map",
                 "class_ids": list(legend.ids),
-                "shares": np.round(self.confusion, 8).tolist(),
+                "shares": [[_plain(v, 8) for v in row] for row in self.confusion],
                 "points": self.points.tolist(),
             },
         }
@@ -131,8 +129,13 @@ class Figures:
         if c.id in self.assisted:
             area, tuned, gain = self.assisted[c.id]
             found["assisted_km2"] = area.to_dict(4)
-            found["assisted_by"] = {"lambda": round(tuned, 4), "points_ratio": round(gain, 3)}
+            found["assisted_by"] = {"lambda": _plain(tuned, 4), "points_ratio": _plain(gain, 3)}
         return found
+
+
+def _plain(value: float, digits: int) -> float | None:
+    """Return a JSON number, None for what is undefined."""
+    return round(float(value), digits) if np.isfinite(value) else None
 
 
 def figures_of(

@@ -127,6 +127,42 @@ def test_parts_of_the_map_are_described_apart(mapped: xr.DataArray, truth: xr.Da
     assert first.counted[LEGEND.ids.index(12)] == 0
 
 
+def test_what_no_point_tells_of_is_null_in_json(
+    mapped: xr.DataArray, truth: xr.DataArray, tmp_path: Path
+) -> None:
+    """A part of the map without a point, and a class that no point is of, have no figures."""
+    origin = np.ones((ROWS, COLS), np.uint8)
+    design = draw(mapped)
+    origin[~np.isin(np.arange(ROWS * COLS), _pixels(design)).reshape(ROWS, COLS)] = 2
+    origin[origin == 1], origin[origin == 2] = 3, 1  # points lie on 3 alone
+    provenance = georeference(origin, BOX)
+    shares = np.stack([truth == 8, truth == 5, truth == 12, truth == 1]).astype(np.float32)
+    names = {"class": ["forest", "arable", "water", "urban"]}
+    likely = georeference(shares, BOX, dims=("class", "y", "x"), coords=names)
+    how = {"provenance": provenance, "probabilities": likely}
+    report = oxr.assess(mapped, labels(design, truth), design=design, **how)  # type: ignore[call-overload]
+
+    def refuse(word: str) -> None:
+        raise AssertionError(word)
+
+    text = report.save(tmp_path / "report.json").read_text()
+    tree = json.loads(text, parse_constant=refuse)  # NaN is none of JSON's words
+    empty, seen = tree["parts"].values()
+    assert empty["total"] == 0
+    assert {share for row in empty["confusion"]["shares"] for share in row} == {None}
+    assert seen["total"] == len(design.points)
+    assert sum(map(sum, seen["confusion"]["shares"])) == pytest.approx(1)
+    urban = next(c for c in tree["classes"] if c["slug"] == "urban")
+    assert urban["assisted_by"]["points_ratio"] is None
+
+
+def _pixels(design: SamplingDesign) -> np.ndarray:
+    """Return the places of a design's points in the raveled map."""
+    at = design.points.geometry
+    col, row = ~BOX.affine * np.stack([at.x, at.y])
+    return np.floor(row).astype(int) * COLS + np.floor(col).astype(int)
+
+
 def test_probabilities_sharpen_areas(mapped: xr.DataArray, truth: xr.DataArray) -> None:
     rng = np.random.default_rng(2)
     share = np.clip((truth.to_numpy() == 8) * 0.8 + rng.normal(0.1, 0.05, truth.shape), 0, 1)

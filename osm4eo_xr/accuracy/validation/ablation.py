@@ -105,7 +105,7 @@ class Ablation:
                     "name": group,
                     "gain": self.gain(group).to_dict(),
                     "f1_gain": {c.slug: self.gain(group, k).to_dict() for k, c in classes},
-                    "overall_accuracy_without": [r.overall_accuracy for r in reports],
+                    "overall_accuracy_without": [_plain(r.overall_accuracy) for r in reports],
                 }
                 for group, reports in self.without.items()
             ],
@@ -242,6 +242,11 @@ def ablate(
         without={group: tuple(reports) for group, reports in found.items()},
         settings=dataclasses.asdict(settings),
     )
+
+
+def _plain(value: float) -> float | None:
+    """Return a JSON number; None for a fold whose held-out ground has no label left."""
+    return float(value) if np.isfinite(value) else None
 
 
 def _chosen(known: Sequence[Group], names: Sequence[str] | None) -> list[Group]:

@@ -114,6 +114,18 @@ def test_the_table_and_the_file_say_it(found: Ablation, tmp_path: Path) -> None:
     assert set(told["groups"][0]["f1_gain"]) == {c.slug for c in legend().classes}
 
 
+def test_a_fold_without_labels_is_null_in_json(tmp_path: Path) -> None:
+    seen, none = (AccuracyReport(np.diag([n] * len(legend().ids)), legend()) for n in (9, 0))
+    found = Ablation(("1", "2"), legend(), (seen, none), {"dem": (seen, none)})
+
+    def refuse(word: str) -> None:
+        raise AssertionError(word)
+
+    text = found.save(tmp_path / "found.json").read_text()
+    [group] = json.loads(text, parse_constant=refuse)["groups"]  # NaN is none of JSON's words
+    assert group["overall_accuracy_without"] == [1, None]
+
+
 def test_a_temporal_network_without_periods_is_trained_as_a_plain_one(
     samples: xr.Dataset, trainings: list[SimpleNamespace]
 ) -> None:
