@@ -17,6 +17,7 @@ from osm4eo_xr.accuracy.confusion import cohens_kappa, quotient
 from osm4eo_xr.accuracy.validation.intervals import block_bootstrap, block_bootstraps
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.files import replace_json
+from osm4eo_xr.names import counted
 from osm4eo_xr.tables import html_table
 
 if TYPE_CHECKING:
@@ -315,7 +316,7 @@ class AccuracyReport:
             text += f", {self.left_out:,} points without class or place left out"
         accuracy, average = _percent(self.overall_accuracy), _percent(self.average_accuracy)
         if self.overall_interval is not None and self.blocks is not None:
-            accuracy = f"{self.overall_interval.percent()} by {len(self.blocks)} blocks"
+            accuracy = f"{self.overall_interval.percent()} by {counted(len(self.blocks), 'block')}"
         text += f"; overall accuracy {accuracy}, average {average}, kappa {self.kappa:.3f}"
         return text + "".join(f", {name} {v:.3f}" for name, v in self.calibration.items())
 

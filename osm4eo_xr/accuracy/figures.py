@@ -51,17 +51,22 @@ class Figure:
         return {name: _plain(v, digits) for name, v in zip(names, values, strict=True)}
 
     def percent(self) -> str:
-        """Write it for people as a share."""
+        """Write it for people as a share, without limits where there are none."""
         if not np.isfinite(self.value):
             return "-"
-        return f"{100 * self.value:.1f} % ({100 * self.low:.1f}-{100 * self.high:.1f})"
+        value, low, high = (f"{100 * v:.1f}" for v in (self.value, self.low, self.high))
+        return f"{value} % ({low}-{high})" if self._has_limits else f"{value} %"
 
     def points(self) -> str:
-        """Write it for people as a difference of shares, in percentage points."""
+        """Write it for people as a difference of shares, in percentage points, as ``percent``."""
         if not np.isfinite(self.value):
             return "-"
-        value, low, high = (100 * v for v in (self.value, self.low, self.high))
-        return f"{value:+.1f} ({low:+.1f} to {high:+.1f})"
+        value, low, high = (f"{100 * v:+.1f}" for v in (self.value, self.low, self.high))
+        return f"{value} ({low} to {high})" if self._has_limits else value
+
+    @property
+    def _has_limits(self) -> bool:
+        return bool(np.isfinite((self.low, self.high)).all())
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,6 +11,7 @@ from osm4eo_xr.accuracy.validation.intervals import (
     fold_interval,
 )
 from osm4eo_xr.errors import InputError
+from osm4eo_xr.legend import Legend
 from tests.cases.train_case import small_legend
 
 
@@ -48,6 +49,17 @@ def test_one_block_says_nothing_of_others() -> None:
     alone = block_bootstrap(np.array([7]), np.array([10]))
     assert alone.value == 0.7
     assert np.isnan((alone.error, alone.low, alone.high)).all()
+
+
+def test_what_has_no_limits_is_written_without() -> None:
+    alone = block_bootstrap(np.array([7]), np.array([10]))
+    assert alone.percent() == "70.0 %"
+    assert fold_interval(np.array([-0.02, np.nan]), 2).points() == "-2.0"
+    assert fold_interval(np.array([0.5, 0.5]), 2).percent() == "50.0 % (50.0-50.0)"
+    block = np.array([[[8, 2], [0, 0]]])
+    legend = Legend("two", small_legend().classes[:2])
+    report = AccuracyReport(block.sum(axis=0), legend, blocks=block)
+    assert "overall accuracy 80.0 % by 1 block, average" in repr(report)
 
 
 def test_folds_take_the_correction_of_nadeau_and_bengio() -> None:
