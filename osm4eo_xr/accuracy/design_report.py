@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from osm4eo_xr.legend import Legend
     from osm4eo_xr.tables import Table
 
-__all__ = ["EXPLANATION", "DesignReport", "figure_km2", "report_html"]
+__all__ = ["EXPLANATION", "DesignReport", "figure_km2", "report_html", "unseen_note"]
 
 EXPLANATION = (
     "Counted areas add up the map's pixels and so carry its errors. Estimated areas correct them "
@@ -189,6 +189,20 @@ def figure_km2(figure: Mapping[str, float | None]) -> str:
     if value is None or low is None or high is None:
         return "-"
     return f"{_km2(value)} ({_km2(low)}-{_km2(high)})"
+
+
+def unseen_note(areas: Mapping[str, float]) -> list[str]:
+    """Say which areas (km², by class) strata may hold beyond the intervals; nothing of none."""
+    if not areas:
+        return []
+    listed = ", ".join(f"{name} {_km2(area)} km²" for name, area in areas.items())
+    text = (
+        "Intervals know only of ground like that of the points. With 95 % confidence a stratum "
+        f"without a point of a class may hold up to so much of it: {listed}. That is more than "
+        "the intervals of these areas leave room for: the areas may be larger, and the producer's "
+        "accuracies lower. More points in large strata tell."
+    )
+    return [text]
 
 
 def _km2(area: float) -> str:

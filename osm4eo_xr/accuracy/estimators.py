@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from scipy import stats
 
+from osm4eo_xr.accuracy.sampling import CONFIDENCE
+
 if TYPE_CHECKING:
     from jaxtyping import Float64
 
@@ -19,7 +21,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Intervals", "effective_size", "interval", "power_tuned", "ratio"]
 
-CONFIDENCE = 0.95
 _ROUNDING = 1e-12  # of a variance: the residuals of points that are all right leave less
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from osm4eo_xr.accuracy.estimators import Intervals, effective_size, interval, ratio
+from osm4eo_xr.accuracy.sampling import PostStratified, Stratified
 
 if TYPE_CHECKING:
     from jaxtyping import Float64, Int64
@@ -16,7 +17,9 @@ if TYPE_CHECKING:
     from osm4eo_xr.accuracy.sampling import Sample
     from osm4eo_xr.legend import Legend
 
-__all__ = ["Figure", "Figures", "figures_of", "figures_with_intervals"]
+__all__ = ["Figure", "Figures", "figures_of", "figures_with_intervals", "unseen_areas"]
+
+_ROUNDING = 1e-9  # of the map's area
 
 
 @dataclass(frozen=True)
@@ -194,6 +197,39 @@ def figures_of(
         confusion=confusion,
         points=points,
     )
+
+
+def unseen_areas(
+    sample: Sample,
+    reference: Int64[np.ndarray, " n"],
+    inside: Float64[np.ndarray, " n"],
+    figures: Figures,
+) -> dict[int, float]:
+    """Return areas that one stratum may hold unseen, of classes whose intervals leave less room.
+
+    Parameters
+    ----------
+    sample, reference, inside
+        As ``figures_of`` took them.
+    figures : Figures
+        What it returned.
+
+    Returns
+    -------
+    dict
+        By place in the legend: km², as ``sampling`` has it; of classes that the map or a point
+        has. Empty for designs without strata.
+    """
+    if not isinstance(sample, Stratified | PostStratified) or not inside.any():
+        return {}
+    kinds = (reference[:, None] == np.arange(len(figures.counted))) * inside[:, None]
+    ground = float(figures.counted.sum())
+    share = sample.unseen(kinds) / sample.total(inside[:, None])[0]
+    value, high = np.array([(area.value, area.high) for area in figures.areas]).T
+    room = np.minimum(share * ground, ground - value)
+    there = (figures.counted > 0) | figures.points.any(axis=1)
+    more = room > high - value + _ROUNDING * ground
+    return {int(k): float(room[k]) for k in np.flatnonzero(there & more)}
 
 
 def _shares(

@@ -17,7 +17,9 @@ from scipy import sparse
 if TYPE_CHECKING:
     from jaxtyping import Float64, Int64
 
-__all__ = ["Clustered", "PostStratified", "Sample", "Stratified", "Weighted"]
+__all__ = ["CONFIDENCE", "Clustered", "PostStratified", "Sample", "Stratified", "Weighted"]
+
+CONFIDENCE = 0.95
 
 
 class Sample(Protocol):
@@ -63,6 +65,30 @@ class _Strata:
     def total(self, values: Float64[np.ndarray, "n k"]) -> Float64[np.ndarray, " k"]:
         """Add up the strata's means times their sizes."""
         return self.sizes @ self._groups.means(values)
+
+    def unseen(self, kinds: Float64[np.ndarray, "n k"]) -> Float64[np.ndarray, " k"]:
+        """Return how many pixels of each kind one stratum may hold though no point met any there.
+
+        Where none of n points is of a kind, that kind's variance is 0, and still a share of up to
+        1 - 0.05^(1/n) of the other pixels may be of it, with 95 % confidence.
+
+        Parameters
+        ----------
+        kinds : ndarray (n, k), float64
+            1 where a point is of a kind, 0 elsewhere.
+
+        Returns
+        -------
+        ndarray (k), float64
+            Pixels, of the stratum that may hold most; 0 where each stratum has a point of the kind.
+
+        Source
+        ------
+        Hanley & Lippman-Hand 1983, "If nothing goes wrong, is everything all right?", JAMA 249.
+        """
+        n = self._groups.counts
+        room = (self.sizes - n) * (1 - (1 - CONFIDENCE) ** (1 / n))
+        return np.where(self._groups.means(kinds) > 0, 0.0, room[:, None]).max(axis=0)
 
 
 @dataclass(frozen=True, eq=False)

@@ -137,8 +137,8 @@ def test_what_no_point_tells_of_is_null_in_json(
     origin[origin == 1], origin[origin == 2] = 3, 1  # points lie on 3 alone
     provenance = georeference(origin, BOX)
     shares = np.stack([truth == 8, truth == 5, truth == 12, truth == 1]).astype(np.float32)
-    names = {"class": ["forest", "arable", "water", "urban"]}
-    likely = georeference(shares, BOX, dims=("class", "y", "x"), coords=names)
+    names = ["forest", "arable", "water", "urban"]
+    likely = georeference(shares, BOX, dims=("class", "y", "x"), coords={"class": names})
     how = {"provenance": provenance, "probabilities": likely}
     report = oxr.assess(mapped, labels(design, truth), design=design, **how)  # type: ignore[call-overload]
 
@@ -278,6 +278,26 @@ def test_bounds_count_the_labels_that_the_figures_count(
     assert loose.figures.overall.value == 1
     assert loose.bounds is not None
     assert 0.98 < loose.bounds[0] < loose.bounds[1] == 1
+
+
+def test_rare_classes_that_strata_may_hold_unseen_are_named(truth: xr.DataArray) -> None:
+    """A pond in the forest that no point meets, and water that the map shows."""
+    classes = truth.copy(data=np.where(truth == 12, 5, truth).astype(np.uint8))
+    classes[:30, 90:] = 12
+    design = draw(classes, n=150)
+    points = design.points.assign(**{"class": design.points["map_class"]})
+    report = oxr.assess(classes, points[["id", "class"]], design=design)
+    assert not any("may hold" in note for note in report.notes)  # without any spread all are wide
+    at = np.flatnonzero(points["map_class"] == 12)[:10]
+    points.loc[points.index[at], "class"] = 5
+    report = oxr.assess(classes, points[["id", "class"]], design=design)
+    [note] = [note for note in report.notes if "may hold" in note]
+    forest = next(s for s in design.strata if s.name == "forest")
+    room = (forest.pixels - forest.points) * (1 - 0.05 ** (1 / forest.points)) * 1e-4
+    assert f"water {room:.3g} km²" in note
+    assert "forest" not in note
+    water = report.figures.areas[LEGEND.ids.index(12)]
+    assert water.high < water.value + room
 
 
 def test_strata_without_labels_are_refused(mapped: xr.DataArray, truth: xr.DataArray) -> None:

@@ -4,9 +4,10 @@ from itertools import combinations, product
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from osm4eo_xr.accuracy.estimators import interval, power_tuned, ratio
-from osm4eo_xr.accuracy.figures import figures_of
+from osm4eo_xr.accuracy.figures import figures_of, unseen_areas
 from osm4eo_xr.accuracy.sampling import Clustered, PostStratified, Stratified, Weighted
 
 PIXEL_HA = 0.09  # Landsat's 30 m
@@ -95,6 +96,53 @@ def test_a_stratum_that_was_counted_in_full_adds_no_error() -> None:
     values = np.array([0.0, 1, 0, 1, 1])[:, None]
     sample = Stratified(np.array([0, 0, 0, 1, 1]), np.array([90, 2]), finite=False)
     assert sample.variance(values)[0] == pytest.approx(90**2 / 3 * (1 / 3))
+
+
+@pytest.mark.parametrize("kind", [Stratified, PostStratified])
+def test_what_a_stratum_may_hold_unseen_is_clopper_and_pearsons_limit(kind: type) -> None:
+    """Three strata: of the first all is seen but 960 pixels, the last was counted in full."""
+    sample = kind(np.repeat([0, 1, 2], [40, 10, 3]), np.array([1000, 100, 3]))
+    some, none = np.zeros(53), np.zeros(53)
+    some[[0, 41]] = 1
+    in_first = np.zeros(53)
+    in_first[0] = 1
+    found = sample.unseen(np.stack([some, none, in_first], axis=1))
+    limits = [stats.binomtest(0, n).proportion_ci(0.9).high for n in (40, 10)]  # one-sided 95 %
+    assert found == pytest.approx([0, 960 * limits[0], 90 * limits[1]])
+
+
+def test_rare_classes_whose_intervals_fail_are_those_with_more_room_unseen() -> None:
+    """A class of 1 %, of which the map misses most: intervals of areas that are not named hold."""
+    rng = np.random.default_rng(4)
+    sizes, points = np.array([600_000, 396_000, 4_000]), np.array([150, 100, 50])
+    chances = np.array([[0.92, 0.07, 0.01], [0.1, 0.89, 0.01], [0.2, 0.1, 0.7]])
+    stratum, km2 = np.repeat(np.arange(3), points), sizes * 1e-4
+    true = km2 @ chances
+    held: dict[bool, list[bool]] = {True: [], False: []}
+    bounded, places = [], set()
+    for _ in range(300):
+        drawn = [rng.choice(3, n, p=p) for n, p in zip(points, chances, strict=True)]
+        reference, ones = np.concatenate(drawn), np.ones(300)
+        sample = Stratified(stratum, sizes, finite=False)
+        found = figures_of(sample, reference, stratum, ones, km2, "wilson")
+        named = unseen_areas(sample, reference, ones, found)
+        places |= set(named)
+        for k, area in enumerate(found.areas):
+            held[k in named].append(area.low <= true[k] <= area.high)
+            if k in named:
+                bounded.append(true[k] <= area.value + named[k])
+    assert places == {2}
+    assert np.mean(held[False]) > 0.93
+    assert np.mean(held[True]) < 0.8
+    assert np.mean(bounded) > 0.93
+
+
+def test_what_fills_the_map_or_was_counted_in_full_hides_nothing() -> None:
+    stratum, sizes = np.repeat([0, 1, 2], [40, 2, 1]), np.array([9_997, 2, 1])
+    sample, ones = Stratified(stratum, sizes, finite=False), np.ones(43)
+    found = figures_of(sample, np.zeros(43, np.int64), stratum, ones, sizes * 1e-4, "wilson")
+    assert found.areas[0].value == 1
+    assert unseen_areas(sample, np.zeros(43, np.int64), ones, found) == {}
 
 
 @pytest.mark.parametrize("finite", [True, False])
