@@ -8,6 +8,7 @@ import numpy as np
 
 from osm4eo_xr.accuracy.sampling import Clustered, PostStratified, Sample, Stratified, Weighted
 from osm4eo_xr.errors import InputError
+from osm4eo_xr.names import counted
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, UInt8
@@ -130,12 +131,12 @@ def _clustered(design: SamplingDesign, used: np.ndarray) -> DesignSample:
 def _check_strata(design: SamplingDesign, codes: np.ndarray) -> None:
     """Refuse strata whose variance the labels do not tell."""
     for stratum in design.strata:
-        labeled = int((codes == stratum.code).sum())
-        if labeled < min(_FEW, stratum.pixels):
+        labeled, least = int((codes == stratum.code).sum()), min(_FEW, stratum.pixels)
+        if labeled < least:
             raise InputError(
                 f"stratum {stratum.name} has {labeled} labeled points of {stratum.points}, "
-                f"which tells nothing of its {stratum.pixels:,} pixels",
-                advice=f"label {_FEW} or more",
+                f"which tells nothing of its {counted(stratum.pixels, 'pixel')}",
+                advice=f"label {least} or more" if least < stratum.pixels else "label all of them",
             )
 
 

@@ -115,6 +115,8 @@ def test_a_stratum_of_one_pixel_needs_one_label_and_a_larger_one_two() -> None:
         "stratum forest has 1 labeled points of 3, which tells nothing of its 50 pixels"
     )
     assert refused.value.advice == "label 2 or more"
+    with pytest.raises(InputError, match="water has 0 .* of its 1 pixel; label all of them"):
+        sample_of(made, ids(FOREST, FOREST, WATER), np.array([True, True, False]), counts, LEGEND)
 
 
 def test_weights_are_the_surveys_and_points_off_the_map_go() -> None:
