@@ -128,11 +128,11 @@ class DesignReport:
         from osm4eo_xr.tables import Table
 
         table = Table(title=self.name or None, caption=self._caption())
-        for heading, side in (("class", "left"), *((h, "right") for h in _HEADINGS)):
-            table.add_column(heading, justify=side)
-        for c in self.to_dict()["classes"]:
-            if c["reference_points"] or c["counted_km2"]:
-                table.add_row(c["slug"], *_cells(c))
+        headings, rows = _rows(self.to_dict())
+        for n, heading in enumerate(headings):
+            table.add_column(heading, justify="right" if n else "left")
+        for row in rows:
+            table.add_row(*row)
         return table
 
     def __rich__(self) -> Table:
@@ -250,20 +250,26 @@ def _more(report: Mapping[str, Any]) -> list[str]:
     return found
 
 
+def _rows(figures: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
+    """Return headings and a row for each class that the map or a point has, written for people."""
+    shown = [c for c in figures["classes"] if c["reference_points"] or c["counted_km2"]]
+    headings, rows = ["class", *_HEADINGS], [[c["slug"], *_cells(c)] for c in shown]
+    if any("assisted_km2" in c for c in figures["classes"]):
+        headings.append("with probabilities km², 95 %")
+        for row, c in zip(rows, shown, strict=True):
+            row.append(figure_km2(c["assisted_km2"]) if "assisted_km2" in c else "-")
+    return headings, rows
+
+
 def _figures_html(figures: Mapping[str, Any]) -> str:
     """Return a table of classes."""
-    assisted = any("assisted_km2" in c for c in figures["classes"])
-    headings = ("class", *_HEADINGS, *(["with probabilities km², 95 %"] if assisted else []))
-    rows = []
-    for c in figures["classes"]:
-        if c["reference_points"] or c["counted_km2"]:
-            more = (
-                [figure_km2(c["assisted_km2"]) if "assisted_km2" in c else "-"] if assisted else []
-            )
-            cells = "".join(f'<td class="n">{escape(v)}</td>' for v in (*_cells(c), *more))
-            rows.append(f"<tr><td>{escape(c['slug'])}</td>{cells}</tr>")
+    headings, rows = _rows(figures)
     head = "".join(f"<th>{escape(h)}</th>" for h in headings)
-    return f"<table><tr>{head}</tr>{''.join(rows)}</table>"
+    lines = []
+    for name, *cells in rows:
+        numbers = "".join(f'<td class="n">{escape(v)}</td>' for v in cells)
+        lines.append(f"<tr><td>{escape(name)}</td>{numbers}</tr>")
+    return f"<table><tr>{head}</tr>{''.join(lines)}</table>"
 
 
 def _page(report: Mapping[str, Any]) -> str:

@@ -116,6 +116,10 @@ def test_areas_by_probabilities_have_a_column_where_there_are_any() -> None:
     head, forest, water = Cells(report_html(found)).rows
     assert head[-1] == "with probabilities km², 95 %"
     assert (forest[-1], water[-1]) == ("-", "5.50 (4.50-6.50)")
+    shown = str(DesignReport(figures(assisted=helped), LEGEND, "m", "wald"))
+    assert "probabilities" in shown  # in a terminal as well
+    assert "5.50 (4.50-6.50)" in shown
+    assert "probabilities" not in str(report())
     [area] = [c for c in found["classes"] if "assisted_km2" in c]
     assert area["assisted_by"] == {"lambda": 0.8123, "points_ratio": 2.346}
 
