@@ -12,13 +12,13 @@ import xarray as xr
 from osm4eo_xr.accuracy import reference_pairs
 from osm4eo_xr.accuracy.accuracy_report import AccuracyReport
 from osm4eo_xr.accuracy.assisted import assisted_areas
-from osm4eo_xr.accuracy.design_report import DesignReport, unseen_note
+from osm4eo_xr.accuracy.design_report import DesignReport, unseen_notes
 from osm4eo_xr.accuracy.design_sample import sample_of
 from osm4eo_xr.accuracy.designs.design import SamplingDesign, open_design
 from osm4eo_xr.accuracy.designs.interpretation import Interpretation, read_interpretations
 from osm4eo_xr.accuracy.designs.population import check_codes, population_of
 from osm4eo_xr.accuracy.estimators import Intervals, ratio
-from osm4eo_xr.accuracy.figures import Figures, figures_of, unseen_areas
+from osm4eo_xr.accuracy.figures import Figures, figures_of, unseen_areas, unseen_errors
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.geometry.geodesy import pixel_area
 from osm4eo_xr.geometry.grid import zero_nodata
@@ -81,7 +81,7 @@ def assess(
     """Say how good a class map is, from points with labels or from a label raster.
 
     With a ``design`` all figures are estimates for the whole map with 95 % confidence intervals;
-    its notes name rare classes that strata may hold more of, unseen, than the intervals say.
+    its notes name rare classes and errors that strata may hold more of, unseen, than these say.
     Without one they are shares of what was compared, and the report says so.
 
     Parameters
@@ -192,8 +192,12 @@ def _by_design(
         return figures_of(taken.sample, *at, part.inside[used], part.counted, intervals)
 
     whole = figures(label, parts[0])
-    hidden = unseen_areas(taken.sample, place[label[used]], parts[0].inside[used], whole)
-    unseen = unseen_note({legend.classes[k].slug: area for k, area in hidden.items()})
+    inside, wrong = parts[0].inside[used], (label != mapped)[used]
+    hidden = unseen_areas(taken.sample, place[label[used]], inside, whole)
+    unseen = unseen_notes(
+        {legend.classes[k].slug: area for k, area in hidden.items()},
+        unseen_errors(taken.sample, wrong, inside, whole.overall),
+    )
     if probabilities is not None:
         assisted = assisted_areas(
             taken,

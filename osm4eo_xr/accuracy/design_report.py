@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from osm4eo_xr.legend import Legend
     from osm4eo_xr.tables import Table
 
-__all__ = ["EXPLANATION", "DesignReport", "figure_km2", "report_html", "unseen_note"]
+__all__ = ["EXPLANATION", "DesignReport", "figure_km2", "report_html", "unseen_notes"]
 
 EXPLANATION = (
     "Counted areas add up the map's pixels and so carry its errors. Estimated areas correct them "
@@ -191,18 +191,32 @@ def figure_km2(figure: Mapping[str, float | None]) -> str:
     return f"{_km2(value)} ({_km2(low)}-{_km2(high)})"
 
 
-def unseen_note(areas: Mapping[str, float]) -> list[str]:
-    """Say which areas (km², by class) strata may hold beyond the intervals; nothing of none."""
-    if not areas:
-        return []
-    listed = ", ".join(f"{name} {_km2(area)} km²" for name, area in areas.items())
-    text = (
-        "Intervals know only of ground like that of the points. With 95 % confidence a stratum "
-        f"without a point of a class may hold up to so much of it: {listed}. That is more than "
-        "the intervals of these areas leave room for: the areas may be larger, and the producer's "
-        "accuracies lower. More points in large strata tell."
-    )
-    return [text]
+def unseen_notes(areas: Mapping[str, float], wrong: float) -> list[str]:
+    """Say what strata may hold, unseen, beyond the intervals.
+
+    Parameters
+    ----------
+    areas : mapping of str to float
+        By class: km² of one stratum without a point of it.
+    wrong : float
+        Share of the map, of one stratum without a wrong point; 0 is not told.
+    """
+    notes = []
+    if areas:
+        listed = ", ".join(f"{name} {_km2(area)} km²" for name, area in areas.items())
+        notes.append(
+            "Intervals know only of ground like that of the points. With 95 % confidence a "
+            f"stratum without a point of a class may hold up to so much of it: {listed}. That is "
+            "more than the intervals of these areas leave room for: the areas may be larger, and "
+            "the producer's accuracies lower. More points in large strata tell."
+        )
+    if wrong:
+        notes.append(
+            "With 95 % confidence a stratum without a wrong point may be wrong on up to "
+            f"{wrong:.1%} of the map, for which the interval of overall accuracy leaves no room: "
+            "it may be lower. More points in large strata tell."
+        )
+    return notes
 
 
 def _km2(area: float) -> str:

@@ -12,12 +12,19 @@ from osm4eo_xr.accuracy.estimators import Intervals, effective_size, interval, r
 from osm4eo_xr.accuracy.sampling import PostStratified, Stratified
 
 if TYPE_CHECKING:
-    from jaxtyping import Float64, Int64
+    from jaxtyping import Bool, Float64, Int64
 
     from osm4eo_xr.accuracy.sampling import Sample
     from osm4eo_xr.legend import Legend
 
-__all__ = ["Figure", "Figures", "figures_of", "figures_with_intervals", "unseen_areas"]
+__all__ = [
+    "Figure",
+    "Figures",
+    "figures_of",
+    "figures_with_intervals",
+    "unseen_areas",
+    "unseen_errors",
+]
 
 _ROUNDING = 1e-9  # of the map's area
 
@@ -230,6 +237,36 @@ def unseen_areas(
     there = (figures.counted > 0) | figures.points.any(axis=1)
     more = room > high - value + _ROUNDING * ground
     return {int(k): float(room[k]) for k in np.flatnonzero(there & more)}
+
+
+def unseen_errors(
+    sample: Sample,
+    wrong: Bool[np.ndarray, " n"],
+    inside: Float64[np.ndarray, " n"],
+    overall: Figure,
+) -> float:
+    """Return the share of the map on which one stratum may be wrong unseen, by ``unseen_areas``.
+
+    Parameters
+    ----------
+    sample, inside
+        As ``figures_of`` took them.
+    wrong : ndarray (n), bool
+        Whether map and reference differ.
+    overall : Figure
+        Overall accuracy.
+
+    Returns
+    -------
+    float
+        0 to 1; 0 where the interval of overall accuracy leaves room for it, and for designs
+        without strata.
+    """
+    if not isinstance(sample, Stratified | PostStratified) or not inside.any():
+        return 0.0
+    room = sample.unseen((wrong * inside)[:, None])[0] / sample.total(inside[:, None])[0]
+    room = min(float(room), overall.value)
+    return room if room > overall.value - overall.low + _ROUNDING else 0.0
 
 
 def _shares(

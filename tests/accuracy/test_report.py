@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import osm4eo_xr as oxr
-from osm4eo_xr.accuracy.design_report import DesignReport, figure_km2, report_html
+from osm4eo_xr.accuracy.design_report import DesignReport, figure_km2, report_html, unseen_notes
 from osm4eo_xr.accuracy.figures import Figure, Figures
 
 LEGEND = oxr.default_legend()
@@ -141,6 +141,13 @@ def test_either_labels_bounds_interpreters_and_notes_are_listed() -> None:
     assert "<h4>known: overall accuracy 90.0% (88.0%-92.0%)</h4>" in text
     assert len([row for row in Cells(text).rows if row[0] == "class"]) == 2
     assert report_html(report().to_dict()).count("<li>") == 0
+
+
+def test_what_strata_may_hold_unseen_is_told_with_its_size() -> None:
+    first, second = unseen_notes({"mine": 1234.5, "water": 0.04321}, 0.0266)
+    assert "up to so much of it: mine 1,234.50 km², water 0.0432 km². That" in first
+    assert "may be wrong on up to 2.7% of the map" in second
+    assert unseen_notes({}, 0.0) == []
 
 
 def test_names_from_outside_are_text_and_no_markup(tmp_path: Path) -> None:

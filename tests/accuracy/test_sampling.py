@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from osm4eo_xr.accuracy.estimators import interval, power_tuned, ratio
-from osm4eo_xr.accuracy.figures import figures_of, unseen_areas
+from osm4eo_xr.accuracy.figures import figures_of, unseen_areas, unseen_errors
 from osm4eo_xr.accuracy.sampling import Clustered, PostStratified, Stratified, Weighted
 
 PIXEL_HA = 0.09  # Landsat's 30 m
@@ -137,12 +137,33 @@ def test_rare_classes_whose_intervals_fail_are_those_with_more_room_unseen() -> 
     assert np.mean(bounded) > 0.93
 
 
+def test_accuracies_whose_intervals_fail_are_those_of_strata_that_may_be_wrong_unseen() -> None:
+    """A forest of 90 % of the map that is right in 99 %: often none of its points is wrong."""
+    rng = np.random.default_rng(5)
+    sizes, points = np.array([900_000, 80_000, 20_000]), np.array([100, 50, 50])
+    right = np.array([0.99, 0.9, 0.8])
+    stratum, ones = np.repeat(np.arange(3), points), np.ones(200)
+    true = sizes @ right / sizes.sum()
+    held: dict[bool, list[bool]] = {True: [], False: []}
+    for _ in range(300):
+        wrong = rng.random(200) > right[stratum]
+        sample = Stratified(stratum, sizes, finite=False)
+        reference = np.where(wrong, (stratum + 1) % 3, stratum)
+        found = figures_of(sample, reference, stratum, ones, sizes * 1e-4, "wilson").overall
+        room = unseen_errors(sample, wrong, ones, found)
+        held[room > 0].append(found.low <= true <= found.high)
+        assert not room or room == pytest.approx(0.9 * (1 - 0.05**0.01), rel=1e-3)
+    assert np.mean(held[False]) > 0.93
+    assert np.mean(held[True]) < 0.8
+
+
 def test_what_fills_the_map_or_was_counted_in_full_hides_nothing() -> None:
     stratum, sizes = np.repeat([0, 1, 2], [40, 2, 1]), np.array([9_997, 2, 1])
     sample, ones = Stratified(stratum, sizes, finite=False), np.ones(43)
     found = figures_of(sample, np.zeros(43, np.int64), stratum, ones, sizes * 1e-4, "wilson")
     assert found.areas[0].value == 1
     assert unseen_areas(sample, np.zeros(43, np.int64), ones, found) == {}
+    assert unseen_errors(sample, stratum > 0, ones, found.overall) == 0
 
 
 @pytest.mark.parametrize("finite", [True, False])
