@@ -114,18 +114,19 @@ def refuse_other_legend(raster: xr.DataArray, legend: Legend, name: str = "") ->
     InputError
         Names both.
     """
-    refuse_other_name(_stated(raster), legend, f"{name or raster.name or 'the class map'} was")
+    what = f"{name or raster.name or 'the class map'} was"
+    refuse_other_name(_stated(raster), legend.name, what)
 
 
-def refuse_other_name(stated: str, legend: Legend, what: str) -> None:
+def refuse_other_name(stated: str, known: str, what: str) -> None:
     """Refuse what states the name of another legend than this; no name states nothing.
 
     Parameters
     ----------
     stated : str
         The name.
-    legend : Legend
-        What is known.
+    known : str
+        That of the legend in use.
     what : str
         What states it and its verb, for the message ("the class map was").
 
@@ -141,9 +142,9 @@ def refuse_other_name(stated: str, legend: Legend, what: str) -> None:
             expected="class ids",
             advice="give the class map, or a layer of ids",
         )
-    if stated not in ("", legend.name):
+    if stated not in ("", known):
         raise InputError(
-            f"{what} made with legend {stated!r}, this is {legend.name!r}",
+            f"{what} made with legend {stated!r}, this is {known!r}",
             advice="give the legend it was made with, {legend}",
         )
 

@@ -297,7 +297,7 @@ def check_legend(polygons: gpd.GeoDataFrame | Landuse, legend: Legend) -> None:
     """
     stated = polygons.legend if isinstance(polygons, Landuse) else polygons.attrs.get("legend", "")
     if (stated, legend.name) != BUILT_IN:  # the second has the first's classes and one more
-        refuse_other_name(str(stated), legend, "the polygons were")
+        refuse_other_name(str(stated), legend.name, "the polygons were")
 
 
 def _check_classes(class_ids: set[int], legend: Legend) -> None:
