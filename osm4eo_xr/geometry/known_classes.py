@@ -25,6 +25,13 @@ if TYPE_CHECKING:
 OF_CORINE, OF_A_MASK = ", CORINE codes", ", mask"
 """Behind the name of a legend in what a layer states whose values are no ids of it."""
 
+_NONE = "no legend"
+AN_AGREEMENT, A_COMPARISON, A_PROVENANCE, CLAIMS = (
+    f"{_NONE}, {kind}" for kind in ("agreement", "comparison", "provenance", "claims")
+)
+"""What rasters state in place of a legend's name whose values are those of no legend."""
+
+_CODES = (OF_CORINE, OF_A_MASK, AN_AGREEMENT, A_COMPARISON, A_PROVENANCE, CLAIMS)
 _NAMED = 5  # classes in a message
 _OFTEN_NONE = 255  # no class of any legend, and often no data that a map does not state
 
@@ -99,10 +106,11 @@ def of_classes(probabilities: xr.DataArray, legend: Legend) -> tuple[list[int], 
 def coded(raster: xr.DataArray) -> tuple[xr.DataArray, str]:
     """Return a raster that states its legend alone, and how its values are said to be coded.
 
-    That is ``OF_CORINE`` or ``OF_A_MASK`` of a layer whose values are no ids, else nothing.
+    That is ``OF_CORINE`` or ``OF_A_MASK`` of a layer, or what a raster states whose values are
+    those of no legend; else nothing.
     """
     stated = _stated(raster)
-    how = next((kind for kind in (OF_CORINE, OF_A_MASK) if stated.endswith(kind)), "")
+    how = next((kind for kind in _CODES if stated.endswith(kind)), "")
     return raster.assign_attrs(legend=stated.removesuffix(how)) if how else raster, how
 
 
@@ -135,10 +143,10 @@ def refuse_other_name(stated: str, known: str, what: str) -> None:
     InputError
         Names both.
     """
-    if stated.endswith((OF_CORINE, OF_A_MASK)):
+    if stated.endswith(_CODES):
         name, _, kind = stated.rpartition(", ")
         raise InputError(
-            f"{what} made as {kind} of legend {name!r}",
+            f"{what} made as {kind}" + ("" if name == _NONE else f" of legend {name!r}"),
             expected="class ids",
             advice="give the class map, or a layer of ids",
         )

@@ -19,7 +19,7 @@ from odc.geo.geobox import GeoBox
 from osm4eo_xr.errors import InputError, check_number
 from osm4eo_xr.geometry.geodesy import project_bounds, segmentized
 from osm4eo_xr.geometry.grid import TARGET_CRS, geobox_of, georeference
-from osm4eo_xr.geometry.known_classes import refuse_other_name
+from osm4eo_xr.geometry.known_classes import CLAIMS, refuse_other_name
 from osm4eo_xr.labels.burn import (
     CHUNK,
     Edge,
@@ -148,7 +148,7 @@ def count_claims(
     [[2, 2, 1]]
     """
     blocks = map_grid(count_classes, polygons, like, legend or default_legend(), min_area)
-    attrs = {"long_name": "classes that claim the pixel"}
+    attrs = {"long_name": "classes that claim the pixel", "legend": CLAIMS}
     return georeference(blocks, _grid_of(like), attrs=attrs, name="claims")
 
 

@@ -63,7 +63,7 @@ def detect_change(
     connectivity : int
         4, or 8 to connect pixels that meet at a corner.
     legend : Legend, optional
-        By default the twelve classes of OSMlanduse.
+        By default the package's that the map states, or the twelve classes of OSMlanduse.
 
     Returns
     -------
@@ -107,6 +107,7 @@ def detect_change(
         "flag_values": list(codes.ids),
         "flag_meanings": " ".join(c.slug for c in codes.classes),
         "flag_colors": " ".join(c.hex_color for c in codes.classes),
+        "legend": codes.name,
         "nodata": 0,
     }
     grid = geobox_of(before)
