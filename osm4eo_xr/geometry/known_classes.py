@@ -26,12 +26,13 @@ OF_CORINE, OF_A_MASK = ", CORINE codes", ", mask"
 """Behind the name of a legend in what a layer states whose values are no ids of it."""
 
 _NONE = "no legend"
-AN_AGREEMENT, A_COMPARISON, A_PROVENANCE, CLAIMS = (
-    f"{_NONE}, {kind}" for kind in ("agreement", "comparison", "provenance", "claims")
+AN_AGREEMENT, A_COMPARISON, A_PROVENANCE, CLAIMS, SET_SIZES = (
+    f"{_NONE}, {kind}" for kind in ("agreement", "comparison", "provenance", "claims", "set sizes")
 )
 """What rasters state in place of a legend's name whose values are those of no legend."""
 
-_CODES = (OF_CORINE, OF_A_MASK, AN_AGREEMENT, A_COMPARISON, A_PROVENANCE, CLAIMS)
+_CODES = (OF_CORINE, OF_A_MASK, AN_AGREEMENT, A_COMPARISON, A_PROVENANCE, CLAIMS, SET_SIZES)
+_ALL_DIGITS = 10  # per cent from which two digits are whole numbers
 _NAMED = 5  # classes in a message
 _OFTEN_NONE = 255  # no class of any legend, and often no data that a map does not state
 
@@ -239,11 +240,12 @@ def refuse_others(counts: Mapping[int, int], legend: Legend, name: str, of: str)
     several = "classes" if len(strange) > 1 else "class"
     more = f" and {len(strange) - _NAMED} more" if len(strange) > _NAMED else ""
     share = 100 * sum(counts[code] for code in strange) / sum(counts.values())
+    told = f"{share:.0f}" if share >= _ALL_DIGITS else f"{share:.2g}"
     advice = "give the legend it was made with, {legend}"
     if _OFTEN_NONE in strange:
         advice = f'state its no-data value (attrs["nodata"]) if that is {_OFTEN_NONE}, or {advice}'
     raise InputError(
-        f"{name} holds {several} {', '.join(map(str, strange[:_NAMED]))}{more} in {share:.2g} % of "
+        f"{name} holds {several} {', '.join(map(str, strange[:_NAMED]))}{more} in {told} % of "
         f"{of}, which legend {legend.name!r} does not have",
         advice=advice,
     )

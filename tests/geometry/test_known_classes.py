@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 import osm4eo_xr as oxr
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.geometry.grid import geobox_of, georeference, target_geobox
-from osm4eo_xr.geometry.known_classes import legend_of, with_known_classes
+from osm4eo_xr.geometry.known_classes import legend_of, refuse_others, with_known_classes
 from osm4eo_xr.legend import default_legend, load_legend
 from osm4eo_xr.maps.known_ground import agreement
 from osm4eo_xr.maps.layers import fraction
@@ -136,6 +136,9 @@ def test_the_message_names_values_share_and_way_out() -> None:
         "legend 'osmlanduse-12' does not have; give the legend it was made with, legend="
     )
     assert with_known_classes(class_map(), None).equals(class_map())
+    for count, share in ((1, "0.52"), (20, "10"), (192, "100")):
+        with pytest.raises(InputError, match=f"class 77 in {share} % of pixels"):
+            refuse_others({77: count, 8: 192 - count}, LEGEND, "it", "pixels")
 
 
 OWN = """
