@@ -103,7 +103,8 @@ def country_template(
 def country_schema() -> dict[str, Any]:
     """Return the JSON schema of country files, for editors."""
     draft = "https://json-schema.org/draft/2020-12/schema"
-    schema = {"$schema": draft, "title": "Country file"} | json_schema(CountrySettings)
+    schema: dict[str, Any] = {"$schema": draft, "title": "Country file"}
+    schema |= json_schema(CountrySettings)
     for key in ELSEWHERE:
         table, _, name = key.partition(".")
         del schema["properties"][table]["properties"][name]
