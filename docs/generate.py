@@ -19,6 +19,7 @@ from osm4eo_xr.cli.app import app
 from osm4eo_xr.cluster.site import BatchSite, LocalSite
 from osm4eo_xr.cluster.site_file import site_tables
 from osm4eo_xr.country.settings import CountrySettings
+from osm4eo_xr.country.settings_file import ELSEWHERE
 from osm4eo_xr.settings_text import PRESET, field_texts, presets_of, table_of, toml_value
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -106,6 +107,8 @@ def _tables(settings: type, title: str, about: str) -> Iterator[str]:
         rows.append(f"| `{PRESET}` | {_takes(names)} | `{toml_value(presets.names[0])}` | {text} |")
     for field in dataclasses.fields(settings):
         table, many = table_of(hints[field.name])
+        if f"{title.strip('`[]')}.{field.name}" in ELSEWHERE:
+            continue
         if table is None:
             rows.append(_row(field, hints[field.name], texts.get(field.name, "")))
         else:

@@ -96,7 +96,7 @@ def assess(
     design : SamplingDesign or path, optional
         The design that the points are from, or the folder that ``write_design`` wrote.
     legend : Legend, optional
-        By default the twelve classes of OSMlanduse.
+        By default the package's that the map states, or the twelve classes of OSMlanduse.
     column : str, optional
         Column of the points that holds the class: id, slug or name, or its CORINE code in a
         column ``clc``. By default the first of class_id, class, label, clc. Points without a

@@ -20,7 +20,7 @@ from osm4eo_xr.errors import InputError
 from osm4eo_xr.files import replace_json
 from osm4eo_xr.geometry.geodesy import pixel_area
 from osm4eo_xr.geometry.grid import geobox_of, nodata_of, zero_nodata
-from osm4eo_xr.geometry.known_classes import legend_of, refuse_others
+from osm4eo_xr.geometry.known_classes import A_COMPARISON, legend_of, refuse_others
 from osm4eo_xr.legend import NO_DATA, Legend
 from osm4eo_xr.rasters.warp import Warp, plan_warp, refuse_apart
 
@@ -182,7 +182,7 @@ def compare(
     crosswalk : str or path, optional
         What is compared with what, see ``read_crosswalk``; by default both have the legend.
     legend : Legend, optional
-        By default the twelve classes of OSMlanduse.
+        By default the package's that the map states, or the twelve classes of OSMlanduse.
 
     Returns
     -------
@@ -309,6 +309,7 @@ def _agreement(class_map: xr.DataArray, placed: da.Array, walk: Crosswalk) -> xr
         "flag_values": [1, 2, 3],
         "flag_meanings": " ".join(_MEANINGS),
         "flag_colors": " ".join(_COLORS),
+        "legend": A_COMPARISON,
         "nodata": 0,
     }
     return class_map.copy(data=data).assign_attrs(attrs).rename("agreement")

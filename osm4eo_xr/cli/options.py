@@ -21,7 +21,10 @@ _MARGIN = 2  # pixels around clouds that go with them, as in country files
 
 LegendFile = Annotated[
     Path | None,
-    typer.Option("--legend", help="A TOML file, osmlanduse-12 (the default) or osmlanduse-13."),
+    typer.Option(
+        "--legend",
+        help="A TOML file, osmlanduse-12 or osmlanduse-13; else what a map states, or the first.",
+    ),
 ]
 Out = Annotated[Path, typer.Option("--out", help="File or folder to write.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace files that exist.")]

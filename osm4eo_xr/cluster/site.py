@@ -31,7 +31,7 @@ class LocalWorkers:
     processes : int, optional
         Worker processes; left out, as many as fit (one per GPU, or one per 4 cores).
     threads : int, optional
-        Task threads per process; left out, the cores divided by the processes.
+        Task threads per process; left out, those with GPUs share half of the cores, others all.
     memory : int, optional
         Bytes per process above which a worker is restarted; left out, a fair share of this machine.
     """

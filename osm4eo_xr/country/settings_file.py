@@ -14,6 +14,9 @@ from osm4eo_xr.settings_text import json_schema, template
 SCHEMA_NAME = "country.schema.json"
 """The file beside a new country file that tells editors which keys there are."""
 
+ELSEWHERE = frozenset({"train.seed"})
+"""Keys of settings that a country file states at another place: the seed at its top."""
+
 
 def read_country(path: str | Path) -> CountrySettings:
     """Read a country file.
@@ -93,14 +96,19 @@ def country_template(
         f"#:schema ./{SCHEMA_NAME}\n"
         "# Keys that stand as comments have the value that they show, unless a preset changes it.\n"
         "# `osm4eo-xr run --dry-run` says what a run with this file would do.\n\n"
-        + template(CountrySettings, given, omit=frozenset({"train.seed"}))
+        + template(CountrySettings, given, omit=ELSEWHERE)
     )
 
 
 def country_schema() -> dict[str, Any]:
     """Return the JSON schema of country files, for editors."""
     draft = "https://json-schema.org/draft/2020-12/schema"
-    return {"$schema": draft, "title": "Country file"} | json_schema(CountrySettings)
+    schema: dict[str, Any] = {"$schema": draft, "title": "Country file"}
+    schema |= json_schema(CountrySettings)
+    for key in ELSEWHERE:
+        table, _, name = key.partition(".")
+        del schema["properties"][table]["properties"][name]
+    return schema
 
 
 def _plain_code(country: Country) -> str:

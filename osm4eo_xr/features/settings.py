@@ -25,8 +25,8 @@ class FeatureGroup:
         Paths or globs, relative to the country file, in which {tile} stands for the tile's id.
         One group has none: it is of the tiles' own scenes, and is "s2" or one of its periods.
     bands : tuple of str
-        Which features; left out, all: bands and spectral indices, height, slope, aspect_sin and
-        aspect_cos, A00 to A63, T000 to T127, or what the files' bands are called.
+        Which features: bands and spectral indices, height, slope, aspect_sin and aspect_cos, A00 to
+        A63, T000 to T127, or what the files' bands are called; left out, all but indices.
     names : tuple of str
         What the files' bands are, in order; left out, what they state.
     unit : str

@@ -37,7 +37,7 @@ class FeatureSource:
         NaN = no data and a grid; or files. Where several files hold the same band, a pixel has it
         from the first that knows it.
     bands : sequence of str, optional
-        Which features, in this order; by default all. ``s2``: bands and spectral indices; ``dem``:
+        Which features, in this order; by default all but indices. ``s2``: bands, indices; ``dem``:
         height, slope, aspect_sin, aspect_cos; ``aef``: A00 to A63; ``tessera-…``: T000 to T127.
     names : sequence of str, optional
         What the bands of the files are, in order; by default what their descriptions or names

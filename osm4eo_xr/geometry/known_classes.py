@@ -25,6 +25,14 @@ if TYPE_CHECKING:
 OF_CORINE, OF_A_MASK = ", CORINE codes", ", mask"
 """Behind the name of a legend in what a layer states whose values are no ids of it."""
 
+_NONE = "no legend"
+AN_AGREEMENT, A_COMPARISON, A_PROVENANCE, CLAIMS, SET_SIZES = (
+    f"{_NONE}, {kind}" for kind in ("agreement", "comparison", "provenance", "claims", "set sizes")
+)
+"""What rasters state in place of a legend's name whose values are those of no legend."""
+
+_CODES = (OF_CORINE, OF_A_MASK, AN_AGREEMENT, A_COMPARISON, A_PROVENANCE, CLAIMS, SET_SIZES)
+_ALL_DIGITS = 10  # per cent from which two digits are whole numbers
 _NAMED = 5  # classes in a message
 _OFTEN_NONE = 255  # no class of any legend, and often no data that a map does not state
 
@@ -99,10 +107,11 @@ def of_classes(probabilities: xr.DataArray, legend: Legend) -> tuple[list[int], 
 def coded(raster: xr.DataArray) -> tuple[xr.DataArray, str]:
     """Return a raster that states its legend alone, and how its values are said to be coded.
 
-    That is ``OF_CORINE`` or ``OF_A_MASK`` of a layer whose values are no ids, else nothing.
+    That is ``OF_CORINE`` or ``OF_A_MASK`` of a layer, or what a raster states whose values are
+    those of no legend; else nothing.
     """
     stated = _stated(raster)
-    how = next((kind for kind in (OF_CORINE, OF_A_MASK) if stated.endswith(kind)), "")
+    how = next((kind for kind in _CODES if stated.endswith(kind)), "")
     return raster.assign_attrs(legend=stated.removesuffix(how)) if how else raster, how
 
 
@@ -114,18 +123,19 @@ def refuse_other_legend(raster: xr.DataArray, legend: Legend, name: str = "") ->
     InputError
         Names both.
     """
-    refuse_other_name(_stated(raster), legend, f"{name or raster.name or 'the class map'} was")
+    what = f"{name or raster.name or 'the class map'} was"
+    refuse_other_name(_stated(raster), legend.name, what)
 
 
-def refuse_other_name(stated: str, legend: Legend, what: str) -> None:
+def refuse_other_name(stated: str, known: str, what: str) -> None:
     """Refuse what states the name of another legend than this; no name states nothing.
 
     Parameters
     ----------
     stated : str
         The name.
-    legend : Legend
-        What is known.
+    known : str
+        That of the legend in use.
     what : str
         What states it and its verb, for the message ("the class map was").
 
@@ -134,16 +144,16 @@ def refuse_other_name(stated: str, legend: Legend, what: str) -> None:
     InputError
         Names both.
     """
-    if stated.endswith((OF_CORINE, OF_A_MASK)):
+    if stated.endswith(_CODES):
         name, _, kind = stated.rpartition(", ")
         raise InputError(
-            f"{what} made as {kind} of legend {name!r}",
+            f"{what} made as {kind}" + ("" if name == _NONE else f" of legend {name!r}"),
             expected="class ids",
             advice="give the class map, or a layer of ids",
         )
-    if stated not in ("", legend.name):
+    if stated not in ("", known):
         raise InputError(
-            f"{what} made with legend {stated!r}, this is {legend.name!r}",
+            f"{what} made with legend {stated!r}, this is {known!r}",
             advice="give the legend it was made with, {legend}",
         )
 
@@ -230,11 +240,12 @@ def refuse_others(counts: Mapping[int, int], legend: Legend, name: str, of: str)
     several = "classes" if len(strange) > 1 else "class"
     more = f" and {len(strange) - _NAMED} more" if len(strange) > _NAMED else ""
     share = 100 * sum(counts[code] for code in strange) / sum(counts.values())
+    told = f"{share:.0f}" if share >= _ALL_DIGITS else f"{share:.2g}"
     advice = "give the legend it was made with, {legend}"
     if _OFTEN_NONE in strange:
         advice = f'state its no-data value (attrs["nodata"]) if that is {_OFTEN_NONE}, or {advice}'
     raise InputError(
-        f"{name} holds {several} {', '.join(map(str, strange[:_NAMED]))}{more} in {share:.2g} % of "
+        f"{name} holds {several} {', '.join(map(str, strange[:_NAMED]))}{more} in {told} % of "
         f"{of}, which legend {legend.name!r} does not have",
         advice=advice,
     )

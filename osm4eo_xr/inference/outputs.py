@@ -10,6 +10,7 @@ import xarray as xr
 
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.geometry.grid import georeference
+from osm4eo_xr.geometry.known_classes import SET_SIZES
 from osm4eo_xr.legend import NO_DATA, PROBABILITY_NO_DATA, PROBABILITY_SCALE
 from osm4eo_xr.models.applicability import INDEX_SCALE
 
@@ -110,6 +111,8 @@ def _attrs(name: str, model: Model) -> Mapping[str, Any]:
         told = {"long_name": "share of the training points nearer than the threshold"}
         return {**told, "scale_factor": 1 / PROBABILITY_SCALE, "points": known.points, **about}
     if name in OF_SETS and known is not None:
-        told = "classes that a pixel may have" if name == "set_size" else "whether it may be"
-        return {"long_name": told, "coverage": known.facts.get("coverage"), **about}
+        about = {"coverage": known.facts.get("coverage"), **about}
+        if name == "set_size":
+            return {"long_name": "classes that a pixel may have", "legend": SET_SIZES, **about}
+        return {"long_name": "whether it may be", **about}
     return {"scale_factor": 1 / PROBABILITY_SCALE, **about}

@@ -79,7 +79,8 @@ def bands_of(scene: xr.DataArray, model: Model) -> Bands:
     units = _UNITS.get(units, units)
     if units != model.units:
         raise InputError(
-            f"scene is in {units!r}, the model takes {model.units!r}", advice="convert it"
+            f"scene is in {units!r}, the model takes {model.units!r}",
+            advice='give such numbers, and their unit as attrs["units"]',
         )
     if not absent:
         places = [present.index(name) for name in model.bands]

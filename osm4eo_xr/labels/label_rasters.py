@@ -37,7 +37,7 @@ def read_labels(
     codes : {"id", "clc"}
         What its values are. CORINE codes (those of the legend: 11 … 41 and 5) become ids.
     legend : Legend, optional
-        OSMlanduse's by default.
+        By default the package's that the file states, or the twelve classes of OSMlanduse.
     chunks : int
         Pixels per side of a chunk.
 

@@ -19,7 +19,7 @@ from odc.geo.geobox import GeoBox
 from osm4eo_xr.errors import InputError, check_number
 from osm4eo_xr.geometry.geodesy import project_bounds, segmentized
 from osm4eo_xr.geometry.grid import TARGET_CRS, geobox_of, georeference
-from osm4eo_xr.geometry.known_classes import refuse_other_name
+from osm4eo_xr.geometry.known_classes import CLAIMS, refuse_other_name
 from osm4eo_xr.labels.burn import (
     CHUNK,
     Edge,
@@ -148,7 +148,7 @@ def count_claims(
     [[2, 2, 1]]
     """
     blocks = map_grid(count_classes, polygons, like, legend or default_legend(), min_area)
-    attrs = {"long_name": "classes that claim the pixel"}
+    attrs = {"long_name": "classes that claim the pixel", "legend": CLAIMS}
     return georeference(blocks, _grid_of(like), attrs=attrs, name="claims")
 
 
@@ -297,7 +297,7 @@ def check_legend(polygons: gpd.GeoDataFrame | Landuse, legend: Legend) -> None:
     """
     stated = polygons.legend if isinstance(polygons, Landuse) else polygons.attrs.get("legend", "")
     if (stated, legend.name) != BUILT_IN:  # the second has the first's classes and one more
-        refuse_other_name(str(stated), legend, "the polygons were")
+        refuse_other_name(str(stated), legend.name, "the polygons were")
 
 
 def _check_classes(class_ids: set[int], legend: Legend) -> None:

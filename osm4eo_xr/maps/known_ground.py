@@ -12,7 +12,12 @@ import xarray as xr
 
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.geometry.grid import crs_name, geobox_of, same_pixels, zero_nodata
-from osm4eo_xr.geometry.known_classes import class_ids_of, with_known_classes
+from osm4eo_xr.geometry.known_classes import (
+    A_PROVENANCE,
+    AN_AGREEMENT,
+    class_ids_of,
+    with_known_classes,
+)
 from osm4eo_xr.legend import NO_DATA, Legend, default_legend
 from osm4eo_xr.maps.known_rules import (
     likelier_wins,
@@ -86,7 +91,9 @@ def agreement(
     """
     labels, class_map = _known_pair(labels, class_map, legend)
     layer = _blockwise(_compare, labels, class_map)
-    return class_map.copy(data=layer).assign_attrs(_attrs(AGREEMENT)).rename("agreement")
+    return (
+        class_map.copy(data=layer).assign_attrs(_attrs(AGREEMENT, AN_AGREEMENT)).rename("agreement")
+    )
 
 
 def merge_known(
@@ -209,7 +216,11 @@ def provenance_of(labels: xr.DataArray, class_map: xr.DataArray) -> xr.DataArray
     """
     _check_pair(labels, class_map)
     origin = _blockwise(_origin, zero_nodata(labels), zero_nodata(class_map))
-    return class_map.copy(data=origin).assign_attrs(_attrs(PROVENANCE)).rename("provenance")
+    return (
+        class_map.copy(data=origin)
+        .assign_attrs(_attrs(PROVENANCE, A_PROVENANCE))
+        .rename("provenance")
+    )
 
 
 def is_known(labels: xr.DataArray, class_map: xr.DataArray) -> xr.DataArray:
@@ -302,12 +313,12 @@ def _check_grids(one: xr.DataArray, name: str, other: xr.DataArray, other_name: 
         )
 
 
-def _attrs(meanings: tuple[str, ...]) -> dict[str, Any]:
+def _attrs(meanings: tuple[str, ...], kind: str) -> dict[str, Any]:
     """Return CF attributes of a layer with values 1, 2, …; 0 = no data."""
     return {
         "flag_values": list(range(1, len(meanings) + 1)),
         "flag_meanings": " ".join(meanings),
         "flag_colors": " ".join(COLORS[m] for m in meanings),
-        "legend": "",
+        "legend": kind,
         "nodata": NO_DATA,
     }

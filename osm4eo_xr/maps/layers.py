@@ -71,7 +71,7 @@ def extract_layer(
         Above 0 to 1: a pixel belongs to the layer where the probabilities of its classes sum up
         to this or more, and to the likeliest of them.
     legend : Legend, optional
-        By default the twelve classes of OSMlanduse.
+        By default the package's that the map states, or the twelve classes of OSMlanduse.
 
     Returns
     -------
@@ -212,7 +212,7 @@ def fraction(
         Cell size in meters, a whole multiple of the pixel size. Cell edges lie
         on whole multiples of it, the first row of cells in the north.
     legend : Legend, optional
-        By default the twelve classes of OSMlanduse.
+        By default the package's that the map states, or the twelve classes of OSMlanduse.
 
     Returns
     -------

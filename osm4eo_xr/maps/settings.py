@@ -44,7 +44,7 @@ class Known:
         Known ground that the map shows is never sieved away and may absorb small neighbors.
     noise : table of tables
         For "confidence" and "bayes": by true class the probability that OpenStreetMap says each
-        class, ``{forest = {forest = 0.9, meadow = 0.1}}``; one left out is always right. Without
+        class, ``{forest = {forest = 0.9, pasture = 0.1}}``; one left out is always right. Without
         the table, ``estimate_label_noise`` finds it from the validation samples.
     """
 

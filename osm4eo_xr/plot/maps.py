@@ -44,7 +44,7 @@ def quicklook(
     labels, class_map : DataArray (y, x), uint8, optional
         0 = no data, drawn white.
     legend : Legend, optional
-        By default the twelve classes of OSMlanduse.
+        By default the package's that the map states, or the twelve classes of OSMlanduse.
     title : str
         Heading of the figure.
     pixels : int
@@ -109,7 +109,7 @@ def plot_classes(
     class_map : DataArray (y, x), uint8
         Class ids; 0 = no data, drawn white.
     legend : Legend, optional
-        By default the twelve classes of OSMlanduse.
+        By default the package's that the map states, or the twelve classes of OSMlanduse.
     title : str
         Heading.
     pixels : int
@@ -183,7 +183,7 @@ def label_figure(
     report : mapping
         From ``label_report``.
     legend : Legend, optional
-        By default the twelve classes of OSMlanduse.
+        By default the package's that the map states, or the twelve classes of OSMlanduse.
     title : str
         Heading.
     pixels : int

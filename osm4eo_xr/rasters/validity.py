@@ -4,7 +4,8 @@ A pixel is no data if any of what the source states about it says so:
 
 - a no-data value: the tag of the band, CF's ``_FillValue`` or ``missing_value`` (all of them),
   ``nodata`` among a store's attributes or in a STAC item, or the caller's, which replaces those
-- a number beyond CF's ``valid_min``, ``valid_max`` or ``valid_range``
+- a number beyond CF's ``valid_min``, ``valid_max`` or ``valid_range``; the caller's no-data value
+  replaces these as well
 - a mask: inside the file, in a ``.msk`` file beside it, or an alpha band that is 0 there
 - a dataset-wide tuple (``NODATA_VALUES``), where all bands hold it together
 - NaN, an infinity or a float below -3e38

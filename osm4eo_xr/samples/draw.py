@@ -91,7 +91,7 @@ def draw_samples(
     shares : tuple of float
         Shares of train, validation and test, of both blocks and drawn pixels.
     legend : Legend, optional
-        Classes of the labels; the twelve of OSMlanduse by default.
+        By default the package's that the labels state, or the twelve classes of OSMlanduse.
     names : sequence of str, optional
         Names of the tiles.
     optional : sequence of str

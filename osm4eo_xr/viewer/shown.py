@@ -96,7 +96,7 @@ def explore(
     confidence : DataArray, optional
         (y, x) confidences or (class, y, x) probabilities, 0-250 (255 = no data) or 0-1 (NaN).
     legend : Legend, optional
-        By default the twelve classes of OSMlanduse.
+        By default the package's that the map states, or the twelve classes of OSMlanduse.
     title : str
         Heading.
     pixels : int

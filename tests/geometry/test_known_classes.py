@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 import osm4eo_xr as oxr
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.geometry.grid import geobox_of, georeference, target_geobox
-from osm4eo_xr.geometry.known_classes import legend_of, with_known_classes
+from osm4eo_xr.geometry.known_classes import legend_of, refuse_others, with_known_classes
 from osm4eo_xr.legend import default_legend, load_legend
 from osm4eo_xr.maps.known_ground import agreement
 from osm4eo_xr.maps.layers import fraction
@@ -136,6 +136,9 @@ def test_the_message_names_values_share_and_way_out() -> None:
         "legend 'osmlanduse-12' does not have; give the legend it was made with, legend="
     )
     assert with_known_classes(class_map(), None).equals(class_map())
+    for count, share in ((1, "0.52"), (20, "10"), (192, "100")):
+        with pytest.raises(InputError, match=f"class 77 in {share} % of pixels"):
+            refuse_others({77: count, 8: 192 - count}, LEGEND, "it", "pixels")
 
 
 OWN = """
@@ -203,3 +206,41 @@ def test_its_own_legend_stays_with_a_map(
     call(*command)
     assert oxr.open_raster(out).attrs["legend"] == "four classes"
     assert "Urban" not in out.with_suffix(".qml").read_text()
+
+
+MADE: dict[str, Callable[[xr.DataArray, xr.DataArray], xr.DataArray]] = {
+    "agreement": agreement,
+    "comparison": lambda one, other: oxr.compare(one, other).agreement,
+    "provenance": oxr.provenance_of,
+}
+
+
+@pytest.mark.parametrize("kind", MADE)
+def test_what_says_where_two_maps_agree_is_taken_for_no_class_map(
+    kind: str, tmp_path: Path
+) -> None:
+    """Its 1, 2 and 3 are OSMlanduse's urban fabric, industry and mines."""
+    one, other = class_map(12), class_map(8)
+    made = MADE[kind](one.assign_attrs(legend=LEGEND.name), other)
+    again = oxr.open_raster(oxr.write_cog(made, tmp_path / "made.tif"))
+    for raster in (made, again):
+        for step in ("extract", "fraction", "change"):
+            with pytest.raises(InputError, match=f"made as {kind}; expected class ids"):
+                STEPS[step](raster)
+    assert not {"urban", "industrial", "mine"} & set(oxr.to_vector(again)["slug"])
+    error = refused("extract", tmp_path / "made.tif", "--layer", "1", "--out", tmp_path / "x.tif")
+    assert f"made as {kind}" in error.given
+    if kind == "agreement":
+        assert set(oxr.to_vector(again)["slug"]) == {"equal", "different"}
+
+
+def test_a_map_of_change_brings_its_own_legend(tmp_path: Path) -> None:
+    before, after = class_map(12), class_map(8)
+    found = oxr.detect_change(before, after, confidence=sure(before))
+    path = oxr.write_cog(found.happened, tmp_path / "change.tif")
+    assert set(oxr.to_vector(oxr.open_raster(path))["slug"]) == {"stable", "change"}
+    call("extract", path, "--layer", "change", "--out", tmp_path / "layer.tif")
+    assert int((oxr.open_raster(tmp_path / "layer.tif") > 0).sum()) == 32
+    other = ["--legend", "osmlanduse-12", "--out", tmp_path / "x.tif"]
+    error = refused("extract", path, "--layer", "1", *other)
+    assert "made with legend 'change', this is 'osmlanduse-12'" in error.given

@@ -48,9 +48,9 @@ def detect_change(
     before, after : DataArray (y, x), uint8
         Class maps of one legend on one grid, 0 = no data; may be lazy.
     confidence : pair of DataArray (y, x), optional
-        The probability of each map's class, as ``classify(outputs=…)`` returns it: uint8 scaled by
-        250 with 255 = no data, or floats 0 to 1. A difference counts where both reach
-        ``threshold``.
+        The probability of each map's class, as ``classify(outputs=…)`` returns it beside the map:
+        uint8 scaled by 250 with 255 = no data, or floats 0 to 1. A difference counts where both
+        reach ``threshold``. Of a sieved map, or one with known ground, it is of other classes.
     probabilities : pair of DataArray (class, y, x), optional
         Instead: the probabilities of all classes in both years, in the same order of classes;
         gives a hidden Markov filter over the two years, and the maps' own classes do not count.
@@ -63,7 +63,7 @@ def detect_change(
     connectivity : int
         4, or 8 to connect pixels that meet at a corner.
     legend : Legend, optional
-        By default the twelve classes of OSMlanduse.
+        By default the package's that the map states, or the twelve classes of OSMlanduse.
 
     Returns
     -------
@@ -107,6 +107,7 @@ def detect_change(
         "flag_values": list(codes.ids),
         "flag_meanings": " ".join(c.slug for c in codes.classes),
         "flag_colors": " ".join(c.hex_color for c in codes.classes),
+        "legend": codes.name,
         "nodata": 0,
     }
     grid = geobox_of(before)

@@ -84,7 +84,7 @@ def design_points(
     cluster_pixels, per_cluster : int
         Edge of a cluster in pixels, and points in each; for ``scheme="cluster"``.
     legend : Legend, optional
-        By default the twelve classes of OSMlanduse.
+        By default the package's that the map states, or the twelve classes of OSMlanduse.
     seed : int
         Another seed draws other points.
 

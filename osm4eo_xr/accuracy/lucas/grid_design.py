@@ -12,6 +12,7 @@ from osm4eo_xr.accuracy.reference_pairs import values_at
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.files import replaced
 from osm4eo_xr.geometry.geodesy import pixel_area
+from osm4eo_xr.geometry.known_classes import refuse_other_name
 
 if TYPE_CHECKING:
     import geopandas as gpd
@@ -43,7 +44,7 @@ def lucas_design(points: gpd.GeoDataFrame, class_map: xr.DataArray) -> SamplingD
     points : GeoDataFrame
         As ``read_lucas`` returns it.
     class_map : DataArray (y, x), uint8
-        0 = no data; read once, chunk by chunk.
+        0 = no data; read once, chunk by chunk. Of the legend that the points were read with.
 
     Returns
     -------
@@ -53,7 +54,8 @@ def lucas_design(points: gpd.GeoDataFrame, class_map: xr.DataArray) -> SamplingD
     Raises
     ------
     InputError
-        If no point lies on the map, or a weight is no number above 0.
+        If no point lies on the map, a weight is no number above 0, or the map states another legend
+        than the points.
 
     Source
     ------
@@ -73,6 +75,7 @@ def lucas_design(points: gpd.GeoDataFrame, class_map: xr.DataArray) -> SamplingD
     ('systematic', [8, 12])
     """
     check_map(class_map)
+    _refuse_other_legend(points, class_map)
     population = population_of(class_map)
     mapped = values_at(population.class_map, points.geometry, "LUCAS")
     on_map = points[mapped > 0].to_crs(str(population.geobox.crs)).reset_index(drop=True)
@@ -99,6 +102,12 @@ def lucas_design(points: gpd.GeoDataFrame, class_map: xr.DataArray) -> SamplingD
         pixel_area=pixel_area(population.geobox),
         made={"map": str(class_map.name or "map"), "survey": "LUCAS", "notes": [_note(points)]},
     )
+
+
+def _refuse_other_legend(points: gpd.GeoDataFrame, class_map: xr.DataArray) -> None:
+    """Refuse a map of another legend: points of classes that one lacks would be left out unseen."""
+    if read := str(points.attrs.get("legend", "")):
+        refuse_other_name(str(class_map.attrs.get("legend", "")), read, "the class map was")
 
 
 def _note(points: gpd.GeoDataFrame) -> str:

@@ -65,7 +65,8 @@ def read_lucas(
 
     Filters leave out ground that a pixel of 10 m cannot show, and with it a part of the country
     that maps get wrong more often: figures of filtered points are for homogeneous ground. ``attrs``
-    of the result counts what each filter left out, and why points have no class.
+    of the result counts what each filter left out, and why points have no class, and names the
+    legend.
 
     Parameters
     ----------
@@ -142,7 +143,8 @@ def read_lucas(
     kept_columns: Any = table[[*columns, "geometry"]]
     result = kept_columns.rename(columns={"cover": "lc1", "use": "lu1"})
     undecided = Counter(why for _, why in found if why)
-    result.attrs = {"left_out": left_out, "undecided": dict(undecided.most_common())}
+    told = {"left_out": left_out, "undecided": dict(undecided.most_common())}
+    result.attrs = told | {"legend": legend.name}
     return result
 
 

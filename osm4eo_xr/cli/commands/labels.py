@@ -62,7 +62,10 @@ def labels(
     boundary: Annotated[
         Path | None, typer.Option(help="Vector file of the place that the report is about.")
     ] = None,
-    country: Annotated[str | None, typer.Option(help="Only this country's rows of it.")] = None,
+    country: Annotated[
+        str | None,
+        typer.Option(help="Only this country's rows of it; without it, Natural Earth's outline."),
+    ] = None,
     overwrite: Overwrite = False,
     boundary_layer: BoundaryLayer = None,
 ) -> None:

@@ -176,7 +176,11 @@ def mosaic(
         Path | None, typer.Option("--boundary", help="Vector file to clip to.")
     ] = None,
     country: Annotated[
-        str | None, typer.Option("--country", help="Only this country's rows of --boundary.")
+        str | None,
+        typer.Option(
+            "--country",
+            help="Only this country's rows of --boundary; without it, Natural Earth's outline.",
+        ),
     ] = None,
     boundary_layer: BoundaryLayer = None,
     rule: Annotated[

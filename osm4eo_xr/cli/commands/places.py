@@ -88,15 +88,17 @@ def init(
     if scenes:
         refuse_given_beside(context, "--scenes", "search", "year")
     schema = out.with_name(SCHEMA_NAME)
-    asked: Asked = [(out, SETTINGS), (schema, REPORT)]
+    told = json.dumps(country_schema(), indent=2, ensure_ascii=False) + "\n"
+    stands = schema.is_file() and schema.read_bytes() == told.encode()  # for a file beside this one
+    asked: Asked = [(out, SETTINGS), (None if stands else schema, REPORT)]
     with outputs(asked, [], overwrite=overwrite) as place:
         last = year or datetime.now(UTC).year - 1
         text = country_template(
             country, osm=osm, files=tuple(scenes or ()), search=search, year=last
         )
         place(out).write_text(text, encoding="utf-8")
-        told = json.dumps(country_schema(), indent=2, ensure_ascii=False)
-        place(schema).write_text(told + "\n", encoding="utf-8")
+        if not stands:
+            place(schema).write_text(told, encoding="utf-8")
 
 
 def _print_original(country: str) -> None:

@@ -70,7 +70,7 @@ def review_objects(
     least_pixels : int
         Least number of pixels of an object.
     legend : Legend, optional
-        OSMlanduse's by default.
+        By default the package's that the map states, or the twelve classes of OSMlanduse.
 
     Returns
     -------

@@ -103,7 +103,7 @@ def review_places(
     apart : float
         Least distance of the centers of two cells, in meters.
     legend : Legend, optional
-        OSMlanduse's by default.
+        By default the package's that the map states, or the twelve classes of OSMlanduse.
 
     Returns
     -------

@@ -5,9 +5,32 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from osm4eo_xr.feature_ids.ids import groups_of
 from osm4eo_xr.names import OWN_WORDS
 
 _NOT_STATED = "not stated by whoever publishes it"
+
+_OPENED = {
+    "reflectance": (
+        'oxr.open_scene("SCENE.tif")',
+        "`osm4eo-xr models pull` and `osm4eo-xr classify` do the same.",
+    ),
+    "digital number": (
+        'oxr.open_scene("SCENE.tif", scale=1, offset=0).assign_attrs(units="digital number")',
+        (
+            "The file has to hold numbers made as those that the model learned from. "
+            "`osm4eo-xr classify` reads reflectance, which this model does not take."
+        ),
+    ),
+    "per feature": (
+        "oxr.open_features({{{sources}}})",
+        (
+            "A country run takes the same groups as `[[features]]`; `osm4eo-xr classify` reads "
+            "scenes alone."
+        ),
+    ),
+}
+"""How a scene is opened by the unit that a model takes, and what is to be said of it."""
 
 
 def card_of(item: Mapping[str, Any]) -> str:
@@ -24,7 +47,7 @@ def card_of(item: Mapping[str, Any]) -> str:
         "## Where it applies",
         _applicability(known.get(f"{OWN_WORDS}applicability", "")),
         "## Use",
-        _use(item["id"]),
+        _use(item),
         "## Files",
         "\n".join(_table(("file", "bytes", "SHA-256"), _files(item["assets"]))),
     ]
@@ -98,14 +121,22 @@ def _applicability(said: str) -> str:
     return f"{lead}\n\n{lines}"
 
 
-def _use(name: str) -> str:
+def _use(item: Mapping[str, Any]) -> str:
+    """Say how the model is asked, in the unit that it takes."""
+    units = item["properties"][f"{OWN_WORDS}units"]
+    opened, said = _OPENED.get(units, _OPENED["reflectance"])
+    [given] = item["properties"]["mlm:input"]
+    if units == "per feature":
+        sources = ", ".join(f'"{group.name}": …' for group in groups_of(given["bands"]))
+        opened = opened.format(sources=sources)
     return (
         "```python\n"
         "import osm4eo_xr as oxr\n\n"
-        f'model = oxr.load_model(oxr.pull_model("{name}", catalog="ADDRESS"))\n'
-        'classes = oxr.classify(oxr.open_scene("SCENE.tif"), model)\n'
+        f'model = oxr.load_model(oxr.pull_model("{item["id"]}", catalog="ADDRESS"))\n'
+        f"scene = {opened}\n"
+        "classes = oxr.classify(scene, model)\n"
         "```\n\n"
-        "`osm4eo-xr models pull` and `osm4eo-xr classify` do the same."
+        f"{said}"
     )
 
 

@@ -18,7 +18,7 @@ from osm4eo_xr.accuracy.lucas.reading import read_lucas
 from osm4eo_xr.cogs.cog import write_cog
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.legend import default_legend, load_legend
-from tests.cases.commands import call
+from tests.cases.commands import call, refused
 from tests.cases.train_case import LEFT, TOP, box, raster
 
 # point, LC1, LU1, OBS_TYPE, OBS_DIST, OBS_DIRECT, LC1_PERC, PARCEL_AREA_HA, weight, row, column
@@ -173,6 +173,26 @@ def test_coastal_wetlands_have_their_class_where_the_legend_has_it(tmp_path: Pat
     rules = tmp_path / "rules.toml"
     rules.write_text('rules = [{ cover = ["A"], class = "moon", why = "far" }]')
     assert class_of(read_rules(rules, thirteen), "A11", "U370") == (0, "far")
+
+
+def test_points_have_the_classes_of_the_map_whose_legend_its_file_states(tmp_path: Path) -> None:
+    """With another legend's, points of a class that it lacks would be left out unseen."""
+    thirteen = load_legend("osmlanduse-13")
+    marsh = table(2018)
+    marsh.loc[0, "LC1"] = "H21"
+    marsh.to_csv(tmp_path / "EU_2018.csv", index=False)
+    write_cog(class_map(), tmp_path / "map.tif", legend=thirteen)
+    asked: list[Any] = ["lucas", tmp_path / "EU_2018.csv", "--map", tmp_path / "map.tif"]
+    assert "not in the legend" not in call(*asked, "--out", tmp_path / "lucas")
+    labels = pd.read_csv(tmp_path / "lucas" / LABELS_FILE)
+    assert labels.loc[labels["id"] == 1, "class"].tolist() == ["coastal-wetland"]
+    error = refused(*asked, "--legend", "osmlanduse-12", "--out", tmp_path / "other")
+    assert "made with legend 'osmlanduse-13', this is 'osmlanduse-12'" in error.given
+    stated = class_map().assign_attrs(legend=thirteen.name)
+    with pytest.raises(InputError, match="made with legend 'osmlanduse-13'"):
+        lucas_design(read_lucas(tmp_path / "EU_2018.csv"), stated)
+    points = read_lucas(tmp_path / "EU_2018.csv", legend=thirteen)
+    assert len(lucas_design(points, stated).points) == 7
 
 
 def test_a_vector_file_without_a_code_is_a_table_without_it(tmp_path: Path) -> None:

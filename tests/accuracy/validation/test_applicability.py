@@ -23,6 +23,7 @@ from osm4eo_xr.accuracy.validation.dissimilarity import (
 from osm4eo_xr.accuracy.validation.training_points import fit_applicability
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.inference.prediction import classify
+from osm4eo_xr.maps.layers import extract_layer
 from osm4eo_xr.models.applicability import ARRAYS_FILE, FACTS_FILE
 from osm4eo_xr.models.model import Model
 from osm4eo_xr.models.model_folder import load_model, model_from_bytes, model_to_bytes, save_model
@@ -103,6 +104,8 @@ def test_maps_hold_what_the_points_say(fitted: Model, maps: xr.Dataset) -> None:
     assert ((maps["sets"].sum("class") == maps["set_size"]) | empty).all()
     assert maps["dissimilarity"].attrs["threshold"] == fitted.applicability.threshold  # pyright: ignore[reportOptionalMemberAccess]
     assert maps["set_size"].attrs["coverage"] == 0.9
+    with pytest.raises(InputError, match="made as set sizes; expected class ids"):
+        extract_layer(maps["set_size"], "urban")  # which a pixel with one class is not
 
 
 def test_engines_and_chunks_agree(fitted: Model, scene: xr.DataArray, maps: xr.Dataset) -> None:

@@ -62,6 +62,15 @@ def test_neither_country_file_nor_schema_is_replaced_alone(folder: Path) -> None
     assert (folder / SCHEMA_NAME).read_text() != "mine"
 
 
+def test_two_country_files_in_one_folder_share_a_schema(folder: Path) -> None:
+    call("init", "AT")
+    schema = (folder / SCHEMA_NAME).read_text()
+    call("init", "CH", "--out", "swiss.toml")
+    assert read_country(folder / "swiss.toml").boundary.country == "CH"
+    assert (folder / SCHEMA_NAME).read_text() == schema
+    assert "country.toml exists already" in refused("init", "AT").given
+
+
 @pytest.mark.parametrize("command", ["init", "tiles"])
 def test_no_country_answers_to_a_wrong_name(folder: Path, command: str) -> None:
     error = refused(command, "Atlantis")

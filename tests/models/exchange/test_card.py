@@ -139,3 +139,28 @@ def test_only_files_that_are_fetched_are_listed() -> None:
     assert card.startswith("# a network: m\n\nfor maps\n\n| what | how |")
     assert card.endswith("\n")
     assert "\n\n\n" not in card
+
+
+@pytest.mark.parametrize(
+    ("units", "bands", "opened"),
+    [
+        ("reflectance", ["red", "nir"], 'oxr.open_scene("SCENE.tif")'),
+        (
+            "digital number",
+            ["red", "nir"],
+            'oxr.open_scene("SCENE.tif", scale=1, offset=0).assign_attrs(units="digital number")',
+        ),
+        (
+            "per feature",
+            ["s2:red@2024-04", "dem:slope", "s2:nir@2024-04"],
+            'oxr.open_features({"s2@2024-04": …, "dem": …})',
+        ),
+    ],
+)
+def test_it_opens_a_scene_in_the_unit_that_the_model_takes(
+    units: str, bands: list[str], opened: str
+) -> None:
+    given = [{"bands": bands, "pre_processing_function": {"expression": "x"}}]
+    card = card_of(item(**{"osm4eo_xr:units": units, "mlm:input": given}))
+    assert f"\nscene = {opened}\nclasses = oxr.classify(scene, model)\n" in card
+    assert ("`osm4eo-xr classify` do the same" in card) == (units == "reflectance")

@@ -1,5 +1,7 @@
 """The models that the package ships: whole, small, and as good as their cards say."""
 
+import hashlib
+import json
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +9,7 @@ import pytest
 
 import osm4eo_xr as oxr
 from osm4eo_xr.demo import demo_osm_path, demo_scene_paths
+from osm4eo_xr.models.exchange.card import card_of
 from osm4eo_xr.models.exchange.listing import SHIPPED
 from osm4eo_xr.samples.spatial_split import SPLITS
 from osm4eo_xr.training.fit import DEMO_SETTINGS
@@ -36,6 +39,16 @@ def test_it_agrees_with_openstreetmap_where_it_learned(pulled: oxr.Model) -> Non
     known = (given > 0) & (found > 0)
     assert known.sum() > 20_000
     assert np.mean(given[known] == found[known]) > 0.7
+
+
+def test_their_cards_say_what_cards_of_today_say() -> None:
+    for name in (NAME, EUROSAT):
+        item = json.loads((SHIPPED / name / f"{name}.json").read_text())
+        listed = item["assets"].pop("card")
+        card = (SHIPPED / name / "MODEL_CARD.md").read_bytes()
+        assert card.decode() == card_of(item)
+        checksum = f"1220{hashlib.sha256(card).hexdigest()}"
+        assert (listed["file:size"], listed["file:checksum"]) == (len(card), checksum)
 
 
 def test_eurosats_knows_the_patches_that_were_kept_from_it(data_dir: Path, tmp_path: Path) -> None:
