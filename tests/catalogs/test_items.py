@@ -104,6 +104,12 @@ def test_boxes_across_the_antimeridian_lie_on_both_sides_of_it() -> None:
         touching([item(bbox=[13, 46, 15, 45])], GRID)
     there = target_geobox((179.6, 45.2, -179.9, 45.4), bounds_crs="EPSG:4326", crs="EPSG:32601")
     assert touching([far, item("b")], there) == [far]
+    beyond = [item(bbox=[179.9, 45, 180.5, 46]), item(bbox=[-180.5, 45, -179.7, 46])]
+    assert touching(beyond, there) == beyond
+    east_of_it = target_geobox(
+        (-179.9, 45.2, -179.8, 45.4), bounds_crs="EPSG:4326", crs="EPSG:32601"
+    )
+    assert touching(beyond, east_of_it) == beyond
     high = item(bbox=[13.9, 49.9, 0, 14.1, 50.1, 3000])
     assert touching([high], GRID) == [high]
 
