@@ -21,7 +21,6 @@ from osm4eo_xr.errors import InputError, InputWarning
 from osm4eo_xr.imagery.band_looks import darkest, middle_numbers
 from osm4eo_xr.imagery.plausibility import judge_band, report
 from osm4eo_xr.imagery.reader import read_bands
-from osm4eo_xr.imagery.reflectance import UNTAGGED
 from osm4eo_xr.names import OWN_WORDS
 from osm4eo_xr.rasters.remote.waiting import at_once
 
@@ -86,16 +85,14 @@ def settled_numbers(
     opened = at_once(lambda at: _bands(items[at[0]], at[1], keys[at[0]][at[1]]), places)
     looks = {t: look_at_assets(items[t], keys[t]) for t, _ in places}
     for (t, name), bands in zip(places, opened, strict=True):
-        numbers = found[t][name]
-        own = _scaling(numbers, next(iter(bands), None), looks[t])
-        found[t][name] = replace(numbers, scale=own.scale, offset=own.offset)
+        for band in bands:  # of none that cannot be read, as its reader is told
+            own = _scaling(found[t][name], band, looks[t])
+            found[t][name] = replace(found[t][name], scale=own.scale, offset=own.offset)
     return found
 
 
-def _scaling(numbers: AssetNumbers, band: Band | None, look: Look) -> Scaling:
-    """Settle an asset's numbers by its band, which one that cannot be read has not."""
-    if band is None:
-        return numbers.of_file("uint16", UNTAGGED, look)
+def _scaling(numbers: AssetNumbers, band: Band, look: Look) -> Scaling:
+    """Settle an asset's numbers by its band, whose scaling is as tagged."""
     return numbers.of_file(band.dtype, (band.scaling.scale, band.scaling.offset), look)
 
 

@@ -314,6 +314,20 @@ def test_pixels_settle_what_an_item_leaves_open(tmp_path: Path) -> None:
         np.testing.assert_allclose(cube, value, atol=1e-6)
 
 
+@pytest.mark.parametrize("backend", ["stackstac", "odc"])
+def test_a_file_that_cannot_be_read_is_no_data_whatever_its_item_leaves_open(
+    tmp_path: Path, backend: Any
+) -> None:
+    assets = [{"red": {"href": written(tmp_path, 400)}}, {"red": {"href": f"{tmp_path}/no.tif"}}]
+    days = ({"datetime": f"2023-08-{day}T10:00:00Z"} for day in (15, 17))
+    items = [item("ab"[k], assets=assets[k], properties=day) for k, day in enumerate(days)]
+    cube = oxr.stack_items(items, GRID, ["red"], allow_missing=True, backend=backend).compute()
+    np.testing.assert_allclose(cube[0], 0.04, atol=1e-6)
+    assert np.isnan(cube[1]).all()
+    with pytest.raises(InputError, match=r"no file .*no\.tif"):
+        oxr.stack_items(items, GRID, ["red"], backend=backend).compute()
+
+
 def test_headers_that_items_leave_open_are_asked_for_together(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
