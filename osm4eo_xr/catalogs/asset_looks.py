@@ -21,8 +21,8 @@ from osm4eo_xr.errors import InputError, InputWarning
 from osm4eo_xr.imagery.band_looks import darkest, middle_numbers
 from osm4eo_xr.imagery.plausibility import judge_band, report
 from osm4eo_xr.imagery.reader import read_bands
-from osm4eo_xr.imagery.reflectance import UNTAGGED
 from osm4eo_xr.names import OWN_WORDS
+from osm4eo_xr.rasters.remote.waiting import at_once
 
 if TYPE_CHECKING:
     from osm4eo_xr.imagery.offsets import AssetNumbers, Look
@@ -44,23 +44,23 @@ def look_at_assets(item: Mapping[str, Any], keys: Mapping[str, str]) -> Look:
 
 
 def settled_numbers(
-    item: Mapping[str, Any],
-    keys: Mapping[str, str],
+    items: Sequence[Mapping[str, Any]],
+    keys: Sequence[Mapping[str, str]],
     *,
     scale: float | None = None,
     offset: float | None = None,
-) -> dict[str, AssetNumbers]:
-    """Return what is known of the numbers of an item's assets, by band.
+) -> list[dict[str, AssetNumbers]]:
+    """Return what is known of the numbers of each item's assets, by band.
 
-    Nothing is opened, but where the item leaves the offset open: there the header is read, and
-    pixels if that says nothing either.
+    Nothing is opened, but where an item leaves the offset open: there headers are read, those at
+    addresses together, and pixels if a header says nothing either.
 
     Parameters
     ----------
-    item : mapping
+    items : sequence of mapping
         Plain JSON.
-    keys : mapping of str to str
-        Its assets' keys by band name.
+    keys : sequence of mapping of str to str
+        Of each item its assets' keys by band name.
     scale, offset : float, optional
         As in ``stack_items``.
 
@@ -69,21 +69,30 @@ def settled_numbers(
     InputError
         If nothing tells an offset or a scale.
     """
-    look = look_at_assets(item, keys)
-    found = {}
-    for name, key in keys.items():
-        numbers = asset_numbers(item, key, name, scale=scale, offset=offset)
-        if numbers.is_open:
-            own = _scaling(numbers, next(iter(_bands(item, name, key)), None), look)
-            numbers = replace(numbers, scale=own.scale, offset=own.offset)
-        found[name] = numbers
+    found = [
+        {
+            name: asset_numbers(item, key, name, scale=scale, offset=offset)
+            for name, key in of.items()
+        }
+        for item, of in zip(items, keys, strict=True)
+    ]
+    places = {
+        (t, name): str(items[t]["assets"][keys[t][name]]["href"])
+        for t, known in enumerate(found)
+        for name, numbers in known.items()
+        if numbers.is_open
+    }
+    opened = at_once(lambda at: _bands(items[at[0]], at[1], keys[at[0]][at[1]]), places)
+    looks = {t: look_at_assets(items[t], keys[t]) for t, _ in places}
+    for (t, name), bands in zip(places, opened, strict=True):
+        for band in bands:  # of none that cannot be read, as its reader is told
+            own = _scaling(found[t][name], band, looks[t])
+            found[t][name] = replace(found[t][name], scale=own.scale, offset=own.offset)
     return found
 
 
-def _scaling(numbers: AssetNumbers, band: Band | None, look: Look) -> Scaling:
-    """Settle an asset's numbers by its band, which one that cannot be read has not."""
-    if band is None:
-        return numbers.of_file("uint16", UNTAGGED, look)
+def _scaling(numbers: AssetNumbers, band: Band, look: Look) -> Scaling:
+    """Settle an asset's numbers by its band, whose scaling is as tagged."""
     return numbers.of_file(band.dtype, (band.scaling.scale, band.scaling.offset), look)
 
 

@@ -109,10 +109,7 @@ def stack_items(
     chosen = touching(read_items(items), geobox)
     keys = [asset_keys(item, names, allow_missing=allow_missing) for item in chosen]
     assets = [_assets_of(item, key) for item, key in zip(chosen, keys, strict=True)]
-    told = [
-        settled_numbers(item, key, scale=scale, offset=offset)
-        for item, key in zip(chosen, keys, strict=True)
-    ]
+    told = settled_numbers(chosen, keys, scale=scale, offset=offset)
     cube = _load(
         [slim(item, found) for item, found in zip(chosen, assets, strict=True)],
         names,

@@ -25,6 +25,8 @@ from osm4eo_xr.geometry.grid import geobox_of, target_geobox
 from osm4eo_xr.legend import Legend, default_legend, is_built_in, load_legend
 
 if TYPE_CHECKING:
+    from odc.geo.geom import BoundingBox
+
     from osm4eo_xr.country.settings import CountrySettings
     from osm4eo_xr.progress import Progress
 
@@ -147,6 +149,11 @@ class CountryRun:
         boxes = {t.id: self._box_of(t) for t in self.tiles}
         self._offsets.tell(len(boxes))
         return boxes
+
+    @cached_property
+    def sides(self) -> dict[str, BoundingBox]:
+        """Left, bottom, right and top of each tile, in its CRS."""
+        return {tile: box.boundingbox for tile, box in self.boxes.items()}
 
     def _box_of(self, tile: Tile) -> GeoBox:
         if tile.source.stac:

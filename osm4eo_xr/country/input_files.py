@@ -7,7 +7,7 @@ from pathlib import Path
 
 from osm4eo_xr.imagery.products.eopf import is_eopf
 from osm4eo_xr.imagery.products.safe_files import METADATA
-from osm4eo_xr.rasters.companions import files_of_data
+from osm4eo_xr.rasters.companions import files_of_data, referred
 from osm4eo_xr.rasters.store_paths import is_group, split_store
 
 _OF_GROUP = ("zarr.json", ".zgroup", ".zattrs", ".zmetadata")  # what Zarr says of a group
@@ -42,6 +42,10 @@ def files_in(folder: Path) -> list[Path]:
 
 
 def _with_referred(folder: Path) -> list[Path]:
-    """Return the files in a folder, then those that they refer to elsewhere."""
+    """Return the files in a folder, then those that they refer to elsewhere.
+
+    What lies beside a file in the folder is in it too: a store has too many to look for that.
+    """
     inside = files_in(folder)
-    return list(dict.fromkeys([*inside, *(f for file in inside for f in files_of_data(file))]))
+    elsewhere = dict.fromkeys(target for file in inside for target in referred(file))
+    return list(dict.fromkeys([*inside, *(f for file in elsewhere for f in files_of_data(file))]))

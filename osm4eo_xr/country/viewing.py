@@ -158,13 +158,17 @@ def _objects(run: CountryRun) -> Objects | None:
 
 
 def _sureness(run: CountryRun) -> list[Path]:
-    """Return the files of the tiles' confidences, or else of their probabilities.
+    """Return the files of the tiles' confidences, or else of their probabilities, if all are there.
 
-    A folder may hold those of an earlier model too, which this run no longer makes.
+    A folder may hold those of an earlier model too, which this run no longer makes, and may lack
+    those of a run whose tiles somebody removed once its maps were finished.
     """
     made = outputs_of(run.settings)
-    name = next((n for n in ("confidence", "probabilities") if n in made), "")
-    return [beside(run, tile, name) for tile in run.tiles] if name else []
+    for name in ("confidence", "probabilities"):
+        files = [beside(run, tile, name) for tile in run.tiles] if name in made else []
+        if files and all(file.is_file() for file in files):
+            return files
+    return []
 
 
 def _layer(run: CountryRun, layer: LayerSettings) -> Overlay:

@@ -135,18 +135,20 @@ def _values(source: str, kind: Kind, given: FeatureSource, raster: xr.DataArray)
         return raster
     stated = nodata_of(raster)
     values = _floats(raster, stated if given.nodata is None else given.nodata)
-    scaling = _scaling(source, given, raster)
+    scaling = _scaling(source, given)
     if scaling != Scaling(1.0, 0.0):
         meta = np.empty((0,) * values.ndim, np.float32)
         values = values.map_blocks(_scaled, scaling, dtype=np.float32, meta=meta)
     return raster.copy(data=values)
 
 
-def _scaling(source: str, given: FeatureSource, raster: xr.DataArray) -> Scaling:
+def _scaling(source: str, given: FeatureSource) -> Scaling:
     """Return how numbers become values: as the caller says, or as the raster does.
 
-    rioxarray states a file's scale and offset in attrs, and leaves its numbers as they are.
+    rioxarray states a file's scale and offset in attrs, and leaves its numbers as they are. Values
+    that somebody computed of these may state them still, and nothing tells them from numbers.
     """
+    raster: Any = given.data
     found = []
     for said, one, each, usual in (
         (given.scale, "scale_factor", "scales", 1.0),
@@ -158,7 +160,14 @@ def _scaling(source: str, given: FeatureSource, raster: xr.DataArray) -> Scaling
                 expected="one for all",
                 advice="open it with mask_and_scale=True, or give the file",
             )
-        found.append(float(raster.attrs.get(one, usual) if said is None else said))
+        stated = float(raster.attrs.get(one, usual))
+        if said is None and stated != usual and raster.dtype.kind == "f":
+            raise InputError(
+                f"{raster.dtype} numbers of {source} state {one} {stated:g}, which may have been "
+                "used already",
+                advice="pass {scale=1} and {offset=0} if it was, else the stated ones",
+            )
+        found.append(stated if said is None else float(said))
     return Scaling(*found)
 
 
@@ -196,7 +205,7 @@ def _layer(
     values = _floats(picked, AEF_NODATA if picked.dtype == np.int8 else None)
     method, grid = method_of(kind, given), geobox_of(raster)
     data = _computed(values, kernel, grid, target, method, chunks, what)
-    stated = [_scaling(source, given, raster)] * len(bands)
+    stated = [_scaling(source, given)] * len(bands)
     units, scaling = meaning(kind, bands, kernel, given, stated)
     if not given.unit and raster.attrs.get("units") and isinstance(kernel, Plain):
         units = (str(raster.attrs["units"]),) * len(bands)

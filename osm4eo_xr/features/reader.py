@@ -60,14 +60,17 @@ class RasterInput:
 class JoinedInput:
     """Inputs of the same channels whose pixels are of one grid, as adjoining tiles of heights are.
 
-    They are resampled together, so that nothing shows where one ends and the next begins.
+    They are resampled together, so that nothing shows where one ends and the next begins. What is
+    no data of one is known to the kernel's first half, such as power of 0 at the edge of an
+    acquisition, so that comes before.
     """
 
     parts: tuple[Input, ...]
     geobox: GeoBox
+    kernel: Kernel
 
     @classmethod
-    def of(cls, parts: Sequence[Input]) -> JoinedInput:
+    def of(cls, parts: Sequence[Input], kernel: Kernel) -> JoinedInput:
         """Join inputs on the grid around all of them."""
         first = parts[0].geobox
         corners = [_pixels_between(first, part.geobox) for part in parts]
@@ -78,7 +81,7 @@ class JoinedInput:
         top, left = np.min(corners, axis=0).tolist()
         bottom, right = np.max(ends, axis=0).tolist()
         place = first.affine @ Affine.translation(left, top)
-        return cls(tuple(parts), GeoBox((bottom - top, right - left), place, first.crs))
+        return cls(tuple(parts), GeoBox((bottom - top, right - left), place, first.crs), kernel)
 
     @property
     def places(self) -> tuple[int, ...]:
@@ -86,7 +89,9 @@ class JoinedInput:
         return self.parts[0].places
 
     def read(self, rows: slice, cols: slice) -> np.ndarray:
-        """Return (channel, rows, cols) float32; a pixel is of the first that knows it."""
+        """Return (channel, rows, cols) float32 to resample; a pixel is of the first to know it."""
+        if len(self.parts) == 1:
+            return self.kernel.before(self.parts[0].read(rows, cols))
         shape = (len(self.places), rows.stop - rows.start, cols.stop - cols.start)
         found = np.full(shape, np.nan, np.float32)
         for part in self.parts:
@@ -104,7 +109,7 @@ class JoinedInput:
             )
             there = found[:, down, across]
             if np.isnan(there).any():
-                _fill(there, part.read(*own))
+                _fill(there, self.kernel.before(part.read(*own)))
         return found
 
 
@@ -121,16 +126,24 @@ def _fill(found: np.ndarray, values: np.ndarray) -> None:
     found[:, taken] = values[:, taken]
 
 
-def joined(inputs: Sequence[Input]) -> tuple[Input, ...]:
-    """Return inputs, those joined that follow each other on one grid with the same channels."""
+def joined(inputs: Sequence[Input], kernel: Kernel) -> tuple[JoinedInput, ...]:
+    """Return inputs for a kernel, those joined that are on one grid with the same channels.
+
+    They need not follow each other, as where each band has a file of its own, unless one between
+    them has some of their channels: it comes before those behind it.
+    """
     groups: list[list[Input]] = []
     for part in inputs:
-        last = groups[-1][0] if groups else None
-        if last and last.places == part.places and same_grid(last.geobox, part.geobox):
-            groups[-1].append(part)
+        for group in reversed(groups):
+            if group[0].places == part.places and same_grid(group[0].geobox, part.geobox):
+                group.append(part)
+                break
+            if not {*group[0].places}.isdisjoint(part.places):
+                groups.append([part])
+                break
         else:
             groups.append([part])
-    return tuple(JoinedInput.of(own) if len(own) > 1 else own[0] for own in groups)
+    return tuple(JoinedInput.of(own, kernel) for own in groups)
 
 
 @dataclass(frozen=True)
@@ -139,7 +152,7 @@ class FeatureReader:
 
     Attributes
     ----------
-    inputs : tuple of Input
+    inputs : tuple of JoinedInput
         Where several have the same channels, a pixel has them from the first that knows all, else
         from the first.
     warps : tuple of Warp
@@ -152,7 +165,7 @@ class FeatureReader:
         The grid of the features.
     """
 
-    inputs: tuple[Input, ...]
+    inputs: tuple[JoinedInput, ...]
     warps: tuple[Warp, ...]
     kernel: Kernel
     channels: int
@@ -188,7 +201,7 @@ class FeatureReader:
             window = warp.source_window(rows, cols) if missing.any() else None
             if window is None:
                 continue
-            values = warp.apply(self.kernel.before(part.read(*window)), window, rows, cols)
+            values = warp.apply(part.read(*window), window, rows, cols)
             own = found[list(part.places)]
             _fill(own, values)
             found[list(part.places)] = own
@@ -205,7 +218,7 @@ def plan_reader(
     resampling: str,
 ) -> FeatureReader:
     """Plan how inputs come onto a grid."""
-    inputs = joined(inputs)
+    whole = joined(inputs, kernel)
     target = geobox.pad(kernel.margin) if kernel.margin else geobox
-    warps = tuple(plan_warp(part.geobox, target, resampling) for part in inputs)
-    return FeatureReader(inputs, warps, kernel, channels, features, geobox)
+    warps = tuple(plan_warp(part.geobox, target, resampling) for part in whole)
+    return FeatureReader(whole, warps, kernel, channels, features, geobox)

@@ -54,7 +54,9 @@ class FeatureSource:
         GDAL's method: nearest, bilinear, cubic, average or mode. By default cubic for ``s2`` and
         ``dem``, else bilinear; power is resampled, not dB. Embeddings are always the nearest.
     scale, offset, nodata : float, optional
-        Of the numbers, in place of what the source states: value = number * scale + offset.
+        Of the numbers, in place of what the source states: value = number * scale + offset. They
+        have to be given for a DataArray of floats that states ``scale_factor`` or ``add_offset``,
+        as what was computed of its numbers states them too.
 
     Examples
     --------

@@ -20,7 +20,7 @@ def box_in_degrees(bounds: Sequence[float], what: str = "bbox") -> BaseGeometry:
     Parameters
     ----------
     bounds : sequence of float
-        West, south, east, north.
+        As ``wrapped`` takes them.
     what : str
         What a message calls it.
 
@@ -34,14 +34,41 @@ def box_in_degrees(bounds: Sequence[float], what: str = "bbox") -> BaseGeometry:
     >>> [part.bounds for part in box_in_degrees((179, -17, -179, -16)).geoms]
     [(179.0, -17.0, 180.0, -16.0), (-180.0, -17.0, -179.0, -16.0)]
     """
-    west, south, east, north = bounds
-    if not (south <= north and np.isfinite(bounds).all()):
-        told = ", ".join(f"{side:g}" for side in bounds)
-        raise InputError(f"{what} ({told}) is none", expected="west, south, east, north in degrees")
+    west, south, east, north = wrapped(bounds, what)
     if west <= east:
         return shapely.box(west, south, east, north)
     parts = [shapely.box(west, south, _HALF, north), shapely.box(-_HALF, south, east, north)]
     return shapely.MultiPolygon(parts)
+
+
+def wrapped(bounds: Sequence[float], what: str = "bbox") -> tuple[float, float, float, float]:
+    """Return bounds whose west and east lie between -180° and 180°.
+
+    Parameters
+    ----------
+    bounds : sequence of float
+        West, south, east, north; west or east may go on beyond 180°, as maps of the Pacific do.
+    what : str
+        What a message calls them.
+
+    Raises
+    ------
+    InputError
+        If south lies above north, or a side is no number.
+
+    Examples
+    --------
+    >>> wrapped((179.0, -17.0, 181.0, -16.0))
+    (179.0, -17.0, -179.0, -16.0)
+    """
+    west, south, east, north = bounds
+    if not (south <= north and np.isfinite(bounds).all()):
+        told = ", ".join(f"{side:g}" for side in bounds)
+        raise InputError(f"{what} ({told}) is none", expected="west, south, east, north in degrees")
+    if east - west >= _TURN:
+        return -_HALF, south, _HALF, north
+    west, east = (x - _TURN if x > _HALF else x + _TURN if x < -_HALF else x for x in (west, east))
+    return west, south, east, north
 
 
 def split_at_antimeridian(shapes: np.ndarray) -> np.ndarray:

@@ -10,6 +10,7 @@ are checked as they are computed, so that nothing is written of it.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -194,8 +195,9 @@ def with_known_classes(
         checked_block(class_map.to_numpy(), none, legend, name)
         return class_map
     meta = np.empty((0, 0), class_map.dtype)
+    bare = replace(legend, rules=())  # dask looks at each of hundreds, for each map
     data = class_map.data.map_blocks(
-        checked_block, none, legend, name, dtype=class_map.dtype, meta=meta
+        checked_block, none, bare, name, dtype=class_map.dtype, meta=meta
     )
     return class_map.copy(data=data)
 

@@ -19,7 +19,7 @@ import osmium.osm
 
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.files import check_folder, replaced, scratch_folder, workplace
-from osm4eo_xr.geometry.antimeridian import box_in_degrees
+from osm4eo_xr.geometry.antimeridian import wrapped
 from osm4eo_xr.legend import Legend, default_legend
 from osm4eo_xr.osm.areas import OSM_CRS, Areas, Bounds, Problems, join, to_areas, within
 from osm4eo_xr.osm.extract import nothing_in, readable, spool_landuse, warn_of_unmatched
@@ -59,7 +59,7 @@ def read_landuse(
         classes it was written with.
     bbox : tuple of float, optional
         West, south, east, north in degrees; areas that meet it are kept whole. West exceeds east
-        where it lies across the antimeridian.
+        where it lies across the antimeridian, or one of them goes on beyond 180.
     progress : callable, optional
         Called as ``progress(done, total)`` with bytes read; the file is read several
         times.
@@ -91,7 +91,7 @@ def read_landuse(
     (604, 'landuse=meadow')
     """
     path, legend = Path(path), legend or default_legend()
-    _check_box(bbox)
+    bbox = None if bbox is None else wrapped(bbox)
     if path.is_dir():
         return _frame_of_folder(open_landuse(path), bbox)
     with readable(path) as file:
@@ -156,7 +156,7 @@ def write_landuse(
     """
     path, folder, legend = Path(path), Path(folder), legend or default_legend()
     _check_target(folder, cell)
-    _check_box(bbox)
+    bbox = None if bbox is None else wrapped(bbox)
     with workplace(folder) as scratch, replaced(folder) as whole:
         whole.mkdir()
         spool, problems = spool_landuse(
@@ -229,12 +229,6 @@ def unclaimed_tags(
             found = (f"{k}={thing.tags[k]}" for k in _LAND_KEYS if k in thing.tags)
             counts.update(tag for tag in found if tag not in named)
     return {tag: count for tag, count in counts.most_common() if count >= at_least}
-
-
-def _check_box(bbox: Bounds | None) -> None:
-    """Refuse a box that is none before an extract is read."""
-    if bbox is not None:
-        box_in_degrees(bbox)
 
 
 def _check_target(folder: Path, cell: float) -> None:

@@ -7,6 +7,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from osm4eo_xr.rasters.remote.addresses import is_remote
+
 # What GDAL, QGIS, SQLite and shapefiles keep beside a file: behind its name or instead of its
 # suffix. Edits of a GeoPackage that is open elsewhere are in -wal, edits to be undone in -journal.
 _AUXILIARY = ".aux.xml"
@@ -84,6 +86,8 @@ def _referred(path: Path, seen: set[Path]) -> Iterator[Path]:
 def _file_of(name: str, folder: Path) -> Path | None:
     """Return the file that a reference names, or the archive that it names something in."""
     plain = html.unescape(name)
+    if is_remote(plain):  # a catalog has thousands, and none of them lies here
+        return None
     for part in (plain.removeprefix("file://"), *_AROUND.split(plain)):
         # As far as there is a file, what follows lies inside it.
         place = folder / part

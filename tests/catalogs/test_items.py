@@ -3,6 +3,8 @@
 import copy
 import json
 import re
+import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +14,14 @@ import rasterio
 from rasterio.transform import from_origin
 
 import osm4eo_xr as oxr
+from osm4eo_xr.catalogs import asset_looks
 from osm4eo_xr.catalogs.acquisitions import when
 from osm4eo_xr.catalogs.asset_looks import check_items
 from osm4eo_xr.catalogs.footprints import footprint, touching
 from osm4eo_xr.catalogs.items import asset_keys, read_items
 from osm4eo_xr.errors import InputError, InputWarning
 from osm4eo_xr.geometry.grid import target_geobox
+from osm4eo_xr.imagery.reflectance import Scaling
 from tests.fuzz.mutations import JUNK, places
 
 GRID = target_geobox((14.0, 50.0, 14.01, 50.005), bounds_crs="EPSG:4326")
@@ -100,6 +104,12 @@ def test_boxes_across_the_antimeridian_lie_on_both_sides_of_it() -> None:
         touching([item(bbox=[13, 46, 15, 45])], GRID)
     there = target_geobox((179.6, 45.2, -179.9, 45.4), bounds_crs="EPSG:4326", crs="EPSG:32601")
     assert touching([far, item("b")], there) == [far]
+    beyond = [item(bbox=[179.9, 45, 180.5, 46]), item(bbox=[-180.5, 45, -179.7, 46])]
+    assert touching(beyond, there) == beyond
+    east_of_it = target_geobox(
+        (-179.9, 45.2, -179.8, 45.4), bounds_crs="EPSG:4326", crs="EPSG:32601"
+    )
+    assert touching(beyond, east_of_it) == beyond
     high = item(bbox=[13.9, 49.9, 0, 14.1, 50.1, 3000])
     assert touching([high], GRID) == [high]
 
@@ -302,6 +312,36 @@ def test_pixels_settle_what_an_item_leaves_open(tmp_path: Path) -> None:
             continue
         cube = oxr.stack_items(open_item, GRID, ["red"]).compute()
         np.testing.assert_allclose(cube, value, atol=1e-6)
+
+
+@pytest.mark.parametrize("backend", ["stackstac", "odc"])
+def test_a_file_that_cannot_be_read_is_no_data_whatever_its_item_leaves_open(
+    tmp_path: Path, backend: Any
+) -> None:
+    assets = [{"red": {"href": written(tmp_path, 400)}}, {"red": {"href": f"{tmp_path}/no.tif"}}]
+    days = ({"datetime": f"2023-08-{day}T10:00:00Z"} for day in (15, 17))
+    items = [item("ab"[k], assets=assets[k], properties=day) for k, day in enumerate(days)]
+    cube = oxr.stack_items(items, GRID, ["red"], allow_missing=True, backend=backend).compute()
+    np.testing.assert_allclose(cube[0], 0.04, atol=1e-6)
+    assert np.isnan(cube[1]).all()
+    with pytest.raises(InputError, match=r"no file .*no\.tif"):
+        oxr.stack_items(items, GRID, ["red"], backend=backend).compute()
+
+
+def test_headers_that_items_leave_open_are_asked_for_together(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = item(assets={"red": {"href": written(tmp_path, 400)}})
+    band = asset_looks.asset_of(one, "red", "red", {}).band("nearest")
+    told = [replace(band, scaling=Scaling(1e-4, -0.1))]
+    all_wait = threading.Barrier(4)
+    monkeypatch.setattr(asset_looks, "_bands", lambda *_: all_wait.wait(20) < 4 and told)
+    keys = {"red": "red", "nir": "nir"}
+    assets = {key: {"href": f"https://host/{key}.tif"} for key in keys}
+    items = [item(name, assets=assets) for name in "ab"]
+    for known in asset_looks.settled_numbers(items, [keys, keys]):
+        assert {(n.scale, n.offset) for n in known.values()} == {(1e-4, -0.1)}
+    assert not asset_looks.settled_numbers([], [])
 
 
 @pytest.mark.parametrize(

@@ -126,6 +126,21 @@ def test_a_folder_counts_with_what_its_files_refer_to(tmp_path: Path) -> None:
     assert ledger.fingerprint(folder) != before
 
 
+def test_nothing_is_looked_for_beside_each_of_the_many_files_of_a_store(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, asked = tmp_path / "a.zarr", []
+    store.mkdir()
+    chunks = [store / str(k) for k in range(40)]
+    for chunk in chunks:
+        chunk.write_text("pixels")
+    is_file = Path.is_file
+    monkeypatch.setattr(Path, "is_file", lambda p, **how: asked.append(p) or is_file(p, **how))
+    Ledger(tmp_path / "out").fingerprint(store)
+    assert {*chunks} <= {*asked}
+    assert len(asked) < 3 * len(chunks)
+
+
 def test_a_plan_reads_what_may_have_been_read_under_another_name(tmp_path: Path) -> None:
     scene, other = tmp_path / "scene.tif", tmp_path / "other.tif"
     scene.write_text("pixels")

@@ -43,6 +43,8 @@ def test_confidences_are_shown_where_the_run_makes_them(tmp_path: Path) -> None:
         wanted = [beside(run, tile, end) for tile in run.tiles] if end else []
         assert _sureness(run) == wanted
         assert {p for p in _stamps(run) if "classified" in p} == set(map(str, wanted))
+    wanted[-1].unlink()  # the maps of a finished run are shown without its tiles too
+    assert _sureness(run) == []
 
 
 @pytest.mark.parametrize(

@@ -84,6 +84,17 @@ def test_numbers_of_any_kind_are_scaled_as_the_caller_says() -> None:
         (found,) = layers("raster", stated, bands=["nir"], **how)
         np.testing.assert_allclose(values(found)[0], nir, atol=1e-6)
         assert found.scaling == ("number * 0.01 + -1",)
+    told = {"scale_factor": 0.01, "add_offset": -1.0}
+    for floats, how in (
+        (exact.astype(np.float32), {"scale": 1.0, "offset": 0.0}),  # scaled by hand, as attrs stay
+        (numbers.astype(np.float32), {"scale": 0.01, "offset": -1.0}),  # opened with masked=True
+    ):
+        with pytest.raises(
+            InputError, match="float32 numbers of .* state scale_factor 0.01, which may have"
+        ):
+            layers("raster", scene(floats, "red", "nir", **told), bands=["nir"])
+        (found,) = layers("raster", scene(floats, "red", "nir", **told), bands=["nir"], **how)
+        np.testing.assert_allclose(values(found)[0], nir, atol=1e-6)
     centimeters = np.round(heights(GRID)[0] * 100).astype(np.int32)
     (found,) = layers("terrain", georeference(centimeters, GRID), bands=["height"], scale=0.01)
     np.testing.assert_allclose(values(found), heights(GRID), atol=0.006)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from odc.geo.geobox import GeoBox
 from rasterio.errors import RasterioIOError
 
-from osm4eo_xr.features.kernels import Plain, Terrain, terrain
+from osm4eo_xr.features.kernels import Backscatter, Plain, Terrain, Tessera, terrain
 from osm4eo_xr.features.reader import FeatureReader, RasterInput, plan_reader
 from osm4eo_xr.imagery.reader import Band
 from osm4eo_xr.imagery.reflectance import Scaling
@@ -134,6 +134,46 @@ def test_tiles_of_one_grid_show_no_seam(tmp_path: Path, pixel: float, resampling
 
     one, four = features([np.s_[:, :]]), features(quarters)
     assert np.isfinite(one).all()
+    np.testing.assert_array_equal(four, one)
+
+
+@pytest.mark.parametrize("kernel", [Backscatter(decibels=False), Tessera()])
+def test_what_a_kernel_takes_for_none_is_of_the_tile_below(
+    tmp_path: Path, kernel: Backscatter | Tessera
+) -> None:
+    """Power, and a scale, of 0 is none: where tiles overlap, the other one knows the pixel."""
+    pixels = RNG.uniform(1, 2, (2, ROWS, COLS)).astype(np.float32)
+    west, east = pixels[..., :12].copy(), pixels[..., 6:]
+    west[-1, :, 9:] = 0
+    size: Any = {"channels": 2, "features": len(kernel.after(pixels)), "resampling": "nearest"}
+    parts = [
+        source(tmp_path / f"{name}.tif", own, (0, 1), grid=grid)
+        for name, own, grid in (("w", west, GRID[:, :12]), ("e", east, GRID[:, 6:]))
+    ]
+    wanted = kernel.after(kernel.before(pixels))
+    for order in (parts, parts[::-1]):
+        found = plan_reader(tuple(order), kernel, GRID, **size)[:]
+        np.testing.assert_array_equal(found, wanted)
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2, 3), (0, 2, 1, 3), (2, 1, 3, 0)])
+def test_no_seam_shows_where_each_band_has_a_file_of_its_own(
+    tmp_path: Path, order: tuple[int, ...]
+) -> None:
+    coarse = GeoBox(
+        (12, 12), Affine.translation(*GRID.affine @ (-2, -2)) @ Affine.scale(27, -27), GRID.crs
+    )
+    pixels = RNG.normal(size=(2, 12, 12)).astype(np.float32)
+    cuts = [(cut, k) for cut in (np.s_[:, :5], np.s_[:, 5:]) for k in range(2)]
+    parts = [
+        source(tmp_path / f"{n}.tif", pixels[k][cut][None], (k,), grid=coarse[cut])
+        for n, (cut, k) in enumerate(cuts)
+    ]
+    how: Any = {"channels": 2, "features": 2, "resampling": "cubic"}
+    whole = source(tmp_path / "whole.tif", pixels, (0, 1), grid=coarse)
+    one = plan_reader((whole,), Plain(), GRID, **how)[:]
+    assert np.isfinite(one).all()
+    four = plan_reader(tuple(parts[k] for k in order), Plain(), GRID, **how)[:]
     np.testing.assert_array_equal(four, one)
 
 

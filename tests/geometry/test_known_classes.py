@@ -1,5 +1,6 @@
 """Classes that the legend lacks are refused by every step and command, and nothing is written."""
 
+import pickle
 from collections.abc import Callable
 from pathlib import Path
 
@@ -105,6 +106,14 @@ def test_any_chunks_are_checked_alike(rows: int, cols: int, nodata: int) -> None
     strange = with_known_classes(class_map(nodata=nodata).chunk({"y": rows, "x": cols}), LEGEND)
     with pytest.raises(InputError, match="clc holds class 77 in"):
         strange.compute()
+
+
+def test_tags_of_the_legend_are_no_part_of_a_lazy_map() -> None:
+    """Dask looks at each of hundreds, in each of a country's tiles, wherever they stand."""
+    checked = with_known_classes(class_map(12).chunk(40), LEGEND)
+    text = pickle.dumps(dict(checked.__dask_graph__()))
+    assert b"LandUseClass" in text
+    assert b"TagRule" not in text
 
 
 @pytest.mark.parametrize("step", STEPS)

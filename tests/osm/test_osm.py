@@ -287,20 +287,24 @@ def test_bbox_keeps_what_meets_it(tmp_path: Path) -> None:
         read_landuse(path, bbox=(8, 46, 8.1, 46.1))
 
 
-def test_a_bbox_across_the_antimeridian_is_what_lies_between_its_sides(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("left", "right"), [(179.5, -179.5), (179.5, 180.5), (-180.5, -179.5)])
+def test_a_bbox_across_the_antimeridian_is_what_lies_between_its_sides(
+    tmp_path: Path, left: float, right: float
+) -> None:
     osm = OsmFile()
     west, east, *far = (
         osm.way(square((lon - 9.5) * 1e4, (-16.8 - 47.1) * 1e4, 500), {"landuse": "forest"})
         for lon in (179.6, -179.9, 170.0, 0.0)
     )
     path = osm.write(tmp_path / "fiji.osm")
-    box = (179.5, -17.0, -179.5, -16.5)
+    box = (left, -17.0, right, -16.5)
     assert read_landuse(path, bbox=box)["osm_id"].tolist() == [west, east]
     folder = write_landuse(path, tmp_path / "all").folder
     assert read_landuse(folder, bbox=box)["osm_id"].tolist() == [west, east]
     written = write_landuse(path, tmp_path / "near", bbox=box)
     assert read_landuse(written.folder)["osm_id"].tolist() == [west, east]
     assert read_landuse(path, bbox=(-180, -17, 179.5, -16))["osm_id"].tolist() == [east, *far]
+    assert len(read_landuse(folder, bbox=(-181, -17, 181, -16))) == 4
 
 
 def test_a_bbox_that_is_none_is_refused_before_anything_is_read(tmp_path: Path) -> None:

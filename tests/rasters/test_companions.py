@@ -1,5 +1,6 @@
 """Which files are read with another, and which of them decide what is read."""
 
+import json
 import sqlite3
 from html import escape
 from pathlib import Path
@@ -74,6 +75,21 @@ def test_what_a_vrt_names_in_gdals_ways_is_found(form: str, tmp_path: Path) -> N
     name = escape(form.format(tmp_path), quote=True)
     path.write_text(f"<VRTDataset><SourceFilename>{name}</SourceFilename></VRTDataset>")
     assert files_of_data(path) == [path, source]
+
+
+def test_no_address_is_looked_for_among_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Catalogs name thousands of them."""
+    path, asked = tmp_path / "catalog.json", []
+    (tmp_path / "here.tif").touch()
+    hrefs = [f"{at}://host/a/b/c/{k}.tif?x=1" for k in range(50) for at in ("https", "s3")]
+    assets = [{"href": href} for href in [*hrefs, "/vsicurl/https://host/a.tif", "./here.tif"]]
+    path.write_text(json.dumps({"assets": assets}))
+    is_file = Path.is_file
+    monkeypatch.setattr(Path, "is_file", lambda p, **how: asked.append(p) or is_file(p, **how))
+    assert files_of_data(path) == [path, tmp_path / "here.tif"]
+    assert len(asked) < len(hrefs)
 
 
 def test_a_vrt_of_gdals_own_names_its_source_as_xml_does(tmp_path: Path) -> None:

@@ -135,14 +135,16 @@ def _own_hash(run: CountryRun, tile: Tile) -> str:
 def neighbors_of(run: CountryRun, tile: Tile, margin: int) -> list[Tile]:
     """Return the tiles of the same day and kind of imagery within ``margin`` pixels of a tile."""
     box = run.boxes[tile.id]
-    near = box.boundingbox.buffered(margin * abs(box.resolution.x), margin * abs(box.resolution.y))
+    near = run.sides[tile.id].buffered(
+        margin * abs(box.resolution.x), margin * abs(box.resolution.y)
+    )
     return [
         other
         for other in run.tiles
         if other is not tile
+        and _meet(near, run.sides[other.id])  # first, as most tiles are far
         and _kind(other) == _kind(tile)
         and same_grid(box, run.boxes[other.id])
-        and _meet(near, run.boxes[other.id].boundingbox)
     ]
 
 

@@ -57,13 +57,14 @@ def harmony_pieces(run: CountryRun, hashes: Sequence[str]) -> list[Piece]:
 def _shared(run: CountryRun) -> dict[tuple[str, str], int]:
     """Return how many pixels each two tiles share, of those that share any."""
     shared = {}
-    for (a, one), (b, other) in itertools.combinations(run.boxes.items(), 2):
-        p, q = one.boundingbox, other.boundingbox
+    for (a, p), (b, q) in itertools.combinations(run.sides.items(), 2):
         wide = min(p.right, q.right) - max(p.left, q.left)
         high = min(p.top, q.top) - max(p.bottom, q.bottom)
-        pixels = wide * high / abs(one.resolution.x * one.resolution.y)
-        if min(wide, high) > 0 and round(pixels) > 0:
-            shared[a, b] = round(pixels)
+        if min(wide, high) <= 0:
+            continue
+        step = run.boxes[a].resolution
+        if pixels := round(wide * high / abs(step.x * step.y)):
+            shared[a, b] = pixels
     return shared
 
 

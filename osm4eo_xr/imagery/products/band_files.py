@@ -18,9 +18,8 @@ from osm4eo_xr.rasters.bands import describe_bands
 from osm4eo_xr.rasters.remote.waiting import at_once
 from osm4eo_xr.rasters.validity import scene_validity
 
-_LANDSAT = re.compile(
-    r"(?:^|_)L[COTEM]0[4-9]_|_(?:SR|ST|TOA)_B\d|(?:^|\.)HLS\.L30\.", re.IGNORECASE
-)
+_HLS = r"(?:^|\.)HLS\.L30\."
+_LANDSAT = re.compile(rf"(?:^|_)L[COTEM]0[4-9]_|_(?:SR|ST|TOA)_B\d|{_HLS}", re.IGNORECASE)
 
 _ACQUISITION = re.compile(r"(T\d\d[A-Z]{3}_\d{8}T\d{6})_B\d[\dA](?:_\d0m)?\.\w+$", re.IGNORECASE)
 """Tile and moment in the name of a band file of ESA's."""
@@ -108,10 +107,12 @@ def _refuse_landsat(found: list[Band]) -> None:
     """Refuse Landsat's files, whose band numbers and digital numbers mean other things."""
     for band in found:
         if _LANDSAT.search(Path(band.path).name):
+            scaled = "for Collection 2 pass {names}, {scale=2.75e-5} and {offset=-0.2}"
+            hls = re.search(_HLS, Path(band.path).name, re.IGNORECASE)
             raise InputError(
                 f"{band.path} is named as a Landsat file, whose bands are numbered otherwise",
                 expected="Sentinel-2",
-                advice="for Collection 2 pass {names}, {scale=2.75e-5} and {offset=-0.2}",
+                advice="pass {names}; its numbers are scaled as Sentinel-2's" if hls else scaled,
             )
 
 
