@@ -20,8 +20,8 @@ from osm4eo_xr.cogs.levels import BLOCK, GDAL_TYPES, Layout, LevelFiles, shrink_
 from osm4eo_xr.cogs.sidecars import Category
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.geometry.grid import geobox_of, nodata_of
-from osm4eo_xr.geometry.known_classes import coded
-from osm4eo_xr.legend import Legend, default_legend
+from osm4eo_xr.geometry.known_classes import OF_A_MASK, OF_CORINE, coded
+from osm4eo_xr.legend import Legend, is_built_in, load_legend
 from osm4eo_xr.progress import Progress, with_bars
 
 MOST_TASKS = 100_000
@@ -29,6 +29,7 @@ MOST_TASKS = 100_000
 
 _WHOLE = 2.0**53  # from here on, floats are whole for want of digits
 _DEFAULT_CHUNK = 2048  # pixels, for rasters that are in memory
+_CLASS_TYPES = ("uint8", "uint16")
 
 
 @with_bars("pixels")
@@ -50,12 +51,15 @@ def write_cog(
     ----------
     raster : DataArray, dims (y, x) or (band, y, x)
         Lazy or in memory, with a CRS. ``attrs["nodata"]`` is its no-data value. A raster with
-        ``flag_values`` in its attrs holds classes (uint8 or uint16): overviews take the mode.
-        Overviews of all other rasters take the mean. Pixels without data do not count in either.
+        ``flag_values`` in its attrs holds classes (uint8 or uint16), and so does one (y, x) of
+        these types that names a legend (``attrs["legend"]``), as ``open_raster`` returns class
+        maps: overviews take the mode. Overviews of all other rasters take the mean. Pixels
+        without data do not count in either.
     path : str or Path
         The GeoTIFF to write; an existing file is replaced.
     legend : Legend, optional
-        Names and colors of the classes; by default those in the attrs.
+        Names and colors of the classes; by default those in the attrs, or of the legend of this
+        package that they name.
     compression : {"zstd", "deflate"}
         Lossless compression; quantities are predicted from their neighbors first, classes not.
     progress : callable, optional
@@ -118,16 +122,23 @@ def _chunk_size(chunks: tuple[int, ...] | None) -> int:
 
 def _categories(raster: xr.DataArray, legend: Legend | None) -> tuple[Category, ...]:
     """Return value, name and color of each class; nothing for quantities."""
-    attrs = raster.attrs
-    if legend is None and "flag_values" not in attrs:
+    plain, how = coded(raster)
+    stated = str(plain.attrs.get("legend", ""))
+    flagged = "flag_values" in raster.attrs
+    if legend is None and not (flagged or _names_classes(raster)):
         return ()
-    if legend is None and coded(raster)[0].attrs.get("legend") == default_legend().name:
-        legend = default_legend()
-    values = attrs.get("flag_values", legend.ids if legend else ())
+    if legend is None and is_built_in(stated):
+        legend = load_legend(stated)
+    if flagged or legend is None:
+        attrs = raster.attrs
+    elif how == OF_A_MASK:
+        return ()  # nothing says which of its classes are 1
+    else:
+        attrs = legend.attrs() | ({"flag_values": [*legend.clc_to_id]} if how == OF_CORINE else {})
     slugs = str(attrs.get("flag_meanings", "")).split()
     colors = str(attrs.get("flag_colors", "")).split()
     found = []
-    for k, value in enumerate(np.atleast_1d(values)):
+    for k, value in enumerate(np.atleast_1d(attrs.get("flag_values", ()))):
         slug = slugs[k] if k < len(slugs) else str(value)
         known = None if legend is None else _of_legend(legend, int(value), slug)
         if known is not None:
@@ -137,6 +148,12 @@ def _categories(raster: xr.DataArray, legend: Legend | None) -> tuple[Category, 
             rgb = (int(shade[1:3], 16), int(shade[3:5], 16), int(shade[5:7], 16))
             found.append(Category(int(value), slug, slug, rgb))
     return tuple(found)
+
+
+def _names_classes(raster: xr.DataArray) -> bool:
+    """Whether a raster without flags holds classes all the same: it says of which legend."""
+    classes = raster.dims == ("y", "x") and raster.dtype.name in _CLASS_TYPES
+    return classes and raster.attrs.get("legend", "") != ""
 
 
 def _of_legend(legend: Legend, value: int, slug: str) -> Any:
@@ -152,7 +169,7 @@ def _layout(raster: xr.DataArray, blocks: Any, categories: tuple[Category, ...])
             f"cannot write {dtype.name} to a GeoTIFF",
             advice="convert first, for example .astype('uint8')",
         )
-    if categories and dtype.name not in ("uint8", "uint16"):
+    if categories and dtype.name not in _CLASS_TYPES:
         raise InputError(f"classes are {dtype.name}", advice="write them as uint8 or uint16")
     nodata = nodata_of(raster)
     if nodata is None and dtype.kind == "f":
@@ -163,7 +180,7 @@ def _layout(raster: xr.DataArray, blocks: Any, categories: tuple[Category, ...])
         dtype=dtype.name,
         bands=tuple(names) if names else ("",) * blocks.shape[0],
         nodata=None if nodata is None else _plain(nodata),
-        classes=bool(categories),
+        classes=bool(categories) or _names_classes(raster),
         colors=colors_of(categories) if dtype == np.uint8 else (),
     )
 

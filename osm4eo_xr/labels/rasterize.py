@@ -72,7 +72,8 @@ def rasterize_labels(
     edge : {"center", "ignore"}
         "ignore" leaves pixels unlabeled that the outline of their class, or of one that wins over
         it, goes through: their light is mixed. Areas of a rule with a priority of its own count as
-        a class of their own there.
+        a class of their own there. Where an outline meets a corner of pixels to the last digit,
+        which of them it goes through may hang on the chunks.
     min_area : float
         m²; smaller polygons are left out.
 

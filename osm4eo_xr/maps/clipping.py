@@ -41,7 +41,7 @@ class Outline:
 
 
 def outlines(
-    clip: BaseGeometry | None, sizes: tuple[tuple[int, ...], ...]
+    clip: BaseGeometry | None, sizes: tuple[tuple[int, ...], ...], *, mirrored: bool = False
 ) -> dict[tuple[int, int], Outline | bool]:
     """Return for each chunk True (inside), False (outside) or its part of the outline.
 
@@ -51,12 +51,14 @@ def outlines(
         In pixels of the map; without one, all chunks are inside.
     sizes : tuple of tuple of int
         Rows and columns of the chunks.
+    mirrored : bool
+        Whether rows run against y, as in a map whose first row is in the north.
     """
     cells = itertools.product(range(len(sizes[0])), range(len(sizes[1])))
     if clip is None:
         return dict.fromkeys(cells, True)
     shapely.prepare(clip)
-    edges = _edges_of(clip)
+    edges = _edges_of(clip, mirrored=mirrored)
     tops, lefts = (np.cumsum((0, *s)).tolist() for s in sizes)
     found: dict[tuple[int, int], Outline | bool] = {}
     for i, (top, bottom) in enumerate(itertools.pairwise(tops)):
@@ -73,10 +75,14 @@ def outlines(
     return found
 
 
-def _edges_of(clip: BaseGeometry) -> Float64[np.ndarray, "edge 4"]:
-    """Return the edges of all rings; they run clockwise, holes too, as GDAL turns them."""
+def _edges_of(clip: BaseGeometry, *, mirrored: bool) -> Float64[np.ndarray, "edge 4"]:
+    """Return the edges of all rings; they run clockwise, holes too, as GDAL turns them.
+
+    GDAL does so in the map's CRS: what runs clockwise there runs counterclockwise in pixels whose
+    rows run against y.
+    """
     rings = shapely.get_rings(shapely.get_parts(clip))
-    rings = np.where(shapely.is_ccw(rings), shapely.reverse(rings), rings)
+    rings = np.where(shapely.is_ccw(rings) != mirrored, shapely.reverse(rings), rings)
     points, ring = shapely.get_coordinates(rings, return_index=True)
     return np.concatenate((points[:-1], points[1:]), axis=1)[ring[:-1] == ring[1:]]
 

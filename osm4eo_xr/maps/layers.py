@@ -37,6 +37,7 @@ MASK_NO_DATA = 255
 _VALUES = 256
 _EPS = 1e-9
 _SQUARE = 1e-6  # by which a pixel's sides may differ: coordinates are rounded
+_ROUNDED = 3e-3  # of a pixel, by which edges may miss a multiple that they lie on
 _FRACTION_CHUNK = 2048  # pixels
 
 
@@ -209,8 +210,9 @@ def fraction(
     class_map : DataArray (y, x), uint8
         Class ids; no data as it states, by default 0.
     resolution : float
-        Cell size in meters, a whole multiple of the pixel size. Cell edges lie
-        on whole multiples of it, the first row of cells in the north.
+        Cell size in meters, a whole multiple of the pixel size. Cell edges lie on whole multiples
+        of it, or beyond them by the part of a pixel by which the map's own edges do, half a pixel
+        in maps from Landsat; the first row of cells in the north.
     legend : Legend, optional
         By default the package's that the map states, or the twelve classes of OSMlanduse.
 
@@ -306,9 +308,17 @@ def _cells_around(
         after.append(stop * factor - first - pixels)
         cells.append((start, stop - start))
     (top, rows), (left, columns) = cells
-    side = resolution / meters_per_unit(fine.crs)
-    affine = Affine(side, 0, left * side, 0, -side, -top * side)
+    side, (down, across) = resolution / meters_per_unit(fine.crs), _part_of_a_pixel(fine)
+    affine = Affine(side, 0, left * side + across, 0, -side, -top * side + down)
     return list(zip(before, after, strict=True)), GeoBox((rows, columns), affine, fine.crs)
+
+
+def _part_of_a_pixel(fine: GeoBox) -> tuple[float, float]:
+    """Return by how much, in y and x of the CRS, edges lie beyond whole multiples of a pixel."""
+    affine, (row, column) = fine.affine, first_pixel(fine)
+    beyond = affine.f / affine.e - row, affine.c / affine.a - column
+    down, across = (part if abs(part) > _ROUNDED else 0.0 for part in beyond)
+    return down * affine.e, across * affine.a
 
 
 def _shares(

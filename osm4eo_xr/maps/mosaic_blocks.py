@@ -82,7 +82,7 @@ def assemble(
     spans = [even_spans(length, chunks) for length in target.shape]
     pieces = _plan([a.chunks for a in arrays], windows, *spans)
     sizes = tuple(map(lengths, spans))
-    clips = outlines(clip, sizes)
+    clips = outlines(clip, sizes, mirrored=target.affine.determinant < 0)
     of_tiles = [a.name for a in arrays], [a.name for a in layers], windows
     name = "mosaic-" + tokenize(of_tiles, target, clip, how, chunks)
     graph: dict[Any, Any] = {}

@@ -23,7 +23,7 @@ def trace(block: UInt[np.ndarray, "y x"], row: int, column: int, nodata: int) ->
 
     Coordinates are whole pixels: x = column, y = row, of the raster that the block is cut from.
     """
-    found = list(shapes(block, mask=block != nodata, connectivity=4))
+    found = list(shapes(block, mask=block != nodata, connectivity=4)) if block.size else []
     if not found:
         return np.array([], dtype=object), np.array([], dtype=block.dtype)
     polygons = shapely.from_geojson([_geojson(g) for g, _ in found])

@@ -24,6 +24,7 @@ from osm4eo_xr.cogs.overviews import _halve, _mode, shrink, shrink_all
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.geometry.grid import georeference, target_geobox
 from osm4eo_xr.legend import default_legend
+from osm4eo_xr.rasters.open import open_raster
 
 
 def grid(height: int, width: int) -> GeoBox:
@@ -37,6 +38,12 @@ def class_map(height: int, width: int, chunks: Any = (700, 500), seed: int = 0) 
     attrs = {**default_legend().attrs(), "nodata": 0}
     data = da.from_array(pixels, chunks=chunks)
     return georeference(data, grid(height, width), attrs=attrs, name="class_map")
+
+
+def named_alone(raster: xr.DataArray, legend: str) -> xr.DataArray:
+    """Return classes as ``open_raster`` gives them: without flags, with the name of a legend."""
+    attrs = {"nodata": 0, "legend": legend}
+    return georeference(raster.data, raster.odc.geobox, attrs=attrs)
 
 
 def levels_of(path: Path) -> dict[int, np.ndarray]:
@@ -73,6 +80,35 @@ def test_every_overview_takes_the_mode_of_full_resolution_pixels(tmp_path: Path)
     for scale, pixels in found.items():
         expected = shrink(raster.values[None], scale, classes=True, nodata=0)
         np.testing.assert_array_equal(pixels, expected)
+
+
+def test_a_class_map_that_was_opened_is_written_as_it_was(tmp_path: Path) -> None:
+    first = write_cog(class_map(1100, 1030), tmp_path / "map.tif")
+    again = write_cog(open_raster(first), tmp_path / "again.tif")
+    for scale, pixels in levels_of(first).items():
+        np.testing.assert_array_equal(levels_of(again)[scale], pixels)
+    with rasterio.open(first) as one, rasterio.open(again) as other:
+        assert other.colormap(1) == one.colormap(1)
+    for suffix in (".tif.aux.xml", ".qml"):
+        written = (tmp_path / f"again{suffix}").read_bytes()
+        assert written == (tmp_path / f"map{suffix}").read_bytes()
+
+
+@pytest.mark.parametrize("legend", ["osmlanduse-12, mask", "osmlanduse-12, CORINE codes", "mine"])
+def test_codes_that_name_a_legend_are_not_averaged(tmp_path: Path, legend: str) -> None:
+    raster = class_map(1100, 1030)
+    plain = named_alone(raster, legend)
+    found = levels_of(write_cog(plain, tmp_path / "again.tif"))
+    np.testing.assert_array_equal(found[2], shrink(raster.values[None], 2, classes=True, nodata=0))
+
+
+def test_corine_codes_that_were_opened_keep_their_names(tmp_path: Path) -> None:
+    plain = named_alone(class_map(8, 8), "osmlanduse-12, CORINE codes")
+    write_cog(plain, tmp_path / "codes.tif")
+    root = ET.parse(tmp_path / "codes.tif.aux.xml").getroot()  # noqa: S314 - just written by us
+    names = [e.text or "" for e in root.iterfind("PAMRasterBand/CategoryNames/Category")]
+    assert names[5] == "Water bodies"
+    assert names[31] == "Forests"
 
 
 @pytest.mark.parametrize("name", ["1.tif", "2.tif", "4.tif"])

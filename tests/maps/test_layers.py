@@ -300,6 +300,25 @@ def test_cells_that_a_map_overhangs_by_a_pixel_count(
     np.testing.assert_allclose(found, expected, rtol=1e-6)
 
 
+@pytest.mark.parametrize("crs", ["EPSG:32632", "EPSG:2263"])  # m, US survey feet
+@pytest.mark.parametrize("beyond", [(0.5, 0.5), (-0.5, 0.25), (0.0, -0.3)])
+def test_cells_lie_where_their_pixels_do(beyond: tuple[float, float], crs: str) -> None:
+    pixel = 30 * (3937 / 1200 if crs == "EPSG:2263" else 1)
+    top, left = -183_333 + beyond[0], 9_999 + beyond[1]  # in pixels, as Landsat has them
+    classes = np.zeros((12, 15), np.uint8)
+    classes[5, 4] = 12
+    transform = Affine(pixel, 0, left * pixel, 0, -pixel, -top * pixel)
+    for flip in (slice(None), slice(None, None, -1)):
+        raster = georeference(classes, GeoBox(classes.shape, transform, crs))[flip]
+        shares = fraction(raster, 90).sel({"class": "water"})
+        cell, found = geobox_of(shares), np.argwhere(shares.to_numpy() > 0)
+        assert len(found) == 1
+        column, row = ~cell.affine @ (transform @ (4, 5))  # a corner of the pixel, in cells
+        thirds = np.rint([3 * row, 3 * column])
+        np.testing.assert_allclose([3 * row, 3 * column], thirds, atol=1e-6)
+        assert found[0].tolist() == (thirds // 3).tolist()
+
+
 def test_fractions_of_a_map_from_south_to_north_are_the_same() -> None:
     expected = fraction(class_map(), 70)
     for axes in ("y", "x", "yx"):

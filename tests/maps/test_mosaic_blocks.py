@@ -58,8 +58,16 @@ def joined(
     chunks: int = 16,
     clip: BaseGeometry | None = None,
     how: Any = FIRST,
+    target: GeoBox = BOX,
 ) -> np.ndarray:
-    return assemble(maps, None, boxes(maps), BOX, clip, how, chunks).compute()
+    return assemble(maps, None, boxes(maps), target, clip, how, chunks).compute()
+
+
+def masked(clip: BaseGeometry, *, north_up: bool = True) -> np.ndarray:
+    """Return where GDAL finds pixels inside, of an outline in pixels of the map."""
+    down = -1 if north_up else 1
+    placed = shapely.transform(clip, lambda xy: xy * (1, down))
+    return geometry_mask([placed], (ROWS, COLS), Affine.scale(1, down), invert=True)
 
 
 def test_windows_are_counted_in_pixels_of_the_grid() -> None:
@@ -95,8 +103,7 @@ def test_an_outline_cuts_at_pixel_centers_as_gdal_does_with_the_whole(
     clip = shapely.difference(hull, hole)
     if clip.is_empty or clip.area == 0:
         return
-    outside = geometry_mask([clip], (ROWS, COLS), Affine.identity())
-    expected = np.where(outside, 0, pasted())
+    expected = np.where(masked(clip), pasted(), 0)
     np.testing.assert_array_equal(joined(TILES, chunks=chunks, clip=clip), expected)
 
 
@@ -105,23 +112,25 @@ def test_an_outline_cuts_at_pixel_centers_as_gdal_does_with_the_whole(
     corners=st.lists(st.tuples(st.integers(-8, 68), st.integers(-8, 48)), min_size=3, max_size=7),
     unit=st.sampled_from([(1, 0), (1, 0.5), (0.5, 0), (10, 0), (0.1, 0), (1 / 3, 0.5)]),
     chunks=st.integers(5, 33),
+    north_up=st.booleans(),
 )
-@example(corners=[(2, 2), (2, 30), (50, 30), (50, 2)], unit=(1, 0.5), chunks=16)
+@example(corners=[(2, 2), (2, 30), (50, 30), (50, 2)], unit=(1, 0.5), chunks=16, north_up=True)
+@example(corners=[(2, 2), (2, 30), (50, 30), (50, 2)], unit=(1, 0.5), chunks=16, north_up=False)
 def test_pixels_whose_center_lies_on_an_edge_fall_alike_for_any_chunks(
-    corners: list[tuple[int, int]], unit: tuple[float, float], chunks: int
+    corners: list[tuple[int, int]], unit: tuple[float, float], chunks: int, north_up: bool
 ) -> None:
     """Corners at pixel edges and centers, and edges that run through centers."""
     step, first = unit
+    target = BOX if north_up else BOX.flipy()
     shape = shapely.make_valid(shapely.Polygon(np.array(corners) * step + first))
     clip = shapely.MultiPolygon(
         [p for p in shapely.get_parts(shapely.get_parts(shape)) if p.geom_type == "Polygon"]
     )
     assume(not clip.is_empty)
     for turned in (clip, shapely.reverse(clip)):
-        mask = geometry_mask([turned], (ROWS, COLS), Affine.identity(), invert=True)
-        whole = [tile(0, 0, ROWS, COLS, holes=0)]
-        found = joined(whole, chunks=chunks, clip=turned)
-        np.testing.assert_array_equal(found > 0, mask)
+        whole = [georeference(np.ones((ROWS, COLS), np.uint8), target)]
+        found = joined(whole, chunks=chunks, clip=turned, target=target)
+        np.testing.assert_array_equal(found > 0, masked(turned, north_up=north_up))
 
 
 def test_an_outline_elsewhere_leaves_nothing_and_asks_no_tile() -> None:

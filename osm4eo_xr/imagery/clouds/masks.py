@@ -150,7 +150,7 @@ def _checked(cube: xr.DataArray, marks: xr.DataArray | None) -> xr.DataArray:
                 f"{cube.sizes[dim]})",
                 advice="open both for the same items and geobox",
             )
-    return marks
+    return marks.transpose(*own)  # clouds grow along the last two
 
 
 def _level(cube: xr.DataArray, given: str | None) -> Level:

@@ -167,6 +167,17 @@ def test_marks_may_have_one_band_as_files_have(method: Any, clouded: int) -> Non
         xr.testing.assert_identical(oxr.mask_clouds(date, marks, method=method), expected)
 
 
+@pytest.mark.parametrize("dims", [("y", "x", "time"), ("x", "time", "y")])
+def test_clouds_grow_on_the_ground_in_whatever_order_dims_are(dims: tuple[str, ...]) -> None:
+    marks = xr.full_like(SERIES.isel(band=0, drop=True), 4, np.uint8)
+    marks[1, 12, 7] = 9
+    expected = oxr.mask_clouds(SERIES, marks, dilation=2)
+    assert int(expected.isnull().sum() - SERIES.isnull().sum()) == 13 * SERIES.sizes["band"]
+    xr.testing.assert_identical(
+        oxr.mask_clouds(SERIES, marks.transpose(*dims), dilation=2), expected
+    )
+
+
 @pytest.mark.parametrize("added", [{"band": [1, 2]}, {"layer": [1]}, {"time": TIMES}])
 def test_marks_of_other_dims_than_the_scene_are_refused(added: Any) -> None:
     date = SERIES.isel(time=0, drop=True)
