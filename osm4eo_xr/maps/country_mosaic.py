@@ -163,8 +163,20 @@ def _sureness(confidence: xr.DataArray) -> xr.DataArray:
     none = {held_number(nodata_of(confidence), confidence.dtype)}
     if confidence.dtype == np.uint8:
         none.add(PROBABILITY_NO_DATA)  # as ``classify`` writes it
-    values = [v for v in none if v is not None]
-    return confidence.astype(np.float32).where(~confidence.isin(values)) if values else confidence
+    values = [v for v in none if v is not None and np.isfinite(v)]
+    if not values:
+        return confidence
+    if confidence.chunks is None:
+        return confidence.copy(data=_without(confidence.to_numpy(), values))
+    # One task per block: what xarray is asked for step by step takes seconds of many tiles' plans.
+    meta = np.empty((0, 0), np.float32)
+    data = confidence.data.map_blocks(_without, values, dtype=np.float32, meta=meta)
+    return confidence.copy(data=data)
+
+
+def _without(block: np.ndarray, values: list[float]) -> np.ndarray:
+    """Return numbers as floats, NaN in the place of some."""
+    return np.where(np.isin(block, values), np.float32(np.nan), block.astype(np.float32))
 
 
 def _class_ids(shares: list[xr.DataArray] | None, legend: Legend | None) -> tuple[int, ...]:
