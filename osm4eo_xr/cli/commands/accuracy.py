@@ -192,9 +192,8 @@ def lucas(
     check_outputs([(out, DESIGN)], [points, class_map, crosswalk, legend], overwrite=overwrite)
     how: Any = {"observed": observed, "max_distance": max_distance, "min_parcel": min_parcel}
     how |= {"min_share": min_share, "on_the_point": on_the_point, "layer": points_layer}
-    opened = open_raster(class_map)
-    read = read_lucas(points, legend=read_legend(legend, opened), crosswalk=crosswalk, **how)
-    write_lucas(read, opened, out)
+    read = read_lucas(points, legend=read_legend(legend), crosswalk=crosswalk, **how)
+    write_lucas(read, open_raster(class_map), out)
     for reason, count in (read.attrs["left_out"] | read.attrs["undecided"]).items():
         if count:
             OUT.print(f"{count:,} {reason}", soft_wrap=True, highlight=False)

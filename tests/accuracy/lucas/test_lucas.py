@@ -248,15 +248,6 @@ def test_a_folder_serves_assess(file: Path, tmp_path: Path) -> None:
     assert write_lucas(points, class_map(), tmp_path / "again").is_dir()
 
 
-def test_a_folder_has_the_classes_of_the_maps_legend(tmp_path: Path) -> None:
-    """The map says what its legend is; salt marshes are a class of the larger one."""
-    file, legend = tmp_path / "2018.csv", default_legend(coastal=True)
-    table(2018).assign(LC1="H21").to_csv(file, index=False)
-    write_cog(class_map(), tmp_path / "map.tif", legend=legend)
-    call("lucas", file, "--map", tmp_path / "map.tif", "--out", tmp_path / "lucas")
-    assert "coastal-wetland" in (tmp_path / "lucas" / LABELS_FILE).read_text()
-
-
 def test_what_is_no_lucas_is_refused(file: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="observed 'seen'"):
         read_lucas(file, observed="seen")
