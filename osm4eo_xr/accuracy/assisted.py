@@ -96,7 +96,8 @@ def _predictions(
     class_map: xr.DataArray, probabilities: xr.DataArray, places: GeoSeries
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return probabilities at the points (n, k), and their means over the map (k)."""
-    on_map = class_map != NO_DATA
+    # Grids that are the same may state their places with other last digits.
+    on_map = (class_map != NO_DATA).assign_coords({d: probabilities[d] for d in ("y", "x")})
     shares = xr.apply_ufunc(
         as_shares, probabilities, dask="parallelized", output_dtypes=[np.float32]
     )

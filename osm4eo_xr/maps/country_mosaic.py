@@ -87,17 +87,17 @@ def mosaic(
     Returns
     -------
     DataArray (y, x), uint8
-        No data is that of the tiles, or 0 where they differ; attrs are those of the first tile.
-        Only chunks that a tile touches inside the
-        boundary depend on pixels.
+        No data is that of the tiles, or 0 where they differ; attrs are those of the first tile,
+        and the legend that any states. Only chunks that a tile touches inside the boundary depend
+        on pixels.
 
     Raises
     ------
     InputError
         If no tile is given, tiles do not share a grid or fill less than a thousandth of a wide one,
-        confidence or probabilities are not on their map's grid, two tiles have one id, or the
-        boundary holds no polygon or no such country, or does not meet the grid; when pixels are
-        computed, if a tile holds a class that ``legend`` lacks.
+        confidence or probabilities are not on their map's grid, two tiles have one id or state
+        different legends, or the boundary holds no polygon or no such country, or does not meet
+        the grid; when pixels are computed, if a tile holds a class that ``legend`` lacks.
 
     Examples
     --------
@@ -132,15 +132,27 @@ def mosaic(
         _check_weight(w, m, name)
     if rule == "confidence":
         weighed = [_sureness(w) for w in weighed or []]
+    named = _one_legend(maps)
     boxes = [geobox_of(m) for m in maps]
     maps, nodata = _one_nodata([with_known_classes(m, legend) for m in maps])
     target = _target(boxes, geobox)
     clip = None if boundary is None else read_boundary(boundary, target)
     how = Merging(rule, nodata, _class_ids(weighed, legend) if rule == "blend" else ())
     data = assemble(maps, weighed, boxes, target, clip, how, chunks)
-    attrs = {**maps[0].attrs, "nodata": nodata}
+    attrs = {**maps[0].attrs, **named, "nodata": nodata}
     attrs.pop("tile", None)
     return georeference(data, target, attrs=attrs, name="class_map")
+
+
+def _one_legend(maps: list[xr.DataArray]) -> dict[str, str]:
+    """Return the legend that tiles state, if any does; they may not be of several."""
+    stated = list(dict.fromkeys(str(m.attrs["legend"]) for m in maps if m.attrs.get("legend")))
+    if len(stated) > 1:
+        raise InputError(
+            f"tiles were made with legends {' and '.join(map(repr, stated))}",
+            expected="those of one legend, whose ids mean the same",
+        )
+    return {"legend": stated[0]} if stated else {}
 
 
 def _check_weight(weight: xr.DataArray, class_map: xr.DataArray, name: str) -> None:
@@ -163,8 +175,20 @@ def _sureness(confidence: xr.DataArray) -> xr.DataArray:
     none = {held_number(nodata_of(confidence), confidence.dtype)}
     if confidence.dtype == np.uint8:
         none.add(PROBABILITY_NO_DATA)  # as ``classify`` writes it
-    values = [v for v in none if v is not None]
-    return confidence.astype(np.float32).where(~confidence.isin(values)) if values else confidence
+    values = [v for v in none if v is not None and np.isfinite(v)]
+    if not values:
+        return confidence
+    if confidence.chunks is None:
+        return confidence.copy(data=_without(confidence.to_numpy(), values))
+    # One task per block: what xarray is asked for step by step takes seconds of many tiles' plans.
+    meta = np.empty((0, 0), np.float32)
+    data = confidence.data.map_blocks(_without, values, dtype=np.float32, meta=meta)
+    return confidence.copy(data=data)
+
+
+def _without(block: np.ndarray, values: list[float]) -> np.ndarray:
+    """Return numbers as floats, NaN in the place of some."""
+    return np.where(np.isin(block, values), np.float32(np.nan), block.astype(np.float32))
 
 
 def _class_ids(shares: list[xr.DataArray] | None, legend: Legend | None) -> tuple[int, ...]:

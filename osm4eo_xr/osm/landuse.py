@@ -95,6 +95,8 @@ def read_landuse(
     if path.is_dir():
         return _frame_of_folder(open_landuse(path), bbox)
     with readable(path) as file:
+        if not legend.rules:
+            raise nothing_in(path, legend, bbox)
         scan = Scan(file, legend, progress)
         parts = [to_areas(rows, bbox) for rows in scan.batches()]
     if not sum(map(len, parts)):

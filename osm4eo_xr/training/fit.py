@@ -84,8 +84,9 @@ def train(
     Raises
     ------
     InputError
-        If the samples have no training or validation split or no label of the legend, the folder
-        holds another run, the model to start from does not fit, or the loss is no longer a number.
+        If the samples have no training or validation split or no label of the legend, or name a
+        class of it otherwise; if the folder holds another run, the model to start from does not
+        fit, or the loss is no longer a number.
 
     Examples
     --------

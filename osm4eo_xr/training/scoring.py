@@ -24,6 +24,7 @@ from osm4eo_xr.training.step.eval_step import make_eval_step, make_feature_step
 from osm4eo_xr.training.step.task import Task
 
 if TYPE_CHECKING:
+    from osm4eo_xr.legend import Legend
     from osm4eo_xr.models.model import Model
 
 
@@ -96,13 +97,25 @@ def check_scored(model: Model, samples: xr.Dataset) -> None:
             f"model {model.name!r} takes {model.units}, the samples hold {units}",
             advice=f"draw the samples from scenes in {model.units}",
         )
+    what = f"model {model.name!r}"
+    check_names(samples, model.legend, what, "give samples of the model's legend")
+
+
+def check_names(samples: xr.Dataset, legend: Legend, what: str, advice: str) -> None:
+    """Refuse samples that number a class as a legend does and name it otherwise.
+
+    Raises
+    ------
+    InputError
+        Names the class; ``what`` has the legend, and ``advice`` says what to do.
+    """
     named = legend_from_dict(json.loads(samples.attrs["legend"]), source="samples").by_id
-    for class_id, known in model.legend.by_id.items():
+    for class_id, known in legend.by_id.items():
         if class_id in named and named[class_id].slug != known.slug:
             raise InputError(
-                f"class {class_id} of the samples is {named[class_id].slug!r}, that of model "
-                f"{model.name!r} is {known.slug!r}",
-                advice="give samples of the model's legend",
+                f"class {class_id} of the samples is {named[class_id].slug!r}, that of {what} is "
+                f"{known.slug!r}",
+                advice=advice,
             )
 
 

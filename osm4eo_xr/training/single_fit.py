@@ -24,7 +24,7 @@ from osm4eo_xr.samples.spatial_split import SPLITS
 from osm4eo_xr.training.checkpoints import RunFolder, digest_arrays
 from osm4eo_xr.training.cost import warn_if_long
 from osm4eo_xr.training.loop import Fit, batch_of
-from osm4eo_xr.training.scoring import units_of, windows_of
+from osm4eo_xr.training.scoring import check_names, units_of, windows_of
 from osm4eo_xr.training.step.task import Noise, Task
 from osm4eo_xr.training.transfer import check_start, starting_variables
 
@@ -53,7 +53,11 @@ def fit_network(
 
     ``noise`` is p(given | true), a row per true class, which the loss of "forward" corrects by.
     """
-    legend = legend or legend_from_dict(json.loads(samples.attrs["legend"]), source="samples")
+    if legend is None:
+        legend = legend_from_dict(json.loads(samples.attrs["legend"]), source="samples")
+    elif "legend" in samples.attrs:
+        advice = "give the legend the samples were drawn with, {legend}"
+        check_names(samples, legend, f"legend {legend.name!r}", advice)
     start = load_model(start) if isinstance(start, str | Path) else start
     bands = start.bands if start else tuple(canonical(str(b)) for b in samples["band"].values)
     optional = _optional(samples, bands, start, settings)

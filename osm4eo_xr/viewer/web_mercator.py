@@ -101,7 +101,7 @@ def cells_over(geobox: GeoBox, *, keep: bool, zoom: int | None = None) -> Cells:
     if zoom is None:
         pixel = _pixel_in_plane(geobox)
         if keep:  # the plane stretches the ground, so pixels differ in it from place to place
-            pixel = min(pixel, *_pixels_at_corners(geobox))
+            pixel = min([pixel, *_pixels_at_corners(geobox)])
         exact = math.log2(2 * _HALF / (SIDE * pixel))
         zoom = math.ceil(exact - _NEARLY) if keep else round(exact)
         zoom = min(max(zoom, 0), _DEEPEST)

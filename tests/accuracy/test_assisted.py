@@ -73,6 +73,13 @@ def estimate(shares: xr.DataArray, n: int = 40) -> dict[int, tuple[Figure, float
     return assisted_areas(taken, places, label, given, class_map(), shares, LEGEND, "wald")
 
 
+def test_a_grid_may_state_its_places_with_other_last_digits() -> None:
+    """As files do whose headers other tools wrote."""
+    shares = probabilities(guess())
+    off = shares.assign_coords(x=shares["x"] + 1e-7, y=shares["y"] - 1e-7)
+    assert estimate(off) == estimate(shares)
+
+
 def test_the_area_is_the_difference_estimator_with_numpys_regression_slope() -> None:
     """For a simple random sample, PPI++'s λ is cov(y, f) / var(f), here between 0 and 1."""
     _, rows, cols = points()

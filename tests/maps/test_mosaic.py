@@ -122,6 +122,28 @@ def test_a_confidence_of_no_data_loses(stated: dict[str, int], chunks: int | Non
     np.testing.assert_array_equal(mosaic(maps, confidence=shorts), [[3, 5, 5]])
 
 
+def test_a_plan_holds_one_task_per_block_for_what_is_no_confidence() -> None:
+    """Countries have tens of thousands of blocks, of which few are weighed."""
+    maps = {k: tile(0, 0, np.full((8, 8), v, np.uint8), 2) for k, v in (("a", 3), ("b", 5))}
+    floats = {k: m.astype(np.float32) for k, m in maps.items()}
+    plain = {k: m.assign_attrs(nodata=None) for k, m in floats.items()}
+    stated = {k: m.assign_attrs(nodata=9.0) for k, m in floats.items()}
+    sizes = [len(dict(mosaic(maps, confidence=c).data.dask)) for c in (plain, stated)]
+    assert sizes[1] - sizes[0] == 2 * 16
+
+
+def test_tiles_are_of_one_legend_which_the_mosaic_states() -> None:
+    west, east = tile(0, 0, np.full((1, 2), 8, np.uint8)), tile(0, 2, np.full((1, 2), 5, np.uint8))
+    named = west.assign_attrs(legend="woods first")
+    assert "legend" not in mosaic([west, east]).attrs
+    for maps in ([named, east], [named, east.assign_attrs(legend="woods first")], [east, named]):
+        assert mosaic(maps).attrs["legend"] == "woods first"
+    assert mosaic({"a": east, "b": named}).attrs["legend"] == "woods first"
+    for other in ("osmlanduse-12", "woods first, CORINE codes"):
+        with pytest.raises(InputError, match=f"made with legends 'woods first' and '{other}'"):
+            mosaic([named, east.assign_attrs(legend=other)])
+
+
 @pytest.mark.parametrize("chunks", [None, 2])
 def test_what_tiles_are_weighed_by_lies_on_their_grid(chunks: int | None) -> None:
     wide = {k: tile(0, 0, np.full((3, 6), v, np.uint8)) for k, v in (("a", 3), ("b", 5))}

@@ -431,6 +431,20 @@ def test_samples_without_the_legends_classes_are_refused(samples: xr.Dataset) ->
         train(samples, TINY, legend=other)
 
 
+def test_samples_that_name_the_legends_classes_otherwise_are_refused(samples: xr.Dataset) -> None:
+    """Else the model would give wrong names to what it learned."""
+    legend = small_legend()
+    first, second, *others = legend.classes
+    swapped = (
+        dataclasses.replace(first, slug=second.slug),
+        dataclasses.replace(second, slug=first.slug),
+        *others,
+    )
+    told = f"class {first.id} of the samples is {first.slug!r}, that of legend 'swapped' is"
+    with pytest.raises(InputError, match=told):
+        train(samples, TINY, legend=Legend("swapped", swapped))
+
+
 def test_each_feature_is_normalized_by_the_pixels_that_have_its_group() -> None:
     rng = np.random.default_rng(0)
     image = rng.normal([0.1, -12.0, 900.0, 0.0], [0.02, 3.0, 50.0, 0.0], (4, 20, 20, 4))

@@ -40,6 +40,14 @@ def test_a_raster_around_the_world_has_all_columns(grid: GeoBox) -> None:
     assert cells.columns == range(2**cells.zoom)
 
 
+def test_a_raster_from_pole_to_pole_is_taken() -> None:
+    """The plane holds none of its corners."""
+    grid = GeoBox((180, 360), Affine(1, 0, -180, 0, -1, 90), "EPSG:4326")
+    cells = cells_over(grid, keep=True)
+    assert (cells.zoom, cells.count) == (0, 1)
+    assert cells_over(grid, keep=False) == cells
+
+
 def test_rasters_that_end_at_the_antimeridian_are_taken() -> None:
     cells = cells_over(degrees(170, 180), keep=True)
     assert cells.columns.stop == 2**cells.zoom

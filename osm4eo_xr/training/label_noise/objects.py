@@ -12,11 +12,12 @@ import xarray as xr
 from odc.geo.geobox import GeoBox
 from rasterio.transform import Affine
 
+from osm4eo_xr.errors import InputError
 from osm4eo_xr.geometry.geodesy import meters_per_unit, project_bounds
 from osm4eo_xr.labels.burn import Shapes, burn_objects, ranks, window_of
 from osm4eo_xr.labels.objects import check_named
 from osm4eo_xr.labels.rasterize import check_legend
-from osm4eo_xr.legend import Legend, legend_from_dict
+from osm4eo_xr.legend import Legend, is_built_in, legend_from_dict, load_legend
 from osm4eo_xr.osm.areas import OSM_CRS, object_keys, split_keys
 from osm4eo_xr.osm.landuse import read_landuse
 from osm4eo_xr.samples.ground import check_places
@@ -41,7 +42,8 @@ def name_objects(
         As ``read_landuse`` returns them, or the folder that ``write_landuse`` wrote; that from
         which the labels were made.
     legend : Legend, optional
-        Whose priorities count; by default the samples'.
+        Whose priorities count, and whose tags an extract is read by; by default the samples', which
+        know tags of the package's legends alone.
 
     Returns
     -------
@@ -53,7 +55,8 @@ def name_objects(
     Raises
     ------
     InputError
-        If the samples have no places, or the polygons no ids or another legend.
+        If the samples have no places, or the polygons no ids or another legend; if an extract is
+        to be read by a legend without tag rules.
 
     Examples
     --------
@@ -76,7 +79,8 @@ def name_objects(
     around = (x.min() - reach, y.min() - reach, x.max() + reach, y.max() + reach)
     if isinstance(polygons, str | Path):
         west, south, east, north = project_bounds(around, crs, OSM_CRS)
-        polygons = read_landuse(polygons, legend, bbox=(west, south, east, north))
+        known = legend if Path(polygons).is_dir() else _with_rules(legend)
+        polygons = read_landuse(polygons, known, bbox=(west, south, east, north))
     shapes, burnt = _shapes(polygons, crs, legend), []
     for east, north in zip(x.tolist(), y.tolist(), strict=True):
         left, top = east - (edge // 2 + 0.5) * step, north + (edge // 2 + 0.5) * step
@@ -86,6 +90,25 @@ def name_objects(
     _, _, class_id = split_keys(keys)
     keys = np.where(class_id == samples["label"].to_numpy(), keys, 0)
     return samples.assign({OBJECT: (("sample", "y", "x"), keys)})
+
+
+def _with_rules(legend: Legend) -> Legend:
+    """Return the legend to read an extract by; samples keep its classes alone.
+
+    Raises
+    ------
+    InputError
+        If it has no tag rules, and is none of the package's.
+    """
+    if legend.rules:
+        return legend
+    known = load_legend(legend.name) if is_built_in(legend.name) else legend
+    if known != legend or not known.rules:
+        raise InputError(
+            f"legend {legend.name!r} as samples keep it has no tags to read an extract by",
+            advice="give the polygons that the labels were made from, or in Python its legend",
+        )
+    return known
 
 
 def _shapes(polygons: gpd.GeoDataFrame, crs: str, legend: Legend) -> Shapes:

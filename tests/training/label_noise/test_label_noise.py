@@ -13,10 +13,13 @@ import pytest
 import shapely
 import xarray as xr
 
+from osm4eo_xr.demo import demo_osm_path
 from osm4eo_xr.errors import InputError
-from osm4eo_xr.geometry.grid import geobox_of
+from osm4eo_xr.geometry.grid import geobox_of, target_geobox
 from osm4eo_xr.labels.rasterize import rasterize_labels
+from osm4eo_xr.legend import Legend, default_legend
 from osm4eo_xr.osm.areas import split_keys
+from osm4eo_xr.osm.landuse import read_landuse
 from osm4eo_xr.samples.draw import draw_samples
 from osm4eo_xr.samples.label_weights import class_of, unpack
 from osm4eo_xr.training.batches import Windows
@@ -131,6 +134,25 @@ def test_objects_that_labels_were_made_without_are_not_named(
     known = named > 0
     assert 0 < known.sum() < (label > 0).sum()
     np.testing.assert_array_equal(split_keys(named)[2][known], label[known])
+
+
+def test_extracts_are_read_by_the_tags_of_the_samples_legend(
+    found: tuple[xr.Dataset, LabelNoise, np.ndarray],
+) -> None:
+    """Samples keep the classes of a legend alone; tags are known of the package's own."""
+    path = demo_osm_path()
+    areas = read_landuse(path)
+    grid = target_geobox((4498000, 3266000, 4500000, 3268000))
+    labels = rasterize_labels(areas, grid)
+    scene = raster(np.full((len(BANDS), *labels.shape), 0.1, np.float32), grid)
+    samples = draw_samples(scene, labels, per_class=20, patch=8, block=200.0, gap=0.0, seed=0)
+    wanted = name_objects(samples, areas)["object"].to_numpy()
+    assert (wanted > 0).any()
+    np.testing.assert_array_equal(name_objects(samples, path)["object"].to_numpy(), wanted)
+    with pytest.raises(InputError, match="legend 'three' as samples keep it has no tags"):
+        name_objects(found[0], path)
+    with pytest.raises(InputError, match="has no area that legend 'bare' names"):
+        read_landuse(path, Legend("bare", default_legend().classes))
 
 
 def test_wrong_objects_are_found(found: tuple[xr.Dataset, LabelNoise, np.ndarray]) -> None:
