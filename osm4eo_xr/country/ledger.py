@@ -21,8 +21,10 @@ from osm4eo_xr.errors import InputError
 from osm4eo_xr.files import is_part, remove_part, sha256_of, stamp_of
 from osm4eo_xr.geometry.grid import grid_text
 from osm4eo_xr.names import OWN_WORDS
+from osm4eo_xr.rasters.companions import is_auxiliary, said_beside
 
 _LEFT = "but for figures "  # before the hash of an item that another piece puts figures into
+_SAID = "but for statistics "  # before the hash of an .aux.xml, which viewers put statistics into
 _LEFT_BEFORE = "changed later"  # of older ledgers, which hold no hash of it
 
 
@@ -103,7 +105,8 @@ class Ledger:
         if known is None and not self._hashing and stamp[0] not in self._sizes:
             return "not read yet"
         if known is None or not self._trusts(known, stamp):
-            known = {"stamp": stamp, "sha256": self._hash(path, stamp)}
+            found = _hash_of_said(path) if is_auxiliary(path) else self._hash(path, stamp)
+            known = {"stamp": stamp, "sha256": found}
             self._inputs[name] = known
         self._used.add(name)
         return known["sha256"]
@@ -135,7 +138,11 @@ class Ledger:
         if seen["sha256"].startswith(_LEFT):
             return seen["sha256"] == _hash_but_for_figures(path)
         stamp = stamp_of(path)
-        return self._trusts(seen, stamp) or self._hash(path, stamp) == seen["sha256"]
+        if self._trusts(seen, stamp):
+            return True
+        if seen["sha256"].startswith(_SAID):
+            return seen["sha256"] == _hash_of_said(path)
+        return self._hash(path, stamp) == seen["sha256"]
 
     def _trusts(self, seen: dict[str, Any], stamp: list[int]) -> bool:
         return not self._verify and seen["stamp"] == stamp
@@ -185,7 +192,7 @@ class Ledger:
             "files": {
                 self._name_of(f): {
                     "stamp": stamp_of(f),
-                    "sha256": _hash_but_for_figures(f) if f in left else sha256_of(f),
+                    "sha256": _hash_but_for_figures(f) if f in left else _hash_of_product(f),
                 }
                 for f in files
             },
@@ -272,6 +279,16 @@ def _remove_remains(output: Path, folder: Path) -> None:
     for entry in list(parent.iterdir()):
         if is_part(entry, output):
             remove_part(entry)
+
+
+def _hash_of_product(path: Path) -> str:
+    """Return the hash by which a product is held whole."""
+    return _hash_of_said(path) if is_auxiliary(path) else sha256_of(path)
+
+
+def _hash_of_said(auxiliary: Path) -> str:
+    """Return the hash of what an ``.aux.xml`` says but for statistics, named as that."""
+    return _SAID + hashlib.sha256(said_beside(auxiliary).encode()).hexdigest()
 
 
 def _hash_but_for_figures(item: Path) -> str:

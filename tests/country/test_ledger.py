@@ -8,11 +8,15 @@ from typing import Any
 
 import pyproj
 import pytest
+import rasterio
 from odc.geo.geobox import GeoBox
 
+from osm4eo_xr.cogs.cog import write_cog
 from osm4eo_xr.country.ledger import Ledger, key_of
+from osm4eo_xr.demo import example_class_map
 from osm4eo_xr.files import sha256_of
 from osm4eo_xr.geometry.grid import grid_text, target_geobox
+from osm4eo_xr.legend import default_legend
 
 
 @pytest.fixture
@@ -254,3 +258,17 @@ def test_a_key_takes_what_has_one_text_in_each_process() -> None:
     assert key_of("labels", words) == key_of("labels", box) == key_of("labels", grid_text(box))
     with pytest.raises(TypeError, match="CRS in a key"):
         key_of("labels", box.crs)
+
+
+@pytest.mark.filterwarnings("ignore::rasterio.errors.RasterioDeprecationWarning")
+def test_a_product_that_was_looked_at_is_whole(tmp_path: Path) -> None:
+    path = write_cog(example_class_map(), tmp_path / "map.tif", legend=default_legend())
+    Ledger(tmp_path).record("map", "key", [path])
+    with rasterio.open(path) as file:
+        file.statistics(1)
+    beside = path.with_name("map.tif.aux.xml")
+    assert "STATISTICS_MEAN" in beside.read_text()
+    for verify in (False, True):
+        assert Ledger(tmp_path, verify=verify).is_whole("map", "key", [path])
+    beside.write_text(beside.read_text().replace("Water bodies", "Sea"))
+    assert not Ledger(tmp_path).is_whole("map", "key", [path])
