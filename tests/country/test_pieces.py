@@ -97,6 +97,17 @@ def test_how_often_a_training_is_kept_is_no_other_model(tmp_path: Path) -> None:
     assert keys[0] == keys[1] != keys[2]
 
 
+def test_samples_name_the_tiles_that_they_are_from(tmp_path: Path) -> None:
+    country = make_country(tmp_path, edge=60, overlap=12, learn=LEARN)
+    keys = []
+    for _ in range(2):
+        run = _open(country)
+        keys.append(next(p.key for p in run.first if p.kind == "samples"))
+        for path in sorted((tmp_path / "tiles").glob("T*.tif")):
+            path.rename(path.with_name(f"U{path.name}"))
+    assert keys[0] != keys[1]
+
+
 def test_tiles_wait_for_no_labels_where_a_model_is_given(country: Path) -> None:
     copyfile(demo_osm_path(), country.with_name("landuse.osm.pbf"))
     labeled = ("[classify]", '[labels]\nosm = "landuse.osm.pbf"\n\n[classify]')

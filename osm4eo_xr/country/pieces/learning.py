@@ -221,7 +221,8 @@ def _samples(run: CountryRun, labels: list[Piece], radiometry: list[Piece]) -> P
     ground = labels_key(run, labels)
     scenes = [*(scene_hash(run, t) for t in run.tiles), *(p.key for p in radiometry)]
     choice = dataclasses.asdict(run.settings.samples)
-    key = run.key_of("samples", ground, scenes, choice, run.settings.seed)
+    ids = [tile.id for tile in run.tiles]  # which samples, and all that learns from them, name
+    key = run.key_of("samples", ids, ground, scenes, choice, run.settings.seed)
     path = run.out / "samples.zarr"
     read = sum(run.bytes_of(t) for t in run.tiles) + run.total()
     work = partial(_make_samples, run, path)
