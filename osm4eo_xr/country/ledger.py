@@ -140,9 +140,11 @@ class Ledger:
         stamp = stamp_of(path)
         if self._trusts(seen, stamp):
             return True
-        if seen["sha256"].startswith(_SAID):
-            return seen["sha256"] == _hash_of_said(path)
-        return self._hash(path, stamp) == seen["sha256"]
+        said = seen["sha256"].startswith(_SAID)
+        if (_hash_of_said(path) if said else self._hash(path, stamp)) != seen["sha256"]:
+            return False
+        seen["stamp"] = stamp  # of a folder that was copied: it is read once, not by each run
+        return True
 
     def _trusts(self, seen: dict[str, Any], stamp: list[int]) -> bool:
         return not self._verify and seen["stamp"] == stamp

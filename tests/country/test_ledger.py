@@ -272,3 +272,13 @@ def test_a_product_that_was_looked_at_is_whole(tmp_path: Path) -> None:
         assert Ledger(tmp_path, verify=verify).is_whole("map", "key", [path])
     beside.write_text(beside.read_text().replace("Water bodies", "Sea"))
     assert not Ledger(tmp_path).is_whole("map", "key", [path])
+
+
+def test_a_copied_folder_is_read_once(written: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = written / "map.tif"
+    os.utime(path, (1, 1))
+    ledger = Ledger(written)
+    assert ledger.is_whole("map", "key", [path])
+    ledger.save()
+    monkeypatch.delattr("osm4eo_xr.country.ledger.sha256_of")
+    assert Ledger(written).is_whole("map", "key", [path])
