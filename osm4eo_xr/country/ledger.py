@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import hashlib
 import json
@@ -25,6 +26,7 @@ from osm4eo_xr.rasters.companions import is_auxiliary, said_beside
 
 _LEFT = "but for figures "  # before the hash of an item that another piece puts figures into
 _SAID = "but for statistics "  # before the hash of an .aux.xml, which viewers put statistics into
+_NO_LOCKS = (errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK)
 _LEFT_BEFORE = "changed later"  # of older ledgers, which hold no hash of it
 
 
@@ -262,13 +264,27 @@ def _text_of(part: object) -> str:
 
 @contextmanager
 def only_run(folder: Path) -> Iterator[None]:
-    """Hold the folder for this run alone; the lock ends with the process, however it ends."""
+    """Hold the folder for this run alone; the lock ends with the process, however it ends.
+
+    Raises
+    ------
+    InputError
+        If another run holds it, or its file system has no locks.
+    """
     with (folder / ".lock").open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise InputError(
                 f"another run is working in {folder}", advice="wait for it or choose another folder"
+            ) from None
+        except OSError as error:
+            if error.errno not in _NO_LOCKS:
+                raise
+            raise InputError(
+                f"no locks on the file system of {folder} ({error.strerror}), so that two runs "
+                "might share it",
+                advice="work on another, or have it mounted with locks (Lustre: option flock)",
             ) from None
         yield
 

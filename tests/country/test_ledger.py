@@ -1,5 +1,6 @@
 """The ledger of a run: what it trusts, what it sets aside, what it sweeps."""
 
+import errno
 import json
 import os
 from datetime import date
@@ -12,8 +13,9 @@ import rasterio
 from odc.geo.geobox import GeoBox
 
 from osm4eo_xr.cogs.cog import write_cog
-from osm4eo_xr.country.ledger import Ledger, key_of
+from osm4eo_xr.country.ledger import Ledger, key_of, only_run
 from osm4eo_xr.demo import example_class_map
+from osm4eo_xr.errors import InputError
 from osm4eo_xr.files import sha256_of
 from osm4eo_xr.geometry.grid import grid_text, target_geobox
 from osm4eo_xr.legend import default_legend
@@ -282,3 +284,17 @@ def test_a_copied_folder_is_read_once(written: Path, monkeypatch: pytest.MonkeyP
     ledger.save()
     monkeypatch.delattr("osm4eo_xr.country.ledger.sha256_of")
     assert Ledger(written).is_whole("map", "key", [path])
+
+
+@pytest.mark.parametrize(
+    ("number", "told"), [(errno.ENOSYS, "no locks on the file system"), (errno.EAGAIN, "another")]
+)
+def test_a_folder_that_cannot_be_locked_says_why(
+    number: int, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr("fcntl.flock", refuse)
+    with pytest.raises(InputError, match=told), only_run(tmp_path):
+        pass
