@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import hashlib
 from itertools import takewhile
 from pathlib import Path
 
+from osm4eo_xr.files import sha256_of
 from osm4eo_xr.imagery.products.eopf import is_eopf
 from osm4eo_xr.imagery.products.safe_files import METADATA
-from osm4eo_xr.rasters.companions import files_of_data
+from osm4eo_xr.rasters.companions import files_of_data, is_auxiliary, said_beside
 from osm4eo_xr.rasters.store_paths import is_group, split_store
 
+LOOKED_AT = "but for what viewers leave "
+"""Before the hash of a file that changes where somebody looks at it."""
+
+# SQLite's header: its first bytes, and those that say how a file is written, how often it was, and
+# by which version (https://www.sqlite.org/fileformat.html). QGIS changes them in what it opens.
+_SQLITE, _HEADER = b"SQLite format 3\x00", 100
+_BOOKKEEPING = (slice(18, 20), slice(24, 28), slice(92, 100))
 _OF_GROUP = ("zarr.json", ".zgroup", ".zattrs", ".zmetadata")  # what Zarr says of a group
 
 
@@ -39,6 +48,24 @@ def files_of_input(path: Path) -> tuple[list[Path], Path]:
 def files_in(folder: Path) -> list[Path]:
     """Return all files in a folder and those in it, in order."""
     return sorted(p for p in folder.rglob("*") if p.is_file())
+
+
+def hash_of_content(path: Path) -> str:
+    """Return the SHA-256 of a file; ``LOOKED_AT`` stands before one that leaves something out.
+
+    That are the statistics in an ``.aux.xml`` (``said_beside``), and what SQLite notes in the
+    header of a GeoPackage where it is opened and closed: any edit changes other bytes too.
+    """
+    if is_auxiliary(path):
+        return LOOKED_AT + hashlib.sha256(said_beside(path).encode()).hexdigest()
+    with path.open("rb") as file:
+        header = bytearray(file.read(_HEADER))
+        if not header.startswith(_SQLITE):
+            return sha256_of(path)
+        for place in _BOOKKEEPING:
+            header[place] = bytes(place.stop - place.start)
+        digest = hashlib.sha256(header)
+        return LOOKED_AT + hashlib.file_digest(file, lambda: digest).hexdigest()
 
 
 def _with_referred(folder: Path) -> list[Path]:

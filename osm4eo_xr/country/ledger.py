@@ -16,16 +16,14 @@ from typing import Any
 from odc.geo.geobox import GeoBox
 
 from osm4eo_xr.cogs.sidecars import sidecars_of
-from osm4eo_xr.country.input_files import files_in, files_of_input
+from osm4eo_xr.country.input_files import LOOKED_AT, files_in, files_of_input, hash_of_content
 from osm4eo_xr.country.ledger_file import LEDGER_FILE, read_tree, set_aside, write_tree
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.files import is_part, remove_part, sha256_of, stamp_of
 from osm4eo_xr.geometry.grid import grid_text
 from osm4eo_xr.names import OWN_WORDS
-from osm4eo_xr.rasters.companions import is_auxiliary, said_beside
 
 _LEFT = "but for figures "  # before the hash of an item that another piece puts figures into
-_SAID = "but for statistics "  # before the hash of an .aux.xml, which viewers put statistics into
 _NO_LOCKS = (errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK)
 _LEFT_BEFORE = "changed later"  # of older ledgers, which hold no hash of it
 
@@ -107,8 +105,7 @@ class Ledger:
         if known is None and not self._hashing and stamp[0] not in self._sizes:
             return "not read yet"
         if known is None or not self._trusts(known, stamp):
-            found = _hash_of_said(path) if is_auxiliary(path) else self._hash(path, stamp)
-            known = {"stamp": stamp, "sha256": found}
+            known = {"stamp": stamp, "sha256": self._hash(path, stamp, known)}
             self._inputs[name] = known
         self._used.add(name)
         return known["sha256"]
@@ -142,8 +139,7 @@ class Ledger:
         stamp = stamp_of(path)
         if self._trusts(seen, stamp):
             return True
-        said = seen["sha256"].startswith(_SAID)
-        if (_hash_of_said(path) if said else self._hash(path, stamp)) != seen["sha256"]:
+        if self._hash(path, stamp, seen) != seen["sha256"]:
             return False
         seen["stamp"] = stamp  # of a folder that was copied: it is read once, not by each run
         return True
@@ -151,11 +147,16 @@ class Ledger:
     def _trusts(self, seen: dict[str, Any], stamp: list[int]) -> bool:
         return not self._verify and seen["stamp"] == stamp
 
-    def _hash(self, path: Path, stamp: list[int]) -> str:
-        """Return a file's SHA-256; read once by this ledger, unless its size or time changes."""
+    def _hash(self, path: Path, stamp: list[int], before: dict[str, Any] | None) -> str:
+        """Return a file's hash; read once by this ledger, unless its size or time changes.
+
+        Older ledgers have the hash of all bytes, which stands as long as these are the same.
+        """
         known = self._hashes.get(path)
         if known is None or known[0] != stamp:
-            known = self._hashes[path] = (stamp, sha256_of(path))
+            known = self._hashes[path] = (stamp, hash_of_content(path))
+        if before and known[1].startswith(LOOKED_AT) and sha256_of(path) == before["sha256"]:
+            return before["sha256"]
         return known[1]
 
     def leave(self, files: Iterable[Path]) -> None:
@@ -196,7 +197,7 @@ class Ledger:
             "files": {
                 self._name_of(f): {
                     "stamp": stamp_of(f),
-                    "sha256": _hash_but_for_figures(f) if f in left else _hash_of_product(f),
+                    "sha256": _hash_but_for_figures(f) if f in left else hash_of_content(f),
                 }
                 for f in files
             },
@@ -297,16 +298,6 @@ def _remove_remains(output: Path, folder: Path) -> None:
     for entry in list(parent.iterdir()):
         if is_part(entry, output):
             remove_part(entry)
-
-
-def _hash_of_product(path: Path) -> str:
-    """Return the hash by which a product is held whole."""
-    return _hash_of_said(path) if is_auxiliary(path) else sha256_of(path)
-
-
-def _hash_of_said(auxiliary: Path) -> str:
-    """Return the hash of what an ``.aux.xml`` says but for statistics, named as that."""
-    return _SAID + hashlib.sha256(said_beside(auxiliary).encode()).hexdigest()
 
 
 def _hash_but_for_figures(item: Path) -> str:

@@ -3,10 +3,12 @@
 import errno
 import json
 import os
+import sqlite3
 from datetime import date
 from pathlib import Path
 from typing import Any
 
+import geopandas as gpd
 import pyproj
 import pytest
 import rasterio
@@ -276,13 +278,49 @@ def test_a_product_that_was_looked_at_is_whole(tmp_path: Path) -> None:
     assert not Ledger(tmp_path).is_whole("map", "key", [path])
 
 
+def test_a_geopackage_that_was_looked_at_is_as_it_was(tmp_path: Path) -> None:
+    path = tmp_path / "areas.gpkg"
+    gpd.GeoDataFrame({"id": [1]}, geometry=gpd.points_from_xy([9], [47]), crs=4326).to_file(path)
+    ledger = Ledger(tmp_path)
+    before, content = ledger.fingerprint(path), path.read_bytes()
+    ledger.record("areas", "key", [path])
+    viewer = sqlite3.connect(path)  # does as QGIS
+    for mode in ("WAL", "DELETE"):
+        viewer.execute(f"PRAGMA journal_mode = {mode}")
+        viewer.execute("SELECT id FROM areas").fetchall()
+        assert path.read_bytes() != content
+        for verify in (False, True):
+            seen = Ledger(tmp_path, verify=verify)
+            assert seen.fingerprint(path) == before
+            assert seen.is_whole("areas", "key", [path])
+    viewer.execute("UPDATE gpkg_contents SET identifier = 'others'")
+    viewer.commit()
+    viewer.close()
+    assert Ledger(tmp_path).fingerprint(path) != before
+    assert not Ledger(tmp_path).is_whole("areas", "key", [path])
+
+
+def test_hashes_of_all_bytes_in_older_ledgers_stand(tmp_path: Path) -> None:
+    path = tmp_path / "areas.gpkg"
+    gpd.GeoDataFrame({"id": [1]}, geometry=gpd.points_from_xy([9], [47]), crs=4326).to_file(path)
+    ledger = Ledger(tmp_path)
+    known = ledger.fingerprint(path)
+    ledger.record("areas", "key", [path])
+    note = tmp_path / "ledger.json"
+    note.write_text(note.read_text().replace(known, sha256_of(path)))
+    for verify in (False, True):
+        older = Ledger(tmp_path, verify=verify)
+        assert older.fingerprint(path) == sha256_of(path)
+        assert older.is_whole("areas", "key", [path])
+
+
 def test_a_copied_folder_is_read_once(written: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = written / "map.tif"
     os.utime(path, (1, 1))
     ledger = Ledger(written)
     assert ledger.is_whole("map", "key", [path])
     ledger.save()
-    monkeypatch.delattr("osm4eo_xr.country.ledger.sha256_of")
+    monkeypatch.delattr("osm4eo_xr.country.ledger.hash_of_content")
     assert Ledger(written).is_whole("map", "key", [path])
 
 
