@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import html
 import re
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import rasterio
 from rasterio.errors import RasterioIOError
+
+from osm4eo_xr.files import scratch_folder
 
 # What GDAL, QGIS, SQLite and shapefiles keep beside a file: behind its name or instead of its
 # suffix. Edits of a GeoPackage that is open elsewhere are in -wal, edits to be undone in -journal.
@@ -113,12 +116,15 @@ def _remove_reckoned(element: ET.Element) -> None:
 
 def _own_names(auxiliary: Path) -> dict[str | None, str]:
     """Return what a raster itself calls its bands, by their numbers; nothing if none can tell."""
-    raster = auxiliary.with_name(auxiliary.name.removesuffix(_AUXILIARY))
-    try:
-        with rasterio.Env(GDAL_PAM_ENABLED=False), rasterio.open(raster) as file:
-            return {str(k): name or "" for k, name in enumerate(file.descriptions, start=1)}
-    except RasterioIOError:
-        return {}
+    raster = auxiliary.with_name(auxiliary.name.removesuffix(_AUXILIARY)).absolute()
+    with scratch_folder("osm4eo-names-") as folder:
+        link = folder / raster.name  # beside which nothing lies; GDAL's options are of all threads
+        link.symlink_to(raster)
+        try:
+            with warnings.catch_warnings(action="ignore"), rasterio.open(link) as file:
+                return {str(k): name or "" for k, name in enumerate(file.descriptions, start=1)}
+        except RasterioIOError:
+            return {}
 
 
 def _referred(path: Path, seen: set[Path]) -> Iterator[Path]:
