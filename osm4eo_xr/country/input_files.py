@@ -9,7 +9,7 @@ from pathlib import Path
 from osm4eo_xr.files import sha256_of
 from osm4eo_xr.imagery.products.eopf import is_eopf
 from osm4eo_xr.imagery.products.safe_files import METADATA
-from osm4eo_xr.rasters.companions import files_of_data, is_auxiliary, said_beside
+from osm4eo_xr.rasters.companions import decides, files_of_data, is_auxiliary, said_beside
 from osm4eo_xr.rasters.store_paths import is_group, split_store
 
 LOOKED_AT = "but for what viewers leave "
@@ -25,9 +25,10 @@ _OF_GROUP = ("zarr.json", ".zgroup", ".zattrs", ".zmetadata")  # what Zarr says 
 def files_of_input(path: Path) -> tuple[list[Path], Path]:
     """Return the files that an input is read from, and the folder that their names begin at.
 
-    A folder's are all in it; a product's are all of it, also where its metadata file or a part of
-    it is named; a group of another Zarr store has what the groups around it say besides. What lies
-    beside a file or is referred to counts too (``files_of_data``).
+    A folder's are all in it but what viewers leave (``decides``); a product's are all of it, also
+    where its metadata file or a part of it is named; a group of another Zarr store has what the
+    groups around it say besides. What lies beside a file or is referred to counts too
+    (``files_of_data``).
 
     Parameters
     ----------
@@ -70,5 +71,5 @@ def hash_of_content(path: Path) -> str:
 
 def _with_referred(folder: Path) -> list[Path]:
     """Return the files in a folder, then those that they refer to elsewhere."""
-    inside = files_in(folder)
+    inside = [file for file in files_in(folder) if decides(file)]
     return list(dict.fromkeys([*inside, *(f for file in inside for f in files_of_data(file))]))

@@ -22,6 +22,7 @@ _BEHIND = (_AUXILIARY, ".msk", *_OF_SQLITE)
 _INSTEAD = (".tfw", ".j2w", ".wld", ".hdr", ".prj", ".shx", ".dbf", ".cpg")
 _OF_ARRAY = ("_scales.npy", ".tiff", ".tif")  # of TESSERA's tiles: their scales, and their place
 _TOLD = (".qml", ".stac.json")  # says how to show or find the file, and changes nothing in it
+_OF_LOOKS = (".qml", ".ovr", "-shm")
 _BEHIND_TOLD = (_AUXILIARY, ".ovr", "-shm")  # -shm says where edits are in -wal; readers write it
 _OF_DATA = re.compile(
     r"<(?:SRS|GeoTransform|GCPList|NoDataValue|Description|Scale|Offset|Mask\w*)\b|NODATA_VALUES"
@@ -64,11 +65,13 @@ def _beside(path: Path) -> list[Path]:
     places += [path.with_suffix(end) for end in _INSTEAD if path.name]
     if path.suffix == ".npy":
         places += [path.with_name(path.stem + end) for end in _OF_ARRAY]
-    return [place for place in places if place.is_file() and _decides(place)]
+    return [place for place in places if place.is_file() and decides(place)]
 
 
-def _decides(place: Path) -> bool:
-    """Whether what lies beside a file says more of it than how it looks."""
+def decides(place: Path) -> bool:
+    """Whether a file, beside another or in a folder, says more than how that looks."""
+    if place.name.endswith(_OF_LOOKS):
+        return False
     if place.name.endswith(_OF_SQLITE):
         return place.stat().st_size > 0  # emptied ones stay as long as a file is open
     if not place.name.endswith(_AUXILIARY):

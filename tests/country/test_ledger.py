@@ -173,6 +173,25 @@ def test_a_product_counts_whole_by_whichever_of_its_parts_it_is_named(tmp_path: 
         assert (Ledger(tmp_path / "out").fingerprint(path) != before) is counts
 
 
+def test_a_product_whose_bands_were_looked_at_is_the_same_input(tmp_path: Path) -> None:
+    safe = tmp_path / "S2A_MSIL2A_20220601.SAFE"
+    image = safe / "GRANULE" / "L2A" / "IMG_DATA" / "B02.jp2"
+    image.parent.mkdir(parents=True)
+    image.write_text("pixels")
+    (safe / "MTD_MSIL2A.xml").write_text("<offsets/>")
+    before = Ledger(tmp_path / "out").fingerprint(safe)
+    band = '<PAMDataset><PAMRasterBand band="1">{}</PAMRasterBand></PAMDataset>'
+    mean = '<Metadata><MDI key="STATISTICS_MEAN">7</MDI></Metadata>'
+    stored = '<Metadata domain="IMAGE_STRUCTURE"><MDI key="COMPRESSION">JPEG2000</MDI></Metadata>'
+    beside = image.with_name("B02.jp2.aux.xml")
+    for name in ("B02.jp2.ovr", "B02.qml"):
+        image.with_name(name).write_text("how it looks")
+    beside.write_text(band.format(mean + stored))
+    assert Ledger(tmp_path / "out").fingerprint(safe) == before
+    beside.write_text(band.format("<NoDataValue>7</NoDataValue>"))
+    assert Ledger(tmp_path / "out").fingerprint(safe) != before
+
+
 def test_only_left_overs_of_what_was_begun_are_swept(written: Path) -> None:
     part = "part-some-node-123-a_b1"  # also of another host: nobody else works in the folder
     ours = [written / f".other.tif.{part}", written / f".other.tif.{part}~"]
