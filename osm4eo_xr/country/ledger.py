@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import hashlib
 import json
@@ -15,7 +16,7 @@ from typing import Any
 from odc.geo.geobox import GeoBox
 
 from osm4eo_xr.cogs.sidecars import sidecars_of
-from osm4eo_xr.country.input_files import files_in, files_of_input
+from osm4eo_xr.country.input_files import LOOKED_AT, files_in, files_of_input, hash_of_content
 from osm4eo_xr.country.ledger_file import LEDGER_FILE, read_tree, set_aside, write_tree
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.files import is_part, remove_part, sha256_of, stamp_of
@@ -23,6 +24,7 @@ from osm4eo_xr.geometry.grid import grid_text
 from osm4eo_xr.names import OWN_WORDS
 
 _LEFT = "but for figures "  # before the hash of an item that another piece puts figures into
+_NO_LOCKS = (errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK)
 _LEFT_BEFORE = "changed later"  # of older ledgers, which hold no hash of it
 
 
@@ -103,7 +105,7 @@ class Ledger:
         if known is None and not self._hashing and stamp[0] not in self._sizes:
             return "not read yet"
         if known is None or not self._trusts(known, stamp):
-            known = {"stamp": stamp, "sha256": self._hash(path, stamp)}
+            known = {"stamp": stamp, "sha256": self._hash(path, stamp, known)}
             self._inputs[name] = known
         self._used.add(name)
         return known["sha256"]
@@ -135,16 +137,26 @@ class Ledger:
         if seen["sha256"].startswith(_LEFT):
             return seen["sha256"] == _hash_but_for_figures(path)
         stamp = stamp_of(path)
-        return self._trusts(seen, stamp) or self._hash(path, stamp) == seen["sha256"]
+        if self._trusts(seen, stamp):
+            return True
+        if self._hash(path, stamp, seen) != seen["sha256"]:
+            return False
+        seen["stamp"] = stamp  # of a folder that was copied: it is read once, not by each run
+        return True
 
     def _trusts(self, seen: dict[str, Any], stamp: list[int]) -> bool:
         return not self._verify and seen["stamp"] == stamp
 
-    def _hash(self, path: Path, stamp: list[int]) -> str:
-        """Return a file's SHA-256; read once by this ledger, unless its size or time changes."""
+    def _hash(self, path: Path, stamp: list[int], before: dict[str, Any] | None) -> str:
+        """Return a file's hash; read once by this ledger, unless its size or time changes.
+
+        Older ledgers have the hash of all bytes, which stands as long as these are the same.
+        """
         known = self._hashes.get(path)
         if known is None or known[0] != stamp:
-            known = self._hashes[path] = (stamp, sha256_of(path))
+            known = self._hashes[path] = (stamp, hash_of_content(path))
+        if before and known[1].startswith(LOOKED_AT) and sha256_of(path) == before["sha256"]:
+            return before["sha256"]
         return known[1]
 
     def leave(self, files: Iterable[Path]) -> None:
@@ -185,7 +197,7 @@ class Ledger:
             "files": {
                 self._name_of(f): {
                     "stamp": stamp_of(f),
-                    "sha256": _hash_but_for_figures(f) if f in left else sha256_of(f),
+                    "sha256": _hash_but_for_figures(f) if f in left else hash_of_content(f),
                 }
                 for f in files
             },
@@ -253,13 +265,27 @@ def _text_of(part: object) -> str:
 
 @contextmanager
 def only_run(folder: Path) -> Iterator[None]:
-    """Hold the folder for this run alone; the lock ends with the process, however it ends."""
+    """Hold the folder for this run alone; the lock ends with the process, however it ends.
+
+    Raises
+    ------
+    InputError
+        If another run holds it, or its file system has no locks.
+    """
     with (folder / ".lock").open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise InputError(
                 f"another run is working in {folder}", advice="wait for it or choose another folder"
+            ) from None
+        except OSError as error:
+            if error.errno not in _NO_LOCKS:
+                raise
+            raise InputError(
+                f"no locks on the file system of {folder} ({error.strerror}), so that two runs "
+                "might share it",
+                advice="work on another, or have it mounted with locks (Lustre: option flock)",
             ) from None
         yield
 

@@ -4,8 +4,15 @@ from __future__ import annotations
 
 import html
 import re
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import rasterio
+from rasterio.errors import RasterioIOError
+
+from osm4eo_xr.files import scratch_folder
 
 from osm4eo_xr.rasters.remote.addresses import is_remote
 
@@ -17,10 +24,13 @@ _BEHIND = (_AUXILIARY, ".msk", *_OF_SQLITE)
 _INSTEAD = (".tfw", ".j2w", ".wld", ".hdr", ".prj", ".shx", ".dbf", ".cpg")
 _OF_ARRAY = ("_scales.npy", ".tiff", ".tif")  # of TESSERA's tiles: their scales, and their place
 _TOLD = (".qml", ".stac.json")  # says how to show or find the file, and changes nothing in it
+_OF_LOOKS = (".qml", ".ovr", "-shm")
 _BEHIND_TOLD = (_AUXILIARY, ".ovr", "-shm")  # -shm says where edits are in -wal; readers write it
 _OF_DATA = re.compile(
     r"<(?:SRS|GeoTransform|GCPList|NoDataValue|Description|Scale|Offset|Mask\w*)\b|NODATA_VALUES"
 )
+# Of <Metadata>, what is reckoned from the pixels and what says how they are compressed.
+_RECKONED, _OF_STORAGE = "STATISTICS_", "IMAGE_STRUCTURE"
 _REFERENCE = re.compile(
     r'"href"\s*:\s*"([^"]+)"|>([^<>]+)</(?:Source(?:Filename|Dataset)|SrcDataSource)>'
 )
@@ -39,7 +49,8 @@ def read_with(path: Path) -> list[Path]:
 def files_of_data(path: Path) -> list[Path]:
     """Return an input and all files, beside it or referred to, that decide what is read from it.
 
-    Statistics that QGIS or GDAL leave in ``.aux.xml`` decide nothing, nor do overviews.
+    Statistics that QGIS or GDAL leave in ``.aux.xml``, and the names of bands that they copy there,
+    decide nothing, nor do overviews.
     """
     refers = list(referred(path))
     found = [path, *_beside(path), *refers, *(p for file in refers for p in _beside(file))]
@@ -56,16 +67,69 @@ def _beside(path: Path) -> list[Path]:
     places += [path.with_suffix(end) for end in _INSTEAD if path.name]
     if path.suffix == ".npy":
         places += [path.with_name(path.stem + end) for end in _OF_ARRAY]
-    return [place for place in places if place.is_file() and _decides(place)]
+    return [place for place in places if place.is_file() and decides(place)]
 
 
-def _decides(place: Path) -> bool:
-    """Whether what lies beside a file says more of it than how it looks."""
+def decides(place: Path) -> bool:
+    """Whether a file, beside another or in a folder, says more than how that looks."""
+    if place.name.endswith(_OF_LOOKS):
+        return False
     if place.name.endswith(_OF_SQLITE):
         return place.stat().st_size > 0  # emptied ones stay as long as a file is open
     if not place.name.endswith(_AUXILIARY):
         return True
-    return bool(_OF_DATA.search(place.read_text(encoding="utf-8", errors="replace")))
+    return bool(_OF_DATA.search(said_beside(place)))
+
+
+def is_auxiliary(path: Path) -> bool:
+    """Whether a file is what GDAL keeps beside a raster."""
+    return path.name.endswith(_AUXILIARY)
+
+
+def said_beside(auxiliary: Path) -> str:
+    """Return what an ``.aux.xml`` says but for what its raster tells: canonical XML.
+
+    Whoever looks at a raster in QGIS or asks GDAL for its statistics leaves these there, with
+    histograms and with the names that the raster itself gives its bands.
+    """
+    text = auxiliary.read_text(encoding="utf-8", errors="replace")
+    try:
+        root = ET.fromstring(text)  # noqa: S314 - expat bounds what entities expand to
+    except ET.ParseError:
+        return text  # GDAL may still find something in it
+    names = _own_names(auxiliary) if root.find("PAMRasterBand/Description") is not None else {}
+    for band in root.findall("PAMRasterBand"):
+        for name in band.findall("Description"):
+            if (name.text or "") == names.get(band.get("band"), ""):
+                band.remove(name)
+        _remove_reckoned(band)
+        if not len(band):
+            root.remove(band)
+    _remove_reckoned(root)
+    return ET.canonicalize(ET.tostring(root, encoding="unicode"), strip_text=True)
+
+
+def _remove_reckoned(element: ET.Element) -> None:
+    """Take statistics, histograms and the compression out of a raster's element or a band's."""
+    for told in [*element.findall("Histograms"), *element.findall("Metadata")]:
+        for item in told.findall("MDI"):
+            if (item.get("key") or "").startswith(_RECKONED):
+                told.remove(item)
+        if told.tag == "Histograms" or told.get("domain") == _OF_STORAGE or not len(told):
+            element.remove(told)
+
+
+def _own_names(auxiliary: Path) -> dict[str | None, str]:
+    """Return what a raster itself calls its bands, by their numbers; nothing if none can tell."""
+    raster = auxiliary.with_name(auxiliary.name.removesuffix(_AUXILIARY)).absolute()
+    with scratch_folder("osm4eo-names-") as folder:
+        link = folder / raster.name  # beside which nothing lies; GDAL's options are of all threads
+        link.symlink_to(raster)
+        try:
+            with warnings.catch_warnings(action="ignore"), rasterio.open(link) as file:
+                return {str(k): name or "" for k, name in enumerate(file.descriptions, start=1)}
+        except RasterioIOError:
+            return {}
 
 
 def _referred(path: Path, seen: set[Path]) -> Iterator[Path]:

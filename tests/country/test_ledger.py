@@ -1,18 +1,26 @@
 """The ledger of a run: what it trusts, what it sets aside, what it sweeps."""
 
+import errno
 import json
 import os
+import sqlite3
 from datetime import date
 from pathlib import Path
 from typing import Any
 
+import geopandas as gpd
 import pyproj
 import pytest
+import rasterio
 from odc.geo.geobox import GeoBox
 
-from osm4eo_xr.country.ledger import Ledger, key_of
+from osm4eo_xr.cogs.cog import write_cog
+from osm4eo_xr.country.ledger import Ledger, key_of, only_run
+from osm4eo_xr.demo import example_class_map
+from osm4eo_xr.errors import InputError
 from osm4eo_xr.files import sha256_of
 from osm4eo_xr.geometry.grid import grid_text, target_geobox
+from osm4eo_xr.legend import default_legend
 
 
 @pytest.fixture
@@ -180,6 +188,25 @@ def test_a_product_counts_whole_by_whichever_of_its_parts_it_is_named(tmp_path: 
         assert (Ledger(tmp_path / "out").fingerprint(path) != before) is counts
 
 
+def test_a_product_whose_bands_were_looked_at_is_the_same_input(tmp_path: Path) -> None:
+    safe = tmp_path / "S2A_MSIL2A_20220601.SAFE"
+    image = safe / "GRANULE" / "L2A" / "IMG_DATA" / "B02.jp2"
+    image.parent.mkdir(parents=True)
+    image.write_text("pixels")
+    (safe / "MTD_MSIL2A.xml").write_text("<offsets/>")
+    before = Ledger(tmp_path / "out").fingerprint(safe)
+    band = '<PAMDataset><PAMRasterBand band="1">{}</PAMRasterBand></PAMDataset>'
+    mean = '<Metadata><MDI key="STATISTICS_MEAN">7</MDI></Metadata>'
+    stored = '<Metadata domain="IMAGE_STRUCTURE"><MDI key="COMPRESSION">JPEG2000</MDI></Metadata>'
+    beside = image.with_name("B02.jp2.aux.xml")
+    for name in ("B02.jp2.ovr", "B02.qml"):
+        image.with_name(name).write_text("how it looks")
+    beside.write_text(band.format(mean + stored))
+    assert Ledger(tmp_path / "out").fingerprint(safe) == before
+    beside.write_text(band.format("<NoDataValue>7</NoDataValue>"))
+    assert Ledger(tmp_path / "out").fingerprint(safe) != before
+
+
 def test_only_left_overs_of_what_was_begun_are_swept(written: Path) -> None:
     part = "part-some-node-123-a_b1"  # also of another host: nobody else works in the folder
     ours = [written / f".other.tif.{part}", written / f".other.tif.{part}~"]
@@ -269,3 +296,77 @@ def test_a_key_takes_what_has_one_text_in_each_process() -> None:
     assert key_of("labels", words) == key_of("labels", box) == key_of("labels", grid_text(box))
     with pytest.raises(TypeError, match="CRS in a key"):
         key_of("labels", box.crs)
+
+
+@pytest.mark.filterwarnings("ignore::rasterio.errors.RasterioDeprecationWarning")
+def test_a_product_that_was_looked_at_is_whole(tmp_path: Path) -> None:
+    path = write_cog(example_class_map(), tmp_path / "map.tif", legend=default_legend())
+    Ledger(tmp_path).record("map", "key", [path])
+    with rasterio.open(path) as file:
+        file.statistics(1)
+    beside = path.with_name("map.tif.aux.xml")
+    assert "STATISTICS_MEAN" in beside.read_text()
+    for verify in (False, True):
+        assert Ledger(tmp_path, verify=verify).is_whole("map", "key", [path])
+    beside.write_text(beside.read_text().replace("Water bodies", "Sea"))
+    assert not Ledger(tmp_path).is_whole("map", "key", [path])
+
+
+def test_a_geopackage_that_was_looked_at_is_as_it_was(tmp_path: Path) -> None:
+    path = tmp_path / "areas.gpkg"
+    gpd.GeoDataFrame({"id": [1]}, geometry=gpd.points_from_xy([9], [47]), crs=4326).to_file(path)
+    ledger = Ledger(tmp_path)
+    before, content = ledger.fingerprint(path), path.read_bytes()
+    ledger.record("areas", "key", [path])
+    viewer = sqlite3.connect(path)  # does as QGIS
+    for mode in ("WAL", "DELETE"):
+        viewer.execute(f"PRAGMA journal_mode = {mode}")
+        viewer.execute("SELECT id FROM areas").fetchall()
+        assert path.read_bytes() != content
+        for verify in (False, True):
+            seen = Ledger(tmp_path, verify=verify)
+            assert seen.fingerprint(path) == before
+            assert seen.is_whole("areas", "key", [path])
+    viewer.execute("UPDATE gpkg_contents SET identifier = 'others'")
+    viewer.commit()
+    viewer.close()
+    assert Ledger(tmp_path).fingerprint(path) != before
+    assert not Ledger(tmp_path).is_whole("areas", "key", [path])
+
+
+def test_hashes_of_all_bytes_in_older_ledgers_stand(tmp_path: Path) -> None:
+    path = tmp_path / "areas.gpkg"
+    gpd.GeoDataFrame({"id": [1]}, geometry=gpd.points_from_xy([9], [47]), crs=4326).to_file(path)
+    ledger = Ledger(tmp_path)
+    known = ledger.fingerprint(path)
+    ledger.record("areas", "key", [path])
+    note = tmp_path / "ledger.json"
+    note.write_text(note.read_text().replace(known, sha256_of(path)))
+    for verify in (False, True):
+        older = Ledger(tmp_path, verify=verify)
+        assert older.fingerprint(path) == sha256_of(path)
+        assert older.is_whole("areas", "key", [path])
+
+
+def test_a_copied_folder_is_read_once(written: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = written / "map.tif"
+    os.utime(path, (1, 1))
+    ledger = Ledger(written)
+    assert ledger.is_whole("map", "key", [path])
+    ledger.save()
+    monkeypatch.delattr("osm4eo_xr.country.ledger.hash_of_content")
+    assert Ledger(written).is_whole("map", "key", [path])
+
+
+@pytest.mark.parametrize(
+    ("number", "told"), [(errno.ENOSYS, "no locks on the file system"), (errno.EAGAIN, "another")]
+)
+def test_a_folder_that_cannot_be_locked_says_why(
+    number: int, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr("fcntl.flock", refuse)
+    with pytest.raises(InputError, match=told), only_run(tmp_path):
+        pass

@@ -88,6 +88,26 @@ def test_another_tag_rule_is_another_land_use(tmp_path: Path) -> None:
         assert keys[2][name] != keys[0][name]
 
 
+def test_how_often_a_training_is_kept_is_no_other_model(tmp_path: Path) -> None:
+    country = make_country(tmp_path, edge=60, overlap=12, learn=LEARN)
+    keys = []
+    for settings in ("batch = 16", "batch = 16\ncheckpoint_every = 9", "batch = 8"):
+        run = _open(changed(country, ("batch = 16", settings)))
+        keys.append(next(p.key for p in run.first if p.kind == "model"))
+    assert keys[0] == keys[1] != keys[2]
+
+
+def test_samples_name_the_tiles_that_they_are_from(tmp_path: Path) -> None:
+    country = make_country(tmp_path, edge=60, overlap=12, learn=LEARN)
+    keys = []
+    for _ in range(2):
+        run = _open(country)
+        keys.append(next(p.key for p in run.first if p.kind == "samples"))
+        for path in sorted((tmp_path / "tiles").glob("T*.tif")):
+            path.rename(path.with_name(f"U{path.name}"))
+    assert keys[0] != keys[1]
+
+
 def test_tiles_wait_for_no_labels_where_a_model_is_given(country: Path) -> None:
     copyfile(demo_osm_path(), country.with_name("landuse.osm.pbf"))
     labeled = ("[classify]", '[labels]\nosm = "landuse.osm.pbf"\n\n[classify]')

@@ -107,3 +107,48 @@ def test_a_tile_of_tessera_is_read_with_its_scales_and_its_place(tmp_path: Path)
     for name in (*names, "grid_9_53_scales.npy", "grid_9_52.txt"):
         (tmp_path / name).touch()
     assert [path.name for path in files_of_data(tmp_path / names[0])] == [*names]
+
+
+@pytest.fixture
+def named(tmp_path: Path) -> Path:
+    """A scene whose bands have names."""
+    path, profile = tmp_path / "scene.tif", {"count": 2, "height": 9, "width": 9, "dtype": "uint16"}
+    pixels = np.arange(2 * 81, dtype=np.uint16).reshape(2, 9, 9)
+    transform = Affine(10, 0, 4321000, 0, -10, 3210000)
+    with rasterio.open(path, "w", **profile, crs=3035, transform=transform) as file:
+        file.write(pixels)
+        file.descriptions = ("blue", "nir")
+    return path
+
+
+def look_at(raster: Path) -> None:
+    """Do as QGIS does where it stretches a raster: GDAL keeps the statistics beside it."""
+    with rasterio.open(raster) as file:
+        for band in file.indexes:
+            file.statistics(band)
+
+
+@pytest.mark.filterwarnings("ignore::rasterio.errors.RasterioDeprecationWarning")
+def test_a_scene_that_was_looked_at_is_the_same_input(named: Path) -> None:
+    before = Ledger(named.parent / "out").fingerprint(named)
+    look_at(named)
+    auxiliary = named.with_name("scene.tif.aux.xml")
+    assert "<Description>nir</Description>" in auxiliary.read_text()
+    assert files_of_data(named) == [named]
+    assert Ledger(named.parent / "out").fingerprint(named) == before
+    auxiliary.write_text(auxiliary.read_text().replace(">nir<", ">red<"))
+    assert files_of_data(named) == [named, auxiliary]
+
+
+@pytest.mark.filterwarnings("ignore::rasterio.errors.RasterioDeprecationWarning")
+def test_what_lies_beside_a_scene_decides_but_for_statistics(named: Path) -> None:
+    auxiliary = named.with_name("scene.tif.aux.xml")
+    stated = '<PAMDataset><PAMRasterBand band="2"><NoDataValue>{}</NoDataValue></PAMRasterBand>'
+    found = []
+    for value in ("8.10000000000000E+01", "8.20000000000000E+01"):  # as GDAL writes them
+        auxiliary.write_text(stated.format(value) + "</PAMDataset>")
+        found.append(Ledger(named.parent / "out").fingerprint(named))
+        look_at(named)
+        assert "STATISTICS_MEAN" in auxiliary.read_text()
+        assert Ledger(named.parent / "out").fingerprint(named) == found[-1]
+    assert found[0] != found[1]

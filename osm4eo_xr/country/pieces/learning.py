@@ -26,6 +26,7 @@ from osm4eo_xr.errors import InputWarning
 from osm4eo_xr.files import replace_text
 from osm4eo_xr.geometry.grid import geobox_of, same_grid
 from osm4eo_xr.samples.counts import limit_by_cover
+from osm4eo_xr.training.settings import TrainSettings
 
 if TYPE_CHECKING:
     from odc.geo.geom import BoundingBox
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 _KEY = 16  # digits of a key in a folder's name
 _PLACE = ("files", "stac", "tile", "bounds", "bounds_crs")  # what says where a tile lies
 _TIMES = ("samples_per_second", "waiting")  # of an epoch; no two runs have the same
+_KEEPING = "checkpoint_every"  # says how often a training is kept, and decides nothing of it
 
 
 def scene_pieces(run: CountryRun) -> list[Piece]:
@@ -221,7 +223,8 @@ def _samples(run: CountryRun, labels: list[Piece], radiometry: list[Piece]) -> P
     ground = labels_key(run, labels)
     scenes = [*(scene_hash(run, t) for t in run.tiles), *(p.key for p in radiometry)]
     choice = dataclasses.asdict(run.settings.samples)
-    key = run.key_of("samples", ground, scenes, choice, run.settings.seed)
+    ids = [tile.id for tile in run.tiles]  # which samples, and all that learns from them, name
+    key = run.key_of("samples", ids, ground, scenes, choice, run.settings.seed)
     path = run.out / "samples.zarr"
     read = sum(run.bytes_of(t) for t in run.tiles) + run.total()
     work = partial(_make_samples, run, path)
@@ -250,7 +253,9 @@ def _make_samples(run: CountryRun, path: Path, progress: Progress | None) -> Non
 
 
 def _model(run: CountryRun, samples: Piece) -> Piece:
-    settings = dataclasses.asdict(run.settings.train)
+    # How often it is kept may be set anew while it trains; its keys are those of the default.
+    usual = {_KEEPING: getattr(TrainSettings(), _KEEPING)}
+    settings = dataclasses.asdict(run.settings.train) | usual
     applies = ("applicability",) if run.settings.classify.applicability else ()
     key = run.key_of("model", samples.key, settings, run.settings.seed, *applies)
     path = run.out / "model"
@@ -277,7 +282,7 @@ def _make_model(
         from osm4eo_xr.accuracy.validation.training_points import fit_applicability
 
         model = fit_applicability(model, drawn, seed=run.settings.seed)
-    save_model(dataclasses.replace(model, training=_without_times(model.training)), path)
+    save_model(dataclasses.replace(model, training=_lasting(model.training)), path)
     shutil.rmtree(checkpoints.parent)
 
 
@@ -290,7 +295,8 @@ def _checkpoints(run: CountryRun, key: str) -> Path:
     return folder
 
 
-def _without_times(training: Any) -> dict[str, Any]:
-    """Drop how long epochs took: a run that was interrupted ends with the same bytes."""
+def _lasting(training: Any) -> dict[str, Any]:
+    """Drop how long epochs took and how often they were kept: the bytes are those of any run."""
     history = [{k: v for k, v in row.items() if k not in _TIMES} for row in training["history"]]
-    return {**training, "history": history}
+    settings = {k: v for k, v in training["settings"].items() if k != _KEEPING}
+    return {**training, "settings": settings, "history": history}
