@@ -9,11 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
-import rasterio
-from rasterio.errors import RasterioIOError
-
 from osm4eo_xr.files import scratch_folder
-
 from osm4eo_xr.rasters.remote.addresses import is_remote
 
 # What GDAL, QGIS, SQLite and shapefiles keep beside a file: behind its name or instead of its
@@ -121,6 +117,9 @@ def _remove_reckoned(element: ET.Element) -> None:
 
 def _own_names(auxiliary: Path) -> dict[str | None, str]:
     """Return what a raster itself calls its bands, by their numbers; nothing if none can tell."""
+    import rasterio  # here, since the commands' checks of outputs import this module
+    from rasterio.errors import RasterioIOError
+
     raster = auxiliary.with_name(auxiliary.name.removesuffix(_AUXILIARY)).absolute()
     with scratch_folder("osm4eo-names-") as folder:
         link = folder / raster.name  # beside which nothing lies; GDAL's options are of all threads
