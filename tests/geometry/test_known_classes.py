@@ -3,6 +3,7 @@
 import pickle
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import geopandas as gpd
 import numpy as np
@@ -111,7 +112,8 @@ def test_any_chunks_are_checked_alike(rows: int, cols: int, nodata: int) -> None
 def test_tags_of_the_legend_are_no_part_of_a_lazy_map() -> None:
     """Dask looks at each of hundreds, in each of a country's tiles, wherever they stand."""
     checked = with_known_classes(class_map(12).chunk(40), LEGEND)
-    text = pickle.dumps(dict(checked.__dask_graph__()))
+    graph: Any = checked.__dask_graph__()
+    text = pickle.dumps(dict(graph))
     assert b"LandUseClass" in text
     assert b"TagRule" not in text
 
