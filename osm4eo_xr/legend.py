@@ -194,7 +194,8 @@ def load_legend(path: str | Path) -> Legend:
     Raises
     ------
     InputError
-        If the file is missing, is not TOML or does not describe a legend.
+        If the file is missing, is not TOML or does not describe a legend; if it bears the name of
+        a legend of the package with other classes, so that its maps would be taken for that one's.
 
     Examples
     --------
@@ -207,7 +208,18 @@ def load_legend(path: str | Path) -> Legend:
         return change_legend()
     if str(path) in BUILT_IN:
         return default_legend(coastal=str(path) == BUILT_IN[1])
-    return legend_from_dict(read_toml(path, "legend"), source=str(path))
+    legend = legend_from_dict(read_toml(path, "legend"), source=str(path))
+    if is_built_in(legend.name) and _meaning(legend) != _meaning(load_legend(legend.name)):
+        raise InputError(
+            f"{path} is called {legend.name!r}, as a legend of the package with other classes",
+            advice="give it a name of its own",
+        )
+    return legend
+
+
+def _meaning(legend: Legend) -> list[tuple[int, str, int]]:
+    """Return what the values of its class maps stand for."""
+    return [(c.id, c.slug, c.clc) for c in legend.classes]
 
 
 def is_built_in(name: str) -> bool:

@@ -1,5 +1,6 @@
 import copy
 from dataclasses import replace
+from importlib.resources import files
 from pathlib import Path
 
 import pytest
@@ -92,6 +93,24 @@ def test_missing_and_malformed_files_are_refused(tmp_path: Path) -> None:
     broken.write_text("= 3", encoding="utf-8")
     with pytest.raises(InputError, match="not a TOML file"):
         load_legend(broken)
+
+
+def test_a_file_with_the_name_of_another_legend_is_refused(tmp_path: Path) -> None:
+    """Maps state their legend by its name, so those of the file would be shown by the package's."""
+    text = files("osm4eo_xr").joinpath("legend.toml").read_text(encoding="utf-8")
+    path = tmp_path / "legend.toml"
+    for name, fine in (("osmlanduse-12", False), ("osmlanduse-13", True), ("ours", True)):
+        path.write_text(text.replace("osmlanduse-12", name), encoding="utf-8")
+        if fine:
+            assert len(load_legend(path).classes) == 13
+        else:
+            with pytest.raises(InputError, match="is called 'osmlanduse-12', as a legend of the p"):
+                load_legend(path)
+    path.write_text(
+        text.replace("osmlanduse-12", "osmlanduse-13").replace("id = 12\n", "id = 99\n")
+    )
+    with pytest.raises(InputError, match="is called 'osmlanduse-13'.*; give it a name of its own"):
+        load_legend(path)
 
 
 def test_rules_cover_all_classes_and_name_their_source() -> None:
