@@ -20,7 +20,7 @@ from osm4eo_xr.errors import InputError
 from osm4eo_xr.files import replace_json
 from osm4eo_xr.geometry.geodesy import pixel_area
 from osm4eo_xr.geometry.grid import geobox_of, nodata_of, zero_nodata
-from osm4eo_xr.geometry.known_classes import A_COMPARISON, legend_of, refuse_others
+from osm4eo_xr.geometry.known_classes import A_COMPARISON, MEANINGS, legend_of, refuse_others
 from osm4eo_xr.legend import NO_DATA, Legend
 from osm4eo_xr.rasters.warp import Warp, plan_warp, refuse_apart
 
@@ -36,7 +36,6 @@ NOTE = (
     "agreement of two maps is not the accuracy of either."
 )
 
-_MEANINGS = ("equal", "different", "undecided")
 _COLORS = ("#1a9850", "#d73027", "#bdbdbd")
 _CODES = 256
 _HIDES = re.compile(r"\b(mask|alpha band)\b")  # in what open_raster says of a file
@@ -307,7 +306,7 @@ def _agreement(class_map: xr.DataArray, placed: da.Array, walk: Crosswalk) -> xr
     data = da.blockwise(judge, "yx", class_map.data, "yx", placed, "yx", dtype=np.uint8, meta=meta)
     attrs = {
         "flag_values": [1, 2, 3],
-        "flag_meanings": " ".join(_MEANINGS),
+        "flag_meanings": " ".join(MEANINGS[A_COMPARISON]),
         "flag_colors": " ".join(_COLORS),
         "legend": A_COMPARISON,
         "nodata": 0,

@@ -32,6 +32,13 @@ AN_AGREEMENT, A_COMPARISON, A_PROVENANCE, CLAIMS, SET_SIZES = (
 )
 """What rasters state in place of a legend's name whose values are those of no legend."""
 
+MEANINGS: dict[str, tuple[str, ...]] = {
+    AN_AGREEMENT: ("equal", "different", "predicted_only", "known_only"),
+    A_COMPARISON: ("equal", "different", "undecided"),
+    A_PROVENANCE: ("openstreetmap", "prediction", "overruled"),
+}
+"""What values 1, 2, … of such rasters mean; files do not say."""
+
 _CODES = (OF_CORINE, OF_A_MASK, AN_AGREEMENT, A_COMPARISON, A_PROVENANCE, CLAIMS, SET_SIZES)
 _ALL_DIGITS = 10  # per cent from which two digits are whole numbers
 _NAMED = 5  # classes in a message

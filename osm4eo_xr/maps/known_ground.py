@@ -15,6 +15,7 @@ from osm4eo_xr.geometry.grid import crs_name, geobox_of, same_pixels, zero_nodat
 from osm4eo_xr.geometry.known_classes import (
     A_PROVENANCE,
     AN_AGREEMENT,
+    MEANINGS,
     class_ids_of,
     with_known_classes,
 )
@@ -32,10 +33,10 @@ from osm4eo_xr.maps.settings import KnownRule
 if TYPE_CHECKING:
     from jaxtyping import UInt8
 
-AGREEMENT = ("equal", "different", "predicted_only", "known_only")
+AGREEMENT = MEANINGS[AN_AGREEMENT]
 """Meaning of the values 1, 2, … of ``agreement``."""
 
-PROVENANCE = ("openstreetmap", "prediction", "overruled")
+PROVENANCE = MEANINGS[A_PROVENANCE]
 """Meaning of the values 1, 2, 3 of ``provenance_of``."""
 
 KNOWN = 1

@@ -14,20 +14,16 @@ from osm4eo_xr.errors import InputError, check_number
 from osm4eo_xr.geometry.geodesy import crs_text, meters_per_unit, polygon_areas
 from osm4eo_xr.geometry.grid import geobox_of, nodata_of
 from osm4eo_xr.geometry.known_classes import (
-    A_PROVENANCE,
-    AN_AGREEMENT,
+    MEANINGS,
     OF_A_MASK,
     OF_CORINE,
     coded,
     legend_of,
 )
 from osm4eo_xr.legend import NO_DATA, Legend
-from osm4eo_xr.maps.known_ground import AGREEMENT, PROVENANCE
 from osm4eo_xr.maps.layers import MASK_NO_DATA
 from osm4eo_xr.maps.polygon_tracing import count_flags, join, trace
 from osm4eo_xr.progress import Progress, with_bars
-
-_MEANINGS = {AN_AGREEMENT: AGREEMENT, A_PROVENANCE: PROVENANCE}
 
 
 @with_bars("polygons")
@@ -142,5 +138,5 @@ def _slugs(layer: xr.DataArray, legend: Legend | None) -> dict[int, str]:
     if how == OF_A_MASK:
         return {1: str(layer.name or "1")}
     if how not in ("", OF_CORINE):
-        return dict(enumerate(_MEANINGS.get(how, ()), 1))
+        return dict(enumerate(MEANINGS.get(how, ()), 1))
     return {c.clc if how else c.id: c.slug for c in known.classes}

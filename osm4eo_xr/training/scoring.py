@@ -95,7 +95,7 @@ def check_scored(model: Model, samples: xr.Dataset) -> None:
     if (units := units_of(samples)) != model.units:
         raise InputError(
             f"model {model.name!r} takes {model.units}, the samples hold {units}",
-            advice=f"draw the samples from scenes in {model.units}",
+            advice=f"draw the samples from scenes in {model.units}, or say it of patches",
         )
     what = f"model {model.name!r}"
     check_names(samples, model.legend, what, "give samples of the model's legend")

@@ -14,6 +14,7 @@ from osm4eo_xr.accuracy.designs.points import design_points
 from osm4eo_xr.accuracy.reference_pairs import values_at
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.geometry.grid import georeference, target_geobox
+from osm4eo_xr.geometry.known_classes import A_PROVENANCE
 
 LEGEND = oxr.default_legend()
 ROWS, COLS = 120, 100
@@ -112,8 +113,7 @@ def test_another_map_at_the_same_points_is_estimated_as_stehman_2014(
 
 def test_parts_of_the_map_are_described_apart(mapped: xr.DataArray, truth: xr.DataArray) -> None:
     origin = np.repeat(np.array([[1, 2]], np.uint8), COLS // 2, axis=1).repeat(ROWS, axis=0)
-    attrs = {"flag_values": [1, 2], "flag_meanings": "openstreetmap prediction"}
-    provenance = georeference(origin, BOX, attrs=attrs)
+    provenance = georeference(origin, BOX, attrs={"legend": A_PROVENANCE})  # as a file says it
     known = truth.copy(data=np.where(origin == 1, truth, mapped))
     design = draw(known)
     report = oxr.assess(known, labels(design, truth), design=design, provenance=provenance)

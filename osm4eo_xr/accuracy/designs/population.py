@@ -14,7 +14,7 @@ from dask.delayed import delayed
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.geometry.geodesy import pixel_area
 from osm4eo_xr.geometry.grid import crs_name, geobox_of, same_pixels, zero_nodata
-from osm4eo_xr.geometry.known_classes import refuse_others
+from osm4eo_xr.geometry.known_classes import MEANINGS, refuse_others
 from osm4eo_xr.legend import NO_DATA, Legend
 
 if TYPE_CHECKING:
@@ -225,7 +225,8 @@ def _meaning(raster: xr.DataArray, value: int) -> str:
     """Return what a raster says that a value means, or the value with the raster's name."""
     values = np.atleast_1d(raster.attrs.get("flag_values", [])).tolist()
     meanings = str(raster.attrs.get("flag_meanings", "")).split()
-    known = dict(zip(values, meanings, strict=False))
+    own = enumerate(MEANINGS.get(str(raster.attrs.get("legend", "")), ()), 1)  # read from a file
+    known = dict(zip(values, meanings, strict=False)) or dict(own)
     return known.get(value, f"{raster.name or 'stratum'} {value}")
 
 
