@@ -23,6 +23,7 @@ from osm4eo_xr.errors import InputError
 from osm4eo_xr.geometry.geodesy import pixel_area
 from osm4eo_xr.geometry.grid import zero_nodata
 from osm4eo_xr.geometry.known_classes import legend_of
+from osm4eo_xr.legend import CHANGE
 
 if TYPE_CHECKING:
     from geopandas import GeoDataFrame
@@ -35,6 +36,11 @@ _LABELS = ("primary", "either")
 _SAME_GROUND = 0.01  # pixels of two grids, and a few that gained or lost their class
 _MANY_UNSURE = 0.05
 _NO_PART = 254  # stands for 0 where parts are counted
+_DECIDED = {1, 2}  # ids of stable and change
+_OPEN = (
+    "All points count as wrong on ground that the map of change leaves open (unsure, small): read "
+    "the figures of change, not the overall accuracy."
+)
 
 
 @overload
@@ -224,7 +230,13 @@ def _by_design(
         name=str(class_map.name or "map"),
         design={"scheme": design.scheme, "points": len(mapped), "strata": len(design.strata)},
         left_out=left_out,
-        notes=(*taken.notes, *ground, *unseen, *_notes(left_out, len(mapped))),
+        notes=(
+            *taken.notes,
+            *ground,
+            *unseen,
+            *_notes(left_out, len(mapped)),
+            *([_OPEN] if legend.name == CHANGE and counts.keys() - _DECIDED else []),
+        ),
         either=figures(either, parts[0]).overall if found.alternative.any() else None,
         bounds=_bounds(design, label, mapped, counts, legend),
         agreement=found.agreement,

@@ -223,7 +223,7 @@ def _print_scripts(site: Site | None) -> None:
     if not isinstance(site, BatchSite):
         return
     if fault := image_fault(site.python):
-        print_note(f"{fault}; give the image's full path in python of the cluster file")
+        print_note("; ".join(fault))
     for kind, script in job_scripts(site).items():
         numbers = site.groups[kind].numbers
         print_note(f"{kind}: {numbers}; each is submitted with {site.submit_command}:")

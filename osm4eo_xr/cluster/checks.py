@@ -236,18 +236,19 @@ def _check_tls(place: str) -> list[Finding]:
     return [Finding(place, "TLS", "ok", found)]
 
 
-def image_fault(python: str | None) -> str:
-    """Return what is wrong with the Apptainer image in the command of a site's ``python``, if any.
+def image_fault(python: str | None) -> tuple[str, str] | None:
+    """Return what is wrong with the Apptainer image in a site's ``python``, and what to do.
 
     Whether the nodes see an image is theirs to say; that it is not here is worth a look.
     """
     words = os.path.expandvars(python or "").replace("~/", f"{Path.home()}/").split()
     for image in (word for word in words if word.endswith(".sif") and "$" not in word):
         if not Path(image).is_absolute():
-            return f"{image} is looked for in the folder that each job starts in"
+            wrong = f"{image} is looked for in the folder that each job starts in"
+            return wrong, "give the image's full path in python of the cluster file"
         if not Path(image).is_file():
-            return f"no file {image} here"
-    return ""
+            return f"no file {image} here", "put the image there, on a disk that all nodes see"
+    return None
 
 
 def _note_open_files(place: str) -> list[Finding]:

@@ -80,10 +80,7 @@ def _check_submission(site: BatchSite) -> list[Finding]:
         text = f"no {site.submit_command} on PATH"
         found = Finding("here", "submit command", "wrong", text, advice, needed_to_start=True)
     fault = image_fault(site.python)
-    advice = (
-        "give the image's full path in python of the cluster file, on a disk that all nodes see"
-    )
-    image = [Finding("here", "image", "note", fault, advice)] if fault else []
+    image = [Finding("here", "image", "note", *fault)] if fault else []
     return [
         found,
         *image,

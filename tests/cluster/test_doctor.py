@@ -143,10 +143,12 @@ def test_dry_run_prints_the_job_scripts(name: str, line: str) -> None:
 def test_an_image_that_jobs_may_not_find_is_told(tmp_path: Path) -> None:
     image = tmp_path / "osm4eo-xr.sif"
     command = f"apptainer exec --nv {image} osm4eo-python"
-    assert image_fault(command) == f"no file {image} here"
+    wrong, advice = image_fault(command) or ("", "")
+    assert wrong == f"no file {image} here"
+    assert advice.startswith("put the image there")
     image.touch()
-    assert image_fault(command) == image_fault("python3") == image_fault(None) == ""
-    assert image_fault("apptainer exec $SOMEWHERE_ELSE/a.sif python") == ""
+    assert image_fault(command) == image_fault("python3") == image_fault(None) is None
+    assert image_fault("apptainer exec $SOMEWHERE_ELSE/a.sif python") is None
     result = attempt("doctor", "--cluster", "slurm-apptainer", "--dry-run")
     assert "note: osm4eo-xr.sif is looked for in the folder that each job starts" in result.output
 

@@ -183,6 +183,7 @@ def test_points_of_a_design_give_the_area_of_change_an_interval() -> None:
     points = design.points.assign(class_id=np.where(design.points["map_class"] == 2, 2, 1))
     legend = load_legend("change")
     report = assess(change.happened, points, design=design, legend=legend)
+    assert "read the figures of change, not the overall accuracy" in report.notes[-1]
     area = report.figures.areas[1]
     assert area.value == pytest.approx(change.areas()["change"])
     missed = points.assign(class_id=np.where(points["id"] % 7 == 0, 2, points["class_id"]))
