@@ -26,8 +26,9 @@ def _run(
     root: Path = PACKAGE.parent,
     before: Sequence[str] = (),
 ) -> subprocess.CompletedProcess[str]:
-    """Run code in a fresh process; variables that are empty are left out."""
-    variables = {**os.environ, "PYTHONPATH": str(root), **(environment or {})}
+    """Run code in a fresh process without caches of its caller; empty variables are left out."""
+    caches = dict.fromkeys(("NUMBA_CACHE_DIR", "XDG_CACHE_HOME"), "")
+    variables = {**os.environ, **caches, "PYTHONPATH": str(root), **(environment or {})}
     return subprocess.run(
         [*before, sys.executable, "-c", code],
         capture_output=True,
