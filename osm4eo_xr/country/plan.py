@@ -144,11 +144,13 @@ class Plan:
         """What each preset would take here, and the one that fits; nothing if none is to train."""
         if not self.presets:
             return ""
-        from osm4eo_xr.training.cost import device_name, fitting_preset
+        from osm4eo_xr.training.cost import PATIENCE, device_name, fitting_preset
 
         each = ", ".join(f"{k} {_about(v)}" for k, v in self.presets.items())
         fits = fitting_preset(self.presets)
-        return f"on {device_name()} a training would take, by preset: {each}; {fits} fits"
+        within = self.presets[fits] <= PATIENCE
+        why = f"the one that learns most within {duration(PATIENCE)}" if within else "the quickest"
+        return f"on {device_name()} a training would take, by preset: {each}; {fits} is {why}"
 
     @property
     def leftovers(self) -> str:

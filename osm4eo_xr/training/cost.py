@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _EDGE = 32  # pixels of the image whose operations are counted
 _PRODUCTS = 3  # timed
 _SOON = 1e8  # pixels that no preset takes many hours to learn from
-_LONG, _PATIENCE = 6 * 3600, 2 * 3600  # seconds
+_LONG, PATIENCE = 6 * 3600, 2 * 3600  # seconds
 
 FORTH_AND_BACK = 3
 """A step goes forward once, and back takes twice that."""
@@ -95,7 +95,7 @@ def warn_if_long(net: NetSettings, pixels: float) -> None:
 
 def fitting_preset(seconds: Mapping[str, float]) -> str:
     """Return the preset that takes longest within two hours; the quickest if none does."""
-    fits = {name: took for name, took in seconds.items() if took <= _PATIENCE}
+    fits = {name: took for name, took in seconds.items() if took <= PATIENCE}
     return max(fits, key=fits.__getitem__) if fits else min(seconds, key=seconds.__getitem__)
 
 

@@ -35,6 +35,7 @@ def test_ten_lines_plan_a_whole_run(tmp_path: Path, monkeypatch, capsys) -> None
     assert "training: " in shown
     assert "steps at most, about" in shown
     assert "a training would take, by preset: default about" in shown
+    assert "is the quickest" in shown or "learns most within 2 hours" in shown
     assert list(plan.presets) == TrainSettings.PRESETS.names
     assert plan.presets["small"] < plan.presets["default"] < plan.presets["large"]
     assert 30 < plan.steps < 30 * 2 * 12 * 5000 * 0.6 / 32
