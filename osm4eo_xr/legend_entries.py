@@ -156,8 +156,9 @@ def rules_of(table: _RuleTable, ids: Mapping[str, int], source: str) -> list[Tag
     slug = table.class_slug
     if slug not in ids:
         near = nearest(slug, ids)
+        said = ", ".join("=".join(tag) for tag in table.tags)
         raise InputError(
-            f"{source or 'legend'}: class is {slug!r} in the rule for {table.tags}",
+            f"{source or 'legend'}: class is {slug!r} in the rule for {said}",
             expected=f"one of {', '.join(ids)}",
             advice=near and f"did you mean {near}?",
         )

@@ -297,9 +297,9 @@ def check_value(holds: bool, key: str, value: object, expected: str) -> None:  #
         raise InputError(f"{key} = {value!r}", expected=expected)
 
 
-def nearest(word: object, known: Iterable[str]) -> str:
-    """Return the known word that was meant, or nothing."""
-    return next(iter(difflib.get_close_matches(str(word), known, n=1, cutoff=_LIKE)), "")
+def nearest(word: object, known: Iterable[str], like: float = _LIKE) -> str:
+    """Return the known word that was meant, or nothing; ``like`` is 1 for the same word."""
+    return next(iter(difflib.get_close_matches(str(word), known, n=1, cutoff=like)), "")
 
 
 def _told(error: Exception, table: object, source: str) -> InputError:

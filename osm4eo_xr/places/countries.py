@@ -10,12 +10,16 @@ from functools import cache
 from importlib.resources import files
 
 from osm4eo_xr.errors import InputError, InputWarning
+from osm4eo_xr.settings_io import nearest
 
 EDITION = "Natural Earth 5.1.1"
 """The edition of the outlines in the package."""
 
 OUTLINES = "outlines.parquet"
 """Natural Earth's countries, 1:50 million, in this folder: codes, names and boundaries."""
+
+_LETTERS = 3  # of an ISO code at most
+_ALIKE = 0.8  # of many names, one is always a little like another
 
 ORIGINAL = "original:"
 """Before a code: it is the original's, which differ from ISO's for some countries."""
@@ -105,7 +109,13 @@ def find_country(name: str) -> Country:
         return found
     found = _by_name(wanted) or original.get(wanted)
     if found is None:
-        raise InputError(f"no country {name!r}", expected="an ISO code or the English name")
+        names = (n for row in _world() for n in row.names if len(n) > _LETTERS)
+        meant = _by_name(nearest(wanted, names, _ALIKE))
+        raise InputError(
+            f"no country {name!r}",
+            expected="an ISO code or the English name",
+            advice=f"did you mean {meant.name}?" if meant else "",
+        )
     other = original.get(wanted)
     if other is not None and other is not found:
         warnings.warn(

@@ -66,7 +66,9 @@ def test_where_codes_collide_iso_wins_and_it_is_said(code: str, iso: str, origin
 
 
 def test_unknown_names_are_refused() -> None:
-    with pytest.raises(InputError, match="no country 'Atlantis'"):
+    with pytest.raises(InputError, match="did you mean Liechtenstein"):
+        find_country("Lichtenstein")
+    with pytest.raises(InputError, match="no country 'Atlantis'; expected an ISO.*name$"):
         find_country("Atlantis")
     with pytest.raises(InputError, match="'original:CH'; expected one of AU, BE"):
         find_country("original:CH")
