@@ -238,5 +238,5 @@ def class_ids(given: Any, column: str, legend: Legend, name: str) -> UInt8[np.nd
         try:
             ids[value] = legend.find(f"{prefix}{plain}").id
         except InputError as error:
-            raise error.within(f"{name}, column {column}") from None
+            raise error.within(f"{name}, row {values.index(value)}, column {column}") from None
     return np.array([ids[value] for value in values], np.uint8)

@@ -91,7 +91,7 @@ def test_a_table_with_degrees_is_read(
     table.to_csv(tmp_path / "lucas.csv", index=False)
     report = assess(forest, tmp_path / "lucas.csv", column="lc1")
     assert (report.total, report.overall_accuracy) == (6, pytest.approx(3 / 6))
-    with pytest.raises(InputError, match=r"lucas\.csv, column class: .*A11"):
+    with pytest.raises(InputError, match=r"lucas\.csv, row \d, column class: .*A11"):
         assess(forest, tmp_path / "lucas.csv")
 
 

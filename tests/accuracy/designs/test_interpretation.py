@@ -94,7 +94,7 @@ def test_a_tie_that_no_alternative_breaks_is_unsure() -> None:
         (sheet([8, 8], ids=[float("inf"), 12]), "has id inf, which the design does not have"),
         (pd.DataFrame({"class": [8]}), "has no column id"),
         (pd.DataFrame({"id": [11]}), "has no column class_id or class"),
-        (sheet(["lake"] * 4), "sheet 1, column class: .*'lake'"),
+        (sheet(["lake"] * 4), "sheet 1, row 0, column class: .*'lake'"),
         (sheet([None] * 4), "no point of the design has a label"),
     ],
 )
