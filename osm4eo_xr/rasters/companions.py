@@ -27,6 +27,7 @@ _OF_DATA = re.compile(
 )
 # Of <Metadata>, what is reckoned from the pixels and what says how they are compressed.
 _RECKONED, _OF_STORAGE = "STATISTICS_", "IMAGE_STRUCTURE"
+_IN_WORDS = "AsString"  # typeAsString="Integer", usageAsString="Name"
 _REFERENCE = re.compile(
     r'"href"\s*:\s*"([^"]+)"|>([^<>]+)</(?:Source(?:Filename|Dataset)|SrcDataSource)>'
 )
@@ -102,6 +103,9 @@ def said_beside(auxiliary: Path) -> str:
         if not len(band):
             root.remove(band)
     _remove_reckoned(root)
+    for field in root.iter():  # words that GDAL of late puts beside the numbers of a table
+        for name in [name for name in field.attrib if name.endswith(_IN_WORDS)]:
+            del field.attrib[name]
     return ET.canonicalize(ET.tostring(root, encoding="unicode"), strip_text=True)
 
 
