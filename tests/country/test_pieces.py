@@ -76,6 +76,7 @@ def test_another_tag_rule_is_another_land_use(tmp_path: Path) -> None:
     own = country.with_name("legend.toml")
     path = changed(country, ("date =", 'legend = "legend.toml"\ndate ='))
     text = files("osm4eo_xr").joinpath("legend.toml").read_text()
+    text = text.replace('name = "osmlanduse-12"', 'name = "ours"')
     keys = []
     for rules in (text, text + "# no word of a rule", text.replace('"landuse=forest"', '"a=b"')):
         own.write_text(rules)

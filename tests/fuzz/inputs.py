@@ -87,7 +87,10 @@ def _write_rasters(folder: Path) -> None:
     _write(folder / "proba.tif", shares, nodata=255)
     with rasterio.open(folder / "proba.tif", "r+") as file:
         file.descriptions = ("water", "forest")
-    copy(PACKAGE / "osm4eo_xr" / "legend.toml", folder / "legend.toml")
+    legend = (PACKAGE / "osm4eo_xr" / "legend.toml").read_text(encoding="utf-8")
+    tables = legend.replace("\n[[", "\n\0[[").split("\0")
+    twelve = (table for table in tables if '"coastal-wetland"' not in table)
+    (folder / "legend.toml").write_text("".join(twelve), encoding="utf-8")
     copy(PACKAGE / "cluster" / "slurm-gpu.yaml", folder / "site.yaml")
     copy(PACKAGE / "cluster" / "local.yaml", folder / "local.yaml")
 
