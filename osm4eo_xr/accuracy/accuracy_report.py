@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from osm4eo_xr.accuracy.confusion import cohens_kappa, quotient
+from osm4eo_xr.accuracy.confusion import cohens_kappa, plain_number, quotient
 from osm4eo_xr.accuracy.validation.intervals import block_bootstrap, block_bootstraps
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.files import replace_json
@@ -228,8 +228,8 @@ class AccuracyReport:
             "left_out": self.left_out,
             "caution": self.caution,
             **self._interval(),
-            **{name: _plain(getattr(self, name)) for name in _SCORES},
-            **{name: _plain(value) for name, value in self.calibration.items()},
+            **{name: plain_number(getattr(self, name), _DIGITS) for name in _SCORES},
+            **{name: plain_number(value, _DIGITS) for name, value in self.calibration.items()},
             "classes": [self._class_scores(k) for k in range(len(self.legend.ids))],
             "confusion": {
                 "rows": "reference",
@@ -247,11 +247,15 @@ class AccuracyReport:
             "slug": c.slug,
             "reference": int(self.counts[k].sum()),
             "map": int(self.counts[:, k].sum()),
-            "producers_accuracy": _plain(self.producers_accuracy[k]),
-            "users_accuracy": _plain(self.users_accuracy[k]),
-            "f1": _plain(self.f1[k]),
+            "producers_accuracy": plain_number(self.producers_accuracy[k], _DIGITS),
+            "users_accuracy": plain_number(self.users_accuracy[k], _DIGITS),
+            "f1": plain_number(self.f1[k], _DIGITS),
             **self._class_limits(k),
-            **({"ece": _plain(self.class_calibration[c.id])} if self._calibrates(c.id) else {}),
+            **(
+                {"ece": plain_number(self.class_calibration[c.id], _DIGITS)}
+                if self._calibrates(c.id)
+                else {}
+            ),
         }
 
     def _class_limits(self, k: int) -> dict[str, Any]:
@@ -259,7 +263,10 @@ class AccuracyReport:
         if self.blocks is None:
             return {}
         limits = {
-            name: {"low": _plain(figures[k].low), "high": _plain(figures[k].high)}
+            name: {
+                "low": plain_number(figures[k].low, _DIGITS),
+                "high": plain_number(figures[k].high, _DIGITS),
+            }
             for name, figures in self.class_intervals.items()
         }
         known = int(self.blocks[:, k].any(axis=-1).sum())
@@ -272,7 +279,9 @@ class AccuracyReport:
         """Return the overall accuracy's interval with its method's name."""
         if self.overall_interval is None or self.blocks is None:
             return {}
-        limits = {k: _plain(getattr(self.overall_interval, k)) for k in ("low", "high")}
+        limits = {
+            k: plain_number(getattr(self.overall_interval, k), _DIGITS) for k in ("low", "high")
+        }
         method = f"95 % block bootstrap, {len(self.blocks)} blocks"
         return {"overall_interval": {**limits, "method": method}}
 
@@ -321,6 +330,7 @@ class AccuracyReport:
         return text + "".join(f", {name} {v:.3f}" for name, v in self.calibration.items())
 
 
+_DIGITS = 6  # of shares in JSON
 _SCORES = ("overall_accuracy", "average_accuracy", "kappa", "mean_f1")
 _CLASS_SCORES = ("producers_accuracy", "users_accuracy", "f1")
 
@@ -337,11 +347,6 @@ def _mean(values: Sequence[float] | np.ndarray) -> float:
     values = np.asarray(values, float)
     values = values[np.isfinite(values)]
     return float(values.mean()) if values.size else float("nan")
-
-
-def _plain(value: Any) -> float | None:
-    """Return a JSON number, None for NaN."""
-    return round(float(value), 6) if np.isfinite(value) else None
 
 
 def _percent(value: float) -> str:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from osm4eo_xr.legend import Legend
 
-__all__ = ["cohens_kappa", "confusion_counts", "quotient"]
+__all__ = ["cohens_kappa", "confusion_counts", "plain_number", "quotient"]
 
 
 def cohens_kappa(counts: Int64[np.ndarray, "k k"]) -> float:
@@ -70,3 +70,10 @@ def quotient(part: Any, whole: Any) -> Any:
     """Divide, NaN where the divisor is 0."""
     part, whole = np.asarray(part, float), np.asarray(whole, float)
     return np.divide(part, whole, out=np.full(np.shape(part), np.nan), where=whole != 0)
+
+
+def plain_number(value: Any, digits: int | None = None) -> float | None:
+    """Return a JSON number, to so many digits if they are given; None for what is undefined."""
+    if not np.isfinite(value):
+        return None
+    return float(value) if digits is None else round(float(value), digits)

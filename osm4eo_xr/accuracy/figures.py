@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from osm4eo_xr.accuracy.confusion import plain_number
 from osm4eo_xr.accuracy.estimators import Intervals, effective_size, interval, ratio
 from osm4eo_xr.accuracy.sampling import PostStratified, Stratified
 
@@ -58,7 +59,7 @@ class Figure:
         """Return plain JSON types; what is undefined is None."""
         names = ("value", "standard_error", "low", "high")
         values = (self.value, self.error, self.low, self.high)
-        return {name: _plain(v, digits) for name, v in zip(names, values, strict=True)}
+        return {name: plain_number(v, digits) for name, v in zip(names, values, strict=True)}
 
     def percent(self) -> str:
         """Write it for people as a share, without limits where there are none."""
@@ -123,7 +124,7 @@ class Figures:
                 "rows": "reference",
                 "columns": "map",
                 "class_ids": list(legend.ids),
-                "shares": [[_plain(v, 8) for v in row] for row in self.confusion],
+                "shares": [[plain_number(v, 8) for v in row] for row in self.confusion],
                 "points": self.points.tolist(),
             },
         }
@@ -144,13 +145,11 @@ class Figures:
         if c.id in self.assisted:
             area, tuned, gain = self.assisted[c.id]
             found["assisted_km2"] = area.to_dict(4)
-            found["assisted_by"] = {"lambda": _plain(tuned, 4), "points_ratio": _plain(gain, 3)}
+            found["assisted_by"] = {
+                "lambda": plain_number(tuned, 4),
+                "points_ratio": plain_number(gain, 3),
+            }
         return found
-
-
-def _plain(value: float, digits: int) -> float | None:
-    """Return a JSON number, None for what is undefined."""
-    return round(float(value), digits) if np.isfinite(value) else None
 
 
 def figures_of(

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import dask.array as da
 import numpy as np
 
+from osm4eo_xr.accuracy.confusion import plain_number
 from osm4eo_xr.accuracy.held_out import evaluate
 from osm4eo_xr.accuracy.validation.intervals import FOLD_METHOD, fold_interval
 from osm4eo_xr.errors import InputError
@@ -105,7 +106,7 @@ class Ablation:
                     "name": group,
                     "gain": self.gain(group).to_dict(),
                     "f1_gain": {c.slug: self.gain(group, k).to_dict() for k, c in classes},
-                    "overall_accuracy_without": [_plain(r.overall_accuracy) for r in reports],
+                    "overall_accuracy_without": [plain_number(r.overall_accuracy) for r in reports],
                 }
                 for group, reports in self.without.items()
             ],
@@ -242,11 +243,6 @@ def ablate(
         without={group: tuple(reports) for group, reports in found.items()},
         settings=dataclasses.asdict(settings),
     )
-
-
-def _plain(value: float) -> float | None:
-    """Return a JSON number; None for a fold whose held-out ground has no label left."""
-    return float(value) if np.isfinite(value) else None
 
 
 def _chosen(known: Sequence[Group], names: Sequence[str] | None) -> list[Group]:
