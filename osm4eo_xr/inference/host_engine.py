@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import os
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +11,6 @@ import numpy as np
 
 from osm4eo_xr.inference.program import ProgramSpec, StoredBlock, maps_of, prepare
 from osm4eo_xr.inference.views import average_on_host
-from osm4eo_xr.process.threads import core_count
 
 if TYPE_CHECKING:
     from jaxtyping import Float32, UInt8
@@ -59,9 +57,3 @@ class HostEngine(ABC):
     def _features(self) -> Float32[np.ndarray, "y x f"]:
         """Return what the last layer saw of that block, in memory of its own."""
         raise NotImplementedError
-
-
-def threads() -> int:
-    """Return the threads that this process may compute with: ``NPROC``, as for XLA, or all."""
-    stated = os.environ.get("NPROC", "")
-    return int(stated) if stated.isdigit() else core_count()

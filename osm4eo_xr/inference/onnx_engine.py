@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import onnxruntime as ort
 
-from osm4eo_xr.inference.host_engine import HostEngine, threads
+from osm4eo_xr.inference.host_engine import HostEngine
 from osm4eo_xr.networks.fold_batch_norm import fold
 from osm4eo_xr.networks.onnx_export import export_onnx
+from osm4eo_xr.process.threads import compute_threads
 
 if TYPE_CHECKING:
     from jaxtyping import Float32
@@ -26,7 +27,7 @@ class OnnxEngine(HostEngine):
     def __init__(self, model: Model, spec: ProgramSpec) -> None:
         super().__init__(spec)
         options = ort.SessionOptions()
-        options.intra_op_num_threads = threads()
+        options.intra_op_num_threads = compute_threads()
         # Planning memory as one piece takes half as much again here, and is no faster.
         options.enable_mem_pattern = False
         # Threads that spin while they wait would take the cores from reading and writing.

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from osm4eo_xr.inference.host_engine import HostEngine, threads
+from osm4eo_xr.inference.host_engine import HostEngine
 from osm4eo_xr.networks.fold_batch_norm import fold
 from osm4eo_xr.networks.settings import STRIDE
 from osm4eo_xr.networks.winograd import WinogradNetwork, prepare
+from osm4eo_xr.process.threads import compute_threads
 
 if TYPE_CHECKING:
     from jaxtyping import Float32
@@ -37,7 +38,7 @@ class WinogradEngine(HostEngine):
 
     def _build(self, rows: int, cols: int) -> WinogradNetwork:
         spec = self._spec
-        return WinogradNetwork(spec.net, self._weights, rows, cols, spec.margin, threads())
+        return WinogradNetwork(spec.net, self._weights, rows, cols, spec.margin, compute_threads())
 
     def _logits(self, x: Float32[np.ndarray, "b p q"]) -> Float32[np.ndarray, "k y x"]:
         if self not in _held:

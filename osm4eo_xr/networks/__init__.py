@@ -9,5 +9,6 @@ What others may use:
 - ``presence``: which groups of channels are there
 - ``fold_batch_norm``: batch normalization folded into the convolutions
 - ``onnx_export``: the folded network as an ONNX graph
+- ``gradients``: a folder: gradients of the plain network on CPUs
 - ``winograd``: the folded dense network on kernels for CPUs; ``compile_kernels``
 """

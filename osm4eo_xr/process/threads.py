@@ -21,6 +21,12 @@ def core_count() -> int:
     return len(os.sched_getaffinity(0))
 
 
+def compute_threads() -> int:
+    """Return the threads that this process may compute with: ``NPROC``, as for XLA, or all."""
+    stated = os.environ.get("NPROC", "")
+    return int(stated) if stated.isdigit() else core_count()
+
+
 def thread_variables(threads: int) -> dict[str, str]:
     """Return the variables by which libraries keep to a process's task threads.
 

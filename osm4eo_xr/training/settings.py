@@ -15,6 +15,7 @@ from osm4eo_xr.tables import html_table
 
 OPTIMIZERS = ("adamw", "nadam")
 LOSSES = ("cross_entropy", "generalized", "bootstrap")
+ENGINES = ("auto", "jax", "kernels")
 NOISE = ("none", "prune", "reweight", "forward")
 _FOLDS = 2, 25
 _SEEDS = 2**63
@@ -123,6 +124,10 @@ class TrainSettings:
         Parts into which a batch is cut to save memory; their gradients are added up.
     dtype : {"auto", "float32", "bfloat16"}
         In which layers compute; "auto" is bfloat16 on GPUs. Weights are float32 always.
+    engine : {"auto", "jax", "kernels"}
+        What computes the gradients: jax, or on CPUs the package's own kernels, for plain networks
+        in float32. "auto" is the faster of both: on CPUs the kernels, but for windows below 32
+        pixels. What both learn differs by rounding.
     validate_every : int
         Epochs between two looks at the validation samples; the last epoch is always looked at. It
         is the one that is kept, unless an earlier look was surely better: by more than the places
@@ -179,6 +184,7 @@ class TrainSettings:
     missing: float = 0.0
     accumulate: int = 1
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
+    engine: Literal["auto", "jax", "kernels"] = "auto"
     validate_every: int = 1
     patience: int = 0
     checkpoint_every: int = 500
@@ -230,6 +236,10 @@ class TrainSettings:
         twice = self.logit_adjustment > 0 and self.class_weights == "balanced"
         _check(self, "logit_adjustment", not twice, "0, as class_weights is balanced")
         _one_of(self, "dtype", ("auto", "float32", "bfloat16"))
+        _one_of(self, "engine", ENGINES)
+        plain = self.network == "resnet" and self.dtype != "bfloat16"
+        why = "auto, as kernels compute plain networks in float32"
+        _check(self, "engine", self.engine != "kernels" or plain, why)
         _check(self, "accumulate", self.batch % self.accumulate == 0, f"a divisor of {self.batch}")
 
     @classmethod

@@ -1,12 +1,14 @@
 """Training steps beside the same network in PyTorch: samples/s and share of the peak.
 
-Needs torch beside the package. Both start from the same weights and see the same batch; their
-logits are compared first. A step is forward, cross entropy over labeled pixels, backward, clipping
-and AdamW. Rounds of a few steps alternate, so that other load on the machine meets all; the first
-step of a round is not counted. Our loop keeps the heap between steps (``kept_heap``), so PyTorch is
-shown both as its users have it and with that. Ratios are to PyTorch as it is:
+Needs torch beside the package. All start from the same weights and see the same batch; logits are
+compared first. A step is forward, cross entropy over labeled pixels, backward, clipping and AdamW.
+Rounds of a few steps alternate, so that other load on the machine meets all; the first step of a
+round is not counted. Both of our engines are shown; "auto" takes the kernels for dense networks and
+jax for small windows. Our loop keeps the heap between steps (``kept_heap``), so PyTorch is shown
+both as its users have it and with that. Ratios are to PyTorch as it is:
 
-    python tests/benchmarks/training.py --mode dense --depth 29 --batch 16
+    python tests/benchmarks/training.py --depth 11 --kernel 3 --batch 32
+    python tests/benchmarks/training.py --depth 11 --kernel 3 --batch 32 --mode window --patch 12
 """
 
 import argparse
@@ -15,6 +17,7 @@ import statistics
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
+from dataclasses import replace
 from typing import Any
 
 import jax
@@ -166,7 +169,14 @@ def compare(options: argparse.Namespace) -> None:
     net = settings.net(bands=BANDS, classes=CLASSES)
     ids = tuple(range(1, CLASSES + 1))
     zero, one = (0.0,) * BANDS, (1.0,) * BANDS
-    task = Task(net, settings, ids, zero, one, (1.0,) * CLASSES, options.batch, 1000)
+    tasks = {
+        engine: Task(
+            net, replace(settings, engine=engine), ids, zero, one, (1.0,) * CLASSES, options.batch,
+            1000,
+        )
+        for engine in ("kernels", "jax")
+    }  # fmt: skip
+    task = tasks["jax"]
     rng = np.random.default_rng(0)
     shape = (options.batch, options.patch, options.patch)
     image = rng.normal(size=(*shape, BANDS)).astype(np.float32)
@@ -179,21 +189,23 @@ def compare(options: argparse.Namespace) -> None:
     model = Net(net, variables).train()
     with torch.no_grad():
         theirs = model.cpu()(x.cpu()).numpy()
-    ours = np.asarray(
+    logits = np.asarray(
         apply_train(net, variables, normalized(task, *numbers_of(task)[:2], jnp.asarray(image)))[0]
     )
     theirs = theirs if net.mode == "window" else theirs.transpose(0, 2, 3, 1)
-    print(f"largest difference of logits {np.abs(ours - theirs).max():.2e}, of {np.ptp(ours):.3g}")
+    print(
+        f"largest difference of logits {np.abs(logits - theirs).max():.2e}, of {np.ptp(logits):.3g}"
+    )
     model.to(device)
     with FlopCounterMode(display=False) as counter:
         cross_entropy(model(x), y, ignore_index=-1).backward()
     flops = counter.get_total_flops()
 
-    ours_at_once = our_step(task, variables, image, label.astype(np.uint8))
+    ours = {k: our_step(v, variables, image, label.astype(np.uint8)) for k, v in tasks.items()}
     theirs_at_once = torch_step(model, settings, x, y)
     named = f"PyTorch {torch.__version__} (float32)"
     steps = {
-        f"osm4eo_xr (jax {jax.__version__}, {task.dtype})": (kept_heap, ours_at_once),
+        **{f"osm4eo_xr, engine {k!r} ({task.dtype})": (kept_heap, v) for k, v in ours.items()},
         f"{named}, heap kept": (kept_heap, theirs_at_once),
         named: (nullcontext, theirs_at_once),
     }

@@ -16,7 +16,7 @@ def test_what_was_warmed_is_not_compiled_again(tmp_path: Path) -> None:
         done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
         assert done.returncode == 0, done.stderr
         names = [line.partition(":")[0] for line in done.stdout.splitlines()]
-        assert names == ["sieve", "overviews", "composites", "network"]
+        assert names == ["sieve", "overviews", "composites", "training", "network"]
         kept.append({p: p.stat().st_mtime_ns for p in tmp_path.rglob("*") if p.is_file()})
     assert any("fill_runs" in path.name for path in kept[0])
     assert any("osm4eo_xr/jax" in str(path) for path in kept[0])

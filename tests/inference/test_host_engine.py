@@ -6,11 +6,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from osm4eo_xr.inference.host_engine import HostEngine, threads
+from osm4eo_xr.inference.host_engine import HostEngine
 from osm4eo_xr.inference.program import ProgramSpec
 from osm4eo_xr.models.model import Model
 from osm4eo_xr.models.record import Normalization
 from osm4eo_xr.networks.settings import NetSettings
+from osm4eo_xr.process.threads import compute_threads
 from tests.networks.test_resnet import random_variables
 
 NET = NetSettings(bands=2, classes=3, depth=11, width=4)
@@ -86,7 +87,7 @@ def test_threads_are_as_many_as_stated(
     stated: str, expected: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("NPROC", stated)
-    assert threads() == expected
+    assert compute_threads() == expected
 
 
 @pytest.mark.parametrize("stated", ["", "many", "-2", None])
@@ -97,7 +98,7 @@ def test_or_all_that_this_process_may_use(
     if stated is not None:
         monkeypatch.setenv("NPROC", stated)
     monkeypatch.setattr(os, "sched_getaffinity", lambda _pid: {0, 3, 5})
-    assert threads() == 3
+    assert compute_threads() == 3
 
 
 def test_windows_are_cut_around_each_pixel_whatever_the_size_of_a_run(

@@ -9,8 +9,7 @@ import numpy as np  # noqa: F401 - its BLAS is looked at
 import pytest
 from threadpoolctl import threadpool_info
 
-from osm4eo_xr.inference.host_engine import threads
-from osm4eo_xr.process.threads import allowed_threads, at_most_threads, core_count
+from osm4eo_xr.process.threads import allowed_threads, at_most_threads, compute_threads, core_count
 
 COMPUTES = """
 import os
@@ -44,7 +43,7 @@ def test_threads_are_bounded_for_dask_engines_and_blas_within_the_block_alone(
     monkeypatch.delenv("NPROC", raising=False)
     before, blas = dict(os.environ), _blas()
     with at_most_threads(3):
-        assert allowed_threads() == threads() == 3
+        assert allowed_threads() == compute_threads() == 3
         assert os.environ["OMP_NUM_THREADS"] == "1"
         assert set(_blas()) == {1}
     assert dict(os.environ) == before

@@ -29,12 +29,12 @@ from osm4eo_xr.training.settings import TrainSettings
 from osm4eo_xr.training.single_fit import _class_weights, robust_statistics
 from osm4eo_xr.training.status import Status
 from osm4eo_xr.training.step import train_step
+from osm4eo_xr.training.step.gradient import _pixel_loss, runs_on_kernels
 from osm4eo_xr.training.step.inputs import normalized
 from osm4eo_xr.training.step.optimizer import optimizer, rate_schedule
 from osm4eo_xr.training.step.task import Task, numbers_of
 from osm4eo_xr.training.step.train_step import (
     State,
-    _pixel_loss,
     fresh_state,
     learned_of,
     make_train_step,
@@ -274,11 +274,54 @@ def test_folds_seeds_and_lengths_share_one_compilation(samples: xr.Dataset) -> N
     )
     assert first.form == other.form
     found = [one_step(task, image, label) for task in (first, other)]
-    assert train_step._step_program(first.form)._cache_size() == 1  # type: ignore[attr-defined]
+    for program in train_step._programs(first.form)[::2]:  # before the kernels, and after
+        assert program._cache_size() == 1  # type: ignore[attr-defined]
     assert not np.allclose(*(state["params"]["head"]["kernel"] for state, _ in found))
     assert found[1][1]["weight"] > found[0][1]["weight"]
     for different in ({"flips": False}, {"cutmix": 0.5}, {"logit_adjustment": 0.5}):
         assert small_task(**different).form != first.form
+
+
+def test_kernels_and_jax_take_the_same_step(samples: xr.Dataset) -> None:
+    image, label = (jnp.asarray(samples[n].to_numpy()[:8]) for n in ("image", "label"))
+    after = {}
+    for engine in ("kernels", "jax"):
+        how = {"engine": engine, "batch": 8, "clip": 0.0, "logit_adjustment": 0.5}
+        after[engine] = one_step(small_task(**how), image, label)
+    (state, sums), (known, known_sums) = after["kernels"], after["jax"]
+    for name in ("loss", "weight", "correct", "labeled"):
+        np.testing.assert_allclose(sums[name], known_sums[name], rtol=1e-5)
+    found, expected = ([*jax.tree.leaves(s["opt"][0].mu)] for s in (state, known))
+    length = np.sqrt(sum((leaf**2).sum() for leaf in expected))
+    difference = np.sqrt(sum(((a - b) ** 2).sum() for a, b in zip(found, expected, strict=True)))
+    assert difference < 1e-3 * length
+    for one, other in zip(
+        *(jax.tree.leaves(s["batch_stats"]) for s in (state, known)), strict=True
+    ):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-6)
+
+
+def test_kernels_serve_dense_networks_and_large_windows_on_one_cpu() -> None:
+    for how, expected in (
+        ({}, True),
+        ({"engine": "jax"}, False),
+        ({"mode": "window", "window": 8}, False),
+        ({"mode": "window", "window": 8, "engine": "kernels"}, True),
+        ({"mode": "window", "window": 32}, True),
+        ({"dtype": "bfloat16"}, False),
+    ):
+        assert runs_on_kernels(small_task(**how).form) is expected, how
+    with pytest.raises(InputError, match="engine is 'kernels'.*plain networks in float32"):
+        TrainSettings(engine="kernels", dtype="bfloat16")
+    with pytest.raises(InputError, match="engine is 'kernels'"):
+        TrainSettings(engine="kernels", network="coupled")
+
+
+def test_kernels_that_cannot_serve_say_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    with pytest.raises(InputError, match=r"trains on one CPU.*JAX_PLATFORMS=cpu"):
+        runs_on_kernels(small_task(engine="kernels", dtype="float32").form)
+    assert not runs_on_kernels(small_task(dtype="float32").form)
 
 
 def one_step(task: Task, image: jax.Array, label: jax.Array) -> tuple[State, dict[str, Any]]:

@@ -16,6 +16,7 @@ def warm() -> None:
         ("sieve", _sieve),
         ("overviews", _overviews),
         ("composites", _composites),
+        ("training", _gradients),
         ("network", _classify),
     ):
         started = time.perf_counter()
@@ -45,6 +46,12 @@ def _composites() -> None:
     for pick in (True, False):
         medians(cube, pick)
     greenest(cube, 0, 1)
+
+
+def _gradients() -> None:
+    from osm4eo_xr.networks.gradients.network import compile_gradients
+
+    compile_gradients()
 
 
 def _classify() -> None:

@@ -13,21 +13,17 @@ from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import optax
 from jax import Array
 
-from osm4eo_xr.networks import resnet
-from osm4eo_xr.networks.grouped_layers import group_order
-from osm4eo_xr.networks.presence import present
-from osm4eo_xr.samples.label_weights import unpack
-from osm4eo_xr.training.step.inputs import prepared
-from osm4eo_xr.training.step.losses import (
-    bootstrap_cross_entropy,
-    cross_entropy,
-    forward_cross_entropy,
-    generalized_cross_entropy,
+from osm4eo_xr.training.step.gradient import (
+    Gradient,
+    gradient,
+    jax_gradient,
+    kernel_gradient,
+    runs_on_kernels,
 )
+from osm4eo_xr.training.step.inputs import prepared
 from osm4eo_xr.training.step.optimizer import optimizer, rate_schedule
 from osm4eo_xr.training.step.task import (
     Numbers,
@@ -36,8 +32,6 @@ from osm4eo_xr.training.step.task import (
 )
 
 if TYPE_CHECKING:
-    from jaxtyping import Bool, Float32, Int32, UInt8
-
     from osm4eo_xr.training.settings import TrainSettings
 
 State = dict[str, Any]
@@ -88,8 +82,13 @@ def make_train_step(task: Task) -> Callable[..., tuple[State, dict[str, Array]]]
 
     ``sums`` holds the step's weighted loss, its weight, and its correct and labeled pixels.
     """
-    make = _step_program if task.settings.accumulate == 1 else _step_by_parts
-    program, numbers = make(task.form), numbers_of(task)
+    form, numbers = task.form, numbers_of(task)
+    if runs_on_kernels(form):
+        program = _step_by_parts(form, kernel_gradient(form))
+    elif form.settings.accumulate > 1:
+        program = _step_by_parts(form, jax_gradient(form))
+    else:
+        program = _step_program(form)
     return lambda state, image, label: program(state, numbers, image, label)
 
 
@@ -101,7 +100,7 @@ def _step_program(form: Task) -> Callable[..., tuple[State, dict[str, Array]]]:
         state: State, numbers: Numbers, image: Array, label: Array
     ) -> tuple[State, dict[str, Array]]:
         x, label = prepared(form, numbers, state["step"], image, label)
-        grads, stats, sums = _gradient(
+        grads, stats, sums = gradient(
             form, numbers, state["params"], state["batch_stats"], x, label
         )
         return _moved(form, numbers, state, grads, stats, sums)
@@ -110,8 +109,8 @@ def _step_program(form: Task) -> Callable[..., tuple[State, dict[str, Array]]]:
 
 
 @cache
-def _step_by_parts(form: Task) -> Callable[..., tuple[State, dict[str, Array]]]:
-    """Return ``step(state, numbers, image, label)`` that adds up the gradients of a batch's parts.
+def _programs(form: Task) -> tuple[Callable[..., Any], Callable[..., Any], Callable[..., Any]]:
+    """Return what stands around the gradient of each part of a batch, jitted.
 
     Each part is a call of its own: in a loop within one program a CPU convolves ten times slower,
     and without the loop it holds all parts at once.
@@ -125,30 +124,25 @@ def _step_by_parts(form: Task) -> Callable[..., tuple[State, dict[str, Array]]]:
         x, label = prepared(form, numbers, step, image, label)
         return list(zip(_cut(x, parts), _cut(label, parts), strict=True))
 
-    gradient = jax.jit(partial(_gradient, form))
     add = jax.jit(partial(jax.tree.map, jnp.add))
-    move = jax.jit(partial(_moved, form), donate_argnums=1)
+    return prepare, add, jax.jit(partial(_moved, form), donate_argnums=1)
+
+
+def _step_by_parts(form: Task, compute: Gradient) -> Callable[..., tuple[State, dict[str, Array]]]:
+    """Return ``step(state, numbers, image, label)``, which adds up the gradients of parts."""
+    prepare, add, move = _programs(form)
 
     def step(
         state: State, numbers: Numbers, image: Array, label: Array
     ) -> tuple[State, dict[str, Array]]:
         first, *others = prepare(numbers, state["step"], image, label)
-        grads, stats, sums = gradient(numbers, state["params"], state["batch_stats"], *first)
+        grads, stats, sums = compute(numbers, state["params"], state["batch_stats"], *first)
         for part in others:
-            more, stats, more_sums = gradient(numbers, state["params"], stats, *part)
+            more, stats, more_sums = compute(numbers, state["params"], stats, *part)
             grads, sums = add((grads, sums), (more, more_sums))
         return move(numbers, state, grads, stats, sums)
 
     return step
-
-
-def _gradient(
-    form: Task, numbers: Numbers, params: Any, stats: Any, x: Array, label: Array
-) -> tuple[Any, Any, dict[str, Array]]:
-    """Return the gradient of the weighted sum of the loss, the new statistics and the sums."""
-    differ = jax.grad(_loss, argnums=2, has_aux=True)
-    grads, (stats, sums) = differ(form, numbers, params, stats, x, label)
-    return grads, stats, sums
 
 
 def _moved(
@@ -171,82 +165,3 @@ def _moved(
 def _cut(x: Array, parts: int) -> Array:
     """Deal samples out to parts; of a batch on several devices each part has its share on each."""
     return x.reshape(-1, parts, *x.shape[1:]).swapaxes(0, 1)
-
-
-def _loss(task: Task, numbers: Numbers, params: Any, stats: Any, x: Array, label: Array) -> Any:
-    """Return the weighted sum of the loss, and the new statistics and the sums."""
-    variables = {"params": params, "batch_stats": stats}
-    if task.net.network == "coupled" and task.settings.auxiliary:
-        apply = resnet.apply_train_with_branches
-        logits, branches, stats = apply(task.net, variables, x, dtype=task.dtype)
-    else:
-        logits, stats = resnet.apply_train(task.net, variables, x, dtype=task.dtype)
-        branches = None
-    classes, share = unpack(label)
-    index, where = indices(task.class_ids, classes)
-    weight = jnp.where(where, share * numbers.weights[index], 0.0)
-    total = jnp.sum(weight * _pixel_loss(task, numbers, logits, index, where))
-    hit = where & (logits.argmax(axis=-1).astype(jnp.int32) == index)
-    sums = {
-        "loss": total,
-        "weight": weight.sum(),
-        "correct": hit.sum(dtype=jnp.float32),
-        "labeled": where.sum(dtype=jnp.float32),
-    }
-    if branches is not None:
-        own = _branch_loss(task, numbers, branches, x, index, weight)
-        total += task.settings.auxiliary * own
-    return total, (stats, sums)
-
-
-def _branch_loss(
-    task: Task,
-    numbers: Numbers,
-    branches: Float32[Array, "g *n k"],
-    x: Float32[Array, "s y x b"],
-    index: Int32[Array, "*n"],
-    weight: Float32[Array, "*n"],
-) -> Float32[Array, ""]:
-    """Return the weighted sum of the losses of the groups' own heads, where each is there.
-
-    Source
-    ------
-    Li et al. 2020 (doi:10.3390/rs12122067), auxiliary training: the sum of the losses of all
-    sensors' outputs joins the loss of the fused output.
-    """
-    there = jnp.moveaxis(present(group_order(task.net), x), -1, 0)
-    if there.ndim > branches.ndim - 1:  # a window has one label
-        there = there.any(axis=(2, 3))
-    spread = jnp.broadcast_to(index[None], branches.shape[:-1])
-    where = there & (weight > 0)[None]
-    return jnp.sum(weight[None] * _pixel_loss(task, numbers, branches, spread, where))
-
-
-def _pixel_loss(
-    task: Task,
-    numbers: Numbers,
-    logits: Float32[Array, "*n k"],
-    index: Int32[Array, "*n"],
-    where: Bool[Array, "*n"],
-) -> Float32[Array, "*n"]:
-    settings = task.settings
-    if settings.logit_adjustment:
-        logits += numbers.adjustment.reshape((1,) * index.ndim + (-1,))
-    if numbers.noise is not None:
-        return forward_cross_entropy(logits, index, numbers.noise, where=where)
-    if settings.loss == "generalized":
-        return generalized_cross_entropy(logits, index, where=where)
-    if settings.loss == "bootstrap":
-        return bootstrap_cross_entropy(logits, index, where=where)
-    how: Any = {"smoothing": settings.label_smoothing, "spread": numbers.spread}
-    return cross_entropy(logits, index, where=where, **how)
-
-
-def indices(
-    class_ids: tuple[int, ...], label: UInt8[Array, "*n"]
-) -> tuple[Int32[Array, "*n"], Bool[Array, "*n"]]:
-    """Return the logit of each label, and where the label is one of the classes."""
-    table = np.full(256, -1, np.int32)
-    table[list(class_ids)] = np.arange(len(class_ids), dtype=np.int32)
-    index = jnp.asarray(table)[label]
-    return jnp.maximum(index, 0), index >= 0

@@ -33,9 +33,9 @@ from osm4eo_xr.training.label_noise.estimate import (
 )
 from osm4eo_xr.training.label_noise.objects import name_objects
 from osm4eo_xr.training.scoring import units_of
+from osm4eo_xr.training.step.gradient import _pixel_loss
 from osm4eo_xr.training.step.losses import forward_cross_entropy
 from osm4eo_xr.training.step.task import Task, numbers_of
-from osm4eo_xr.training.step.train_step import _pixel_loss
 from tests.cases.train_case import BANDS, CLASSES, TINY, box, ground, raster, small_legend, spectra
 
 

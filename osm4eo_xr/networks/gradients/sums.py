@@ -1,0 +1,168 @@
+"""What else feature maps go through: sums that several read, and repeated pixels.
+
+Arguments as in ``pointwise``.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from osm4eo_xr.networks.gradients.rows import (
+    activated,
+    add_row,
+    kernel,
+    part,
+    put_sums,
+    rectified_back,
+    repeated,
+    sloped,
+)
+
+_f = np.float32
+
+
+@kernel
+def join_back(
+    z: np.ndarray, g: np.ndarray, slope: np.ndarray, stepped: np.ndarray, stepped_slope: np.ndarray,
+    passed: np.ndarray, step: int, add: int, out: np.ndarray, ends: np.ndarray, first: int,
+    last: int,
+) -> None:  # fmt: skip
+    """Bring together the gradients of a sum that several convolutions read.
+
+    Parameters
+    ----------
+    z : ndarray (n, y, x, c)
+        The sum.
+    g : ndarray (n, y, x, c) or (0, 0, 0, 0)
+        Gradient behind a normalization.
+    slope
+    stepped : ndarray (n, p, q, c) or (0, 0, 0, 0)
+        The same behind one of which every ``step``-th row and column was used.
+    stepped_slope
+    passed : ndarray (n, p, q, c) or (0, 0, 0, 0)
+        Gradient of those pixels without a normalization.
+    step : int
+    add : int
+        1 adds to what is there.
+    out : ndarray (n, y, x, c)
+        Takes the gradient of the sum.
+    ends, first, last
+        As in ``mix``.
+    """
+    _, rows, cols, channels = z.shape
+    row = cols * channels
+    p, q, r = repeated(slope[0], cols), repeated(slope[1], cols), repeated(slope[2], cols)
+    if not p.size:
+        p, q, r = np.zeros(row, _f), np.zeros(row, _f), np.zeros(row, _f)
+    rate = stepped_slope[0]
+    if stepped.size:
+        add_row(repeated(stepped_slope[1], cols), q)
+        add_row(repeated(stepped_slope[2], cols), r)
+    line = np.empty(row, _f)
+    for image in range(ends[first], ends[last]):
+        for y in range(rows):
+            here, target = z[image, y].reshape(-1), out[image, y].reshape(-1)
+            above = g[image, y].reshape(-1) if g.size else here
+            sloped(above, here, p, q, r, line)
+            if y % step == 0 and stepped.size:
+                _add_stepped(stepped[image, y // step].reshape(-1), rate, step, line)
+            if y % step == 0 and passed.size:
+                _add_pixels(passed[image, y // step].reshape(-1), channels, step, line)
+            if add:
+                add_row(line, target)
+            else:
+                target[:] = line
+
+
+@part
+def _add_stepped(g: np.ndarray, rate: np.ndarray, step: int, out: np.ndarray) -> None:
+    """Add pixels, times a rate per channel, to every ``step``-th one of a row."""
+    channels = rate.size
+    for k in range(g.size // channels):
+        source, target = g[k * channels :][:channels], out[k * step * channels :][:channels]
+        for c in range(channels):
+            target[c] += rate[c] * source[c]
+
+
+@part
+def _add_pixels(row: np.ndarray, channels: int, step: int, out: np.ndarray) -> None:
+    """Add pixels to every ``step``-th one of a row."""
+    for k in range(row.size // channels):
+        add_row(row[k * channels :][:channels], out[k * step * channels :][:channels])
+
+
+@kernel
+def repeat(
+    x: np.ndarray, affine: np.ndarray, factor: int, out: np.ndarray, ends: np.ndarray, first: int,
+    last: int,
+) -> None:  # fmt: skip
+    """Repeat each pixel along both axes.
+
+    Parameters
+    ----------
+    x : ndarray (n, y, x, c)
+    affine
+    factor : int
+    out : ndarray (n, factor * y, factor * x, c)
+        Takes the result.
+    ends, first, last
+        As in ``mix``.
+    """
+    _, rows, cols, channels = x.shape
+    scale, shift = repeated(affine[0], cols), repeated(affine[1], cols)
+    row = np.empty(cols * channels, _f)
+    for image in range(ends[first], ends[last]):
+        for y in range(rows):
+            source = x[image, y].reshape(-1)
+            if scale.size:
+                activated(source, scale, shift, row)
+            else:
+                row[:] = source
+            for j in range(factor):
+                target = out[image, y * factor + j].reshape(-1)
+                for k in range(cols):
+                    pixel = row[k * channels :][:channels]
+                    for i in range(factor):
+                        target[(k * factor + i) * channels :][:channels] = pixel
+
+
+@kernel
+def repeat_back(
+    g: np.ndarray, factor: int, x: np.ndarray, affine: np.ndarray, mean: np.ndarray,
+    gx: np.ndarray, sums: np.ndarray, ends: np.ndarray, first: int, last: int,
+) -> None:  # fmt: skip
+    """Add up the gradients of the copies of each pixel.
+
+    Parameters
+    ----------
+    g : ndarray (n, factor * y, factor * x, c)
+        Gradient of the copies.
+    factor : int
+    x, affine, mean
+        What was repeated, as in ``mix_back``.
+    gx : ndarray (n, y, x, c)
+        Takes the gradient of the pixels, behind their normalization if they have one.
+    sums, ends, first, last
+        As in ``mix_back``.
+    """
+    _, rows, cols, channels = x.shape
+    scale, shift = repeated(affine[0], cols), repeated(affine[1], cols)
+    means, row = repeated(mean, cols), np.empty(cols * channels, _f)
+    for span in range(first, last):
+        total, moment = np.zeros(row.size, _f), np.zeros(row.size, _f)
+        for image in range(ends[span], ends[span + 1]):
+            for y in range(rows):
+                row[:] = 0
+                for j in range(factor):
+                    above = g[image, y * factor + j].reshape(-1)
+                    for k in range(cols):
+                        target = row[k * channels :][:channels]
+                        for i in range(factor):
+                            target += above[(k * factor + i) * channels :][:channels]
+                goal = gx[image, y].reshape(-1)
+                if scale.size:
+                    here = x[image, y].reshape(-1)
+                    rectified_back(row, here, scale, shift, means, 0, goal, total, moment)
+                else:
+                    goal[:] = row
+        put_sums(total, moment, sums[span])
