@@ -12,7 +12,6 @@ import platform
 from typing import Any
 
 import numpy as np
-from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 from numba.core.registry import cpu_target
@@ -20,12 +19,14 @@ from numba.extending import intrinsic
 
 from osm4eo_xr.process.compiled import compiled
 
+ir: Any = cgutils.ir  # llvmlite's, as numba has it
 _FLOAT, _LONG = ir.FloatType(), ir.IntType(64)
 
 
 def _features() -> set[str]:
     """Return what the processor that numba compiles for can do."""
-    _, _, features = cpu_target.target_context.codegen().magic_tuple()
+    context: Any = cpu_target.target_context
+    _, _, features = context.codegen().magic_tuple()
     return {name.removeprefix("+") for name in features.split(",") if name.startswith("+")}
 
 
@@ -62,7 +63,7 @@ def _tile(vectors: int) -> Any:
     return tile
 
 
-def _emit(context: Any, builder: ir.IRBuilder, given: Any, vectors: int) -> Any:
+def _emit(context: Any, builder: Any, given: Any, vectors: int) -> Any:
     """Write the two loops, whose sums stay in registers."""
     a, offsets, a_step, a_line, lines, depth, b, b_step, b_line, c, c_row, add = given
     a_step, a_line, b_step, b_line, c_row = (
@@ -105,11 +106,11 @@ def _emit(context: Any, builder: ir.IRBuilder, given: Any, vectors: int) -> Any:
     return context.get_dummy_value()
 
 
-def _long(value: int) -> ir.Constant:
+def _long(value: int) -> Any:
     return ir.Constant(_LONG, value)
 
 
-def _phi(builder: ir.IRBuilder, *incoming: tuple[Any, Any]) -> Any:
+def _phi(builder: Any, *incoming: tuple[Any, Any]) -> Any:
     """Write a value that hangs on where the program came from."""
     phi = builder.phi(incoming[0][0].type)
     for value, block in incoming:
@@ -117,14 +118,14 @@ def _phi(builder: ir.IRBuilder, *incoming: tuple[Any, Any]) -> Any:
     return phi
 
 
-def _starts(builder: ir.IRBuilder, a: Any, offsets: Any) -> list[Any]:
+def _starts(builder: Any, a: Any, offsets: Any) -> list[Any]:
     """Write the addresses at which rows begin."""
     places = [builder.add(offsets, _long(8 * m)) for m in range(HEIGHT)]
     read = [builder.load(builder.inttoptr(place, _LONG.as_pointer())) for place in places]
     return [builder.add(a, builder.mul(offset, _long(4))) for offset in read]
 
 
-def _goals(builder: ir.IRBuilder, c: Any, c_row: Any, vectors: int) -> list[Any]:
+def _goals(builder: Any, c: Any, c_row: Any, vectors: int) -> list[Any]:
     """Write the pointers to the vectors of the product's rows."""
     rows = [builder.add(c, builder.mul(c_row, _long(m))) for m in range(HEIGHT)]
     return [
@@ -134,7 +135,7 @@ def _goals(builder: ir.IRBuilder, c: Any, c_row: Any, vectors: int) -> list[Any]
     ]
 
 
-def _products(builder: ir.IRBuilder, rows: list[Any], b: Any, sums: list[Any]) -> list[Any]:
+def _products(builder: Any, rows: list[Any], b: Any, sums: list[Any]) -> list[Any]:
     """Write the products of a number of each row and the vectors at ``b``, added to the sums."""
     vectors = len(sums) // len(rows)
     fma = cgutils.get_or_insert_function(
