@@ -3,12 +3,13 @@
 Each figure comes from a process of its own that sieves one map once; with repeats, the ways take
 turns and medians are shown, of ratios the median of each turn's. ``speed`` is rasterio's seconds to
 the way's and ``cpu`` its processor seconds to the way's, which other load on the machine touches
-less. The ways:
+less: of the array in memory for threads, from file to file for ways from files. The ways:
 
 rasterio    ``rasterio.features.sieve`` of the array in memory
 1 thread    ours, the same array in chunks of 2048, one thread
 2 threads   the same in two threads
-2 workers   ours from a GeoTIFF to a raw file, two ``distributed`` worker processes of one thread
+files       rasterio's from a GeoTIFF to a raw file
+2 workers   ours between the same, two ``distributed`` worker processes of one thread
 stream      ours from a GeoTIFF to a COG, two threads, as ``osm4eo-xr sieve`` does it
 
 Memory is the peak above what the process holds when the sieve begins (MB): the output counts
@@ -42,7 +43,8 @@ from rasterio.windows import Window
 from osm4eo_xr.geometry.grid import target_geobox
 from osm4eo_xr.sieving.lazy_sieve import sieve
 
-WAYS = ("rasterio", "1 thread", "2 threads", "2 workers", "stream")
+WAYS = ("rasterio", "1 thread", "2 threads", "files", "2 workers", "stream")
+FROM_FILES = ("files", "2 workers", "stream")
 SIZES, CONNECTIVITIES = (64, 1000), (4, 8)
 CHUNK = 2048
 FIGURES = ("seconds", "cpu", "memory")
@@ -106,6 +108,22 @@ def by_array(way: str, source: str, size: int, connectivity: int) -> dict[str, A
     return found | {"digest": digest(result)}
 
 
+def by_gdal_files(source: str, target: str, size: int, connectivity: int) -> dict[str, Any]:
+    """Sieve from a GeoTIFF to a raw file as rasterio does it."""
+    from rasterio.features import sieve as gdal_sieve
+
+    def work() -> None:
+        with rasterio.open(source) as file:
+            sieved = gdal_sieve(file.read(1), size, connectivity=connectivity)
+        RawFile(target, sieved.shape)[:, :] = sieved
+
+    with rasterio.open(source) as file:
+        shape = file.shape
+        file.read(1, window=Window(0, 0, CHUNK, CHUNK))  # pyright: ignore[reportCallIssue] # attrs
+    found, _ = timed(work)
+    return found | {"digest": digest(np.memmap(target, np.uint8, "r", shape=shape))}
+
+
 def by_file(source: str, target: str, size: int, connectivity: int) -> dict[str, Any]:
     """Sieve from a GeoTIFF to a COG."""
     from osm4eo_xr.cogs.cog import write_cog
@@ -165,13 +183,15 @@ def open_once(source: str) -> None:
 
 def warm_up(way: str) -> None:
     """Load the compiled kernels."""
-    if way != "rasterio":
+    if way not in ("rasterio", "files"):
         small = xr.DataArray(lazy_class_map(200, 200, 100), dims=("y", "x"))
         sieve(small, 64, nodata=None).data.compute(scheduler="synchronous")
 
 
 def run_one(way: str, source: str, target: str, size: int, connectivity: int) -> dict[str, Any]:
     warm_up(way)
+    if way == "files":
+        return by_gdal_files(source, target, size, connectivity)
     if way == "stream":
         return by_file(source, target, size, connectivity)
     if way == "2 workers":
@@ -204,9 +224,9 @@ def compare(edge: int, options: argparse.Namespace) -> None:
 
 def print_case(case: str, found: dict[str, list[dict[str, Any]]]) -> None:
     """Print a line per way."""
-    peers = found.get("rasterio", [])
-    known = {r["digest"] for r in peers}
+    known = {r["digest"] for r in found.get("rasterio", [])}
     for way, runs in found.items():
+        peers = found.get("files" if way in FROM_FILES else "rasterio", [])
         seconds, cpu, mb = (statistics.median(r[k] for r in runs) for k in FIGURES)
         speed, less_cpu, less_mb = (median_ratio(peers, runs, k) for k in FIGURES)
         equal = {r["digest"] for r in runs} == known if known else "-"

@@ -19,7 +19,7 @@ from numba.extending import intrinsic
 
 from osm4eo_xr.process.compiled import compiled
 
-ir: Any = cgutils.ir  # llvmlite's, as numba has it
+ir: Any = vars(cgutils)["ir"]  # llvmlite's, as numba has it
 _FLOAT, _LONG = ir.FloatType(), ir.IntType(64)
 
 
