@@ -21,6 +21,7 @@ SATURATION = 2**31 - 1
 NONE = -1
 """No region, no neighbor, no new value."""
 
+_AT_ONCE = 16  # pixels that are painted at once
 _ROWS = 256  # rows of a chunk whose changes are counted at a time, for memory's sake
 
 _njit: Any = numba.njit  # typed without some of its options
@@ -207,19 +208,31 @@ def label_row(first: Any, start: Any, label: Any, y: int) -> Any:
 
 def paint_runs(first: Any, start: Any, label: Any, value: Any, target: Any) -> Any:
     """Return the pixels of all runs: their region's ``target`` or, where it is -1, their value."""
-    out = np.empty((first.size - 1, start[first[1] - 1]), value.dtype)
-    paint(first, start, label, value, target, out)
-    return out
+    shape = first.size - 1, int(start[first[1] - 1])
+    pixels = shape[0] * shape[1]
+    out = np.empty(pixels + _AT_ONCE, value.dtype)
+    paint(first, start, label, value, target, shape[1], out)
+    return out[:pixels].reshape(shape)
 
 
 @kernel
-def paint(first: Any, start: Any, label: Any, value: Any, target: Any, out: Any) -> None:
-    """Fill what ``paint_runs`` returns."""
-    for y in range(out.shape[0]):
+def paint(
+    first: Any, start: Any, label: Any, value: Any, target: Any, width: int, out: Any
+) -> None:
+    """Fill what ``paint_runs`` returns, row after row, and some entries behind it.
+
+    Most runs are short: as many pixels as a vector has are written at once, and those that are the
+    next run's are written again by it.
+    """
+    for y in range(first.size - 1):
+        row = y * width
         for i in range(first[y], first[y + 1] - 1):
             painted = value[i]
             region = label[i]
             if region != NONE and target[region] != NONE:
-                painted = target[region]
-            for x in range(start[i], start[i + 1]):
-                out[y, x] = painted
+                painted = value.dtype.type(target[region])
+            begin = row + start[i]
+            for x in range(begin, begin + _AT_ONCE):
+                out[x] = painted
+            for x in range(begin + _AT_ONCE, row + start[i + 1]):
+                out[x] = painted
