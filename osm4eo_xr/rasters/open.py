@@ -14,7 +14,7 @@ from osm4eo_xr.legend import PROBABILITY_NO_DATA
 from osm4eo_xr.rasters.bands import RasterBand, describe_bands
 from osm4eo_xr.rasters.remote.addresses import text_of
 from osm4eo_xr.rasters.validity import in_words
-from osm4eo_xr.rasters.windows import RasterReader, lazy_array
+from osm4eo_xr.rasters.windows import OneBand, RasterReader, lazy_array
 
 if TYPE_CHECKING:
     import dask.array as da
@@ -69,7 +69,9 @@ def open_raster(path: PathLike, *, chunks: int = 2048, fill: int = 0) -> xr.Data
         raise InputError(
             f"{where} holds {bands[0].dtype}, which has no {nodata}", advice="give another {fill}"
         )
-    data = _lazy(bands, nodata, chunks)[0]
+    reader = _reader(bands, nodata)
+    rows, cols = bands[0].geobox.shape
+    data = lazy_array(OneBand(reader), (min(chunks, rows), min(chunks, cols)))
     return georeference(data, bands[0].geobox, attrs=_attrs(bands, nodata), name=Path(where).stem)
 
 
@@ -161,8 +163,15 @@ def _nodata_of(bands: list[RasterBand], default: int) -> float:
 
 def _lazy(bands: list[RasterBand], nodata: float, chunks: int) -> da.Array:
     """Return (band, y, x) of bands of one file, which share a chunk."""
+    rows, cols = bands[0].geobox.shape
+    reader = _reader(bands, nodata)
+    return lazy_array(reader, (len(bands), min(chunks, rows), min(chunks, cols)))
+
+
+def _reader(bands: list[RasterBand], nodata: float) -> RasterReader:
+    """Return what reads bands of one file."""
     first, (rows, cols) = bands[0], bands[0].geobox.shape
-    reader = RasterReader(
+    return RasterReader(
         first.path,
         first.stamp,
         tuple(band.index for band in bands),
@@ -171,7 +180,6 @@ def _lazy(bands: list[RasterBand], nodata: float, chunks: int) -> da.Array:
         nodata,
         tuple(band.validity.beside(nodata) for band in bands),
     )
-    return lazy_array(reader, (len(bands), min(chunks, rows), min(chunks, cols)))
 
 
 def _attrs(bands: list[RasterBand], nodata: float) -> dict[str, Any]:

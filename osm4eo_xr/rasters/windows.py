@@ -213,6 +213,32 @@ class RasterReader:
         return data
 
 
+@dataclass(frozen=True)
+class OneBand:
+    """The first band of a reader as an array (y, x).
+
+    A layer of a graph that reads and selects in one task, where a band that is selected afterwards
+    would be a task more for each chunk.
+    """
+
+    reader: RasterReader
+
+    ndim = 2
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns."""
+        return self.reader.shape[1:]
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Of the pixels."""
+        return self.reader.dtype
+
+    def __getitem__(self, key: Any) -> np.ndarray:
+        return self.reader[(0, *(key if isinstance(key, tuple) else (key,)))]
+
+
 def lazy_array(reader: Any, chunks: tuple[int, ...]) -> da.Array:
     """Return a reader as a dask array whose chunks are read without a lock."""
     source: Any = reader  # array-likes and shapes are beyond from_array's declared types

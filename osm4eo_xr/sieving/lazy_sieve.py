@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import dask.array as da
 import numpy as np
 import xarray as xr
-from dask.base import compute, tokenize
+from dask.base import tokenize
 from dask.callbacks import Callback
 from dask.delayed import Delayed
 from dask.graph_manipulation import bind
@@ -32,6 +32,7 @@ from osm4eo_xr.errors import InputError
 from osm4eo_xr.geometry.grid import nodata_of
 from osm4eo_xr.geometry.known_classes import with_known_classes
 from osm4eo_xr.legend import NO_DATA
+from osm4eo_xr.process.threads import allowed_threads
 from osm4eo_xr.sieving.arguments import codes_of, rule_of
 from osm4eo_xr.sieving.borders import NO_FATES, Rule
 from osm4eo_xr.sieving.chunks import (
@@ -52,7 +53,7 @@ if TYPE_CHECKING:
     from osm4eo_xr.progress import Progress
     from osm4eo_xr.sieving.borders import Border, Fates
 
-_EAGER_CHUNK = 2048  # pixels per side of the chunks that an array in memory is cut into
+_STRIP = 2**23  # pixels of the strips that an array in memory is cut into, at most
 _MAX_CHUNK = 2**29  # pixels; runs and places within a chunk are counted in 32 bits
 _MOST_HELD = 2**28  # bytes of regions that a map of moderate size may hold between the phases
 _BORDERS = "sieve-borders-"  # how the first phase's tasks are named
@@ -138,11 +139,21 @@ def sieve(
         return class_map.copy(data=_sieve_lazily(class_map.data, where, rule, reread=reread))
     whole = da.from_array(
         class_map.to_numpy(),
-        chunks=_EAGER_CHUNK,  # pyright: ignore[reportArgumentType] # dask's gap
+        chunks=(_strip_of(*class_map.shape), -1),  # pyright: ignore[reportArgumentType] # dask's gap
         name=False,
     )
-    (data,) = compute(_sieve_lazily(whole, where, rule, reread=False), scheduler="threads")
+    # Strips go to their place at once; dask would join them to another map.
+    data = np.empty(class_map.shape, class_map.dtype)
+    lazy = _sieve_lazily(whole, where, rule, reread=False)
+    da.store(lazy, data, lock=False, scheduler="threads")
     return class_map.copy(data=data)
+
+
+def _strip_of(rows: int, cols: int) -> int:
+    """Return the rows of equal strips, as many for each thread; of whole rows nothing is copied."""
+    threads = allowed_threads()
+    strips = -(-rows * cols // (_STRIP * threads)) * threads
+    return -(-rows // strips)
 
 
 @contextmanager

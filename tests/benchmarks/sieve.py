@@ -6,7 +6,7 @@ the way's and ``cpu`` its processor seconds to the way's, which other load on th
 less: of the array in memory for threads, from file to file for ways from files. The ways:
 
 rasterio    ``rasterio.features.sieve`` of the array in memory
-1 thread    ours, the same array in chunks of 2048, one thread
+1 thread    ours, the same array, one thread
 2 threads   the same in two threads
 files       rasterio's from a GeoTIFF to a raw file
 2 workers   ours between the same, two ``distributed`` worker processes of one thread
@@ -37,6 +37,7 @@ import numpy as np
 import rasterio
 import xarray as xr
 from class_maps import class_window, lazy_class_map
+from dask import config
 from dask.callbacks import Callback
 from rasterio.windows import Window
 
@@ -102,9 +103,10 @@ def by_array(way: str, source: str, size: int, connectivity: int) -> dict[str, A
     if way == "rasterio":
         found, result = timed(lambda: gdal_sieve(values, size, connectivity=connectivity))
     else:
-        chunked = xr.DataArray(da.from_array(values, chunks=CHUNK), dims=("y", "x"))  # pyright: ignore[reportArgumentType] # dask's gap
-        ours = sieve(chunked, size, connectivity, nodata=None).data
-        found, result = timed(lambda: ours.compute(scheduler="threads", num_workers=int(way[0])))
+        whole = xr.DataArray(values, dims=("y", "x"))
+        with config.set(num_workers=int(way[0])):
+            found, sieved = timed(lambda: sieve(whole, size, connectivity, nodata=None))
+        result = sieved.to_numpy()
     return found | {"digest": digest(result)}
 
 
@@ -182,10 +184,11 @@ def open_once(source: str) -> None:
 
 
 def warm_up(way: str) -> None:
-    """Load the compiled kernels."""
+    """Load the compiled kernels, and what dask loads and starts when it first computes."""
     if way not in ("rasterio", "files"):
         small = xr.DataArray(lazy_class_map(200, 200, 100), dims=("y", "x"))
         sieve(small, 64, nodata=None).data.compute(scheduler="synchronous")
+        sieve(small.compute(scheduler="synchronous"), 64, nodata=None)
 
 
 def run_one(way: str, source: str, target: str, size: int, connectivity: int) -> dict[str, Any]:
