@@ -31,6 +31,7 @@ from osm4eo_xr.legend import Legend, default_legend
 from osm4eo_xr.maps.country_mosaic import mosaic
 from osm4eo_xr.maps.layers import extract_layer
 from osm4eo_xr.models.model_folder import load_model, save_model
+from osm4eo_xr.networks.gradients.network import compile_gradients
 from osm4eo_xr.osm.landuse import read_landuse
 from osm4eo_xr.plot.maps import quicklook
 from osm4eo_xr.process.background import do_ahead
@@ -124,7 +125,7 @@ def run_demo(
     """
     out.mkdir(parents=True, exist_ok=True)
     # Done by the time that labels are written and a model is trained.
-    do_ahead(compile_overviews, compile_inference, compile_sieve)
+    do_ahead(compile_overviews, compile_gradients, compile_inference, compile_sieve)
     demo, legend = _Demo(out, seed), default_legend()
     with demo.step("ten bands of two resolutions → scene without clouds"):
         scene = _clear(open_scene(demo_scene_paths(), chunks=_CHUNK))[:, window[0], window[1]]

@@ -15,6 +15,7 @@ from osm4eo_xr.errors import InputWarning
 from osm4eo_xr.names import counted, duration
 from osm4eo_xr.networks import resnet
 from osm4eo_xr.process.threads import core_count
+from osm4eo_xr.training.step.gradient import kernels_are_faster
 
 if TYPE_CHECKING:
     from osm4eo_xr.networks.settings import NetSettings
@@ -27,9 +28,9 @@ _LONG, PATIENCE = 6 * 3600, 2 * 3600  # seconds
 FORTH_AND_BACK = 3
 """A step goes forward once, and back takes twice that."""
 
-_REACHED = {"cpu": 0.4, "gpu": 0.25}
-"""Share of a matrix product's speed that training reaches: measured on two cores of a CPU, depth 11
-with kernels of 3 x 3 and depth 29 with 5 x 5, and assumed of GPUs."""
+_REACHED = {"kernels": 0.4, "cpu": 0.2, "gpu": 0.25}
+"""Share of a matrix product's speed that training reaches: measured on two cores of a CPU, with the
+package's own kernels and with jax at depth 11, and assumed of GPUs."""
 
 _MATRIX = {"cpu": (1024, "float32"), "gpu": (8192, "bfloat16")}
 """Edge and dtype of the matrices whose product is timed."""
@@ -76,8 +77,10 @@ def training_seconds(net: NetSettings, pixels: float) -> float:
     pixels : float
         Pixels of a sample, times samples, times passes over them.
     """
-    devices = 1 if _kind() == "cpu" else jax.device_count()
-    speed = operations_per_second() * _REACHED[_kind()] * devices
+    kind = _kind()
+    devices = 1 if kind == "cpu" else jax.device_count()
+    reached = _REACHED["kernels" if kind == "cpu" and kernels_are_faster(net) else kind]
+    speed = operations_per_second() * reached * devices
     return FORTH_AND_BACK * operations_per_pixel(net) * pixels / speed
 
 

@@ -28,6 +28,7 @@ from osm4eo_xr.training.step.losses import (
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float32, Int32, UInt8
 
+    from osm4eo_xr.networks.settings import NetSettings
     from osm4eo_xr.training.step.task import Numbers, Task
 
 Gradient = Callable[..., tuple[Any, Any, dict[str, Array]]]
@@ -46,20 +47,20 @@ def runs_on_kernels(form: Task) -> bool:
         If the settings ask for them, and they cannot.
     """
     settings, net = form.settings, form.net
-    serves = (
-        jax.default_backend() == "cpu"
-        and jax.local_device_count() == 1
-        and net.network == "resnet"
-        and form.dtype == "float32"
-    )
+    one_cpu = jax.default_backend() == "cpu" and jax.local_device_count() == 1
+    serves = one_cpu and net.network == "resnet" and form.dtype == "float32"
     if settings.engine == "kernels" and not serves:
         raise InputError(
             "engine 'kernels' trains on one CPU alone, in float32",
             advice="give engine 'auto', or set JAX_PLATFORMS=cpu",
         )
     asked = settings.engine == "kernels"
-    faster = net.mode == "dense" or net.window >= _WINDOW
-    return serves and (asked or (settings.engine == "auto" and faster))
+    return serves and (asked or (settings.engine == "auto" and kernels_are_faster(net)))
+
+
+def kernels_are_faster(net: NetSettings) -> bool:
+    """Whether the package's own kernels train a network faster than jax does on a CPU."""
+    return net.network == "resnet" and (net.mode == "dense" or net.window >= _WINDOW)
 
 
 @cache
