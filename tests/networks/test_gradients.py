@@ -1,5 +1,8 @@
 """The kernels of training beside XLA: products, logits, statistics and gradients."""
 
+import ctypes
+import math
+import mmap
 import os
 import platform
 import subprocess
@@ -14,7 +17,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from osm4eo_xr.networks.gradients.network import NetworkGradient
+from osm4eo_xr.networks.gradients.pointwise import mix
 from osm4eo_xr.networks.gradients.products import HEIGHT, LANES, multiply, padded, whole
+from osm4eo_xr.networks.gradients.rows import blocks_of, places_of, spare_of
 from osm4eo_xr.networks.resnet import apply_train
 from osm4eo_xr.networks.settings import NetSettings
 from osm4eo_xr.process.compiled import compiled
@@ -137,6 +142,48 @@ def test_products_of_windows_are_those_of_numpy(
         a, offsets, rows, step, a_line, lines, depth, b.ravel(), wide, out.reshape(-1), int(add)
     )
     np.testing.assert_allclose(out[:high], expected, rtol=1e-4, atol=1e-4)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    rows=st.integers(1, 40),
+    cols=st.integers(1, 40),
+    width=st.sampled_from((1, 3, 5)),
+    inputs=st.integers(1, 3),
+)
+def test_products_of_windows_read_nothing_behind_their_memory(
+    rows: int, cols: int, width: int, inputs: int
+) -> None:
+    images, high = blocks_of.py_func(rows, cols)
+    line = (cols + width - 1) * inputs
+    plane = (rows + width - 1) * line
+    places = places_of.py_func(images, plane, high, line, cols, inputs)
+    held = images * plane + spare_of.py_func(cols, line)
+    for top in range(0, rows, high):
+        for many in range(1, images + 1):
+            read = places[: whole(many * min(high, rows - top) * cols)]
+            assert read.max() + (top + width - 1) * line + width * inputs <= held
+
+
+def test_products_of_pixels_read_nothing_behind_a_map() -> None:
+    """The map ends where memory ends that may be read, and its last rows fill half of a product."""
+    shape, page = (1, 23, 13, 4), mmap.PAGESIZE
+    held = -(-4 * math.prod(shape) // page) * page
+    memory = mmap.mmap(-1, held + page)
+    begin = ctypes.addressof(ctypes.c_char.from_buffer(memory))
+    assert ctypes.CDLL(None).mprotect(ctypes.c_void_p(begin + held), page, 0) == 0
+    x = np.frombuffer(memory, np.float32, math.prod(shape), held - 4 * math.prod(shape))
+    x = x.reshape(shape)
+    x[:] = np.random.default_rng(0).normal(size=shape)
+    out, sums, weight = np.empty(shape, np.float32), np.empty((1, 2, 4)), np.zeros((4, padded(4)))
+    weight[:, :4] = np.eye(4)
+    none, ends = np.empty((0, 0, 0, 0), np.float32), np.array([0, 1])
+    plain = np.empty((2, 0), np.float32)
+    mix(
+        x, 1, plain, weight.astype(np.float32), none, 1, plain, plain, np.zeros(4, np.float32),
+        none, out, sums, ends, 0, 1,
+    )  # fmt: skip
+    np.testing.assert_array_equal(out, x)
 
 
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="processors of another kind")

@@ -103,14 +103,15 @@ def _mix_block(
     """Multiply some rows of pixels, read where they lie if nothing is to be done with them."""
     inputs, wide = x.shape[3], weight.shape[1]
     cols = -(-x.shape[2] // step)
-    source, at = pixels, 0
-    if step == 1 and not scale.size:
+    count, source, at = images * lines * cols, pixels, 0
+    # A product that is made up to whole rows reads on behind its pixels; there the map may end.
+    if step == 1 and not scale.size and whole(count) == count:
         source, at = x.reshape(-1), (image * x.shape[1] + top) * cols * inputs
     else:
         gather_pixels(x, image, top, images, lines, step, scale, shift, pixels)
     multiply(
-        source, at, places, images * lines * cols, 1, 0, 1, inputs, weight.reshape(-1), 0, wide, 0,
-        found, 0, wide, add,
+        source, at, places, count, 1, 0, 1, inputs, weight.reshape(-1), 0, wide, 0, found, 0, wide,
+        add,
     )  # fmt: skip
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from osm4eo_xr.networks.gradients.products import whole
+from osm4eo_xr.networks.gradients.products import HEIGHT, whole
 from osm4eo_xr.process.compiled import compiled
 
 _PIXELS = 256  # of a product, about: they stay in the first caches
@@ -115,6 +115,12 @@ def places_of(images: int, plane: int, rows: int, line: int, cols: int, step: in
         x, y = pixel % cols, pixel // cols
         out[k] = (y // rows) * plane + (y % rows) * line + x * step
     return out
+
+
+@part
+def spare_of(cols: int, line: int) -> int:
+    """Return the numbers behind an image that a product reads which is made up to whole rows."""
+    return -(-HEIGHT // cols) * line
 
 
 @part

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from osm4eo_xr.networks.gradients.products import HEIGHT, multiply
+from osm4eo_xr.networks.gradients.products import multiply
 from osm4eo_xr.networks.gradients.rows import (
     activated,
     blocks_of,
@@ -18,6 +18,7 @@ from osm4eo_xr.networks.gradients.rows import (
     put_slopes,
     put_sums,
     repeated,
+    spare_of,
     store_back,
     store_rows,
 )
@@ -69,7 +70,8 @@ def convolve(
     places = places_of(images, plane, high, line, cols, inputs)
     scale, shift = repeated(affine[0], cols), repeated(affine[1], cols)
     biases, nothing = repeated(bias, cols), np.empty((0, 0, 0, 0), _f)
-    around, found = np.zeros(images * plane, _f), np.empty(places.size * wide, _f)
+    around = np.zeros(images * plane + spare_of(cols, line), _f)
+    found = np.empty(places.size * wide, _f)
     weights = weight.reshape(-1)
     for span in range(first, last):
         total, square = np.zeros(row, _f), np.zeros(row, _f)
@@ -128,7 +130,8 @@ def convolve_back(
     scale, shift = repeated(affine[0], cols), repeated(affine[1], cols)
     means = repeated(mean, cols)
     p, q, r = repeated(slope[0], cols), repeated(slope[1], cols), repeated(slope[2], cols)
-    around, slopes = np.zeros(images * plane + HEIGHT, _f), np.zeros(images * out_plane, _f)
+    around = np.zeros(images * plane + spare_of(cols, line), _f)
+    slopes = np.zeros(images * out_plane + spare_of(cols, out_line), _f)
     found, here = np.empty(places.size * back, _f), np.empty(row, _f)
     row_slopes = np.empty(out_row, _f)
     weights, depth = weight.reshape(-1), width * wide
