@@ -34,6 +34,7 @@ __all__ = [
     "apply_train",
     "apply_train_with_branches",
     "apply_with_features",
+    "check_shape",
     "init",
     "variable_shapes",
 ]
@@ -121,7 +122,7 @@ def apply_train(
     InputError
         If the images do not fit the network.
     """
-    _check_shape(settings, x.shape)
+    check_shape(settings, x.shape)
     logits, state = _network(settings, "train").apply(
         variables, x.astype(dtype), mutable=["batch_stats"]
     )
@@ -144,7 +145,7 @@ def apply_train_with_branches(
     InputError
         If the images do not fit the network.
     """
-    _check_shape(settings, x.shape)
+    check_shape(settings, x.shape)
     logits, state = _network(settings, "train").apply(
         variables, x.astype(dtype), mutable=["batch_stats", SEEN]
     )
@@ -165,7 +166,7 @@ def apply_eval(
     InputError
         If the images do not fit the network.
     """
-    _check_shape(settings, x.shape)
+    check_shape(settings, x.shape)
     return _network(settings, "eval").apply(variables, x.astype(dtype))  # pyright: ignore[reportReturnType] - linen's apply may return a tuple, not here
 
 
@@ -183,7 +184,7 @@ def apply_folded(
     InputError
         If the images do not fit the network.
     """
-    _check_shape(settings, x.shape)
+    check_shape(settings, x.shape)
     return _network(settings, "folded").apply({"params": folded}, x.astype(dtype))  # pyright: ignore[reportReturnType] - linen's apply may return a tuple, not here
 
 
@@ -204,15 +205,21 @@ def apply_with_features(
     InputError
         If the images do not fit the network.
     """
-    _check_shape(settings, x.shape)
+    check_shape(settings, x.shape)
     logits, seen = _network(settings, "folded").apply(
         {"params": folded}, x.astype(dtype), mutable=[SEEN]
     )
     return logits, seen[SEEN]["features"][0]  # pyright: ignore[reportReturnType] - linen's types are loose
 
 
-def _check_shape(settings: NetSettings, shape: tuple[int, ...]) -> None:
-    """Refuse images that the network cannot take."""
+def check_shape(settings: NetSettings, shape: tuple[int, ...]) -> None:
+    """Refuse images (n, y, x, band) that the network cannot take.
+
+    Raises
+    ------
+    InputError
+        If their bands are not the network's, or their edges not the window's or multiples of 4.
+    """
     _, rows, cols, bands = shape
     if bands != settings.bands:
         raise InputError(f"images have {bands} bands, the network takes {settings.bands}")

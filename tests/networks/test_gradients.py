@@ -1,12 +1,14 @@
 """The kernels of training beside XLA: products, logits, statistics and gradients."""
 
 import ctypes
+import gc
 import math
 import mmap
 import os
 import platform
 import subprocess
 import sys
+import weakref
 from typing import Any
 
 import jax
@@ -16,10 +18,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from osm4eo_xr.networks.gradients.network import NetworkGradient
-from osm4eo_xr.networks.gradients.pointwise import mix
+from osm4eo_xr.errors import InputError
+from osm4eo_xr.networks.gradients.network import NetworkGradient, compile_gradients
+from osm4eo_xr.networks.gradients.pointwise import mix, mix_back
 from osm4eo_xr.networks.gradients.products import HEIGHT, LANES, multiply, padded, whole
 from osm4eo_xr.networks.gradients.rows import blocks_of, places_of, spare_of
+from osm4eo_xr.networks.gradients.sums import join_back, repeat, repeat_back
+from osm4eo_xr.networks.gradients.windows import convolve, convolve_back
 from osm4eo_xr.networks.resnet import apply_train
 from osm4eo_xr.networks.settings import NetSettings
 from osm4eo_xr.process.compiled import compiled
@@ -89,6 +94,50 @@ def test_memory_is_used_again_for_batches_of_other_sizes() -> None:
         pair = [(n.forward(variables, x)[0].copy(), n.backward(slope)) for n in (network, fresh)]
         for one, other in zip(*map(jax.tree.leaves, pair), strict=True):
             np.testing.assert_array_equal(one, other)
+
+
+def test_memory_is_free_once_nobody_trains() -> None:
+    variables, x, slope = _case(PLAIN, 8)
+    network = NetworkGradient(PLAIN, threads=2)
+    network.forward(variables, x)
+    network.backward(slope)
+    held = weakref.ref(network)
+    gc.disable()  # which would find circles
+    try:
+        del network
+        assert held() is None
+    finally:
+        gc.enable()
+
+
+def test_kernels_are_compiled_once_for_arrays_of_jax_and_of_numpy() -> None:
+    """What ``compile_gradients`` compiles is all that a training needs."""
+    compile_gradients()
+    variables, x, slope = _case(PLAIN, 8)
+    for array in (*jax.tree.leaves(variables), x, slope):
+        array.flags.writeable = False  # as jax hands them out
+    network = NetworkGradient(PLAIN, threads=1)
+    network.forward(variables, x)
+    network.backward(slope)
+    for kernel in (mix, mix_back, convolve, convolve_back, join_back, repeat, repeat_back):
+        assert len(kernel.signatures) == 1, kernel
+
+
+@pytest.mark.parametrize(("shape", "said"), [((1, 8, 10, 4), "8 x 10"), ((1, 8, 8, 3), "3 bands")])
+def test_images_that_do_not_fit_are_refused(shape: tuple[int, ...], said: str) -> None:
+    network = NetworkGradient(PLAIN, threads=1)
+    with pytest.raises(InputError, match=said):
+        network.forward(_case(PLAIN, 8)[0], np.zeros(shape, np.float32))
+
+
+@pytest.mark.parametrize("name", ["dense", "window"])
+def test_what_is_not_a_number_shows_in_the_logits(name: str) -> None:
+    """So that a training stops at once, as with jax."""
+    net, edge = NETS[name]
+    variables, x, _ = _case(net, edge)
+    x[1, 2, 3] = np.nan
+    logits, _ = NetworkGradient(net, threads=2).forward(variables, x)
+    assert np.isnan(logits).all()
 
 
 def test_which_thread_has_which_samples_changes_no_digit() -> None:

@@ -66,6 +66,15 @@ class Workshop:
         part, self._piece = self._piece[:size], self._piece[size:]
         return part[: math.prod(shape) * dtype.itemsize].view(dtype).reshape(shape)
 
+    def copied(self, values: np.ndarray) -> np.ndarray:
+        """Return a copy in memory of this step, which may be written.
+
+        For arrays that are read only numba would compile a kernel once more.
+        """
+        out = self.memory(values.shape)
+        out[...] = values
+        return out
+
     def sums(self, *shape: int, dtype: Any = np.float64) -> np.ndarray:
         """Return memory for a sum per span."""
         return self.memory((self.ends.size - 1, *shape), dtype)
@@ -98,11 +107,12 @@ class Map:
         Of the loss by the values, where one reader alone gives it.
     norm : Norm, optional
         What normalizes it, where nothing else reads it.
-    norms : list of Norm
-        What else normalizes it, of all its pixels.
-    strided : tuple of Norm and ndarray, optional
-        What normalizes it for a convolution that steps, and the gradient of another one that
-        takes it as it is; both of the pixels that are stepped on.
+    beside : Norm, optional
+        What normalizes it, where something else reads it as well.
+    stepped : Norm, optional
+        What normalizes it for a convolution that steps; its gradient is of the pixels used.
+    passed : ndarray (n, p, q, c) or (0, 0, 0, 0)
+        Gradient of the same pixels, from a convolution that takes them as they are.
     """
 
     affine, mean = _NO_ROWS[2], _NO_MEAN
@@ -111,7 +121,7 @@ class Map:
         self.values = values
         self.gradient: np.ndarray | None = None
         self.norm: Norm | None = None
-        self.norms: list[Norm] = []
+        self.beside: Norm | None = None
         self.stepped: Norm | None = None
         self.passed = _NO_MAP
 
@@ -123,7 +133,7 @@ class Map:
         """Return g, z and the slope by which they give the gradient of the values."""
         if self.norm is not None:
             return self.norm.gradient, self.values, self.norm.slope()
-        if self.norms or self.stepped:
+        if self.beside or self.stepped:
             self._join(workshop)
         if self.gradient is None:
             raise AssertionError("nothing has come back yet")
@@ -131,15 +141,16 @@ class Map:
 
     def _join(self, workshop: Workshop) -> None:
         """Bring the gradients of all readers together."""
-        above = [(norm.gradient, norm.slope()) for norm in self.norms] or [(_NO_MAP, _NO_ROWS[3])]
-        step, stepped = 1, (_NO_MAP, _NO_ROWS[3])
+        nothing = _NO_MAP, _NO_ROWS[3]
+        above = (self.beside.gradient, self.beside.slope()) if self.beside else nothing
+        step, stepped = 1, nothing
         if self.stepped:
             stepped = self.stepped.gradient, self.stepped.slope()
             step = self.values.shape[1] // stepped[0].shape[1]
         add = self.gradient is not None
         to = self.gradient if add else workshop.memory(self.values.shape)
-        workshop.run(join_back, self.values, *above[0], *stepped, self.passed, step, int(add), to)
-        self.gradient, self.norms, self.stepped = to, [], None
+        workshop.run(join_back, self.values, *above, *stepped, self.passed, step, int(add), to)
+        self.gradient, self.beside, self.stepped = to, None, None
 
 
 class Norm:
@@ -167,7 +178,7 @@ class Norm:
     def __init__(
         self, source: Map, sums: Float64[np.ndarray, "s 2 c"], arrays: Mapping[str, Any]
     ) -> None:
-        self.source, self.values = source, source.values
+        self.values = source.values
         self._count = source.values[..., 0].size
         total, square = sums.sum(axis=0) / self._count
         mean, self.variance = total, np.maximum(square - total * total, 0.0)

@@ -18,7 +18,7 @@ from osm4eo_xr.networks.gradients.maps import Map, Norm, Workshop
 from osm4eo_xr.networks.gradients.products import padded, whole
 from osm4eo_xr.networks.gradients.sums import repeat, repeat_back
 from osm4eo_xr.networks.layers import BlockLayers, ConvLayer, Path, arrays_at, layers_of, put_arrays
-from osm4eo_xr.networks.resnet import variable_shapes
+from osm4eo_xr.networks.resnet import check_shape, variable_shapes
 from osm4eo_xr.networks.settings import STRIDE, NetSettings
 
 if TYPE_CHECKING:
@@ -59,23 +59,32 @@ class NetworkGradient:
         variables : mapping
             ``params`` and ``batch_stats``.
         x : ndarray
-            Normalized images, finite, that fit the network. They and the parameters are read once
-            more by ``backward``. The logits' memory is overwritten by the next call.
+            Normalized images, finite. The parameters are read once more by ``backward``. The
+            logits' memory is overwritten by the next call.
+
+        Raises
+        ------
+        InputError
+            If the images do not fit the network.
         """
+        check_shape(self._net, x.shape)
         self._workshop.begin(len(x))
         self._params, self._stats = variables["params"], variables["batch_stats"]
         self._new_stats, self._gradients, self._norms, self._back = {}, {}, {}, []
-        levels = self._encoded(Map(np.ascontiguousarray(x)))
+        levels = self._encoded(Map(self._workshop.copied(x)))
         decide = self._of_windows if self._layers.head.before else self._of_pixels
         return decide(levels), self._new_stats
 
     def backward(self, gradient: Float32[np.ndarray, "n *yx k"]) -> dict[str, Any]:
-        """Return the gradient of the parameters from that of the logits."""
-        self._logits.gradient = np.ascontiguousarray(gradient).reshape(self._logits.values.shape)
+        """Return the gradient of the parameters from that of the logits; once after ``forward``."""
+        self._logits.gradient = self._workshop.copied(gradient)
         for step in reversed(self._back):
             step()
         for path, norm in self._norms.items():
             put_arrays(self._gradients, path, norm.parameter_gradients())
+        # The caller's arrays are its own again; and steps that stayed would hold this object and
+        # its memory until Python looks for circles.
+        self._params, self._stats, self._norms, self._back = {}, {}, {}, []
         return self._gradients
 
     def _encoded(self, x: Map) -> list[tuple[Map, np.ndarray]]:
@@ -117,19 +126,18 @@ class NetworkGradient:
         """Return the logits of windows, from the mean of the last stage's normalized sum."""
         head, (found, sums) = self._layers.head, levels[-1]
         norm = self._normalized(head.before or (), found, sums)
-        arrays = arrays_at(self._params, head.path)
-        kernel, bias = np.asarray(arrays["kernel"])[0, 0], np.asarray(arrays["bias"])
-        scale, shift = norm.affine
-        there = norm.values * scale + shift > 0
-        top = np.where(there, norm.values * scale + shift, 0).mean(axis=(1, 2))
+        weight, bias = self._weights(head)
+        kernel, (scale, shift) = weight[0, 0], norm.affine
+        seen = np.maximum(norm.values * scale + shift, np.float32(0))
+        top = seen.mean(axis=(1, 2))
         self._logits = logits = Map(top @ kernel + bias)
 
         def back() -> None:
             above: Any = logits.gradient
             given = {"kernel": (top.T @ above)[None, None], "bias": above.sum(axis=0)}
             put_arrays(self._gradients, head.path, given)
-            share = above @ kernel.T / np.float32(there[0, ..., 0].size)
-            spread = np.where(there, share[:, None, None], np.float32(0))
+            share = above @ kernel.T / np.float32(seen[0, ..., 0].size)
+            spread = np.where(seen > 0, share[:, None, None], np.float32(0))
             products = spread, spread * (norm.values - norm.mean)
             norm.receive(spread, np.stack([v.sum((0, 1, 2), np.float64) for v in products])[None])
 
@@ -137,10 +145,13 @@ class NetworkGradient:
         return logits.values
 
     def _normalized(self, path: Path, x: Map, sums: np.ndarray, *, step: int = 1) -> Norm:
-        """Return a map behind its normalization and rectifier; the map may have other readers."""
+        """Return a map behind its normalization and rectifier; the map may have other readers.
+
+        Of its pixels every ``step``-th row and column is used.
+        """
         norm = self._norm(path, x, sums)
         if step == 1:
-            x.norms.append(norm)
+            x.beside = norm
         else:
             x.stepped = norm
         return norm
@@ -273,8 +284,9 @@ class NetworkGradient:
         return out
 
     def _weights(self, layer: ConvLayer) -> tuple[np.ndarray, np.ndarray]:
+        """Return a convolution's kernel, and a copy of its bias that may be written."""
         arrays = arrays_at(self._params, layer.path)
-        return np.ascontiguousarray(arrays["kernel"]), np.ascontiguousarray(arrays["bias"])
+        return np.asarray(arrays["kernel"]), np.array(arrays["bias"])
 
 
 def _made_up(matrix: np.ndarray) -> np.ndarray:
