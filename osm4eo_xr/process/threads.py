@@ -24,7 +24,7 @@ def core_count() -> int:
 def compute_threads() -> int:
     """Return the threads that this process may compute with: ``NPROC``, as for XLA, or all."""
     stated = os.environ.get("NPROC", "")
-    return int(stated) if stated.isdigit() else core_count()
+    return (int(stated) if stated.isdecimal() else 0) or core_count()
 
 
 def thread_variables(threads: int) -> dict[str, str]:

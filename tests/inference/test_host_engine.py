@@ -1,6 +1,5 @@
-"""What engines for CPUs share: normalization, no data, flips, and how many threads they take."""
+"""What engines for CPUs share: normalization, no data and flips."""
 
-import os
 from typing import Any
 
 import numpy as np
@@ -11,7 +10,6 @@ from osm4eo_xr.inference.program import ProgramSpec
 from osm4eo_xr.models.model import Model
 from osm4eo_xr.models.record import Normalization
 from osm4eo_xr.networks.settings import NetSettings
-from osm4eo_xr.process.threads import compute_threads
 from tests.networks.test_resnet import random_variables
 
 NET = NetSettings(bands=2, classes=3, depth=11, width=4)
@@ -80,25 +78,6 @@ def test_a_pixel_without_one_band_has_no_class_and_no_share() -> None:
 def test_an_engine_without_features_does_not_make_some_up() -> None:
     with pytest.raises(NotImplementedError):
         Sums(spec())._features()
-
-
-@pytest.mark.parametrize(("stated", "expected"), [("3", 3), ("1", 1)])
-def test_threads_are_as_many_as_stated(
-    stated: str, expected: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("NPROC", stated)
-    assert compute_threads() == expected
-
-
-@pytest.mark.parametrize("stated", ["", "many", "-2", None])
-def test_or_all_that_this_process_may_use(
-    stated: str | None, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.delenv("NPROC", raising=False)
-    if stated is not None:
-        monkeypatch.setenv("NPROC", stated)
-    monkeypatch.setattr(os, "sched_getaffinity", lambda _pid: {0, 3, 5})
-    assert compute_threads() == 3
 
 
 def test_windows_are_cut_around_each_pixel_whatever_the_size_of_a_run(

@@ -32,6 +32,25 @@ def test_threads_are_those_that_were_asked_for_or_the_cores() -> None:
         assert allowed_threads() == core_count() == len(os.sched_getaffinity(0))
 
 
+@pytest.mark.parametrize(("stated", "expected"), [("3", 3), ("1", 1)])
+def test_computing_takes_the_threads_that_are_stated(
+    stated: str, expected: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NPROC", stated)
+    assert compute_threads() == expected
+
+
+@pytest.mark.parametrize("stated", ["", "many", "-2", "0", "\N{SUPERSCRIPT TWO}", None])
+def test_or_all_that_this_process_may_use(
+    stated: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("NPROC", raising=False)
+    if stated is not None:
+        monkeypatch.setenv("NPROC", stated)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _pid: {0, 3, 5})
+    assert compute_threads() == 3
+
+
 def _blas() -> list[int]:
     return [lib["num_threads"] for lib in threadpool_info() if lib["user_api"] == "blas"]
 
