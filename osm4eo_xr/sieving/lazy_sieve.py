@@ -53,7 +53,7 @@ if TYPE_CHECKING:
     from osm4eo_xr.progress import Progress
     from osm4eo_xr.sieving.borders import Border, Fates
 
-_STRIP = 2**23  # pixels of the strips that an array in memory is cut into, at most
+_STRIP = 2**18, 2**23  # pixels of the strips that an array in memory is cut into, about
 _MAX_CHUNK = 2**29  # pixels; runs and places within a chunk are counted in 32 bits
 _MOST_HELD = 2**28  # bytes of regions that a map of moderate size may hold between the phases
 _BORDERS = "sieve-borders-"  # how the first phase's tasks are named
@@ -150,10 +150,13 @@ def sieve(
 
 
 def _strip_of(rows: int, cols: int) -> int:
-    """Return the rows of equal strips, as many for each thread; of whole rows nothing is copied."""
-    threads = allowed_threads()
-    strips = -(-rows * cols // (_STRIP * threads)) * threads
-    return -(-rows // strips)
+    """Return the rows of equal strips, as many for each thread; of whole rows nothing is copied.
+
+    Of a small map, to which a task would be more than its pixels, there are fewer.
+    """
+    pixels, (least, most), threads = rows * cols, _STRIP, allowed_threads()
+    strips = -(-pixels // (most * threads)) * threads
+    return -(-rows // max(1, min(strips, pixels // least)))
 
 
 @contextmanager

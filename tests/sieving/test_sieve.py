@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import dask.array as da
+import dask.config
 import numpy as np
 import pytest
 import xarray as xr
@@ -16,10 +17,10 @@ from rasterio.features import sieve as gdal_sieve
 
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.geometry.grid import georeference, target_geobox
-from osm4eo_xr.sieving import kernels
+from osm4eo_xr.sieving import kernels, lazy_sieve
 from osm4eo_xr.sieving.borders import NO_FATES, Rule
 from osm4eo_xr.sieving.chunks import Pixels, Place, Regions, hold_chunk
-from osm4eo_xr.sieving.lazy_sieve import compile_sieve, sieve, watch_borders
+from osm4eo_xr.sieving.lazy_sieve import _strip_of, compile_sieve, sieve, watch_borders
 from osm4eo_xr.sieving.merging import merge_borders, settle_borders
 
 _BLOB = 40
@@ -274,6 +275,37 @@ def test_an_array_in_memory_is_sieved_at_once() -> None:
     values = class_map((60, 2100))
     ours = sieve(raster(values), 64)
     assert isinstance(ours.data, np.ndarray)
+    np.testing.assert_array_equal(ours, by_gdal(values, 64, 8, values != 0))
+
+
+@pytest.mark.parametrize(
+    ("shape", "threads", "rows"),
+    [
+        ((300, 300), 64, 300),  # small: one strip whatever the threads
+        ((1024, 1024), 64, 256),
+        ((1024, 1024), 2, 512),
+        ((10000, 10000), 2, 834),  # 12 strips of less than 2**23 pixels
+        ((1, 2**24), 2, 1),
+    ],
+)
+def test_an_array_in_memory_is_cut_into_strips(
+    shape: tuple[int, int], threads: int, rows: int
+) -> None:
+    with dask.config.set(num_workers=threads):
+        assert _strip_of(*shape) == rows
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_strips_of_an_array_that_is_read_only_give_the_same(
+    monkeypatch: pytest.MonkeyPatch, order: Any
+) -> None:
+    monkeypatch.setattr(lazy_sieve, "_STRIP", (2**9, 2**12))
+    values = class_map((200, 150))
+    held = np.asarray(values, order=order)
+    held.flags.writeable = False
+    with dask.config.set(num_workers=3):
+        assert _strip_of(200, 150) == 23
+        ours = sieve(raster(held), 64)
     np.testing.assert_array_equal(ours, by_gdal(values, 64, 8, values != 0))
 
 
