@@ -301,6 +301,20 @@ def test_kernels_and_jax_take_the_same_step(samples: xr.Dataset) -> None:
         np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_a_step_of_the_kernels_takes_the_memory_of_the_state(
+    samples: xr.Dataset, accumulate: int
+) -> None:
+    image, label = (jnp.asarray(samples[n].to_numpy()[:8]) for n in ("image", "label"))
+    task = small_task(engine="kernels", batch=8, accumulate=accumulate)
+    state = fresh_state(task, init(task.net, jax.random.key(0)))
+    step = make_train_step(task)
+    for _ in range(2):
+        before, (state, _) = state, step(state, image, label)
+        jax.block_until_ready(state)
+        assert all(leaf.is_deleted() for leaf in jax.tree.leaves(before["params"]))
+
+
 def test_kernels_serve_dense_networks_and_large_windows_on_one_cpu() -> None:
     for how, expected in (
         ({}, True),
