@@ -26,7 +26,7 @@ def compiled(**options: Any) -> Callable[[Callable[..., Any]], Any]:
     def decorate(function: Callable[..., Any]) -> Any:
         make: Any = numba.njit  # typed without some of its options
         found = make(nogil=True, cache=True, **options)(function)
-        # None where no folder keeps what is compiled.
+        # None if numba, some day, keeps what is compiled in another way.
         kept = getattr(found._cache, "_cache_file", None)  # noqa: SLF001 - numba has no public way
         if kept is not None:
             folder = Path(function.__code__.co_filename).parent
