@@ -18,8 +18,11 @@ if TYPE_CHECKING:
 
 _SPANS = 16  # of samples, at most
 _PIECE, _LINE = 2**26, 64  # bytes of memory that is taken at once, and of a line of the cache
-_NO_MAP = np.empty((0, 0, 0, 0), np.float32)
-_NO_ROWS = {n: np.empty((n, 0), np.float32) for n in (2, 3)}
+
+NO_MAP = np.empty((0, 0, 0, 0), np.float32)
+"""Stands for a map that is not there."""
+
+NO_AFFINE, _NO_SLOPE = np.empty((2, 0), np.float32), np.empty((3, 0), np.float32)
 _NO_MEAN = np.empty(0, np.float32)
 
 
@@ -115,7 +118,7 @@ class Map:
         Gradient of the same pixels, from a convolution that takes them as they are.
     """
 
-    affine, mean = _NO_ROWS[2], _NO_MEAN
+    affine, mean = NO_AFFINE, _NO_MEAN
 
     def __init__(self, values: np.ndarray) -> None:
         self.values = values
@@ -123,7 +126,7 @@ class Map:
         self.norm: Norm | None = None
         self.beside: Norm | None = None
         self.stepped: Norm | None = None
-        self.passed = _NO_MAP
+        self.passed = NO_MAP
 
     def receive(self, gradient: np.ndarray, sums: np.ndarray) -> None:  # noqa: ARG002 - as norms do
         """Take the gradient of the pixels that a convolution took as they are."""
@@ -137,11 +140,11 @@ class Map:
             self._join(workshop)
         if self.gradient is None:
             raise AssertionError("nothing has come back yet")
-        return self.gradient, _NO_MAP, _NO_ROWS[3]
+        return self.gradient, NO_MAP, _NO_SLOPE
 
     def _join(self, workshop: Workshop) -> None:
         """Bring the gradients of all readers together."""
-        nothing = _NO_MAP, _NO_ROWS[3]
+        nothing = NO_MAP, _NO_SLOPE
         above = (self.beside.gradient, self.beside.slope()) if self.beside else nothing
         step, stepped = 1, nothing
         if self.stepped:
@@ -187,7 +190,7 @@ class Norm:
         scale = self._scale * self._inverse
         self.affine = np.stack([scale, shift - mean * scale]).astype(np.float32)
         self.mean = mean.astype(np.float32)
-        self.gradient = _NO_MAP
+        self.gradient = NO_MAP
         self._moments = np.zeros((2, mean.size))
 
     def receive(self, gradient: np.ndarray, sums: Float64[np.ndarray, "s 2 c"]) -> None:

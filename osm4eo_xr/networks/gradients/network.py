@@ -14,7 +14,7 @@ import numpy as np
 from jax.tree_util import tree_map
 
 from osm4eo_xr.networks.gradients import pointwise, windows
-from osm4eo_xr.networks.gradients.maps import Map, Norm, Workshop
+from osm4eo_xr.networks.gradients.maps import NO_AFFINE, NO_MAP, Map, Norm, Workshop
 from osm4eo_xr.networks.gradients.products import padded, whole
 from osm4eo_xr.networks.gradients.sums import repeat, repeat_back
 from osm4eo_xr.networks.layers import BlockLayers, ConvLayer, Path, arrays_at, layers_of, put_arrays
@@ -23,8 +23,6 @@ from osm4eo_xr.networks.settings import STRIDE, NetSettings
 
 if TYPE_CHECKING:
     from jaxtyping import Float32
-
-_NO_MAP, _NO_ROWS = np.empty((0, 0, 0, 0), np.float32), np.empty((2, 0), np.float32)
 
 
 class NetworkGradient:
@@ -47,7 +45,7 @@ class NetworkGradient:
         self._gradients: dict[str, Any] = {}
         self._norms: dict[Path, Norm] = {}
         self._back: list[Callable[[], None]] = []
-        self._logits = Map(_NO_MAP)
+        self._logits = Map(NO_MAP)
 
     def forward(
         self, variables: Mapping[str, Any], x: Float32[np.ndarray, "n y x c"]
@@ -181,13 +179,13 @@ class NetworkGradient:
         n, rows, cols, _ = x.values.shape
         shape = n, -(-rows // layer.stride), -(-cols // layer.stride), layer.features
         out, sums = Map(work.memory(shape)), work.sums(2, layer.features)
-        beside = _NO_MAP, 1, _NO_ROWS, _NO_ROWS
+        beside = NO_MAP, 1, NO_AFFINE, NO_AFFINE
         if side:
             other, source = side
             side_weight, more = self._weights(other)
             beside = source.values, other.stride, source.affine, _made_up(side_weight[0, 0])
             bias = bias + more
-        under = _NO_MAP if base is None else base.values
+        under = NO_MAP if base is None else base.values
         work.run(
             pointwise.mix, x.values, layer.stride, x.affine, _made_up(weight[0, 0]), *beside, bias,
             under, out.values, sums,
@@ -248,7 +246,7 @@ class NetworkGradient:
             turned[:, :, : layer.features, :inputs] = weight[::-1, ::-1].transpose(0, 1, 3, 2)
             weight_sums = work.sums(width, whole(width * inputs), wide, dtype=np.float32)
             moments, asked = work.sums(2, inputs), layer is not self._layers.stem
-            to = work.memory(x.values.shape) if asked else _NO_MAP
+            to = work.memory(x.values.shape) if asked else NO_MAP
             work.run(
                 windows.convolve_back, x.values, width, x.affine, x.mean,
                 turned.reshape(-1, padded(inputs)), *out.come_back(work), weight_sums, to, moments,
