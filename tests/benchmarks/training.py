@@ -181,7 +181,8 @@ def compare(options: argparse.Namespace) -> None:
     shape = (options.batch, options.patch, options.patch)
     image = rng.normal(size=(*shape, BANDS)).astype(np.float32)
     label = rng.integers(0, CLASSES + 1, shape[:1] if net.mode == "window" else shape)
-    variables = init(net, jax.random.key(0))
+    # Copies, since each engine gives the memory of its own away.
+    variables = jax.tree.map(np.array, init(net, jax.random.key(0)))
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
     x = torch.tensor(image.transpose(0, 3, 1, 2)).contiguous(memory_format=torch.channels_last)

@@ -16,7 +16,7 @@ from osm4eo_xr.networks.gradients.sums import join_back
 if TYPE_CHECKING:
     from jaxtyping import Float32, Float64
 
-_SPANS = 16  # of samples, at most
+_SPANS = 8  # of samples, at most: as many threads can share a batch
 _PIECE, _LINE = 2**26, 64  # bytes of memory that is taken at once, and of a line of the cache
 
 NO_MAP = np.empty((0, 0, 0, 0), np.float32)
@@ -45,8 +45,7 @@ class Workshop:
 
     def begin(self, samples: int) -> None:
         """Begin a step of so many samples; all memory is free again."""
-        # A power of two, so that few counts of threads differ in what they add up first.
-        spans = min(_SPANS, samples, 1 << (self._threads - 1).bit_length())
+        spans = min(_SPANS, samples)  # not by the threads, whose count would change digits
         self.ends = np.array([samples * k // spans for k in range(spans + 1)], np.int64)
         self._taken.clear()
 
