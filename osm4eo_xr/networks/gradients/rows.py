@@ -42,7 +42,10 @@ def add_by_channel(values: np.ndarray, sums: np.ndarray) -> None:
 
 @part
 def activated(x: np.ndarray, scale: np.ndarray, shift: np.ndarray, out: np.ndarray) -> None:
-    """Normalize and rectify a row."""
+    """Normalize and rectify a row, or take it as it is where there is no scale."""
+    if not scale.size:
+        out[:] = x
+        return
     for k in range(out.size):
         out[k] = max(x[k] * scale[k] + shift[k], _f(0))
 
@@ -85,11 +88,7 @@ def rectified_back(
         found[k] = g
         total[k] += g
         product[k] += g * (x[k] - mean[k])
-    if add:
-        for k in range(out.size):
-            out[k] += found[k]
-    else:
-        out[:] = found
+    put_row(found, add, out)
 
 
 @part
@@ -97,6 +96,15 @@ def add_row(row: np.ndarray, out: np.ndarray) -> None:
     """Add a row to another."""
     for k in range(row.size):
         out[k] += row[k]
+
+
+@part
+def put_row(row: np.ndarray, add: int, out: np.ndarray) -> None:
+    """Add a row to another, or put it there."""
+    if add:
+        add_row(row, out)
+    else:
+        out[:] = row
 
 
 @part
@@ -157,17 +165,11 @@ def gather_pixels(
             source = x[image + i, (top + y) * step].reshape(-1)
             target = out[(i * rows + y) * row :][:row]
             if step == 1:
-                if scale.size:
-                    activated(source, scale, shift, target)
-                else:
-                    target[:] = source
+                activated(source, scale, shift, target)
             else:
                 for k in range(cols):
                     pixel = source[k * step * channels :][:channels]
-                    if scale.size:
-                        activated(pixel, scale, shift, target[k * channels :][:channels])
-                    else:
-                        target[k * channels :][:channels] = pixel
+                    activated(pixel, scale, shift, target[k * channels :][:channels])
 
 
 @part
@@ -226,7 +228,5 @@ def store_back(
             if scale.size:
                 gather_pixels(x, image + i, top + y, 1, 1, step, nothing, nothing, here)
                 rectified_back(got, here, scale, shift, means, add, goal, total, moment)
-            elif add:
-                add_row(got, goal)
             else:
-                goal[:] = got
+                put_row(got, add, goal)

@@ -12,6 +12,7 @@ from osm4eo_xr.networks.gradients.rows import (
     add_row,
     kernel,
     part,
+    put_row,
     put_sums,
     rectified_back,
     repeated,
@@ -68,10 +69,7 @@ def join_back(
                 _add_stepped(stepped[image, y // step].reshape(-1), rate, step, line)
             if y % step == 0 and passed.size:
                 _add_pixels(passed[image, y // step].reshape(-1), channels, step, line)
-            if add:
-                add_row(line, target)
-            else:
-                target[:] = line
+            put_row(line, add, target)
 
 
 @part
@@ -113,11 +111,7 @@ def repeat(
     row = np.empty(cols * channels, _f)
     for image in range(ends[first], ends[last]):
         for y in range(rows):
-            source = x[image, y].reshape(-1)
-            if scale.size:
-                activated(source, scale, shift, row)
-            else:
-                row[:] = source
+            activated(x[image, y].reshape(-1), scale, shift, row)
             for j in range(factor):
                 target = out[image, y * factor + j].reshape(-1)
                 for k in range(cols):

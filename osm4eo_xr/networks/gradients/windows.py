@@ -38,10 +38,7 @@ def _fill_padded(
         for y in range(rows):
             at = (i * (rows + 2 * reach) + y + reach) * line + reach * channels
             source = x[image + i, y].reshape(-1)
-            if scale.size:
-                activated(source, scale, shift, out[at:][:row])
-            else:
-                out[at:][:row] = source
+            activated(source, scale, shift, out[at:][:row])
 
 
 @kernel
