@@ -9,7 +9,7 @@ import shlex
 import shutil
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -61,6 +61,8 @@ class JobPool:
         self._secure: dict[str, Any] = {}
         self._known: dict[str, _JobState] = {}
         self._over = False
+        self._tending = asyncio.Lock()
+        self._asking: asyncio.subprocess.Process | None = None
         self._dead_in_a_row = 0
         self._fewer_since: dict[str, float] = {}
 
@@ -84,9 +86,8 @@ class JobPool:
         with (
             shared_security(self.site, logs) as security,
             self._opened(security) as cluster,
-            last_duty(cluster.close),
+            last_duty(self._close),
         ):
-            self._cluster = cluster
             self._submit_first()
             cluster.loop.add_callback(cluster.loop.call_later, _TEND_EVERY, self._watch)
             try:
@@ -96,7 +97,25 @@ class JobPool:
                     raise
                 raise InputError(self.failure) from error
             finally:
-                self._over = True
+                self._close()
+
+    def _close(self) -> None:
+        """End the look at the jobs that goes on, then close the cluster and cancel its jobs.
+
+        In this order, or the look would ask for a job that nobody is left to cancel.
+        """
+        self._over = True
+        if self._cluster.status == Status.running:
+            self._cluster.sync(self._rest)
+        self._cluster.close()
+
+    async def _rest(self) -> None:
+        """Wait for the end of the look at the jobs; the queue's answer is not waited for."""
+        if self._asking is not None:
+            with suppress(ProcessLookupError):
+                self._asking.kill()
+        async with self._tending:
+            pass
 
     def _opened(self, security: Security | None) -> Any:
         """Return dask-jobqueue's cluster; it has no jobs yet."""
@@ -104,7 +123,10 @@ class JobPool:
         scheduler = {"dashboard_address": dashboard_address(self.site)}
         first = next(iter(self.site.groups))
         options = job_options(self.site, first)
-        return cluster_class(self.site)(**options, **self._secure, scheduler_options=scheduler)
+        self._cluster = cluster_class(self.site)(
+            **options, **self._secure, scheduler_options=scheduler
+        )
+        return self._cluster
 
     def _submit_first(self) -> None:
         """Ask for the first jobs; what the batch system refuses now is the caller's error."""
@@ -124,19 +146,21 @@ class JobPool:
 
     async def _watch(self) -> None:
         """Tend the jobs again and again until the block ends."""
-        if self._over:
-            return
         try:
-            await self._tend()
+            async with self._tending:
+                await self._tend()
         finally:  # what goes wrong once is logged by the loop
-            self._cluster.loop.call_later(_TEND_EVERY, self._watch)
+            if not self._over:
+                self._cluster.loop.call_later(_TEND_EVERY, self._watch)
 
     async def _tend(self) -> None:
         """Look at the jobs once: replace the lost, grow or shrink with the waiting work."""
-        if self.failure is not None:
+        if self._over or self.failure is not None:
             return
         try:
             await self._drop_lost(time.monotonic())
+            if self._over:
+                return
             await self._give_back(self._resize())
             await self._correct()
         except RuntimeError as error:
@@ -181,7 +205,11 @@ class JobPool:
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.DEVNULL,
         )
+        self._asking = process
+        if self._over:
+            process.kill()
         out, _ = await process.communicate()
+        self._asking = None
         if process.returncode:
             return None
         return {word.partition(".")[0] for word in out.decode().split()}

@@ -81,6 +81,23 @@ def test_jobs_are_given_back_as_long_as_others_take_their_results(
     assert made == {str(number): "made\n" for number in range(40)}
 
 
+def test_no_job_is_asked_for_once_the_work_is_done(jobs: Path, tmp_path: Path) -> None:
+    # The only job ends at once. The queue is asked for it, and answers while the cluster closes.
+    lines = {
+        "sbatch": f"echo $$ >>{tmp_path}/submitted\necho Submitted batch job $$\n",
+        "squeue": f"touch {tmp_path}/asked\nsleep 1\n",
+        "scancel": f"sleep 2\necho $1 >>{tmp_path}/canceled\n",
+    }
+    for name, text in lines.items():
+        (jobs.parent / "bin" / name).write_text(f"#!/bin/sh\n{text}")
+    group = {"jobs": 1, "threads": 1, "memory": "1 GB", "queue": None, "walltime": "00:30:00"}
+    settings: dict[str, Any] = {"gpu": None, "cpu": group, "interface": "lo", "lost_after": 1}
+    with open_cluster("slurm-gpu", **settings, logs=str(tmp_path), scratch=str(tmp_path)):
+        assert wait_until((tmp_path / "asked").exists, 60)
+    [job] = (tmp_path / "submitted").read_text().split()
+    assert (tmp_path / "canceled").read_text().split() == [job]
+
+
 @pytest.mark.parametrize("cluster", ["", "my site.yaml"])
 @pytest.mark.parametrize("script", ["run_country.sbatch", "run_country.msub"])
 def test_a_batch_script_names_a_cluster_if_one_is_given(
