@@ -64,7 +64,8 @@ class Workshop:
         size = -(-math.prod(shape) * dtype.itemsize // _LINE) * _LINE
         if self._piece.nbytes < size:
             # Of large pieces numpy asks the system for large pages, which are found faster.
-            self._piece = np.empty(max(size, _PIECE), np.uint8)
+            piece = np.empty(max(size, _PIECE) + _LINE, np.uint8)
+            self._piece = piece[-piece.ctypes.data % _LINE :]
         part, self._piece = self._piece[:size], self._piece[size:]
         return part[: math.prod(shape) * dtype.itemsize].view(dtype).reshape(shape)
 

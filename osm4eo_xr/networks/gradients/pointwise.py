@@ -16,21 +16,24 @@ import numpy as np
 from osm4eo_xr.networks.gradients.products import HEIGHT, multiply, whole
 from osm4eo_xr.networks.gradients.rows import (
     add_by_channel,
-    add_row,
+    add_up,
     blocks_of,
+    by_pixel,
     compact,
     gather_pixels,
     kernel,
+    memory,
     part,
     places_of,
     put_slopes,
     put_sums,
     repeated,
+    slope_by_pixel,
     store_back,
     store_rows,
+    stretch_of,
+    zeros,
 )
-
-_f = np.float32
 
 
 @kernel
@@ -64,19 +67,18 @@ def mix(
     """
     (_, rows, cols, outputs), wide = out.shape, weight.shape[1]
     images, high = blocks_of(rows, cols)
-    row, whole_row = cols * outputs, images * high * cols
-    biases = repeated(bias, cols)
-    found = np.empty(whole(whole_row) * wide, _f)
-    pixels = np.empty(whole_row * x.shape[3], _f)
-    side_pixels = np.empty(whole_row * side.shape[3], _f)
+    count = images * high * cols
+    biases = repeated(bias, stretch_of(outputs))
+    found = memory(whole(count) * wide)
+    pixels, side_pixels = memory(count * x.shape[3]), memory(count * side.shape[3])
     places = places_of(images, high * cols * x.shape[3], high, cols * x.shape[3], cols, x.shape[3])
     side_places = places_of(
         images, high * cols * side.shape[3], high, cols * side.shape[3], cols, side.shape[3]
     )
-    scale, shift = repeated(affine[0], cols), repeated(affine[1], cols)
-    side_scale, side_shift = repeated(side_affine[0], cols), repeated(side_affine[1], cols)
+    scale, shift = by_pixel(affine, x.shape[3])
+    side_scale, side_shift = by_pixel(side_affine, max(side.shape[3], 1))
     for span in range(first, last):
-        total, square = np.zeros(row, _f), np.zeros(row, _f)
+        total, square = zeros(biases.size), zeros(biases.size)
         for image in range(ends[span], ends[span + 1], images):
             many = min(images, ends[span + 1] - image)
             for top in range(0, rows, high):
@@ -156,39 +158,44 @@ def mix_back(
     pixels = images * high * cols
     places = places_of(images, high * cols * wide, high, cols * wide, cols, wide)
     channels = np.arange(height)
-    scale, shift = repeated(affine[0], cols), repeated(affine[1], cols)
-    means = repeated(mean, cols)
-    p, q, r = repeated(slope[0], cols), repeated(slope[1], cols), repeated(slope[2], cols)
-    in_row, out_row = cols * inputs, cols * outputs
-    gathered, found = np.zeros(pixels * inputs + HEIGHT, _f), np.empty(places.size * back, _f)
-    slopes, line, here = np.zeros(pixels * wide, _f), np.empty(out_row, _f), np.empty(in_row, _f)
-    weights, plain = weight.reshape(-1), step == 1 and not scale.size and height == inputs
+    scale, shift = by_pixel(affine, inputs)
+    means = repeated(mean, stretch_of(inputs))
+    p, q, r = slope_by_pixel(slope, outputs)
+    gathered, found = zeros(pixels * inputs + HEIGHT), memory(places.size * back)
+    slopes, line, here = zeros(pixels * wide), memory(cols * outputs), memory(cols * inputs)
+    weights, above, x_flat = weight.reshape(-1), g.reshape(-1), x.reshape(-1)
+    # As in mix; and where nothing is to be done with the gradients, they are read where they lie.
+    plain, given = step == 1 and not scale.size and height == inputs, not p.size and outputs == wide
     for span in range(first, last):
         weight_sums[span] = 0
         products = weight_sums[span].reshape(-1)
-        total, moment, bias = np.zeros(in_row, _f), np.zeros(in_row, _f), np.zeros(out_row, _f)
+        total, moment = zeros(stretch_of(inputs) * inputs), zeros(stretch_of(inputs) * inputs)
+        bias = zeros(stretch_of(outputs) * outputs)
         for image in range(ends[span], ends[span + 1], images):
             many = min(images, ends[span + 1] - image)
             for top in range(0, rows, high):
                 lines = min(high, rows - top)
                 count = many * lines * cols
-                source, at = gathered, 0
-                if plain:
-                    source, at = x.reshape(-1), (image * rows + top) * cols * inputs
-                else:
+                at, there = (image * rows + top) * cols * inputs, (image * rows + top) * cols * wide
+                source, slope_source = x_flat, above
+                if not plain:
+                    source, at = gathered, 0
                     gather_pixels(x, image, top, many, lines, step, scale, shift, gathered)
-                for k in range(many * lines):
-                    i, y = image + k // lines, top + k % lines
-                    put_slopes(g, z, i, y, p, q, r, wide, line, slopes[k * cols * wide :])
-                    if not p.size:
-                        add_row(g[i, y].reshape(-1), bias)
+                if not given or whole(count) != count:
+                    slope_source, there = slopes, 0
+                    for k in range(many * lines):
+                        i, y = image + k // lines, top + k % lines
+                        put_slopes(g, z, i, y, p, q, r, wide, line, slopes[k * cols * wide :])
+                if not p.size and bias_sums.size:
+                    first_pixel = (image * rows + top) * cols
+                    add_up(above[first_pixel * outputs :][: count * outputs], bias)
                 multiply(
-                    source, at, channels, height, inputs, 0, 1, count, slopes, 0, wide, 0, products,
-                    0, wide, 1,
+                    source, at, channels, height, inputs, 0, 1, count, slope_source, there, wide, 0,
+                    products, 0, wide, 1,
                 )  # fmt: skip
                 multiply(
-                    slopes, 0, places, count, 1, 0, 1, outputs, weights, 0, back, 0, found, 0, back,
-                    0,
+                    slope_source, there, places, count, 1, 0, 1, outputs, weights, 0, back, 0,
+                    found, 0, back, 0,
                 )  # fmt: skip
                 compact(found, count, inputs, back)
                 store_back(
@@ -196,5 +203,6 @@ def mix_back(
                     total, moment,
                 )  # fmt: skip
         put_sums(total, moment, sums[span])
-        bias_sums[span] = 0
-        add_by_channel(bias, bias_sums[span])
+        if bias_sums.size:
+            bias_sums[span] = 0
+            add_by_channel(bias, bias_sums[span])

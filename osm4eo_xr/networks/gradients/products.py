@@ -40,6 +40,9 @@ LANES = next((n for name, n in (("avx512f", 16), ("avx", 8)) if name in _FEATURE
 HEIGHT = 8 if _ARM or LANES == 16 else 4  # noqa: PLR2004 - with 32 registers, or 16
 """Rows of a product that are computed together; it is made up to a multiple of them."""
 
+LINE = 16
+"""Numbers of a line of the cache. Vectors that lie across two take twice as long."""
+
 _VECTOR = ir.VectorType(_FLOAT, LANES)
 
 

@@ -10,16 +10,20 @@ import numpy as np
 from osm4eo_xr.networks.gradients.rows import (
     activated,
     add_row,
+    by_pixel,
+    copy_row,
     kernel,
+    memory,
     part,
     put_row,
     put_sums,
     rectified_back,
     repeated,
+    slope_by_pixel,
     sloped,
+    stretch_of,
+    zeros,
 )
-
-_f = np.float32
 
 
 @kernel
@@ -51,42 +55,43 @@ def join_back(
         As in ``mix``.
     """
     _, rows, cols, channels = z.shape
-    row = cols * channels
-    p, q, r = repeated(slope[0], cols), repeated(slope[1], cols), repeated(slope[2], cols)
+    p, q, r = slope_by_pixel(slope, channels)
     if not p.size:
-        p, q, r = np.zeros(row, _f), np.zeros(row, _f), np.zeros(row, _f)
+        stretch = stretch_of(channels) * channels
+        p, q, r = zeros(stretch), zeros(stretch), zeros(stretch)
     rate = stepped_slope[0]
     if stepped.size:
-        add_row(repeated(stepped_slope[1], cols), q)
-        add_row(repeated(stepped_slope[2], cols), r)
-    line = np.empty(row, _f)
+        _, more_q, more_r = slope_by_pixel(stepped_slope, channels)
+        add_row(more_q, q)
+        add_row(more_r, r)
+    line = memory(cols * channels)
+    pixels = line.reshape(cols, channels)
     for image in range(ends[first], ends[last]):
         for y in range(rows):
             here, target = z[image, y].reshape(-1), out[image, y].reshape(-1)
             above = g[image, y].reshape(-1) if g.size else here
             sloped(above, here, p, q, r, line)
             if y % step == 0 and stepped.size:
-                _add_stepped(stepped[image, y // step].reshape(-1), rate, step, line)
+                _add_stepped(stepped[image, y // step], rate, step, pixels)
             if y % step == 0 and passed.size:
-                _add_pixels(passed[image, y // step].reshape(-1), channels, step, line)
+                _add_pixels(passed[image, y // step], step, pixels)
             put_row(line, add, target)
 
 
 @part
 def _add_stepped(g: np.ndarray, rate: np.ndarray, step: int, out: np.ndarray) -> None:
     """Add pixels, times a rate per channel, to every ``step``-th one of a row."""
-    channels = rate.size
-    for k in range(g.size // channels):
-        source, target = g[k * channels :][:channels], out[k * step * channels :][:channels]
-        for c in range(channels):
-            target[c] += rate[c] * source[c]
+    for k in range(g.shape[0]):
+        for c in range(g.shape[1]):
+            out[k * step, c] += rate[c] * g[k, c]
 
 
 @part
-def _add_pixels(row: np.ndarray, channels: int, step: int, out: np.ndarray) -> None:
+def _add_pixels(row: np.ndarray, step: int, out: np.ndarray) -> None:
     """Add pixels to every ``step``-th one of a row."""
-    for k in range(row.size // channels):
-        add_row(row[k * channels :][:channels], out[k * step * channels :][:channels])
+    for k in range(row.shape[0]):
+        for c in range(row.shape[1]):
+            out[k * step, c] += row[k, c]
 
 
 @kernel
@@ -107,17 +112,16 @@ def repeat(
         As in ``mix``.
     """
     _, rows, cols, channels = x.shape
-    scale, shift = repeated(affine[0], cols), repeated(affine[1], cols)
-    row = np.empty(cols * channels, _f)
+    scale, shift = by_pixel(affine, channels)
+    row = memory(cols * channels)
+    pixels = row.reshape(cols, channels)
     for image in range(ends[first], ends[last]):
         for y in range(rows):
             activated(x[image, y].reshape(-1), scale, shift, row)
             for j in range(factor):
-                target = out[image, y * factor + j].reshape(-1)
-                for k in range(cols):
-                    pixel = row[k * channels :][:channels]
-                    for i in range(factor):
-                        target[(k * factor + i) * channels :][:channels] = pixel
+                for k in range(cols * factor):
+                    for c in range(channels):
+                        out[image, y * factor + j, k, c] = pixels[k // factor, c]
 
 
 @kernel
@@ -140,23 +144,23 @@ def repeat_back(
         As in ``mix_back``.
     """
     _, rows, cols, channels = x.shape
-    scale, shift = repeated(affine[0], cols), repeated(affine[1], cols)
-    means, row = repeated(mean, cols), np.empty(cols * channels, _f)
+    scale, shift = by_pixel(affine, channels)
+    means, row = repeated(mean, stretch_of(channels)), memory(cols * channels)
+    pixels, stretch = row.reshape(cols, channels), stretch_of(channels) * channels
     for span in range(first, last):
-        total, moment = np.zeros(row.size, _f), np.zeros(row.size, _f)
+        total, moment = zeros(stretch), zeros(stretch)
         for image in range(ends[span], ends[span + 1]):
             for y in range(rows):
                 row[:] = 0
                 for j in range(factor):
-                    above = g[image, y * factor + j].reshape(-1)
-                    for k in range(cols):
-                        target = row[k * channels :][:channels]
-                        for i in range(factor):
-                            target += above[(k * factor + i) * channels :][:channels]
+                    above = g[image, y * factor + j]
+                    for k in range(cols * factor):
+                        for c in range(channels):
+                            pixels[k // factor, c] += above[k, c]
                 goal = gx[image, y].reshape(-1)
                 if scale.size:
                     here = x[image, y].reshape(-1)
                     rectified_back(row, here, scale, shift, means, 0, goal, total, moment)
                 else:
-                    goal[:] = row
+                    copy_row(row, goal)
         put_sums(total, moment, sums[span])

@@ -11,19 +11,22 @@ from osm4eo_xr.networks.gradients.products import multiply
 from osm4eo_xr.networks.gradients.rows import (
     activated,
     blocks_of,
+    by_pixel,
     compact,
     kernel,
+    memory,
     part,
     places_of,
     put_slopes,
     put_sums,
     repeated,
+    slope_by_pixel,
     spare_of,
     store_back,
     store_rows,
+    stretch_of,
+    zeros,
 )
-
-_f = np.float32
 
 
 @part
@@ -62,16 +65,16 @@ def convolve(
     (_, rows, cols, outputs), inputs, wide = out.shape, x.shape[3], weight.shape[1]
     reach, depth = width // 2, width * inputs
     images, high = blocks_of(rows, cols)
-    row, line = cols * outputs, (cols + 2 * reach) * inputs
+    line = (cols + 2 * reach) * inputs
     plane = (rows + 2 * reach) * line
     places = places_of(images, plane, high, line, cols, inputs)
-    scale, shift = repeated(affine[0], cols), repeated(affine[1], cols)
-    biases, nothing = repeated(bias, cols), np.empty((0, 0, 0, 0), _f)
-    around = np.zeros(images * plane + spare_of(cols, line), _f)
-    found = np.empty(places.size * wide, _f)
+    scale, shift = by_pixel(affine, inputs)
+    biases, nothing = repeated(bias, stretch_of(outputs)), memory(0).reshape(0, 1, 1, 1)
+    around = zeros(images * plane + spare_of(cols, line))
+    found = memory(places.size * wide)
     weights = weight.reshape(-1)
     for span in range(first, last):
-        total, square = np.zeros(row, _f), np.zeros(row, _f)
+        total, square = zeros(biases.size), zeros(biases.size)
         for image in range(ends[span], ends[span + 1], images):
             many = min(images, ends[span + 1] - image)
             _fill_padded(x, image, many, reach, scale, shift, around)
@@ -124,18 +127,18 @@ def convolve_back(
     plane, out_plane = (rows + 2 * reach) * line, (rows + 2 * reach) * out_line
     places = places_of(images, out_plane, high, out_line, cols, wide)
     channels = np.arange(height)
-    scale, shift = repeated(affine[0], cols), repeated(affine[1], cols)
-    means = repeated(mean, cols)
-    p, q, r = repeated(slope[0], cols), repeated(slope[1], cols), repeated(slope[2], cols)
-    around = np.zeros(images * plane + spare_of(cols, line), _f)
-    slopes = np.zeros(images * out_plane + spare_of(cols, out_line), _f)
-    found, here = np.empty(places.size * back, _f), np.empty(row, _f)
-    row_slopes = np.empty(out_row, _f)
+    scale, shift = by_pixel(affine, inputs)
+    means = repeated(mean, stretch_of(inputs))
+    p, q, r = slope_by_pixel(slope, outputs)
+    around = zeros(images * plane + spare_of(cols, line))
+    slopes = zeros(images * out_plane + spare_of(cols, out_line))
+    found, here = memory(places.size * back), memory(row)
+    row_slopes = memory(out_row)
     weights, depth = weight.reshape(-1), width * wide
     for span in range(first, last):
         weight_sums[span] = 0
         products = weight_sums[span].reshape(-1)
-        total, moment = np.zeros(row, _f), np.zeros(row, _f)
+        total, moment = zeros(stretch_of(inputs) * inputs), zeros(stretch_of(inputs) * inputs)
         for image in range(ends[span], ends[span + 1], images):
             many = min(images, ends[span + 1] - image)
             _fill_padded(x, image, many, reach, scale, shift, around)
