@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from osm4eo_xr.networks.fold_batch_norm import EPSILON
-from osm4eo_xr.networks.gradients.sums import join_back
+from osm4eo_xr.networks.gradients.products import padded
+from osm4eo_xr.networks.gradients.sums import join_back, slope_of, statistics
 
 if TYPE_CHECKING:
     from jaxtyping import Float32, Float64
@@ -68,6 +68,14 @@ class Workshop:
             self._piece = piece[-piece.ctypes.data % _LINE :]
         part, self._piece = self._piece[:size], self._piece[size:]
         return part[: math.prod(shape) * dtype.itemsize].view(dtype).reshape(shape)
+
+    def matrix(self, values: np.ndarray) -> np.ndarray:
+        """Return a matrix whose columns are made up to whole vectors with zeros."""
+        rows, columns = values.shape
+        out = self.memory((rows, padded(columns)))
+        out[:, columns:] = 0
+        out[:, :columns] = values
+        return out
 
     def copied(self, values: np.ndarray) -> np.ndarray:
         """Return a copy in memory of this step, which may be written.
@@ -183,15 +191,11 @@ class Norm:
     ) -> None:
         self.values = source.values
         self._count = source.values[..., 0].size
-        total, square = sums.sum(axis=0) / self._count
-        mean, self.variance = total, np.maximum(square - total * total, 0.0)
-        self._scale, shift = (np.asarray(arrays[k], np.float64) for k in ("scale", "bias"))
-        self._inverse = 1.0 / np.sqrt(self.variance + EPSILON)
-        scale = self._scale * self._inverse
-        self.affine = np.stack([scale, shift - mean * scale]).astype(np.float32)
-        self.mean = mean.astype(np.float32)
+        scale, shift = (np.array(arrays[k], np.float64) for k in ("scale", "bias"))
+        self._numbers, self.affine = statistics(sums, self._count, scale, shift)
+        self.mean, self.variance = self._numbers[:2].astype(np.float32)
         self.gradient = NO_MAP
-        self._moments = np.zeros((2, mean.size))
+        self._moments = np.zeros((2, scale.size))
 
     def receive(self, gradient: np.ndarray, sums: Float64[np.ndarray, "s 2 c"]) -> None:
         """Take the gradient behind the rectifier, and the sums that came with it.
@@ -204,13 +208,9 @@ class Norm:
     def parameter_gradients(self) -> dict[str, Float32[np.ndarray, " c"]]:
         """Return the gradients of the scale and the bias."""
         total, product = self._moments
-        found = {"scale": product * self._inverse, "bias": total}
+        found = {"scale": product * self._numbers[2], "bias": total}
         return {name: values.astype(np.float32) for name, values in found.items()}
 
     def slope(self) -> Float32[np.ndarray, "3 c"]:
         """Return p, q and r: the gradient of what is normalized is p g + q z + r."""
-        total, product = self._moments / self._count
-        p = self._scale * self._inverse
-        q = -p * self._inverse**2 * product
-        r = -p * total - q * self.mean
-        return np.stack([p, q, r]).astype(np.float32)
+        return slope_of(self._moments, self._count, self._numbers)

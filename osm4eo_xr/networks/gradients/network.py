@@ -183,43 +183,49 @@ class NetworkGradient:
         if side:
             other, source = side
             side_weight, more = self._weights(other)
-            beside = source.values, other.stride, source.affine, _made_up(side_weight[0, 0])
+            beside = source.values, other.stride, source.affine, work.matrix(side_weight[0, 0])
             bias = bias + more
         under = NO_MAP if base is None else base.values
         work.run(
-            pointwise.mix, x.values, layer.stride, x.affine, _made_up(weight[0, 0]), *beside, bias,
+            pointwise.mix, x.values, layer.stride, x.affine, work.matrix(weight[0, 0]), *beside, bias,
             under, out.values, sums,
         )  # fmt: skip
 
         def back() -> None:
             self._mixed_back(layer, x, out)
             if side:
-                self._mixed_back(*side, out)
+                self._mixed_back(*side, out, bias_of=layer)
             if base is not None:
                 base.gradient = out.gradient
 
         self._back.append(back)
         return out, sums
 
-    def _mixed_back(self, layer: ConvLayer, x: Map | Norm, out: Map) -> None:
-        """Bring the gradient to the input of such a convolution, and to its parameters."""
+    def _mixed_back(
+        self, layer: ConvLayer, x: Map | Norm, out: Map, *, bias_of: ConvLayer | None = None
+    ) -> None:
+        """Bring the gradient to the input of such a convolution, and to its parameters.
+
+        The gradient of its bias may be that of another convolution, already known.
+        """
         work, weight = self._workshop, self._weights(layer)[0][0, 0]
         inputs, outputs = weight.shape
         weight_sums = work.sums(whole(inputs), padded(outputs), dtype=np.float32)
-        bias_sums, moments = work.sums(outputs), work.sums(2, inputs)
+        bias_sums, moments = work.sums(0 if bias_of else outputs), work.sums(2, inputs)
         g, z, slope = out.come_back(work)
         add = isinstance(x, Norm) and x.gradient.size > 0
         to: Any = x.gradient if add else work.memory((*g.shape[:3], inputs))
         work.run(
-            pointwise.mix_back, x.values, layer.stride, x.affine, x.mean, _made_up(weight.T), g, z,
+            pointwise.mix_back, x.values, layer.stride, x.affine, x.mean, work.matrix(weight.T), g, z,
             slope, weight_sums, bias_sums, int(add), to, moments,
         )  # fmt: skip
         x.receive(to, moments)
-        found = {
-            "kernel": weight_sums.sum(axis=0)[None, None, :inputs, :outputs],
-            "bias": bias_sums.sum(axis=0).astype(np.float32),
-        }
-        put_arrays(self._gradients, layer.path, found)
+        if bias_of:
+            bias = arrays_at(self._gradients, bias_of.path)["bias"]
+        else:
+            bias = bias_sums.sum(axis=0).astype(np.float32)
+        kernel = weight_sums.sum(axis=0)[None, None, :inputs, :outputs]
+        put_arrays(self._gradients, layer.path, {"kernel": kernel, "bias": bias})
 
     def _convolved(self, layer: ConvLayer, x: Map | Norm) -> Norm:
         """Convolve, normalize and rectify."""
@@ -237,12 +243,14 @@ class NetworkGradient:
         out = Map(work.memory((*x.values.shape[:3], layer.features)))
         sums, width = work.sums(2, layer.features), layer.kernel
         inputs = x.values.shape[3]
-        flat = _made_up(weight.reshape(-1, layer.features))
+        flat = work.matrix(weight.reshape(-1, layer.features))
         work.run(windows.convolve, x.values, width, x.affine, flat, bias, out.values, sums)
 
         def back() -> None:
             wide = padded(layer.features)
-            turned = np.zeros((width, width, wide, padded(inputs)), np.float32)
+            turned = work.memory((width, width, wide, padded(inputs)))
+            if turned.size > weight.size:
+                turned[:] = 0
             turned[:, :, : layer.features, :inputs] = weight[::-1, ::-1].transpose(0, 1, 3, 2)
             weight_sums = work.sums(width, whole(width * inputs), wide, dtype=np.float32)
             moments, asked = work.sums(2, inputs), layer is not self._layers.stem
@@ -285,14 +293,6 @@ class NetworkGradient:
         """Return a convolution's kernel, and a copy of its bias that may be written."""
         arrays = arrays_at(self._params, layer.path)
         return np.asarray(arrays["kernel"]), np.array(arrays["bias"])
-
-
-def _made_up(matrix: np.ndarray) -> np.ndarray:
-    """Return a matrix whose columns are made up to whole vectors with zeros."""
-    rows, columns = matrix.shape
-    out = np.zeros((rows, padded(columns)), np.float32)
-    out[:, :columns] = matrix
-    return out
 
 
 def compile_gradients() -> None:

@@ -1,4 +1,4 @@
-"""What else feature maps go through: sums that several read, and repeated pixels.
+"""What else feature maps go through: normalizations, sums that several read, repeated pixels.
 
 Arguments as in ``pointwise``.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from osm4eo_xr.networks.fold_batch_norm import EPSILON
 from osm4eo_xr.networks.gradients.rows import (
     activated,
     add_row,
@@ -24,6 +25,67 @@ from osm4eo_xr.networks.gradients.rows import (
     stretch_of,
     zeros,
 )
+
+_f = np.float32
+
+
+@kernel
+def statistics(
+    sums: np.ndarray, count: int, scale: np.ndarray, shift: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return what a map's normalization is worked out with, and its scale and shift.
+
+    Parameters
+    ----------
+    sums : ndarray (span, 2, c) float64
+        Of the map's values, and of their squares.
+    count : int
+        Values per channel.
+    scale, shift : ndarray (c) float64
+        Parameters of the normalization.
+
+    Returns
+    -------
+    ndarray (4, c) float64
+        Mean, variance, one by the deviation, and ``scale`` times that.
+    ndarray (2, c) float32
+        The affine that normalizes.
+    """
+    numbers, affine = np.zeros((4, scale.size)), np.empty((2, scale.size), _f)
+    for span in range(sums.shape[0]):
+        for c in range(scale.size):
+            numbers[0, c] += sums[span, 0, c] / count
+            numbers[1, c] += sums[span, 1, c] / count
+    for c in range(scale.size):
+        mean = numbers[0, c]
+        numbers[1, c] = max(numbers[1, c] - mean * mean, 0.0)
+        numbers[2, c] = 1.0 / np.sqrt(numbers[1, c] + EPSILON)
+        numbers[3, c] = scale[c] * numbers[2, c]
+        affine[0, c] = numbers[3, c]
+        affine[1, c] = shift[c] - mean * numbers[3, c]
+    return numbers, affine
+
+
+@kernel
+def slope_of(moments: np.ndarray, count: int, numbers: np.ndarray) -> np.ndarray:
+    """Return the slope (3, c) float32 of a normalization.
+
+    Parameters
+    ----------
+    moments : ndarray (2, c) float64
+        Sums of the gradient behind it, and of its product with the distance from the mean.
+    count : int
+        Values per channel.
+    numbers : ndarray (4, c) float64
+        From ``statistics``.
+    """
+    out = np.empty((3, numbers.shape[1]), _f)
+    for c in range(numbers.shape[1]):
+        p = numbers[3, c]
+        q = -p * numbers[2, c] ** 2 * moments[1, c] / count
+        out[0, c], out[1, c] = p, q
+        out[2, c] = -p * moments[0, c] / count - q * numbers[0, c]
+    return out
 
 
 @kernel

@@ -20,7 +20,9 @@ from osm4eo_xr.training.step.gradient import (
     Gradient,
     gradient,
     jax_gradient,
+    joined,
     kernel_gradient,
+    parted,
     runs_on_kernels,
 )
 from osm4eo_xr.training.step.inputs import prepared
@@ -84,9 +86,9 @@ def make_train_step(task: Task) -> Callable[..., tuple[State, dict[str, Array]]]
     """
     form, numbers = task.form, numbers_of(task)
     if runs_on_kernels(form):
-        program = _step_by_parts(form, kernel_gradient(form))
+        program = _step_by_parts(form, kernel_gradient(form), _move_joined(form))
     elif form.settings.accumulate > 1:
-        program = _step_by_parts(form, jax_gradient(form))
+        program = _step_by_parts(form, jax_gradient(form), _move(form))
     else:
         program = _step_program(form)
     return lambda state, image, label: program(state, numbers, image, label)
@@ -109,7 +111,7 @@ def _step_program(form: Task) -> Callable[..., tuple[State, dict[str, Array]]]:
 
 
 @cache
-def _programs(form: Task) -> tuple[Callable[..., Any], Callable[..., Any], Callable[..., Any]]:
+def _programs(form: Task) -> tuple[Callable[..., Any], Callable[..., Any]]:
     """Return what stands around the gradient of each part of a batch, jitted.
 
     Each part is a call of its own: in a loop within one program a CPU convolves ten times slower,
@@ -124,13 +126,36 @@ def _programs(form: Task) -> tuple[Callable[..., Any], Callable[..., Any], Calla
         x, label = prepared(form, numbers, step, image, label)
         return list(zip(_cut(x, parts), _cut(label, parts), strict=True))
 
-    add = jax.jit(partial(jax.tree.map, jnp.add))
-    return prepare, add, jax.jit(partial(_moved, form), donate_argnums=1)
+    return prepare, jax.jit(partial(jax.tree.map, jnp.add))
 
 
-def _step_by_parts(form: Task, compute: Gradient) -> Callable[..., tuple[State, dict[str, Array]]]:
+@cache
+def _move(form: Task) -> Callable[..., tuple[State, dict[str, Array]]]:
+    """Return ``_moved``, jitted."""
+    return jax.jit(partial(_moved, form), donate_argnums=1)
+
+
+@cache
+def _move_joined(form: Task) -> Callable[..., tuple[State, dict[str, Array]]]:
+    """Return ``_moved`` for a gradient that is one vector, jitted."""
+
+    @partial(jax.jit, donate_argnums=1)
+    def move(
+        numbers: Numbers, state: State, grads: Array, stats: Array, sums: dict[str, Array]
+    ) -> tuple[State, dict[str, Array]]:
+        found = parted(grads, state["params"]), parted(stats, state["batch_stats"])
+        return _moved(form, numbers, state, *found, sums)
+
+    return lambda numbers, state, grads, stats, sums: move(
+        numbers, state, grads, joined(stats), sums
+    )
+
+
+def _step_by_parts(
+    form: Task, compute: Gradient, move: Callable[..., tuple[State, dict[str, Array]]]
+) -> Callable[..., tuple[State, dict[str, Array]]]:
     """Return ``step(state, numbers, image, label)``, which adds up the gradients of parts."""
-    prepare, add, move = _programs(form)
+    prepare, add = _programs(form)
 
     def step(
         state: State, numbers: Numbers, image: Array, label: Array
