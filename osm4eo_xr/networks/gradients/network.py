@@ -187,8 +187,8 @@ class NetworkGradient:
             bias = bias + more
         under = NO_MAP if base is None else base.values
         work.run(
-            pointwise.mix, x.values, layer.stride, x.affine, work.matrix(weight[0, 0]), *beside, bias,
-            under, out.values, sums,
+            pointwise.mix, x.values, layer.stride, x.affine, work.matrix(weight[0, 0]), *beside,
+            bias, under, out.values, sums,
         )  # fmt: skip
 
         def back() -> None:
@@ -216,8 +216,8 @@ class NetworkGradient:
         add = isinstance(x, Norm) and x.gradient.size > 0
         to: Any = x.gradient if add else work.memory((*g.shape[:3], inputs))
         work.run(
-            pointwise.mix_back, x.values, layer.stride, x.affine, x.mean, work.matrix(weight.T), g, z,
-            slope, weight_sums, bias_sums, int(add), to, moments,
+            pointwise.mix_back, x.values, layer.stride, x.affine, x.mean, work.matrix(weight.T), g,
+            z, slope, weight_sums, bias_sums, int(add), to, moments,
         )  # fmt: skip
         x.receive(to, moments)
         if bias_of:
