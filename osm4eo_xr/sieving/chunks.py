@@ -19,7 +19,7 @@ from osm4eo_xr.sieving.kernels import (
     measure_regions,
     paint_runs,
 )
-from osm4eo_xr.sieving.neighbors import biggest_neighbors, border_links
+from osm4eo_xr.sieving.neighbors import biggest_neighbors, border_links, nothing_known
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Integer, UInt8
@@ -79,6 +79,7 @@ class Regions:
     protected: np.ndarray
     sides: Sides
     outer: np.ndarray
+    begun: np.ndarray  # regions that begin above each row, and behind the last all
 
     @property
     def nbytes(self) -> int:
@@ -120,9 +121,15 @@ def describe_regions(regions: Regions, rule: Rule, place: Place) -> Border:
 
 
 def finish_chunk(
-    chunk: Regions | Pixels, rule: Rule, place: Place, fates: Fates
+    chunk: Regions | Pixels,
+    rule: Rule,
+    place: Place,
+    fates: Fates,
+    out: Integer[np.ndarray, "y x"] | None = None,
 ) -> Integer[np.ndarray, "y x"]:
     """Return the sieved chunk, given what the raster tells its outer regions.
+
+    If ``out`` is given, C-contiguous and of the chunk's shape and dtype, it takes the pixels.
 
     Raises
     ------
@@ -141,11 +148,17 @@ def finish_chunk(
     stays = (size >= rule.size) | regions.protected
     target = np.where(stays, regions.value.astype(np.int64), NONE)
     target[outer] = fates.target
-    known = outer | stays
-    best, _ = biggest_neighbors(regions.runs, size, ~known, rule.diagonal)
-    follow_chains(best, target, known)
-    out = paint_runs(*regions.runs, regions.run_value, target)
-    return out.view(regions.dtype.newbyteorder("=")).astype(regions.dtype, copy=False)
+    known, found = outer | stays, nothing_known(size.size)
+    biggest_neighbors(regions.runs, size, ~known, rule.diagonal, found)
+    follow_chains(found.best, target, known)
+    painted = np.where(target == NONE, regions.value, target).astype(regions.run_value.dtype)
+    if out is None:
+        first, start, _ = regions.runs
+        native = regions.dtype.newbyteorder("=")
+        out = np.empty((first.size - 1, int(start[first[1] - 1])), native)
+    pixels = out.view(painted.dtype).reshape(-1)
+    paint_runs(*regions.runs, regions.run_value, painted, out.shape[1], pixels)
+    return out.astype(regions.dtype, copy=False)
 
 
 def find_regions(pixels: Pixels, rule: Rule, place: Place) -> Regions:
@@ -156,7 +169,7 @@ def find_regions(pixels: Pixels, rule: Rule, place: Place) -> Regions:
     nodata = NONE if rule.nodata is None else rule.nodata
     label = label_runs(run_value, where, nodata, first, start)
     count = join_runs(run_value, label, rule.diagonal, first, start)
-    size, value = measure_regions(run_value, start, label, count)
+    size, value, begun = measure_regions(run_value, first, start, label, count)
     protected = np.isin(value, np.array(rule.protected, np.uint32))
     if mask is not None:
         protected[_with_protected_pixels(mask, first, start, label)] = True
@@ -173,6 +186,7 @@ def find_regions(pixels: Pixels, rule: Rule, place: Place) -> Regions:
         protected=protected,
         sides=sides,
         outer=outer,
+        begun=begun,
     )
 
 
@@ -227,20 +241,30 @@ def _inner_neighbors(
     they are followed link by link; what is left after some rounds is settled for all regions.
     """
     inner_size = np.where(regions.outer, np.int32(0), regions.size)
-    best = np.full(asks.size, NONE, np.int32)
-    key = np.empty(asks.size, np.int64)
-    asking, waiting = asks & regions.outer, asks.copy()
+    found = nothing_known(asks.size)
+    asking, waiting = np.flatnonzero(asks & regions.outer), asks.copy()
+    marks = np.zeros(asks.size, bool)
     for rounds_left in reversed(range(_ROUNDS)):
-        found, at = biggest_neighbors(regions.runs, inner_size, asking, diagonal)
-        best[asking], key[asking] = found[asking], at[asking]
-        waiting &= ~asking
-        met = np.zeros_like(asking)
-        met[best[asking & (best != NONE)]] = True
-        met &= waiting
-        if not met.any():
+        marks[asking] = True
+        rows = _rows_of(regions, asking)
+        biggest_neighbors(regions.runs, inner_size, marks, diagonal, found, rows)
+        marks[asking] = waiting[asking] = False
+        best = found.best[asking]
+        met = np.unique(best[best != NONE])
+        met = met[waiting[met]]
+        if not met.size:
             break
-        asking = met if rounds_left > 1 else waiting
-    return best, key
+        asking = met if rounds_left > 1 else np.flatnonzero(waiting)
+    return found.best, found.key
+
+
+def _rows_of(regions: Regions, some: np.ndarray) -> Bool[np.ndarray, " y"]:
+    """Return the rows in which some regions may lie: those from the first on, a row per pixel."""
+    count = regions.begun.size - 1
+    top = np.searchsorted(regions.begun, some, side="right") - 1
+    ends = np.minimum(top + regions.size[some], count)
+    begin, end = (np.bincount(at, minlength=count + 1) for at in (top, ends))
+    return np.cumsum(begin - end)[:count] > 0
 
 
 def _raster_key(key: np.ndarray, width: int, rule: Rule, place: Place) -> np.ndarray:

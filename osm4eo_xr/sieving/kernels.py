@@ -22,7 +22,7 @@ NONE = -1
 """No region, no neighbor, no new value."""
 
 _AT_ONCE = 16  # pixels that are painted at once
-_ROWS = 256  # rows of a chunk whose changes are counted at a time, for memory's sake
+_PIXELS = 2**16  # of a chunk, about, whose changes are counted at a time
 
 _njit: Any = numba.njit  # typed without some of its options
 
@@ -50,11 +50,12 @@ def cut_runs(values: Any, mask: Any) -> Any:
 def _count_runs(values: Any, mask: Any) -> int:
     """Return the number of runs, sentinels included."""
     count = 2 * len(values)
-    for y in range(0, len(values), _ROWS):
-        rows = values[y : y + _ROWS]
+    high = max(1, _PIXELS // values.shape[1])
+    for y in range(0, len(values), high):
+        rows = values[y : y + high]
         change = rows[:, 1:] != rows[:, :-1]
         if mask.size:
-            rows = mask[y : y + _ROWS]
+            rows = mask[y : y + high]
             change |= rows[:, 1:] != rows[:, :-1]
         count += int(np.count_nonzero(change))
     return count
@@ -183,21 +184,31 @@ def join_runs(value: Any, label: Any, diagonal: int, first: Any, start: Any) -> 
     return number_trees(label)
 
 
-def measure_regions(value: Any, start: Any, label: Any, count: int) -> Any:
-    """Return each region's size in pixels (int32) and value (uint32)."""
+def measure_regions(value: Any, first: Any, start: Any, label: Any, count: int) -> Any:
+    """Return each region's size in pixels (int32) and value (uint32), and where regions begin.
+
+    The latter are for each row the regions that begin above it, and behind the last all (int64).
+    """
     size, found = np.zeros(count, np.int32), np.empty(count, np.uint32)
-    add_runs(value, start, label, size, found)
-    return size, found
+    begun = np.zeros(first.size, np.int64)
+    add_runs(value, first, start, label, size, found, begun)
+    return size, found, begun
 
 
 @kernel
-def add_runs(value: Any, start: Any, label: Any, size: Any, found: Any) -> None:
-    """Add each run's pixels to the size of its region, and note its value."""
-    for i in range(label.size - 1):
-        region = label[i]
-        if region != NONE:
-            size[region] += start[i + 1] - start[i]
-            found[region] = value[i]
+def add_runs(
+    value: Any, first: Any, start: Any, label: Any, size: Any, found: Any, begun: Any
+) -> None:
+    """Fill what ``measure_regions`` returns."""
+    count = np.int64(0)
+    for y in range(first.size - 1):
+        for i in range(first[y], first[y + 1] - 1):
+            region = label[i]
+            if region != NONE:
+                size[region] += start[i + 1] - start[i]
+                found[region] = value[i]
+                count = max(count, region + 1)
+        begun[y + 1] = count
 
 
 def label_row(first: Any, start: Any, label: Any, y: int) -> Any:
@@ -206,33 +217,26 @@ def label_row(first: Any, start: Any, label: Any, y: int) -> Any:
     return np.repeat(label[runs], np.diff(start[first[y] : first[y + 1]]))
 
 
-def paint_runs(first: Any, start: Any, label: Any, value: Any, target: Any) -> Any:
-    """Return the pixels of all runs: their region's ``target`` or, where it is -1, their value."""
-    shape = first.size - 1, int(start[first[1] - 1])
-    pixels = shape[0] * shape[1]
-    out = np.empty(pixels + _AT_ONCE, value.dtype)
-    paint(first, start, label, value, target, shape[1], out)
-    return out[:pixels].reshape(shape)
-
-
 @kernel
-def paint(
-    first: Any, start: Any, label: Any, value: Any, target: Any, width: int, out: Any
+def paint_runs(
+    first: Any, start: Any, label: Any, value: Any, painted: Any, width: int, out: Any
 ) -> None:
-    """Fill what ``paint_runs`` returns, row after row, and some entries behind it.
+    """Fill the pixels of all runs, row after row: what their region is painted, or their value.
 
-    Most runs are short: as many pixels as a vector has are written at once, and those that are the
-    next run's are written again by it.
+    ``value`` is one per run, which stays where a run has no region, and ``painted`` one per region;
+    both are of the dtype of ``out``, which is flat. Most runs are short: as many pixels as a vector
+    has are written at once, and those that are the next run's are written again by it.
     """
     for y in range(first.size - 1):
         row = y * width
         for i in range(first[y], first[y + 1] - 1):
-            painted = value[i]
             region = label[i]
-            if region != NONE and target[region] != NONE:
-                painted = value.dtype.type(target[region])
+            pixel = painted[region] if region != NONE else value[i]
             begin = row + start[i]
-            for x in range(begin, begin + _AT_ONCE):
-                out[x] = painted
-            for x in range(begin + _AT_ONCE, row + start[i + 1]):
-                out[x] = painted
+            end = row + start[i + 1]
+            if begin + _AT_ONCE <= out.size:
+                for x in range(begin, begin + _AT_ONCE):
+                    out[x] = pixel
+                begin += _AT_ONCE
+            for x in range(begin, end):
+                out[x] = pixel

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 import dask.array as da
@@ -27,6 +28,7 @@ from dask.callbacks import Callback
 from dask.delayed import Delayed
 from dask.graph_manipulation import bind
 from dask.highlevelgraph import HighLevelGraph
+from dask.threaded import get
 
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.geometry.grid import nodata_of
@@ -137,16 +139,31 @@ def sieve(
     class_map = with_known_classes(class_map, legend)
     if class_map.chunks is not None:
         return class_map.copy(data=_sieve_lazily(class_map.data, where, rule, reread=reread))
-    whole = da.from_array(
-        class_map.to_numpy(),
-        chunks=(_strip_of(*class_map.shape), -1),  # pyright: ignore[reportArgumentType] # dask's gap
-        name=False,
-    )
-    # Strips go to their place at once; dask would join them to another map.
-    data = np.empty(class_map.shape, class_map.dtype)
-    lazy = _sieve_lazily(whole, where, rule, reread=False)
-    da.store(lazy, data, lock=False, scheduler="threads")
-    return class_map.copy(data=data)
+    codes = None if where is None else where.compute(scheduler="threads")
+    return class_map.copy(data=_sieve_now(class_map.to_numpy(), codes, rule))
+
+
+def _sieve_now(values: np.ndarray, mask: np.ndarray | None, rule: Rule) -> np.ndarray:
+    """Sieve an array in memory in strips.
+
+    Their tasks are written down, since dask's arrays would take copies of the map when it comes and
+    when it is done, and on a small one as long for the graph as for the work.
+    """
+    out = np.empty(values.shape, values.dtype.newbyteorder("="))
+    rows, high = len(values), _strip_of(*values.shape)
+    strips = [slice(first, first + high) for first in range(0, rows, high)]
+    sizes = tuple(len(values[strip]) for strip in strips), values.shape[1:]
+    held, borders, fates, done = _BORDERS, "sieve-told", "sieve-fates", "sieve-done"
+    graph, _ = plan_tree(borders, fates, (len(strips), 1), rule)
+    for k, strip in enumerate(strips):
+        known = {"rule": rule, "sizes": sizes, "block_id": (k, 0)}
+        where = None if mask is None else mask[strip]
+        graph[held, k, 0] = (partial(_hold_block, **known), values[strip], where)
+        graph[borders, k, 0] = (_border_of, (held, k, 0))
+        finish = partial(_finish_held, **known)
+        graph[done, k, 0] = (finish, (held, k, 0), (fates, k, 0), out[strip])
+    get(graph, [(done, k, 0) for k in range(len(strips))])
+    return out.astype(values.dtype, copy=False)
 
 
 def _strip_of(rows: int, cols: int) -> int:
@@ -288,12 +305,13 @@ def _border_of(held: Held) -> Border:
 def _finish_held(
     held: Held,
     fates: Fates,
+    out: np.ndarray | None = None,
     *,
     rule: Rule,
     sizes: tuple[tuple[int, ...], ...],
     block_id: tuple[int, int],
 ) -> np.ndarray:
-    return finish_chunk(held.chunk, rule, _place(sizes, block_id), fates)
+    return finish_chunk(held.chunk, rule, _place(sizes, block_id), fates, out)
 
 
 def _finish_block(

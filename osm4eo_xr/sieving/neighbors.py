@@ -6,13 +6,13 @@ pixel, plus 0, 1, 2 or 3 for the earlier one above, above left, above right or l
 of keys decides ties.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from osm4eo_xr.sieving.kernels import NONE, kernel, part
 
-_LAST_KEY = 2**63 - 1  # later than any link
+_ALL_ROWS = np.empty(0, bool)
 
 
 @part
@@ -34,8 +34,8 @@ def neighbors_of_row(  # noqa: C901 - written out, it compiles in half the time
 
     Entries begin at place ``n``; returned is the place after the last. ``asker`` is the region that
     asks, ``region`` its neighbor and ``key`` that of the first link between them. Neighbors that
-    weigh less than ``least`` of the region that asks (at least 1), or than one of the same run that
-    is written already, are left out. A neighbor may come more than once.
+    weigh less than ``least`` of the region that asks, or nothing, or less than one of the same run
+    that is written already, are left out. A neighbor may come more than once.
     """
     width = start[first[1] - 1]
     here = 4 * width * np.int64(y)
@@ -48,7 +48,7 @@ def neighbors_of_row(  # noqa: C901 - written out, it compiles in half the time
         left = start[i] - diagonal
         right = start[i + 1] + diagonal
         right = min(right, width)
-        heaviest = least[own]
+        heaviest = max(least[own], 1)
         if y > 0:
             while start[above + 1] <= left:
                 above += 1
@@ -97,8 +97,36 @@ def _buffers(size: int) -> tuple[Any, Any, Any]:
     return np.empty(size, np.int32), np.empty(size, np.int32), np.empty(size, np.int64)
 
 
-def biggest_neighbors(runs: Any, size: Any, asks: Any, diagonal: int) -> Any:
-    """Return the biggest neighbor of each region that asks, and the key of their first link.
+class Biggest(NamedTuple):
+    """What is known of the biggest neighbors of a chunk's regions.
+
+    Attributes
+    ----------
+    best : int32 array
+        Number of each region's biggest neighbor, the first met in scan order among equals; -1 for
+        none.
+    size : int32 array
+        The size of that; 0 for none.
+    key : int64 array
+        Key of the first link between the two; means nothing without one.
+    """
+
+    best: Any
+    size: Any
+    key: Any
+
+
+def nothing_known(count: int) -> Biggest:
+    """Return that nothing is known of so many regions."""
+    return Biggest(
+        np.full(count, NONE, np.int32), np.zeros(count, np.int32), np.empty(count, np.int64)
+    )
+
+
+def biggest_neighbors(
+    runs: Any, size: Any, asks: Any, diagonal: int, known: Biggest, rows: Any = _ALL_ROWS
+) -> None:
+    """Find the biggest neighbor of each region that asks.
 
     Parameters
     ----------
@@ -107,33 +135,29 @@ def biggest_neighbors(runs: Any, size: Any, asks: Any, diagonal: int) -> Any:
     size : int32 array
         Size of each region; a region of size 0 is nobody's neighbor.
     asks : bool array
-        Whether the region wants to know.
+        Whether the region wants to know; none that has asked before may.
     diagonal : int
         1 for 8 and 0 for 4 neighbors.
-
-    Returns
-    -------
-    best : int32 array
-        Number of the biggest neighbor, the first met in scan order among equals; -1 for none.
-    best_key : int64 array
-        Key of the first link between the two.
+    known : Biggest
+        Takes the answers.
+    rows : bool array
+        Where there are regions that ask; an empty one if they may be anywhere.
     """
     first, start, _ = runs
     buffers = _buffers(_room(start[first[1] - 1]))
-    best, best_size = np.full(size.size, NONE, np.int32), np.ones(size.size, np.int32)
-    best_key = np.full(size.size, _LAST_KEY, np.int64)
-    find_biggest(*runs, size, asks, diagonal, *buffers, best, best_size, best_key)
-    return best, best_key
+    find_biggest(*runs, size, asks, diagonal, rows, *buffers, *known)
 
 
 @kernel
 def find_biggest(
-    first: Any, start: Any, label: Any, size: Any, asks: Any, diagonal: int, asker: Any,
+    first: Any, start: Any, label: Any, size: Any, asks: Any, diagonal: int, rows: Any, asker: Any,
     region: Any, key: Any, best: Any, best_size: Any, best_key: Any,
 ) -> None:  # fmt: skip
-    """Fill what ``biggest_neighbors`` returns, and the sizes of the biggest neighbors."""
+    """Fill what ``biggest_neighbors`` finds."""
     begin = np.int64(0)  # a literal would be a type, and a compilation, of its own
     for y in range(first.size - 1):
+        if rows.size and not rows[y]:
+            continue
         n = neighbors_of_row(
             y, first, start, label, asks, diagonal, size, best_size, asker, region, key, begin
         )
@@ -159,7 +183,7 @@ def border_links(runs: Any, asks: Any, border: Any, diagonal: int) -> Any:
         Key of the link.
     """
     first, start, _ = runs
-    weight, least = border.astype(np.int32), np.ones(border.size, np.int32)
+    weight, least = border.astype(np.int32), np.zeros(border.size, np.int32)
     room, y, parts = _room(start[first[1] - 1]), 0, []
     while y < first.size - 1:
         found = _buffers(4 * room)
