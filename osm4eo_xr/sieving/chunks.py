@@ -246,7 +246,7 @@ def _inner_neighbors(
     marks = np.zeros(asks.size, bool)
     for rounds_left in reversed(range(_ROUNDS)):
         marks[asking] = True
-        rows = _rows_of(regions, asking)
+        rows = rows_of(regions, asking)
         biggest_neighbors(regions.runs, inner_size, marks, diagonal, found, rows)
         marks[asking] = waiting[asking] = False
         best = found.best[asking]
@@ -258,7 +258,7 @@ def _inner_neighbors(
     return found.best, found.key
 
 
-def _rows_of(regions: Regions, some: np.ndarray) -> Bool[np.ndarray, " y"]:
+def rows_of(regions: Regions, some: np.ndarray) -> Bool[np.ndarray, " y"]:
     """Return the rows in which some regions may lie: those from the first on, a row per pixel."""
     count = regions.begun.size - 1
     top = np.searchsorted(regions.begun, some, side="right") - 1

@@ -32,6 +32,11 @@ kernel = _njit(nogil=True, cache=True)
 part = _njit(nogil=True, cache=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)
 """Compiles a part that kernels alone call."""
 
+inlined = _njit(
+    nogil=True, cache=True, forceinline=True, no_cpython_wrapper=True, no_cfunc_wrapper=True
+)
+"""Compiles a part into each place that calls it: arrays are passed slowly."""
+
 
 def cut_runs(values: Any, mask: Any) -> Any:
     """Return ``first`` (int64, height + 1), ``start`` (int32) and value of the runs of a chunk.
@@ -104,7 +109,7 @@ def label_runs(value: Any, mask: Any, nodata: int, first: Any, start: Any) -> An
     return label
 
 
-@part
+@inlined
 def find_root(parent: Any, i: Any) -> int:
     """Return the root of ``i`` and halve the path to it."""
     while parent[i] != i:
@@ -152,6 +157,18 @@ def join_pairs(parent: Any, a: Any, b: Any) -> int:
     return number_trees(parent)
 
 
+@inlined
+def join_pair(i: int, j: int, value: Any, label: Any) -> None:
+    """Make the trees of two runs one, if they have one value and take part."""
+    if value[i] == value[j] and label[i] != NONE and label[j] != NONE:
+        a = find_root(label, i)
+        b = find_root(label, j)
+        if a < b:
+            label[b] = a
+        else:
+            label[a] = b
+
+
 @kernel
 def join_runs(value: Any, label: Any, diagonal: int, first: Any, start: Any) -> int:
     """Replace each run's own number in ``label`` by its region's; return the count of regions.
@@ -160,27 +177,19 @@ def join_runs(value: Any, label: Any, diagonal: int, first: Any, start: Any) -> 
     4 neighbors.
     """
     for y in range(1, first.size - 1):
-        width = start[first[y] - 1]
-        j = first[y - 1]
-        for i in range(first[y], first[y + 1] - 1):
-            left = start[i] - diagonal
-            while start[j + 1] <= left:
-                j += 1
-            if label[i] == NONE:
-                continue
-            right = start[i + 1] + diagonal
-            right = min(right, width)
-            root = i
-            k = j
-            while start[k] < right:
-                if value[k] == value[i] and label[k] != NONE:
-                    other = find_root(label, k)
-                    if other < root:
-                        label[root] = other
-                        root = other
-                    else:
-                        label[other] = root
-                k += 1
+        i, j = first[y], first[y - 1]
+        end, above = first[y + 1] - 2, i - 2
+        join_pair(i, j, value, label)
+        while i < end or j < above:
+            ends = start[i + 1]
+            others = start[j + 1]
+            if diagonal and ends == others:
+                join_pair(i, j + 1, value, label)
+                join_pair(i + 1, j, value, label)
+            # What ends first is left behind, without a branch to mispredict.
+            i += ends <= others
+            j += others <= ends
+            join_pair(i, j, value, label)
     return number_trees(label)
 
 
@@ -232,11 +241,11 @@ def paint_runs(
         for i in range(first[y], first[y + 1] - 1):
             region = label[i]
             pixel = painted[region] if region != NONE else value[i]
-            begin = row + start[i]
             end = row + start[i + 1]
-            if begin + _AT_ONCE <= out.size:
-                for x in range(begin, begin + _AT_ONCE):
-                    out[x] = pixel
-                begin += _AT_ONCE
-            for x in range(begin, end):
-                out[x] = pixel
+            for begin in range(row + start[i], end, _AT_ONCE):
+                if begin + _AT_ONCE <= out.size:
+                    for x in range(begin, begin + _AT_ONCE):
+                        out[x] = pixel
+                else:
+                    for x in range(begin, end):
+                        out[x] = pixel

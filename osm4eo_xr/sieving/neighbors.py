@@ -10,12 +10,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from osm4eo_xr.sieving.kernels import NONE, kernel, part
+from osm4eo_xr.sieving.kernels import NONE, SATURATION, inlined, kernel, part
 
 _ALL_ROWS = np.empty(0, bool)
 
 
-@part
+@inlined
 def meeting(later: int, earlier: int, start: Any, diagonal: int) -> int:
     """Return the place of the first link from a run to one that it touches in the row above."""
     x = start[later]
@@ -23,6 +23,35 @@ def meeting(later: int, earlier: int, start: Any, diagonal: int) -> int:
     if above > x:
         return 4 * above - 2 * diagonal  # above right of the pixel before, or straight above
     return 4 * x + (start[earlier + 1] <= x)
+
+
+@inlined
+def tell_both(
+    later: int, earlier: int, here: int, start: Any, label: Any, diagonal: int, size: Any,
+    least: Any, best: Any, best_key: Any,
+) -> None:  # fmt: skip
+    """Tell the regions of two runs that touch of each other, where one outweighs all before it.
+
+    ``least`` is the heaviest neighbor of each region before, and ``here`` the key at which the
+    later one's row begins.
+    """
+    none = np.uint64(size.size - 1)
+    a = min(np.uint64(np.uint32(label[later])), none)
+    b = min(np.uint64(np.uint32(label[earlier])), none)
+    # One branch, seldom taken: what it hangs on cannot be foreseen.
+    if (a != b) & ((size[b] > least[a]) | (size[a] > least[b])):
+        if later == earlier + 1:
+            key = here + 4 * start[later] + 3
+        else:
+            key = here + meeting(later, earlier, start, diagonal)
+        if size[b] > least[a]:
+            best[a] = b
+            least[a] = size[b]
+            best_key[a] = key
+        if size[a] > least[b]:
+            best[b] = a
+            least[b] = size[a]
+            best_key[b] = key
 
 
 @part
@@ -105,22 +134,17 @@ class Biggest(NamedTuple):
     best : int32 array
         Number of each region's biggest neighbor, the first met in scan order among equals; -1 for
         none.
-    size : int32 array
-        The size of that; 0 for none.
     key : int64 array
         Key of the first link between the two; means nothing without one.
     """
 
     best: Any
-    size: Any
     key: Any
 
 
 def nothing_known(count: int) -> Biggest:
     """Return that nothing is known of so many regions."""
-    return Biggest(
-        np.full(count, NONE, np.int32), np.zeros(count, np.int32), np.empty(count, np.int64)
-    )
+    return Biggest(np.full(count, NONE, np.int32), np.empty(count, np.int64))
 
 
 def biggest_neighbors(
@@ -143,31 +167,49 @@ def biggest_neighbors(
     rows : bool array
         Where there are regions that ask; an empty one if they may be anywhere.
     """
-    first, start, _ = runs
-    buffers = _buffers(_room(start[first[1] - 1]))
-    find_biggest(*runs, size, asks, diagonal, rows, *buffers, *known)
+    least = np.full(asks.size + 1, SATURATION, np.int32)
+    least[:-1][asks] = 0
+    find_biggest(*runs, np.append(size, np.int32(0)), diagonal, rows, least, *known)
 
 
 @kernel
 def find_biggest(
-    first: Any, start: Any, label: Any, size: Any, asks: Any, diagonal: int, rows: Any, asker: Any,
-    region: Any, key: Any, best: Any, best_size: Any, best_key: Any,
+    first: Any, start: Any, label: Any, size: Any, diagonal: int, rows: Any, least: Any, best: Any,
+    best_key: Any,
 ) -> None:  # fmt: skip
-    """Fill what ``biggest_neighbors`` finds."""
-    begin = np.int64(0)  # a literal would be a type, and a compilation, of its own
+    """Fill what ``biggest_neighbors`` finds; ``least`` is 0 for regions that ask, else infinite.
+
+    Links are met in the order of their keys, so that among equals the first stays.
+    """
+    width = start[first[1] - 1]
     for y in range(first.size - 1):
-        if rows.size and not rows[y]:
+        asked = not rows.size or rows[y]
+        here = 4 * width * np.int64(y)
+        begin, end = first[y], first[y + 1] - 2
+        if y == 0:
+            for i in range(begin + 1, end + 1):
+                tell_both(i, i - 1, here, start, label, diagonal, size, least, best, best_key)
             continue
-        n = neighbors_of_row(
-            y, first, start, label, asks, diagonal, size, best_size, asker, region, key, begin
-        )
-        for i in range(n):
-            a = asker[i]
-            b = region[i]
-            if size[b] > best_size[a] or (size[b] == best_size[a] and key[i] < best_key[a]):
-                best[a] = b
-                best_size[a] = size[b]
-                best_key[a] = key[i]
+        if not (asked or rows[y - 1]):
+            continue
+        i, j, above = begin, first[y - 1], begin - 2
+        tell_both(i, j, here, start, label, diagonal, size, least, best, best_key)
+        while i < end or j < above:
+            ends = start[i + 1]
+            others = start[j + 1]
+            corner = diagonal & (ends == others)
+            if corner:
+                tell_both(i, j + 1, here, start, label, diagonal, size, least, best, best_key)
+            # What ends first is left behind, without a branch to mispredict.
+            i += ends <= others
+            j += others <= ends
+            tell_both(i, j, here, start, label, diagonal, size, least, best, best_key)
+            if corner:
+                tell_both(i, j - 1, here, start, label, diagonal, size, least, best, best_key)
+            if ends <= others:
+                if diagonal and start[j + 1] == ends + 1:
+                    tell_both(i, j + 1, here, start, label, diagonal, size, least, best, best_key)
+                tell_both(i, i - 1, here, start, label, diagonal, size, least, best, best_key)
 
 
 def border_links(runs: Any, asks: Any, border: Any, diagonal: int) -> Any:

@@ -13,7 +13,8 @@ from scipy.sparse.csgraph import connected_components
 from osm4eo_xr.sieving.borders import Rule
 from osm4eo_xr.sieving.chains import biggest_links, follow_chains, mark_chains
 from osm4eo_xr.sieving.chunks import NO_MASK, Pixels, Place, find_regions, unsigned
-from osm4eo_xr.sieving.kernels import NONE, cut_runs, label_runs, paint_runs, unite_pairs
+from osm4eo_xr.sieving.kernels import NONE, cut_runs, label_runs, unite_pairs
+from tests.sieving.runs import pixels_of
 
 ALONE = Place(0, 0, top=False, bottom=False, left=False, right=False)
 
@@ -52,10 +53,9 @@ def test_regions_are_scipys_in_scan_order(case: tuple, diagonal: int) -> None:
     values, mask = case
     expected = pixel_labels(values, mask, diagonal)
     regions = find_regions(Pixels(values, mask), rule(values.shape[1], diagonal), ALONE)
-    first, start, label = regions.runs
-    numbers = np.arange(regions.size.size, dtype=np.int64)
-    painted = paint_runs(first, start, label, np.full(label.size, 9999, np.uint32), numbers)
-    found = painted.astype(np.int64)
+    numbers = np.arange(regions.size.size, dtype=np.uint32)
+    background = np.full(regions.runs[2].size, 9999, np.uint32)
+    found = pixels_of(regions.runs, background, numbers).astype(np.int64)
     np.testing.assert_array_equal(np.where(found == 9999, NONE, found), expected)
     inside = expected[expected != NONE]
     np.testing.assert_array_equal(regions.size, np.bincount(inside, minlength=numbers.size))
@@ -73,8 +73,9 @@ def test_runs_hold_every_pixel_and_no_two_neighbors_of_one_value(case: tuple) ->
     bits = unsigned(values)
     first, start, value = cut_runs(bits, where)
     label = label_runs(value, where, 0, first, start)
-    nothing = np.full(label.size, NONE, np.int64)
-    np.testing.assert_array_equal(paint_runs(first, start, label, value, nothing), values)
+    without = np.full(label.size, NONE, np.int32)
+    nothing = np.empty(0, np.uint8)
+    np.testing.assert_array_equal(pixels_of((first, start, without), value, nothing), values)
     part = np.ones(values.shape, bool) if mask is None else mask
     for y in range(values.shape[0]):
         cuts = start[first[y] : first[y + 1]]

@@ -8,9 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from osm4eo_xr.sieving.borders import Rule
-from osm4eo_xr.sieving.chunks import Pixels, Place, find_regions
-from osm4eo_xr.sieving.kernels import NONE, paint_runs
-from osm4eo_xr.sieving.neighbors import biggest_neighbors, border_links
+from osm4eo_xr.sieving.chunks import Pixels, Place, find_regions, rows_of
+from osm4eo_xr.sieving.kernels import NONE
+from osm4eo_xr.sieving.neighbors import Biggest, biggest_neighbors, border_links, nothing_known
+from tests.sieving.runs import pixels_of
 
 ALONE = Place(0, 0, top=False, bottom=False, left=False, right=False)
 EARLIER = {(-1, 0): 0, (-1, -1): 1, (-1, 1): 2, (0, -1): 3}  # place of a pixel's earlier neighbor
@@ -33,11 +34,16 @@ def regions_of(values: np.ndarray, diagonal: int):
 
 
 def labels_of(regions) -> np.ndarray:
-    first, start, label = regions.runs
-    numbers = np.arange(regions.size.size, dtype=np.int64)
-    background = np.full(label.size, 9999, np.uint32)
-    found = paint_runs(first, start, label, background, numbers).astype(np.int64)
+    numbers = np.arange(regions.size.size, dtype=np.uint32)
+    background = np.full(regions.runs[2].size, 9999, np.uint32)
+    found = pixels_of(regions.runs, background, numbers).astype(np.int64)
     return np.where(found == 9999, NONE, found)
+
+
+def neighbors_of(regions, size: np.ndarray, asks: np.ndarray, diagonal: int) -> Biggest:
+    known = nothing_known(size.size)
+    biggest_neighbors(regions.runs, size, asks, diagonal, known)
+    return known
 
 
 def links(labels: np.ndarray, diagonal: int) -> Iterator[tuple[int, int, int]]:
@@ -64,7 +70,7 @@ def test_the_biggest_neighbor_is_the_first_met_of_equals(case: Case) -> None:
     if count == 0:
         return
     size, asking = regions.size.astype(np.int32), asks[:count]
-    best, key = biggest_neighbors(regions.runs, size, asking, diagonal)
+    best, key = neighbors_of(regions, size, asking, diagonal)
     first: dict[tuple[int, int], int] = {}
     for a, b, at in links(labels_of(regions), diagonal):
         first[a, b] = min(at, first.get((a, b), at))
@@ -75,6 +81,29 @@ def test_the_biggest_neighbor_is_the_first_met_of_equals(case: Case) -> None:
             assert (best[region], key[region]) == (neighbor, at)
         else:
             assert best[region] == NONE
+
+
+@settings(max_examples=60, deadline=None)
+@given(cases())
+def test_regions_may_ask_in_turns_and_in_their_rows_alone(case: Case) -> None:
+    values, diagonal, asks = case
+    regions = regions_of(values, diagonal)
+    count, labels = regions.size.size, labels_of(regions)
+    if count == 0:
+        return
+    whole, turns = neighbors_of(regions, regions.size, asks[:count], diagonal), nothing_known(count)
+    for parity in (0, 1):
+        asking = asks[:count] & (np.arange(count) % 2 == parity)
+        rows = np.isin(labels, np.flatnonzero(asking)).any(axis=1)
+        possible = rows_of(regions, np.flatnonzero(asking))
+        assert (possible | ~rows).all()
+        for some in (rows, possible):
+            found = nothing_known(count)
+            biggest_neighbors(regions.runs, regions.size, asking, diagonal, found, some)
+            np.testing.assert_array_equal(found.best[asking], whole.best[asking])
+        biggest_neighbors(regions.runs, regions.size, asking, diagonal, turns, possible)
+    np.testing.assert_array_equal(turns.best, whole.best)
+    np.testing.assert_array_equal(turns.key[turns.best != NONE], whole.key[turns.best != NONE])
 
 
 @settings(max_examples=40, deadline=None)
@@ -101,15 +130,13 @@ def test_links_to_border_regions_are_all_found(case: Case, seed: int) -> None:
 def test_a_region_of_size_0_is_nobodys_neighbor() -> None:
     regions = regions_of(np.array([[1, 2, 3]], np.uint8), 0)
     size, asks = np.array([1, 0, 5], np.int32), np.ones(3, bool)
-    best, _ = biggest_neighbors(regions.runs, size, asks, 0)
+    best, _ = neighbors_of(regions, size, asks, 0)
     assert best.tolist() == [NONE, 2, NONE]
 
 
 @pytest.mark.parametrize(("diagonal", "expected"), [(0, [1, 0]), (1, [1, 0])])
 def test_keys_are_places_in_scan_order(diagonal: int, expected: list[int]) -> None:
     regions = regions_of(np.array([[1, 1], [1, 2]], np.uint8), diagonal)
-    best, key = biggest_neighbors(
-        regions.runs, regions.size.astype(np.int32), np.ones(2, bool), diagonal
-    )
+    best, key = neighbors_of(regions, regions.size, np.ones(2, bool), diagonal)
     assert best.tolist() == expected
     assert key.tolist() == [4 * 3, 4 * 3]  # the last pixel, and the one above it

@@ -17,7 +17,7 @@ from rasterio.features import sieve as gdal_sieve
 
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.geometry.grid import georeference, target_geobox
-from osm4eo_xr.sieving import kernels, lazy_sieve
+from osm4eo_xr.sieving import kernels, lazy_sieve, neighbors
 from osm4eo_xr.sieving.borders import NO_FATES, Rule
 from osm4eo_xr.sieving.chunks import Pixels, Place, Regions, hold_chunk
 from osm4eo_xr.sieving.lazy_sieve import _strip_of, compile_sieve, sieve, watch_borders
@@ -395,7 +395,8 @@ def test_a_sieve_after_compiling_ahead_compiles_nothing_more() -> None:
     with watch_borders(lambda done, total: told.append((done, total))):
         compile_sieve()
     assert told == []  # it is nobody's map
-    ready = {k: len(k.signatures) for k in (kernels.fill_runs, kernels.paint)}
+    used = kernels.fill_runs, kernels.paint_runs, kernels.join_runs, neighbors.find_biggest
+    ready = {k: len(k.signatures) for k in used}
     assert min(ready.values()) > 0
     values = np.random.default_rng(1).integers(1, 4, (90, 70)).astype(np.uint8)
     np.testing.assert_array_equal(
