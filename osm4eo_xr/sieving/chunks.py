@@ -79,12 +79,13 @@ class Regions:
     protected: np.ndarray
     sides: Sides
     outer: np.ndarray
-    begun: np.ndarray  # regions that begin above each row, and behind the last all
+    last: np.ndarray  # row of each region
+    begun: np.ndarray  # regions that begin above each row, and behind the last row all
 
     @property
     def nbytes(self) -> int:
         """Bytes of all arrays but the sides."""
-        per_region = (self.size, self.value, self.protected, self.outer)
+        per_region = (self.size, self.value, self.protected, self.outer, self.last)
         return sum(a.nbytes for a in (*self.runs, self.run_value, *per_region))
 
 
@@ -169,7 +170,7 @@ def find_regions(pixels: Pixels, rule: Rule, place: Place) -> Regions:
     nodata = NONE if rule.nodata is None else rule.nodata
     label = label_runs(run_value, where, nodata, first, start)
     count = join_runs(run_value, label, rule.diagonal, first, start)
-    size, value, begun = measure_regions(run_value, first, start, label, count)
+    size, value, last, begun = measure_regions(run_value, first, start, label, count)
     protected = np.isin(value, np.array(rule.protected, np.uint32))
     if mask is not None:
         protected[_with_protected_pixels(mask, first, start, label)] = True
@@ -186,6 +187,7 @@ def find_regions(pixels: Pixels, rule: Rule, place: Place) -> Regions:
         protected=protected,
         sides=sides,
         outer=outer,
+        last=last,
         begun=begun,
     )
 
@@ -259,11 +261,11 @@ def _inner_neighbors(
 
 
 def rows_of(regions: Regions, some: np.ndarray) -> Bool[np.ndarray, " y"]:
-    """Return the rows in which some regions may lie: those from the first on, a row per pixel."""
+    """Return the rows that some regions reach over."""
     count = regions.begun.size - 1
     top = np.searchsorted(regions.begun, some, side="right") - 1
-    ends = np.minimum(top + regions.size[some], count)
-    begin, end = (np.bincount(at, minlength=count + 1) for at in (top, ends))
+    begin = np.bincount(top, minlength=count + 1)
+    end = np.bincount(regions.last[some] + 1, minlength=count + 1)
     return np.cumsum(begin - end)[:count] > 0
 
 

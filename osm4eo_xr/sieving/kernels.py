@@ -194,19 +194,19 @@ def join_runs(value: Any, label: Any, diagonal: int, first: Any, start: Any) -> 
 
 
 def measure_regions(value: Any, first: Any, start: Any, label: Any, count: int) -> Any:
-    """Return each region's size in pixels (int32) and value (uint32), and where regions begin.
+    """Return each region's size in pixels (int32), value (uint32) and last row (int32).
 
-    The latter are for each row the regions that begin above it, and behind the last all (int64).
+    And the regions that begin above each row, and behind the last row all (int64).
     """
     size, found = np.zeros(count, np.int32), np.empty(count, np.uint32)
-    begun = np.zeros(first.size, np.int64)
-    add_runs(value, first, start, label, size, found, begun)
-    return size, found, begun
+    last, begun = np.empty(count, np.int32), np.zeros(first.size, np.int64)
+    add_runs(value, first, start, label, size, found, last, begun)
+    return size, found, last, begun
 
 
 @kernel
 def add_runs(
-    value: Any, first: Any, start: Any, label: Any, size: Any, found: Any, begun: Any
+    value: Any, first: Any, start: Any, label: Any, size: Any, found: Any, last: Any, begun: Any
 ) -> None:
     """Fill what ``measure_regions`` returns."""
     count = np.int64(0)
@@ -216,6 +216,7 @@ def add_runs(
             if region != NONE:
                 size[region] += start[i + 1] - start[i]
                 found[region] = value[i]
+                last[region] = y
                 count = max(count, region + 1)
         begun[y + 1] = count
 
