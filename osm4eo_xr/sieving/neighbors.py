@@ -54,78 +54,6 @@ def tell_both(
             best_key[b] = key
 
 
-@part
-def neighbors_of_row(  # noqa: C901 - written out, it compiles in half the time
-    y: int, first: Any, start: Any, label: Any, asks: Any, diagonal: int, weight: Any, least: Any,
-    asker: Any, region: Any, key: Any, n: int,
-) -> int:  # fmt: skip
-    """Write the neighbors of all runs of row ``y`` whose region asks.
-
-    Entries begin at place ``n``; returned is the place after the last. ``asker`` is the region that
-    asks, ``region`` its neighbor and ``key`` that of the first link between them. Neighbors that
-    weigh less than ``least`` of the region that asks, or nothing, or less than one of the same run
-    that is written already, are left out. A neighbor may come more than once.
-    """
-    width = start[first[1] - 1]
-    here = 4 * width * np.int64(y)
-    above = first[y - 1] if y > 0 else 0
-    below = first[y + 1]
-    for i in range(first[y], first[y + 1] - 1):
-        own = label[i]
-        if own == NONE or not asks[own]:
-            continue
-        left = start[i] - diagonal
-        right = start[i + 1] + diagonal
-        right = min(right, width)
-        heaviest = max(least[own], 1)
-        if y > 0:
-            while start[above + 1] <= left:
-                above += 1
-            j = above
-            while start[j] < right:
-                other = label[j]
-                if NONE != other != own and weight[other] >= heaviest:
-                    heaviest = weight[other]
-                    asker[n] = own
-                    region[n] = other
-                    key[n] = here + meeting(i, j, start, diagonal)
-                    n += 1
-                j += 1
-        for side in range(2):  # the run before, and the run behind
-            x = start[i + side]
-            other = label[i - 1 + 2 * side] if 0 < x < width else NONE
-            if other != NONE and weight[other] >= heaviest:
-                heaviest = weight[other]
-                asker[n] = own
-                region[n] = other
-                key[n] = here + 4 * x + 3
-                n += 1
-        if y + 2 < first.size:
-            while start[below + 1] <= left:
-                below += 1
-            j = below
-            while start[j] < right:
-                other = label[j]
-                if NONE != other != own and weight[other] >= heaviest:
-                    heaviest = weight[other]
-                    asker[n] = own
-                    region[n] = other
-                    key[n] = here + 4 * width + meeting(j, i, start, diagonal)
-                    n += 1
-                j += 1
-    return n
-
-
-def _room(width: int) -> int:
-    """Return the most entries that ``neighbors_of_row`` writes."""
-    return 8 * width + 8  # a run has two neighbors beside it, and touches its length + 2 per row
-
-
-def _buffers(size: int) -> tuple[Any, Any, Any]:
-    """Return room for what ``neighbors_of_row`` writes."""
-    return np.empty(size, np.int32), np.empty(size, np.int32), np.empty(size, np.int64)
-
-
 class Biggest(NamedTuple):
     """What is known of the biggest neighbors of a chunk's regions.
 
@@ -159,7 +87,7 @@ def biggest_neighbors(
     size : int32 array
         Size of each region; a region of size 0 is nobody's neighbor.
     asks : bool array
-        Whether the region wants to know; none that has asked before may.
+        Whether the region wants to know; none may twice.
     diagonal : int
         1 for 8 and 0 for 4 neighbors.
     known : Biggest
@@ -212,6 +140,72 @@ def find_biggest(
                 tell_both(i, i - 1, here, start, label, diagonal, size, least, best, best_key)
 
 
+@part
+def links_of_row(  # noqa: C901 - written out, it compiles in half the time
+    y: int, first: Any, start: Any, label: Any, asks: Any, border: Any, diagonal: int, asker: Any,
+    region: Any, key: Any, n: int,
+) -> int:  # fmt: skip
+    """Write the links from all runs of row ``y`` whose region asks to regions on the border.
+
+    Entries begin at place ``n``; returned is the place after the last. ``asker`` is the region that
+    asks, ``region`` its neighbor and ``key`` that of the first link between two runs.
+    """
+    width = start[first[1] - 1]
+    here = 4 * width * np.int64(y)
+    above = first[y - 1] if y > 0 else 0
+    below = first[y + 1]
+    for i in range(first[y], first[y + 1] - 1):
+        own = label[i]
+        if own == NONE or not asks[own]:
+            continue
+        left = start[i] - diagonal
+        right = start[i + 1] + diagonal
+        right = min(right, width)
+        if y > 0:
+            while start[above + 1] <= left:
+                above += 1
+            j = above
+            while start[j] < right:
+                other = label[j]
+                if NONE != other != own and border[other]:
+                    asker[n] = own
+                    region[n] = other
+                    key[n] = here + meeting(i, j, start, diagonal)
+                    n += 1
+                j += 1
+        for side in range(2):  # the run before, and the run behind
+            x = start[i + side]
+            other = label[i - 1 + 2 * side] if 0 < x < width else NONE
+            if other != NONE and border[other]:
+                asker[n] = own
+                region[n] = other
+                key[n] = here + 4 * x + 3
+                n += 1
+        if y + 2 < first.size:
+            while start[below + 1] <= left:
+                below += 1
+            j = below
+            while start[j] < right:
+                other = label[j]
+                if NONE != other != own and border[other]:
+                    asker[n] = own
+                    region[n] = other
+                    key[n] = here + 4 * width + meeting(j, i, start, diagonal)
+                    n += 1
+                j += 1
+    return n
+
+
+def _room(width: int) -> int:
+    """Return the most entries that ``links_of_row`` writes."""
+    return 8 * width + 8  # a run has two neighbors beside it, and touches its length + 2 per row
+
+
+def _buffers(size: int) -> tuple[Any, Any, Any]:
+    """Return room for what ``links_of_row`` writes."""
+    return np.empty(size, np.int32), np.empty(size, np.int32), np.empty(size, np.int64)
+
+
 def border_links(runs: Any, asks: Any, border: Any, diagonal: int) -> Any:
     """Return all links of the regions that ask to regions on the border.
 
@@ -225,19 +219,18 @@ def border_links(runs: Any, asks: Any, border: Any, diagonal: int) -> Any:
         Key of the link.
     """
     first, start, _ = runs
-    weight, least = border.astype(np.int32), np.zeros(border.size, np.int32)
     room, y, parts = _room(start[first[1] - 1]), 0, []
     while y < first.size - 1:
         found = _buffers(4 * room)
-        y, count = collect_links(*runs, asks, diagonal, weight, least, *found, room, y)
+        y, count = collect_links(*runs, asks, border, diagonal, *found, room, y)
         parts.append([array[:count].copy() for array in found])
     return [np.concatenate(arrays) for arrays in zip(*parts, strict=True)]
 
 
 @kernel
 def collect_links(
-    first: Any, start: Any, label: Any, asks: Any, diagonal: int, weight: Any, least: Any, a: Any,
-    b: Any, key: Any, room: int, y: int,
+    first: Any, start: Any, label: Any, asks: Any, border: Any, diagonal: int, a: Any, b: Any,
+    key: Any, room: int, y: int,
 ) -> Any:  # fmt: skip
     """Write the links of row ``y`` and those after it while there is ``room`` for a row more.
 
@@ -245,8 +238,6 @@ def collect_links(
     """
     count = np.int64(0)
     while y < first.size - 1 and count + room <= a.size:
-        count = neighbors_of_row(
-            y, first, start, label, asks, diagonal, weight, least, a, b, key, count
-        )
+        count = links_of_row(y, first, start, label, asks, border, diagonal, a, b, key, count)
         y += 1
     return y, count
