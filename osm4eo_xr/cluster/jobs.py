@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
+import os
 import shlex
 import shutil
+import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from distributed import SpecCluster
@@ -31,6 +34,7 @@ logger = logging.getLogger(__name__)
 
 _TEND_EVERY = 2.0  # seconds between looks at the jobs
 _DEAD_ON_ARRIVAL = 5  # jobs in a row that end before a worker of theirs connects
+_PATIENCE, _LAST_PATIENCE = 10.0, 1.0  # seconds for a job that is being submitted at the end
 _TASKS_PER_THREAD = 4  # waiting tasks per thread that justify one more job
 _WAITING = {"queued", "no-worker", "processing"}
 
@@ -86,7 +90,7 @@ class JobPool:
         with (
             shared_security(self.site, logs) as security,
             self._opened(security) as cluster,
-            last_duty(self._close),
+            last_duty(partial(self._close, patience=_LAST_PATIENCE)),
         ):
             self._submit_first()
             cluster.loop.add_callback(cluster.loop.call_later, _TEND_EVERY, self._watch)
@@ -99,23 +103,28 @@ class JobPool:
             finally:
                 self._close()
 
-    def _close(self) -> None:
+    def _close(self, *, patience: float = _PATIENCE) -> None:
         """End the look at the jobs that goes on, then close the cluster and cancel its jobs.
 
         In this order, or the look would ask for a job that nobody is left to cancel.
         """
         self._over = True
         if self._cluster.status == Status.running:
-            self._cluster.sync(self._rest)
+            self._cluster.sync(self._rest, patience)
         self._cluster.close()
 
-    async def _rest(self) -> None:
-        """Wait for the end of the look at the jobs; the queue's answer is not waited for."""
+    async def _rest(self, patience: float) -> None:
+        """Wait so many seconds for the end of the look; the queue's answer is not waited for."""
+        self._stop_asking()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(patience), self._tending:
+                pass
+
+    def _stop_asking(self) -> None:
+        """End the command that asks for the queue, with all that it has started."""
         if self._asking is not None:
             with suppress(ProcessLookupError):
-                self._asking.kill()
-        async with self._tending:
-            pass
+                os.killpg(self._asking.pid, signal.SIGKILL)
 
     def _opened(self, security: Security | None) -> Any:
         """Return dask-jobqueue's cluster; it has no jobs yet."""
@@ -159,7 +168,7 @@ class JobPool:
             return
         try:
             await self._drop_lost(time.monotonic())
-            if self._over:
+            if self._over or self.failure is not None:
                 return
             await self._give_back(self._resize())
             await self._correct()
@@ -204,10 +213,11 @@ class JobPool:
             *shlex.split(self.site.queue_command),
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.DEVNULL,
+            start_new_session=True,
         )
         self._asking = process
         if self._over:
-            process.kill()
+            self._stop_asking()
         out, _ = await process.communicate()
         self._asking = None
         if process.returncode:

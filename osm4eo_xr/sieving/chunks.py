@@ -79,14 +79,14 @@ class Regions:
     protected: np.ndarray
     sides: Sides
     outer: np.ndarray
-    last: np.ndarray  # row of each region
+    last: np.ndarray  # the last row of each region
     begun: np.ndarray  # regions that begin above each row, and behind the last row all
 
     @property
     def nbytes(self) -> int:
         """Bytes of all arrays but the sides."""
-        per_region = (self.size, self.value, self.protected, self.outer, self.last)
-        return sum(a.nbytes for a in (*self.runs, self.run_value, *per_region))
+        rest = (self.size, self.value, self.protected, self.outer, self.last, self.begun)
+        return sum(a.nbytes for a in (*self.runs, self.run_value, *rest))
 
 
 class Held(NamedTuple):
@@ -130,7 +130,8 @@ def finish_chunk(
 ) -> Integer[np.ndarray, "y x"]:
     """Return the sieved chunk, given what the raster tells its outer regions.
 
-    If ``out`` is given, C-contiguous and of the chunk's shape and dtype, it takes the pixels.
+    If ``out`` is given, C-contiguous, of the chunk's shape and its dtype in this machine's order of
+    bytes, it takes the pixels.
 
     Raises
     ------
@@ -153,13 +154,12 @@ def finish_chunk(
     biggest_neighbors(regions.runs, size, ~known, rule.diagonal, found)
     follow_chains(found.best, target, known)
     painted = np.where(target == NONE, regions.value, target).astype(regions.run_value.dtype)
-    if out is None:
-        first, start, _ = regions.runs
-        native = regions.dtype.newbyteorder("=")
-        out = np.empty((first.size - 1, int(start[first[1] - 1])), native)
-    pixels = out.view(painted.dtype).reshape(-1)
-    paint_runs(*regions.runs, regions.run_value, painted, out.shape[1], pixels)
-    return out.astype(regions.dtype, copy=False)
+    first, start, _ = regions.runs
+    native = regions.dtype.newbyteorder("=")
+    to = np.empty((first.size - 1, int(start[first[1] - 1])), native) if out is None else out
+    pixels = to.view(painted.dtype).reshape(-1)
+    paint_runs(*regions.runs, regions.run_value, painted, to.shape[1], pixels)
+    return to.astype(regions.dtype, copy=False) if out is None else out
 
 
 def find_regions(pixels: Pixels, rule: Rule, place: Place) -> Regions:

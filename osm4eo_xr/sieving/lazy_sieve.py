@@ -19,6 +19,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
+from uuid import uuid4
 
 import dask.array as da
 import numpy as np
@@ -149,11 +150,14 @@ def _sieve_now(values: np.ndarray, mask: np.ndarray | None, rule: Rule) -> np.nd
     Their tasks are written down, since dask's arrays would take copies of the map when it comes and
     when it is done, and on a small one as long for the graph as for the work.
     """
+    high = _strip_of(*values.shape)
+    _check_chunks(high, values.shape[1])
     out = np.empty(values.shape, values.dtype.newbyteorder("="))
-    rows, high = len(values), _strip_of(*values.shape)
-    strips = [slice(first, first + high) for first in range(0, rows, high)]
+    strips = [slice(first, first + high) for first in range(0, len(values), high)]
     sizes = tuple(len(values[strip]) for strip in strips), values.shape[1:]
-    held, borders, fates, done = _BORDERS, "sieve-told", "sieve-fates", "sieve-done"
+    token = uuid4().hex  # of this map alone: dask's caches go by the names
+    names = (_BORDERS, "sieve-told-", "sieve-fates-", "sieve-")
+    held, borders, fates, done = (name + token for name in names)
     graph, _ = plan_tree(borders, fates, (len(strips), 1), rule)
     for k, strip in enumerate(strips):
         known = {"rule": rule, "sizes": sizes, "block_id": (k, 0)}
@@ -224,11 +228,7 @@ def _sieve_lazily(values: da.Array, mask: da.Array | None, rule: Rule, *, reread
             "the map's chunks have unknown sizes", advice="call compute_chunk_sizes() first"
         )
     chunks = tuple(tuple(c for c in axis if c) for axis in values.chunks)
-    if max(chunks[0]) * max(chunks[1]) > _MAX_CHUNK:
-        raise InputError(
-            f"the map has chunks of {max(chunks[0])} x {max(chunks[1])} pixels",
-            advice="rechunk it, for example with class_map.chunk(2048)",
-        )
+    _check_chunks(max(chunks[0]), max(chunks[1]))
     arrays = [values] if mask is None else [values, mask]
     arrays = [a.rechunk(chunks) for a in arrays]  # pyright: ignore[reportArgumentType] # dask's gap
     token = tokenize([a.name for a in arrays], rule, chunks, reread)
@@ -251,6 +251,14 @@ def _sieve_lazily(values: da.Array, mask: da.Array | None, rule: Rule, *, reread
         meta=np.empty((0, 0), values.dtype),
     )
     return out.rechunk(values.chunks)
+
+
+def _check_chunks(rows: int, cols: int) -> None:
+    if rows * cols > _MAX_CHUNK:
+        raise InputError(
+            f"the map has chunks of {rows} x {cols} pixels",
+            advice="rechunk it, for example with class_map.chunk(2048)",
+        )
 
 
 def _map_objects(work: Any, arrays: list[da.Array], name: str, **known: Any) -> Any:

@@ -219,7 +219,7 @@ def border_links(runs: Any, asks: Any, border: Any, diagonal: int) -> Any:
         Key of the link.
     """
     first, start, _ = runs
-    room, y, parts = _room(start[first[1] - 1]), 0, []
+    room, y, parts = _room(int(start[first[1] - 1])), 0, []
     while y < first.size - 1:
         found = _buffers(4 * room)
         y, count = collect_links(*runs, asks, border, diagonal, *found, room, y)

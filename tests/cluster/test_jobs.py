@@ -81,11 +81,13 @@ def test_jobs_are_given_back_as_long_as_others_take_their_results(
     assert made == {str(number): "made\n" for number in range(40)}
 
 
-def test_no_job_is_asked_for_once_the_work_is_done(jobs: Path, tmp_path: Path) -> None:
-    # The only job ends at once. The queue is asked for it, and answers while the cluster closes.
+@pytest.mark.parametrize("answer", [1, 60])
+def test_no_job_is_asked_for_once_the_work_is_done(answer: int, jobs: Path, tmp_path: Path) -> None:
+    # The only job ends at once. The queue is asked for it, and would answer while the cluster
+    # closes, or long after it.
     lines = {
         "sbatch": f"echo $$ >>{tmp_path}/submitted\necho Submitted batch job $$\n",
-        "squeue": f"touch {tmp_path}/asked\nsleep 1\n",
+        "squeue": f"touch {tmp_path}/asked\nsleep {answer}\n",
         "scancel": f"sleep 2\necho $1 >>{tmp_path}/canceled\n",
     }
     for name, text in lines.items():
@@ -94,6 +96,8 @@ def test_no_job_is_asked_for_once_the_work_is_done(jobs: Path, tmp_path: Path) -
     settings: dict[str, Any] = {"gpu": None, "cpu": group, "interface": "lo", "lost_after": 1}
     with open_cluster("slurm-gpu", **settings, logs=str(tmp_path), scratch=str(tmp_path)):
         assert wait_until((tmp_path / "asked").exists, 60)
+        began = time.monotonic()
+    assert time.monotonic() - began < 30
     [job] = (tmp_path / "submitted").read_text().split()
     assert (tmp_path / "canceled").read_text().split() == [job]
 

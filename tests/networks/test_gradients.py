@@ -19,6 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from osm4eo_xr.errors import InputError
+from osm4eo_xr.networks.gradients.maps import NO_AFFINE, NO_MAP
 from osm4eo_xr.networks.gradients.network import NetworkGradient, compile_gradients
 from osm4eo_xr.networks.gradients.pointwise import mix, mix_back
 from osm4eo_xr.networks.gradients.products import HEIGHT, LANES, multiply, padded, whole
@@ -247,3 +248,18 @@ def test_other_processors_get_vectors_of_their_own(processor: str) -> None:
     )
     environment = {**os.environ, "NUMBA_CPU_NAME": processor, "NUMBA_CPU_FEATURES": features}
     subprocess.run([sys.executable, "-c", script], check=True, env=environment)
+
+
+@pytest.mark.parametrize("channels", [16, 300, 600])
+def test_sums_keep_their_digits_however_many_pixels(channels: int) -> None:
+    """The variance is a small difference of large sums."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(8, 1, (4, 64, 64, channels)).astype(np.float32)
+    weight = np.zeros((channels, padded(channels)), np.float32)
+    np.fill_diagonal(weight, 1)
+    sums, ends = np.empty((1, 2, channels)), np.array([0, len(x)])
+    nothing = NO_MAP, 1, NO_AFFINE, np.empty((0, 0), np.float32)
+    bias = np.zeros(channels, np.float32)
+    mix(x, 1, NO_AFFINE, weight, *nothing, bias, NO_MAP, np.empty_like(x), sums, ends, 0, 1)
+    mean, square = sums[0] / x[..., 0].size
+    np.testing.assert_allclose(square - mean**2, x.var(axis=(0, 1, 2), dtype=np.float64), rtol=2e-4)

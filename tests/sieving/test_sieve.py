@@ -10,6 +10,7 @@ import dask.config
 import numpy as np
 import pytest
 import xarray as xr
+from dask.callbacks import Callback
 from distributed import Client, LocalCluster
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -307,6 +308,29 @@ def test_strips_of_an_array_that_is_read_only_give_the_same(
         assert _strip_of(200, 150) == 23
         ours = sieve(raster(held), 64)
     np.testing.assert_array_equal(ours, by_gdal(values, 64, 8, values != 0))
+
+
+class _Kept(Callback):
+    """Keeps results by their names and gives them again, as dask's opportunistic cache does."""
+
+    def __init__(self) -> None:
+        self.known: dict[Any, Any] = {}
+        super().__init__(start=self._give, posttask=self._keep)
+
+    def _give(self, graph: Any) -> None:
+        for key in self.known.keys() & graph.keys():
+            graph[key] = self.known[key]
+
+    def _keep(self, key: Any, value: Any, *_state: Any) -> None:
+        self.known[key] = value
+
+
+def test_maps_in_memory_do_not_share_results_that_dask_keeps() -> None:
+    maps = [class_map((90, 70)), class_map((90, 70))[::-1].copy()]
+    with _Kept():
+        sieved = [sieve(raster(values), 64) for values in maps]
+    for values, ours in zip(maps, sieved, strict=True):
+        np.testing.assert_array_equal(ours, by_gdal(values, 64, 8, values != 0))
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "int8", "int16", "uint16", "int32", "uint32", ">i2"])

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from osm4eo_xr.networks.fold_batch_norm import EPSILON
 from osm4eo_xr.networks.gradients.products import padded
 from osm4eo_xr.networks.gradients.sums import join_back, slope_of, statistics
 
@@ -192,7 +193,7 @@ class Norm:
         self.values = source.values
         self._count = source.values[..., 0].size
         scale, shift = (np.array(arrays[k], np.float64) for k in ("scale", "bias"))
-        self._numbers, self.affine = statistics(sums, self._count, scale, shift)
+        self._numbers, self.affine = statistics(sums, self._count, scale, shift, EPSILON)
         self.mean, self.variance = self._numbers[:2].astype(np.float32)
         self.gradient = NO_MAP
         self._moments = np.zeros((2, scale.size))

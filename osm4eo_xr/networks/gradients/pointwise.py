@@ -16,17 +16,18 @@ import numpy as np
 from osm4eo_xr.networks.gradients.products import HEIGHT, multiply, whole
 from osm4eo_xr.networks.gradients.rows import (
     add_by_channel,
+    add_sums,
     add_up,
     blocks_of,
     by_pixel,
     compact,
     gather_pixels,
+    kept_sums,
     kernel,
     memory,
     part,
     places_of,
     put_slopes,
-    put_sums,
     repeated,
     slope_by_pixel,
     store_back,
@@ -78,7 +79,8 @@ def mix(
     scale, shift = by_pixel(affine, x.shape[3])
     side_scale, side_shift = by_pixel(side_affine, max(side.shape[3], 1))
     for span in range(first, last):
-        total, square = zeros(biases.size), zeros(biases.size)
+        total, square, held = zeros(biases.size), zeros(biases.size), 0
+        sums[span] = 0
         for image in range(ends[span], ends[span + 1], images):
             many = min(images, ends[span + 1] - image)
             for top in range(0, rows, high):
@@ -93,7 +95,8 @@ def mix(
                     )  # fmt: skip
                 compact(found, many * lines * cols, outputs, wide)
                 store_rows(found, biases, base, out, image, top, many, lines, total, square)
-        put_sums(total, square, sums[span])
+                held = kept_sums(held + many * lines * cols * outputs, total, square, sums[span])
+        add_sums(total, square, sums[span])
 
 
 @part
@@ -170,7 +173,8 @@ def mix_back(
         weight_sums[span] = 0
         products = weight_sums[span].reshape(-1)
         total, moment = zeros(stretch_of(inputs) * inputs), zeros(stretch_of(inputs) * inputs)
-        bias = zeros(stretch_of(outputs) * outputs)
+        bias, held = zeros(stretch_of(outputs) * outputs), 0
+        sums[span], bias_sums[span] = 0, 0
         for image in range(ends[span], ends[span + 1], images):
             many = min(images, ends[span + 1] - image)
             for top in range(0, rows, high):
@@ -202,7 +206,8 @@ def mix_back(
                     found, x, step, scale, shift, means, add, gx, image, top, many, lines, here,
                     total, moment,
                 )  # fmt: skip
-        put_sums(total, moment, sums[span])
-        if bias_sums.size:
-            bias_sums[span] = 0
-            add_by_channel(bias, bias_sums[span])
+                held = kept_sums(held + count * inputs, total, moment, sums[span])
+            if bias_sums.size:
+                add_by_channel(bias, bias_sums[span])
+                bias[:] = 0
+        add_sums(total, moment, sums[span])

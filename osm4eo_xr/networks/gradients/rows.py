@@ -17,6 +17,7 @@ from osm4eo_xr.process.compiled import compiled
 
 _PIXELS = 256  # of a product, about: they stay in the second cache
 _STRETCH = 512  # numbers
+_MOST_ADDED = 64  # numbers to one in 32 bits, about, before it goes on in 64
 
 _f = np.float32
 
@@ -271,11 +272,24 @@ def store_rows(
 
 
 @part
-def put_sums(total: np.ndarray, other: np.ndarray, sums: np.ndarray) -> None:
-    """Put two rows' sums by channel."""
-    sums[:] = 0
+def add_sums(total: np.ndarray, other: np.ndarray, sums: np.ndarray) -> None:
+    """Add two stretches of sums up by channel, and empty them."""
     add_by_channel(total, sums[0])
     add_by_channel(other, sums[1])
+    total[:] = 0
+    other[:] = 0
+
+
+@part
+def kept_sums(held: int, total: np.ndarray, other: np.ndarray, sums: np.ndarray) -> int:
+    """Return how many numbers stretches of sums hold, which are emptied in time.
+
+    What is added up in 32 bits loses digits with each number.
+    """
+    if held < _MOST_ADDED * total.size:
+        return held
+    add_sums(total, other, sums)
+    return 0
 
 
 @part

@@ -7,17 +7,17 @@ from __future__ import annotations
 
 import numpy as np
 
-from osm4eo_xr.networks.fold_batch_norm import EPSILON
 from osm4eo_xr.networks.gradients.rows import (
     activated,
     add_row,
+    add_sums,
     by_pixel,
     copy_row,
+    kept_sums,
     kernel,
     memory,
     part,
     put_row,
-    put_sums,
     rectified_back,
     repeated,
     slope_by_pixel,
@@ -31,7 +31,7 @@ _f = np.float32
 
 @kernel
 def statistics(
-    sums: np.ndarray, count: int, scale: np.ndarray, shift: np.ndarray
+    sums: np.ndarray, count: int, scale: np.ndarray, shift: np.ndarray, epsilon: float
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return what a map's normalization is worked out with, and its scale and shift.
 
@@ -43,6 +43,8 @@ def statistics(
         Values per channel.
     scale, shift : ndarray (c) float64
         Parameters of the normalization.
+    epsilon : float
+        Added to the variance; an argument, since what is compiled would keep what it was.
 
     Returns
     -------
@@ -59,7 +61,7 @@ def statistics(
     for c in range(scale.size):
         mean = numbers[0, c]
         numbers[1, c] = max(numbers[1, c] - mean * mean, 0.0)
-        numbers[2, c] = 1.0 / np.sqrt(numbers[1, c] + EPSILON)
+        numbers[2, c] = 1.0 / np.sqrt(numbers[1, c] + epsilon)
         numbers[3, c] = scale[c] * numbers[2, c]
         affine[0, c] = numbers[3, c]
         affine[1, c] = shift[c] - mean * numbers[3, c]
@@ -210,7 +212,8 @@ def repeat_back(
     means, row = repeated(mean, stretch_of(channels)), memory(cols * channels)
     pixels, stretch = row.reshape(cols, channels), stretch_of(channels) * channels
     for span in range(first, last):
-        total, moment = zeros(stretch), zeros(stretch)
+        total, moment, held = zeros(stretch), zeros(stretch), 0
+        sums[span] = 0
         for image in range(ends[span], ends[span + 1]):
             for y in range(rows):
                 row[:] = 0
@@ -223,6 +226,7 @@ def repeat_back(
                 if scale.size:
                     here = x[image, y].reshape(-1)
                     rectified_back(row, here, scale, shift, means, 0, goal, total, moment)
+                    held = kept_sums(held + row.size, total, moment, sums[span])
                 else:
                     copy_row(row, goal)
-        put_sums(total, moment, sums[span])
+        add_sums(total, moment, sums[span])

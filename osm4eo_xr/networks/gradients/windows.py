@@ -10,15 +10,16 @@ import numpy as np
 from osm4eo_xr.networks.gradients.products import multiply
 from osm4eo_xr.networks.gradients.rows import (
     activated,
+    add_sums,
     blocks_of,
     by_pixel,
     compact,
+    kept_sums,
     kernel,
     memory,
     part,
     places_of,
     put_slopes,
-    put_sums,
     repeated,
     slope_by_pixel,
     spare_of,
@@ -74,7 +75,8 @@ def convolve(
     found = memory(places.size * wide)
     weights = weight.reshape(-1)
     for span in range(first, last):
-        total, square = zeros(biases.size), zeros(biases.size)
+        total, square, held = zeros(biases.size), zeros(biases.size), 0
+        sums[span] = 0
         for image in range(ends[span], ends[span + 1], images):
             many = min(images, ends[span + 1] - image)
             _fill_padded(x, image, many, reach, scale, shift, around)
@@ -87,7 +89,8 @@ def convolve(
                 )  # fmt: skip
                 compact(found, count, outputs, wide)
                 store_rows(found, biases, nothing, out, image, top, many, lines, total, square)
-        put_sums(total, square, sums[span])
+                held = kept_sums(held + count * outputs, total, square, sums[span])
+        add_sums(total, square, sums[span])
 
 
 @kernel
@@ -139,6 +142,7 @@ def convolve_back(
         weight_sums[span] = 0
         products = weight_sums[span].reshape(-1)
         total, moment = zeros(stretch_of(inputs) * inputs), zeros(stretch_of(inputs) * inputs)
+        sums[span], held = 0, 0
         for image in range(ends[span], ends[span + 1], images):
             many = min(images, ends[span + 1] - image)
             _fill_padded(x, image, many, reach, scale, shift, around)
@@ -168,4 +172,5 @@ def convolve_back(
                     found, x, 1, scale, shift, means, 0, gx, image, top, many, lines, here, total,
                     moment,
                 )  # fmt: skip
-        put_sums(total, moment, sums[span])
+                held = kept_sums(held + count * inputs, total, moment, sums[span])
+        add_sums(total, moment, sums[span])

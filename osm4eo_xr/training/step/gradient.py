@@ -32,7 +32,8 @@ if TYPE_CHECKING:
 
 Gradient = Callable[..., tuple[Any, Any, dict[str, Array]]]
 """``gradient(numbers, params, stats, x, label)``: the gradient of the weighted sum of the loss by
-the parameters, the new ``batch_stats``, and the sums."""
+the parameters, the new ``batch_stats``, and the sums. From the kernels the gradient is one vector,
+as ``joined`` makes them."""
 
 _WINDOW = 32  # pixels; of smaller windows XLA is faster
 
@@ -69,10 +70,7 @@ def jax_gradient(form: Task) -> Gradient:
 
 
 def kernel_gradient(form: Task) -> Gradient:
-    """Return the gradient on the kernels; the loss between forward and backward is a program.
-
-    What it returns by the parameters is ``joined``.
-    """
+    """Return the gradient on the kernels; the loss between forward and backward is a program."""
     from osm4eo_xr.networks.gradients.network import NetworkGradient
 
     network, loss = NetworkGradient(form.net, compute_threads()), _loss_slope(form)

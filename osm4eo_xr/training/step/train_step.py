@@ -20,7 +20,6 @@ from osm4eo_xr.training.step.gradient import (
     Gradient,
     gradient,
     jax_gradient,
-    joined,
     kernel_gradient,
     parted,
     runs_on_kernels,
@@ -139,16 +138,12 @@ def _move(form: Task) -> Callable[..., tuple[State, dict[str, Array]]]:
 def _move_joined(form: Task) -> Callable[..., tuple[State, dict[str, Array]]]:
     """Return ``_moved`` for a gradient that is one vector, jitted."""
 
-    @partial(jax.jit, donate_argnums=1)
     def move(
-        numbers: Numbers, state: State, grads: Array, stats: Array, sums: dict[str, Array]
+        numbers: Numbers, state: State, grads: Array, stats: Any, sums: dict[str, Array]
     ) -> tuple[State, dict[str, Array]]:
-        found = parted(grads, state["params"]), parted(stats, state["batch_stats"])
-        return _moved(form, numbers, state, *found, sums)
+        return _moved(form, numbers, state, parted(grads, state["params"]), stats, sums)
 
-    return lambda numbers, state, grads, stats, sums: move(
-        numbers, state, grads, joined(stats), sums
-    )
+    return jax.jit(move, donate_argnums=1)
 
 
 def _step_by_parts(
