@@ -79,7 +79,7 @@ def _averaged(settings: TrainSettings, state: State, learned: dict[str, Any]) ->
 
 
 def make_train_step(task: Task) -> Callable[..., tuple[State, dict[str, Array]]]:
-    """Return ``step(state, image, label) -> (state, sums)``; the state is given away.
+    """Return ``step(state, image, label) -> (state, sums)``; the state may be given away.
 
     ``sums`` holds the step's weighted loss, its weight, and its correct and labeled pixels.
     """
@@ -136,14 +136,18 @@ def _move(form: Task) -> Callable[..., tuple[State, dict[str, Array]]]:
 
 @cache
 def _move_joined(form: Task) -> Callable[..., tuple[State, dict[str, Array]]]:
-    """Return ``_moved`` for a gradient that is one vector, jitted."""
+    """Return ``_moved`` for a gradient that is one vector, jitted.
+
+    The state's memory is not given away: numpy has looked into it, and older versions of jax write
+    over it or free it all the same.
+    """
 
     def move(
         numbers: Numbers, state: State, grads: Array, stats: Any, sums: dict[str, Array]
     ) -> tuple[State, dict[str, Array]]:
         return _moved(form, numbers, state, parted(grads, state["params"]), stats, sums)
 
-    return jax.jit(move, donate_argnums=1)
+    return jax.jit(move)
 
 
 def _step_by_parts(
