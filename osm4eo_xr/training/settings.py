@@ -26,7 +26,7 @@ _PRESETS = Presets(
     "large is for a GPU.",
     {
         "default": {},
-        "small": {"epochs": 24, "batch": 16, "validate_every": 6},
+        "small": {"epochs": 12, "batch": 16, "validate_every": 3, "members": 3},
         "large": {"depth": 29, "width": 64, "decoder": 64, "epochs": 60, "batch": 64},
     },
 )
@@ -63,6 +63,10 @@ class TrainSettings:
     auxiliary : float
         What the loss of each group's own head counts beside that of a coupled network; 0 leaves
         them out.
+    members : int
+        Networks of kind "resnet" that learn side by side, each from weights of its own, 1 to 32. A
+        map has the mean of their probabilities: fewer errors that are one network's luck, and
+        surer probabilities, for as many times the computing.
     group_dropout : float
         Probability with which a coupled or temporal network does without a group of a sample, 0 to
         below 1. Above 0 the model classifies pixels and scenes that lack any groups.
@@ -160,6 +164,7 @@ class TrainSettings:
     fusion: Literal["sum", "concatenation", "attention", "decision"] = "sum"
     shared: bool = False
     auxiliary: float = 0.3
+    members: int = 1
     group_dropout: float = 0.2
     epochs: int = 30
     batch: int = 32
@@ -211,6 +216,8 @@ class TrainSettings:
         _one_of(self, "network", NETWORKS)
         self.net(bands=2, classes=1, features=("s2:any@1", "s2:any@2"))
         _one_of(self, "fusion", FUSIONS)
+        alone = self.network == "resnet" or self.members == 1
+        _check(self, "members", alone, f"1, as several are of network 'resnet'")
         for name in ("epochs", "batch", "accumulate", "validate_every", "checkpoint_every"):
             _check(self, name, getattr(self, name) >= 1, "1 or more")
         for name in (
@@ -286,6 +293,7 @@ class TrainSettings:
             window=self.window,
             kernel=self.kernel,
             decoder=self.decoder,
+            members=self.members if self.network == "resnet" else 1,
         )
         if self.network == "resnet":
             return plain

@@ -13,7 +13,7 @@ from jax import Array
 
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.networks import resnet
-from osm4eo_xr.networks.grouped_layers import group_order
+from osm4eo_xr.networks.grouped_layers import group_order, parts_of
 from osm4eo_xr.networks.presence import present
 from osm4eo_xr.process.threads import compute_threads
 from osm4eo_xr.samples.label_weights import unpack
@@ -73,9 +73,11 @@ def kernel_gradient(form: Task) -> Gradient:
     """Return the gradient on the kernels; the loss between forward and backward is a program."""
     from osm4eo_xr.networks.gradients.network import NetworkGradient
 
-    network, loss = NetworkGradient(form.net, compute_threads()), _loss_slope(form)
+    plain = form.net.as_resnet(form.net.bands)
+    network, loss = NetworkGradient(plain, compute_threads()), _loss_slope(form)
+    names = sorted(name for name, _ in parts_of(form.net))  # as jax goes through them
 
-    def compute(
+    def of_one(
         numbers: Numbers, params: Any, stats: Any, x: Array, label: Array
     ) -> tuple[Any, Any, dict[str, Array]]:
         given = jax.tree.map(np.asarray, {"params": params, "batch_stats": stats})
@@ -83,7 +85,20 @@ def kernel_gradient(form: Task) -> Gradient:
         slope, sums = loss(numbers, logits, label)
         return joined(network.backward(np.asarray(slope))), stats, sums
 
-    return compute
+    def of_members(
+        numbers: Numbers, params: Any, stats: Any, x: Array, label: Array
+    ) -> tuple[Any, Any, dict[str, Array]]:
+        found = [of_one(numbers, params[name], stats[name], x, label) for name in names]
+        grads, new, sums = zip(*found, strict=True)
+        return np.concatenate(grads), dict(zip(names, new, strict=True)), _mean_of(list(sums))
+
+    return of_members if names else of_one
+
+
+@jax.jit
+def _mean_of(sums: list[dict[str, Array]]) -> dict[str, Array]:
+    """Return the mean of the members' sums."""
+    return jax.tree.map(lambda *values: sum(values) / len(values), *sums)
 
 
 def joined(tree: Any) -> Float32[np.ndarray, " n"]:
@@ -126,6 +141,11 @@ def _loss(task: Task, numbers: Numbers, params: Any, stats: Any, x: Array, label
     if task.net.network == "coupled" and task.settings.auxiliary:
         apply = resnet.apply_train_with_branches
         logits, branches, stats = apply(task.net, variables, x, dtype=task.dtype)
+    elif task.net.members > 1:
+        members, stats = resnet.apply_train_members(task.net, variables, x, dtype=task.dtype)
+        found = [_scored(task, numbers, logits, label)[:2] for logits in members]
+        totals, sums = zip(*found, strict=True)
+        return sum(totals), (stats, _mean_of(list(sums)))
     else:
         logits, stats = resnet.apply_train(task.net, variables, x, dtype=task.dtype)
         branches = None

@@ -27,12 +27,16 @@ def rate_schedule(settings: TrainSettings, steps: int) -> optax.Schedule:
 
 
 def optimizer(settings: TrainSettings, rate: optax.Schedule) -> optax.GradientTransformation:
-    """Return the optimizer with a learning rate by step."""
+    """Return the optimizer with a learning rate by step.
+
+    Members are clipped together, and so that each is as it would be alone.
+    """
     if settings.optimizer == "nadam":
         rule = optax.nadam(rate)
     else:
         rule = optax.adamw(rate, weight_decay=settings.weight_decay, mask=_are_kernels)
-    return optax.chain(optax.clip_by_global_norm(settings.clip), rule) if settings.clip else rule
+    largest = settings.clip * settings.members**0.5
+    return optax.chain(optax.clip_by_global_norm(largest), rule) if largest else rule
 
 
 def _are_kernels(params: Any) -> Any:
