@@ -117,6 +117,10 @@ class TrainSettings:
     cutmix : float
         Probability with which a square of a sample is that of another, labels too, 0 to below 1;
         used in dense mode only.
+    self_training : float
+        Probability from which on the moving average's own class counts as the label of a pixel
+        that has none, in the second half of the training; 0 leaves such pixels out. Used in dense
+        mode, with ``average``. History tells which share of these pixels was labeled so.
     band_jitter : float
         Standard deviation of a random gain and shift per band and sample, in normalized units.
     band_dropout : float
@@ -184,6 +188,7 @@ class TrainSettings:
     logit_adjustment: float = 0.0
     flips: bool = True
     cutmix: float = 0.5
+    self_training: float = 0.0
     band_jitter: float = 0.0
     band_dropout: float = 0.0
     missing: float = 0.0
@@ -228,9 +233,12 @@ class TrainSettings:
         _check(self, "seed", 0 <= self.seed < _SEEDS, "0 to below 2**63")
         for name in (
             *("warmup", "average", "label_smoothing", "band_dropout", "group_dropout"),
-            *("missing", "cutmix"),
+            *("missing", "cutmix", "self_training"),
         ):
             _check(self, name, 0 <= getattr(self, name) < 1, "0 to below 1")
+        steady = self.mode == "dense" and self.average > 0
+        why = "0, or dense mode with an average of the weights"
+        _check(self, "self_training", steady or self.self_training == 0, why)
         _check(self, "learning_rate", self.learning_rate > 0, "more than 0")
         _one_of(self, "optimizer", OPTIMIZERS)
         _one_of(self, "loss", LOSSES)

@@ -16,7 +16,7 @@ from osm4eo_xr.networks import resnet
 from osm4eo_xr.networks.grouped_layers import group_order, parts_of
 from osm4eo_xr.networks.presence import present
 from osm4eo_xr.process.threads import compute_threads
-from osm4eo_xr.samples.label_weights import unpack
+from osm4eo_xr.samples.label_weights import is_given, unpack
 from osm4eo_xr.training.step.losses import (
     bootstrap_cross_entropy,
     cross_entropy,
@@ -164,13 +164,17 @@ def _scored(
     index, where = indices(task.class_ids, classes)
     weight = jnp.where(where, share * numbers.weights[index], 0.0)
     total = jnp.sum(weight * _pixel_loss(task, numbers, logits, index, where))
-    hit = where & (logits.argmax(axis=-1).astype(jnp.int32) == index)
+    given = where & is_given(label)
+    hit = given & (logits.argmax(axis=-1).astype(jnp.int32) == index)
     sums = {
         "loss": total,
         "weight": weight.sum(),
         "correct": hit.sum(dtype=jnp.float32),
-        "labeled": where.sum(dtype=jnp.float32),
+        "labeled": given.sum(dtype=jnp.float32),
     }
+    if task.settings.self_training:
+        sums["self_labeled"] = (where & ~given).sum(dtype=jnp.float32)
+        sums["unlabeled"] = (~given).sum(dtype=jnp.float32)
     return total, sums, index, weight
 
 
