@@ -103,7 +103,7 @@ def parts_of(net: NetSettings) -> Iterator[tuple[str, NetSettings]]:
     """
     if net.members > 1:
         for k in range(net.members):
-            yield f"member{k}", net.as_resnet(net.bands)
+            yield f"member{k}", net.single
     if net.network == "coupled":
         for k, groups in enumerate(encoders_of(net)):
             yield f"branch{k}", net.as_resnet(len(groups[0].channels))
@@ -165,8 +165,16 @@ def period_layers(net: NetSettings) -> Iterator[PeriodLayers]:
 
 
 def members_of(net: NetSettings, variables: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """Return the variables of each member of a network of kind "resnet"; of one alone, all."""
-    return [variables[name] for name, _ in parts_of(net)] or [variables]
+    """Return one tree of variables per member; of a network without others, all as it is."""
+    if net.members == 1:
+        return [variables]
+    return [variables[name] for name, _ in parts_of(net)]
+
+
+def models_of(net: NetSettings, variables: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return ``params`` and ``batch_stats`` of each member."""
+    trees = [members_of(net, tree) for tree in variables.values()]
+    return [dict(zip(variables, own, strict=True)) for own in zip(*trees, strict=True)]
 
 
 def convolutions_of(net: NetSettings) -> Iterator[ConvLayer]:

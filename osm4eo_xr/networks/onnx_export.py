@@ -30,7 +30,8 @@ def export_onnx(settings: NetSettings, folded: Mapping[str, Any]) -> bytes:
     """Return the network as an ONNX model.
 
     The graph takes ``x`` (n, band, y, x) float32, normalized, and gives ``logits``: (n, class, y,
-    x) in dense mode, (n, class) in window mode.
+    x) in dense mode, (n, class) in window mode. Of several members these are the logarithm of
+    their mean probability.
 
     Parameters
     ----------

@@ -221,8 +221,9 @@ def apply_with_features(
 ) -> tuple[Float32[Array, "n *yx k"], Float32[Array, "n *yx f"]]:
     """Return the logits of ``apply_folded``, and the features that its last layer sees.
 
-    Logits are a linear function of the features: the decoder's channels in dense mode, the last
-    stage's in window mode. Of several members, the features of all stand side by side.
+    The logits of one network are a linear function of the features: the decoder's channels in
+    dense mode, the last stage's in window mode. Of several members, all features stand side by
+    side.
 
     Raises
     ------

@@ -114,15 +114,7 @@ class NetSettings:
     def __post_init__(self) -> None:
         object.__setattr__(self, "groups", tuple(self.groups))
         _check_groups(self)
-        if not 1 <= self.members <= _MOST_MEMBERS:
-            raise InputError(
-                f"members is {self.members}", advice=f"give 1 or more, up to {_MOST_MEMBERS}"
-            )
-        if self.members > 1 and self.network != "resnet":
-            raise InputError(
-                f"members is {self.members} and network {self.network!r}",
-                advice="give members 1, as several are of network 'resnet'",
-            )
+        _check_members(self)
         for name in ("bands", "classes", "width", "decoder"):
             if not 1 <= getattr(self, name) <= _WIDEST:
                 raise InputError(
@@ -178,6 +170,11 @@ class NetSettings:
             found.setdefault((group.source, len(group.channels)), []).append(group)
         return tuple(map(tuple, found.values()))
 
+    @property
+    def single(self) -> NetSettings:
+        """One member's network."""
+        return dataclasses.replace(self, members=1)
+
     def as_resnet(self, bands: int) -> NetSettings:
         """Return the network of the same shape with one encoder, for so many channels."""
         plain = {f.name: f.default for f in dataclasses.fields(self) if f.name in UNSAID}
@@ -189,6 +186,19 @@ GROUPED = ("network", "groups", "fusion", "shared")
 
 UNSAID = (*GROUPED, "members")
 """Settings that models of one plain network do not state."""
+
+
+def _check_members(net: NetSettings) -> None:
+    """Refuse a number of members that no network has."""
+    if not 1 <= net.members <= _MOST_MEMBERS:
+        raise InputError(
+            f"members is {net.members}", advice=f"give 1 or more, up to {_MOST_MEMBERS}"
+        )
+    if net.members > 1 and net.network != "resnet":
+        raise InputError(
+            f"members is {net.members} and network {net.network!r}",
+            advice="give members 1, as several are of network 'resnet'",
+        )
 
 
 def _check_groups(net: NetSettings) -> None:

@@ -26,7 +26,7 @@ _PRESETS = Presets(
     "large is for a GPU.",
     {
         "default": {},
-        "small": {"epochs": 12, "batch": 16, "validate_every": 3, "members": 3},
+        "small": {"epochs": 9, "batch": 16, "validate_every": 3, "members": 3},
         "large": {"depth": 29, "width": 64, "decoder": 64, "epochs": 60, "batch": 64},
     },
 )
@@ -66,7 +66,7 @@ class TrainSettings:
     members : int
         Networks of kind "resnet" that learn side by side, each from weights of its own, 1 to 32. A
         map has the mean of their probabilities: fewer errors that are one network's luck, and
-        surer probabilities, for as many times the computing.
+        surer probabilities, for as many times the computing, and on a GPU the memory of training.
     group_dropout : float
         Probability with which a coupled or temporal network does without a group of a sample, 0 to
         below 1. Above 0 the model classifies pixels and scenes that lack any groups.
@@ -119,8 +119,11 @@ class TrainSettings:
         used in dense mode only.
     self_training : float
         Probability from which on the moving average's own class counts as the label of a pixel
-        that has none, in the second half of the training; 0 leaves such pixels out. Used in dense
-        mode, with ``average``. History tells which share of these pixels was labeled so.
+        that has none, in the second half of the training; 0 leaves such pixels out. It is the
+        probability without what ``label_smoothing`` spreads. In dense mode, with ``average``, and
+        not with logit adjustment or noise "forward"; what noise "prune" leaves out has no label.
+        History tells which share of these pixels was labeled so. A step then looks once more at
+        its whole batch, which takes a third longer.
     band_jitter : float
         Standard deviation of a random gain and shift per band and sample, in normalized units.
     band_dropout : float
@@ -221,8 +224,6 @@ class TrainSettings:
         _one_of(self, "network", NETWORKS)
         self.net(bands=2, classes=1, features=("s2:any@1", "s2:any@2"))
         _one_of(self, "fusion", FUSIONS)
-        alone = self.network == "resnet" or self.members == 1
-        _check(self, "members", alone, f"1, as several are of network 'resnet'")
         for name in ("epochs", "batch", "accumulate", "validate_every", "checkpoint_every"):
             _check(self, name, getattr(self, name) >= 1, "1 or more")
         for name in (
@@ -237,8 +238,9 @@ class TrainSettings:
         ):
             _check(self, name, 0 <= getattr(self, name) < 1, "0 to below 1")
         steady = self.mode == "dense" and self.average > 0
-        why = "0, or dense mode with an average of the weights"
-        _check(self, "self_training", steady or self.self_training == 0, why)
+        plain = self.logit_adjustment == 0 and self.noise != "forward"
+        why = "0, or dense mode with an average, without logit adjustment and noise 'forward'"
+        _check(self, "self_training", self.self_training == 0 or (steady and plain), why)
         _check(self, "learning_rate", self.learning_rate > 0, "more than 0")
         _one_of(self, "optimizer", OPTIMIZERS)
         _one_of(self, "loss", LOSSES)

@@ -13,7 +13,7 @@ from osm4eo_xr.inference.prediction import classify
 from osm4eo_xr.legend import PROBABILITY_NO_DATA, PROBABILITY_SCALE
 from osm4eo_xr.models.model import Model
 from osm4eo_xr.models.model_folder import load_model, save_model
-from osm4eo_xr.networks.grouped_layers import members_of
+from osm4eo_xr.networks.grouped_layers import models_of
 from tests.inference.test_classify import DENSE, WINDOW, chunked, make_model, make_scene
 
 ENGINES: Any = ["jax", "onnx", "winograd"]
@@ -22,14 +22,9 @@ SEVERAL = replace(DENSE, members=3)
 
 def _alone(model: Model) -> list[Model]:
     """The members as models of their own."""
-    trees = zip(*(members_of(model.net, model.variables[n]) for n in ("params", "batch_stats")))
     return [
-        replace(
-            model,
-            net=replace(model.net, members=1),
-            variables={"params": params, "batch_stats": stats},
-        )
-        for params, stats in trees
+        replace(model, net=model.net.single, variables=own)
+        for own in models_of(model.net, model.variables)
     ]
 
 

@@ -16,7 +16,7 @@ from osm4eo_xr.networks import resnet
 from osm4eo_xr.networks.grouped_layers import group_order, parts_of
 from osm4eo_xr.networks.presence import present
 from osm4eo_xr.process.threads import compute_threads
-from osm4eo_xr.samples.label_weights import is_given, unpack
+from osm4eo_xr.samples.label_weights import is_given, is_open, unpack
 from osm4eo_xr.training.step.losses import (
     bootstrap_cross_entropy,
     cross_entropy,
@@ -73,8 +73,7 @@ def kernel_gradient(form: Task) -> Gradient:
     """Return the gradient on the kernels; the loss between forward and backward is a program."""
     from osm4eo_xr.networks.gradients.network import NetworkGradient
 
-    plain = form.net.as_resnet(form.net.bands)
-    network, loss = NetworkGradient(plain, compute_threads()), _loss_slope(form)
+    network, loss = NetworkGradient(form.net.single, compute_threads()), _loss_slope(form)
     names = sorted(name for name, _ in parts_of(form.net))  # as jax goes through them
 
     def of_one(
@@ -174,7 +173,7 @@ def _scored(
     }
     if task.settings.self_training:
         sums["self_labeled"] = (where & ~given).sum(dtype=jnp.float32)
-        sums["unlabeled"] = (~given).sum(dtype=jnp.float32)
+        sums["unlabeled"] = is_open(label).sum(dtype=jnp.float32)
     return total, sums, index, weight
 
 

@@ -47,7 +47,8 @@ def prepared(
     if form.settings.self_training and teacher is not None:
         channels = form.channels or Channels.joint(image.shape[-1])
         usable = channels.usable(jnp.isfinite(image), axis=-1)
-        label = with_self_labels(form, teacher, x, label, usable, step >= numbers.self_from)
+        begun = step >= numbers.self_from
+        label = with_self_labels(form, numbers, teacher, x, label, usable, begun)
     return _augmented(form, x, label, key)
 
 

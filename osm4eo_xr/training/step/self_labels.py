@@ -19,28 +19,34 @@ import jax.numpy as jnp
 from jax import Array
 
 from osm4eo_xr.networks import resnet
-from osm4eo_xr.samples.label_weights import unpack, with_own
+from osm4eo_xr.samples.label_weights import with_own
 
 if TYPE_CHECKING:
-    from jaxtyping import Bool, Float32, Int32, UInt, UInt32
+    from jaxtyping import Bool, Float32, UInt, UInt32
 
-    from osm4eo_xr.training.step.task import Task
+    from osm4eo_xr.training.step.task import Numbers, Task
 
 
 def with_self_labels(
     form: Task,
+    numbers: Numbers,
     teacher: Mapping[str, Any],
     x: Float32[Array, "n y x b"],
     label: UInt[Array, "n y x"],
     usable: Bool[Array, "n y x"],
-    begun: Bool[Array, ""] | Int32[Array, ""],
+    begun: Bool[Array, ""],
 ) -> UInt32[Array, "n y x"]:
     """Return labels to which the teacher has added its own, once that has begun.
+
+    A network that learned smoothed labels never says more than that they are smoothed: the
+    threshold is of the probability without the share that was spread.
 
     Parameters
     ----------
     form : Task
         Whose settings have the threshold.
+    numbers : Numbers
+        Tell how smoothed labels are spread.
     teacher : mapping
         The moving average of the variables.
     x : array
@@ -52,17 +58,19 @@ def with_self_labels(
     begun : array
         Whether the teacher knows enough.
     """
-    classes, _ = unpack(label)
-    unlabeled = usable & (classes == jnp.uint8(0))
+    settings = form.settings
+    plain = settings.loss == "cross_entropy"
+    smoothed = jnp.float32(settings.label_smoothing if plain else 0.0)
 
     def judged() -> UInt32[Array, "n y x"]:
-        logits = resnet.apply_eval(form.net, teacher, x, dtype=form.dtype)
-        chances = jax.nn.softmax(logits)
-        own = jnp.asarray(form.class_ids, jnp.uint8)[chances.argmax(axis=-1)]
-        sure = chances.max(axis=-1) >= jnp.float32(form.settings.self_training)
-        return with_own(label, own, unlabeled & sure)
+        chances = jax.nn.softmax(resnet.apply_eval(form.net, teacher, x, dtype=form.dtype))
+        best = chances.argmax(axis=-1)
+        least = jnp.float32(settings.self_training) * (1.0 - smoothed)
+        sure = chances.max(axis=-1) >= least + smoothed * numbers.spread[best]
+        return with_own(label, jnp.asarray(form.class_ids, jnp.uint8)[best], sure, usable)
 
     def as_given() -> UInt32[Array, "n y x"]:
-        return with_own(label, jnp.zeros(label.shape, jnp.uint8), jnp.zeros(label.shape, bool))
+        none = jnp.zeros(label.shape, jnp.uint8)
+        return with_own(label, none, none > jnp.uint8(0), usable)
 
     return jax.lax.cond(begun, judged, as_given)

@@ -86,7 +86,8 @@ def _averaged(settings: TrainSettings, state: State, learned: dict[str, Any]) ->
 def make_train_step(task: Task) -> Callable[..., tuple[State, dict[str, Array]]]:
     """Return ``step(state, image, label) -> (state, sums)``; the state may be given away.
 
-    ``sums`` holds the step's weighted loss, its weight, and its correct and labeled pixels.
+    ``sums`` holds the step's weighted loss, its weight, and its correct and labeled pixels; where a
+    network trains itself, also the pixels without a label, and those that it labeled.
     """
     form, numbers = task.form, numbers_of(task)
     if runs_on_kernels(form):
