@@ -209,9 +209,8 @@ def plan_pieces(run: CountryRun, ledger: Ledger, pieces: list[Piece]) -> Plan:
     from osm4eo_xr.training.cost import FORTH_AND_BACK
 
     steps, pixels = _training(run, run.settings.train)
-    learning = (
-        FORTH_AND_BACK * _members(run) * pixels / run.settings.classify.pixels_per_second / 3600
-    )
+    passes = FORTH_AND_BACK * members
+    learning = passes * pixels / run.settings.classify.pixels_per_second / 3600
     ids = features.features if features else seen_ids(run)
     return Plan(tiles, lines, hours, steps, learning, features, _preset_times(run, ids), left)
 

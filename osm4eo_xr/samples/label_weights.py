@@ -1,8 +1,8 @@
 """How much each label counts in training: weights travel with labels, in one array of uint16.
 
 The class is the lower byte, the weight in steps of 1/255 the upper. Labels of uint8 weigh 1. While
-a network labels pixels itself (``training.step.self_labels``), labels are uint32, and two bits above
-both bytes say which pixels had no label, and which of these the network has labeled.
+a network labels pixels itself (``training.step.self_labels``), labels are uint32, and two bits
+above both bytes say which pixels had no label, and which of these the network has labeled.
 """
 
 from __future__ import annotations

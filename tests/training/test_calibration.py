@@ -68,7 +68,7 @@ def test_members_are_divided_before_they_are_averaged(temperature: float) -> Non
     index = (rng.random((30_000, 1)) > mean.cumsum(axis=-1)[:, :-1]).sum(axis=-1)
     given = (logits * temperature).astype(np.float32)
     np.testing.assert_allclose(np.exp(mean_logits(logits)), mean)
-    found = fit_temperature(given, index)
+    found = np.float32(fit_temperature(given, index))
     assert found == pytest.approx(temperature, rel=0.04)
     assert expected_error(calibration_bins(mean_logits(given / found), index)) < 0.015
     blended = fit_temperature(mean_logits(given).astype(np.float32), index)
