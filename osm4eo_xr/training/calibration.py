@@ -5,6 +5,7 @@ After Guo et al. 2017, "On Calibration of Modern Neural Networks" (arXiv:1706.04
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -44,7 +45,7 @@ def mean_logits(logits: Float[np.ndarray, "*m n k"]) -> Float[np.ndarray, "n k"]
     """Return the logarithm of the members' mean probability; logits of one network as they are."""
     if logits.ndim == 2:  # noqa: PLR2004 - pixels and classes
         return logits
-    return logsumexp(log_softmax(logits, axis=-1), axis=0) - np.log(len(logits))
+    return logsumexp(log_softmax(logits, axis=-1), axis=0) - math.log(len(logits))
 
 
 def fit_temperature(
