@@ -49,7 +49,7 @@ def export_onnx(settings: NetSettings, folded: Mapping[str, Any]) -> bytes:
         graph.add("Identity", logits, output="logits")
     else:
         chances = [graph.add("Softmax", [own], axis=1) for own in logits]
-        least = graph.constant(np.float32(_LEAST))
+        least = graph.constant(np.array(_LEAST, np.float32))
         graph.add("Log", [graph.add("Max", [graph.add("Mean", chances), least])], output="logits")
     return graph.serialize(settings)
 

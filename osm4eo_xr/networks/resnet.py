@@ -173,7 +173,7 @@ def apply_train_members(
     _, state = _network(settings, "train").apply(
         variables, x.astype(dtype), mutable=["batch_stats", SEEN]
     )
-    return state[SEEN]["members"][0], dict(state["batch_stats"])  # pyright: ignore[reportReturnType, reportArgumentType, reportIndexIssue] - linen's types are loose
+    return state[SEEN]["members"][0], dict(state["batch_stats"])  # pyright: ignore[reportReturnType] - linen's types are loose
 
 
 def apply_eval(
