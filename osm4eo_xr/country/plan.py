@@ -196,7 +196,8 @@ def plan_pieces(run: CountryRun, ledger: Ledger, pieces: list[Piece]) -> Plan:
         for p, line in zip(pieces, lines, strict=True)
         if p.kind == "classified" and not line.done
     )
-    passes = VIEWS if run.settings.classify.flips else 1
+    members = _members(run)
+    passes = members * (VIEWS if run.settings.classify.flips else 1)
     hours = passes * to_classify / run.settings.classify.pixels_per_second / 3600
     to_train = any(
         p.kind == "model" and not line.done for p, line in zip(pieces, lines, strict=True)
@@ -208,9 +209,20 @@ def plan_pieces(run: CountryRun, ledger: Ledger, pieces: list[Piece]) -> Plan:
     from osm4eo_xr.training.cost import FORTH_AND_BACK
 
     steps, pixels = _training(run, run.settings.train)
-    learning = FORTH_AND_BACK * pixels / run.settings.classify.pixels_per_second / 3600
+    passes = FORTH_AND_BACK * members
+    learning = passes * pixels / run.settings.classify.pixels_per_second / 3600
     ids = features.features if features else seen_ids(run)
     return Plan(tiles, lines, hours, steps, learning, features, _preset_times(run, ids), left)
+
+
+def _members(run: CountryRun) -> int:
+    """Return how many networks the model has, that is given or that is trained."""
+    if run.settings.classify.model:
+        from osm4eo_xr.models.model_folder import read_saved
+
+        return read_saved(run.model_path).net.members
+    own = run.settings.train
+    return own.members if own.network == "resnet" else 1
 
 
 def left_over(run: CountryRun, ledger: Ledger, pieces: list[Piece]) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""Probabilities averaged over the eight views of a block: its flips and quarter turns.
+"""Probabilities averaged: over the eight views of a block, its flips and quarter turns.
 
 A network that learned from all of them answers a little differently to each. Their mean is surer,
 and the class of a pixel does not hang on which way is north.
@@ -6,9 +6,9 @@ and the class of a pixel does not hang on which way is north.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import jax
 import jax.numpy as jnp
@@ -35,11 +35,20 @@ def average_on_host(
     x : array
         The block.
     """
-    total: Any = 0.0
-    for number in reversed(range(VIEWS)):
-        logits = run(np.ascontiguousarray(view(number, x)))
-        total = total + view_back(number, np.asarray(_probability(logits)))
-    return np.log(np.maximum(total / np.float32(VIEWS), np.float32(_LEAST)))
+    return log_mean(
+        view_back(number, run(np.ascontiguousarray(view(number, x))))
+        for number in reversed(range(VIEWS))
+    )
+
+
+def log_mean(
+    logits: Iterable[Float32[np.ndarray, "k y x"]],
+) -> Float32[np.ndarray, "k y x"]:
+    """Return the logarithm of the mean probability of logits that come one after another."""
+    total, count = np.float32(0), 0
+    for some in logits:
+        total, count = total + np.asarray(_probability(some)), count + 1
+    return np.log(np.maximum(total / np.float32(count), np.float32(_LEAST)))
 
 
 @jax.jit

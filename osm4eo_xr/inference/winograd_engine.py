@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from osm4eo_xr.inference.host_engine import HostEngine
+from osm4eo_xr.inference.views import log_mean
 from osm4eo_xr.networks.fold_batch_norm import fold
+from osm4eo_xr.networks.grouped_layers import members_of
 from osm4eo_xr.networks.settings import STRIDE
-from osm4eo_xr.networks.winograd import WinogradNetwork, prepare
+from osm4eo_xr.networks.winograd import Layer, WinogradNetwork, prepare
 from osm4eo_xr.process.threads import compute_threads
 
 if TYPE_CHECKING:
@@ -31,21 +34,35 @@ class WinogradEngine(HostEngine):
 
     def __init__(self, model: Model, spec: ProgramSpec, reference: Reference | None = None) -> None:
         super().__init__(spec, reference)
-        self._weights = prepare(spec.net, fold(model.net, model.variables))
+        folded = fold(model.net, model.variables)
+        self._members = [prepare(spec.net, own) for own in members_of(model.net, folded)]
+        self._seen: list[Float32[np.ndarray, "y x f"]] = []
         # The kernels compile, or come from numba's cache, on the smallest block there is.
         edge = STRIDE + 2 * spec.margin
-        self._build(STRIDE, STRIDE)(np.zeros((spec.net.bands, edge, edge), np.float32))
+        smallest = np.zeros((spec.net.bands, edge, edge), np.float32)
+        self._build(STRIDE, STRIDE)(smallest, self._members[0])
 
     def _build(self, rows: int, cols: int) -> WinogradNetwork:
         spec = self._spec
-        return WinogradNetwork(spec.net, self._weights, rows, cols, spec.margin, compute_threads())
+        return WinogradNetwork(spec.net, rows, cols, spec.margin, compute_threads())
 
     def _logits(self, x: Float32[np.ndarray, "b p q"]) -> Float32[np.ndarray, "k y x"]:
         if self not in _held:
             _held.clear()
             _held[self] = self._build(self._spec.rows, self._spec.cols)
+        self._seen = []
+        logits = (self._logits_of(member, x) for member in self._members)
         # A copy, since the next block may be computed before this one's maps are made.
-        return _held[self](x).copy().transpose(2, 0, 1)
+        return log_mean(logits) if len(self._members) > 1 else next(logits).copy()
+
+    def _logits_of(
+        self, member: Mapping[str, Layer], x: Float32[np.ndarray, "b p q"]
+    ) -> Float32[np.ndarray, "k y x"]:
+        """Return what one member makes of a block, until the next does."""
+        logits = _held[self](x, member).transpose(2, 0, 1)
+        if self._spec.wants_features:
+            self._seen.append(_held[self].features())
+        return logits
 
     def _features(self) -> Float32[np.ndarray, "y x f"]:
-        return _held[self].features()
+        return np.concatenate(self._seen, axis=-1)

@@ -111,6 +111,8 @@ class Model:
         size = sum(leaf.size for leaf in flatten(self.variables).values())
         where = f", of {self.path}" if self.path else ""
         kind = "" if self.net.network == "resnet" else f"{self.net.network}, "
+        if self.net.members > 1:
+            kind = f"{self.net.members} members, each "
         without = f"  may lack {', '.join(self.optional)}\n" if self.optional else ""
         return (
             f"<Model {self.name!r}{where}>\n"

@@ -19,7 +19,7 @@ import numpy as np
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.legend import legend_from_dict
 from osm4eo_xr.models.stac_mlm import mlm_fields
-from osm4eo_xr.networks.settings import GROUPED, NetSettings
+from osm4eo_xr.networks.settings import UNSAID, NetSettings
 from osm4eo_xr.settings_io import build
 
 if TYPE_CHECKING:
@@ -195,7 +195,7 @@ class _Record:
 def _read(record: dict[str, Any], source: str) -> _Record:
     """Read the keys that matter; the extension's others say the same again."""
     keys = {f.metadata.get("key", f.name) for f in dataclasses.fields(_Record)}
-    record = _with_groups(record)
+    record = _complete(record)
     try:
         stated = {"optional": []} | {k: v for k, v in record.items() if k in keys}
         return build(_Record, stated, source, complete=True)
@@ -203,10 +203,11 @@ def _read(record: dict[str, Any], source: str) -> _Record:
         raise InputError(error.given, expected=error.expected, advice=_ADVICE) from None
 
 
-def _with_groups(record: dict[str, Any]) -> dict[str, Any]:
-    """Add the settings of groups to those of a network that has none and says nothing of them."""
+def _complete(record: dict[str, Any]) -> dict[str, Any]:
+    """Add the settings that a network without groups, or without members, does not state."""
     net = record.get("mlm:hyperparameters")
-    if not isinstance(net, dict) or "network" in net:
+    if not isinstance(net, dict):
         return record
-    unsaid = {f.name: f.default for f in dataclasses.fields(NetSettings) if f.name in GROUPED}
+    names = UNSAID if "network" not in net else ("members",)
+    unsaid = {f.name: f.default for f in dataclasses.fields(NetSettings) if f.name in names}
     return {**record, "mlm:hyperparameters": {**unsaid, **net}}

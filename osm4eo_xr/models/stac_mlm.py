@@ -53,15 +53,17 @@ def mlm_fields(model: Model) -> dict[str, Any]:
 def architecture(net: NetSettings) -> str:
     """Name the network."""
     plain = f"ResNet v2, depth {net.depth}, {net.mode}"
+    if net.members > 1:
+        return f"{net.members} x {plain}, probabilities averaged"
     if net.network == "coupled":
         return f"Coupled {plain}, {len(net.groups)} groups, fused by {net.fusion}"
     return f"L-TAE and {plain}" if net.network == "temporal" else plain
 
 
 def _net_settings(net: NetSettings) -> dict[str, Any]:
-    """Return the settings as JSON types; those of groups where there are any."""
-    said = dataclasses.asdict(net)
-    return said if net.groups else {k: v for k, v in said.items() if k not in GROUPED}
+    """Return the settings as JSON types; those of groups and members where there are any."""
+    unsaid = {*(() if net.groups else GROUPED), *(() if net.members > 1 else ("members",))}
+    return {k: v for k, v in dataclasses.asdict(net).items() if k not in unsaid}
 
 
 def stac_item(model: Model) -> dict[str, Any]:

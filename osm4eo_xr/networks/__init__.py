@@ -3,7 +3,8 @@
 What others may use:
 
 - ``settings``: ``NetSettings``, ``EngineName``: the shape of the network
-- ``layers``, ``grouped_layers``: the layers, stated once; all the others read them
+- ``layers``, ``grouped_layers``: the layers, stated once; all the others read them. Members of an
+  ensemble are told apart here (``members_of``)
 - ``footprint``: which input pixels an output pixel depends on
 - ``resnet``: fresh variables, and logits of images, of whichever network
 - ``presence``: which groups of channels are there

@@ -1,4 +1,4 @@
-"""Building blocks in Flax, and the plain network that is made of them: a ResNet v2 of bottlenecks.
+"""Building blocks in Flax, and what is made of them: a ResNet v2 of bottlenecks, or several.
 
 Encoder after He et al. 2016, "Identity Mappings in Deep Residual Networks" (arXiv:1603.05027), in
 the arrangement of Keras' CIFAR-10 example, with wider kernels; decoder after Lin et al. 2017,
@@ -8,6 +8,7 @@ a multiple of the stride and carries its halo gives the same logits as the whole
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
@@ -18,6 +19,7 @@ from jax import Array
 
 from osm4eo_xr.networks.convolution import conv2d
 from osm4eo_xr.networks.fold_batch_norm import EPSILON
+from osm4eo_xr.networks.grouped_layers import parts_of
 from osm4eo_xr.networks.layers import BlockLayers, ConvLayer, StageLayers, layers_of
 from osm4eo_xr.networks.settings import NetSettings  # noqa: TC001 - flax reads the hints
 
@@ -131,6 +133,29 @@ class ResNet(nn.Module):
                 x = Bottleneck(block, norms, name=block.name)(x)
             levels.append(x)
         return levels, *decide(levels, layers.stages, layers.head, norms)
+
+
+class Ensemble(nn.Module):
+    """Plain networks side by side; logits are the logarithm of their mean probability, float32.
+
+    After Lakshminarayanan et al. 2017, "Simple and Scalable Predictive Uncertainty Estimation
+    using Deep Ensembles" (arXiv:1612.01474). Members differ by the weights they begin with.
+    """
+
+    settings: NetSettings
+    how: How = "eval"
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "n y x c"]) -> Float32[Array, "n *yx k"]:
+        """Return logits per pixel (dense) or per window."""
+        members = [
+            ResNet(part, self.how, name=name).steps(x) for name, part in parts_of(self.settings)
+        ]
+        logits = jnp.stack([own for _, _, own in members])
+        top = jnp.concatenate([seen for _, seen, _ in members], axis=-1)
+        self.sow(SEEN, "members", logits)
+        self.sow(SEEN, "features", top.astype(jnp.float32))
+        return nn.logsumexp(nn.log_softmax(logits), axis=0) - math.log(len(members))
 
 
 def decide(

@@ -1,16 +1,16 @@
-"""The layers of networks with groups, stated once, and all layers of any network.
+"""The layers of networks made of plain ones, stated once, and all layers of any network.
 
-A coupled network holds a plain one per encoder, whose own head is the auxiliary one; a temporal
-network holds a plain one behind the attention over periods. Beside these they have layers of their
-own, which are stated here.
+An ensemble holds plain networks, its members. A coupled network holds a plain one per encoder,
+whose own head is the auxiliary one; a temporal network holds a plain one behind the attention over
+periods. Beside these they have layers of their own, which are stated here.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from osm4eo_xr.networks.layers import ConvLayer, Path, StageLayers, layers_of
 from osm4eo_xr.networks.settings import HEADS, KEYS, NetSettings
@@ -97,7 +97,13 @@ def group_order(net: NetSettings) -> tuple[Group, ...]:
 
 
 def parts_of(net: NetSettings) -> Iterator[tuple[str, NetSettings]]:
-    """Yield the plain networks within a network, with the names that they are under."""
+    """Yield the plain networks within a network, with the names that they are under.
+
+    A network that is a plain one holds none.
+    """
+    if net.members > 1:
+        for k in range(net.members):
+            yield f"member{k}", net.single
     if net.network == "coupled":
         for k, groups in enumerate(encoders_of(net)):
             yield f"branch{k}", net.as_resnet(len(groups[0].channels))
@@ -158,9 +164,22 @@ def period_layers(net: NetSettings) -> Iterator[PeriodLayers]:
             )
 
 
+def members_of(net: NetSettings, variables: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Return one tree of variables per member; of a network without others, all as it is."""
+    if net.members == 1:
+        return [variables]
+    return [variables[name] for name, _ in parts_of(net)]
+
+
+def models_of(net: NetSettings, variables: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return ``params`` and ``batch_stats`` of each member."""
+    trees = [members_of(net, tree) for tree in variables.values()]
+    return [dict(zip(variables, own, strict=True)) for own in zip(*trees, strict=True)]
+
+
 def convolutions_of(net: NetSettings) -> Iterator[ConvLayer]:
     """Yield all convolutions of a network, in no order that matters."""
-    if net.network == "resnet":
+    if net.network == "resnet" and net.members == 1:
         yield from layers_of(net).convolutions
     for name, part in parts_of(net):
         yield from (_within(name, layer) for layer in layers_of(part).convolutions)

@@ -9,6 +9,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from osm4eo_xr.networks.grouped_layers import members_of
 from osm4eo_xr.networks.layers import (
     ConvLayer,
     NetLayers,
@@ -22,13 +23,15 @@ if TYPE_CHECKING:
     from osm4eo_xr.networks.settings import NetSettings
 
 _OPSET = 17
+_LEAST = 1e-30  # probability whose logarithm is still finite
 
 
 def export_onnx(settings: NetSettings, folded: Mapping[str, Any]) -> bytes:
     """Return the network as an ONNX model.
 
     The graph takes ``x`` (n, band, y, x) float32, normalized, and gives ``logits``: (n, class, y,
-    x) in dense mode, (n, class) in window mode.
+    x) in dense mode, (n, class) in window mode. Of several members these are the logarithm of
+    their mean probability.
 
     Parameters
     ----------
@@ -38,15 +41,27 @@ def export_onnx(settings: NetSettings, folded: Mapping[str, Any]) -> bytes:
         Parameters that ``fold`` gave.
     """
     graph, layers = _Graph(folded), layers_of(settings)
-    levels = _encode(graph, layers)
-    if layers.head.before:
-        top = graph.affine(levels[-1], layers.head.before)
-        top = graph.add("GlobalAveragePool", [top])
-        logits = graph.add("Flatten", [graph.conv(top, layers.head)], axis=1)
+    logits = []
+    for own in members_of(settings, folded):
+        graph.variables = own
+        logits.append(_decide(graph, layers))
+    if len(logits) == 1:
+        graph.add("Identity", logits, output="logits")
     else:
-        logits = graph.around(_decode(graph, levels, layers.stages), layers.head)
-    graph.add("Identity", [logits], output="logits")
+        chances = [graph.add("Softmax", [own], axis=1) for own in logits]
+        least = graph.constant(np.array(_LEAST, np.float32))
+        graph.add("Log", [graph.add("Max", [graph.add("Mean", chances), least])], output="logits")
     return graph.serialize(settings)
+
+
+def _decide(graph: _Graph, layers: NetLayers) -> str:
+    """Add a whole plain network; return the name of its logits."""
+    levels = _encode(graph, layers)
+    if not layers.head.before:
+        return graph.around(_decode(graph, levels, layers.stages), layers.head)
+    top = graph.affine(levels[-1], layers.head.before)
+    top = graph.add("GlobalAveragePool", [top])
+    return graph.add("Flatten", [graph.conv(top, layers.head)], axis=1)
 
 
 def _encode(graph: _Graph, layers: NetLayers) -> list[str]:
@@ -81,10 +96,10 @@ def _decode(graph: _Graph, levels: Sequence[str], stages: Sequence[StageLayers])
 
 
 class _Graph:
-    """Nodes and constants of a graph under construction."""
+    """Nodes and constants of a graph under construction, of the ``variables`` at hand."""
 
-    def __init__(self, folded: Mapping[str, Any]) -> None:
-        self._folded = folded
+    def __init__(self, variables: Mapping[str, Any]) -> None:
+        self.variables = variables
         self._nodes: list[Any] = []
         self._constants: list[Any] = []
 
@@ -107,7 +122,7 @@ class _Graph:
 
     def conv(self, x: str, layer: ConvLayer) -> str:
         """Add a convolution with zero "same" padding."""
-        arrays = arrays_at(self._folded, layer.path)
+        arrays = arrays_at(self.variables, layer.path)
         kernel = self.constant(np.asarray(arrays["kernel"], np.float32).transpose(3, 2, 0, 1))
         bias = self.constant(np.asarray(arrays["bias"], np.float32))
         pads, strides = [layer.kernel // 2] * 4, [layer.stride] * 2
@@ -119,7 +134,7 @@ class _Graph:
         Written as a normalization with mean 0 and variance 1, which ONNX Runtime keeps in the
         blocked layout of its convolutions; a product and a sum would leave that layout.
         """
-        layer = arrays_at(self._folded, path)
+        layer = arrays_at(self.variables, path)
         scale = np.asarray(layer["scale"], np.float32)
         values = [scale, np.asarray(layer["bias"], np.float32), scale * 0, scale * 0 + 1]
         names = [self.constant(value) for value in values]

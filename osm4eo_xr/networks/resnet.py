@@ -3,8 +3,8 @@
 Dense mode is fully convolutional: three stages with strides 1, 2, 2, whose features a decoder
 brings back to full resolution, one logit vector per pixel. Window mode is the network of the
 original system: the same encoder over a 12x12 window, averaged into one logit vector. All networks
-are made of such a ResNet (``bottlenecks``): of one, of one per group (``coupled``), or of one
-behind the attention over periods (``temporal``).
+are made of such a ResNet (``bottlenecks``): of one, of several whose probabilities are averaged,
+of one per group (``coupled``), or of one behind the attention over periods (``temporal``).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import numpy as np
 from jax import Array
 
 from osm4eo_xr.errors import InputError
-from osm4eo_xr.networks.bottlenecks import SEEN, How, ResNet
+from osm4eo_xr.networks.bottlenecks import SEEN, Ensemble, How, ResNet
 from osm4eo_xr.networks.coupled import Coupled
 from osm4eo_xr.networks.settings import STRIDE, NetSettings
 from osm4eo_xr.networks.temporal import Temporal
@@ -32,6 +32,7 @@ __all__ = [
     "apply_eval",
     "apply_folded",
     "apply_train",
+    "apply_train_members",
     "apply_train_with_branches",
     "apply_with_features",
     "check_shape",
@@ -45,6 +46,8 @@ Variables = Mapping[str, Any]
 
 def _network(settings: NetSettings, how: How) -> nn.Module:
     """Return the network that the settings name."""
+    if settings.members > 1:
+        return Ensemble(settings, how)
     named = {"resnet": ResNet, "coupled": Coupled, "temporal": Temporal}
     return named[settings.network](settings, how)
 
@@ -152,6 +155,27 @@ def apply_train_with_branches(
     return logits, state[SEEN]["branches"][0], dict(state["batch_stats"])  # pyright: ignore[reportReturnType] - linen's types are loose
 
 
+def apply_train_members(
+    settings: NetSettings,
+    variables: Variables,
+    x: Float32[Array, "n y x c"],
+    *,
+    dtype: Any = jnp.float32,
+) -> tuple[Float32[Array, "m n *yx k"], dict[str, Any]]:
+    """Return what ``apply_train`` does, but the logits of each of several members by itself.
+
+    Raises
+    ------
+    InputError
+        If the images do not fit the network.
+    """
+    check_shape(settings, x.shape)
+    _, state = _network(settings, "train").apply(
+        variables, x.astype(dtype), mutable=["batch_stats", SEEN]
+    )
+    return state[SEEN]["members"][0], dict(state["batch_stats"])  # pyright: ignore[reportReturnType] - linen's types are loose
+
+
 def apply_eval(
     settings: NetSettings,
     variables: Variables,
@@ -197,8 +221,9 @@ def apply_with_features(
 ) -> tuple[Float32[Array, "n *yx k"], Float32[Array, "n *yx f"]]:
     """Return the logits of ``apply_folded``, and the features that its last layer sees.
 
-    Logits are a linear function of the features: the decoder's channels in dense mode, the last
-    stage's in window mode.
+    The logits of one network are a linear function of the features: the decoder's channels in
+    dense mode, the last stage's in window mode. Of several members, all features stand side by
+    side.
 
     Raises
     ------

@@ -31,6 +31,7 @@ _LAYERS_PER_BLOCK = 9  # depth = 9 n + 2: three stages of n bottlenecks of three
 _WIDEST = 2**16  # channels; beyond, sizes of arrays no longer fit
 _DEEPEST = 1001  # layers, the most that ResNets were published with (He et al. 2016)
 _WIDEST_KERNEL = 2**10 - 1  # pixels; as wide as the largest blocks
+_MOST_MEMBERS = 32
 
 
 NetworkName = Literal["resnet", "coupled", "temporal"]
@@ -84,6 +85,8 @@ class NetSettings:
         Used by "coupled" only.
     shared : bool
         One encoder for all periods of a source; used by "coupled" only.
+    members : int
+        Networks of kind "resnet" side by side, 1 to 32: their probabilities are averaged.
 
     Examples
     --------
@@ -106,10 +109,12 @@ class NetSettings:
     groups: tuple[Group, ...] = ()
     fusion: Literal["sum", "concatenation", "attention", "decision"] = "sum"
     shared: bool = False
+    members: int = 1
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "groups", tuple(self.groups))
         _check_groups(self)
+        _check_members(self)
         for name in ("bands", "classes", "width", "decoder"):
             if not 1 <= getattr(self, name) <= _WIDEST:
                 raise InputError(
@@ -165,14 +170,35 @@ class NetSettings:
             found.setdefault((group.source, len(group.channels)), []).append(group)
         return tuple(map(tuple, found.values()))
 
+    @property
+    def single(self) -> NetSettings:
+        """One member's network."""
+        return dataclasses.replace(self, members=1)
+
     def as_resnet(self, bands: int) -> NetSettings:
         """Return the network of the same shape with one encoder, for so many channels."""
-        plain = {f.name: f.default for f in dataclasses.fields(self) if f.name in GROUPED}
+        plain = {f.name: f.default for f in dataclasses.fields(self) if f.name in UNSAID}
         return dataclasses.replace(self, bands=bands, **plain)
 
 
 GROUPED = ("network", "groups", "fusion", "shared")
 """Settings that say nothing of a network without groups."""
+
+UNSAID = (*GROUPED, "members")
+"""Settings that models of one plain network do not state."""
+
+
+def _check_members(net: NetSettings) -> None:
+    """Refuse a number of members that no network has."""
+    if not 1 <= net.members <= _MOST_MEMBERS:
+        raise InputError(
+            f"members is {net.members}", advice=f"give 1 or more, up to {_MOST_MEMBERS}"
+        )
+    if net.members > 1 and net.network != "resnet":
+        raise InputError(
+            f"members is {net.members} and network {net.network!r}",
+            advice="give members 1, as several are of network 'resnet'",
+        )
 
 
 def _check_groups(net: NetSettings) -> None:

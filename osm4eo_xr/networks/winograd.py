@@ -74,8 +74,6 @@ class WinogradNetwork:
     ----------
     net : NetSettings
         Shape of the network, which ``fits_winograd``.
-    layers : mapping
-        From ``prepare``.
     rows, cols : int
         Size of a block of the map, multiples of the network's stride.
     margin : int
@@ -87,7 +85,6 @@ class WinogradNetwork:
     def __init__(
         self,
         net: NetSettings,
-        layers: Mapping[str, Layer],
         rows: int,
         cols: int,
         margin: int,
@@ -96,8 +93,8 @@ class WinogradNetwork:
         self._net, self._threads = layers_of(net), threads
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="network")
         self._blas = ThreadpoolController()
-        self._layers = layers
-        channels = layers["stem"].weights.shape[1]
+        self._layers: Mapping[str, Layer] = {}
+        channels = net.bands + -net.bands % _VECTOR
         self._scene = _Image.padded((rows + 2 * margin, cols + 2 * margin), channels, net.kernel)
         self._logits = _Image.plain((rows, cols), net.classes)
         self._stages, self._decoded, cell = [], [], 1
@@ -109,14 +106,19 @@ class WinogradNetwork:
             size = (rows + 2 * STRIDE) // cell, (cols + 2 * STRIDE) // cell
             self._decoded.append(_Stage(cell, STRIDE, size, net.decoder, 0, SMOOTH))
 
-    def __call__(self, block: Float32[np.ndarray, "b p q"]) -> Float32[np.ndarray, "y x k"]:
+    def __call__(
+        self, block: Float32[np.ndarray, "b p q"], layers: Mapping[str, Layer]
+    ) -> Float32[np.ndarray, "y x k"]:
         """Return the logits of a block; they are overwritten by the next call's.
 
         Parameters
         ----------
         block : array
             Normalized, margin included.
+        layers : mapping
+            The weights, from ``prepare``.
         """
+        self._layers = layers
         self._scene.fill(block)
         with self._blas.limit(limits=1, user_api="blas"):
             self._encode()

@@ -13,12 +13,17 @@ import numpy as np
 from scipy.special import log_softmax
 
 from osm4eo_xr.errors import InputError
-from osm4eo_xr.networks.grouped_layers import heads_of
+from osm4eo_xr.networks.grouped_layers import heads_of, models_of
 from osm4eo_xr.networks.layers import arrays_at, with_arrays
 from osm4eo_xr.process.heap import kept_heap
 from osm4eo_xr.samples.ground import place_numbers
 from osm4eo_xr.training.batches import Prefetch, Windows, train_batches
-from osm4eo_xr.training.calibration import calibration_bins, expected_error, fit_temperature
+from osm4eo_xr.training.calibration import (
+    calibration_bins,
+    expected_error,
+    fit_temperature,
+    mean_logits,
+)
 from osm4eo_xr.training.device_samples import DeviceSamples, fits_device
 from osm4eo_xr.training.scoring import index_of, labeled_logits
 from osm4eo_xr.training.selection import Look, surely_better
@@ -53,7 +58,9 @@ class Fit:
         Called with a ``Status`` after each step.
     history : list of dict
         One entry per epoch: epoch, step, loss, accuracy, validation_loss, validation_accuracy
-        (absent where it was not looked at), samples_per_second, waiting (share of the time).
+        (absent where it was not looked at), samples_per_second, waiting (share of the time), and
+        self_labeled where a network trains itself. Loss and accuracy are the mean of the members,
+        each by itself; validation is of their mean.
     best : dict, optional
         Variables of the epoch that is kept: the last, if all are trained and no earlier one is
         surely better by validation; else the one with the best validation accuracy.
@@ -212,31 +219,34 @@ class Fit:
         return Look(right, pixels, loss / max(float(pixels.sum()), 1.0))
 
     def calibrated(self) -> tuple[dict[str, Any], dict[str, float]]:
-        """Return the best variables with their temperature in the head, and what it changed.
+        """Return the best variables with their temperature in the heads, and what it changed.
 
-        The head's filters are divided by the temperature, so every engine gives calibrated
-        probabilities and the same classes. The validation samples are as many witnesses as they
-        have places: a few blocks, which are easier or harder than others, say little of all.
+        The heads' filters are divided by the temperature, so every engine gives calibrated
+        probabilities, and one network the same classes as before. The validation samples are as
+        many witnesses as they have places: a few blocks, which are easier or harder than others,
+        say little of all.
         """
-        best, logits, index, origin = self.best or {}, [], [], []
+        best = self.best or {}
         windows = _spread(self.check, _CALIBRATED_BY)
-        for some, label, where in labeled_logits(self.task, best, windows, self.task.batch):
-            at = index_of(label, self.task.class_ids)
-            logits.append(some[at >= 0])
-            index.append(at[at >= 0])
-            origin.append(where[at >= 0])
-        joined, truth = np.concatenate(logits), np.concatenate(index)
-        _, places = place_numbers(self.check.samples, np.unique(np.concatenate(origin)))
-        temperature = np.float32(fit_temperature(joined, truth, independent=places))
+        task = dataclasses.replace(self.task, net=self.task.net.single)
+        found = [_known_logits(task, own, windows) for own in models_of(self.task.net, best)]
+        logits, (_, index, origin) = np.stack([own for own, *_ in found]), found[0]
+        _, places = place_numbers(self.check.samples, np.unique(origin))
+        logits = logits[0] if len(logits) == 1 else logits
+        temperature = np.float32(fit_temperature(logits, index, independent=places))
         params = best["params"]
         for path in heads_of(self.task.net):
             head = {name: leaf / temperature for name, leaf in arrays_at(params, path).items()}
             params = with_arrays(params, path, head)
+        errors = [
+            expected_error(calibration_bins(mean_logits(given), index))
+            for given in (logits, logits / temperature)
+        ]
         return {**best, "params": params}, {
             "temperature": float(temperature),
             "places": places,
-            "ece_before": expected_error(calibration_bins(joined, truth)),
-            "ece": expected_error(calibration_bins(joined / temperature, truth)),
+            "ece_before": errors[0],
+            "ece": errors[1],
         }
 
     def _keeps_step(self) -> bool:
@@ -305,6 +315,18 @@ def batch_of(task_batch: int, accumulate: int, size: int) -> int:
             advice="draw more, or give a smaller accumulate",
         )
     return min(task_batch, size // unit * unit)
+
+
+def _known_logits(
+    task: Task, variables: Mapping[str, Any], windows: Windows
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the logits, the index of the label, and the sample of each pixel of known class."""
+    parts = []
+    for some, label, where in labeled_logits(task, variables, windows, task.batch):
+        at = index_of(label, task.class_ids)
+        parts.append((some[at >= 0], at[at >= 0], where[at >= 0]))
+    logits, index, origin = (np.concatenate(column) for column in zip(*parts, strict=True))
+    return logits, index, origin
 
 
 def _spread(windows: Windows, pixels: int) -> Windows:

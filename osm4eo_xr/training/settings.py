@@ -26,7 +26,7 @@ _PRESETS = Presets(
     "large is for a GPU.",
     {
         "default": {},
-        "small": {"epochs": 24, "batch": 16, "validate_every": 6},
+        "small": {"epochs": 9, "batch": 16, "validate_every": 3, "members": 3},
         "large": {"depth": 29, "width": 64, "decoder": 64, "epochs": 60, "batch": 64},
     },
 )
@@ -63,6 +63,10 @@ class TrainSettings:
     auxiliary : float
         What the loss of each group's own head counts beside that of a coupled network; 0 leaves
         them out.
+    members : int
+        Networks of kind "resnet" that learn side by side, each from weights of its own, 1 to 32. A
+        map has the mean of their probabilities: fewer errors that are one network's luck, and
+        surer probabilities, for as many times the computing, and on a GPU the memory of training.
     group_dropout : float
         Probability with which a coupled or temporal network does without a group of a sample, 0 to
         below 1. Above 0 the model classifies pixels and scenes that lack any groups.
@@ -113,6 +117,13 @@ class TrainSettings:
     cutmix : float
         Probability with which a square of a sample is that of another, labels too, 0 to below 1;
         used in dense mode only.
+    self_training : float
+        Probability from which on the moving average's own class counts as the label of a pixel
+        that has none, in the second half of the training; 0 leaves such pixels out. It is the
+        probability without what ``label_smoothing`` spreads. In dense mode, with ``average``, and
+        not with logit adjustment or noise "forward"; what noise "prune" leaves out has no label.
+        History tells which share of these pixels was labeled so. A step then looks once more at
+        its whole batch, which takes a third longer.
     band_jitter : float
         Standard deviation of a random gain and shift per band and sample, in normalized units.
     band_dropout : float
@@ -160,6 +171,7 @@ class TrainSettings:
     fusion: Literal["sum", "concatenation", "attention", "decision"] = "sum"
     shared: bool = False
     auxiliary: float = 0.3
+    members: int = 1
     group_dropout: float = 0.2
     epochs: int = 30
     batch: int = 32
@@ -179,6 +191,7 @@ class TrainSettings:
     logit_adjustment: float = 0.0
     flips: bool = True
     cutmix: float = 0.5
+    self_training: float = 0.0
     band_jitter: float = 0.0
     band_dropout: float = 0.0
     missing: float = 0.0
@@ -221,9 +234,13 @@ class TrainSettings:
         _check(self, "seed", 0 <= self.seed < _SEEDS, "0 to below 2**63")
         for name in (
             *("warmup", "average", "label_smoothing", "band_dropout", "group_dropout"),
-            *("missing", "cutmix"),
+            *("missing", "cutmix", "self_training"),
         ):
             _check(self, name, 0 <= getattr(self, name) < 1, "0 to below 1")
+        steady = self.mode == "dense" and self.average > 0
+        plain = self.logit_adjustment == 0 and self.noise != "forward"
+        why = "0, or dense mode with an average, without logit adjustment and noise 'forward'"
+        _check(self, "self_training", self.self_training == 0 or (steady and plain), why)
         _check(self, "learning_rate", self.learning_rate > 0, "more than 0")
         _one_of(self, "optimizer", OPTIMIZERS)
         _one_of(self, "loss", LOSSES)
@@ -286,6 +303,7 @@ class TrainSettings:
             window=self.window,
             kernel=self.kernel,
             decoder=self.decoder,
+            members=self.members if self.network == "resnet" else 1,
         )
         if self.network == "resnet":
             return plain

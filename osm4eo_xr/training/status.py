@@ -27,6 +27,8 @@ class Status:
         In this epoch.
     seconds_left : float
         At that speed, without looks at the validation samples.
+    self_labeled : float
+        Share of the unlabeled pixels that the network labeled itself in this epoch so far.
     """
 
     epoch: int
@@ -37,6 +39,7 @@ class Status:
     accuracy: float
     samples_per_second: float
     seconds_left: float
+    self_labeled: float = 0.0
 
 
 @dataclass
@@ -47,18 +50,25 @@ class Totals:
     weight: float = 0.0
     correct: float = 0.0
     labeled: float = 0.0
+    self_labeled: float = 0.0
+    unlabeled: float = 0.0
 
     def add(self, sums: Mapping[str, float]) -> None:
         """Add one step."""
-        for name in ("loss", "weight", "correct", "labeled"):
-            setattr(self, name, getattr(self, name) + float(sums[name]))
+        for name, value in sums.items():
+            setattr(self, name, getattr(self, name) + float(value))
 
     def means(self) -> dict[str, float]:
-        """Return loss and accuracy per labeled pixel."""
-        return {
+        """Return loss and accuracy per labeled pixel.
+
+        Of a network that trains itself, also the share of unlabeled pixels that it labeled.
+        """
+        means = {
             "loss": self.loss / max(self.weight, 1e-6),
             "accuracy": self.correct / max(self.labeled, 1.0),
         }
+        own = {"self_labeled": self.self_labeled / self.unlabeled} if self.unlabeled else {}
+        return means | own
 
 
 def batch_origin(samples: xr.Dataset, positions: np.ndarray) -> str:

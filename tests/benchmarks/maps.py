@@ -50,6 +50,7 @@ _NEAR = 2  # pixels to another label
 _LEAST = 1e-7  # probability; logits are its logarithm
 
 BEFORE = {"epochs": 12, "average": 0.0, "label_smoothing": 0.0, "cutmix": 0.0, "validate_every": 3}
+BEFORE |= {"members": 1}
 """What the demo learned with before it had a preset; with ``--seconds 0`` as long as then."""
 
 BEFORE_DEFAULT = {"depth": 29, "kernel": 5, "weight_decay": 0.01, "cutmix": 0.0}
@@ -58,6 +59,7 @@ BEFORE_DEFAULT = {"depth": 29, "kernel": 5, "weight_decay": 0.01, "cutmix": 0.0}
 LEARNERS: dict[str, Any] = {
     OURS: Network(DEMO_SETTINGS),
     "ours, before": Network(replace(DEMO_SETTINGS, **BEFORE)),
+    "ours, alone": Network(replace(DEMO_SETTINGS, members=1)),
     "ours, last step": Network(replace(DEMO_SETTINGS, average=0.0)),
     "ours, hard labels": Network(replace(DEMO_SETTINGS, label_smoothing=0.0)),
     "ours, not mixed": Network(replace(DEMO_SETTINGS, cutmix=0.0)),
@@ -66,6 +68,7 @@ LEARNERS: dict[str, Any] = {
     "ours, deep": Network(replace(DEMO_SETTINGS, depth=20)),
     "ours, adjusted": Network(replace(DEMO_SETTINGS, logit_adjustment=1.0)),
     "default": Network(oxr.TrainSettings.preset("default")),
+    "default, members": Network(oxr.TrainSettings.preset("default", members=3)),
     "default, depth 29": Network(oxr.TrainSettings.preset("default", depth=29)),
     "default, before": Network(replace(oxr.TrainSettings(), **BEFORE_DEFAULT)),
     "forest": Pixels("forest", around=False),

@@ -165,6 +165,18 @@ def test_flips_take_eight_times_the_hours(country: Path) -> None:
     assert views.device_hours == pytest.approx(8 * once.device_hours)
 
 
+def test_members_take_as_many_hours_as_they_are(country: Path, tmp_path: Path) -> None:
+    path = make_country(tmp_path / "here", edge=60, overlap=12)
+    members = ("[train]\n", "[train]\nmembers = 3\n")
+    once, thrice = plan_country(path), plan_country(changed(path, members))
+    assert thrice.device_hours == pytest.approx(3 * once.device_hours)
+    assert thrice.training_hours == pytest.approx(3 * once.training_hours)
+    grouped = ("[train]\n", '[train]\nmembers = 3\nnetwork = "coupled"\n')  # has none
+    assert plan_country(changed(path, grouped)).device_hours == once.device_hours
+    given = plan_country(changed(country, (MODEL, f"{MODEL}\n\n[train]\nmembers = 3")))
+    assert given.device_hours == plan_country(country).device_hours  # as the model has
+
+
 def test_a_layer_called_as_the_mosaic_is_refused(country: Path) -> None:
     named = ('vector = "gpkg"', 'name = "mosaic"')
     with pytest.raises(InputError, match=r"'mosaic' and 'layer mosaic' would both write"):

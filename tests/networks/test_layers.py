@@ -14,10 +14,11 @@ NETS = [
     NetSettings(bands=10, classes=13, depth=29, width=8, kernel=3),
     NetSettings(bands=4, classes=12, depth=20, width=4, mode="window"),
 ]
+MEMBERS = NetSettings(bands=3, classes=5, depth=11, width=4, members=12)
 
 
-ALL = [*NETS, *GROUPED.values()]
-IDS = [*(f"{net.mode} {net.depth}" for net in NETS), *GROUPED]
+ALL = [*NETS, MEMBERS, *GROUPED.values()]
+IDS = [*(f"{net.mode} {net.depth}" for net in NETS), "members", *GROUPED]
 
 
 def leaves(tree: object) -> set[tuple[str, ...]]:

@@ -22,6 +22,8 @@ NETS = {
     "dense": NetSettings(bands=3, classes=5, depth=11, width=4, decoder=6),
     "deep": NetSettings(bands=2, classes=3, depth=29, width=4, kernel=3, decoder=5),
     "window": NetSettings(bands=3, classes=5, depth=20, width=4, mode="window"),
+    "members": NetSettings(bands=3, classes=5, depth=11, width=4, decoder=6, members=3),
+    "members, window": NetSettings(bands=3, classes=5, depth=11, width=4, mode="window", members=2),
 }
 RNG = np.random.default_rng(0)
 

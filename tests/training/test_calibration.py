@@ -9,7 +9,13 @@ from scipy.stats import norm
 from sklearn.calibration import calibration_curve
 from sklearn.metrics import log_loss
 
-from osm4eo_xr.training.calibration import BINS, calibration_bins, expected_error, fit_temperature
+from osm4eo_xr.training.calibration import (
+    BINS,
+    calibration_bins,
+    expected_error,
+    fit_temperature,
+    mean_logits,
+)
 
 
 def drawn(temperature: float, n: int = 20_000) -> tuple[np.ndarray, np.ndarray]:
@@ -51,6 +57,22 @@ def test_the_temperature_is_found_and_calibrates(temperature: float) -> None:
         for t in (found * 0.97, found, found * 1.03)
     ]
     assert losses[1] == min(losses)
+
+
+@pytest.mark.parametrize("temperature", [0.4, 3.0])
+def test_members_are_divided_before_they_are_averaged(temperature: float) -> None:
+    """As heads are; labels are drawn from the mean of calibrated members."""
+    rng = np.random.default_rng(0)
+    logits = rng.normal(size=(3, 30_000, 4), scale=2.0)
+    mean = softmax(logits, axis=-1).mean(axis=0)
+    index = (rng.random((30_000, 1)) > mean.cumsum(axis=-1)[:, :-1]).sum(axis=-1)
+    given = (logits * temperature).astype(np.float32)
+    np.testing.assert_allclose(np.exp(mean_logits(logits)), mean)
+    found = np.float32(fit_temperature(given, index))
+    assert found == pytest.approx(temperature, rel=0.04)
+    assert expected_error(calibration_bins(mean_logits(given / found), index)) < 0.015
+    blended = fit_temperature(mean_logits(given).astype(np.float32), index)
+    assert abs(blended / temperature - 1) > 0.1
 
 
 def test_few_places_move_the_temperature_little() -> None:

@@ -40,7 +40,7 @@ def products(net: NetSettings) -> float:
             total += cells * inputs * stage.lateral.features
         if stage.smooth:
             total += cells * stage.smooth.kernel**2 * net.decoder * stage.smooth.features
-    return 2 * (total + net.decoder * net.classes)
+    return 2 * net.members * (total + net.decoder * net.classes)
 
 
 @pytest.mark.parametrize("name", TrainSettings.PRESETS.names)

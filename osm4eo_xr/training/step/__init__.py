@@ -8,4 +8,5 @@ What others may use:
 - ``eval_step``: images to logits, or to what the last layer sees
 - ``data_parallel``: a step on several devices
 - ``losses``: losses per pixel, unreduced
+- ``self_labels``: labels that a network gives to unlabeled pixels itself
 """

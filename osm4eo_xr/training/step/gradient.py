@@ -13,10 +13,10 @@ from jax import Array
 
 from osm4eo_xr.errors import InputError
 from osm4eo_xr.networks import resnet
-from osm4eo_xr.networks.grouped_layers import group_order
+from osm4eo_xr.networks.grouped_layers import group_order, parts_of
 from osm4eo_xr.networks.presence import present
 from osm4eo_xr.process.threads import compute_threads
-from osm4eo_xr.samples.label_weights import unpack
+from osm4eo_xr.samples.label_weights import is_given, is_open, unpack
 from osm4eo_xr.training.step.losses import (
     bootstrap_cross_entropy,
     cross_entropy,
@@ -73,9 +73,10 @@ def kernel_gradient(form: Task) -> Gradient:
     """Return the gradient on the kernels; the loss between forward and backward is a program."""
     from osm4eo_xr.networks.gradients.network import NetworkGradient
 
-    network, loss = NetworkGradient(form.net, compute_threads()), _loss_slope(form)
+    network, loss = NetworkGradient(form.net.single, compute_threads()), _loss_slope(form)
+    names = sorted(name for name, _ in parts_of(form.net))  # as jax goes through them
 
-    def compute(
+    def of_one(
         numbers: Numbers, params: Any, stats: Any, x: Array, label: Array
     ) -> tuple[Any, Any, dict[str, Array]]:
         given = jax.tree.map(np.asarray, {"params": params, "batch_stats": stats})
@@ -83,7 +84,20 @@ def kernel_gradient(form: Task) -> Gradient:
         slope, sums = loss(numbers, logits, label)
         return joined(network.backward(np.asarray(slope))), stats, sums
 
-    return compute
+    def of_members(
+        numbers: Numbers, params: Any, stats: Any, x: Array, label: Array
+    ) -> tuple[Any, Any, dict[str, Array]]:
+        found = [of_one(numbers, params[name], stats[name], x, label) for name in names]
+        grads, new, sums = zip(*found, strict=True)
+        return np.concatenate(grads), dict(zip(names, new, strict=True)), _mean_of(list(sums))
+
+    return of_members if names else of_one
+
+
+@jax.jit
+def _mean_of(sums: list[dict[str, Array]]) -> dict[str, Array]:
+    """Return the mean of the members' sums."""
+    return jax.tree.map(lambda *values: sum(values) / len(values), *sums)
 
 
 def joined(tree: Any) -> Float32[np.ndarray, " n"]:
@@ -126,6 +140,11 @@ def _loss(task: Task, numbers: Numbers, params: Any, stats: Any, x: Array, label
     if task.net.network == "coupled" and task.settings.auxiliary:
         apply = resnet.apply_train_with_branches
         logits, branches, stats = apply(task.net, variables, x, dtype=task.dtype)
+    elif task.net.members > 1:
+        members, stats = resnet.apply_train_members(task.net, variables, x, dtype=task.dtype)
+        found = [_scored(task, numbers, logits, label)[:2] for logits in members]
+        totals, sums = zip(*found, strict=True)
+        return sum(totals), (stats, _mean_of(list(sums)))
     else:
         logits, stats = resnet.apply_train(task.net, variables, x, dtype=task.dtype)
         branches = None
@@ -144,13 +163,17 @@ def _scored(
     index, where = indices(task.class_ids, classes)
     weight = jnp.where(where, share * numbers.weights[index], 0.0)
     total = jnp.sum(weight * _pixel_loss(task, numbers, logits, index, where))
-    hit = where & (logits.argmax(axis=-1).astype(jnp.int32) == index)
+    given = where & is_given(label)
+    hit = given & (logits.argmax(axis=-1).astype(jnp.int32) == index)
     sums = {
         "loss": total,
         "weight": weight.sum(),
         "correct": hit.sum(dtype=jnp.float32),
-        "labeled": where.sum(dtype=jnp.float32),
+        "labeled": given.sum(dtype=jnp.float32),
     }
+    if task.settings.self_training:
+        sums["self_labeled"] = (where & ~given).sum(dtype=jnp.float32)
+        sums["unlabeled"] = is_open(label).sum(dtype=jnp.float32)
     return total, sums, index, weight
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
@@ -10,6 +11,7 @@ from jax import Array
 
 from osm4eo_xr.feature_ids.channels import Channels
 from osm4eo_xr.training.step.augment import drop_bands, drop_groups, hide, jitter, mix, turn
+from osm4eo_xr.training.step.self_labels import with_self_labels
 from osm4eo_xr.training.step.task import Numbers, Task  # noqa: TC001 - checked at run time in the tests
 
 if TYPE_CHECKING:
@@ -32,11 +34,21 @@ def normalized(
 
 
 def prepared(
-    form: Task, numbers: Numbers, step: Array, image: Array, label: Array
+    form: Task,
+    numbers: Numbers,
+    step: Array,
+    image: Array,
+    label: Array,
+    teacher: Mapping[str, Any] | None = None,
 ) -> tuple[Array, Array]:
-    """Return a batch normalized and augmented."""
+    """Return a batch normalized and augmented; a teacher labels what it surely knows first."""
     key = jax.random.fold_in(jax.random.key(numbers.seed), step)
     x = normalized(form, numbers.center, numbers.scale, image)
+    if form.settings.self_training and teacher is not None:
+        channels = form.channels or Channels.joint(image.shape[-1])
+        usable = channels.usable(jnp.isfinite(image), axis=-1)
+        begun = step >= numbers.self_from
+        label = with_self_labels(form, numbers, teacher, x, label, usable, begun)
     return _augmented(form, x, label, key)
 
 

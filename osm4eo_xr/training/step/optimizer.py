@@ -32,7 +32,20 @@ def optimizer(settings: TrainSettings, rate: optax.Schedule) -> optax.GradientTr
         rule = optax.nadam(rate)
     else:
         rule = optax.adamw(rate, weight_decay=settings.weight_decay, mask=_are_kernels)
-    return optax.chain(optax.clip_by_global_norm(settings.clip), rule) if settings.clip else rule
+    if not settings.clip:
+        return rule
+    clip = optax.clip_by_global_norm(settings.clip)
+    several = settings.members > 1 and settings.network == "resnet"
+    return optax.chain(_each(clip) if several else clip, rule)
+
+
+def _each(rule: optax.GradientTransformation) -> optax.GradientTransformation:
+    """Return a rule without state for each member by itself."""
+
+    def apply(updates: Any, params: Any) -> Any:
+        return {k: rule.update(own, rule.init(own), params)[0] for k, own in updates.items()}
+
+    return optax.stateless(apply)
 
 
 def _are_kernels(params: Any) -> Any:

@@ -35,6 +35,7 @@ _NUMBERS = (
 """Settings that no program depends on."""
 
 
+_SELF_FROM = 0.5  # of the steps, after which a network labels pixels itself
 _LEAST_RATES = 64  # so many are handed to a program; short trainings share one
 
 
@@ -114,7 +115,8 @@ class Numbers(NamedTuple):
 
     ``center`` and ``scale`` (band), ``weights``, ``spread`` and ``adjustment`` (class) are float32;
     ``noise`` is (class, class) float32, or None where labels are taken for right; ``rates`` (step)
-    float32; ``seed`` uint32.
+    float32; ``seed`` uint32; ``self_from`` int32, the step from which a network that trains itself
+    gives labels.
     """
 
     center: Array
@@ -125,6 +127,7 @@ class Numbers(NamedTuple):
     noise: Array | None
     rates: Array
     seed: Array
+    self_from: Array
 
 
 def numbers_of(task: Task) -> Numbers:
@@ -143,6 +146,7 @@ def numbers_of(task: Task) -> Numbers:
         noise=jnp.asarray(task.noise, jnp.float32) if task.noise else None,
         rates=rates.astype(jnp.float32),
         seed=jnp.asarray(task.settings.seed % 2**32, jnp.uint32),
+        self_from=jnp.asarray(round(_SELF_FROM * task.steps), jnp.int32),
     )
 
 

@@ -66,6 +66,11 @@ def _learned(state: State) -> dict[str, Any]:
     return {name: state[name] for name in ("params", "batch_stats")}
 
 
+def _teacher(form: Task, state: State) -> dict[str, Any] | None:
+    """Return the variables that label pixels, if a network trains itself."""
+    return state["average"] if form.settings.self_training else None
+
+
 def _averaged(settings: TrainSettings, state: State, learned: dict[str, Any]) -> dict[str, Any]:
     """Move the average towards what a step learned; the first steps, far off, are soon forgotten.
 
@@ -81,7 +86,8 @@ def _averaged(settings: TrainSettings, state: State, learned: dict[str, Any]) ->
 def make_train_step(task: Task) -> Callable[..., tuple[State, dict[str, Array]]]:
     """Return ``step(state, image, label) -> (state, sums)``; the state may be given away.
 
-    ``sums`` holds the step's weighted loss, its weight, and its correct and labeled pixels.
+    ``sums`` holds the step's weighted loss, its weight, and its correct and labeled pixels; where a
+    network trains itself, also the pixels without a label, and those that it labeled.
     """
     form, numbers = task.form, numbers_of(task)
     if runs_on_kernels(form):
@@ -100,7 +106,7 @@ def _step_program(form: Task) -> Callable[..., tuple[State, dict[str, Array]]]:
     def step(
         state: State, numbers: Numbers, image: Array, label: Array
     ) -> tuple[State, dict[str, Array]]:
-        x, label = prepared(form, numbers, state["step"], image, label)
+        x, label = prepared(form, numbers, state["step"], image, label, _teacher(form, state))
         grads, stats, sums = gradient(
             form, numbers, state["params"], state["batch_stats"], x, label
         )
@@ -120,9 +126,9 @@ def _programs(form: Task) -> tuple[Callable[..., Any], Callable[..., Any]]:
 
     @jax.jit
     def prepare(
-        numbers: Numbers, step: Array, image: Array, label: Array
+        numbers: Numbers, step: Array, image: Array, label: Array, teacher: Any
     ) -> list[tuple[Array, Array]]:
-        x, label = prepared(form, numbers, step, image, label)
+        x, label = prepared(form, numbers, step, image, label, teacher)
         return list(zip(_cut(x, parts), _cut(label, parts), strict=True))
 
     return prepare, jax.jit(partial(jax.tree.map, jnp.add))
@@ -159,7 +165,8 @@ def _step_by_parts(
     def step(
         state: State, numbers: Numbers, image: Array, label: Array
     ) -> tuple[State, dict[str, Array]]:
-        first, *others = prepare(numbers, state["step"], image, label)
+        teacher = _teacher(form, state)
+        first, *others = prepare(numbers, state["step"], image, label, teacher)
         grads, stats, sums = compute(numbers, state["params"], state["batch_stats"], *first)
         for part in others:
             more, stats, more_sums = compute(numbers, state["params"], stats, *part)

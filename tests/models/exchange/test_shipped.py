@@ -29,7 +29,7 @@ def test_the_demos_was_made_by_the_demo_of_today(pulled: oxr.Model) -> None:
     assert digests[NAME] == pulled.digest
     assert pulled.net == DEMO_SETTINGS.net(bands=10, classes=12)
     assert oxr.TrainSettings(**pulled.training["settings"]) == DEMO_SETTINGS
-    assert sum(file.stat().st_size for file in SHIPPED.rglob("*") if file.is_file()) < 3_000_000
+    assert sum(file.stat().st_size for file in SHIPPED.rglob("*") if file.is_file()) < 6_000_000
 
 
 def test_it_agrees_with_openstreetmap_where_it_learned(pulled: oxr.Model) -> None:
@@ -38,7 +38,7 @@ def test_it_agrees_with_openstreetmap_where_it_learned(pulled: oxr.Model) -> Non
     given, found = labels.values, oxr.classify(scene, pulled).values
     known = (given > 0) & (found > 0)
     assert known.sum() > 20_000
-    assert np.mean(given[known] == found[known]) > 0.7
+    assert np.mean(given[known] == found[known]) > 0.65  # it learned nine epochs, and not by heart
 
 
 def test_their_cards_say_what_cards_of_today_say() -> None:
