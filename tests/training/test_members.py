@@ -20,6 +20,7 @@ from osm4eo_xr.training.fit import train
 from tests.cases.train_case import TINY, small_samples
 from tests.inference.test_classify import chunked, make_scene
 
+pytestmark = pytest.mark.steps  # steps of the kernels and of jax, on the lowest versions too
 SETTINGS = dataclasses.replace(TINY, members=2, epochs=3, accumulate=2, self_training=0.5)
 
 
