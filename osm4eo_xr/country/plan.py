@@ -221,8 +221,7 @@ def _members(run: CountryRun) -> int:
         from osm4eo_xr.models.model_folder import read_saved
 
         return read_saved(run.model_path).net.members
-    own = run.settings.train
-    return own.members if own.network == "resnet" else 1
+    return run.settings.train.networks
 
 
 def left_over(run: CountryRun, ledger: Ledger, pieces: list[Piece]) -> tuple[str, ...]:

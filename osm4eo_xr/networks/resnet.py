@@ -148,11 +148,8 @@ def apply_train_with_branches(
     InputError
         If the images do not fit the network.
     """
-    check_shape(settings, x.shape)
-    logits, state = _network(settings, "train").apply(
-        variables, x.astype(dtype), mutable=["batch_stats", SEEN]
-    )
-    return logits, state[SEEN]["branches"][0], dict(state["batch_stats"])  # pyright: ignore[reportReturnType] - linen's types are loose
+    logits, seen, stats = _train(settings, variables, x, dtype)
+    return logits, seen["branches"][0], stats
 
 
 def apply_train_members(
@@ -169,11 +166,19 @@ def apply_train_members(
     InputError
         If the images do not fit the network.
     """
+    _, seen, stats = _train(settings, variables, x, dtype)
+    return seen["members"][0], stats
+
+
+def _train(
+    settings: NetSettings, variables: Variables, x: Float32[Array, "n y x c"], dtype: Any
+) -> tuple[Any, Mapping[str, Any], dict[str, Any]]:
+    """Return logits, what passed by, and the updated ``batch_stats``."""
     check_shape(settings, x.shape)
-    _, state = _network(settings, "train").apply(
+    logits, state = _network(settings, "train").apply(
         variables, x.astype(dtype), mutable=["batch_stats", SEEN]
     )
-    return state[SEEN]["members"][0], dict(state["batch_stats"])  # pyright: ignore[reportReturnType] - linen's types are loose
+    return logits, state[SEEN], dict(state["batch_stats"])
 
 
 def apply_eval(

@@ -279,6 +279,11 @@ class TrainSettings:
         return cls(**cls.PRESETS.changed(name, changes))
 
     @property
+    def networks(self) -> int:
+        """Networks that learn side by side: the members, which only plain ones have."""
+        return self.members if self.network == "resnet" else 1
+
+    @property
     def fold_epochs(self) -> int:
         """Epochs of each training that finds wrong labels."""
         return self.noise_epochs or self.epochs
@@ -303,7 +308,7 @@ class TrainSettings:
             window=self.window,
             kernel=self.kernel,
             decoder=self.decoder,
-            members=self.members if self.network == "resnet" else 1,
+            members=self.networks,
         )
         if self.network == "resnet":
             return plain

@@ -44,7 +44,7 @@ def prepared(
     """Return a batch normalized and augmented; a teacher labels what it surely knows first."""
     key = jax.random.fold_in(jax.random.key(numbers.seed), step)
     x = normalized(form, numbers.center, numbers.scale, image)
-    if form.settings.self_training and teacher is not None:
+    if teacher is not None:
         channels = form.channels or Channels.joint(image.shape[-1])
         usable = channels.usable(jnp.isfinite(image), axis=-1)
         begun = step >= numbers.self_from

@@ -35,8 +35,7 @@ def optimizer(settings: TrainSettings, rate: optax.Schedule) -> optax.GradientTr
     if not settings.clip:
         return rule
     clip = optax.clip_by_global_norm(settings.clip)
-    several = settings.members > 1 and settings.network == "resnet"
-    return optax.chain(_each(clip) if several else clip, rule)
+    return optax.chain(_each(clip) if settings.networks > 1 else clip, rule)
 
 
 def _each(rule: optax.GradientTransformation) -> optax.GradientTransformation:
