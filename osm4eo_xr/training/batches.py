@@ -18,8 +18,10 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 import xarray as xr
 
+from osm4eo_xr.errors import InputError
 from osm4eo_xr.samples.label_weights import WEIGHT, pack
 from osm4eo_xr.samples.store import STORE_CHUNK
+from osm4eo_xr.training.step.data_parallel import device_count
 
 IN_MEMORY = 2 * 1024**3
 """Bytes of windows up to which all are held."""
@@ -257,3 +259,27 @@ class Prefetch:
             except queue.Full:
                 continue
             return
+
+
+def batch_of(task_batch: int, accumulate: int, size: int) -> int:
+    """Return the samples of a step: as asked for, or what a small set and the devices allow.
+
+    Raises
+    ------
+    InputError
+        If the batch does not divide among the devices and parts, or the set has fewer samples.
+    """
+    unit = device_count() * accumulate
+    if task_batch % unit:
+        raise InputError(
+            f"batch {task_batch} does not divide among {device_count()} devices in {accumulate} "
+            "parts",
+            advice=f"give a multiple of {unit}",
+        )
+    if size < unit:
+        raise InputError(
+            f"{size} training samples are fewer than {device_count()} devices with {accumulate} "
+            "parts each take",
+            advice="draw more, or give a smaller accumulate",
+        )
+    return min(task_batch, size // unit * unit)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import itertools
+import logging
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -25,16 +28,19 @@ from osm4eo_xr.training.calibration import (
     mean_logits,
 )
 from osm4eo_xr.training.device_samples import DeviceSamples, fits_device
-from osm4eo_xr.training.scoring import index_of, labeled_logits
+from osm4eo_xr.training.scoring import index_of, known_logits, labeled_logits
 from osm4eo_xr.training.selection import Look, surely_better
 from osm4eo_xr.training.status import Status, Totals, batch_origin
-from osm4eo_xr.training.step.data_parallel import device_count, place_batch, place_state
+from osm4eo_xr.training.step.data_parallel import place_batch, place_state
+from osm4eo_xr.training.step.rate_search import find_rate
 from osm4eo_xr.training.step.train_step import State, fresh_state, learned_of, make_train_step
 
 if TYPE_CHECKING:
     from osm4eo_xr.progress import Progress
     from osm4eo_xr.training.checkpoints import RunFolder
     from osm4eo_xr.training.step.task import Task
+
+logger = logging.getLogger(__name__)
 
 _LOGGED = 10  # steps between two scalars
 _CALIBRATED_BY = 1_000_000  # pixels of the validation windows that give the temperature, at most
@@ -90,8 +96,10 @@ class Fit:
     def run(self, variables: Mapping[str, Any]) -> None:
         """Train from ``variables``, or from where a stopped run of the folder was."""
         state = self._restored(place_state(fresh_state(self.task, variables)))
-        step = make_train_step(self.task)
         self._held = DeviceSamples(self.learn) if fits_device(self.learn) else None
+        if not self.task.settings.learning_rate:
+            self._find_rate(variables)
+        step = make_train_step(self.task)
         while self._epoch < self.task.settings.epochs and not self._is_stale():
             state, record = self._train_epoch(step, state)
             epoch = self._epoch + 1
@@ -107,15 +115,35 @@ class Fit:
         since = sum(epoch > self.best_epoch for epoch in looks)
         return 0 < self.task.settings.patience <= since
 
+    def _find_rate(self, variables: Mapping[str, Any]) -> None:
+        """Look for a learning rate, with which the training goes on."""
+        with contextlib.closing(self._endless()) as batches:
+            rate = find_rate(self.task, variables, batches)
+        logger.info("learning rate %.3g found", rate)
+        self._learn_at(rate)
+
+    def _learn_at(self, rate: float) -> None:
+        settings = dataclasses.replace(self.task.settings, learning_rate=rate)
+        self.task = dataclasses.replace(self.task, settings=settings)
+
+    def _endless(self) -> Generator[tuple[Any, Any]]:
+        """Yield the images and labels of epoch after epoch."""
+        for epoch in itertools.count():
+            with self._ahead(epoch) as ahead:
+                for image, label, _ in ahead:
+                    yield image, label
+
+    def _ahead(self, epoch: int, skip: int = 0) -> Prefetch:
+        """Return the batches of an epoch, read ahead."""
+        how: Any = {"seed": self.task.settings.seed, "epoch": epoch, "skip": skip}
+        if self._held:
+            return Prefetch(self._held.batches(self.task.batch, **how), tuple)
+        return Prefetch(train_batches(self.learn, self.task.batch, **how), _place)
+
     def _train_epoch(self, step: Any, state: State) -> tuple[State, dict[str, Any]]:
         """Train what is left of an epoch."""
         start, first, batch = time.perf_counter(), self._batches, self.task.batch
-        which: Any = {"seed": self.task.settings.seed, "epoch": self._epoch, "skip": first}
-        if self._held:
-            batches, place = self._held.batches(batch, **which), tuple
-        else:
-            batches, place = train_batches(self.learn, batch, **which), _place
-        with Prefetch(batches, place) as ahead:
+        with self._ahead(self._epoch, first) as ahead:
             for after in self._steps(step, state, ahead, start):
                 state = after
                 self._keep_step(state)
@@ -229,7 +257,7 @@ class Fit:
         best = self.best or {}
         windows = _spread(self.check, _CALIBRATED_BY)
         task = dataclasses.replace(self.task, net=self.task.net.single)
-        found = [_known_logits(task, own, windows) for own in models_of(self.task.net, best)]
+        found = [known_logits(task, own, windows) for own in models_of(self.task.net, best)]
         logits, (_, index, origin) = np.stack([own for own, *_ in found]), found[0]
         _, places = place_numbers(self.check.samples, np.unique(origin))
         logits = logits[0] if len(logits) == 1 else logits
@@ -275,6 +303,7 @@ class Fit:
             "totals": dataclasses.asdict(self._totals),
             "history": self.history,
             "best_epoch": self.best_epoch,
+            "learning_rate": self.task.settings.learning_rate,
             "best_look": look and [look.right.tolist(), look.pixels.tolist()],
         }
 
@@ -287,46 +316,11 @@ class Fit:
         self._epoch, self._batches = record["epoch"], record["batches"]
         self._totals, self.history = Totals(**record["totals"]), record["history"]
         self.best_epoch = record["best_epoch"]
+        self._learn_at(record["learning_rate"])
         if self.best_epoch:
             right, pixels = map(np.array, record["best_look"])
             self.best, self._best_look = arrays["best"], Look(right, pixels)
         return arrays["state"]
-
-
-def batch_of(task_batch: int, accumulate: int, size: int) -> int:
-    """Return the samples of a step: as asked for, or what a small set and the devices allow.
-
-    Raises
-    ------
-    InputError
-        If the batch does not divide among the devices and parts, or the set has fewer samples.
-    """
-    unit = device_count() * accumulate
-    if task_batch % unit:
-        raise InputError(
-            f"batch {task_batch} does not divide among {device_count()} devices in {accumulate} "
-            "parts",
-            advice=f"give a multiple of {unit}",
-        )
-    if size < unit:
-        raise InputError(
-            f"{size} training samples are fewer than {device_count()} devices with {accumulate} "
-            "parts each take",
-            advice="draw more, or give a smaller accumulate",
-        )
-    return min(task_batch, size // unit * unit)
-
-
-def _known_logits(
-    task: Task, variables: Mapping[str, Any], windows: Windows
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return the logits, the index of the label, and the sample of each pixel of known class."""
-    parts = []
-    for some, label, where in labeled_logits(task, variables, windows, task.batch):
-        at = index_of(label, task.class_ids)
-        parts.append((some[at >= 0], at[at >= 0], where[at >= 0]))
-    logits, index, origin = (np.concatenate(column) for column in zip(*parts, strict=True))
-    return logits, index, origin
 
 
 def _spread(windows: Windows, pixels: int) -> Windows:

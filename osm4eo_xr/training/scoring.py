@@ -175,6 +175,18 @@ def labeled_features(
         )
 
 
+def known_logits(
+    task: Task, variables: Mapping[str, Any], windows: Windows
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the logits, the index of the label, and the sample of each pixel of known class."""
+    parts = []
+    for some, label, where in labeled_logits(task, variables, windows, task.batch):
+        at = index_of(label, task.class_ids)
+        parts.append((some[at >= 0], at[at >= 0], where[at >= 0]))
+    logits, index, origin = (np.concatenate(column) for column in zip(*parts, strict=True))
+    return logits, index, origin
+
+
 def index_of(label: np.ndarray, class_ids: tuple[int, ...]) -> np.ndarray:
     """Return the logit of each label, -1 for none."""
     table = np.full(256, -1, np.int64)

@@ -19,6 +19,7 @@ ENGINES = ("auto", "jax", "kernels")
 NOISE = ("none", "prune", "reweight", "forward")
 _FOLDS = 2, 25
 _SEEDS = 2**63
+_HALF_TURN = 180  # degrees
 
 _PRESETS = Presets(
     "Settings for a machine and a time, which the others change: small learns the demo in "
@@ -81,7 +82,8 @@ class TrainSettings:
         0.0005 of itself after 0.4, 0.6, 0.8 and 0.9 of the steps, as the original system did with
         a rate of 0.01.
     learning_rate : float
-        Highest rate, per step.
+        Highest rate, per step. 0 looks for one: a hundred steps, with ever higher rates, before
+        the training, of which the record has the rate that was found.
     weight_decay : float
         Of AdamW, on kernels only, relative to the rate.
     warmup : float
@@ -114,6 +116,13 @@ class TrainSettings:
         at the overall accuracy. Not with balanced class weights, which would do the same once more.
     flips : bool
         Show samples in all eight flips and quarter turns.
+    rotation : float
+        Largest angle in degrees by which samples are turned either way about their middle, 0 to
+        180.
+    scaling : float
+        Share by which samples are enlarged at most, or made smaller as often: 0.25 shows them at
+        0.8 to 1.25 times their size. 0 or more. What then lies outside of a sample is its mirror
+        image.
     cutmix : float
         Probability with which a square of a sample is that of another, labels too, 0 to below 1;
         used in dense mode only.
@@ -190,6 +199,8 @@ class TrainSettings:
     class_weights: Literal["none", "balanced"] = "none"
     logit_adjustment: float = 0.0
     flips: bool = True
+    rotation: float = 0.0
+    scaling: float = 0.0
     cutmix: float = 0.5
     self_training: float = 0.0
     band_jitter: float = 0.0
@@ -228,7 +239,7 @@ class TrainSettings:
             _check(self, name, getattr(self, name) >= 1, "1 or more")
         for name in (
             *("weight_decay", "clip", "band_jitter", "patience", "noise_epochs"),
-            *("auxiliary", "logit_adjustment"),
+            *("auxiliary", "logit_adjustment", "learning_rate", "scaling"),
         ):
             _check(self, name, getattr(self, name) >= 0, "0 or more")
         _check(self, "seed", 0 <= self.seed < _SEEDS, "0 to below 2**63")
@@ -241,7 +252,7 @@ class TrainSettings:
         plain = self.logit_adjustment == 0 and self.noise != "forward"
         why = "0, or dense mode with an average, without logit adjustment and noise 'forward'"
         _check(self, "self_training", self.self_training == 0 or (steady and plain), why)
-        _check(self, "learning_rate", self.learning_rate > 0, "more than 0")
+        _check(self, "rotation", 0 <= self.rotation <= _HALF_TURN, "0 to 180 degrees")
         _one_of(self, "optimizer", OPTIMIZERS)
         _one_of(self, "loss", LOSSES)
         _one_of(self, "noise", NOISE)

@@ -21,9 +21,10 @@ from osm4eo_xr.models.record import Normalization
 from osm4eo_xr.samples.ground import ground_outline
 from osm4eo_xr.samples.label_weights import WEIGHT
 from osm4eo_xr.samples.spatial_split import SPLITS
+from osm4eo_xr.training.batches import batch_of
 from osm4eo_xr.training.checkpoints import RunFolder, digest_arrays
 from osm4eo_xr.training.cost import warn_if_long
-from osm4eo_xr.training.loop import Fit, batch_of
+from osm4eo_xr.training.loop import Fit
 from osm4eo_xr.training.scoring import check_names, units_of, windows_of
 from osm4eo_xr.training.step.task import Noise, Task
 from osm4eo_xr.training.transfer import check_start, starting_variables

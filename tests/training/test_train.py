@@ -21,8 +21,9 @@ from osm4eo_xr.networks.resnet import init
 from osm4eo_xr.networks.settings import NetSettings
 from osm4eo_xr.samples.ground import ground_blocks
 from osm4eo_xr.training import loop, single_fit
+from osm4eo_xr.training.batches import batch_of
 from osm4eo_xr.training.fit import train
-from osm4eo_xr.training.loop import Fit, batch_of
+from osm4eo_xr.training.loop import Fit
 from osm4eo_xr.training.scoring import windows_of
 from osm4eo_xr.training.selection import Look
 from osm4eo_xr.training.settings import TrainSettings
@@ -459,7 +460,9 @@ def test_schedules_are_those_of_the_settings() -> None:
         ({"loss": "bootstrap", "noise": "forward"}, "loss is 'bootstrap'; give cross_entropy, as"),
         ({"accumulate": 3, "batch": 16}, "accumulate is 3; give a divisor of 16"),
         ({"seed": 2**63}, "seed is 9223372036854775808; give 0 to below 2"),
-        ({"learning_rate": 0.0}, "learning_rate is 0.0; give more than 0"),
+        ({"learning_rate": -1.0}, "learning_rate is -1.0; give 0 or more"),
+        ({"rotation": 181.0}, "rotation is 181.0; give 0 to 180 degrees"),
+        ({"scaling": -0.1}, "scaling is -0.1; give 0 or more"),
     ],
 )
 def test_settings_out_of_range_are_named(changes: dict[str, Any], message: str) -> None:

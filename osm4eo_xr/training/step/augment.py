@@ -16,7 +16,7 @@ from osm4eo_xr.geometry.views import turned
 from osm4eo_xr.networks.presence import present
 
 if TYPE_CHECKING:
-    from jaxtyping import Bool, Float32, UInt
+    from jaxtyping import Bool, Float32, Int32, UInt
 
 
 _FARTHEST = 0.45  # of a straight edge from the middle, in edges of a sample
@@ -48,6 +48,64 @@ def _turned(x: Array, choice: Bool[Array, "3 n"]) -> Array:
     # views swap first: what was to be flipped as a row is a column then
     flips = jnp.where(swapped, columns, rows), jnp.where(swapped, rows, columns)
     return turned(x, swapped, *flips, choose=jnp.where, axes=(1, 2))
+
+
+def warp(
+    image: Float32[Array, "n y x b"],
+    label: UInt[Array, "n ..."],
+    key: Array,
+    angle: float,
+    growth: float,
+) -> tuple[Float32[Array, "n y x b"], UInt[Array, "n ..."]]:
+    """Turn each sample by any angle, and show it larger or smaller, about its middle.
+
+    Values between pixels are bilinear, labels those of the nearest pixel. Beyond its edge a sample
+    goes on as its mirror image, the outermost pixels not repeated. A value is missing where one of
+    the four around it is.
+
+    Parameters
+    ----------
+    image : array
+        Samples; what is missing is NaN.
+    label : array
+        Of each pixel, warped with it; or of each sample.
+    key : array
+        A jax random key.
+    angle : float
+        Largest, in degrees, either way.
+    growth : float
+        Largest share by which a sample grows; it shrinks as often, to the inverse.
+    """
+    n, rows, columns, _ = image.shape
+    turns, sizes = jax.random.uniform(key, (2, n, 1, 1), minval=-1.0, maxval=1.0)
+    turns, shrinks = turns * math.radians(angle), jnp.exp(-sizes * math.log1p(growth))
+    y = (jnp.arange(rows, dtype=jnp.float32) - (rows - 1) / 2)[None, :, None]
+    x = (jnp.arange(columns, dtype=jnp.float32) - (columns - 1) / 2)[None, None, :]
+    cos, sin = shrinks * jnp.cos(turns), shrinks * jnp.sin(turns)
+    at_y, at_x = cos * y - sin * x + (rows - 1) / 2, sin * y + cos * x + (columns - 1) / 2
+    if label.ndim > 1:
+        label = _picked(label, jnp.round(at_y), jnp.round(at_x))
+    top, left = jnp.floor(at_y), jnp.floor(at_x)
+    down, right = (at_y - top)[..., None], (at_x - left)[..., None]
+    upper, lower = (
+        _picked(image, row, left) * (1.0 - right) + _picked(image, row, left + 1.0) * right
+        for row in (top, top + 1.0)
+    )
+    return upper * (1.0 - down) + lower * down, label
+
+
+def _picked(values: Array, row: Float32[Array, "n y x"], column: Float32[Array, "n y x"]) -> Array:
+    """Return the pixels at whole rows and columns, mirrored beyond the edges."""
+    sample = jnp.arange(len(values))[:, None, None]
+    places = (_mirrored(row, values.shape[1]), _mirrored(column, values.shape[2]))
+    return values[sample, *places]
+
+
+def _mirrored(place: Float32[Array, "n y x"], size: int) -> Int32[Array, "n y x"]:
+    """Return places within 0 … ``size`` - 1, going back and forth at the ends."""
+    last = max(size - 1, 1)
+    away = jnp.mod(place.astype(jnp.int32), 2 * last)
+    return jnp.minimum(jnp.where(away > last, 2 * last - away, away), size - 1)
 
 
 def jitter(x: Float32[Array, "n y x b"], key: Array, deviation: float) -> Float32[Array, "n y x b"]:

@@ -10,14 +10,22 @@ import jax.numpy as jnp
 from jax import Array
 
 from osm4eo_xr.feature_ids.channels import Channels
-from osm4eo_xr.training.step.augment import drop_bands, drop_groups, hide, jitter, mix, turn
+from osm4eo_xr.training.step.augment import (
+    drop_bands,
+    drop_groups,
+    hide,
+    jitter,
+    mix,
+    turn,
+    warp,
+)
 from osm4eo_xr.training.step.self_labels import with_self_labels
 from osm4eo_xr.training.step.task import Numbers, Task  # noqa: TC001 - checked at run time in the tests
 
 if TYPE_CHECKING:
     from jaxtyping import Float32
 
-_MISSING, _TAKEN, _MIXED = 3, 4, 5  # keep the draws of other changes as they are
+_MISSING, _TAKEN, _MIXED, _WARPED = 3, 4, 5, 6  # keep the draws of other changes as they are
 
 
 def normalized(
@@ -45,11 +53,27 @@ def prepared(
     key = jax.random.fold_in(jax.random.key(numbers.seed), step)
     x = normalized(form, numbers.center, numbers.scale, image)
     if teacher is not None:
-        channels = form.channels or Channels.joint(image.shape[-1])
-        usable = channels.usable(jnp.isfinite(image), axis=-1)
+        usable = _usable(form, image)
         begun = step >= numbers.self_from
         label = with_self_labels(form, numbers, teacher, x, label, usable, begun)
+    if form.settings.rotation or form.settings.scaling:
+        image, label = _warped(form, image, label, jax.random.fold_in(key, _WARPED))
+        x = normalized(form, numbers.center, numbers.scale, image)
     return _augmented(form, x, label, key)
+
+
+def _usable(task: Task, image: Array) -> Array:
+    """Return which pixels have data enough to be classified."""
+    channels = task.channels or Channels.joint(image.shape[-1])
+    return channels.usable(jnp.isfinite(image), axis=-1)
+
+
+def _warped(task: Task, image: Array, label: Array, key: Array) -> tuple[Array, Array]:
+    """Return samples turned and scaled; where data came to be missing there is no label."""
+    image, label = warp(image, label, key, task.settings.rotation, task.settings.scaling)
+    seen = _usable(task, image)
+    seen = seen if label.ndim > 1 else seen[:, image.shape[1] // 2, image.shape[2] // 2]
+    return image, jnp.where(seen, label, jnp.zeros((), label.dtype))
 
 
 def _augmented(task: Task, x: Array, label: Array, key: Array) -> tuple[Array, Array]:

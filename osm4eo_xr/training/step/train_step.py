@@ -83,13 +83,16 @@ def _averaged(settings: TrainSettings, state: State, learned: dict[str, Any]) ->
     return jax.tree.map(lambda a, b: a + (1.0 - decay) * (b - a), state["average"], learned)
 
 
-def make_train_step(task: Task) -> Callable[..., tuple[State, dict[str, Array]]]:
+def make_train_step(
+    task: Task, numbers: Numbers | None = None
+) -> Callable[..., tuple[State, dict[str, Array]]]:
     """Return ``step(state, image, label) -> (state, sums)``; the state may be given away.
 
     ``sums`` holds the step's weighted loss, its weight, and its correct and labeled pixels; where a
-    network trains itself, also the pixels without a label, and those that it labeled.
+    network trains itself, also the pixels without a label, and those that it labeled. ``numbers``
+    are the task's, unless others are given.
     """
-    form, numbers = task.form, numbers_of(task)
+    form, numbers = task.form, numbers or numbers_of(task)
     if runs_on_kernels(form):
         program = _step_by_parts(form, kernel_gradient(form), _move_joined(form))
     elif form.settings.accumulate > 1:

@@ -3,8 +3,11 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
+from scipy.ndimage import affine_transform
 
-from osm4eo_xr.training.step.augment import drop_bands, hide, jitter, mix, turn
+from osm4eo_xr.samples.label_weights import pack, unpack
+from osm4eo_xr.training.step.augment import drop_bands, hide, jitter, mix, turn, warp
 
 RNG = np.random.default_rng(0)
 IMAGE = RNG.normal(0, 1, (200, 5, 5, 3)).astype(np.float32)
@@ -31,6 +34,54 @@ def test_samples_are_seen_in_all_eight_turns_and_labels_with_them() -> None:
 def test_labels_of_whole_windows_stay() -> None:
     _, label = turn(jnp.asarray(IMAGE), jnp.asarray(LABEL[:, 0, 0]), KEY)
     assert np.array_equal(label, LABEL[:, 0, 0])
+
+
+@pytest.mark.parametrize(
+    ("angle", "growth", "shape"),
+    [(180.0, 0.0, (9, 9)), (0.0, 0.8, (9, 9)), (40.0, 0.25, (8, 8)), (90.0, 1.0, (6, 11))],
+)
+def test_warped_samples_are_those_of_scipy(
+    angle: float, growth: float, shape: tuple[int, int]
+) -> None:
+    rng = np.random.default_rng(1)
+    n = 60
+    image = rng.normal(size=(n, *shape, 2)).astype(np.float32)
+    label = rng.integers(0, 200, (n, *shape)).astype(np.uint8)
+    weight = rng.integers(0, 256, label.shape).astype(np.uint8)
+    packed = jnp.asarray(pack(label, weight))
+    shown, found = jax.jit(warp, static_argnums=(3, 4))(
+        jnp.asarray(image), packed, KEY, angle, growth
+    )
+    classes, weights = map(np.asarray, unpack(found))
+    turns, sizes = np.asarray(
+        jax.random.uniform(KEY, (2, n, 1, 1), minval=-1.0, maxval=1.0)
+    ).reshape(2, n)
+    degrees, factors = turns * angle, (1 + growth) ** sizes
+    assert np.ptp(degrees) >= 1.8 * angle
+    assert (factors.min() < 1 < factors.max()) or not growth
+    middle = (np.array(shape) - 1) / 2
+    for k in range(n):
+        a = np.radians(degrees[k])
+        matrix = np.array([[np.cos(a), -np.sin(a)], [np.sin(a), np.cos(a)]]) / factors[k]
+        how = {"offset": middle - matrix @ middle, "mode": "mirror"}
+        for band in range(2):
+            expected = affine_transform(image[k, ..., band], matrix, order=1, **how)
+            np.testing.assert_allclose(shown[k, ..., band], expected, atol=2e-5)
+        both = [(classes[k], label[k]), (np.round(255 * weights[k]), weight[k])]
+        for given, whole in both:
+            nearest = affine_transform(whole, matrix, order=0, **how)
+            assert np.mean(given == nearest) > 0.98  # halves may be rounded to either side
+
+
+def test_a_warped_value_is_missing_where_one_around_it_is() -> None:
+    image = np.ones((50, 12, 12, 2), np.float32)
+    image[:, 5, 6, 0] = np.nan
+    shown, _ = warp(jnp.asarray(image), jnp.asarray(LABEL[:50, 0, 0]), KEY, 45.0, 0.2)
+    missing = np.isnan(np.asarray(shown))
+    assert not missing[..., 1].any()
+    assert missing[..., 0].any(axis=(1, 2)).all()
+    assert missing[..., 0].sum(axis=(1, 2)).max() <= 9
+    assert np.allclose(np.asarray(shown)[~missing], 1.0)
 
 
 def test_jitter_is_one_gain_and_shift_per_sample_and_band() -> None:
