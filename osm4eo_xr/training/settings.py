@@ -82,8 +82,8 @@ class TrainSettings:
         0.0005 of itself after 0.4, 0.6, 0.8 and 0.9 of the steps, as the original system did with
         a rate of 0.01.
     learning_rate : float
-        Highest rate, per step. 0 looks for one: a hundred steps, with ever higher rates, before
-        the training, of which the record has the rate that was found.
+        Highest rate, per step. 0 looks for one, in a hundred steps with ever higher rates before
+        the training; the model's record has the rate that was found.
     weight_decay : float
         Of AdamW, on kernels only, relative to the rate.
     warmup : float

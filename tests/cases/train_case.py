@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+import jax
 import numpy as np
 import xarray as xr
 from odc.geo.geobox import GeoBox
@@ -13,6 +14,7 @@ from osm4eo_xr.training.settings import TrainSettings
 
 if TYPE_CHECKING:
     from osm4eo_xr.legend_entries import LandUseClass
+    from osm4eo_xr.models.model import Model
 
 LEFT, TOP = 4_321_230, 3_209_870
 BANDS = ("blue", "green", "red", "nir")
@@ -72,6 +74,11 @@ def small_samples(*, patch: int = 8, per_class: int = 60, seed: int = 0) -> xr.D
         legend=small_legend(),
         seed=seed,
     )
+
+
+def same_weights(a: "Model", b: "Model") -> bool:
+    """Whether two models have the same weights, bit for bit."""
+    return all(map(np.array_equal, jax.tree.leaves(a.variables), jax.tree.leaves(b.variables)))
 
 
 def small_legend() -> Legend:

@@ -24,7 +24,7 @@ from osm4eo_xr.models.model_folder import load_model
 from osm4eo_xr.training.checkpoints import FOLDS, RunFolder
 from osm4eo_xr.training.fit import train
 from tests.cases import step_script
-from tests.cases.train_case import holed_samples
+from tests.cases.train_case import holed_samples, same_weights
 from tests.cases.train_script import KEPT
 
 EPOCHS = KEPT.epochs
@@ -48,10 +48,6 @@ def whole(run: Path, samples: xr.Dataset) -> Model:
 
 class Stopped(Exception):  # noqa: N818 - not an error, the test's own stop
     pass
-
-
-def equal(a: Model, b: Model) -> bool:
-    return all(map(np.array_equal, jax.tree.leaves(a.variables), jax.tree.leaves(b.variables)))
 
 
 def scores(model: Model) -> list[tuple[float, float]]:
@@ -90,7 +86,7 @@ def test_a_run_stopped_at_any_step_ends_with_the_same_weights(
     # A checkpoint is kept after each seventh step and after each epoch.
     kept = [k for k in range(1, last) if k % 7 == 0 or k % per_epoch == 0]
     assert seen == list(range(1 + max(kept, default=0), EPOCHS * per_epoch + 1))
-    assert equal(resumed, whole)
+    assert same_weights(resumed, whole)
     assert scores(resumed) == scores(whole)
 
 
@@ -111,7 +107,7 @@ def test_a_killed_process_is_resumed_to_the_same_weights(
     killed = script(folder, out, 10)
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     assert not out.exists()
-    assert equal(train(samples, KEPT, folder=folder), whole)
+    assert same_weights(train(samples, KEPT, folder=folder), whole)
 
 
 @pytest.fixture(scope="module")
@@ -151,7 +147,7 @@ def test_an_ended_run_is_read_not_repeated(run: Path, whole: Model, samples: xr.
     before, seen = {p: p.stat().st_mtime_ns for p in run.rglob("*")}, list[int]()
     again = train(samples, KEPT, folder=run, progress=lambda done, _: seen.append(done))
     assert seen == []
-    assert equal(again, whole)
+    assert same_weights(again, whole)
     assert {p: p.stat().st_mtime_ns for p in run.rglob("*")} == before  # it may be read-only
 
 

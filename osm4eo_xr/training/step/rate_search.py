@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from osm4eo_xr.errors import InputError
+from osm4eo_xr.training.status import Totals
 from osm4eo_xr.training.step.data_parallel import place_state
 from osm4eo_xr.training.step.task import numbers_of
 from osm4eo_xr.training.step.train_step import fresh_state, make_train_step
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 _STEPS = 100
 _RATES = 1e-5, 1.0  # of the first and the last step
 _SMOOTHED = 0.9  # share of the losses before that a smoothed loss keeps
-_RISEN = 2.0  # times the least loss, from which on higher rates tell nothing more
 _FALLS = 0.98  # of the first loss, at most, that some rate has to reach
 _NEVER = 2**31 - 1  # step from which a network labels pixels itself
 
@@ -65,9 +65,9 @@ def find_rate(
     state, losses = place_state(fresh_state(task, own)), []
     for image, label in itertools.islice(batches, steps):
         state, sums = step(state, image, label)
-        losses.append(float(sums["loss"]) / max(float(sums["weight"]), 1e-6))
-        if not losses[-1] <= _RISEN * min(losses):
-            break  # also where it is no number
+        losses.append(float(Totals(**jax.device_get(sums)).means()["loss"]))
+        if not np.isfinite(losses[-1]):
+            break  # nor would it be one at higher rates
     return middle_of_fall(rates, losses)
 
 
