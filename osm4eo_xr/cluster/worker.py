@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import multiprocessing
 import os
 import re
@@ -10,6 +11,8 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from distributed.comm.core import CommClosedError
 
 from osm4eo_xr.cluster.device_tasks import DEVICE_EXECUTOR, DEVICE_TASKS
 from osm4eo_xr.cluster.gpus import visible_gpus
@@ -28,6 +31,7 @@ WORKER_SETUP = "osm4eo_xr.cluster.worker"
 
 def dask_setup(worker: Worker) -> None:
     """Leave Ctrl-C to the parent; give the process its files, its GPU and threads for it."""
+    logging.getLogger("distributed.worker").addFilter(_tells_more_than_an_end)
     keep_connections_apart()
     if multiprocessing.parent_process() is not None:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -41,6 +45,16 @@ def dask_setup(worker: Worker) -> None:
     # Dask runs as many tasks as a worker has threads, on whichever executor: without more of them
     # those on the device would keep others from reading the next blocks.
     worker.state.nthreads += DEVICE_TASKS
+
+
+def _tells_more_than_an_end(record: logging.LogRecord) -> bool:
+    """Drop the traceback of a heartbeat that the scheduler's end cut off.
+
+    Dask logs it at the end of a run or of a command that a signal ends, if a heartbeat happens to
+    be under way; the worker then stops and says why.
+    """
+    error = record.exc_info[1] if record.exc_info else None
+    return not (isinstance(error, CommClosedError) and "heartbeat" in record.getMessage())
 
 
 def own_device(devices: Sequence[str], worker_name: str) -> str:
