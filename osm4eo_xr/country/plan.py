@@ -276,11 +276,18 @@ def _training(run: CountryRun, settings: TrainSettings) -> tuple[int, float]:
     """Return the steps of a training at most, and the pixels that it learns from in all passes."""
     drawn = run.settings.samples
     windows = len(run.tiles) * len(run.legend.ids) * windows_per_class(run) * drawn.shares[0]
-    passes = settings.epochs
+    passes, trainings = settings.epochs, 1
     if settings.noise != "none":  # a training per fold before, each on all folds but one
         passes += settings.fold_epochs * (settings.noise_folds - 1)
+        trainings += settings.noise_folds
     side = drawn.patch if settings.mode == "dense" else settings.window
-    return passes * math.ceil(windows / settings.batch), passes * windows * side**2
+    steps, samples = passes * math.ceil(windows / settings.batch), passes * windows
+    if not settings.learning_rate:
+        from osm4eo_xr.training.step.rate_search import MOST_STEPS
+
+        steps += trainings * MOST_STEPS
+        samples += trainings * MOST_STEPS * settings.batch
+    return steps, samples * side**2
 
 
 def _preset_times(run: CountryRun, ids: Sequence[str]) -> dict[str, float]:
@@ -289,6 +296,7 @@ def _preset_times(run: CountryRun, ids: Sequence[str]) -> dict[str, float]:
 
     own, bands = run.settings.train, tuple(map(canonical, ids))
     kept = ("mode", "window", "network", "fusion", "shared", "noise", "noise_folds", "loss")
+    kept += ("learning_rate",)
     shape = {name: getattr(own, name) for name in kept}
     times = {}
     for name in TrainSettings.PRESETS.names:

@@ -59,7 +59,7 @@ class Fit:
     folder : RunFolder, optional
         Where checkpoints and history go.
     progress : callable, optional
-        Called as ``progress(steps done, steps in all)``.
+        Called as ``progress(steps done, steps in all)``; those of a rate's search count too.
     on_status : callable, optional
         Called with a ``Status`` after each step.
     history : list of dict
@@ -83,6 +83,7 @@ class Fit:
     best_epoch: int = 0
     _epoch: int = 0
     _batches: int = 0
+    _search_steps: int = 0
     _held: DeviceSamples | None = None
     _totals: Totals = field(default_factory=Totals)
     _best_look: Look | None = None
@@ -118,9 +119,15 @@ class Fit:
     def _find_rate(self, variables: Mapping[str, Any]) -> None:
         """Look for a learning rate, with which the training goes on."""
         with contextlib.closing(self._endless()) as batches:
-            rate = find_rate(self.task, variables, batches)
+            rate = find_rate(self.task, variables, batches, self._searched)
         logger.info("learning rate %.3g found", rate)
         self._learn_at(rate)
+
+    def _searched(self, done: int, total: int) -> None:
+        """Tell the progress of the search, whose steps come ahead of the training's."""
+        self._search_steps = total
+        if self.progress:
+            self.progress(done, total + self.task.steps)
 
     def _learn_at(self, rate: float) -> None:
         settings = dataclasses.replace(self.task.settings, learning_rate=rate)
@@ -171,7 +178,8 @@ class Fit:
                 self._settle(*pending)
                 pending = None
             if self.progress:
-                self.progress(self.done, self.task.steps)
+                before = self._search_steps
+                self.progress(before + self.done, before + self.task.steps)
             yield state
         if pending:
             self._settle(*pending)

@@ -146,6 +146,19 @@ def test_trainings_that_find_wrong_labels_are_planned_with_their_epochs(tmp_path
         assert plan_country(changed(path, ("[train]\n", wanted))).steps == passes * once
 
 
+@pytest.mark.parametrize(("noise", "trainings"), [("none", 1), ("prune", 1 + 3)])
+def test_steps_that_look_for_a_learning_rate_are_planned(
+    noise: str, trainings: int, tmp_path: Path
+) -> None:
+    path = make_country(tmp_path / "here", edge=60, overlap=12)
+    wanted = f'[train]\nnoise = "{noise}"\nnoise_folds = 3\n'
+    given = plan_country(changed(path, ("[train]\n", wanted)))
+    found = plan_country(changed(path, ("[train]\n", f"{wanted}learning_rate = 0\n")))
+    assert found.steps == given.steps + 100 * trainings
+    assert found.training_hours > given.training_hours
+    assert all(found.presets[name] > seconds for name, seconds in given.presets.items())
+
+
 def test_a_plan_with_a_model_needs_no_jax(country: Path) -> None:
     script = (
         "import sys; from osm4eo_xr.cli.app import app; "

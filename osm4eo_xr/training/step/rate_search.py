@@ -19,9 +19,12 @@ from osm4eo_xr.training.step.train_step import fresh_state, make_train_step
 if TYPE_CHECKING:
     from jax import Array
 
+    from osm4eo_xr.progress import Progress
     from osm4eo_xr.training.step.task import Task
 
-_STEPS = 100
+MOST_STEPS = 100
+"""Steps of a search; trainings of few steps have shorter ones."""
+
 _RATES = 1e-5, 1.0  # of the first and the last step
 _SMOOTHED = 0.9  # share of the losses before that a smoothed loss keeps
 _FALLS = 0.98  # of the first loss, at most, that some rate has to reach
@@ -29,7 +32,10 @@ _NEVER = 2**31 - 1  # step from which a network labels pixels itself
 
 
 def find_rate(
-    task: Task, variables: Mapping[str, Any], batches: Iterator[tuple[Array, Array]]
+    task: Task,
+    variables: Mapping[str, Any],
+    batches: Iterator[tuple[Array, Array]],
+    progress: Progress | None = None,
 ) -> float:
     """Return the rate that has half of the loss's fall behind it, as rates rise step by step.
 
@@ -43,6 +49,8 @@ def find_rate(
         From where the training will begin.
     batches : iterator
         Images and labels, without an end.
+    progress : callable, optional
+        Called as ``progress(steps done, steps in all)``.
 
     Raises
     ------
@@ -56,7 +64,7 @@ def find_rate(
     flat part that batch normalization leaves, the middle of the fall does not.
     """
     numbers = numbers_of(task)
-    steps = min(_STEPS, len(numbers.rates))  # as many numbers as in training: the same program
+    steps = min(MOST_STEPS, len(numbers.rates))  # as many numbers as in training: the same program
     rates = np.geomspace(*_RATES, steps)
     risen = np.pad(rates, (0, len(numbers.rates) - steps), mode="edge").astype(np.float32)
     never = jnp.asarray(_NEVER, jnp.int32)
@@ -66,6 +74,8 @@ def find_rate(
     for image, label in itertools.islice(batches, steps):
         state, sums = step(state, image, label)
         losses.append(float(Totals(**jax.device_get(sums)).means()["loss"]))
+        if progress:
+            progress(len(losses), steps)
         if not np.isfinite(losses[-1]):
             break  # nor would it be one at higher rates
     return middle_of_fall(rates, losses)

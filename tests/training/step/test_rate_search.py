@@ -73,6 +73,13 @@ def test_a_training_goes_on_with_the_rate_that_was_found(
     assert same_weights(found, given)
 
 
+def test_steps_of_the_search_count_in_the_progress(samples: xr.Dataset) -> None:
+    told: list[tuple[int, int]] = []
+    history = train(samples, _settings(), progress=lambda *of: told.append(of)).training["history"]
+    whole = 64 + history[-1]["step"]  # a training of few steps has a search of 64
+    assert told == [(k, whole) for k in range(1, whole + 1)]
+
+
 def test_a_run_that_was_stopped_keeps_its_rate(
     samples: xr.Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -82,7 +89,7 @@ def test_a_run_that_was_stopped_keeps_its_rate(
         pass
 
     def stop(done: int, _: int) -> None:
-        if done == 12:
+        if done == 64 + 12:
             raise StoppedError
 
     settings = _settings(epochs=2, checkpoint_every=5)
