@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, TypeVar
 
 from osm4eo_xr.errors import InputError
+from osm4eo_xr.settings_faults import FaultError, keys_of, told
 from osm4eo_xr.settings_text import PRESET, presets_of
 
 if TYPE_CHECKING:
@@ -42,21 +43,6 @@ class Reads(NamedTuple):
 
     read: Callable[[Any], Any]
     expected: str
-
-
-class _FaultError(ValueError):
-    """What is wrong in a table, before it is known where the table stands.
-
-    ``key`` is the one in the table, if it is not the whole of it; ``lead`` and ``tail`` stand
-    before and after the name of the place.
-    """
-
-    def __init__(
-        self, tail: str, expected: str, advice: str = "", *, lead: str = "", key: str = ""
-    ) -> None:
-        super().__init__(tail)
-        self.tail, self.expected, self.advice = tail, expected, advice
-        self.lead, self.key = lead, key
 
 
 def read_toml(path: Path, kind: str) -> dict[str, Any]:
@@ -104,8 +90,8 @@ def build(cls: type[T], table: object, source: str, *, complete: bool = False) -
 
     try:
         return _converter(complete=complete).structure(table, cls)
-    except (BaseValidationError, _FaultError, InputError) as error:
-        raise _told(error, table, source) from None
+    except (BaseValidationError, FaultError, InputError) as error:
+        raise told(error, table, source) from None
 
 
 @cache
@@ -129,7 +115,7 @@ def _table(cls: Any, via: Converter, *, complete: bool) -> Callable[[Any, Any], 
     """Read a table into a dataclass."""
     from cattrs.gen import make_dict_structure_fn, override
 
-    keys, hints = _keys_of(cls), typing.get_type_hints(cls, include_extras=True)
+    keys, hints = keys_of(cls), typing.get_type_hints(cls, include_extras=True)
     fields: dict[str, Any] = {
         name: override(
             rename=key, struct_hook=lambda v, _, kind=hints[name]: via.structure(v, kind)
@@ -148,10 +134,10 @@ def _table(cls: Any, via: Converter, *, complete: bool) -> Callable[[Any, Any], 
                 near = words.get(_plainly(key)) or nearest(key, keys)
                 all_of = "" if near else f"one of {', '.join(keys)}"
                 advice = near and f"did you mean {near}?"
-                raise _FaultError("", all_of, advice, lead="unknown key ", key=str(key))
+                raise FaultError("", all_of, advice, lead="unknown key ", key=str(key))
         for key in needed:
             if key not in table:
-                raise _FaultError(" is missing", "", "add it", lead="key ", key=key)
+                raise FaultError(" is missing", "", "add it", lead="key ", key=key)
         return structure(table, kind)
 
     return read
@@ -213,7 +199,7 @@ def _refuse_unknown(value: Any, known: Iterable[Any], key: str = "") -> None:
         return
     near = nearest(value, [k for k in known if isinstance(k, str)])
     expected = f"one of {', '.join(map(repr, known))}"
-    raise _FaultError(_is(value), expected, near and f"did you mean {near!r}?", key=key)
+    raise FaultError(_is(value), expected, near and f"did you mean {near!r}?", key=key)
 
 
 def _written(kind: Any, _: Converter) -> Callable[[Any, Any], Any]:
@@ -224,7 +210,7 @@ def _written(kind: Any, _: Converter) -> Callable[[Any, Any], Any]:
         try:
             return written.read(value)
         except (ValueError, TypeError, LookupError, AttributeError, OverflowError):
-            raise _FaultError(_is(value), written.expected) from None
+            raise FaultError(_is(value), written.expected) from None
 
     return read
 
@@ -262,17 +248,12 @@ _PLAIN: dict[type, tuple[Any, str]] = {
 
 def _refuse(wrong: bool, value: object, expected: str, advice: str = "") -> None:  # noqa: FBT001 - a check
     if wrong:
-        raise _FaultError(_is(value), expected, advice)
+        raise FaultError(_is(value), expected, advice)
 
 
 def _is(value: object) -> str:
     text = "empty" if value is None else repr(value)
     return f" is {text[:_SHOWN]}{'…' if len(text) > _SHOWN else ''}"
-
-
-def _keys_of(cls: Any) -> dict[str, str]:
-    """Return the name of the field of each key."""
-    return {f.metadata.get("key", f.name): f.name for f in dataclasses.fields(cls)}
 
 
 def _plainly(key: object) -> str:
@@ -300,57 +281,3 @@ def check_value(holds: bool, key: str, value: object, expected: str) -> None:  #
 def nearest(word: object, known: Iterable[str], like: float = _LIKE) -> str:
     """Return the known word that was meant, or nothing; ``like`` is 1 for the same word."""
     return next(iter(difflib.get_close_matches(str(word), known, n=1, cutoff=like)), "")
-
-
-def _told(error: Exception, table: object, source: str) -> InputError:
-    """Return the first mistake of a tree of errors as one line that names its place."""
-    place, note, here = "", "", table
-    while (inner := getattr(error, "exceptions", None)) is not None:
-        cls, error = getattr(error, "cl", None), inner[0]
-        step = _step(error)
-        if isinstance(step, int):
-            here = here[step] if isinstance(here, list | tuple) else here
-            place, note = f"{place}[{step}]", _number(step, here) or note
-        elif step is not None:
-            key = _key_of(cls, step)
-            place, here = _join(place, key), here[key] if isinstance(here, Mapping) else here
-    if isinstance(error, _FaultError):
-        place = _join(place, error.key)
-        given = f"{source}: {error.lead}{place}{error.tail}" if place else f"{source}{error.tail}"
-    elif isinstance(error, InputError):
-        given = f"{source}: [{place}] {error.given}" if place else f"{source}: {error.given}"
-    else:
-        raise error
-    advice = "; ".join(part for part in (error.advice, note) if part)
-    return InputError(given, expected=error.expected, advice=advice)
-
-
-def _step(error: Exception) -> str | int | None:
-    """Return the field or the place in a list that cattrs notes on an error."""
-    from cattrs.errors import AttributeValidationNote, IterableValidationNote
-
-    for note in getattr(error, "__notes__", ()):
-        if isinstance(note, AttributeValidationNote):
-            return note.name
-        if isinstance(note, IterableValidationNote):
-            return note.index
-    return None
-
-
-def _key_of(cls: Any, name: str) -> str:
-    """Return the key of a field; in a table of any keys, its own."""
-    if not dataclasses.is_dataclass(cls):
-        return name
-    return next(key for key, field in _keys_of(cls).items() if field == name)
-
-
-def _join(place: str, key: str) -> str:
-    return f"{place}.{key}" if place and key else place or key
-
-
-def _number(index: int, item: object) -> str:
-    """Say which of several tables is meant, by its name or by what it begins with."""
-    if not isinstance(item, Mapping) or not item:
-        return ""
-    key = "name" if "name" in item else next(iter(item))
-    return f"it is number {index + 1}, with {key} = {item[key]!r:.40}"

@@ -241,6 +241,7 @@ class AccuracyReport:
 
     def _class_scores(self, k: int) -> dict[str, Any]:
         c = self.legend.classes[k]
+        error = self.class_calibration.get(c.id)
         return {
             "id": c.id,
             "clc": c.clc,
@@ -251,11 +252,7 @@ class AccuracyReport:
             "users_accuracy": plain_number(self.users_accuracy[k], _DIGITS),
             "f1": plain_number(self.f1[k], _DIGITS),
             **self._class_limits(k),
-            **(
-                {"ece": plain_number(self.class_calibration[c.id], _DIGITS)}
-                if self._calibrates(c.id)
-                else {}
-            ),
+            **({} if error is None else {"ece": plain_number(error, _DIGITS)}),
         }
 
     def _class_limits(self, k: int) -> dict[str, Any]:
@@ -271,9 +268,6 @@ class AccuracyReport:
         }
         known = int(self.blocks[:, k].any(axis=-1).sum())
         return {"intervals": {**limits, "method": f"95 % block bootstrap, {known} blocks"}}
-
-    def _calibrates(self, class_id: int) -> bool:
-        return class_id in self.class_calibration
 
     def _interval(self) -> dict[str, Any]:
         """Return the overall accuracy's interval with its method's name."""
