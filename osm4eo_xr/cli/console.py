@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from osm4eo_xr.inference.throughput import Throughput
     from osm4eo_xr.training.status import Status
 
+_SEARCH = "learning rate"  # what a training looks for before its first epoch
+
 
 @contextmanager
 def training_bar() -> Iterator[Callable[[Status], None]]:
@@ -43,7 +45,7 @@ def training_bar() -> Iterator[Callable[[Status], None]]:
         yield _epoch_lines()
         return
     columns = (
-        TextColumn("epoch {task.fields[epoch]}"),
+        TextColumn("{task.fields[epoch]}"),
         BarColumn(),
         MofNCompleteColumn(),
         TextColumn("{task.description}"),
@@ -57,7 +59,7 @@ def training_bar() -> Iterator[Callable[[Status], None]]:
                 task,
                 completed=status.step,
                 total=status.steps,
-                epoch=f"{status.epoch} of {status.epochs}",
+                epoch=_epoch_text(status),
                 description=_training_text(status),
             )
 
@@ -68,11 +70,14 @@ def _epoch_lines() -> Callable[[Status], None]:
     """Return a callback that prints a line when an epoch is through."""
 
     def tell(status: Status) -> None:
-        if status.step * status.epochs == status.epoch * status.steps:
-            text = f"epoch {status.epoch} of {status.epochs}: {_training_text(status)}"
-            print_progress(text)
+        if status.step * status.epochs == (status.epoch or status.epochs) * status.steps:
+            print_progress(f"{_epoch_text(status)}: {_training_text(status)}")
 
     return tell
+
+
+def _epoch_text(status: Status) -> str:
+    return f"epoch {status.epoch} of {status.epochs}" if status.epoch else _SEARCH
 
 
 def _training_text(status: Status) -> str:

@@ -31,7 +31,7 @@ WORKER_SETUP = "osm4eo_xr.cluster.worker"
 
 def dask_setup(worker: Worker) -> None:
     """Leave Ctrl-C to the parent; give the process its files, its GPU and threads for it."""
-    logging.getLogger("distributed.worker").addFilter(_tells_more_than_an_end)
+    logging.getLogger("distributed.worker").addFilter(_in_one_line)
     keep_connections_apart()
     if multiprocessing.parent_process() is not None:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -47,14 +47,16 @@ def dask_setup(worker: Worker) -> None:
     worker.state.nthreads += DEVICE_TASKS
 
 
-def _tells_more_than_an_end(record: logging.LogRecord) -> bool:
-    """Drop the traceback of a heartbeat that the scheduler's end cut off.
+def _in_one_line(record: logging.LogRecord) -> bool:
+    """Leave out the traceback of a heartbeat whose connection was closed, and tell it.
 
-    Dask logs it at the end of a run or of a command that a signal ends, if a heartbeat happens to
-    be under way; the worker then stops and says why.
+    Dask logs one at the end of a run, or of a command that a signal ends, if a heartbeat happens
+    to be under way.
     """
     error = record.exc_info[1] if record.exc_info else None
-    return not (isinstance(error, CommClosedError) and "heartbeat" in record.getMessage())
+    if isinstance(error, CommClosedError) and "heartbeat" in record.getMessage():
+        record.exc_info = None
+    return True
 
 
 def own_device(devices: Sequence[str], worker_name: str) -> str:

@@ -283,10 +283,10 @@ def _training(run: CountryRun, settings: TrainSettings) -> tuple[int, float]:
     side = drawn.patch if settings.mode == "dense" else settings.window
     steps, samples = passes * math.ceil(windows / settings.batch), passes * windows
     if not settings.learning_rate:
-        from osm4eo_xr.training.step.rate_search import MOST_STEPS
+        from osm4eo_xr.training.step.rate_search import search_steps
 
-        steps += trainings * MOST_STEPS
-        samples += trainings * MOST_STEPS * settings.batch
+        looking = trainings * search_steps(settings)
+        steps, samples = steps + looking, samples + looking * settings.batch
     return steps, samples * side**2
 
 

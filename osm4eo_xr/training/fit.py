@@ -79,7 +79,8 @@ def train(
     -------
     Model
         Its probabilities are calibrated on the validation samples. ``training`` records settings,
-        history per epoch, calibration and the data.
+        history per epoch, calibration and the data; and ``rate_search``, where the settings ask
+        for one: its rates and losses.
 
     Raises
     ------

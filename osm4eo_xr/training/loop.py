@@ -16,23 +16,15 @@ import numpy as np
 from scipy.special import log_softmax
 
 from osm4eo_xr.errors import InputError
-from osm4eo_xr.networks.grouped_layers import heads_of, models_of
-from osm4eo_xr.networks.layers import arrays_at, with_arrays
 from osm4eo_xr.process.heap import kept_heap
 from osm4eo_xr.samples.ground import place_numbers
 from osm4eo_xr.training.batches import Prefetch, Windows, train_batches
-from osm4eo_xr.training.calibration import (
-    calibration_bins,
-    expected_error,
-    fit_temperature,
-    mean_logits,
-)
 from osm4eo_xr.training.device_samples import DeviceSamples, fits_device
-from osm4eo_xr.training.scoring import index_of, known_logits, labeled_logits
+from osm4eo_xr.training.scoring import index_of, labeled_logits
 from osm4eo_xr.training.selection import Look, surely_better
 from osm4eo_xr.training.status import Status, Totals, batch_origin
 from osm4eo_xr.training.step.data_parallel import place_batch, place_state
-from osm4eo_xr.training.step.rate_search import find_rate
+from osm4eo_xr.training.step.rate_search import STEPS, RateSearch, find_rate
 from osm4eo_xr.training.step.train_step import State, fresh_state, learned_of, make_train_step
 
 if TYPE_CHECKING:
@@ -43,7 +35,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _LOGGED = 10  # steps between two scalars
-_CALIBRATED_BY = 1_000_000  # pixels of the validation windows that give the temperature, at most
 
 
 @dataclass
@@ -61,7 +52,7 @@ class Fit:
     progress : callable, optional
         Called as ``progress(steps done, steps in all)``; those of a rate's search count too.
     on_status : callable, optional
-        Called with a ``Status`` after each step.
+        Called with a ``Status`` after each step, also of a search for a learning rate.
     history : list of dict
         One entry per epoch: epoch, step, loss, accuracy, validation_loss, validation_accuracy
         (absent where it was not looked at), samples_per_second, waiting (share of the time), and
@@ -70,6 +61,8 @@ class Fit:
     best : dict, optional
         Variables of the epoch that is kept: the last, if all are trained and no earlier one is
         surely better by validation; else the one with the best validation accuracy.
+    search : RateSearch, optional
+        What the search for a learning rate found, if the settings ask for one.
     """
 
     task: Task
@@ -81,9 +74,9 @@ class Fit:
     history: list[dict[str, Any]] = field(default_factory=list)
     best: dict[str, Any] | None = None
     best_epoch: int = 0
+    search: RateSearch | None = None
     _epoch: int = 0
     _batches: int = 0
-    _search_steps: int = 0
     _held: DeviceSamples | None = None
     _totals: Totals = field(default_factory=Totals)
     _best_look: Look | None = None
@@ -99,7 +92,7 @@ class Fit:
         state = self._restored(place_state(fresh_state(self.task, variables)))
         self._held = DeviceSamples(self.learn) if fits_device(self.learn) else None
         if not self.task.settings.learning_rate:
-            self._find_rate(variables)
+            self._find_rate(state, variables)
         step = make_train_step(self.task)
         while self._epoch < self.task.settings.epochs and not self._is_stale():
             state, record = self._train_epoch(step, state)
@@ -116,21 +109,26 @@ class Fit:
         since = sum(epoch > self.best_epoch for epoch in looks)
         return 0 < self.task.settings.patience <= since
 
-    def _find_rate(self, variables: Mapping[str, Any]) -> None:
-        """Look for a learning rate, with which the training goes on."""
+    def _find_rate(self, state: State, variables: Mapping[str, Any]) -> None:
+        """Look for a learning rate, with which the training goes on; a stopped run keeps it."""
+        begun = time.perf_counter()
+
+        def looks(done: int, total: int, sums: Totals) -> None:
+            if self.progress:
+                self.progress(done, total + self.task.steps)
+            if self.on_status:
+                speed = done * self.task.batch / (time.perf_counter() - begun)
+                self.on_status(self._status(0, done, total, sums, speed))
+
         with contextlib.closing(self._endless()) as batches:
-            rate = find_rate(self.task, variables, batches, self._searched)
-        logger.info("learning rate %.3g found", rate)
-        self._learn_at(rate)
+            self._take(find_rate(self.task, variables, batches, looks))
+        if self.folder:
+            self.folder.save(0, *self._checkpoint(state))
 
-    def _searched(self, done: int, total: int) -> None:
-        """Tell the progress of the search, whose steps come ahead of the training's."""
-        self._search_steps = total
-        if self.progress:
-            self.progress(done, total + self.task.steps)
-
-    def _learn_at(self, rate: float) -> None:
-        settings = dataclasses.replace(self.task.settings, learning_rate=rate)
+    def _take(self, search: RateSearch) -> None:
+        """Learn at the rate that a search found."""
+        self.search = search
+        settings = dataclasses.replace(self.task.settings, learning_rate=search.rate)
         self.task = dataclasses.replace(self.task, settings=settings)
 
     def _endless(self) -> Generator[tuple[Any, Any]]:
@@ -178,7 +176,7 @@ class Fit:
                 self._settle(*pending)
                 pending = None
             if self.progress:
-                before = self._search_steps
+                before = STEPS if self.search else 0
                 self.progress(before + self.done, before + self.task.steps)
             yield state
         if pending:
@@ -204,18 +202,18 @@ class Fit:
             one = Totals(**sums).means()
             self.folder.log(step, {f"train/{k}": v for k, v in one.items()} | {"speed": speed})
         if self.on_status:
-            self.on_status(self._status(step, speed))
+            steps = self.task.steps
+            self.on_status(self._status(self._epoch + 1, step, steps, self._totals, speed))
 
-    def _status(self, step: int, speed: float) -> Status:
-        left = (self.task.steps - step) * self.task.batch
+    def _status(self, epoch: int, step: int, steps: int, sums: Totals, speed: float) -> Status:
         return Status(
-            epoch=self._epoch + 1,
+            epoch=epoch,
             epochs=self.task.settings.epochs,
             step=step,
-            steps=self.task.steps,
-            **self._totals.means(),
+            steps=steps,
+            **sums.means(),
             samples_per_second=speed,
-            seconds_left=left / max(speed, 1e-9),
+            seconds_left=(steps - step) * self.task.batch / max(speed, 1e-9),
         )
 
     def _validate(self, state: State, epoch: int) -> dict[str, Any]:
@@ -254,37 +252,6 @@ class Fit:
             pixels += np.bincount(place, minlength=places)
         return Look(right, pixels, loss / max(float(pixels.sum()), 1.0))
 
-    def calibrated(self) -> tuple[dict[str, Any], dict[str, float]]:
-        """Return the best variables with their temperature in the heads, and what it changed.
-
-        The heads' filters are divided by the temperature, so every engine gives calibrated
-        probabilities, and one network the same classes as before. The validation samples are as
-        many witnesses as they have places: a few blocks, which are easier or harder than others,
-        say little of all.
-        """
-        best = self.best or {}
-        windows = _spread(self.check, _CALIBRATED_BY)
-        task = dataclasses.replace(self.task, net=self.task.net.single)
-        found = [known_logits(task, own, windows) for own in models_of(self.task.net, best)]
-        logits, (_, index, origin) = np.stack([own for own, *_ in found]), found[0]
-        _, places = place_numbers(self.check.samples, np.unique(origin))
-        logits = logits[0] if len(logits) == 1 else logits
-        temperature = np.float32(fit_temperature(logits, index, independent=places))
-        params = best["params"]
-        for path in heads_of(self.task.net):
-            head = {name: leaf / temperature for name, leaf in arrays_at(params, path).items()}
-            params = with_arrays(params, path, head)
-        errors = [
-            expected_error(calibration_bins(mean_logits(given), index))
-            for given in (logits, logits / temperature)
-        ]
-        return {**best, "params": params}, {
-            "temperature": float(temperature),
-            "places": places,
-            "ece_before": errors[0],
-            "ece": errors[1],
-        }
-
     def _keeps_step(self) -> bool:
         """Whether a checkpoint is due within the epoch; its end has one of its own."""
         due = self.done % self.task.settings.checkpoint_every == 0
@@ -311,7 +278,7 @@ class Fit:
             "totals": dataclasses.asdict(self._totals),
             "history": self.history,
             "best_epoch": self.best_epoch,
-            "learning_rate": self.task.settings.learning_rate,
+            "search": self.search and dataclasses.asdict(self.search),
             "best_look": look and [look.right.tolist(), look.pixels.tolist()],
         }
 
@@ -324,21 +291,12 @@ class Fit:
         self._epoch, self._batches = record["epoch"], record["batches"]
         self._totals, self.history = Totals(**record["totals"]), record["history"]
         self.best_epoch = record["best_epoch"]
-        self._learn_at(record["learning_rate"])
+        if record["search"]:
+            self._take(RateSearch(**record["search"]))
         if self.best_epoch:
             right, pixels = map(np.array, record["best_look"])
             self.best, self._best_look = arrays["best"], Look(right, pixels)
         return arrays["state"]
-
-
-def _spread(windows: Windows, pixels: int) -> Windows:
-    """Return windows of no more labels than that, from all over the set."""
-    labels = 1 if windows.window else windows.samples.sizes["y"] ** 2
-    most = max(1, pixels // labels)
-    if len(windows) <= most:
-        return windows
-    positions = windows.positions[windows.spaced(most)]
-    return dataclasses.replace(windows, positions=positions, _held=None)
 
 
 def _place(batch: tuple[np.ndarray, ...]) -> tuple[Any, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
@@ -15,9 +16,18 @@ from osm4eo_xr.feature_ids.ids import canonical
 from osm4eo_xr.legend import legend_from_dict
 from osm4eo_xr.models.record import UNITS
 from osm4eo_xr.networks.fold_batch_norm import fold
+from osm4eo_xr.networks.grouped_layers import heads_of, models_of
+from osm4eo_xr.networks.layers import arrays_at, with_arrays
 from osm4eo_xr.samples.draw import SPLITS
+from osm4eo_xr.samples.ground import place_numbers
 from osm4eo_xr.samples.store import read_split
 from osm4eo_xr.training.batches import Windows, ordered_batches
+from osm4eo_xr.training.calibration import (
+    calibration_bins,
+    expected_error,
+    fit_temperature,
+    mean_logits,
+)
 from osm4eo_xr.training.settings import TrainSettings
 from osm4eo_xr.training.step.data_parallel import place_batch
 from osm4eo_xr.training.step.eval_step import make_eval_step, make_feature_step
@@ -26,6 +36,8 @@ from osm4eo_xr.training.step.task import Task
 if TYPE_CHECKING:
     from osm4eo_xr.legend import Legend
     from osm4eo_xr.models.model import Model
+
+_CALIBRATED_BY = 1_000_000  # pixels of the validation windows that give the temperature, at most
 
 
 def windows_of(
@@ -185,6 +197,49 @@ def known_logits(
         parts.append((some[at >= 0], at[at >= 0], where[at >= 0]))
     logits, index, origin = (np.concatenate(column) for column in zip(*parts, strict=True))
     return logits, index, origin
+
+
+def calibrated(
+    task: Task, best: Mapping[str, Any], check: Windows
+) -> tuple[dict[str, Any], dict[str, float]]:
+    """Return variables with their temperature in the heads, and what it changed.
+
+    The heads' filters are divided by the temperature, so every engine gives calibrated
+    probabilities, and one network the same classes as before. The validation samples are as
+    many witnesses as they have places: a few blocks, which are easier or harder than others,
+    say little of all.
+    """
+    windows = _spread(check, _CALIBRATED_BY)
+    alone = dataclasses.replace(task, net=task.net.single)
+    found = [known_logits(alone, own, windows) for own in models_of(task.net, best)]
+    logits, (_, index, origin) = np.stack([own for own, *_ in found]), found[0]
+    _, places = place_numbers(check.samples, np.unique(origin))
+    logits = logits[0] if len(logits) == 1 else logits
+    temperature = np.float32(fit_temperature(logits, index, independent=places))
+    params = best["params"]
+    for path in heads_of(task.net):
+        head = {name: leaf / temperature for name, leaf in arrays_at(params, path).items()}
+        params = with_arrays(params, path, head)
+    errors = [
+        expected_error(calibration_bins(mean_logits(given), index))
+        for given in (logits, logits / temperature)
+    ]
+    return {**best, "params": params}, {
+        "temperature": float(temperature),
+        "places": places,
+        "ece_before": errors[0],
+        "ece": errors[1],
+    }
+
+
+def _spread(windows: Windows, pixels: int) -> Windows:
+    """Return windows of no more labels than that, from all over the set."""
+    labels = 1 if windows.window else windows.samples.sizes["y"] ** 2
+    most = max(1, pixels // labels)
+    if len(windows) <= most:
+        return windows
+    positions = windows.positions[windows.spaced(most)]
+    return dataclasses.replace(windows, positions=positions, _held=None)
 
 
 def index_of(label: np.ndarray, class_ids: tuple[int, ...]) -> np.ndarray:

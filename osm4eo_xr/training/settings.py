@@ -83,7 +83,8 @@ class TrainSettings:
         a rate of 0.01.
     learning_rate : float
         Highest rate, per step. 0 looks for one, in a hundred steps with ever higher rates before
-        the training; the model's record has the rate that was found.
+        the training; the model's record has what was found. Where the loss does not surely fall,
+        a warning says so and 0.002 is taken.
     weight_decay : float
         Of AdamW, on kernels only, relative to the rate.
     warmup : float
@@ -118,11 +119,11 @@ class TrainSettings:
         Show samples in all eight flips and quarter turns.
     rotation : float
         Largest angle in degrees by which samples are turned either way about their middle, 0 to
-        180.
+        180; in dense mode.
     scaling : float
         Share by which samples are enlarged at most, or made smaller as often: 0.25 shows them at
         0.8 to 1.25 times their size. 0 or more. What then lies outside of a sample is its mirror
-        image.
+        image. In dense mode.
     cutmix : float
         Probability with which a square of a sample is that of another, labels too, 0 to below 1;
         used in dense mode only.
@@ -253,6 +254,8 @@ class TrainSettings:
         why = "0, or dense mode with an average, without logit adjustment and noise 'forward'"
         _check(self, "self_training", self.self_training == 0 or (steady and plain), why)
         _check(self, "rotation", 0 <= self.rotation <= _HALF_TURN, "0 to 180 degrees")
+        for name in ("rotation", "scaling"):
+            _check(self, name, getattr(self, name) == 0 or self.mode == "dense", "0, or mode dense")
         _one_of(self, "optimizer", OPTIMIZERS)
         _one_of(self, "loss", LOSSES)
         _one_of(self, "noise", NOISE)

@@ -25,7 +25,8 @@ from osm4eo_xr.training.batches import batch_of
 from osm4eo_xr.training.checkpoints import RunFolder, digest_arrays
 from osm4eo_xr.training.cost import warn_if_long
 from osm4eo_xr.training.loop import Fit
-from osm4eo_xr.training.scoring import check_names, units_of, windows_of
+from osm4eo_xr.training.scoring import calibrated, check_names, units_of, windows_of
+from osm4eo_xr.training.step.rate_search import search_steps
 from osm4eo_xr.training.step.task import Noise, Task
 from osm4eo_xr.training.transfer import check_start, starting_variables
 
@@ -76,7 +77,7 @@ def fit_network(
     if start:
         check_start(start, task.net, units_of(samples))
     side = samples.sizes["y"] if settings.mode == "dense" else settings.window
-    warn_if_long(task.net, task.steps * task.batch * side**2)
+    warn_if_long(task.net, (task.steps + search_steps(settings)) * task.batch * side**2)
     facts = _facts(task, samples, labels, bands, start, optional)
     run = RunFolder(Path(folder), facts) if folder else None
     fit = Fit(task, learn, check, run, progress, on_status)
@@ -223,7 +224,7 @@ def _model(
 ) -> Model:
     """Put together what was learned."""
     task = fit.task
-    variables, calibration = fit.calibrated()
+    variables, calibration = calibrated(task, fit.best or {}, fit.check)
     return Model(
         net=task.net,
         variables=variables,
@@ -239,6 +240,7 @@ def _model(
             "history": fit.history,
             "best_epoch": fit.best_epoch,
             "calibration": calibration,
+            **({"rate_search": dataclasses.asdict(fit.search)} if fit.search else {}),
             "samples": {
                 "train": len(fit.learn),
                 "validation": len(fit.check),

@@ -18,11 +18,11 @@ class Status:
     Attributes
     ----------
     epoch, epochs : int
-        Of how many, counted from 1.
+        Of how many, counted from 1; epoch 0 is the search for a learning rate.
     step, steps : int
-        Steps done, of all.
+        Steps done, of all of the training or of the search.
     loss, accuracy : float
-        Per labeled pixel, mean of this epoch so far.
+        Per labeled pixel, mean of this epoch so far; of a search, of its last step.
     samples_per_second : float
         In this epoch.
     seconds_left : float

@@ -27,6 +27,7 @@ from osm4eo_xr.training.scoring import model_task
 from osm4eo_xr.training.selection import Look, surely_better
 from osm4eo_xr.training.single_fit import robust_statistics
 from osm4eo_xr.training.step.eval_step import make_eval_step
+from osm4eo_xr.training.step.rate_search import search_steps
 
 Predict = Callable[[np.ndarray], np.ndarray]
 
@@ -72,9 +73,12 @@ class Network:
         settings = replace(self.settings, seed=seed)
         if seconds:
             size, few = _sized(samples, _TRIAL * settings.batch)
-            trial = oxr.train(few, replace(settings, epochs=2, validate_every=2))
+            rate = settings.learning_rate or oxr.TrainSettings.learning_rate
+            brief: Any = {"epochs": 2, "validate_every": 2, "learning_rate": rate}
+            trial = oxr.train(few, replace(settings, **brief))
             speed = trial.training["history"][-1]["samples_per_second"]
-            epochs = max(2, int(seconds * speed / size))
+            looking = search_steps(settings) * settings.batch
+            epochs = max(2, int((seconds * speed - looking) / size))
             settings = replace(settings, epochs=epochs, validate_every=max(1, epochs // _LOOKS))
         model = oxr.train(samples, settings)
         logits = make_eval_step(model_task(model))

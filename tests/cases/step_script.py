@@ -14,6 +14,7 @@ import numpy as np
 from osm4eo_xr.feature_ids.channels import Channels
 from osm4eo_xr.training.scoring import windows_of
 from osm4eo_xr.training.single_fit import _task
+from osm4eo_xr.training.step.augment import warp
 from osm4eo_xr.training.step.data_parallel import place_batch, place_state
 from osm4eo_xr.training.step.train_step import fresh_state, make_train_step
 from osm4eo_xr.training.transfer import starting_variables
@@ -23,7 +24,7 @@ from tests.cases.train_script import KEPT
 
 
 def main(out: Path) -> None:
-    """Write moments and sums, and print on how many devices a batch lies."""
+    """Write moments and sums, and print on how many devices a batch lies, warped too."""
     learn, legend = windows_of(holed_samples(), "train", bands=BANDS), small_legend()
     channels = Channels.joint(len(BANDS))
     counts = learn.labels().counts[list(legend.ids)]
@@ -32,6 +33,10 @@ def main(out: Path) -> None:
     state = fresh_state(task, starting_variables(task.net, KEPT.seed, legend, None))
     batch = place_batch(image)
     print(jax.local_device_count(), batch.sharding.shard_shape(batch.shape)[0])  # noqa: T201
+    shown, _ = jax.jit(warp, static_argnums=(3, 4))(
+        batch, place_batch(label), jax.random.key(0), 30.0, 0.25
+    )
+    print(shown.sharding.shard_shape(shown.shape)[0])  # noqa: T201
     state, sums = make_train_step(task)(place_state(state), batch, place_batch(label))
     leaves: dict[str, Any] = {
         jax.tree_util.keystr(path): np.asarray(leaf)

@@ -123,10 +123,13 @@ def test_without_a_terminal_an_epoch_is_a_line(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(console, "draws_bars", lambda: False)
     monkeypatch.setattr(console, "print_progress", lines.append)
     with console.training_bar() as tell:
+        for step in range(1, 4):
+            tell(Status(0, 2, step, 3, 1.0, 0.25, 10.0, 3.0 - step))
         for step in range(1, 7):
             epoch = 1 + (step - 1) // 3
             tell(Status(epoch, 2, step, 6, 1 / step, 0.5, 12.4, 61.4 * (6 - step)))
     assert lines == [
+        "learning rate: loss 1.000, accuracy 25.0 %, 10 samples/s, 0:00 left",
         "epoch 1 of 2: loss 0.333, accuracy 50.0 %, 12 samples/s, 3:04 left",
         "epoch 2 of 2: loss 0.167, accuracy 50.0 %, 12 samples/s, 0:00 left",
     ]

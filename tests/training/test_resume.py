@@ -118,7 +118,8 @@ def two_devices(tmp_path_factory: pytest.TempPathFactory) -> Path:
     flags = "--xla_force_host_platform_device_count=2"
     ended = script(*places, module="step_script", XLA_FLAGS=flags)
     assert ended.returncode == 0, ended.stderr
-    assert ended.stdout.split() == ["2", "4"] * 2  # devices, and samples of a batch on each
+    # devices, samples of a batch on each, and of one turned and scaled
+    assert ended.stdout.split() == ["2", "4", "4", "2", "4"]
     return folder
 
 

@@ -20,7 +20,7 @@ from osm4eo_xr.models.model_folder import model_from_bytes, model_to_bytes
 from osm4eo_xr.networks.resnet import init
 from osm4eo_xr.networks.settings import NetSettings
 from osm4eo_xr.samples.ground import ground_blocks
-from osm4eo_xr.training import loop, single_fit
+from osm4eo_xr.training import scoring, single_fit
 from osm4eo_xr.training.batches import batch_of
 from osm4eo_xr.training.fit import train
 from osm4eo_xr.training.loop import Fit
@@ -136,8 +136,8 @@ def test_probabilities_are_calibrated_and_classes_stay(learned: Any, samples: xr
 
 def test_a_large_set_is_calibrated_by_windows_from_all_over_it(samples: xr.Dataset) -> None:
     windows = windows_of(samples, "train", bands=tuple(samples["band"].values))
-    assert loop._spread(windows, len(windows) * 64) is windows
-    few = loop._spread(windows, 7 * 64 + 1)
+    assert scoring._spread(windows, len(windows) * 64) is windows
+    few = scoring._spread(windows, 7 * 64 + 1)
     assert len(few) == 7
     assert (few.positions[0], few.positions[-1]) == (windows.positions[0], windows.positions[-1])
     assert np.ptp(np.diff(np.searchsorted(windows.positions, few.positions))) <= 1
@@ -462,6 +462,8 @@ def test_schedules_are_those_of_the_settings() -> None:
         ({"seed": 2**63}, "seed is 9223372036854775808; give 0 to below 2"),
         ({"learning_rate": -1.0}, "learning_rate is -1.0; give 0 or more"),
         ({"rotation": 181.0}, "rotation is 181.0; give 0 to 180 degrees"),
+        ({"rotation": 9.0, "mode": "window"}, "rotation is 9.0; give 0, or mode dense"),
+        ({"scaling": 0.1, "mode": "window"}, "scaling is 0.1; give 0, or mode dense"),
         ({"scaling": -0.1}, "scaling is -0.1; give 0 or more"),
     ],
 )
@@ -540,17 +542,16 @@ def test_a_model_does_without_what_its_samples_may_lack(monkeypatch: pytest.Monk
 
         history: tuple[Any, ...] = ()
         best_epoch = 0
+        search = None
 
         def __init__(self, task: Task, learn: Any, check: Any, *_: Any) -> None:
             self.task, self.learn, self.check = task, learn, check
 
         def run(self, variables: Any) -> None:
-            self.variables = variables
-
-        def calibrated(self) -> tuple[Any, dict[str, Any]]:
-            return self.variables, {}
+            self.best = variables
 
     monkeypatch.setattr(single_fit, "Fit", Untrained)
+    monkeypatch.setattr(single_fit, "calibrated", lambda _, best, __: (best, {}))
     bands = ["blue", "green", "s1:vv@2024", "dem:slope"]
     drawn = holed_samples().assign_coords(band=bands)
     drawn = drawn.assign_attrs(bands=bands, optional=["s1@2024"], units="per feature")

@@ -176,8 +176,9 @@ def ablate(
         As ``draw_samples`` or ``open_samples`` returns it, of two or more groups of features; its
         own splits do not count.
     settings : TrainSettings, optional
-        Network and training, the same in each training; their seed also decides the folds. A
-        temporal network without a source of several periods is trained as "resnet".
+        Network and training, the same in each training, but for a learning rate that each finds
+        itself (0 in the settings); their seed also decides the folds. A temporal network without
+        a source of several periods is trained as "resnet".
     k : int
         Folds of blocks, 2 to 25.
     validation : float

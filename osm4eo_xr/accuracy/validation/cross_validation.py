@@ -52,7 +52,8 @@ def crossvalidate(
         As ``draw_samples`` or ``open_samples`` returns it; its own splits do not count. Drawn with
         ``shares=(1, 0, 0)`` no pixel of it is without its label for the sake of those splits.
     settings : TrainSettings, optional
-        Network and training, the same in each fold; their seed also decides the folds.
+        Network and training, the same in each fold, but for a learning rate that each finds itself
+        (0 in the settings); their seed also decides the folds.
     k : int
         Folds of blocks, 2 to 25.
     by : {"block", "tile"}

@@ -153,6 +153,8 @@ def train(
     with training_bar() as tell:
         model = fit(opened, settings, folder=folder, start=init, on_status=tell)
     OUT.print(f"model in {save_model(model, out)}", soft_wrap=True, highlight=False)
+    if (search := model.training.get("rate_search")) and search["found"]:
+        OUT.print(f"learned at a rate of {search['rate']:.2g}, which was looked for")
     _score(model, opened, folder)
 
 

@@ -8,5 +8,6 @@ What others may use:
 - ``eval_step``: images to logits, or to what the last layer sees
 - ``data_parallel``: a step on several devices
 - ``losses``: losses per pixel, unreduced
+- ``rate_search``: a learning rate, from a few steps beforehand
 - ``self_labels``: labels that a network gives to unlabeled pixels itself
 """

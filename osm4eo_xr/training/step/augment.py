@@ -52,23 +52,23 @@ def _turned(x: Array, choice: Bool[Array, "3 n"]) -> Array:
 
 def warp(
     image: Float32[Array, "n y x b"],
-    label: UInt[Array, "n ..."],
+    label: UInt[Array, "n y x"],
     key: Array,
     angle: float,
     growth: float,
-) -> tuple[Float32[Array, "n y x b"], UInt[Array, "n ..."]]:
+) -> tuple[Float32[Array, "n y x b"], UInt[Array, "n y x"]]:
     """Turn each sample by any angle, and show it larger or smaller, about its middle.
 
     Values between pixels are bilinear, labels those of the nearest pixel. Beyond its edge a sample
     goes on as its mirror image, the outermost pixels not repeated. A value is missing where one of
-    the four around it is.
+    the four that it lies between is.
 
     Parameters
     ----------
     image : array
         Samples; what is missing is NaN.
     label : array
-        Of each pixel, warped with it; or of each sample.
+        Of each pixel, warped with it.
     key : array
         A jax random key.
     angle : float
@@ -83,22 +83,26 @@ def warp(
     x = (jnp.arange(columns, dtype=jnp.float32) - (columns - 1) / 2)[None, None, :]
     cos, sin = shrinks * jnp.cos(turns), shrinks * jnp.sin(turns)
     at_y, at_x = cos * y - sin * x + (rows - 1) / 2, sin * y + cos * x + (columns - 1) / 2
-    if label.ndim > 1:
-        label = _picked(label, jnp.round(at_y), jnp.round(at_x))
+    label = _picked(label, jnp.round(at_y), jnp.round(at_x))
     top, left = jnp.floor(at_y), jnp.floor(at_x)
     down, right = (at_y - top)[..., None], (at_x - left)[..., None]
     upper, lower = (
-        _picked(image, row, left) * (1.0 - right) + _picked(image, row, left + 1.0) * right
+        _between(_picked(image, row, left), _picked(image, row, left + 1.0), right)
         for row in (top, top + 1.0)
     )
-    return upper * (1.0 - down) + lower * down, label
+    return _between(upper, lower, down), label
+
+
+def _between(first: Array, second: Array, share: Array) -> Array:
+    """Return what lies between two values; one that counts nothing may be missing."""
+    return jnp.where(share > 0, first * (1.0 - share) + second * share, first)
 
 
 def _picked(values: Array, row: Float32[Array, "n y x"], column: Float32[Array, "n y x"]) -> Array:
     """Return the pixels at whole rows and columns, mirrored beyond the edges."""
-    sample = jnp.arange(len(values))[:, None, None]
-    places = (_mirrored(row, values.shape[1]), _mirrored(column, values.shape[2]))
-    return values[sample, *places]
+    rows, columns = _mirrored(row, values.shape[1]), _mirrored(column, values.shape[2])
+    # sample by sample: indexed at once, all of them would come to each of several devices
+    return jax.vmap(lambda one, y, x: one[y, x])(values, rows, columns)
 
 
 def _mirrored(place: Float32[Array, "n y x"], size: int) -> Int32[Array, "n y x"]:

@@ -71,9 +71,7 @@ def _usable(task: Task, image: Array) -> Array:
 def _warped(task: Task, image: Array, label: Array, key: Array) -> tuple[Array, Array]:
     """Return samples turned and scaled; where data came to be missing there is no label."""
     image, label = warp(image, label, key, task.settings.rotation, task.settings.scaling)
-    seen = _usable(task, image)
-    seen = seen if label.ndim > 1 else seen[:, image.shape[1] // 2, image.shape[2] // 2]
-    return image, jnp.where(seen, label, jnp.zeros((), label.dtype))
+    return image, jnp.where(_usable(task, image), label, jnp.zeros((), label.dtype))
 
 
 def _augmented(task: Task, x: Array, label: Array, key: Array) -> tuple[Array, Array]:

@@ -76,12 +76,22 @@ def test_warped_samples_are_those_of_scipy(
 def test_a_warped_value_is_missing_where_one_around_it_is() -> None:
     image = np.ones((50, 12, 12, 2), np.float32)
     image[:, 5, 6, 0] = np.nan
-    shown, _ = warp(jnp.asarray(image), jnp.asarray(LABEL[:50, 0, 0]), KEY, 45.0, 0.2)
+    shown, _ = warp(jnp.asarray(image), jnp.zeros((50, 12, 12), jnp.uint8), KEY, 45.0, 0.2)
     missing = np.isnan(np.asarray(shown))
     assert not missing[..., 1].any()
     assert missing[..., 0].any(axis=(1, 2)).all()
     assert missing[..., 0].sum(axis=(1, 2)).max() <= 9
     assert np.allclose(np.asarray(shown)[~missing], 1.0)
+
+
+def test_what_counts_nothing_may_be_missing() -> None:
+    """Samples that are neither turned nor scaled come out as they were."""
+    image = np.random.default_rng(0).normal(size=(9, 8, 8, 2)).astype(np.float32)
+    image[:, 3, 4, 0] = image[:, 0, 7, 1] = np.nan
+    label = np.arange(9 * 64, dtype=np.uint16).reshape(9, 8, 8)
+    shown, kept = warp(jnp.asarray(image), jnp.asarray(label), KEY, 0.0, 0.0)
+    np.testing.assert_array_equal(shown, image)
+    np.testing.assert_array_equal(kept, label)
 
 
 def test_jitter_is_one_gain_and_shift_per_sample_and_band() -> None:
