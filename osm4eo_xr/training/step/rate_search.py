@@ -32,7 +32,6 @@ _STILL = 20  # first steps, up to a rate of 1e-4, that tell the loss before it f
 _WIDTH = 4.0  # steps: standard deviation of the smoothing, a fifth of a decade
 _FALL = 0.02  # of the first loss, at least, that some rate has to bring
 _SURE = 5.0  # standard errors that it has to bring, too
-_LEAST = 1e-9  # pixels
 _NEVER = 2**31 - 1  # step from which a network labels pixels itself
 
 Looks = Callable[[int, int, Totals], object]
@@ -147,7 +146,7 @@ def _middle_of_fall(losses: np.ndarray, total: np.ndarray, weight: np.ndarray) -
     if len(losses) <= _STILL or known[:_STILL].sum() <= 1:
         return None
     kernel = _kernel(len(losses))
-    smooth = kernel @ total / np.maximum(kernel @ weight, _LEAST)
+    smooth = kernel @ total / (kernel @ weight)
     level = total[:_STILL].sum() / weight[:_STILL].sum()
     lowest = _STILL + int(np.argmin(smooth[_STILL:]))
     scatter = np.nanstd((losses - smooth)[: lowest + 1])

@@ -80,6 +80,13 @@ def test_batches_without_labels_say_nothing() -> None:
     assert [loss is None for loss in search.losses] == (weights == 0).tolist()
 
 
+def test_a_long_stretch_without_labels_is_no_fall() -> None:
+    weights = np.full(100, 700.0)
+    weights[25:95] = 0.0
+    with pytest.warns(InputWarning, match="surely lowers"):
+        assert not _read(np.linspace(1, 1.01, 100), weights).found
+
+
 def test_losses_that_end_in_no_number_tell_as_much_as_the_others() -> None:
     losses = _fall(1e-3, 0)[:70]
     search = _read(np.append(losses, np.nan))
