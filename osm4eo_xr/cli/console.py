@@ -70,7 +70,9 @@ def _epoch_lines() -> Callable[[Status], None]:
     """Return a callback that prints a line when an epoch is through."""
 
     def tell(status: Status) -> None:
-        if status.step * status.epochs == (status.epoch or status.epochs) * status.steps:
+        if not status.epoch and status.step == 1:
+            print_progress(f"{_SEARCH}: looked for in {status.steps} steps")
+        elif status.epoch and status.step * status.epochs == status.epoch * status.steps:
             print_progress(f"{_epoch_text(status)}: {_training_text(status)}")
 
     return tell

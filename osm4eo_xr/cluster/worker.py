@@ -48,13 +48,14 @@ def dask_setup(worker: Worker) -> None:
 
 
 def _in_one_line(record: logging.LogRecord) -> bool:
-    """Leave out the traceback of a heartbeat whose connection was closed, and tell it.
+    """Put the error of a heartbeat whose connection was closed into its line, without traceback.
 
     Dask logs one at the end of a run, or of a command that a signal ends, if a heartbeat happens
     to be under way.
     """
     error = record.exc_info[1] if record.exc_info else None
     if isinstance(error, CommClosedError) and "heartbeat" in record.getMessage():
+        record.msg, record.args = f"{record.getMessage()} ({error})", None
         record.exc_info = None
     return True
 

@@ -122,6 +122,7 @@ class Fit:
 
         with contextlib.closing(self._endless()) as batches:
             self._take(find_rate(self.task, variables, batches, looks))
+        logger.info("learning rate %.3g", self.task.settings.learning_rate)
         if self.folder:
             self.folder.save(0, *self._checkpoint(state))
 
@@ -291,8 +292,8 @@ class Fit:
         self._epoch, self._batches = record["epoch"], record["batches"]
         self._totals, self.history = Totals(**record["totals"]), record["history"]
         self.best_epoch = record["best_epoch"]
-        if record["search"]:
-            self._take(RateSearch(**record["search"]))
+        if search := record.get("search"):
+            self._take(RateSearch(**search))
         if self.best_epoch:
             right, pixels = map(np.array, record["best_look"])
             self.best, self._best_look = arrays["best"], Look(right, pixels)

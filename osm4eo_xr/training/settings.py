@@ -84,7 +84,7 @@ class TrainSettings:
     learning_rate : float
         Highest rate, per step. 0 looks for one, in a hundred steps with ever higher rates before
         the training; the model's record has what was found. Where the loss does not surely fall,
-        a warning says so and 0.002 is taken.
+        a warning says so and 0.002 is taken, or less.
     weight_decay : float
         Of AdamW, on kernels only, relative to the rate.
     warmup : float

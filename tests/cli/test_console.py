@@ -129,7 +129,7 @@ def test_without_a_terminal_an_epoch_is_a_line(monkeypatch: pytest.MonkeyPatch) 
             epoch = 1 + (step - 1) // 3
             tell(Status(epoch, 2, step, 6, 1 / step, 0.5, 12.4, 61.4 * (6 - step)))
     assert lines == [
-        "learning rate: loss 1.000, accuracy 25.0 %, 10 samples/s, 0:00 left",
+        "learning rate: looked for in 3 steps",
         "epoch 1 of 2: loss 0.333, accuracy 50.0 %, 12 samples/s, 3:04 left",
         "epoch 2 of 2: loss 0.167, accuracy 50.0 %, 12 samples/s, 0:00 left",
     ]

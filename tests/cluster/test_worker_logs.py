@@ -14,11 +14,15 @@ from osm4eo_xr.cluster.worker import WORKER_SETUP, dask_setup
 
 
 @pytest.fixture(autouse=True)
-def no_filter() -> Iterator[None]:
+def no_filter(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+    """Hear the logger as it is, whether or not dask lets its words pass on."""
     logger = logging.getLogger("distributed.worker")
-    before, logger.filters = logger.filters, []
+    before = logger.filters, logger.propagate
+    logger.filters, logger.propagate = [], False
+    logger.addHandler(caplog.handler)
     yield
-    logger.filters = before
+    logger.removeHandler(caplog.handler)
+    logger.filters, logger.propagate = before
 
 
 @pytest.mark.parametrize(("preload", "traced"), [([WORKER_SETUP], False), ([], True)])
@@ -38,6 +42,7 @@ def test_a_heartbeat_whose_connection_is_cut_is_a_line(
             Scheduler(**here) as scheduler,
             Worker(scheduler.address, nthreads=1, preload=preload, **here) as worker,
         ):
+            worker.periodic_callbacks["heartbeat"].stop()  # the one below is the only one
             scheduler.handlers["heartbeat_worker"] = never_answers
             beat = asyncio.create_task(worker.heartbeat())
             await asyncio.wait_for(came.wait(), 30)
@@ -47,7 +52,8 @@ def test_a_heartbeat_whose_connection_is_cut_is_a_line(
 
     asyncio.run(run())
     (told,) = (r for r in caplog.records if "heartbeat" in r.getMessage())
-    assert told.getMessage() == "Failed to communicate with scheduler during heartbeat."
+    assert told.getMessage().startswith("Failed to communicate with scheduler during heartbeat.")
+    assert ("heartbeat_worker" in told.getMessage()) is not traced  # the connection and its end
     assert bool(told.exc_info) is traced
 
 

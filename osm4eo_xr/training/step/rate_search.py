@@ -27,11 +27,15 @@ if TYPE_CHECKING:
 STEPS = 100
 """Steps of a search."""
 
-_RATES = 1e-5, 1.0  # of the first and the last step
-_STILL = 20  # first steps, up to a rate of 1e-4, that tell the loss before it falls
-_WIDTH = 4.0  # steps: standard deviation of the smoothing, a fifth of a decade
+_RATES = 1e-6, 1.0  # of the first and the last step
+_STILL = 20  # first steps, up to a rate of 1.4e-5, that tell the loss before it falls
+_WIDTH = 4.0  # steps: standard deviation of the smoothing, a quarter of a decade
+_CUT = 2.0  # first losses that a step's loss counts at most, so that one step decides nothing
+_RISEN = 1.5  # first losses above which a rate does harm
 _FALL = 0.02  # of the first loss, at least, that some rate has to bring
 _SURE = 5.0  # standard errors that it has to bring, too
+_OTHERS = 1e-6  # share of other steps in a smoothed loss, at least
+_FEW = 5.0  # steps of equal weight that a loss has to be the mean of, to tell something
 _NEVER = 2**31 - 1  # step from which a network labels pixels itself
 
 Looks = Callable[[int, int, Totals], object]
@@ -47,7 +51,8 @@ class RateSearch:
     rate : float
         The learning rate to take.
     found : bool
-        Whether the loss fell for sure; else the rate is that of the default settings.
+        Whether the loss fell for sure; else the rate is that of the default settings, or a lower
+        one where that did harm.
     rates, losses : list of float
         Of each step; the loss is None where a batch has no labels.
     """
@@ -72,7 +77,8 @@ def find_rate(
     """Find the rate that has half of the loss's fall behind it, as rates rise step by step.
 
     The steps go through the programs of the training itself. What they learn is given up. Where no
-    rate lowers the loss for sure, a warning says so and the rate of the default settings is taken.
+    rate lowers the loss for sure, a warning says so and the rate of the default settings is taken,
+    or a lower one that did no harm.
 
     Parameters
     ----------
@@ -128,49 +134,66 @@ def read_off(
     total, weight = np.asarray(sums, float), np.asarray(weights, float)
     ends = np.flatnonzero(~np.isfinite(total))
     total, weight = (v[: ends[0]] if len(ends) else v for v in (total, weight))
-    losses = np.divide(total, weight, out=np.full_like(total, np.nan), where=weight > 0)
-    at = _middle_of_fall(losses, total, weight)
-    if at is None:
-        _warn(losses[:_STILL])
-    rate = TrainSettings.learning_rate if at is None else float(rates[at])
-    known = [float(v) if np.isfinite(v) else None for v in losses]
-    return RateSearch(rate, at is not None, rates[: len(losses)].tolist(), known)
+    losses = np.divide(total, weight, out=np.zeros_like(total), where=weight > 0)
+    known = [float(v) if w > 0 else None for v, w in zip(losses, weight, strict=True)]
+    told: Any = {"rates": rates[: len(losses)].tolist(), "losses": known}
+    first = weight[:_STILL]
+    tried = max(len(losses), 1)
+    if (first > 0).sum() <= 1:
+        return RateSearch(_fallen_back(rates[tried - 1], np.nan), found=False, **told)
+    losses = np.minimum(losses, _CUT * np.median(losses[:_STILL][first > 0]))
+    level = float(np.average(losses[:_STILL], weights=first))
+    shares = _kernel(len(losses)) * weight
+    shares /= shares.sum(axis=1, keepdims=True)
+    smooth = shares @ losses
+    at = _middle_of_fall(losses, weight, shares, smooth, level)
+    if at is not None:
+        return RateSearch(float(rates[at]), found=True, **told)
+    harm = np.flatnonzero(smooth > _RISEN * level)
+    harmless = rates[max(int(harm[0]), 1) - 1] if len(harm) else rates[tried - 1]
+    return RateSearch(_fallen_back(harmless, level), found=False, **told)
 
 
-def _middle_of_fall(losses: np.ndarray, total: np.ndarray, weight: np.ndarray) -> int | None:
+def _middle_of_fall(
+    losses: np.ndarray, weight: np.ndarray, shares: np.ndarray, smooth: np.ndarray, level: float
+) -> int | None:
     """Return the step by which the smoothed loss has fallen half as far as it ever does.
 
-    None if it does not fall for sure.
+    None if it does not fall for sure. ``shares`` (step, step) are those of each step's loss in the
+    smoothed ones, ``level`` is the loss before the fall.
     """
-    known = np.isfinite(losses)
-    if len(losses) <= _STILL or known[:_STILL].sum() <= 1:
+    spread = (shares**2).sum(axis=1)  # 1 / steps of equal weight
+    steps = np.flatnonzero(spread[_STILL:] <= 1 / _FEW) + _STILL
+    first = weight[:_STILL] / weight[:_STILL].sum()
+    if not len(steps) or (first**2).sum() > 1 / _FEW:
         return None
-    kernel = _kernel(len(losses))
-    smooth = kernel @ total / (kernel @ weight)
-    level = total[:_STILL].sum() / weight[:_STILL].sum()
-    lowest = _STILL + int(np.argmin(smooth[_STILL:]))
-    scatter = np.nanstd((losses - smooth)[: lowest + 1])
-    share = kernel[lowest] * known  # of each step in the smoothed loss
-    error = scatter * np.sqrt(1 / known[:_STILL].sum() + (share**2).sum())
+    lowest = int(steps[np.argmin(smooth[steps])])
+    so_far = slice(lowest + 1)
+    others = np.maximum(1 - np.diag(shares), _OTHERS)  # a step is compared with them alone
+    apart = (losses - smooth) / others
+    scatter = np.sqrt(np.average(apart[so_far] ** 2, weights=weight[so_far]))
+    error = scatter * np.sqrt((first**2).sum() + spread[lowest])
     if level - smooth[lowest] <= max(_SURE * error, _FALL * level):
         return None
-    return int(np.flatnonzero(smooth <= (level + smooth[lowest]) / 2)[0])
+    above = np.flatnonzero(smooth[:lowest] > (level + smooth[lowest]) / 2)
+    return int(above[-1]) + 1 if len(above) else None
 
 
-def _warn(first: np.ndarray) -> None:
+def _fallen_back(harmless: float, level: float) -> float:
+    """Return the default rate, or a lower one that did no harm; say so."""
+    rate = min(TrainSettings.learning_rate, float(harmless))
     low, high = _RATES
-    known = first[np.isfinite(first)]
-    loss = f", which is {known.mean():.3g} at first" if len(known) else ""
+    loss = f", which is {level:.3g} at first" if np.isfinite(level) else ""
     warnings.warn(
-        f"no learning rate from {low:g} to {high:g} surely lowers the loss{loss}: "
-        f"{TrainSettings.learning_rate:g} is taken; or give a learning_rate of your own",
+        f"no learning rate from {low:g} to {high:g} surely lowers the loss{loss}: {rate:.2g} is "
+        "taken; or give a learning_rate of your own",
         InputWarning,
         stacklevel=4,
     )
+    return rate
 
 
 def _kernel(steps: int) -> np.ndarray:
-    """Return the weights (step, step) by which each step's neighbors count in its mean."""
+    """Return how much (step, step) each step's neighbors count in its mean."""
     apart = np.subtract.outer(np.arange(steps), np.arange(steps)) / _WIDTH
-    weights = np.exp(-0.5 * apart**2)
-    return weights / weights.sum(axis=1, keepdims=True)
+    return np.exp(-0.5 * apart**2)
