@@ -36,7 +36,7 @@ _NUMBERS = (
 
 
 _SELF_FROM = 0.5  # of the steps, after which a network labels pixels itself
-_LEAST_RATES = 128  # so many are handed to a program; short trainings share one
+_LEAST_RATES = 128  # so many are handed to a program; short trainings and a search share one
 
 
 @dataclass(frozen=True)
