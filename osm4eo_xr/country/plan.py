@@ -283,9 +283,9 @@ def _training(run: CountryRun, settings: TrainSettings) -> tuple[int, float]:
     side = drawn.patch if settings.mode == "dense" else settings.window
     steps, samples = passes * math.ceil(windows / settings.batch), passes * windows
     if not settings.learning_rate:
-        from osm4eo_xr.training.step.rate_search import search_steps
+        from osm4eo_xr.training.step.rate_search import STEPS
 
-        looking = trainings * search_steps(settings)
+        looking = trainings * STEPS
         steps, samples = steps + looking, samples + looking * settings.batch
     return steps, samples * side**2
 
@@ -295,8 +295,10 @@ def _preset_times(run: CountryRun, ids: Sequence[str]) -> dict[str, float]:
     from osm4eo_xr.training.cost import training_seconds
 
     own, bands = run.settings.train, tuple(map(canonical, ids))
-    kept = ("mode", "window", "network", "fusion", "shared", "noise", "noise_folds", "loss")
-    kept += ("learning_rate",)
+    kept = (
+        *("mode", "window", "network", "fusion", "shared", "noise", "noise_folds", "loss"),
+        "learning_rate",
+    )
     shape = {name: getattr(own, name) for name in kept}
     times = {}
     for name in TrainSettings.PRESETS.names:

@@ -113,12 +113,12 @@ class Fit:
         """Look for a learning rate, with which the training goes on; a stopped run keeps it."""
         begun = time.perf_counter()
 
-        def looks(done: int, total: int, sums: Totals) -> None:
+        def looks(done: int, sums: Totals) -> None:
             if self.progress:
-                self.progress(done, total + self.task.steps)
+                self.progress(done, STEPS + self.task.steps)
             if self.on_status:
                 speed = done * self.task.batch / (time.perf_counter() - begun)
-                self.on_status(self._status(0, done, total, sums, speed))
+                self.on_status(self._status(0, done, STEPS, sums, speed))
 
         with contextlib.closing(self._endless()) as batches:
             self._take(find_rate(self.task, variables, batches, looks))

@@ -38,8 +38,8 @@ _OTHERS = 1e-6  # share of other steps in a smoothed loss, at least
 _FEW = 5.0  # steps of equal weight that a loss has to be the mean of, to tell something
 _NEVER = 2**31 - 1  # step from which a network labels pixels itself
 
-Looks = Callable[[int, int, Totals], object]
-"""Called with the steps done, the steps in all, and the sums of the last one."""
+Looks = Callable[[int, Totals], object]
+"""Called with the steps done and the sums of the last one."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ def find_rate(
     batches : iterator
         Images and labels, without an end.
     looks : callable, optional
-        Called as ``looks(steps done, steps in all, sums of the step)``.
+        Called as ``looks(steps done, sums of the step)``.
 
     Source
     ------
@@ -106,10 +106,12 @@ def find_rate(
     state, seen = place_state(fresh_state(task, own)), []
     for image, label in itertools.islice(batches, STEPS):
         state, sums = step(state, image, label)
-        seen.append(Totals(**{name: float(v) for name, v in jax.device_get(sums).items()}))
+        last = Totals()
+        last.add(jax.device_get(sums))
+        seen.append(last)
         if looks:
-            looks(len(seen), STEPS, seen[-1])
-        if not np.isfinite(seen[-1].loss):
+            looks(len(seen), last)
+        if not np.isfinite(last.loss):
             break  # nor would it be one at higher rates
     losses, weights = np.array([[one.loss, one.weight] for one in seen]).T
     return read_off(rates, losses, weights)

@@ -47,6 +47,13 @@ def _read(losses: np.ndarray, weights: np.ndarray | None = None) -> RateSearch:
     return read_off(RATES, losses * weights, weights)
 
 
+def _quietly_read(losses: np.ndarray, weights: np.ndarray | None = None) -> RateSearch:
+    """Read off without the warning that no fall is sure."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", InputWarning)
+        return _read(losses, weights)
+
+
 @pytest.mark.parametrize("middle", [1e-4, 1e-3, 1e-2])
 @pytest.mark.parametrize("noise", [0.0, 0.05, 0.2])
 @pytest.mark.parametrize("rises", ["not", "slowly", "at once", "without end"])
@@ -75,9 +82,7 @@ def test_one_batch_decides_nothing(odd: float, step: int, least: float) -> None:
     """One odd loss may move the rate by a third, or leave no sure fall; never by decades."""
     losses = _fall(1e-2, 0, least=least)
     losses[step] = odd
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", InputWarning)
-        search = _read(losses)
+    search = _quietly_read(losses)
     assert search.rate == (pytest.approx(1e-2, rel=0.55) if search.found else 2e-3)
     assert search.found or step >= 10 or least > 1
 
@@ -90,9 +95,7 @@ def test_few_heavy_batches_are_no_fall() -> None:
         losses, weights = rng.normal(0.3, 0.05, 100), np.full(100, 10.0)
         heavy = rng.choice(100, 6, replace=False)
         losses[heavy], weights[heavy] = 2.0, 2000.0
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", InputWarning)
-            found += _read(losses, weights).found
+        found += _quietly_read(losses, weights).found
     assert found == 0
 
 
@@ -141,9 +144,7 @@ def test_scatter_of_batches_is_no_fall(noise: float) -> None:
     found = 0
     for seed in range(300):
         losses = 1 + noise * np.random.default_rng(seed).normal(size=100)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            found += _read(losses).found
+        found += _quietly_read(losses).found
     assert found == 0
 
 
